@@ -1,0 +1,29 @@
+"""The one family of exceptions that a user may read.
+
+Each carries one sentence: what is wrong, where, and what to do. The command line prints it and exits
+with 3, the panel shows it, and nothing else catches anything.
+"""
+
+
+class FreeTalkError(Exception):
+    """Bad input or a missing part, told in one sentence for the person who can mend it."""
+
+
+class MeshError(FreeTalkError):
+    """The mesh cannot be animated as it is."""
+
+
+class LandmarkError(FreeTalkError):
+    """The 68 landmarks are missing, malformed, or not on this face."""
+
+
+class AudioError(FreeTalkError):
+    """The sound cannot be read or holds nothing to animate."""
+
+
+class ModelError(FreeTalkError):
+    """A network file is missing, damaged, or does not fit this version."""
+
+
+class Cancelled(FreeTalkError):
+    """The person pressed ESC or Ctrl-C."""

@@ -1,0 +1,87 @@
+"""The networks as onnxruntime sessions: where their files lie, on what they run, and what really loaded."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import onnxruntime
+
+from .errors import ModelError
+
+#: The preference a person chooses -> execution providers to try, best first. CPU always follows.
+DEVICES = {
+    "auto": ("CUDAExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider",),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+    "directml": ("DmlExecutionProvider",),
+    "coreml": ("CoreMLExecutionProvider",),
+    "cpu": (),
+}
+CPU = "CPUExecutionProvider"
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What was asked for and what onnxruntime really runs on, with a sentence where the two differ."""
+
+    wanted: str
+    provider: str
+    note: str
+
+
+def folder() -> Path:
+    """The folder of the .onnx files: FREETALK_MODELS, else inside the installed package, else beside it in the checkout."""
+    if "FREETALK_MODELS" in os.environ:
+        return Path(os.environ["FREETALK_MODELS"])
+    installed = _PACKAGE / "onnx_models"
+    return installed if installed.is_dir() else _PACKAGE.parent / "onnx_models"
+
+
+def path(name: str) -> Path:
+    """The file of one network; ModelError where it is missing."""
+    file = folder() / f"{name}.onnx"
+    if not file.is_file():
+        raise ModelError(f"The network {file.name} is missing from {file.parent}; install FreeTalk again.")
+    return file
+
+
+def _available(device: str) -> list[str]:
+    if device not in DEVICES:
+        raise ModelError(f"Unknown device {device!r}; choose one of {', '.join(DEVICES)}.")
+    installed = onnxruntime.get_available_providers()
+    wanted = [provider for provider in DEVICES[device] if provider in installed]
+    if "CUDAExecutionProvider" in wanted and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    return [*wanted, CPU]
+
+
+@lru_cache(maxsize=16)
+def session(name: str, device: str = "auto") -> onnxruntime.InferenceSession:
+    """The network's session on the device asked for, on the CPU where that does not load; ModelError if damaged."""
+    file = path(name)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # a provider that does not load is told by `device_report`, in one sentence
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=_available(device))
+    except ModelError:
+        raise
+    except Exception as error:  # onnxruntime raises many unrelated types for a damaged or foreign file
+        reason = str(error).splitlines()[0][:200]
+        raise ModelError(f"The network {file} cannot be loaded ({reason}); install FreeTalk again.") from error
+
+
+def metadata(name: str) -> dict[str, str]:
+    """The network's own metadata: version, unit, licence, training data."""
+    return dict(session(name, "cpu").get_modelmeta().custom_metadata_map)
+
+
+def device_report(name: str, device: str = "auto") -> Device:
+    """What the network really runs on, read back from its session."""
+    provider = session(name, device).get_providers()[0]
+    if device in ("auto", "cpu") or provider == DEVICES[device][0]:
+        return Device(device, provider, "")
+    installed = ", ".join(onnxruntime.get_available_providers())
+    note = f"{DEVICES[device][0]} did not load (this onnxruntime has: {installed}); running on {provider}."
+    return Device(device, provider, note)
