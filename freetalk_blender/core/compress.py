@@ -1,0 +1,109 @@
+"""A dense sequence as few shape keys with one curve each, at a stated maximum error.
+
+Truncated singular value decomposition: among all sets of K shapes it leaves the least squared error (Eckart & Young
+1936); K is the smallest whose largest vertex error is within the tolerance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import FreeTalkError
+
+_FRAMES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class ShapeKeys:
+    """dense ~ weights @ shapes: shapes (K,V,3) float32 displacement at weight 1; weights (T,K) float32 in [-1,1];
+    max_error: the largest distance of any vertex in any frame, in the unit of the shapes."""
+
+    shapes: np.ndarray
+    weights: np.ndarray
+    max_error: float
+
+
+def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
+    """Shape keys of a dense sequence.
+
+    dense (T,V,3): displacement of every vertex; tolerance >= 0: the largest vertex error allowed, in dense's own unit.
+    Raises FreeTalkError on wrong shapes and values that are not finite.
+    """
+    dense = np.asarray(dense)
+    if dense.ndim != 3 or dense.shape[2] != 3 or dense.dtype.kind not in "fiu":
+        raise FreeTalkError(f"A dense sequence has shape (T, V, 3); got {dense.dtype} of shape {dense.shape}.")
+    if not np.isfinite(dense).all():
+        raise FreeTalkError("The dense sequence holds values that are not finite; deform it again.")
+    code, shapes = _factor(dense.reshape(len(dense), -1))
+    return compress_factors(code, shapes.reshape(-1, *dense.shape[1:]), tolerance)
+
+
+def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
+    """Shape keys of the sequence code @ shapes, which is never made: memory does not grow with T x V.
+
+    code (T,R), shapes (R,V,3), tolerance >= 0 in the shapes' unit. Raises FreeTalkError on a negative tolerance.
+    """
+    if not tolerance >= 0:
+        raise FreeTalkError(f"The tolerance must be 0 or more; got {tolerance}.")
+    weights, modes = _principal(np.asarray(code, np.float64), np.asarray(shapes, np.float64).reshape(len(shapes), -1))
+    count = _smallest_count(weights, modes, tolerance)
+    peak = weights[np.abs(weights[:, :count]).argmax(0), np.arange(count)] if len(weights) else np.ones(count)
+    keys = (modes[:count] * peak[:, None]).astype(np.float32)
+    curves = (weights[:, :count] / peak).astype(np.float32)
+    return ShapeKeys(keys.reshape(count, *shapes.shape[1:]), curves, _largest_error(weights, modes, count))
+
+
+def _principal(code: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """code (T,R) @ shapes (R,N) = weights (T,K) @ modes (K,N) with orthonormal modes, the strongest first."""
+    basis, triangle = np.linalg.qr(shapes.T)
+    left, singular, right = np.linalg.svd(code @ triangle.T, full_matrices=False)
+    kept = singular > 1e-9 * singular.max(initial=0)
+    return (left * singular)[:, kept], (right @ basis.T)[kept]
+
+
+def _factor(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """flat (T,N) = code (T,R) @ shapes (R,N) to float32's own precision, block of frames by block."""
+    codes, shapes = [], []
+    for start in range(0, len(flat), _FRAMES_AT_ONCE):
+        block = flat[start : start + _FRAMES_AT_ONCE].astype(np.float64)
+        values, vectors = np.linalg.eigh(block @ block.T)
+        vectors = vectors[:, values > 1e-14 * values.max(initial=0)]
+        codes.append(vectors)
+        shapes.append(vectors.T @ block)
+    code = np.zeros((len(flat), sum(part.shape[1] for part in codes)))
+    row = column = 0
+    for part in codes:
+        code[row : row + part.shape[0], column : column + part.shape[1]] = part
+        row, column = row + part.shape[0], column + part.shape[1]
+    return code, np.concatenate(shapes) if shapes else np.zeros((0, flat.shape[1]))
+
+
+def _smallest_count(weights: np.ndarray, modes: np.ndarray, tolerance: float) -> int:
+    """A number of modes whose error is within the tolerance while one fewer on the way to it was not (bisection)."""
+    low, high = 0, len(modes)
+    while low < high:
+        middle = (low + high) // 2
+        if _largest_error(weights, modes, middle) <= tolerance:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _largest_error(weights: np.ndarray, modes: np.ndarray, count: int) -> float:
+    """The largest vertex distance that the modes from `count` on would add.
+
+    Modes are orthonormal, so a frame's whole residual bounds its largest vertex: frames are taken in falling order of
+    it, and the search ends where the bound drops below what was found.
+    """
+    rest = weights[:, count:]
+    bound = np.sqrt((rest**2).sum(1))
+    order = np.argsort(-bound)
+    largest = 0.0
+    for start in range(0, len(order), _FRAMES_AT_ONCE):
+        block = order[start : start + _FRAMES_AT_ONCE]
+        if bound[block[0]] <= largest:
+            break
+        residual = (rest[block] @ modes[count:]).reshape(len(block), -1, 3)
+        largest = max(largest, float(np.sqrt((residual**2).sum(2).max(initial=0))))
+    return largest

@@ -1,0 +1,150 @@
+"""The 68 facial landmarks: their order, their files, and their place on a mesh.
+
+Order: iBUG / Multi-PIE, 0-based; "right" is the subject's. Source: Gross et al. 2010, "Multi-PIE"; Sagonas et al. 2013,
+"300 Faces in-the-Wild Challenge".
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from . import atomic, frame
+from .errors import LandmarkError
+
+COUNT = 68
+JAW = slice(0, 17)
+BROWS = slice(17, 27)
+NOSE = slice(27, 36)
+RIGHT_EYE = slice(36, 42)
+LEFT_EYE = slice(42, 48)
+OUTER_LIPS = slice(48, 60)
+INNER_LIPS = slice(60, 68)
+#: Inner-lip points that meet in a closed mouth: upper above lower.
+INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
+#: Lid points that meet in a blink: upper above lower.
+LID_PAIRS = ((37, 41), (38, 40), (43, 47), (44, 46))
+#: The landmark that each becomes in a mirror.
+MIRRORED = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+
+FORMAT, VERSION = "freetalk-landmarks", 1
+#: A landmark further than this from every vertex is not on this face (in eye distances; a 90 mm face: 18 mm).
+FAR = 0.2
+#: Root-mean-square distance from the average face above which 68 points are no face in this order (eye distances).
+UNLIKE_A_FACE = 0.25
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """points (68,3) in the scan's own coordinates; vertices (68,) int32 nearest to them, or None where the scan was not
+    at hand; confidence (68,) in [0,1], or None where a person placed them."""
+
+    points: np.ndarray
+    vertices: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+
+
+def read(path: Path) -> Landmarks:
+    """Read a landmark file; LandmarkError says what is wrong with it."""
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise LandmarkError(f"The landmark file {path} is no JSON ({error}); write it again.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise LandmarkError(f'The landmark file {path} does not say "format": "{FORMAT}"; is it another file?')
+    if content.get("version") != VERSION:
+        raise LandmarkError(f"The landmark file {path} has version {content.get('version')}; this FreeTalk reads {VERSION}.")
+    return Landmarks(
+        _numbers(content.get("points"), (COUNT, 3), "points", path),
+        None if content.get("vertices") is None else _numbers(content["vertices"], (COUNT,), "vertices", path).astype(np.int32),
+        None if content.get("confidence") is None else _numbers(content["confidence"], (COUNT,), "confidence", path),
+    )
+
+
+def write(path: Path, landmarks: Landmarks) -> None:
+    """Write a landmark file, whole or not at all."""
+    content: dict[str, object] = {"format": FORMAT, "version": VERSION, "points": _listed(landmarks.points)}
+    if landmarks.vertices is not None:
+        content["vertices"] = [int(vertex) for vertex in landmarks.vertices]
+    if landmarks.confidence is not None:
+        content["confidence"] = _listed(landmarks.confidence)
+    with atomic.output(Path(path)) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray) -> np.ndarray:
+    """(68,3) points of landmarks given as points (68,3) or as vertex indices (68,), checked against the mesh.
+
+    vertices: (V,3), the mesh that the indices count. Raises LandmarkError on wrong shapes, points that are not near
+    this mesh, and points that are no face in this order.
+    """
+    given = landmarks.points if isinstance(landmarks, Landmarks) else np.asarray(landmarks)
+    if given.shape == (COUNT,) and given.dtype.kind in "iu":
+        if given.min() < 0 or given.max() >= len(vertices):
+            raise LandmarkError(f"A landmark names vertex {given.max()}, but the mesh has {len(vertices)} vertices.")
+        given = vertices[given]
+    if given.shape != (COUNT, 3) or given.dtype.kind not in "fiu":
+        raise LandmarkError(
+            f"Landmarks must be 68 vertex indices (68,) or 68 points (68, 3); got {given.dtype} of shape {given.shape}."
+        )
+    points = given.astype(np.float64)
+    if not np.isfinite(points).all():
+        raise LandmarkError(f"Landmark {int(np.argmin(np.isfinite(points).all(1)))} is not finite; place it again.")
+    _check_shape(points)
+    _check_distance(points, vertices)
+    return points
+
+
+def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """(68,) int32 the vertex nearest to each point."""
+    return cKDTree(vertices).query(points)[1].astype(np.int32)
+
+
+def _check_shape(points: np.ndarray) -> None:
+    average = frame.mean_landmarks()
+    if _residual(average, points) <= UNLIKE_A_FACE:
+        return
+    mirrored = points * [-1, 1, 1]
+    if _residual(average, mirrored) <= UNLIKE_A_FACE:
+        raise LandmarkError("The landmarks are a face in a mirror: left and right are swapped, or the mesh is mirrored.")
+    raise LandmarkError("The 68 landmarks do not form a face in iBUG order; check the order or detect them again.")
+
+
+def _residual(average: np.ndarray, points: np.ndarray) -> float:
+    """Root-mean-square distance to the average face after the best similarity, in eye distances."""
+    fit = frame.align(average, points)
+    return float(np.sqrt(((fit.to_canonical(points) - average) ** 2).sum(1).mean()))
+
+
+def _check_distance(points: np.ndarray, vertices: np.ndarray) -> None:
+    finite = vertices[np.isfinite(vertices).all(1)]
+    distance = cKDTree(finite).query(points)[0] / np.linalg.norm(points[45] - points[36])
+    worst = int(distance.argmax())
+    if distance[worst] > FAR:
+        raise LandmarkError(
+            f"Landmark {worst} lies {distance[worst] * frame.EYE_DISTANCE_MM:.0f} mm off the mesh (eye distance taken as "
+            f"{frame.EYE_DISTANCE_MM:.0f} mm); these landmarks belong to another scan, unit or axis order."
+        )
+
+
+def _numbers(values: object, shape: tuple[int, ...], name: str, path: Path) -> np.ndarray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise LandmarkError(f'The landmark file {path} needs "{name}" of shape {shape}, all finite numbers.')
+    return array
+
+
+def _listed(array: np.ndarray) -> list:
+    return np.round(np.asarray(array, np.float64), 7).tolist()

@@ -1,0 +1,120 @@
+"""A scan as geometry processing wants it, with the way back to the vertices as they came.
+
+Scanners and exporters leave duplicated vertices along texture seams, faces that repeat a corner, faces twice, loose
+points and NaN. `clean` mends these without moving anything; non-manifold edges and slivers stay, for the robust
+Laplacian takes them as they are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from .errors import MeshError
+
+#: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
+WELD_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class CleanMesh:
+    """vertices (V,3) float32; triangles (F,3) int32; source (U,) int32: the clean vertex of each of the caller's U
+    vertices, -1 where it belongs to no triangle or is not finite."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    source: np.ndarray
+
+    def to_caller(self, values: np.ndarray) -> np.ndarray:
+        """(..., V, 3) on clean vertices -> (..., U, 3) on the caller's; vertices without a surface get 0."""
+        answer = np.take(values, np.maximum(self.source, 0), axis=-2)
+        answer[..., self.source < 0, :] = 0
+        return answer
+
+    def components(self) -> np.ndarray:
+        """(V,) int32 label of each vertex's connected part."""
+        return _components(len(self.vertices), self.triangles[:, [0, 1]], self.triangles[:, [1, 2]])
+
+
+def clean(vertices: np.ndarray, triangles: np.ndarray) -> CleanMesh:
+    """Weld, drop what is no surface, and keep the map back to the caller's vertices.
+
+    vertices (U,3), any unit; triangles (F,3) vertex indices. Raises MeshError on wrong shapes or types, indices out of
+    range, and meshes without a surface.
+    """
+    points, faces = _checked(vertices, triangles)
+    finite = np.isfinite(points).all(1)
+    faces = faces[finite[faces].all(1)]
+    welded = _weld(points, faces)
+    faces = _without_repeats(welded[faces])
+    if not len(faces):
+        raise MeshError("The mesh has no faces with finite corners and an area; choose a mesh with a surface.")
+    used = np.unique(faces)
+    index = np.full(len(points), -1, np.int32)
+    index[used] = np.arange(len(used), dtype=np.int32)
+    source = np.where(finite, index[welded], -1).astype(np.int32)
+    return CleanMesh(points[used].astype(np.float32), index[faces], source)
+
+
+def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    points, faces = np.asarray(vertices), np.asarray(triangles)
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
+        raise MeshError(f"vertices must be numbers of shape (V, 3); got {points.dtype} of shape {points.shape}.")
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iu":
+        raise MeshError(f"triangles must be integers of shape (F, 3); got {faces.dtype} of shape {faces.shape}.")
+    if not len(points) or not len(faces):
+        raise MeshError(f"The mesh has {len(points)} vertices and {len(faces)} faces; choose a mesh with a surface.")
+    if faces.min() < 0 or faces.max() >= len(points):
+        raise MeshError(
+            f"A triangle names vertex {faces.min() if faces.min() < 0 else faces.max()}, "
+            f"but the mesh has vertices 0 to {len(points) - 1}."
+        )
+    points = points.astype(np.float64)
+    if np.abs(points, where=np.isfinite(points), out=np.zeros_like(points)).max() > 1e30:
+        raise MeshError("Some vertices lie further than 1e30 units away; delete them or reset the mesh's transform.")
+    return points, faces.astype(np.int64)
+
+
+def _weld(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(U,) the first vertex at each vertex's place.
+
+    Only vertices on open borders are welded: that is where seams split a surface, whereas lips or lids that touch
+    inside a closed surface are different skin and must stay apart.
+    """
+    first = np.arange(len(points))
+    if not len(faces):
+        return first
+    border = boundary_vertices(faces)
+    used = points[np.unique(faces)]
+    tolerance = WELD_TOLERANCE * float(np.linalg.norm(used.max(0) - used.min(0)))
+    pairs = cKDTree(points[border]).query_pairs(tolerance, output_type="ndarray")
+    if not len(pairs):
+        return first
+    groups = _components(len(border), pairs)
+    representative = np.full(groups.max() + 1, len(points))
+    np.minimum.at(representative, groups, border)
+    first[border] = representative[groups]
+    return first
+
+
+def boundary_vertices(faces: np.ndarray) -> np.ndarray:
+    """(B,) vertices of edges that have exactly one face; faces (F,3)."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1).astype(np.int64)
+    keys = edges[:, 0] * (edges.max() + 1) + edges[:, 1]
+    _, index, count = np.unique(keys, return_index=True, return_counts=True)
+    return np.unique(edges[index[count == 1]])
+
+
+def _without_repeats(faces: np.ndarray) -> np.ndarray:
+    corners = np.sort(faces, axis=1)
+    distinct = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2])
+    _, index = np.unique(corners[distinct], axis=0, return_index=True)
+    return faces[distinct][np.sort(index)]
+
+
+def _components(count: int, *edges: np.ndarray) -> np.ndarray:
+    pairs = np.concatenate(edges)
+    graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int32)
