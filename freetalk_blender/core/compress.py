@@ -34,7 +34,7 @@ def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
         raise FreeTalkError(f"A dense sequence has shape (T, V, 3); got {dense.dtype} of shape {dense.shape}.")
     if not np.isfinite(dense).all():
         raise FreeTalkError("The dense sequence holds values that are not finite; deform it again.")
-    code, shapes = _factor(dense.reshape(len(dense), -1))
+    code, shapes = _factor(dense.reshape(len(dense), 3 * dense.shape[1]))
     return compress_factors(code, shapes.reshape(-1, *dense.shape[1:]), tolerance)
 
 
@@ -45,7 +45,7 @@ def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.
     """
     if not tolerance >= 0:
         raise FreeTalkError(f"The tolerance must be 0 or more; got {tolerance}.")
-    weights, modes = _principal(np.asarray(code, np.float64), np.asarray(shapes, np.float64).reshape(len(shapes), -1))
+    weights, modes = _principal(np.asarray(code, np.float64), np.asarray(shapes, np.float64).reshape(len(shapes), 3 * shapes.shape[1]))
     count = _smallest_count(weights, modes, tolerance)
     peak = weights[np.abs(weights[:, :count]).argmax(0), np.arange(count)] if len(weights) else np.ones(count)
     keys = (modes[:count] * peak[:, None]).astype(np.float32)

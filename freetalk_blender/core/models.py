@@ -80,8 +80,9 @@ def metadata(name: str) -> dict[str, str]:
 def device_report(name: str, device: str = "auto") -> Device:
     """What the network really runs on, read back from its session."""
     provider = session(name, device).get_providers()[0]
-    if device in ("auto", "cpu") or provider == DEVICES[device][0]:
+    installed = onnxruntime.get_available_providers()
+    expected = [wanted for wanted in DEVICES[device] if device != "auto" or wanted in installed]
+    if not expected or provider in expected:
         return Device(device, provider, "")
-    installed = ", ".join(onnxruntime.get_available_providers())
-    note = f"{DEVICES[device][0]} did not load (this onnxruntime has: {installed}); running on {provider}."
-    return Device(device, provider, note)
+    reason = "its libraries did not load" if expected[0] in installed else f"this onnxruntime has {', '.join(installed)}"
+    return Device(device, provider, f"{expected[0]} is not to be had ({reason}); running on {provider}.")

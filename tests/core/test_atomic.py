@@ -1,0 +1,30 @@
+"""A file appears whole or not at all."""
+
+import pytest
+
+from freetalk_blender.core import atomic
+from freetalk_blender.core.errors import FreeTalkError
+
+
+def test_a_whole_file_appears_under_its_name_only(tmp_path):
+    with atomic.output(tmp_path / "new" / "a.json") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "new" / "a.json").exists()
+        assert temporary.suffix == ".json"
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.json"]
+    assert (tmp_path / "new" / "a.json").read_text() == "whole"
+
+
+def test_a_crash_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(RuntimeError), atomic.output(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_folder_that_is_a_file_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FreeTalkError, match="Cannot write to"), atomic.output(tmp_path / "file" / "a.txt"):
+        pass

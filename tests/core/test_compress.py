@@ -1,0 +1,71 @@
+"""Shape keys reproduce a sequence within the tolerance they state."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core.compress import compress, compress_factors
+from freetalk_blender.core.errors import FreeTalkError
+
+
+def sequence(frames: int = 400, vertices: int = 300, rank: int = 7, noise: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    curves = np.cumsum(rng.normal(size=(frames, rank)), 0)
+    dense = np.einsum("tr,rvc->tvc", curves, rng.normal(size=(rank, vertices, 3)) * 0.5 ** np.arange(rank)[:, None, None])
+    return dense + noise * rng.normal(size=dense.shape)
+
+
+def largest_error(dense, keys):
+    rebuilt = np.einsum("tk,kvc->tvc", keys.weights, keys.shapes)
+    return np.linalg.norm(rebuilt - dense, axis=2).max()
+
+
+@pytest.mark.parametrize("tolerance", [10.0, 1.0, 0.1, 0.001])
+def test_the_error_is_within_the_tolerance_and_is_the_one_stated(tolerance):
+    dense = sequence(noise=0.01)
+    keys = compress(dense, tolerance)
+    assert keys.max_error <= tolerance
+    assert largest_error(dense, keys) == pytest.approx(keys.max_error, abs=2e-4)
+
+
+def test_no_more_keys_than_the_motion_has():
+    assert len(compress(sequence(rank=7), 1e-3).shapes) == 7
+
+
+def test_a_looser_tolerance_needs_fewer_keys():
+    dense = sequence(noise=0.05)
+    counts = [len(compress(dense, tolerance).shapes) for tolerance in (0.01, 1.0, 20.0)]
+    assert counts[0] > counts[1] > counts[2]
+
+
+def test_weights_lie_between_minus_one_and_one_and_reach_one():
+    weights = compress(sequence(), 0.01).weights
+    assert np.abs(weights).max(0) == pytest.approx(np.ones(weights.shape[1]))
+    assert weights.max(0) == pytest.approx(np.ones(weights.shape[1]))
+
+
+def test_a_still_face_needs_no_keys():
+    keys = compress(np.zeros((10, 5, 3)))
+    assert keys.shapes.shape == (0, 5, 3) and keys.weights.shape == (10, 0) and keys.max_error == 0
+
+
+def test_one_frame_and_no_frames_are_sequences_too():
+    assert len(compress(sequence(frames=1), 1e-4).shapes) == 1
+    assert compress(np.zeros((0, 5, 3))).weights.shape == (0, 0)
+
+
+def test_factors_give_the_keys_of_their_product_without_making_it():
+    rng = np.random.default_rng(2)
+    code, shapes = rng.normal(size=(900, 12)), rng.normal(size=(12, 200, 3))
+    keys = compress_factors(code, shapes, 0.5)
+    assert largest_error(np.einsum("tr,rvc->tvc", code, shapes), keys) <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("dense", [np.zeros((3, 4)), np.zeros((3, 4, 2)), np.full((2, 2, 3), np.nan), np.array([["a"]])])
+def test_what_is_no_sequence_is_told_in_a_sentence(dense):
+    with pytest.raises(FreeTalkError, match="dense sequence"):
+        compress(dense)
+
+
+def test_a_negative_tolerance_is_refused():
+    with pytest.raises(FreeTalkError, match="tolerance"):
+        compress(sequence(frames=3), -1.0)

@@ -1,0 +1,84 @@
+"""Landmark files come back as written, and wrong ones are told apart in a sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import frame, landmarks
+from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.landmarks import Landmarks
+
+REAL = sorted((Path(__file__).parents[1] / "landmarks").glob("*.json"))
+
+
+def test_a_file_comes_back_as_written(tmp_path):
+    rng = np.random.default_rng(0)
+    given = Landmarks(rng.normal(size=(68, 3)), rng.integers(0, 9, 68), rng.random(68))
+    landmarks.write(tmp_path / "face.json", given)
+    found = landmarks.read(tmp_path / "face.json")
+    assert found.points == pytest.approx(given.points, abs=1e-7)
+    assert np.array_equal(found.vertices, given.vertices)
+    assert found.confidence == pytest.approx(given.confidence, abs=1e-7)
+
+
+@pytest.mark.parametrize("file", REAL, ids=lambda file: file.stem)
+def test_hand_placed_landmarks_of_real_scans_are_faces(file):
+    points = landmarks.read(file).points
+    assert landmarks.on_mesh(points, points) == pytest.approx(points)
+
+
+def test_mirroring_twice_is_the_face_itself():
+    assert np.array_equal(landmarks.MIRRORED[landmarks.MIRRORED], np.arange(68))
+    average = frame.mean_landmarks()
+    assert average[landmarks.MIRRORED] * [-1, 1, 1] == pytest.approx(average, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("no json", "is no JSON"),
+        ("[]", "does not say"),
+        ('{"format": "other"}', "does not say"),
+        ('{"format": "freetalk-landmarks", "version": 9}', "has version 9"),
+        ('{"format": "freetalk-landmarks", "version": 1, "points": [[1, 2]]}', 'needs "points"'),
+        (json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, None]] * 68}), 'needs "points"'),
+        (json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, 0]] * 68, "vertices": [1]}), '"vertices"'),
+    ],
+)
+def test_a_wrong_file_is_told_in_a_sentence(tmp_path, content, says):
+    file = tmp_path / "wrong.json"
+    file.write_text(content)
+    with pytest.raises(LandmarkError, match=says):
+        landmarks.read(file)
+
+
+def test_a_missing_file_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(LandmarkError, match="cannot be read"):
+        landmarks.read(tmp_path / "nowhere.json")
+
+
+def test_indices_are_points_of_the_mesh():
+    average = frame.mean_landmarks()
+    order = np.random.default_rng(1).permutation(68)
+    shuffled = np.empty_like(average)
+    shuffled[order] = average
+    assert landmarks.on_mesh(order, shuffled) == pytest.approx(average)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (frame.mean_landmarks()[:67], r"shape \(67, 3\)"),
+        (np.arange(68) + 1, "names vertex 68"),
+        (frame.mean_landmarks() * [-1, 1, 1], "mirror"),
+        (frame.mean_landmarks()[::-1].copy(), "do not form a face"),
+        (frame.mean_landmarks() + 9, "off the mesh"),
+        (frame.mean_landmarks() * 1000, "off the mesh"),
+        (np.full((68, 3), np.nan), "not finite"),
+    ],
+)
+def test_landmarks_of_something_else_are_told_in_a_sentence(given, says):
+    with pytest.raises(LandmarkError, match=says):
+        landmarks.on_mesh(given, frame.mean_landmarks())

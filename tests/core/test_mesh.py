@@ -1,0 +1,86 @@
+"""Cleaning keeps the way back to the caller's vertices."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import mesh
+from freetalk_blender.core.errors import MeshError
+
+
+def grid(columns: int = 6, rows: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """A flat sheet of columns x rows vertices, unit spacing."""
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1).astype(float)
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    lower = np.stack([corner, corner + 1, corner + columns], 1)
+    upper = np.stack([corner + 1, corner + columns + 1, corner + columns], 1)
+    return points, np.concatenate([lower, upper])
+
+
+def test_a_clean_mesh_comes_back_as_it_is():
+    points, faces = grid()
+    cleaned = mesh.clean(points, faces)
+    assert np.array_equal(cleaned.vertices, points.astype(np.float32))
+    assert np.array_equal(cleaned.triangles, faces)
+    assert np.array_equal(cleaned.source, np.arange(len(points)))
+
+
+def test_a_triangle_soup_is_welded_into_one_surface_and_answers_for_every_corner():
+    points, faces = grid()
+    soup = points[faces].reshape(-1, 3)
+    cleaned = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
+    assert len(cleaned.vertices) == len(points)
+    assert cleaned.components().max() == 0
+    assert np.array_equal(cleaned.vertices[cleaned.source], soup.astype(np.float32))
+
+
+def test_skin_that_only_touches_inside_a_closed_surface_stays_apart():
+    """Two closed boxes that share a place but no border: like lips that touch, not like a seam."""
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
+    box = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]])
+    box = np.concatenate([box, [[2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]])
+    cleaned = mesh.clean(np.concatenate([corners, corners + [1, 0, 0]]), np.concatenate([box, box + 8]))
+    assert len(cleaned.vertices) == 16
+    assert cleaned.components().max() == 1
+
+
+def test_vertices_without_a_surface_get_no_motion():
+    points, faces = grid()
+    points[3] = np.nan
+    points = np.concatenate([points, [[9, 9, 9]]])
+    cleaned = mesh.clean(points, faces)
+    assert cleaned.source[3] == -1 and cleaned.source[-1] == -1
+    moved = cleaned.to_caller(np.ones((2, len(cleaned.vertices), 3), np.float32))
+    assert moved.shape == (2, len(points), 3)
+    assert np.all(moved[:, [3, -1]] == 0) and np.all(moved[:, 0] == 1)
+
+
+def test_degenerate_and_doubled_faces_are_dropped():
+    points, faces = grid()
+    dirty = np.concatenate([faces, faces[:4, [1, 2, 0]], [[0, 0, 1], [5, 5, 5]]])
+    assert np.array_equal(mesh.clean(points, dirty).triangles, faces)
+
+
+def test_a_million_soup_corners_are_welded():
+    points, faces = grid(420, 400)
+    soup = points[faces].reshape(-1, 3)
+    cleaned = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
+    assert len(soup) > 1_000_000 and len(cleaned.vertices) == len(points)
+
+
+@pytest.mark.parametrize(
+    ("points", "faces", "says"),
+    [
+        (np.zeros((0, 3)), np.zeros((0, 3), int), "0 vertices and 0 faces"),
+        (np.zeros((4, 2)), np.array([[0, 1, 2]]), r"shape \(V, 3\)"),
+        (np.eye(3), np.array([[0.0, 1.0, 2.0]]), "must be integers"),
+        (np.eye(3), np.array([[0, 1, 3]]), "names vertex 3"),
+        (np.eye(3), np.array([[0, 1, -1]]), "names vertex -1"),
+        (np.full((3, 3), np.nan), np.array([[0, 1, 2]]), "no faces with finite corners"),
+        (np.eye(3) * 1e35, np.array([[0, 1, 2]]), "1e30 units away"),
+        (np.ones((3, 3)), np.array([[0, 1, 2]]), "no faces with finite corners"),
+    ],
+)
+def test_what_is_no_mesh_is_told_in_a_sentence(points, faces, says):
+    with pytest.raises(MeshError, match=says):
+        mesh.clean(points, faces)

@@ -1,0 +1,39 @@
+"""Networks say what they run on, and a missing or damaged file is told in a sentence."""
+
+import pytest
+
+from freetalk_blender.core import models
+from freetalk_blender.core.errors import ModelError
+
+
+@pytest.fixture
+def model_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
+    models.session.cache_clear()
+    yield tmp_path
+    models.session.cache_clear()
+
+
+def test_a_missing_network_is_told_in_a_sentence(model_folder):
+    with pytest.raises(ModelError, match=r"stm\.onnx is missing"):
+        models.session("stm")
+
+
+def test_a_damaged_network_is_told_in_a_sentence(model_folder):
+    (model_folder / "stm.onnx").write_bytes(b"not a network")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        models.session("stm", "cpu")
+
+
+def test_an_unknown_device_is_told_in_a_sentence():
+    with pytest.raises(ModelError, match="Unknown device 'abacus'; choose one of auto, cuda"):
+        models.session("stm", "abacus")
+
+
+@pytest.mark.parametrize("device", models.DEVICES)
+def test_whatever_is_asked_for_the_report_names_what_really_runs(device):
+    session = models.session("stm", device)
+    report = models.device_report("stm", device)
+    assert report.provider == session.get_providers()[0]
+    fell_back = device not in ("auto", "cpu") and report.provider == models.CPU
+    assert ("is not to be had" in report.note) == fell_back

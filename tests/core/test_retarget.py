@@ -1,0 +1,77 @@
+"""Closures close and blinks meet on faces unlike the average one."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import frame
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS
+from freetalk_blender.core.retarget import CLOSED_GAP, retarget
+
+
+def face(lip_gap: float = 0.0, lid_share: float = 1.0) -> np.ndarray:
+    """The average face with its inner lips `lip_gap` apart and its eyes open by `lid_share` of the usual."""
+    points = frame.mean_landmarks()
+    for upper, lower in INNER_LIP_PAIRS:
+        middle = points[[upper, lower], 1].mean()
+        points[[upper, lower], 1] = middle + lip_gap / 2, middle - lip_gap / 2
+    for upper, lower in LID_PAIRS:
+        middle = points[[upper, lower]].mean(0)
+        points[[upper, lower]] = middle + lid_share * (points[[upper, lower]] - middle)
+    return points
+
+
+def mouth(opening: float) -> np.ndarray:
+    """One frame in which the lower lip and chin go down by `opening`."""
+    motion = np.zeros((1, 68, 3))
+    motion[:, [6, 7, 8, 9, 10, 55, 56, 57, 58, 59, 65, 66, 67], 1] = -opening
+    return motion
+
+
+def blink() -> np.ndarray:
+    motion = np.zeros((1, 68, 3))
+    average = frame.mean_landmarks()
+    for upper, lower in LID_PAIRS:
+        motion[0, upper] = average[lower] - average[upper]
+    return motion
+
+
+def gaps(points, pairs):
+    return np.array([points[upper, 1] - points[lower, 1] for upper, lower in pairs])
+
+
+@pytest.mark.parametrize("lip_gap", [0.0, 0.005, 0.05, 0.15])
+def test_lips_closed_in_the_performance_close_here(lip_gap):
+    neutral = face(lip_gap)
+    moved = neutral + retarget(mouth(0.0), neutral)[0]
+    assert gaps(moved, INNER_LIP_PAIRS).max() <= CLOSED_GAP + 1e-6
+    assert gaps(moved, INNER_LIP_PAIRS).min() >= -1e-6
+
+
+@pytest.mark.parametrize("lip_gap", [0.0, 0.005, 0.05, 0.15])
+def test_an_opening_is_as_wide_here_as_there(lip_gap):
+    neutral = face(lip_gap)
+    moved = neutral + retarget(mouth(0.2), neutral)[0]
+    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0.2 + min(lip_gap, CLOSED_GAP), abs=1e-6)
+
+
+def test_a_closed_mouth_takes_the_motion_as_it_is():
+    assert retarget(mouth(0.2), face(0.0)) == pytest.approx(mouth(0.2), abs=1e-6)
+
+
+def test_lips_never_cross():
+    neutral = face(0.0)
+    moved = neutral + retarget(mouth(-0.1), neutral)[0]
+    assert gaps(moved, INNER_LIP_PAIRS).min() >= -1e-6
+
+
+@pytest.mark.parametrize("lid_share", [0.0, 0.4, 1.0, 1.6])
+def test_a_blink_just_closes_eyes_however_open(lid_share):
+    neutral = face(lid_share=lid_share)
+    moved = neutral + retarget(blink(), neutral)[0]
+    assert gaps(moved, LID_PAIRS) == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_given_is_not_changed():
+    motion = mouth(0.1)
+    retarget(motion, face(0.1))
+    assert np.array_equal(motion, mouth(0.1))
