@@ -1,0 +1,13 @@
+"""FreeTalk makes any face scan talk. As a Blender extension this module registers it; the engine is in `core`."""
+
+
+def register() -> None:
+    from .blender import registration
+
+    registration.register()
+
+
+def unregister() -> None:
+    from .blender import registration
+
+    registration.unregister()

@@ -1,0 +1,262 @@
+"""Scan files into Blender and talking faces out of it, with the exact map between a file's coordinates and the world.
+
+Landmarks and displacement speak the file's own coordinates. OBJ, PLY, STL and USD are read as they stand, and `upright`
+turns what does not say which way is up by the face itself; glTF, FBX and .blend keep Blender's own reading.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import bpy
+import numpy as np
+from bpy_extras.io_utils import axis_conversion
+from mathutils import Matrix
+from scipy.spatial import cKDTree
+
+from ..core import atomic
+from ..core.errors import FreeTalkError, MeshError
+from . import compat, meshes
+
+#: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
+Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
+_AS_IT_STANDS = {"forward_axis": "Y", "up_axis": "Z"}
+
+
+@dataclass
+class Scan:
+    """A mesh object from a file; file_to_world (4,4) takes the file's coordinates to the scene's."""
+
+    item: bpy.types.Object
+    file_to_world: np.ndarray
+
+    @property
+    def file_to_object(self) -> np.ndarray:
+        """(4,4) the file's coordinates -> the object's own axes."""
+        return np.linalg.inv(meshes.world(self.item)) @ self.file_to_world
+
+
+def empty_scene() -> None:
+    """A file with nothing in it; preferences and installed extensions stay."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+
+
+def load(path: Path, landmarks: np.ndarray | None = None) -> Scan:
+    """Read a scan file into an empty scene (a .blend is opened) and choose the face among its meshes.
+
+    landmarks: (68,3) in the file's coordinates, or None: then the mesh with the most vertices is the face.
+    Raises MeshError where the file is missing, is no scan, or holds no mesh.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise MeshError(f"{path} is no scan that FreeTalk reads; give it {', '.join(sorted(_READERS))}.")
+    if not path.is_file():
+        raise MeshError(f"The scan {path} does not exist; check the path.")
+    if path.suffix.lower() != ".blend":
+        empty_scene()
+    try:
+        file_to_world = reader(path.resolve())
+    except RuntimeError as error:  # how Blender's operators tell that a file is damaged
+        reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
+        raise MeshError(f"The scan {path} cannot be read ({reason}); is it whole?") from error
+    bpy.context.view_layer.update()
+    return Scan(_face(path, file_to_world, landmarks), file_to_world)
+
+
+def _face(path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None) -> bpy.types.Object:
+    found = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
+    if not found:
+        raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
+    if landmarks is None or len(found) == 1:
+        return max(found, key=lambda item: len(item.data.vertices))
+    return min(found, key=lambda item: _distance(item, meshes.moved(file_to_world, landmarks)))
+
+
+def _distance(item: bpy.types.Object, points: np.ndarray) -> float:
+    """Mean distance of points (N,3) in the world to the object's vertices."""
+    return float(cKDTree(meshes.moved(meshes.world(item), meshes.vertices(item.data))).query(points)[0].mean())
+
+
+def upright(scan: Scan, up: np.ndarray) -> None:
+    """Stand the scene on its feet: turn everything so that the face's up (3,), in the file's axes, is the world's +Z.
+
+    Only quarter turns, so that the export's coordinates stay the file's; a scan lying on its back stays there.
+    """
+    direction = scan.file_to_world[:3, :3] @ up
+    if abs(direction[1]) > abs(direction[2]) and direction[1] > 0:
+        _turn(scan, Y_UP)
+
+
+def _turn(scan: Scan, matrix: np.ndarray) -> None:
+    for item in bpy.context.scene.objects:
+        if item.parent is None:
+            item.matrix_world = Matrix((matrix @ meshes.world(item)).tolist())
+    scan.file_to_world = matrix @ scan.file_to_world
+    bpy.context.view_layer.update()
+
+
+# Reading: each answers the file-to-world matrix -----------------------------------------------------------------------
+
+
+def _read_obj(path: Path) -> np.ndarray:
+    bpy.ops.wm.obj_import(filepath=str(path), use_split_objects=False, use_split_groups=False, **_AS_IT_STANDS)
+    return np.identity(4)
+
+
+def _read_ply(path: Path) -> np.ndarray:
+    bpy.ops.wm.ply_import(filepath=str(path), merge_verts=False, use_scene_unit=False, **_AS_IT_STANDS)
+    return np.identity(4)
+
+
+def _read_stl(path: Path) -> np.ndarray:
+    bpy.ops.wm.stl_import(filepath=str(path), use_scene_unit=False, **_AS_IT_STANDS)
+    return np.identity(4)
+
+
+def _read_gltf(path: Path) -> np.ndarray:
+    bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=False)
+    return Y_UP
+
+
+def _read_fbx(path: Path) -> np.ndarray:
+    bpy.ops.import_scene.fbx(filepath=str(path), use_anim=True)
+    return _fbx_to_world(path)
+
+
+def _fbx_to_world(path: Path) -> np.ndarray:
+    """The turn and scale that Blender's importer gives the file, from the file's own axes and unit."""
+    from io_scene_fbx import fbx_utils, parse_fbx
+
+    root, _ = parse_fbx.parse(str(path))
+    settings = next((element for element in root.elems if element.id == b"GlobalSettings"), None)
+    rows = next((element for element in (settings.elems if settings else []) if element.id == b"Properties70"), None)
+    values = {row.props[0]: row.props[4] for row in (rows.elems if rows else []) if len(row.props) > 4}
+
+    def axis(name: bytes, default: int) -> tuple[int, int]:
+        return int(values.get(name + b"Axis", default)), int(values.get(name + b"AxisSign", 1))
+
+    chosen = (axis(b"Up", 2), axis(b"Front", 1), axis(b"Coord", 0))
+    names = {key: axes for axes, key in fbx_utils.RIGHT_HAND_AXES.items()}
+    up, forward = names.get(chosen, ("Z", "Y"))
+    matrix = np.array(axis_conversion(from_forward=forward, from_up=up).to_4x4())
+    metres = float(values.get(b"UnitScaleFactor", 1.0)) / fbx_utils.units_blender_to_fbx_factor(bpy.context.scene)
+    return matrix @ np.diag([metres, metres, metres, 1.0])
+
+
+def _read_usd(path: Path) -> np.ndarray:
+    """Through a stage of our own that says "+Z up, metres" over the scan's layer, so that nothing is turned or scaled."""
+    with TemporaryDirectory() as folder:
+        stage = Path(folder) / "scan.usda"
+        layer = path.as_posix().replace("@", "\\@")
+        header = f'#usda 1.0\n(\n    upAxis = "Z"\n    metersPerUnit = 1\n    subLayers = [@{layer}@]\n)\n'
+        stage.write_text(header, encoding="utf-8")
+        bpy.ops.wm.usd_import(filepath=str(stage), set_frame_range=False)
+    return np.identity(4)
+
+
+def _read_blend(path: Path) -> np.ndarray:
+    bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False)
+    return np.identity(4)
+
+
+_READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    ".obj": _read_obj,
+    ".ply": _read_ply,
+    ".stl": _read_stl,
+    ".glb": _read_gltf,
+    ".gltf": _read_gltf,
+    ".fbx": _read_fbx,
+    ".usd": _read_usd,
+    ".usda": _read_usd,
+    ".usdc": _read_usd,
+    ".usdz": _read_usd,
+    ".blend": _read_blend,
+}
+#: Formats that do not say which way is up, or whose saying was set aside.
+UNORIENTED = {".obj", ".ply", ".stl", ".usd", ".usda", ".usdc", ".usdz"}
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def save(path: Path) -> None:
+    """Write the scene's visible objects, with their shape-key animation, in the format of the suffix.
+
+    The file appears whole or not at all. Raises FreeTalkError where it cannot be written.
+    """
+    writer = _WRITERS[Path(path).suffix.lower()]
+    with atomic.output(Path(path)) as temporary:
+        try:
+            writer(temporary)
+        except RuntimeError as error:
+            raise FreeTalkError(f"{path} could not be written ({str(error).strip().splitlines()[-1]}).") from error
+
+
+def _write_gltf(path: Path) -> None:
+    # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve.
+    operator = bpy.ops.export_scene.gltf
+    options = compat.known_options(
+        operator,
+        export_format="GLB",
+        use_visible=True,
+        export_animations=True,
+        export_animation_mode="ACTIVE_ACTIONS",
+        export_morph=True,
+        export_morph_animation=True,
+        export_morph_normal=False,
+        export_morph_tangent=False,
+        export_force_sampling=False,
+        export_try_sparse_sk=False,
+        export_extras=False,
+        export_apply=False,
+    )
+    operator(filepath=str(path), **options)
+
+
+def _write_fbx(path: Path) -> None:
+    # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
+    bpy.ops.export_scene.fbx(
+        filepath=str(path),
+        use_visible=True,
+        object_types={"EMPTY", "ARMATURE", "MESH", "OTHER"},
+        use_mesh_modifiers=False,
+        mesh_smooth_type="FACE",
+        add_leaf_bones=False,
+        bake_anim=True,
+        bake_anim_use_nla_strips=False,
+        bake_anim_use_all_actions=False,
+        bake_anim_simplify_factor=0.0,
+        path_mode="COPY",
+        embed_textures=True,
+    )
+
+
+def _write_usd(path: Path) -> None:
+    operator = bpy.ops.wm.usd_export
+    options = compat.known_options(
+        operator,
+        export_animation=True,
+        export_shapekeys=True,
+        visible_objects_only=True,
+        export_cameras=False,
+        export_lights=False,
+        convert_world_material=False,
+    )
+    operator(filepath=str(path), **options)
+
+
+def _write_blend(path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True, relative_remap=False)
+
+
+_WRITERS: dict[str, Callable[[Path], None]] = {
+    ".glb": _write_gltf,
+    ".fbx": _write_fbx,
+    ".usd": _write_usd,
+    ".usda": _write_usd,
+    ".usdc": _write_usd,
+    ".blend": _write_blend,
+}
+EXPORTS = frozenset(_WRITERS)

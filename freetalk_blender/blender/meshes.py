@@ -1,0 +1,46 @@
+"""Blender objects as arrays."""
+
+import bpy
+import numpy as np
+
+from ..core.errors import MeshError
+
+
+def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(V,3) float32 neutral positions in the object's own axes: the basis shape where there are shape keys."""
+    points = np.empty(3 * len(mesh.vertices), np.float32)
+    if mesh.shape_keys:
+        mesh.shape_keys.reference_key.points.foreach_get("co", points)
+    else:
+        mesh.attributes["position"].data.foreach_get("vector", points)
+    return points.reshape(-1, 3)
+
+
+def triangles(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(F,3) int32 corners of the polygons' triangles."""
+    mesh.calc_loop_triangles()
+    corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("vertices", corners)
+    return corners.reshape(-1, 3)
+
+
+def world(item: bpy.types.Object) -> np.ndarray:
+    """(4,4) object to world, float64."""
+    return np.array(item.matrix_world, dtype=np.float64)
+
+
+def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N,3) points through a (4,4) affine matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def check(item: bpy.types.Object) -> None:
+    """MeshError where the object cannot take relative shape keys."""
+    if item is None or item.type != "MESH":
+        raise MeshError("Choose a mesh object; this one has no mesh.")
+    if not len(item.data.polygons):
+        raise MeshError(f"The object {item.name} has no faces; choose a mesh with a surface.")
+    if item.data.shape_keys and not item.data.shape_keys.use_relative:
+        raise MeshError(
+            f"The object {item.name} uses absolute shape keys, which cannot be added to; tick Relative in its shape keys."
+        )
