@@ -1,9 +1,9 @@
-"""What a scanner leaves of a face: parts, fused lips, irregular meshes, noise, holes, clothes - with the truth carried along.
+"""What a scanner leaves of a face: fused lips, irregular meshes, noise, holes, clothes - with the truth carried along.
 
 A `Scan` is a mesh whose every vertex remembers its place on the registered ICT face as a sparse row of barycentric
-weights, so anything known per registered vertex (displacements, landmarks) follows: `scan.carry @ values`. Surface that a
-scanner invents (shirt, hair, spikes' tips, filled gaps) has an empty row. All steps are pure: Scan and numpy Generator
-in, Scan out. Lengths are centimetres, the unit of ICT-FaceKit, until `pose` draws another unit.
+weights, so anything known per registered vertex (displacements, landmarks) follows: `scan.transfer(values)`. Surface
+that a scanner invents (shirt, hair, spikes' tips, filled gaps) has an empty row. All steps are pure: Scan and numpy
+Generator in, Scan out. Lengths are centimetres, the unit of ICT-FaceKit, until `pose` draws another unit.
 """
 
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ def part_mask(
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
-    """Closed boundary loops as ordered vertex indices, in the direction of their triangles; branched ones are left out."""
+    """Closed boundary loops as ordered vertex indices, along their triangles; branched ones are left out."""
     edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
     count = int(edges.max()) + 1
     ahead, back = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]
@@ -176,14 +176,23 @@ def outer_samples(scan: Scan, views: int = 40, size: int = 256) -> tuple[np.ndar
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
 
 
-def fuse(scan: Scan, rng: np.random.Generator, *, depth: int = 8, samples: int = 200_000, noise: float = 0.01) -> Scan:
+def fuse(
+    scan: Scan,
+    rng: np.random.Generator,
+    *,
+    depth: int = 8,
+    samples: int = 200_000,
+    noise: float = 0.01,
+    views: int = 40,
+    size: int = 256,
+) -> Scan:
     """Photogrammetry in small: points that cameras see, then one closed surface through them, slits and sockets filled.
 
     Source: Kazhdan & Hoppe 2013, "Screened Poisson surface reconstruction" (here PyMeshLab's). depth 8 on a head is a
     grid of 1.5 mm: lips and lids become creases. Surface farther than 4 mm from any seen point is cut away, surface
     farther than 1.5 mm carries nothing. Takes 3 s (depth 7) to 10 s (depth 8).
     """
-    triangle, weights, normals = outer_samples(scan)
+    triangle, weights, normals = outer_samples(scan, views, size)
     pick = rng.permutation(len(triangle))[:samples]
     triangle, weights, normals = triangle[pick], weights[pick], normals[pick]
     corners = scan.triangles[triangle]
@@ -355,7 +364,7 @@ def closest(point: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> t
 
 
 def remesh(scan: Scan, count: int, rng: np.random.Generator, style: str | None = None) -> Scan:
-    """About `count` vertices in one of two styles: "quadric" (scanner exports) or "even" (retopology tools); None draws."""
+    """About `count` vertices, in the style "quadric" (scanners' exports), "even" (retopology) or either (None)."""
     style = style or str(rng.choice(["quadric", "even"]))
     while len(scan.vertices) < 3 * count:
         scan = subdivide(scan)
@@ -448,7 +457,7 @@ def add(scan: Scan, vertices: np.ndarray, triangles: np.ndarray) -> Scan:
 
 
 def grid(rows: int, columns: int, *, closed: bool = False) -> np.ndarray:
-    """(F, 3) triangles of a rows x columns sheet of vertices, closed around the columns if asked; diagonals alternate."""
+    """(F, 3) triangles of a sheet of rows x columns vertices, closed around the columns if asked."""
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
     right = (c + 1) % columns
     a, b, d, e = r * columns + c, r * columns + right, (r + 1) * columns + c, (r + 1) * columns + right
@@ -490,9 +499,9 @@ def hair(
     behind = points[:, 2].max() - points[:, 2]
     # The hairline sinks towards the nape, by a random length.
     line = brow + rng.uniform(1.0, 3.5) - rng.uniform(0.3, 1.1) * np.maximum(behind - 7.0, 0)
-    inside = points[:, 1] > line + 0.4 * waves(points, rng, 2.0)
-    keep = (triangles < skull.stop).all(1)
-    keep[keep] = inside[triangles[keep]].all(1)
+    inside = np.asarray(points[:, 1] > line + 0.4 * waves(points, rng, 2.0))
+    skin = (triangles < skull.stop).all(1)
+    keep = skin & inside[np.where(skin[:, None], triangles, 0)].all(1)
     used = np.unique(triangles[keep])
     lumps = thickness * (1 + 0.35 * waves(points, rng, 3.0) + 0.15 * waves(points, rng, 0.8)).clip(0.1)
     lifted = points + normals * lumps[:, None]
@@ -588,6 +597,16 @@ def landmark_vertices(scan: Scan, model: ict.IctModel) -> tuple[np.ndarray, np.n
     rows = np.flatnonzero(scan.real)
     distance, nearest = cKDTree(scan.carry[rows] @ signature).query(signature[model.landmark_vertices])
     return rows[nearest].astype(np.int32), distance
+
+
+def project(scan: Scan, nearest: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(P, 3) place nearest to each point (P, 3) on the triangles around its vertex nearest (P,)."""
+    at, face = np.nonzero((scan.triangles[None] == nearest[:, None, None]).any(-1))
+    corners = scan.vertices[scan.triangles[face]].astype(float)
+    weights, squared = closest(points[at], corners[:, 0], corners[:, 1], corners[:, 2])
+    order = np.lexsort((squared, at))
+    best = order[np.unique(at[order], return_index=True)[1]]
+    return np.einsum("pk,pkc->pc", weights[best], corners[best])
 
 
 # -------------------------------------------------------------------------------------------------- all of it together
