@@ -1,0 +1,446 @@
+"""Opening a mouth that the scanner fused: the cut along the lip line, and the bag behind it.
+
+`state` tells whether the lips are one surface; `open_lips` cuts them apart and closes the cut from behind, so that an
+opening mouth shows lips with thickness and darkness between them instead of a stretched membrane. Nothing that the
+caller had is moved or renumbered: the input's vertices stay 0..V-1.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.spatial import cKDTree
+
+from . import lip_line, mouth_bag
+from .errors import LandmarkError, MeshError
+from .lip_line import LipLine, Patch
+from .mouth_bag import Bag
+
+#: What a triangle of an opened mouth is: skin; the inside of a lip; the bag between throat and lips.
+SKIN, LIP, BAG = 0, 1, 2
+#: Which lip a vertex belongs to. Corners and everything that is no lip belong to none.
+UPPER, LOWER, NEITHER = 1, -1, 0
+
+#: Seam points closer than this are merged (mm).
+STEP = 0.7
+#: Rounds of smoothing along the seam, how far they may move it, and how deep it is sunk between the lips (mm).
+SMOOTHING, SMOOTHING_REACH, SUNK = 10, 0.5, 0.4
+#: How far from the seam a vertex still counts as that lip's (mm).
+LIP_REACH = 12.0
+
+
+@dataclass(frozen=True)
+class MouthState:
+    """fused: the upper and lower lip are one surface. gap: mm between the inner lips (landmarks 62, 66) of a face whose
+    outer eye corners are 90 mm apart."""
+
+    fused: bool
+    gap: float
+
+
+@dataclass(frozen=True)
+class OpenedMouth:
+    """A mesh whose mouth can open; vertices in the unit and axes of the input of V vertices and F triangles.
+
+    vertices (V+N,3) float32: the input's first, unmoved. triangles (G,3) int32: first `kept` of the input's own, in
+    order, then new ones. triangle_source (G,): the input triangle that each lies in, or, inside the mouth, borders on.
+    corner_weights (G-kept,3,3): barycentric weights, in that input triangle, of the three corners of each new triangle:
+    corner attributes such as UVs follow as sum(weights * attribute). source (V+N,V) sparse: vertex attributes follow as
+    source @ attribute; identity for the input's vertices. part (G,) int8: SKIN, LIP or BAG.
+    side (V+N,) int8: UPPER or LOWER on the lips near the seam and inside, NEITHER elsewhere.
+    upper_rim, lower_rim (n,): the seam's vertices from the subject's right corner to the left; pairs at one place, the
+    first and last of which are the corners and the same vertex.
+    skin_count: the first skin_count vertices and the SKIN triangles are the surface to bind; the rest is carried:
+    carry (V+N,skin_count) sparse, displacement of all = carry @ displacement of the skin.
+    landmark_vertices (68,): nearest vertices, inner lips on the rim, each lip's landmarks on its own side.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    kept: int
+    triangle_source: np.ndarray
+    corner_weights: np.ndarray
+    source: sparse.csr_matrix
+    part: np.ndarray
+    side: np.ndarray
+    upper_rim: np.ndarray
+    lower_rim: np.ndarray
+    skin_count: int
+    carry: sparse.csr_matrix
+    landmark_vertices: np.ndarray
+
+    @property
+    def skin_vertices(self) -> np.ndarray:
+        """(skin_count,3) the vertices of the surface to bind."""
+        return self.vertices[: self.skin_count]
+
+    @property
+    def skin_triangles(self) -> np.ndarray:
+        """(S,3) the triangles of the surface to bind."""
+        return self.triangles[self.part == SKIN]
+
+    def carried(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,skin_count,3) displacement of the skin -> (T,V+N,3) of every vertex."""
+        inside = self.carry[self.skin_count :]
+        columns = np.unique(inside.indices)
+        narrow = inside[:, columns].astype(displacement.dtype)
+        moved = displacement[:, columns].transpose(1, 0, 2).reshape(len(columns), -1)
+        bag = (narrow @ moved).reshape(inside.shape[0], len(displacement), 3).transpose(1, 0, 2)
+        return np.concatenate([displacement, bag], 1)
+
+
+def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> MouthState:
+    """Are the lips one surface? vertices (V,3), triangles (F,3), landmarks (68,3), one unit for all.
+
+    Fused means that a path leads over the front of the lips from the upper to the lower one without going round a mouth
+    corner. Raises LandmarkError and MeshError where there is no mouth at the landmarks.
+    """
+    landmarks, points = _in_mm(vertices, landmarks)
+    curve = lip_line.mouth_curve(landmarks)
+    patch = lip_line.mouth_patch(points, triangles, landmarks)
+    inset = 0.12 * (curve.x[-1] - curve.x[0])
+    height = curve.above(patch.points)
+    reach = np.abs(landmarks[lip_line.OUTER_UPPER, 1].mean() - landmarks[lip_line.OUTER_LOWER, 1].mean()) + 4
+    allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -lip_line.DEPTH / 2)
+    allowed &= np.abs(height) < reach
+    labels = lip_line.components(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
+    gap = float(np.linalg.norm(landmarks[62] - landmarks[66]))
+    upper, lower = allowed & (height > gap / 2 + 3), allowed & (height < -gap / 2 - 3)
+    fused = bool(np.intersect1d(labels[upper], labels[lower]).size)
+    return MouthState(fused, gap)
+
+
+def open_lips(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> OpenedMouth:
+    """Cut fused lips apart along the lip line and put a mouth bag behind them.
+
+    vertices (V,3), any unit and pose; triangles (F,3), consistently oriented around the mouth; landmarks (68,3).
+    Only the mouth's neighbourhood is worked on. Raises MeshError where the mouth is already open or the surface cannot
+    be cut, LandmarkError where no lip line is found.
+    """
+    triangles = np.asarray(triangles)
+    if not state(vertices, triangles, landmarks).fused:
+        raise MeshError("The lips of this mesh are already apart; there is nothing to cut.")
+    in_mm, points = _in_mm(vertices, landmarks)
+    patch = lip_line.mouth_patch(points, triangles, in_mm)
+    patch = lip_line.refine(patch, lip_line.mouth_curve(in_mm))
+    line = lip_line.find(patch, in_mm)
+    cut = _cut(patch, line)
+    bag = mouth_bag.build(cut.points[cut.upper], cut.points, cut.triangles, cut.outward)
+    return _assembled(np.asarray(vertices), triangles, np.asarray(landmarks, float), patch, line, cut, bag)
+
+
+def _in_mm(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks (68,3) and vertices (V,3) in canonical millimetres."""
+    landmarks = np.asarray(landmarks, float)
+    if landmarks.shape != (68, 3):
+        raise LandmarkError(f"Opening the mouth needs 68 landmark points (68, 3); got shape {landmarks.shape}.")
+    frame = lip_line.frame_in_mm(landmarks)
+    return frame.to_canonical(landmarks), frame.to_canonical(np.asarray(vertices, float))
+
+
+# The cut --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A patch cut along its lip line.
+
+    points, triangles, source, weights: as in Patch, with the seam's n points (upper lip and both corners) and then the
+    lower lip's n-2 after the patch's. upper, lower (n,): the seam. strip_source (n-1,): the mesh's triangle under each
+    step. beside_upper, beside_lower (n,): a patch point beside each seam point on that lip, on the same triangles.
+    """
+
+    points: np.ndarray
+    triangles: np.ndarray
+    source: np.ndarray
+    weights: sparse.csr_matrix
+    upper: np.ndarray
+    lower: np.ndarray
+    strip_source: np.ndarray
+    beside_upper: np.ndarray
+    beside_lower: np.ndarray
+
+    @property
+    def outward(self) -> bool:
+        """The skin faces outward: the upper lip's triangles run along the seam from the right corner to the left one."""
+        step = self.triangles[:, :, None] == self.upper[1]
+        following = self.triangles[step.any((1, 2))]
+        ahead = np.roll(following, -1, 1)[following == self.upper[1]]
+        return bool((ahead == self.upper[2]).any())
+
+
+def _cut(patch: Patch, line: LipLine) -> Cut:
+    """Duplicate the seam and split the triangles under it; a loop over the few hundred of them."""
+    count, steps = len(patch.points), len(line.triangles)
+    upper = count + np.arange(steps + 1)
+    lower = np.concatenate([upper[:1], upper[-1] + 1 + np.arange(steps - 1), upper[-1:]])
+    seam = line.points(patch)
+    points = np.concatenate([patch.points, seam, seam[1:-1]])
+    ends = [sparse.csr_matrix(line.corners[k]) @ patch.weights[patch.triangles[line.triangles[k]]] for k in (0, -1)]
+    inner = sparse.diags(1 - line.fraction) @ patch.weights[line.edges[:, 0]]
+    inner = inner + sparse.diags(line.fraction) @ patch.weights[line.edges[:, 1]]
+    weights = sparse.vstack([patch.weights, ends[0], inner, ends[1], inner], "csr")
+    pieces: list[tuple[int, ...]] = []
+    owner: list[int] = []
+    for step, row in enumerate(line.triangles.tolist()):
+        corners = patch.triangles[row].tolist()
+        if step == 0:
+            split = _slit(corners, line.edges[0], upper[1], lower[1], upper[0])
+        elif step == steps - 1:
+            split = _slit(corners, line.edges[-1], upper[-2], lower[-2], upper[-1])
+        else:
+            pair = slice(step, step + 2)
+            split = _halves(corners, line.edges[step - 1 : step + 1], upper[pair], lower[pair], points)
+        pieces += split
+        owner += [row] * len(split)
+    untouched = np.ones(len(patch.triangles), bool)
+    untouched[line.triangles] = False
+    cut = Cut(
+        points,
+        np.concatenate([patch.triangles[untouched], np.array(pieces)]),
+        np.concatenate([patch.source[untouched], patch.source[owner]]),
+        weights,
+        upper,
+        lower,
+        patch.source[line.triangles],
+        np.concatenate([upper[:1], line.edges[:, 0], upper[-1:]]),
+        np.concatenate([lower[:1], line.edges[:, 1], lower[-1:]]),
+    )
+    return _smoothed(_evened(cut))
+
+
+def _smoothed(cut: Cut) -> Cut:
+    """The seam as a smooth curve, sunk a little as lips are where they meet; never so far that a triangle turns over.
+
+    Seam points are no vertices of the input, so they may leave the surface by a fraction of a millimetre.
+    """
+    seam = cut.points[cut.upper]
+    smooth = seam.copy()
+    for _ in range(SMOOTHING):
+        smooth[1:-1] += 0.5 * ((smooth[:-2] + smooth[2:]) / 2 - smooth[1:-1])
+    along = np.gradient(smooth, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    move = smooth - seam
+    move -= (move * along).sum(1, keepdims=True) * along
+    move *= np.minimum(1, SMOOTHING_REACH / np.maximum(np.linalg.norm(move, axis=1, keepdims=True), 1e-9))
+    ends = np.minimum(np.arange(len(seam)), np.arange(len(seam))[::-1])
+    move[:, 2] -= SUNK * np.minimum(1, ends / 4)
+    beside = np.isin(cut.triangles, np.concatenate([cut.upper, cut.lower])).any(1)
+    triangles = cut.triangles[beside]
+    before = _normals(cut.points, triangles)
+    for _ in range(8):
+        points = cut.points.copy()
+        points[cut.upper] += move
+        points[cut.lower[1:-1]] = points[cut.upper[1:-1]]
+        turned = np.isin(np.arange(len(points)), triangles[(_normals(points, triangles) * before).sum(1) < 0.3])
+        bad = turned[cut.upper] | turned[cut.lower]
+        if not bad.any():
+            break
+        move[bad] *= 0.5
+    return replace(cut, points=points)
+
+
+def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    corner = points[triangles]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+
+
+def _evened(cut: Cut) -> Cut:
+    """Merge seam points that lie closer than STEP, on both lips alike, wherever no triangle turns over by it."""
+    triangles = cut.triangles.tolist()
+    seam = np.zeros(len(cut.points), bool)
+    seam[cut.upper] = seam[cut.lower] = True
+    around: dict[int, set[int]] = {int(vertex): set() for vertex in np.flatnonzero(seam)}
+    for row in np.flatnonzero(seam[cut.triangles].any(1)).tolist():
+        for corner in triangles[row]:
+            if corner in around:
+                around[corner].add(row)
+    keep = [0]
+    for column in range(1, len(cut.upper) - 1):
+        sides = [(int(rim[column]), int(rim[keep[-1]])) for rim in (cut.upper, cut.lower)]
+        close = np.linalg.norm(cut.points[sides[0][0]] - cut.points[sides[0][1]]) < STEP
+        if close and all(_may_merge(gone, into, triangles, around, cut.points) for gone, into in sides):
+            for gone, into in sides:
+                _merge(gone, into, triangles, around)
+        else:
+            keep.append(column)
+    keep.append(len(cut.upper) - 1)
+    used = [row for row, corners in enumerate(triangles) if corners]
+    kept_points = np.ones(len(cut.points), bool)
+    kept_points[np.setdiff1d(np.concatenate([cut.upper, cut.lower]), np.concatenate([cut.upper[keep], cut.lower[keep]]))] = False
+    number = np.cumsum(kept_points) - 1
+    return Cut(
+        cut.points[kept_points],
+        number[np.array([triangles[row] for row in used])],
+        cut.source[used],
+        cut.weights[kept_points],
+        number[cut.upper[keep]],
+        number[cut.lower[keep]],
+        cut.strip_source[keep[:-1]],
+        number[cut.beside_upper[keep]],
+        number[cut.beside_lower[keep]],
+    )
+
+
+def _may_merge(gone: int, into: int, triangles: list, around: dict[int, set[int]], points: np.ndarray) -> bool:
+    """An edge may be collapsed if its ends share one neighbour (it is on the border) and the rest keeps facing its way."""
+    shared = around[gone] & around[into]
+    near = [{c for row in around[v] for c in triangles[row]} - {gone, into} for v in (gone, into)]
+    if len(shared) != 1 or len(near[0] & near[1]) != 1:
+        return False
+    rest = np.array([triangles[row] for row in around[gone] - shared])
+    if not len(rest):
+        return False
+    before = points[rest]
+    after = points[np.where(rest == gone, into, rest)]
+    old, new = (np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]) for c in (before, after))
+    size = np.linalg.norm(old, axis=1) * np.linalg.norm(new, axis=1)
+    longest = np.linalg.norm(after - np.roll(after, 1, 1), axis=2).max(1)
+    return bool((((old * new).sum(1) > 0.5 * size) & (np.linalg.norm(new, axis=1) > 0.1 * longest**2)).all())
+
+
+def _merge(gone: int, into: int, triangles: list, around: dict[int, set[int]]) -> None:
+    for row in around.pop(gone):
+        if into in triangles[row]:
+            for corner in triangles[row]:
+                if corner in around:
+                    around[corner].discard(row)
+            triangles[row] = None
+        else:
+            triangles[row] = [into if corner == gone else corner for corner in triangles[row]]
+            around[into].add(row)
+
+
+def _slit(corners: list[int], edge: np.ndarray, upper: int, lower: int, end: int) -> list[tuple[int, ...]]:
+    """A triangle with a slit from its edge, split at (upper, lower), to a point inside it, the mouth corner."""
+    opposite = next(k for k, corner in enumerate(corners) if corner not in edge)
+    c, a, b = corners[opposite], corners[(opposite + 1) % 3], corners[(opposite + 2) % 3]
+    first, second = (upper, lower) if a == edge[0] else (lower, upper)
+    return [(a, first, end), (second, b, end), (b, c, end), (c, a, end)]
+
+
+def _halves(
+    corners: list[int], edges: np.ndarray, upper: np.ndarray, lower: np.ndarray, points: np.ndarray
+) -> list[tuple[int, ...]]:
+    """A triangle cut across two edges (2,2), at (upper, lower) each: a tip on one lip, two triangles on the other."""
+    shared = next(k for k, corner in enumerate(corners) if (edges == corner).any(1).all())
+    a, b, c = corners[shared], corners[(shared + 1) % 3], corners[(shared + 2) % 3]
+    order = [0, 1] if b in edges[0] else [1, 0]
+    tip, rest = (upper[order], lower[order]) if a == edges[0, 0] else (lower[order], upper[order])
+    p, q = rest
+    if np.linalg.norm(points[p] - points[c]) < np.linalg.norm(points[b] - points[q]):
+        return [(a, *tip), (p, b, c), (p, c, q)]
+    return [(a, *tip), (p, b, q), (b, c, q)]
+
+
+# Putting it together --------------------------------------------------------------------------------------------------
+
+
+def _assembled(
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, patch: Patch, line: LipLine, cut: Cut, bag: Bag
+) -> OpenedMouth:
+    """The patch, cut, back into the mesh with the bag behind it; landmarks (68,3) in mesh units."""
+    own, count = len(patch.origin), len(vertices)
+    frame = lip_line.frame_in_mm(landmarks)
+    added = np.concatenate([cut.points[own:], bag.points])
+    number = np.concatenate([patch.origin, count + np.arange(len(added))])
+    skin_count = count + len(cut.points) - own
+
+    local = sparse.vstack([cut.weights, _bag_weights(cut, bag)], "csr")[own:]
+    source = sparse.vstack([sparse.identity(count, format="csr"), _spread(local, patch.origin, count)], "csr")
+
+    skin = number[cut.triangles]
+    changed = ~(skin == triangles[cut.source]).all(1)
+    replaced = np.zeros(len(triangles), bool)
+    replaced[cut.source[changed]] = True
+    kept = np.flatnonzero(~replaced)
+    seam_and_bag = np.concatenate([len(cut.points) + np.arange(len(bag.points)), cut.upper, cut.lower])
+    new = np.concatenate([skin[changed], number[seam_and_bag[bag.triangles]]])
+    new_source = np.concatenate([cut.source[changed], cut.strip_source[bag.step]])
+    part = np.concatenate([np.full(len(kept) + changed.sum(), SKIN), np.where(bag.is_lip, LIP, BAG)])
+
+    side = np.zeros(count + len(added), np.int8)
+    side[number[: len(patch.points)]] = _sides(patch, line)
+    side[number[cut.upper]], side[number[cut.lower]] = UPPER, LOWER
+    side[number[cut.upper[[0, -1]]]] = NEITHER
+    side[skin_count:] = bag.side
+
+    out = np.concatenate([vertices.astype(np.float32), frame.to_mesh(added).astype(np.float32)])
+    upper, lower = number[cut.upper], number[cut.lower]
+    follow = _spread(bag.follow, np.concatenate([upper, lower]), skin_count)
+    return OpenedMouth(
+        vertices=out,
+        triangles=np.concatenate([triangles[kept], new]).astype(np.int32),
+        kept=len(kept),
+        triangle_source=np.concatenate([kept, new_source]).astype(np.int32),
+        corner_weights=_corner_weights(source, vertices.astype(float), new, triangles[new_source]),
+        source=source,
+        part=part.astype(np.int8),
+        side=side,
+        upper_rim=upper,
+        lower_rim=lower,
+        skin_count=skin_count,
+        carry=sparse.vstack([sparse.identity(skin_count, format="csr"), follow], "csr"),
+        landmark_vertices=_landmark_vertices(landmarks, out[:skin_count], side[:skin_count], upper, lower),
+    )
+
+
+def _bag_weights(cut: Cut, bag: Bag) -> sparse.csr_matrix:
+    """(B,O) what each bag vertex looks like: the seam in front of it, and for a lip's inside the lip beside the seam."""
+    blend = np.append(mouth_bag.COLOUR, 1.0)[np.minimum(bag.ring, len(mouth_bag.COLOUR))]
+    seam = np.where(bag.side < 0, cut.lower[bag.column], cut.upper[bag.column])
+    beside = np.where(bag.side < 0, cut.beside_lower[bag.column], cut.beside_upper[bag.column])
+    return sparse.csr_matrix(sparse.diags(1 - blend) @ cut.weights[seam] + sparse.diags(blend) @ cut.weights[beside])
+
+
+def _spread(rows: sparse.csr_matrix, columns: np.ndarray, count: int) -> sparse.csr_matrix:
+    """Rows over a few columns (R,C) as rows over all of them (R,count); repeated columns add up."""
+    rows = sparse.coo_matrix(rows)
+    return sparse.csr_matrix((rows.data, (rows.row, columns[rows.col])), (rows.shape[0], count))
+
+
+def _corner_weights(
+    source: sparse.csr_matrix, vertices: np.ndarray, triangles: np.ndarray, source_triangles: np.ndarray
+) -> np.ndarray:
+    """(G,3,3) barycentric weights, in each triangle's source triangle, of where its corners take their looks from.
+
+    A corner merged away from its own triangle lies a little outside: linear extrapolation is right for UVs.
+    """
+    looks = (source @ vertices)[triangles]
+    a, b, c = np.moveaxis(vertices[source_triangles], 1, 0)
+    u, v = (b - a)[:, None], (c - a)[:, None]
+    w = looks - a[:, None]
+    uu, uv, vv, uw, vw = ((p * q).sum(-1) for p, q in ((u, u), (u, v), (v, v), (u, w), (v, w)))
+    area = uu * vv - uv**2
+    flat = area <= 1e-12 * uu * vv
+    area = np.where(flat, 1, area)
+    second, third = (vv * uw - uv * vw) / area, (uu * vw - uv * uw) / area
+    weights = np.clip(np.stack([1 - second - third, second, third], -1), -1, 2)
+    weights[flat[:, 0]] = 1 / 3
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def _sides(patch: Patch, line: LipLine) -> np.ndarray:
+    """(P,) UPPER or LOWER for the patch's points on the lips, NEITHER around them."""
+    seam = line.points(patch)
+    near = (patch.points[:, 0] > seam[0, 0]) & (patch.points[:, 0] < seam[-1, 0])
+    near &= cKDTree(seam).query(patch.points)[0] < LIP_REACH
+    return np.where(near, np.where(line.field > 0, UPPER, LOWER), NEITHER)
+
+
+def _landmark_vertices(
+    landmarks: np.ndarray, skin: np.ndarray, side: np.ndarray, upper: np.ndarray, lower: np.ndarray
+) -> np.ndarray:
+    """(68,) vertices of the skin: inner lips on the rim, the other lip landmarks on their own lip, the rest nearest."""
+    chosen = cKDTree(skin).query(landmarks)[1]
+    for rows, candidates in (
+        (np.array([60]), upper[:1]),
+        (np.array([64]), upper[-1:]),
+        (np.array([61, 62, 63]), upper[1:-1]),
+        (np.array([65, 66, 67]), lower[1:-1]),
+        (np.arange(49, 54), np.flatnonzero(side != LOWER)),
+        (np.arange(55, 60), np.flatnonzero(side != UPPER)),
+    ):
+        chosen[rows] = candidates[cKDTree(skin[candidates]).query(landmarks[rows])[1]]
+    return chosen.astype(np.int32)
