@@ -1,0 +1,174 @@
+"""The Laplacian of a surface and its lowest eigenfunctions.
+
+The Laplacian is the intrinsic Delaunay, mollified one of Sharp & Crane 2020, "A Laplacian for Nonmanifold Triangle
+Meshes": it accepts what scanners write (slivers, non-manifold edges, borders, several components).
+"""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import robust_laplacian
+import scipy.linalg
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, eigsh, splu
+
+from .errors import MeshError
+
+try:
+    import cholespy
+except ImportError:  # no wheel for this system: SuperLU gives the same numbers, about half as fast
+    cholespy = None
+
+#: Below this many vertices the dense solver is faster and finds every eigenvector of a many-component mesh.
+_DENSE = 600
+#: Part of the cache key: raise it when the numbers change.
+_VERSION = b"freetalk eigenbasis 1"
+
+
+@dataclass(frozen=True)
+class Eigenbasis:
+    """mass (V,) vertex areas; values (k,) ascending, >= 0; vectors (V,k), orthonormal under the mass. float32."""
+
+    mass: np.ndarray
+    values: np.ndarray
+    vectors: np.ndarray
+
+
+def check(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V,3) float64 and (F,3) int64, or a MeshError that names the shape found."""
+    vertices, triangles = np.asarray(vertices), np.asarray(triangles)
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise MeshError(f"Vertices must be an array of shape (V, 3); this one is {vertices.shape}.")
+    if triangles.ndim != 2 or triangles.shape[1] != 3 or not np.issubdtype(triangles.dtype, np.integer):
+        raise MeshError(f"Triangles must be integers of shape (F, 3); these are {triangles.dtype} {triangles.shape}.")
+    if len(vertices) < 4 or len(triangles) == 0:
+        raise MeshError(f"A mesh of {len(vertices)} vertices and {len(triangles)} triangles is too small to animate.")
+    if triangles.min() < 0 or triangles.max() >= len(vertices):
+        raise MeshError(f"Triangles name vertices up to {triangles.max()}, but there are {len(vertices)} vertices.")
+    if not np.isfinite(vertices).all():
+        raise MeshError("Some vertices are not finite numbers; clean the mesh first.")
+    return vertices.astype(np.float64), triangles.astype(np.int64)
+
+
+def laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sp.csc_matrix, np.ndarray]:
+    """Positive semi-definite Laplacian (V,V) and vertex areas (V,), both float64.
+
+    Unreferenced vertices have an empty row and the smallest area of the others, so that areas can be divided by.
+    Raises MeshError for wrong shapes and non-finite vertices.
+    """
+    vertices, triangles = check(vertices, triangles)
+    used = np.unique(triangles)
+    renumber = np.zeros(len(vertices), np.int64)
+    renumber[used] = np.arange(len(used))
+    stiffness, mass = robust_laplacian.mesh_laplacian(vertices[used], renumber[triangles])
+    areas = np.asarray(mass.diagonal(), np.float64)
+    smallest = max(float(areas[areas > 0].min(initial=1.0)), 1e-12 * float(areas.sum()))
+    full = np.full(len(vertices), smallest)
+    full[used] = np.maximum(areas, smallest)
+    coo = sp.coo_matrix(stiffness)
+    matrix = sp.csc_matrix((coo.data, (used[coo.row], used[coo.col])), shape=(len(vertices), len(vertices)))
+    return (matrix + matrix.T) * 0.5, full
+
+
+def factor(matrix: sp.spmatrix) -> Callable[[np.ndarray], np.ndarray]:
+    """Solver of a symmetric positive definite float64 matrix (N,N): right-hand sides (N,) or (N,C) -> solutions."""
+    matrix = sp.csc_matrix(matrix)
+    if cholespy is None:
+        return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve
+    lower = sp.tril(matrix).tocoo()
+    solver = cholespy.CholeskySolverD(
+        matrix.shape[0], lower.row.astype(np.int32), lower.col.astype(np.int32), lower.data, cholespy.MatrixType.COO
+    )
+
+    def solve(right: np.ndarray) -> np.ndarray:
+        result = np.empty_like(right, order="C")
+        if right.ndim == 1:
+            solver.solve(np.ascontiguousarray(right), result)
+            return result
+        for start in range(0, right.shape[1], 64):  # the library takes at most 128 columns at once
+            block = np.ascontiguousarray(right[:, start : start + 64])
+            solved = np.empty_like(block)
+            solver.solve(block, solved)
+            result[:, start : start + 64] = solved
+        return result
+
+    return solve
+
+
+def _decompose(stiffness: sp.csc_matrix, mass: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """k lowest generalised eigenpairs, shift-invert about a slightly negative shift so that the matrix is definite."""
+    count = len(mass)
+    root = np.sqrt(mass)
+    scaled = sp.diags(1 / root) @ stiffness @ sp.diags(1 / root)  # a standard problem: symmetric, orthonormal vectors
+    if count <= max(_DENSE, 2 * k):
+        values, vectors = scipy.linalg.eigh(scaled.toarray(), subset_by_index=[0, k - 1])
+    else:
+        shift = -1e-2 / mass.sum()
+        solve = factor(scaled - shift * sp.identity(count))
+        start = np.random.default_rng(0).standard_normal(count)
+        inverse = LinearOperator((count, count), matvec=solve, dtype=np.float64)
+        values, vectors = eigsh(scaled, k=k, sigma=shift, OPinv=inverse, v0=start)
+    order = np.argsort(values)
+    return np.maximum(values[order], 0.0), vectors[:, order] / root[:, None]
+
+
+def _fix_signs(vectors: np.ndarray) -> np.ndarray:
+    """Each vector's entry of largest magnitude is positive."""
+    peak = np.abs(vectors).argmax(0)
+    return vectors * np.where(vectors[peak, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+
+
+def _key(vertices: np.ndarray, triangles: np.ndarray, k: int) -> str:
+    digest = hashlib.sha256(_VERSION + str(k).encode())
+    digest.update(np.ascontiguousarray(vertices, np.float64).tobytes())
+    digest.update(np.ascontiguousarray(triangles, np.int64).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path, count: int, k: int) -> Eigenbasis | None:
+    """The cached basis; None where the file is missing or damaged (it is then computed and written again)."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            basis = Eigenbasis(arrays["mass"], arrays["values"], arrays["vectors"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    complete = basis.mass.shape == (count,) and basis.values.shape == (k,) and basis.vectors.shape == (count, k)
+    return basis if complete else None
+
+
+def _write(path: Path, basis: Eigenbasis) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, mass=basis.mass, values=basis.values, vectors=basis.vectors)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def eigenbasis(vertices: np.ndarray, triangles: np.ndarray, k: int = 128, cache: Path | None = None) -> Eigenbasis:
+    """The k lowest eigenfunctions of the mesh (V,3), (F,3); fewer where the mesh has fewer vertices.
+
+    The same input gives the same bits out: the start vector and the signs are fixed. cache: folder that keeps results by
+    content; a damaged file is replaced. Raises MeshError for wrong shapes and non-finite vertices.
+    """
+    vertices, triangles = check(vertices, triangles)
+    k = min(k, len(vertices))
+    path = None if cache is None else Path(cache) / f"{_key(vertices, triangles, k)}.npz"
+    cached = None if path is None else _read(path, len(vertices), k)
+    if cached is not None:
+        return cached
+    stiffness, mass = laplacian(vertices, triangles)
+    values, vectors = _decompose(stiffness, mass, k)
+    basis = Eigenbasis(*(a.astype(np.float32) for a in (mass, values, _fix_signs(vectors))))
+    if path is not None:
+        _write(path, basis)
+    return basis
