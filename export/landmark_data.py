@@ -1,0 +1,237 @@
+"""Pictures to train landmark detection on: `python -m export.landmark_data --data ../shared/data --out FOLDER --scans N`.
+
+Every scan is a random ICT identity (held-out seeds for validation), warped, mildly expressive, with what scanners do to
+it (export/scanner.py), photographed from random directions by the very code that runs at inference. Each shard is one
+.npz of 50 scans; scans already written are kept, so the command resumes.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export import ict, scanner
+from freetalk_blender.core import face_view, frame, raster
+from freetalk_blender.core.face_view import Camera
+
+SHARD = 50
+#: Pictures of one scan: for the landmark network (faces, and not a face) and for the search network.
+FACE_VIEWS, OTHER_VIEWS, SEARCH_VIEWS = 8, 3, 12
+SEARCH_SIZE = 96
+#: Cosine between face and camera above which the search network must find it, and below which it must not.
+FACING, AVERTED = 0.6, 0.25
+#: Seeds from here on are identities kept for validation.
+VALIDATION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scan in model axes and its true landmarks (68, 3); frame of the face."""
+
+    scan: scanner.Scan
+    normals: np.ndarray
+    points: np.ndarray
+    face: frame.Similarity
+
+
+def subject(model: ict.IctModel, rng: np.random.Generator) -> Subject:
+    """A random scan with everything scanners and faces do."""
+    vertices = _warp(model.face(scanner.identity(rng, model, 1.25)) + _expression(model, rng), rng)
+    points = vertices[model.landmark_vertices].astype(float)
+    if rng.random() < 0.2:
+        vertices = _beard(vertices, model, points, rng)
+    lips = "fused" if rng.random() < 0.03 else None
+    kind = "mask" if lips else None
+    count = int(np.exp(rng.uniform(np.log(900), np.log(25_000))))
+    scan = scanner.random_scan(model, vertices, rng, count=count, kind=kind, lips=lips)
+    if rng.random() < 0.25:
+        scan = scanner.smooth(scan, int(rng.integers(1, 6)))
+    for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.3 else 0):
+        scan = scanner.add(scan, *clutter(rng, points.mean(0)))
+    return Subject(scan, raster.vertex_normals(scan.vertices, scan.triangles), points, frame.canonical_frame(points))
+
+
+def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
+    """(N, 3) a mild expression; often none, lids anywhere between wide and closed."""
+    weights = np.zeros(len(model.expression), np.float32)
+    if rng.random() < 0.6:
+        some = rng.choice(len(weights), int(rng.integers(1, 7)), replace=False)
+        weights[some] = rng.uniform(0, 0.6, len(some))
+    # Lids are drawn on their own below; a lone mouthClose without an open jaw would cross the lips.
+    for name in ("mouthClose", "jawOpen", "eyeBlink_L", "eyeBlink_R"):
+        weights[model.index(name)] = 0
+    if rng.random() < 0.3:
+        weights[model.index("jawOpen")] = rng.uniform(0, 0.45)
+    if rng.random() < 0.5:
+        weights[[model.index("eyeBlink_L"), model.index("eyeBlink_R")]] = rng.uniform(0, 1) ** 0.7
+    return model.offsets(weights[None])[0]
+
+
+def _warp(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Proportions outside the model: unequal scales and smooth waves of some millimetres (children, statues, strangers)."""
+    stretched = vertices * rng.normal(1, 0.05, 3).clip(0.87, 1.15)
+    waves = np.stack([scanner.waves(stretched, rng, 12.0) for _ in range(3)], 1)
+    return (stretched + rng.uniform(0, 0.25) * waves).astype(np.float32)
+
+
+def _beard(vertices: np.ndarray, model: ict.IctModel, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Curly bumps over jaw and upper lip; the landmarks stay where the skin is."""
+    low = points[33, 1] - 0.3
+    towards_lips = np.linalg.norm((vertices - points[48:].mean(0)) * [0.7, 1.6, 1], axis=1)
+    amount = ((low - vertices[:, 1]) / 1.0).clip(0, 1) * ((towards_lips - 1.6) / 0.8).clip(0, 1)
+    amount *= (vertices[:, 1] > points[8, 1] - 4) & (vertices[:, 2] > points[0, 2])
+    curls = 0.6 + 0.4 * scanner.waves(vertices, rng, rng.uniform(0.4, 1.2))
+    normals = raster.vertex_normals(vertices, model.triangles)
+    return (vertices + (rng.uniform(0.1, 0.9) * amount * curls)[:, None] * normals).astype(np.float32)
+
+
+def clutter(rng: np.random.Generator, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Something that is no face, beside one: an ellipsoid, a box or a ring, lumpy or not (cm)."""
+    rows, columns = 24, 32
+    down, around = np.meshgrid(
+        np.linspace(0.02, np.pi - 0.02, rows), np.linspace(0, 2 * np.pi, columns, endpoint=False), indexing="ij"
+    )
+    kind = rng.choice(["ellipsoid", "box", "ring"])
+    if kind == "ring":
+        turn, tube = 2 * down, rng.uniform(0.15, 0.5)
+        shape = np.stack(
+            [(1 + tube * np.cos(around)) * np.cos(turn), (1 + tube * np.cos(around)) * np.sin(turn), tube * np.sin(around)]
+        )
+    else:
+        shape = np.stack([np.sin(down) * np.cos(around), np.cos(down), np.sin(down) * np.sin(around)])
+        if kind == "box":
+            shape = shape / np.abs(shape).max(0)
+    points = shape.reshape(3, -1).T * rng.uniform(2, 14, 3)
+    points += scanner.waves(points, rng, rng.uniform(2, 10))[:, None] * rng.exponential(0.3) * rng.normal(size=3)
+    direction = rng.normal(size=3)
+    direction /= np.linalg.norm(direction)
+    placed = points @ scanner.rotation(rng).T + centre + direction * rng.uniform(16, 40)
+    return placed, scanner.grid(rows, columns, closed=True)
+
+
+def _picture(who: Subject, camera: Camera, size: int, over: int) -> tuple[np.ndarray, raster.Image]:
+    return face_view.picture(who.scan.vertices, who.scan.triangles, who.normals, camera, size, over)
+
+
+def _pack(channels: np.ndarray) -> np.ndarray:
+    return np.round(channels * 127).astype(np.int8)
+
+
+def residual(rng: np.random.Generator, yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(3, 3) camera rotation away from frontal (degrees: uniform yaw and pitch, normal roll)."""
+    a, b = np.radians(rng.uniform(-yaw, yaw)), np.radians(rng.uniform(-pitch, pitch))
+    c = np.radians(rng.normal(0, roll))
+    return _turn(2, c) @ _turn(0, b) @ _turn(1, a)
+
+
+def _turn(axis: int, angle: float) -> np.ndarray:
+    matrix = np.eye(3)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[i, j], matrix[j, i] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+def face_camera(who: Subject, rng: np.random.Generator) -> Camera:
+    """A camera on the face, off by what the search and a first pass leave, or to the side on purpose."""
+    turn = residual(rng, 55, 35, 10) @ who.face.rotation.T
+    shift = rng.uniform(-0.22, 0.22, 3)
+    centre = who.face.to_mesh(face_view.FACE_CENTRE + shift)
+    return Camera(turn, centre, face_view.FACE_HALF * who.face.scale * np.exp(rng.uniform(-0.22, 0.22)))
+
+
+def other_camera(who: Subject, rng: np.random.Generator) -> Camera:
+    """A camera that a search might propose and that shows no face in its place: beside, behind, upside down, far off."""
+    scale = face_view.FACE_HALF * who.face.scale
+    kind = int(rng.integers(4))
+    turn, shift, half = scanner.rotation(rng), rng.normal(0, 0.3, 3), scale * np.exp(rng.uniform(-0.3, 0.3))
+    if kind == 0:  # somewhere on the scan
+        shift = who.face.to_canonical(who.scan.vertices[rng.integers(len(who.scan.vertices))]) - face_view.FACE_CENTRE
+        if np.linalg.norm(shift) < 0.9:
+            shift *= 0.9 / (np.linalg.norm(shift) + 1e-9)
+    elif kind == 1:  # the face, but from behind or far from upright
+        while np.trace(turn @ who.face.rotation) > 0.0:  # within 120 degrees of frontal
+            turn = scanner.rotation(rng)
+    elif kind == 2:  # upright, but much too near or far
+        turn = residual(rng, 40, 30, 10) @ who.face.rotation.T
+        half = scale * np.exp(rng.choice([-1, 1]) * rng.uniform(0.75, 1.5))
+    else:  # the back of the head, upright
+        turn = residual(rng, 50, 40, 15) @ np.diag([-1.0, 1.0, -1.0]) @ who.face.rotation.T
+    return Camera(turn, who.face.to_mesh(face_view.FACE_CENTRE + shift), half)
+
+
+def face_sample(who: Subject, camera: Camera, over: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Picture (4, S, S) int8, landmarks (68, 2) in [-1, 1] x right y up, visible (68,) bool."""
+    channels, image = _picture(who, camera, face_view.FACE_SIZE, over)
+    placed = camera.to_picture(who.points)
+    size = len(image.depth)
+    columns = ((placed[:, 0] + 1) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
+    rows = ((1 - placed[:, 1]) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
+    visible = np.abs(image.depth[rows, columns] - placed[:, 2]) < 0.08 * who.face.scale / camera.half
+    return _pack(channels), placed[:, :2].astype(np.float32), visible & (np.abs(placed[:, :2]) < 1).all(1)
+
+
+def search_sample(who: Subject, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Picture (3, S, S) int8 and truth (10,): facing cosine, x, y, log-scale, first two camera rows of the face (6)."""
+    turn = scanner.rotation(rng)
+    if rng.random() < 0.5:
+        turn = _turn(2, rng.uniform(-np.pi, np.pi)) @ residual(rng, 45, 45, 0) @ who.face.rotation.T
+    pixels = np.exp(rng.uniform(np.log(6.5), np.log(30)))
+    half = who.face.scale * SEARCH_SIZE / 2 / pixels
+    aim = who.face.to_mesh(face_view.SEARCH_POINT)
+    if rng.random() < 0.25:
+        aim = who.scan.vertices[rng.integers(len(who.scan.vertices))]
+    spread = rng.uniform(-0.8, 0.8, 2) * half
+    camera = Camera(turn, aim + spread @ turn[:2], half)
+    channels, _ = _picture(who, camera, SEARCH_SIZE, 1 + int(rng.random() < 0.3))
+    place = camera.to_picture(who.face.to_mesh(face_view.SEARCH_POINT))
+    seen = turn @ who.face.rotation
+    truth = [seen[2, 2], *place[:2], np.log(pixels / face_view.SEARCH_EYE), *seen[:, :2].T.ravel()]
+    return _pack(channels[:3]), np.array(truth, np.float32)
+
+
+def photograph(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
+    """All pictures of one scan."""
+    rng = np.random.default_rng(seed)
+    who = subject(model, rng)
+    faces = [face_sample(who, face_camera(who, rng), 1 + int(rng.random() < 0.4)) for _ in range(FACE_VIEWS)]
+    others = [_pack(_picture(who, other_camera(who, rng), face_view.FACE_SIZE, 1)[0]) for _ in range(OTHER_VIEWS)]
+    searches = [search_sample(who, rng) for _ in range(SEARCH_VIEWS)]
+    return {
+        "face": np.stack([one[0] for one in faces]),
+        "place": np.stack([one[1] for one in faces]),
+        "visible": np.stack([one[2] for one in faces]),
+        "other": np.stack(others),
+        "search": np.stack([one[0] for one in searches]),
+        "truth": np.stack([one[1] for one in searches]),
+    }
+
+
+def write(model: ict.IctModel, out: Path, start: int, scans: int, say: Callable[[str], None] = print) -> None:
+    """Shards of SHARD scans with seeds from `start` on."""
+    out.mkdir(parents=True, exist_ok=True)
+    for first in range(start, start + scans, SHARD):
+        path = out / f"{first:07d}.npz"
+        if path.exists():
+            continue
+        made = [photograph(model, seed) for seed in range(first, first + SHARD)]
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(temporary, **{key: np.concatenate([one[key] for one in made]) for key in made[0]})
+        temporary.rename(path)
+        say(f"{path.name}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--scans", type=int, default=3000)
+    parser.add_argument("--start", type=int, default=0, help=f"first seed; from {VALIDATION} on for validation")
+    given = parser.parse_args()
+    write(ict.load(given.data), given.out, given.start, given.scans)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What the landmark networks look at: orthographic pictures of surface normals and depth, lit by nothing.
+
+A picture does not depend on texture, unit, winding or place; of the rotation it keeps what the camera sees.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import raster
+
+#: Camera of the landmark network: centre (canonical units), half of the picture's side, picture side in pixels.
+FACE_CENTRE = np.array([0.0, -0.42, 0.0])
+FACE_HALF = 1.25
+FACE_SIZE = 128
+#: Point of the face whose pixel the search network names (canonical units), near the nose bridge's foot.
+SEARCH_POINT = np.array([0.0, -0.3, 0.15])
+#: Eye distance in pixels at which the search network's log-scale is 0.
+SEARCH_EYE = 14.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Orthographic camera. rotation (3, 3): rows are the picture's right, up and towards-the-viewer in mesh axes;
+    centre (3,) mesh point in the middle; half: mesh units from there to the border."""
+
+    rotation: np.ndarray
+    centre: np.ndarray
+    half: float
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) mesh points -> x right, y up in [-1, 1] and z towards the viewer, in halves."""
+        return (points - self.centre) @ self.rotation.T / self.half
+
+    def to_mesh(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) picture points -> mesh points."""
+        return self.half * points @ self.rotation + self.centre
+
+
+def picture(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    normals: np.ndarray,
+    camera: Camera,
+    size: int,
+    over: int = 1,
+) -> tuple[np.ndarray, raster.Image]:
+    """Normals and depth (4, size, size) float32, averaged over `over` x `over` samples a pixel, and the fine image.
+
+    Channels: normal x right, y up, z towards the viewer (both sides of a surface face the viewer), depth in halves
+    clipped to [-1, 1]; the background is 0, 0, 0, -1.
+    """
+    placed = camera.to_picture(vertices).astype(np.float32)
+    turned = (normals @ camera.rotation.T).astype(np.float32)
+    image = raster.render(placed, triangles, size * over)
+    normal = image.interpolate(turned, triangles)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-6
+    normal *= np.where(normal[..., 2:] < 0, -1, 1)
+    depth = np.where(image.seen, image.depth, -1).clip(-1, 1)
+    channels = np.concatenate([normal.transpose(2, 0, 1), depth[None]])
+    return shrink(channels, over), image
+
+
+def shrink(channels: np.ndarray, factor: int) -> np.ndarray:
+    """(C, H, W) -> (C, H/factor, W/factor): the mean of each block."""
+    count, height, width = channels.shape
+    blocks = channels.reshape(count, height // factor, factor, width // factor, factor)
+    return blocks.mean((2, 4), dtype=np.float32)
