@@ -1,0 +1,115 @@
+"""Sound files and arrays as one clean channel: read block by block, mixed, resampled, checked.
+
+Silence is legal (the face stays still); a file that cannot be read, or holds no sample, is an AudioError.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from .errors import AudioError
+
+#: What the speech encoder hears (Hz).
+SPEECH_RATE = 16000
+#: Rates that a recording can have (Hz); outside is a damaged header or a wrong argument.
+RATES = (1000, 768000)
+_BLOCK = 1 << 18
+
+
+def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
+    """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as ((N,) float32 mono at `rate`, rate).
+
+    Channels are averaged; samples that are not finite count as silence. Memory is bounded by the result: the file is
+    read, mixed and resampled block by block. Raises AudioError in one sentence where the file is missing, is not a
+    sound, is damaged, or is empty.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise AudioError(f"The sound {file} does not exist; check the path.")
+    try:
+        with soundfile.SoundFile(str(file)) as sound:
+            samples = _concatenate(_resampled(_blocks(sound), _checked_rate(sound.samplerate), rate))
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(
+            f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
+        ) from error
+    if len(samples) == 0:
+        raise AudioError(f"The sound {file} is empty; choose a recording with speech in it.")
+    return samples, rate
+
+
+def mono(audio: np.ndarray) -> np.ndarray:
+    """(N,) or (N, channels) numbers -> (N,) float32, channels averaged, integers scaled to [-1, 1], not finite -> 0.
+
+    Raises AudioError where there is no sample, or none is a finite number, or the array is no sound.
+    """
+    array = np.asarray(audio)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
+        raise AudioError(
+            f"Audio must be numbers of shape (N,) or (N, channels), not {array.dtype} of shape {array.shape}."
+        )
+    if array.size == 0:
+        raise AudioError("The audio is empty; choose a recording with speech in it.")
+    samples = _as_float(array)
+    if not np.isfinite(samples).any():
+        raise AudioError("The audio holds no finite number; the recording is damaged.")
+    samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+
+
+def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.ndarray:
+    """(N,) float32 at `rate` -> (about N * target / rate,) float32 at `target` Hz; AudioError for an impossible rate."""
+    return _concatenate(_resampled(_slices(samples), _checked_rate(rate), target))
+
+
+def duration(samples: np.ndarray, rate: float) -> float:
+    """Seconds."""
+    return len(samples) / rate
+
+
+def _as_float(array: np.ndarray) -> np.ndarray:
+    """Float32 in [-1, 1] for integer formats (unsigned ones are centred, as in 8-bit wav)."""
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    half = float(2 ** (8 * array.dtype.itemsize - 1))
+    centre = half if array.dtype.kind == "u" else 0.0
+    return ((array.astype(np.float64) - centre) / half).astype(np.float32)
+
+
+def _checked_rate(rate: float) -> float:
+    if not np.isfinite(rate) or not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(f"A sample rate of {rate:g} Hz is not a sound's; expected {RATES[0]} to {RATES[1]} Hz.")
+    return float(rate)
+
+
+def _blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
+        yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).mean(axis=1, dtype=np.float32)
+
+
+def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(samples), _BLOCK):
+        yield np.asarray(samples[start : start + _BLOCK], np.float32)
+
+
+def _resampled(blocks: Iterator[np.ndarray], rate: float, target: int) -> Iterator[np.ndarray]:
+    """The blocks at the target rate; soxr's stream has no seams and no delay."""
+    if rate == target:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, target, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _concatenate(blocks: Iterator[np.ndarray]) -> np.ndarray:
+    parts = list(blocks)
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".")[:120] or type(error).__name__

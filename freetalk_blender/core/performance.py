@@ -1,0 +1,84 @@
+"""A voice becomes a performance: the motion of 68 landmarks at the scene's frame rate."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from . import ats, frame, speech
+from . import audio as sound
+from . import emotion as emotions
+from .errors import FreeTalkError
+
+#: Encoder output kept, so that a moved emotion slider runs the small network alone (bytes, recordings).
+_CACHE_BYTES = 256 * 2**20
+_CACHE_ENTRIES = 8
+_cache: "OrderedDict[tuple[bytes, str], np.ndarray]" = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Performance:
+    """displacement (T,68,3) of neutral (68,3), canonical units; frame i is second i / fps; emotion (T,8)."""
+
+    displacement: np.ndarray
+    neutral: np.ndarray
+    fps: float
+    emotion: np.ndarray
+
+
+def frame_count(samples: int, sample_rate: float, fps: float) -> int:
+    """Frames of a performance: ceil(duration * fps) + 1, so that the last lies on the end of the sound or just after."""
+    return ceil(round(samples / sample_rate * fps, 6)) + 1
+
+
+def perform(
+    audio: np.ndarray,
+    sample_rate: float,
+    emotion: Mapping[str, float] | np.ndarray | None = None,
+    fps: float = 30,
+    *,
+    device: str = "auto",
+    seed: int = 0,
+) -> Performance:
+    """Speech (N,) or (N, channels) at any rate, and emotion, as landmark motion at fps.
+
+    emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps). Frame i is exactly
+    second i / fps. Deterministic for a seed. Raises AudioError, EmotionError, ModelError, each one sentence.
+    """
+    if not (np.isfinite(fps) and 1 <= fps <= 1000):
+        raise FreeTalkError(f"A frame rate of {fps} is none; choose one between 1 and 1000.")
+    heard = sound.resample(sound.mono(audio), sample_rate)
+    frames = frame_count(len(audio), sample_rate, fps)
+    weights = emotions.curve(emotion, frames)
+    features = _features(heard, device)
+    clock = np.arange(len(features)) / speech.FEATURE_RATE
+    at_50_hz = sample(weights, fps, clock)
+    motion = ats.predict(features, at_50_hz, device=device, seed=seed)
+    displacement = sample(motion, speech.FEATURE_RATE, np.arange(frames) / fps)
+    return Performance(displacement, frame.mean_landmarks(), float(fps), weights)
+
+
+def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
+    """values (T,...) whose row i is second i / rate -> float32 rows at `times` (seconds), linear, held at the ends."""
+    position = np.clip(np.asarray(times, float) * rate, 0, len(values) - 1)
+    before = np.floor(position).astype(int)
+    after = np.minimum(before + 1, len(values) - 1)
+    share = (position - before).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    return values[before] + share * (values[after] - values[before])
+
+
+def _features(heard: np.ndarray, device: str) -> np.ndarray:
+    """Features of 16 kHz audio, remembered by content."""
+    key = (hashlib.blake2b(np.ascontiguousarray(heard).view(np.uint8), digest_size=16).digest(), device)
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
+    result = speech.features(heard, device)
+    if result.nbytes <= _CACHE_BYTES:
+        _cache[key] = result
+    while len(_cache) > _CACHE_ENTRIES or sum(entry.nbytes for entry in _cache.values()) > _CACHE_BYTES:
+        _cache.popitem(last=False)
+    return result

@@ -1,0 +1,121 @@
+"""Speech features: level, Whisper's log-mel spectrogram, and the frozen speech encoder in overlapping windows.
+
+Source: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision", and its public `audio.py`
+(25 ms Hann windows every 10 ms, 80 mel bands after Slaney). Here the level is set by the speech in the recording and the
+floor lies at a fixed place, so that every frame depends on its neighbourhood alone and a recording of any length can be
+cut into windows.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from . import models
+from .audio import SPEECH_RATE
+
+#: Feature frames in a second and values in a frame.
+FEATURE_RATE = 50
+FEATURES = 384
+#: Audio samples in a feature frame.
+HOP = SPEECH_RATE // FEATURE_RATE
+MEL_BANDS = 80
+_FFT = 400
+_MEL_HOP = 160
+#: log10 mel energy of the loudest speech at the level below, and the dynamic range that Whisper keeps beneath it.
+_LOUDEST = 1.5
+_RANGE = 8.0
+#: Speech is brought to this root mean square (full scale 1), with at most this gain.
+_LEVEL = 0.07
+_MAX_GAIN = 100.0
+#: Encoder windows (frames): silence around the recording, window, overlap of two windows, and the part that cross-fades.
+_MARGIN = 25
+_WINDOW = 1000
+_OVERLAP = 200
+_FADE = 50
+
+
+@lru_cache(maxsize=1)
+def mel_filters() -> np.ndarray:
+    """(80, 201) triangular filters over 0-8000 Hz, area-normalised (Slaney's Auditory Toolbox, as in librosa)."""
+    linear_step, break_hz = 200.0 / 3.0, 1000.0
+    break_mel, log_step = break_hz / linear_step, np.log(6.4) / 27.0
+    top = break_mel + np.log(SPEECH_RATE / 2 / break_hz) / log_step
+    mels = np.linspace(0.0, top, MEL_BANDS + 2)
+    edges = np.where(mels < break_mel, mels * linear_step, break_hz * np.exp(log_step * (mels - break_mel)))
+    bins = np.fft.rfftfreq(_FFT, 1.0 / SPEECH_RATE)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    area = 2.0 / (edges[2:] - edges[:-2])
+    return (np.maximum(0.0, np.minimum(rising, falling)) * area[:, None]).astype(np.float32)
+
+
+def log_mel_energy(samples: np.ndarray) -> np.ndarray:
+    """(N,) float32 at 16 kHz, N a multiple of 160 -> (80, N / 160) log10 mel energies, centred frames."""
+    frames = len(samples) // _MEL_HOP
+    padded = np.pad(samples, _FFT // 2, mode="reflect")
+    window = np.hanning(_FFT + 1)[:-1].astype(np.float32)
+    strided = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_MEL_HOP][:frames]
+    power = np.abs(np.fft.rfft(strided * window)).astype(np.float32) ** 2
+    return np.log10(np.maximum(mel_filters() @ power.T, 1e-10))
+
+
+def gain(samples: np.ndarray) -> float:
+    """The factor that brings the speech in a recording to a fixed level.
+
+    Speech is what lies within 30 dB of the 95th percentile of the energy in 20 ms, as in ITU-T P.56's active level.
+    """
+    frames = len(samples) // HOP
+    if frames == 0:
+        power = np.array([np.mean(samples**2)])
+    else:
+        power = np.einsum("ij,ij->i", *(2 * [samples[: frames * HOP].reshape(frames, HOP)])) / HOP
+    active = power[power >= 1e-3 * np.percentile(power, 95)]
+    level = float(np.sqrt(active.mean()))
+    return min(_LEVEL / level, _MAX_GAIN) if level > 0 else 1.0
+
+
+def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
+    """(N,) float32 mono at 16 kHz -> (ceil(N / 320), 384) float32 features; frame i is centred on second i / 50.
+
+    Windows of 20 s overlap by 4 s and cross-fade where both have a second and a half of context, so memory beyond the
+    result does not grow with the recording. Raises ModelError where the encoder is missing.
+    """
+    session = models.session("speech_encoder", device)
+    frames = -(-len(samples) // HOP)
+    centre = float(np.mean(samples, dtype=np.float64))
+    scale = gain(samples - centre)
+    result = np.zeros((frames, FEATURES), np.float32)
+    for start, stop in windows(frames + 2 * _MARGIN):
+        heard = _slice(samples, (start - _MARGIN) * HOP, (stop - _MARGIN) * HOP, centre) * scale
+        energy = log_mel_energy(heard)
+        log_mel = (np.maximum(energy, _LOUDEST - _RANGE) + 4.0) / 4.0
+        encoded = session.run(["features"], {"log_mel": log_mel[None].astype(np.float32)})[0][0]
+        weighted = encoded * _fade(start, stop, frames + 2 * _MARGIN)[:, None]
+        first, last = max(start, _MARGIN), min(stop, frames + _MARGIN)
+        result[first - _MARGIN : last - _MARGIN] += weighted[first - start : last - start]
+    return result
+
+
+def windows(frames: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the encoder's windows over `frames` feature frames; neighbours overlap by 4 s."""
+    start = 0
+    while start + _WINDOW < frames:
+        yield start, start + _WINDOW
+        start += _WINDOW - _OVERLAP
+    yield start, frames
+
+
+def _fade(start: int, stop: int, frames: int) -> np.ndarray:
+    """(stop - start,) weights of a window; those of all windows add up to one."""
+    position = np.arange(start, stop)
+    centre = (_OVERLAP - _FADE) / 2
+    rise = np.clip((position - start - centre + 0.5) / _FADE, 0.0, 1.0) if start > 0 else 1.0
+    fall = np.clip((position - (stop - _OVERLAP) - centre + 0.5) / _FADE, 0.0, 1.0) if stop < frames else 0.0
+    return (rise - fall * np.ones(len(position))).astype(np.float32)
+
+
+def _slice(samples: np.ndarray, start: int, stop: int, centre: float) -> np.ndarray:
+    """samples[start:stop] less their mean, with silence where that reaches over either end."""
+    inside = samples[max(start, 0) : max(min(stop, len(samples)), 0)] - np.float32(centre)
+    return np.pad(inside, (max(-start, 0), stop - max(start, 0) - len(inside)))

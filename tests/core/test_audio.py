@@ -1,0 +1,105 @@
+"""Sound files and arrays: every legal one becomes one clean channel, every broken one one sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from freetalk_blender.core import audio
+from freetalk_blender.core.errors import AudioError
+
+RATE = 16000
+
+
+def tone(seconds: float, rate: int = RATE, hertz: float = 440.0) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels", "subtype"),
+    [
+        ("a.wav", 16000, 1, "PCM_16"),
+        ("b.wav", 96000, 2, "PCM_24"),
+        ("c.wav", 8000, 1, "PCM_U8"),
+        ("d.wav", 44100, 6, "FLOAT"),
+        ("e.flac", 48000, 2, "PCM_16"),
+        ("f.ogg", 44100, 2, "VORBIS"),
+        ("g.mp3", 44100, 2, "MPEG_LAYER_III"),
+        ("h.wav", 11025, 1, "ULAW"),
+    ],
+)
+def test_any_format_becomes_the_same_mono_tone(tmp_path: Path, name: str, rate: int, channels: int, subtype: str) -> None:
+    soundfile.write(tmp_path / name, np.repeat(tone(1.0, rate)[:, None], channels, 1), rate, subtype=subtype)
+    samples, loaded_rate = audio.load(tmp_path / name)
+    assert (loaded_rate, samples.dtype, samples.ndim) == (RATE, np.float32, 1)
+    assert abs(len(samples) - RATE) < 0.12 * RATE  # lossy coders pad
+    middle = samples[4000:12000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert abs(np.argmax(spectrum) * RATE / len(middle) - 440) < 3
+    assert abs(middle.std() - 0.3 / np.sqrt(2)) < 0.02
+
+
+def test_channels_are_averaged_not_summed(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(0.5), np.zeros(RATE // 2)], 1), RATE, subtype="FLOAT")
+    assert np.allclose(audio.load(tmp_path / "a.wav")[0], tone(0.5) / 2, atol=1e-6)
+
+
+def test_samples_that_are_not_finite_count_as_silence(tmp_path: Path) -> None:
+    samples = tone(0.5)
+    samples[100:200] = np.nan
+    samples[300] = np.inf
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    loaded, _ = audio.load(tmp_path / "a.wav")
+    assert np.isfinite(loaded).all() and not loaded[100:200].any() and np.allclose(loaded[400:], samples[400:])
+
+
+def test_a_file_longer_than_a_block_has_no_seam(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(20, 48000), 48000, subtype="FLOAT")
+    loaded, _ = audio.load(tmp_path / "a.wav")
+    assert len(loaded) == 20 * RATE
+    assert np.abs(loaded - tone(20))[200:-200].max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "cannot be read"), (b"this is no sound at all" * 50, "cannot be read"), (b"RIFF\x00\x00\x00\x00WAVE", "cannot be read|is empty")],
+)
+def test_what_is_no_sound_is_told_in_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "broken.wav").write_bytes(content)
+    with pytest.raises(AudioError, match=words) as caught:
+        audio.load(tmp_path / "broken.wav")
+    assert "broken.wav" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_truncated_flac_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 10 * RATE), RATE)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AudioError, match="cut.flac"):
+        audio.load(tmp_path / "cut.flac")
+
+
+def test_missing_and_empty_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="does not exist"):
+        audio.load(tmp_path / "nowhere.wav")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
+    with pytest.raises(AudioError, match="is empty"):
+        audio.load(tmp_path / "empty.wav")
+
+
+def test_integer_arrays_are_scaled() -> None:
+    assert np.allclose(audio.mono(np.array([0, 16384, -32768], np.int16)), [0, 0.5, -1])
+    assert np.allclose(audio.mono(np.array([128, 255, 0], np.uint8)), [0, 127 / 128, -1])
+
+
+@pytest.mark.parametrize("array", [np.zeros(0), np.zeros((2, 2, 2)), np.array(["a"]), np.full(10, np.nan)])
+def test_arrays_that_are_no_sound_are_told(array: np.ndarray) -> None:
+    with pytest.raises(AudioError):
+        audio.mono(array)
+
+
+@pytest.mark.parametrize("rate", [0, -1, np.nan, 1e9])
+def test_impossible_rates_are_told(rate: float) -> None:
+    with pytest.raises(AudioError, match="sample rate"):
+        audio.resample(tone(0.1), rate)

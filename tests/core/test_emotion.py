@@ -1,0 +1,45 @@
+"""Emotions: what a person may write, and where a point of valence, arousal and dominance leads."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import emotion
+from freetalk_blender.core.emotion import EMOTIONS, EmotionError
+
+
+def test_text_becomes_weights_in_the_fixed_order() -> None:
+    weights = emotion.parse(" happy=0.8, surprised=0.2 ")
+    assert weights.tolist() == pytest.approx([0, 0.8, 0, 0, 0, 0, 0.2, 0])
+    assert emotion.parse("sad").tolist() == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert not emotion.parse("").any()
+
+
+@pytest.mark.parametrize("text", ["hapy=1", "happy=x", "happy=-1", "happy=2", "happy=nan"])
+def test_what_is_no_emotion_is_told(text: str) -> None:
+    with pytest.raises(EmotionError):
+        emotion.parse(text)
+
+
+@pytest.mark.parametrize("name", EMOTIONS)
+def test_the_centre_of_each_emotion_is_named_after_it(name: str) -> None:
+    weights = emotion.from_vad(*emotion.VAD[name][0])
+    assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+    assert EMOTIONS[int(np.argmax(weights))] == name
+
+
+def test_points_outside_the_cube_are_told() -> None:
+    with pytest.raises(EmotionError):
+        emotion.from_vad(2.0, 0.0, 0.0)
+
+
+def test_a_curve_is_limited_to_exaggeration_and_keeps_its_blend() -> None:
+    curve = emotion.curve(np.array([0, 2, 0, 0, 0, 0, 1, 0.0]), 3)
+    assert curve.shape == (3, 8)
+    assert curve.sum(1) == pytest.approx([1.5] * 3)
+    assert curve[0, 1] == pytest.approx(2 * curve[0, 6])
+
+
+@pytest.mark.parametrize("weights", [np.zeros(7), np.zeros((4, 8)), -np.ones(8), np.full(8, np.nan)])
+def test_curves_that_do_not_fit_are_told(weights: np.ndarray) -> None:
+    with pytest.raises(EmotionError):
+        emotion.curve(weights, 3)
