@@ -147,9 +147,10 @@ def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: 
     version = ".".join(map(str, python.version))
     say(f"making {venv.name} with Python {version}: {len(packages)} pinned packages, some minutes the first time")
     stamp.unlink(missing_ok=True)
-    clear = ["--clear"] if venv.is_dir() and not (probe((str(binary),)) or python).version == python.version else []
+    present = probe((str(binary),))
+    clear = ["--clear"] if present and present.version != python.version else []
     run([*python.command, "-m", "venv", *clear, venv], f"{venv.name} could not be made")
-    install = [binary, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [binary, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     run([*install, *packages], "The pinned packages could not be installed; check the network and start again")
     if editable:
         run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], "FreeTalk could not be installed into .venv")
@@ -180,7 +181,7 @@ def ensure_encoder_weights(python: Path) -> None:
 
 def pip_download(python: Path, folder: Path, packages: list[str], options: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    command = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d", folder]
+    command = [python, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps", "-d", folder]
     run([*command, *options, *packages], f"{len(packages)} package(s) could not be downloaded; check the network")
 
 
@@ -310,7 +311,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     package = clock("build the extension", lambda: build(python, host_platform(), host_python(python)))
     outputs = [BUILD / "demo" / name for name in ("head.glb", "head.blend", "head.mp4", "head.png")]
     scan = next(path for path in sorted((ROOT / "examples").glob("head.*")) if path.suffix in {".ply", ".obj", ".glb"})
-    speech = next(path for path in sorted((ROOT / "examples").glob("speech.*")) if path.suffix in {".flac", ".wav", ".ogg"})
+    speech = next(path for path in sorted((ROOT / "examples").glob("speech.*")) if path.suffix in {".flac", ".wav"})
     words = ["animate", scan, speech, "--landmarks", ROOT / "examples" / "head.landmarks.json"]
     words += [word for path in outputs for word in ("-o", path)]
     inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare_blender(python), BUILD / "blender-user", package]
@@ -349,6 +350,7 @@ def gltf_validator() -> Path | None:
 
 def command_lint(arguments: argparse.Namespace) -> int:
     python = setup()
+    checks = (["ruff", "check", "."], ["mypy"])
     return max(subprocess.run([str(python), "-m", *check], cwd=ROOT).returncode for check in checks)
 
 

@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     site, user, package = (Path(word).resolve() for word in words[:3])
     module = install(site, user, package)
     cli = importlib.import_module(f"{module}.cli")
-    print(f"[in_blender] {package.name} runs from {Path(cli.__file__).parent}", file=sys.stderr)
+    print(f"[in_blender] {package.name} runs from {cli.__name__}", file=sys.stderr)
     return cli.main(words[3:])
 
 

@@ -1,11 +1,11 @@
 """Where Blender 4.2, 4.5 and 5.x differ, and nothing else."""
 
-from collections.abc import Callable
+from typing import Any
 
 import bpy
 
 
-def known_options(operator: Callable, **options) -> dict:
+def known_options(operator: Any, **options) -> dict:
     """The options that this Blender's operator has; newer and older ones name theirs differently."""
     properties = operator.get_rna_type().properties
     return {name: value for name, value in options.items() if name in properties}

@@ -146,7 +146,7 @@ def _fbx_to_world(path: Path) -> np.ndarray:
 
 
 def _read_usd(path: Path) -> np.ndarray:
-    """Through a stage of our own that says "+Z up, metres" over the scan's layer, so that nothing is turned or scaled."""
+    """Through a stage of our own over the scan's layer that says "+Z up, metres": nothing is turned or scaled."""
     with TemporaryDirectory() as folder:
         stage = Path(folder) / "scan.usda"
         layer = path.as_posix().replace("@", "\\@")

@@ -42,5 +42,5 @@ def check(item: bpy.types.Object) -> None:
         raise MeshError(f"The object {item.name} has no faces; choose a mesh with a surface.")
     if item.data.shape_keys and not item.data.shape_keys.use_relative:
         raise MeshError(
-            f"The object {item.name} uses absolute shape keys, which cannot be added to; tick Relative in its shape keys."
+            f"The object {item.name} uses absolute shape keys, which cannot be added to; tick Relative there."
         )

@@ -1,0 +1,280 @@
+"""The talking face as a film with sound and as a contact sheet, seen from the front.
+
+Workbench draws on any machine with OpenGL, also in software, at a fraction of a second a frame; where there is no
+OpenGL at all, Cycles does it on the processor. What is added to the scene (camera, lamps, settings) is taken out again.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..core import atomic
+from ..core.errors import FreeTalkError
+from ..core.frame import Similarity, canonical_frame
+from ..core.landmarks import INNER_LIPS, OUTER_LIPS
+from . import compat
+from .scene import world_landmarks
+from .sound import scene_fps
+
+FILM_SIZE = 720
+SHEET_SIZE = 320
+#: Frames of a contact sheet and how many stand in a row; under each row of faces stands a row of lips.
+SHEET_FRAMES, SHEET_COLUMNS = 16, 8
+#: What a picture shows, in eye distances: height, and how far the middle lies above the eyes' line.
+HEAD_HEIGHT, HEAD_RISE = 3.4, -0.2
+LIPS_HEIGHT = 0.85
+_LENS, _SENSOR = 85.0, 36.0
+_EGL_SURFACELESS, _EGL_OPENGL_API = 0x31DD, 0x30A2  # egl.xml, Khronos
+_SKIN = (0.80, 0.62, 0.54)
+_BACKGROUND = (0.045, 0.05, 0.06)
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera in front of the face: target (3,) in the world, what height the picture shows, the face's axes."""
+
+    target: np.ndarray
+    height: float
+    axes: np.ndarray
+
+    def matrix(self) -> Matrix:
+        """(4,4) camera to world: it looks along the face's -Z."""
+        distance = self.height * _LENS / _SENSOR
+        matrix = np.identity(4)
+        matrix[:3, :3] = self.axes
+        matrix[:3, 3] = self.target + distance * self.axes[:, 2]
+        return Matrix(matrix.tolist())
+
+
+def head_view(landmarks: np.ndarray) -> View:
+    """The whole head; landmarks (68,3) in the world."""
+    face = canonical_frame(landmarks)
+    return View(face.to_mesh(np.array([0, HEAD_RISE, 0])), HEAD_HEIGHT * face.scale, face.rotation)
+
+
+def lips_view(landmarks: np.ndarray) -> View:
+    """The mouth alone; landmarks (68,3) in the world."""
+    face = canonical_frame(landmarks)
+    middle = np.concatenate([landmarks[OUTER_LIPS], landmarks[INNER_LIPS]]).mean(0)
+    return View(middle, LIPS_HEIGHT * face.scale, face.rotation)
+
+
+def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) -> None:
+    """Write the scene's frame range as an H.264 mp4 with the sequencer's sound, seen from before a talking copy.
+
+    report(share) is called after each frame. Raises FreeTalkError where Blender cannot.
+    """
+    scene, landmarks = bpy.context.scene, world_landmarks(item)
+    total = scene.frame_end - scene.frame_start + 1
+    with _studio(item, landmarks) as camera, atomic.output(Path(path)) as temporary:
+        _aim(camera, head_view(landmarks))
+        _size(scene, FILM_SIZE)
+        compat.use_video(scene.render.image_settings)
+        video = scene.render.ffmpeg
+        video.format, video.codec, video.constant_rate_factor = "MPEG4", "H264", "HIGH"
+        video.audio_codec = "AAC" if compat.can_make_sound() else "NONE"
+        scene.render.use_file_extension = False
+        scene.render.filepath = str(temporary)
+        with _each_frame(lambda frame: report((frame - scene.frame_start + 1) / total)):
+            _render(animation=True)
+        if not temporary.stat().st_size:
+            raise FreeTalkError(f"{path} could not be encoded; this Blender may be built without FFmpeg.")
+
+
+def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], None]) -> None:
+    """Write a PNG of frames over the scene's range, with their times, and the lips of each from close by."""
+    scene, landmarks, fps = bpy.context.scene, world_landmarks(item), scene_fps(bpy.context.scene)
+    frames = np.unique(np.linspace(scene.frame_start, scene.frame_end, SHEET_FRAMES).round().astype(int))
+    with _studio(item, landmarks) as camera, TemporaryDirectory() as folder:
+        compat.use_png(scene.render.image_settings)
+        _size(scene, SHEET_SIZE)
+        rows: list[list[np.ndarray]] = []
+        for view in (head_view(landmarks), lips_view(landmarks)):
+            _aim(camera, view)
+            rows.append([])
+            for frame in frames:
+                rows[-1].append(_still(Path(folder) / "still.png", int(frame), fps))
+                report(sum(len(row) for row in rows) / (2 * len(frames)))
+        sheet = _grid(rows, SHEET_COLUMNS)
+    with atomic.output(Path(path)) as temporary:
+        _write_png(temporary, sheet)
+
+
+def _grid(rows: list[list[np.ndarray]], columns: int) -> np.ndarray:
+    """Pictures (H,W,4), the row of faces over the row of lips, wrapped after `columns` of them."""
+    blank = np.zeros_like(rows[0][0])
+    blocks = []
+    for start in range(0, len(rows[0]), columns):
+        for row in rows:
+            part = row[start : start + columns]
+            blocks.append(np.concatenate(part + [blank] * (columns - len(part)), 1))
+    return np.concatenate(blocks[::-1])  # Blender's pictures begin at the bottom
+
+
+def _still(path: Path, frame: int, fps: float) -> np.ndarray:
+    scene = bpy.context.scene
+    scene.frame_set(frame)
+    scene.render.stamp_note_text = f"{(frame - scene.frame_start) / fps:.2f} s"
+    scene.render.filepath = str(path)
+    _render(write_still=True)
+    image = bpy.data.images.load(str(path))
+    try:
+        pixels = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(pixels)
+        return pixels.reshape(image.size[1], image.size[0], 4)
+    finally:
+        bpy.data.images.remove(image)
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    """(H,W,4) display-referred values, bottom row first."""
+    image = bpy.data.images.new("contact sheet", pixels.shape[1], pixels.shape[0], alpha=False)
+    try:
+        image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
+        image.filepath_raw, image.file_format = str(path), "PNG"
+        image.save()
+    finally:
+        bpy.data.images.remove(image)
+
+
+def _render(**options) -> None:
+    try:
+        bpy.ops.render.render(**options)
+    except RuntimeError as error:
+        raise FreeTalkError(f"Blender could not render ({str(error).strip().splitlines()[-1]}).") from error
+
+
+@contextmanager
+def _each_frame(call: Callable[[int], None]) -> Iterator[None]:
+    """Call after every rendered frame; a handler left behind would keep Blender from quitting."""
+
+    def handler(scene: bpy.types.Scene, *_: object) -> None:
+        call(scene.frame_current)
+
+    bpy.app.handlers.render_write.append(handler)
+    try:
+        yield
+    finally:
+        bpy.app.handlers.render_write.remove(handler)
+
+
+# The studio -----------------------------------------------------------------------------------------------------------
+
+_REMEMBERED = ("engine", "filepath", "resolution_x", "resolution_y", "resolution_percentage", "use_file_extension")
+_STAMPS = ("date", "time", "render_time", "frame", "camera", "scene", "memory", "hostname", "filename", "frame_range")
+
+
+@contextmanager
+def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types.Object]:
+    """A scene of its own for the picture, sharing the objects: camera, background, light; gone afterwards."""
+    scene = bpy.context.scene
+    render = scene.render
+    before = {name: getattr(render, name) for name in _REMEMBERED}
+    before_camera, before_world, view = scene.camera, scene.world, scene.view_settings.view_transform
+    camera = bpy.data.objects.new("FreeTalk camera", bpy.data.cameras.new("FreeTalk camera"))
+    face = canonical_frame(landmarks)
+    camera.data.lens, camera.data.sensor_width = _LENS, _SENSOR
+    camera.data.clip_start, camera.data.clip_end = 0.05 * face.scale, 200 * face.scale
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.world = bpy.data.worlds.new("FreeTalk background")
+    scene.world.color = _BACKGROUND
+    scene.view_settings.view_transform = "Standard"
+    lamps = _light(scene, item, face)
+    try:
+        yield camera
+    finally:
+        for thing in [camera, *lamps]:
+            data = thing.data
+            bpy.data.objects.remove(thing)
+            (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.lights).remove(data)
+        bpy.data.worlds.remove(scene.world)
+        scene.camera, scene.world, scene.view_settings.view_transform = before_camera, before_world, view
+        for name, value in before.items():
+            setattr(render, name, value)
+        render.use_stamp = False
+
+
+def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> list[bpy.types.Object]:
+    """Workbench's studio light, or lamps and Cycles where there is no OpenGL; the lamps added."""
+    if _has_opengl():
+        scene.render.engine = "BLENDER_WORKBENCH"
+        shading = scene.display.shading
+        shading.light, shading.studio_light = "STUDIO", "paint.sl"
+        shading.color_type = _colour_type(item)
+        shading.single_color = _SKIN
+        shading.show_cavity, shading.cavity_type = True, "WORLD"
+        shading.show_specular_highlight = True
+        scene.display.render_aa = "5"
+        return []
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.max_bounces, scene.cycles.use_denoising = 16, 2, False
+    places = ((-6, 5, 9, 1.0), (7, 1, 8, 0.35), (4, 8, -9, 0.6))
+    return [_lamp(scene, face, np.array(place[:3]), place[3]) for place in places]
+
+
+def _lamp(scene: bpy.types.Scene, face: Similarity, place: np.ndarray, strength: float) -> bpy.types.Object:
+    """An area lamp at a place in the face's frame (eye distances), looking at the face, as bright at any scale."""
+    light = bpy.data.lights.new("FreeTalk lamp", "AREA")
+    light.energy, light.size = strength * 600 * face.scale**2, 4 * face.scale
+    lamp = bpy.data.objects.new("FreeTalk lamp", light)
+    back = face.rotation @ (place / np.linalg.norm(place))
+    right = np.cross(face.rotation[:, 1], back)
+    right /= np.linalg.norm(right)
+    matrix = np.identity(4)
+    matrix[:3, :3] = np.stack([right, np.cross(back, right), back], 1)
+    matrix[:3, 3] = face.to_mesh(place)
+    lamp.matrix_world = Matrix(matrix.tolist())
+    scene.collection.objects.link(lamp)
+    return lamp
+
+
+def _has_opengl() -> bool:
+    """Can Blender draw? On Linux without a window it opens a surfaceless EGL display, and aborts where that fails."""
+    if not (bpy.app.background and sys.platform == "linux"):
+        return True
+    try:
+        egl = ctypes.CDLL("libEGL.so.1")
+    except OSError:
+        return False
+    egl.eglGetPlatformDisplay.restype = ctypes.c_void_p
+    egl.eglGetPlatformDisplay.argtypes = [ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p]
+    egl.eglInitialize.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    display = egl.eglGetPlatformDisplay(_EGL_SURFACELESS, None, None)
+    return bool(display and egl.eglInitialize(display, None, None) and egl.eglBindAPI(_EGL_OPENGL_API))
+
+
+def _colour_type(item: bpy.types.Object) -> str:
+    """Texture where the face has one, then vertex colours, then its materials' colours, then plain skin."""
+    materials = [slot.material for slot in item.material_slots if slot.material]
+    nodes = [node for material in materials if material.node_tree for node in material.node_tree.nodes]
+    if any(node.type == "TEX_IMAGE" and node.image for node in nodes):
+        return "TEXTURE"
+    if len(item.data.color_attributes):
+        return "VERTEX"
+    return "MATERIAL" if materials else "SINGLE"
+
+
+def _aim(camera: bpy.types.Object, view: View) -> None:
+    camera.matrix_world = view.matrix()
+
+
+def _size(scene: bpy.types.Scene, pixels: int) -> None:
+    render = scene.render
+    render.resolution_x = render.resolution_y = pixels
+    render.resolution_percentage = 100
+    for name in _STAMPS:
+        if hasattr(render, f"use_stamp_{name}"):
+            setattr(render, f"use_stamp_{name}", False)
+    render.use_stamp = pixels == SHEET_SIZE
+    render.use_stamp_note, render.use_stamp_labels = True, False
+    render.stamp_font_size = pixels // 16
+    render.stamp_background = (0, 0, 0, 0)

@@ -1,0 +1,78 @@
+"""A take in the scene: landmarks on an object, a talking copy from shape keys, and where to find it again."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ..core.compress import ShapeKeys
+from ..core.errors import FreeTalkError, LandmarkError
+from ..core.frame import EYE_DISTANCE_MM
+from ..core.landmarks import COUNT, FAR
+from . import bake, files, meshes
+from .job import Actor
+
+#: Custom property of a talking copy: its 68 landmarks in its own axes, 204 numbers.
+LANDMARKS = "freetalk_landmarks"
+
+
+def talk(original: bpy.types.Object, actor: Actor, keys: ShapeKeys, start: float) -> bpy.types.Object:
+    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on; earlier copies go."""
+    bake.remove(original)
+    copy = bake.duplicate(original)
+    if actor.opened is not None:
+        from . import mouth
+
+        mouth.apply(copy, actor.opened)
+    bake.bake(copy, keys, start)
+    copy[LANDMARKS] = np.asarray(actor.face.landmarks, float).ravel().tolist()
+    bpy.context.view_layer.update()
+    return copy
+
+
+def talking_object() -> bpy.types.Object:
+    """The scene's talking copy; FreeTalkError where there is none."""
+    found = [item for item in bpy.context.scene.objects if LANDMARKS in item]
+    if not found:
+        raise FreeTalkError("No object in this scene was animated by FreeTalk; animate one first.")
+    return found[0]
+
+
+def world_landmarks(item: bpy.types.Object) -> np.ndarray:
+    """(68,3) landmarks of a talking copy in the world."""
+    return meshes.moved(meshes.world(item), np.array(item[LANDMARKS]).reshape(COUNT, 3))
+
+
+def set_range(start: int, frames: int) -> None:
+    """The scene plays and renders these frames."""
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = start, start + max(frames, 1) - 1
+
+
+def landmarks_on(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
+    """(68,3) points of a landmark file in the object's own axes.
+
+    The file speaks its scan's coordinates, and importers turn them: the reading that lies on the mesh is taken, among
+    the object's own axes (OBJ, PLY, STL), glTF's turned to Blender's, and the scene's. LandmarkError where none does.
+    """
+    into = np.linalg.inv(meshes.world(item))
+    turns = (np.identity(4), into @ files.Y_UP, into, files.Y_UP)
+    readings = [meshes.moved(turn, points) for turn in turns]
+    tree = cKDTree(meshes.vertices(item.data))
+    distance = [float(tree.query(reading)[0].max() / np.linalg.norm(reading[45] - reading[36])) for reading in readings]
+    best = int(np.argmin(distance))
+    if distance[best] > FAR:
+        raise LandmarkError(
+            f"The landmarks lie {distance[best] * EYE_DISTANCE_MM:.0f} mm off {item.name} (eye distance taken as "
+            f"{EYE_DISTANCE_MM:.0f} mm); they belong to another scan."
+        )
+    return readings[best]
+
+
+def cache_folder() -> Path | None:
+    """The extension's own folder for eigenbases; None, which means no cache, where FreeTalk is no extension."""
+    package = __package__.rpartition(".")[0]
+    if not package.startswith("bl_ext."):
+        return None
+    return Path(bpy.utils.extension_path_user(package, path="cache", create=True))

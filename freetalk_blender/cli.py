@@ -1,0 +1,156 @@
+"""FreeTalk's command line: `freetalk`, `python -m freetalk_blender` and `blender --command freetalk`.
+
+Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input (one sentence, nothing
+half-written); 130 interrupted. bpy is imported by the commands that need it.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from . import commands
+from .core import emotion, models
+from .core.emotion import EmotionError
+from .core.errors import FreeTalkError
+from .progress import Progress
+
+DONE, USAGE, BAD_INPUT, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    try:
+        arguments = parser().parse_args(words)
+    except SystemExit as stopped:  # argparse has printed its own words; in Blender the process must go on
+        return int(stopped.code or 0)
+    with Progress(sys.stderr) as steps:
+        try:
+            answer = arguments.run(arguments, steps)
+        except FreeTalkError as error:
+            steps.say(f"freetalk: {error}")
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            steps.say("freetalk: interrupted.")
+            return INTERRUPTED
+    print(json.dumps({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
+    return DONE
+
+
+def parser() -> argparse.ArgumentParser:
+    """The one parser behind the three doors."""
+    top = argparse.ArgumentParser(prog="freetalk", description="Make any face scan talk.")
+    adding = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable, help: str, show: Callable = commands.show_outputs
+    ) -> argparse.ArgumentParser:
+        added = adding.add_parser(name, help=help, description=help)
+        added.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+        added.set_defaults(run=run, show=show)
+        return added
+
+    animate = command("animate", commands.animate, "A scan and a voice in, a talking face out.")
+    animate.add_argument("scan", type=Path, metavar="SCAN", help="OBJ, PLY, STL, glTF, FBX, USD or .blend")
+    animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, ...")
+    _add_outputs(animate, commands.ANIMATE_OUTPUTS)
+    _add_speech(animate)
+    _add_face(animate)
+    animate.add_argument(
+        "--tolerance", type=_positive, default=0.1, metavar="MM", help="largest vertex error of the shape keys (0.1)"
+    )
+
+    perform = command("perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
+    perform.add_argument("audio", type=Path, metavar="AUDIO")
+    _add_outputs(perform, (".npz",))
+    _add_speech(perform)
+    _add_device(perform)
+
+    deform = command("deform", commands.deform, "Landmark motion in, displacement of the scan's own vertices out.")
+    deform.add_argument("scan", type=Path, metavar="SCAN")
+    deform.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,68,3), as perform writes it")
+    _add_outputs(deform, (".npz",))
+    _add_face(deform)
+    deform.add_argument(
+        "--space", choices=("canonical", "mesh"), default="canonical",
+        help="canonical: a performance, retargeted to this face; mesh: this face's own landmarks, in the scan's units",
+    )  # fmt: skip
+
+    render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
+    render.add_argument("scene", type=Path, metavar="SCENE.blend")
+    _add_outputs(render, (".mp4", ".png"))
+
+    doctor = command(
+        "doctor", commands.doctor, "What is installed, and what the networks really run on.", commands.show_doctor
+    )
+    _add_device(doctor)
+    return top
+
+
+def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
+    def output(text: str) -> Path:
+        if Path(text).suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"{text} must end in {', '.join(suffixes)}")
+        return Path(text)
+
+    command.add_argument(
+        "-o", "--output", type=output, action="append", required=True, dest="outputs", metavar="OUT",
+        help=f"{', '.join(suffixes)}" + ("; may be given several times" if len(suffixes) > 1 else ""),
+    )  # fmt: skip
+
+
+def _add_speech(command: argparse.ArgumentParser) -> None:
+    feeling = command.add_mutually_exclusive_group()
+    feeling.add_argument("--emotion", type=_emotion, metavar="NAME=W,...", help="for example happy=0.8,surprised=0.2")
+    feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
+    command.add_argument("--fps", type=_fps, help="frames a second (30; the scene's own where SCAN is a .blend)")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def _add_face(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--landmarks", type=Path, metavar="FILE", help="68 landmarks in the scan file's coordinates")
+    command.add_argument("--keep-mouth", action="store_true", help="do not cut lips that the scanner fused")
+    _add_device(command)
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", choices=tuple(models.DEVICES), default="auto")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
+def _positive(text: str) -> float:
+    if not 0 < _number(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
+    return float(text)
+
+
+def _fps(text: str) -> float:
+    if not 1 <= _number(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} must lie between 1 and 1000")
+    return float(text)
+
+
+def _emotion(text: str) -> np.ndarray:
+    try:
+        return emotion.parse(text)
+    except EmotionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _vad(text: str) -> np.ndarray:
+    values = [_number(word) for word in text.split(",")]
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError("give three numbers: valence,arousal,dominance")
+    try:
+        return emotion.from_vad(*values)
+    except EmotionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,296 @@
+"""What each command of the command line does. Every function answers what `--json` prints."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from .blender import job
+from .blender.job import Speech
+from .core import atomic, audio, landmarks, models, scan_file
+from .core import face as faces
+from .core.errors import FreeTalkError
+from .core.face import Face
+from .progress import Progress
+
+#: Outputs of `animate`, by suffix.
+ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
+#: Frames a second where neither the command nor a scene says otherwise.
+FPS = 30.0
+_NETWORKS = ("speech_encoder", "ats", "stm")
+_PACKAGES = ("numpy", "scipy", "onnxruntime", "soundfile", "soxr", "robust_laplacian", "cholespy", "bpy")
+
+
+def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """A scan and a voice in, a talking face out, in every format asked for."""
+    arrays = [path for path in arguments.outputs if path.suffix.lower() == ".npz"]
+    scenes = [path for path in arguments.outputs if path not in arrays]
+    answer = _animate_arrays(arguments, arrays, steps) if arrays else {}
+    if scenes:
+        answer |= _animate_scene(arguments, scenes, steps)
+    return answer | {"outputs": [str(path) for path in arguments.outputs]}
+
+
+def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """A voice in, landmark motion out: displacement, neutral, fps, emotion in one .npz."""
+    speech = _speech(arguments, arguments.fps or FPS, steps)
+    with steps("perform the speech"):
+        take = speech.perform(arguments.device)
+    arrays = {"displacement": take.displacement, "neutral": take.neutral, "fps": take.fps, "emotion": take.emotion}
+    return _written(arguments.outputs, arrays)
+
+
+def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """Landmark motion in, displacement (T,V,3) of the scan file's own vertices out, in the file's order and axes."""
+    motion, fps = _read_motion(arguments.motion)
+    scan = _own_vertices(arguments, steps)
+    with steps("move every vertex"):
+        displacement = scan.displacement(motion, arguments.space)
+    return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
+
+
+def render(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """A .blend with a talking face in, a film or a contact sheet out."""
+    with steps.blender("start Blender"):
+        import_bpy()
+        from .blender import files, scene
+    with steps.blender("read the scene"):
+        files.load(arguments.scene)
+        face = scene.talking_object()
+    for path in arguments.outputs:
+        with steps.blender(f"write {path.name}") as share:
+            _write_pictures(path, face, share)
+    return {"outputs": [str(path) for path in arguments.outputs]}
+
+
+def doctor(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """Versions, networks present, and the execution providers that really load."""
+    return {
+        "freetalk": _version("freetalk-blender"),
+        "python": sys.version.split()[0],
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "models": str(models.folder()),
+        "networks": {name: _network(name, arguments.device) for name in _NETWORKS},
+        "providers": {device: _provider(device) for device in models.DEVICES},
+    }
+
+
+def show_doctor(answer: dict) -> str:
+    lines = [f"FreeTalk {answer['freetalk']}, Python {answer['python']}, networks in {answer['models']}"]
+    for title in ("packages", "networks", "providers"):
+        width = max(map(len, answer[title]))
+        lines += ["", title.capitalize(), *(f"  {name:{width}}  {value}" for name, value in answer[title].items())]
+    return "\n".join(lines)
+
+
+def show_outputs(answer: dict) -> str:
+    return "\n".join(answer["outputs"])
+
+
+# Input ----------------------------------------------------------------------------------------------------------------
+
+
+def _speech(arguments: argparse.Namespace, fps: float, steps: Progress) -> Speech:
+    with steps("read the sound"):
+        samples, rate = audio.load(arguments.audio)
+    feeling = arguments.emotion if arguments.emotion is not None else arguments.vad
+    return Speech(samples, rate, fps, feeling, arguments.seed)
+
+
+def _points(arguments: argparse.Namespace) -> np.ndarray | None:
+    return landmarks.read(arguments.landmarks).points if arguments.landmarks else None
+
+
+@dataclass(frozen=True)
+class OwnVertices:
+    """A scan file's own vertices, bound; from_file (4,4): the file's coordinates -> those of the bound vertices."""
+
+    face: Face
+    from_file: np.ndarray
+
+    def displacement(self, motion: np.ndarray, space: str = "canonical") -> np.ndarray:
+        """(T,68,3) landmark motion -> (T,V,3) float32 in the file's axes and unit; "mesh" motion is in those too."""
+        if space == "mesh":
+            motion = motion @ self.from_file[:3, :3].T
+        dense = faces.deform(self.face, motion, space)
+        turned = not np.array_equal(self.from_file[:3, :3], np.identity(3))
+        return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
+
+
+def _own_vertices(arguments: argparse.Namespace, steps: Progress) -> OwnVertices:
+    """Bind the scan file's own vertices: OBJ, PLY and STL read directly, the others as Blender lists them."""
+    points = _points(arguments)
+    if arguments.scan.suffix.lower() in scan_file.READERS:
+        with steps("read the scan"):
+            vertices, triangles = scan_file.read(arguments.scan)
+        return _bound(arguments, steps, vertices, triangles, points, np.identity(4))
+    with steps.blender("start Blender"):
+        import_bpy()
+        from .blender import files, meshes
+    with steps.blender("read the scan"):
+        scan = files.load(arguments.scan, points)
+        vertices, triangles = meshes.vertices(scan.item.data), meshes.triangles(scan.item.data)
+    return _bound(arguments, steps, vertices, triangles, points, scan.file_to_object)
+
+
+def _bound(
+    arguments: argparse.Namespace,
+    steps: Progress,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    points: np.ndarray | None,
+    from_file: np.ndarray,
+) -> OwnVertices:
+    local = None if points is None else points @ from_file[:3, :3].T + from_file[:3, 3]
+    open_mouth, device = not arguments.keep_mouth, arguments.device
+    face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
+    _tell(face.notes, steps)
+    return OwnVertices(face, from_file)
+
+
+def _tell(notes: tuple[str, ...], steps: Progress) -> None:
+    for note in notes:
+        steps.say(f"freetalk: {note}")
+
+
+def _read_motion(path: Path) -> tuple[np.ndarray, float]:
+    """displacement (T,68,3) and fps of a motion file; FreeTalkError where it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["displacement"], float(arrays["fps"]) if "fps" in arrays else FPS
+    except OSError as error:
+        raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
+    except (ValueError, KeyError, BadZipFile, TypeError) as error:
+        raise FreeTalkError(f'The motion {path} is no .npz with a displacement; write one with perform.') from error
+
+
+def import_bpy() -> None:
+    """Blender as a module, in settings of its own so that nothing the person installed interferes."""
+    if "bpy" in sys.modules:
+        return
+    if "BLENDER_USER_RESOURCES" not in os.environ:
+        os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-blender-")
+    try:
+        import bpy  # noqa: F401
+    except ImportError as error:
+        raise FreeTalkError(
+            f"This command needs Blender as a module ({error}); pip install bpy, or run blender --command freetalk."
+        ) from error
+
+
+# Output ---------------------------------------------------------------------------------------------------------------
+
+
+def _animate_arrays(arguments: argparse.Namespace, outputs: list[Path], steps: Progress) -> dict:
+    speech = _speech(arguments, arguments.fps or FPS, steps)
+    scan = _own_vertices(arguments, steps)
+    with steps("perform the speech"):
+        take = speech.perform(arguments.device)
+    with steps("move every vertex"):
+        displacement = scan.displacement(take.displacement)
+    return _written(outputs, {"displacement": displacement, "fps": take.fps})
+
+
+def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Progress) -> dict:
+    points = _points(arguments)
+    with steps.blender("start Blender"):
+        import_bpy()
+        import bpy
+
+        from .blender import files, meshes, scene, sound
+    with steps.blender("read the scan"):
+        scan = files.load(arguments.scan, points)
+        meshes.check(scan.item)
+        vertices, triangles = meshes.vertices(scan.item.data), meshes.triangles(scan.item.data)
+    opened_scene = arguments.scan.suffix.lower() == ".blend"
+    fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
+    speech = _speech(arguments, fps, steps)
+    local = None if points is None else meshes.moved(scan.file_to_object, points)
+    open_mouth, device = not arguments.keep_mouth, arguments.device
+    actor = job.bind(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
+    _tell(actor.notes, steps)
+    with steps("perform the speech"):
+        take = speech.perform(arguments.device)
+    with steps("make shape keys"):
+        keys = actor.shape_keys(take.displacement, arguments.tolerance)
+    with steps.blender("bake"):
+        if arguments.scan.suffix.lower() in files.UNORIENTED:
+            files.upright(scan, actor.face.frame.rotation[:, 1])
+        sound.set_scene_fps(bpy.context.scene, fps)
+        start = bpy.context.scene.frame_start if opened_scene else 0
+        scene.set_range(start, len(take.displacement))
+        copy = scene.talk(scan.item, actor, keys, start)
+        sound.add_strip(bpy.context.scene, arguments.audio, start)
+    for path in outputs:
+        with steps.blender(f"write {path.name}") as share:
+            if path.suffix.lower() in files.EXPORTS:
+                files.save(path)
+            else:
+                _write_pictures(path, copy, share)
+    return {
+        "frames": len(take.displacement),
+        "fps": fps,
+        "vertices": len(copy.data.vertices),
+        "shape_keys": len(keys.shapes),
+        "max_error_mm": round(keys.max_error / actor.face.frame.units_per_mm, 4),
+        "mouth_opened": actor.opened is not None,
+        "provider": models.device_report("stm", arguments.device).provider,
+    }
+
+
+def _write_pictures(path: Path, face: object, share: Callable[[float], None]) -> None:
+    from .blender import render
+
+    if path.suffix.lower() == ".mp4":
+        render.film(path, face, share)
+    else:
+        render.contact_sheet(path, face, share)
+
+
+def _written(outputs: list[Path], arrays: dict) -> dict:
+    for path in outputs:
+        _save_npz(path, arrays)
+    shapes = {name: list(np.shape(values)) for name, values in arrays.items()}
+    return {"outputs": [str(path) for path in outputs], "arrays": shapes}
+
+
+def _save_npz(path: Path, arrays: dict) -> None:
+    with atomic.output(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+# Doctor ---------------------------------------------------------------------------------------------------------------
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        module = sys.modules.get(package)
+        return module.app.version_string if package == "bpy" and module else "not installed"
+
+
+def _network(name: str, device: str) -> str:
+    try:
+        report = models.device_report(name, device)
+        version = models.metadata(name).get("version", "")
+    except FreeTalkError as error:
+        return str(error)
+    return f"version {version}, runs on {report.provider}" + (f" ({report.note})" if report.note else "")
+
+
+def _provider(device: str) -> str:
+    for name in _NETWORKS:
+        try:
+            report = models.device_report(name, device)
+        except FreeTalkError:
+            continue
+        return report.note or f"runs on {report.provider}"
+    return "cannot be told: no network loads"

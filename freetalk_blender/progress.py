@@ -1,0 +1,92 @@
+"""Steps of a long command: their seconds, shown as a bar on a terminal and as plain lines elsewhere."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+_BAR = 30
+
+
+class Progress:
+    """`with progress("bake") as share: ...; share(0.5)`. Keeps working while Blender's own output is held back."""
+
+    def __init__(self, stream: TextIO):
+        self.seconds: dict[str, float] = {}
+        self._terminal = stream.isatty()
+        self._stream = _duplicate(stream)
+        self._name = ""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not sys.stderr:
+            self._stream.close()
+
+    def say(self, text: str) -> None:
+        """One line for the person."""
+        self._clear()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Callable[[float], None]]:
+        """A step; what it yields takes the share done, 0..1."""
+        self._name = name
+        self._share(0.0)
+        start = time.perf_counter()
+        yield self._share
+        seconds = time.perf_counter() - start
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+        self.say(f"{seconds:8.2f} s  {name}")
+
+    @contextmanager
+    def blender(self, name: str) -> Iterator[Callable[[float], None]]:
+        """A step during which Blender's own words (Saved: ..., EGL warnings) are held back."""
+        with self(name) as share, quiet():
+            yield share
+
+    def _share(self, share: float) -> None:
+        if self._terminal:
+            filled = round(_BAR * min(max(share, 0.0), 1.0))
+            self._clear()
+            self._stream.write(f"[{'#' * filled}{'.' * (_BAR - filled)}] {self._name}")
+            self._stream.flush()
+
+    def _clear(self) -> None:
+        if self._terminal:
+            self._stream.write("\r\x1b[K")
+
+
+def _duplicate(stream: TextIO) -> TextIO:
+    """A stream of its own on the same file, which survives `quiet`; the stream itself where it is no file."""
+    try:
+        return os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8", errors="replace")
+    except (OSError, ValueError, AttributeError):
+        return stream
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing reaches stdout and stderr, from C either; FREETALK_VERBOSE=1 lets it through."""
+    if os.environ.get("FREETALK_VERBOSE"):
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor, _ in kept:
+            os.dup2(nowhere, descriptor)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, copy in kept:
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        os.close(nowhere)
