@@ -1,0 +1,248 @@
+"""ATS against real talkers and against baselines: `python -m evaluation.ats --data ../shared/data [--plots DIR]`.
+
+Real lips: GRID clips of the training talker that training never saw, and three other GRID talkers (validation only).
+Curves are read off tracked video landmarks with the head's pose removed: aperture |62-66|, width |48-54| and jaw |27-8|,
+in eye distances. Every method is heard through the same audio and judged at the video's 25 frames a second.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export import articulation, ats_data, grid, ict
+from freetalk_blender.core import ats, audio, frame, performance, speech
+
+TALKERS = ("lbax4n", "pwij3p", "swiz3n")
+CURVES = {"aperture": (62, 66), "width": (48, 54), "jaw": (27, 8)}
+#: Lips count as touching where the inner gap is within this of rest (canonical units, 0.9 mm).
+TOUCH = 0.010
+_MAX_LAG = 0.2
+
+Method = Callable[[np.ndarray], np.ndarray]
+"""16 kHz samples -> landmark displacement (T,68,3) at 25 frames a second."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """A real talker's sentence: 16 kHz samples, canonical landmarks (T,68,3) at 25 frames a second."""
+
+    name: str
+    samples: np.ndarray
+    faces: np.ndarray
+
+
+def curves(faces: np.ndarray) -> dict[str, np.ndarray]:
+    """(T,68,3) -> the three distances, each (T,), in the frontal plane (tracked depth is a guess)."""
+    return {name: np.linalg.norm((faces[:, a] - faces[:, b])[:, :2], axis=-1) for name, (a, b) in CURVES.items()}
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation; 0 where one of the two does not move."""
+    x, y = x - x.mean(), y - y.mean()
+    norm = np.linalg.norm(x) * np.linalg.norm(y)
+    return float(x @ y / norm) if norm > 1e-12 else 0.0
+
+
+def concordance(x: np.ndarray, y: np.ndarray) -> float:
+    """Lin's concordance of two curves measured from their own rest (10th percentile)."""
+    x, y = x - np.percentile(x, 10), y - np.percentile(y, 10)
+    spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+    return float(2 * np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 1e-12 else 0.0
+
+
+def lag(predicted: np.ndarray, real: np.ndarray, rate: float) -> float:
+    """Milliseconds by which the prediction comes late, from the peak of the correlation (10 ms steps)."""
+    times = np.arange(len(real)) / rate
+    inner = times[(times > _MAX_LAG) & (times < times[-1] - _MAX_LAG)]
+    shifts = np.arange(-_MAX_LAG, _MAX_LAG + 1e-9, 0.01)
+    truth = np.interp(inner, times, real)
+    scores = [pearson(np.interp(inner + shift, times, predicted), truth) for shift in shifts]
+    return float(1000 * shifts[int(np.argmax(scores))])
+
+
+def judge(method: Method, takes: list[Take]) -> dict[str, float]:
+    """Means over the takes: r, concordance and lag of each curve, and the ratio of spreads."""
+    rows: list[dict[str, float]] = []
+    neutral = frame.mean_landmarks()
+    for take in takes:
+        moved = method(take.samples)[: len(take.faces)]
+        ours, real = curves(neutral + moved), curves(take.faces[: len(moved)])
+        row: dict[str, float] = {}
+        for name in CURVES:
+            row[f"{name} r"] = pearson(ours[name], real[name])
+            row[f"{name} ccc"] = concordance(ours[name], real[name])
+            row[f"{name} ratio"] = float(ours[name].std() / real[name].std())
+        row["lag ms"] = lag(ours["aperture"], real["aperture"], grid.VIDEO_RATE)
+        rows.append(row)
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def other_talkers(data: Path) -> list[Take]:
+    """The three talkers that nothing was ever trained or tuned on."""
+    takes = []
+    for name in TALKERS:
+        with np.load(Path(data) / "video_grid" / f"{name}.npz") as arrays:
+            faces = grid.canonical(arrays["landmarks68"])
+        takes.append(Take(name, audio.load(Path(data) / "video_grid" / f"{name}.flac")[0], faces))
+    return takes
+
+
+def held_out_clips(data: Path) -> list[Take]:
+    """The training talker's clips that training never saw."""
+    names, pixels = grid.read_landmarks(data)
+    return [
+        Take(name, audio.load(Path(data) / "grid_s1" / "audio" / f"{name}.flac")[0], grid.canonical(faces))
+        for name, faces in zip(names, pixels, strict=True)
+        if ats_data.held_out(name)
+    ]
+
+
+def ours(samples: np.ndarray) -> np.ndarray:
+    """The product's own path."""
+    return performance.perform(samples, audio.SPEECH_RATE, fps=grid.VIDEO_RATE, device="cpu").displacement
+
+
+def loudness(samples: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Jaw opens with the smoothed loudness in dB above the floor; 0.35 of jawOpen at the loudest."""
+    step = audio.SPEECH_RATE // grid.VIDEO_RATE
+    power = (samples[: len(samples) // step * step].reshape(-1, step) ** 2).mean(1)
+    decibel = 10 * np.log10(power + 1e-9)
+    smooth = np.convolve(np.pad(decibel, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+    open_ = np.clip((smooth - smooth.max() + 35) / 35, 0, 1)
+    return 0.35 * open_[:, None, None] * shapes[ats_data.CONTROLS.index("jawOpen")]
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Linear map from five frames, 40 ms apart, to the mouth's controls."""
+
+    weights: np.ndarray
+    features: Callable[[np.ndarray], np.ndarray]
+    shapes: np.ndarray
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        controls = stack(self.features(samples)) @ self.weights
+        return np.tensordot(controls, self.shapes, 1)[::2]
+
+
+def stack(features: np.ndarray) -> np.ndarray:
+    """(T,C) at 50 Hz -> (T, 5 C + 1): frames at -80, -40, 0, 40, 80 ms, and 1."""
+    rows = np.clip(np.arange(len(features))[:, None] + np.arange(-4, 5, 2), 0, len(features) - 1)
+    return np.concatenate([features[rows].reshape(len(features), -1), np.ones((len(features), 1), np.float32)], axis=1)
+
+
+def ridge(pieces: list[ats_data.Piece], features: Callable[[np.ndarray], np.ndarray], shapes: np.ndarray) -> Ridge:
+    """Fitted on the clips that the network was trained on; the ridge is a tenth of a percent of the mean variance."""
+    size = 5 * features(pieces[0].samples).shape[1] + 1
+    gram, target = np.zeros((size, size)), np.zeros((size, len(shapes)))
+    for piece in pieces:
+        x = stack(features(piece.samples))[: len(piece.controls)].astype(np.float64)
+        gram += x.T @ x
+        target += x.T @ piece.controls[: len(x)]
+    gram[np.diag_indices(size)] += 1e-3 * np.trace(gram) / size
+    return Ridge(np.linalg.solve(gram, target).astype(np.float32), features, shapes)
+
+
+def log_mel(samples: np.ndarray) -> np.ndarray:
+    """(T,160) two log-mel frames for every feature frame."""
+    length = len(samples) // speech.HOP * speech.HOP
+    energy = speech.log_mel_energy(samples[:length] * speech.gain(samples))
+    return np.maximum(energy, -6.5).T.reshape(length // speech.HOP, -1)
+
+
+def encoder(samples: np.ndarray) -> np.ndarray:
+    """(T,384) the speech encoder's features."""
+    return speech.features(samples, "cpu")
+
+
+def stillness(data: Path) -> dict[str, float]:
+    """Lip motion in silence and in noise, as a share of lip motion in speech (root mean square of velocity)."""
+    spoken = audio.load(sorted((Path(data) / "speech" / "dc_tts_voice").glob("*.flac"))[0])[0]
+    random = np.random.default_rng(0)
+    sounds = {
+        "digital silence": np.zeros_like(spoken),
+        "white noise at -60 dB": random.normal(0, 1e-3, len(spoken)).astype(np.float32),
+        "white noise at -30 dB": random.normal(0, 0.03, len(spoken)).astype(np.float32),
+    }
+    reference = _lip_speed(spoken)
+    return {name: _lip_speed(samples) / reference for name, samples in sounds.items()}
+
+
+def _lip_speed(samples: np.ndarray) -> float:
+    moved = performance.perform(samples, audio.SPEECH_RATE, fps=50, device="cpu").displacement[:, articulation.LIPS]
+    return float(np.sqrt((np.diff(moved, axis=0) ** 2).sum(-1).mean()))
+
+
+def speed(samples: np.ndarray) -> tuple[float, float]:
+    """(seconds of all ATS per second of sound, milliseconds of the network alone for 10 s) on this machine's CPU."""
+    ten = np.tile(samples, 20)[: 10 * audio.SPEECH_RATE]
+    performance.perform(ten[:16000], audio.SPEECH_RATE, device="cpu")
+    began = time.perf_counter()
+    performance.perform(ten, audio.SPEECH_RATE, device="cpu")
+    whole = time.perf_counter() - began
+    began = time.perf_counter()
+    performance.perform(ten, audio.SPEECH_RATE, {"happy": 1.0}, device="cpu")
+    return whole / 10, 1000 * (time.perf_counter() - began)
+
+
+def _plot(takes: list[Take], methods: dict[str, Method], path: Path) -> None:
+    """Curves of ours and of the best baseline over the tracked ones."""
+    from evaluation import ats_plots  # matplotlib is needed for pictures alone
+
+    neutral = frame.mean_landmarks()
+    shown = {name: method for name, method in methods.items() if name in ("ours", "ridge, encoder")}
+    rows = [
+        (take.name, curves(take.faces), {name: curves(neutral + method(take.samples)) for name, method in shown.items()})
+        for take in takes
+    ]
+    ats_plots.save(rows, grid.VIDEO_RATE, path)
+
+
+def table(title: str, rows: dict[str, dict[str, float]]) -> str:
+    """Markdown."""
+    columns = list(next(iter(rows.values())))
+    lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in rows.items():
+        lines.append(f"| {name} | " + " | ".join(_number(column, row[column]) for column in columns) + " |")
+    return "\n".join(lines)
+
+
+def _number(column: str, value: float) -> str:
+    return f"{value:+.0f}" if column.endswith("ms") else f"{value:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Judge the ATS against real talkers and baselines.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/, video_grid/, ict_facekit/, speech/")
+    parser.add_argument("--plots", type=Path, help="folder for PNG plots of the curves")
+    parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
+    arguments = parser.parse_args()
+    shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
+    methods: dict[str, Method] = {
+        "ours": ours,
+        "mean pose": lambda samples: np.zeros((len(samples) * grid.VIDEO_RATE // audio.SPEECH_RATE, 68, 3)),
+        "loudness to jaw": lambda samples: loudness(samples, shapes),
+    }
+    if not arguments.quick:
+        pieces = ats_data.grid_pieces(arguments.data)[::2]
+        methods["ridge, log-mel"] = ridge(pieces, log_mel, shapes)
+        methods["ridge, encoder"] = ridge(pieces, encoder, shapes)
+    for title, takes in (
+        ("3 unseen talkers", other_talkers(arguments.data)),
+        ("training talker, unseen clips", held_out_clips(arguments.data)),
+    ):
+        print(table(title, {name: judge(method, takes) for name, method in methods.items()}), "\n", flush=True)
+        if arguments.plots:
+            _plot(takes[:4], methods, arguments.plots / f"{title.replace(' ', '_').replace(',', '')}.png")
+    for name, share in stillness(arguments.data).items():
+        print(f"lip motion in {name}: {100 * share:.2f} % of that in speech")
+    whole, head = speed(audio.load(Path(arguments.data) / "video_grid" / "lbax4n.flac")[0])
+    print(f"{whole:.4f} s per second of sound; {head:.0f} ms for 10 s when only the emotion changed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""ICT-FaceKit's expression shapes as displacements of the 68 landmarks in the canonical frame, and the fit to real lips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from export import ict
+from freetalk_blender.core import frame
+
+#: Shapes that speech moves: controls of the network, each the sum of the ICT shapes named (left and right move alike,
+#: for one talker's crooked smile is not everybody's).
+SPEECH_CONTROLS = {
+    "jawForward": ("jawForward",),
+    "jawOpen": ("jawOpen",),
+    "mouthClose": ("mouthClose",),
+    "mouthFunnel": ("mouthFunnel",),
+    "mouthPucker": ("mouthPucker",),
+    "mouthRollLower": ("mouthRollLower",),
+    "mouthRollUpper": ("mouthRollUpper",),
+    "mouthShrugLower": ("mouthShrugLower",),
+    "mouthShrugUpper": ("mouthShrugUpper",),
+    **{
+        f"mouth{name}": (f"mouth{name}_L", f"mouth{name}_R")
+        for name in ("Dimple", "Frown", "LowerDown", "Press", "Smile", "Stretch", "UpperUp")
+    },
+}
+LIPS = np.arange(48, 68)
+#: The lower contour, ear to ear without the points that hair and ears move.
+JAW = np.arange(3, 14)
+#: Inner-lip pairs (upper, lower).
+INNER = np.array([[61, 67], [62, 66], [63, 65]])
+CORNERS = (48, 54)
+CHIN = 8
+#: Each landmark's partner on the other side of the face.
+MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
+     41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
+)  # fmt: skip
+
+
+def basis(model: ict.IctModel, controls: dict[str, tuple[str, ...]]) -> np.ndarray:
+    """(K, 68, 3) landmark displacement of each control at weight 1, canonical units."""
+    neutral = model.neutral[model.landmark_vertices]
+    unit = np.linalg.norm(neutral[45] - neutral[36])
+    landmarks = model.expression[:, model.landmark_vertices].astype(np.float64) / unit
+    return np.stack([landmarks[[model.index(name) for name in names]].sum(0) for names in controls.values()])
+
+
+@dataclass(frozen=True)
+class FitWeights:
+    """Relative weights of the least squares: how far each kind of evidence is to be believed."""
+
+    lips: float = 1.0
+    inner_gap: float = 1.5
+    width: float = 2.0
+    jaw: float = 0.35
+    chin: float = 0.8
+    depth: float = 0.15
+    ridge: float = 0.001
+
+
+def fit(displacement: np.ndarray, shapes: np.ndarray, trust: FitWeights) -> np.ndarray:
+    """Weights (T, K) in [0, 1] whose landmarks best explain displacement (T, 68, 3), canonical units.
+
+    Bounded least squares over lips, inner-lip gaps, mouth width and lower contour, with a ridge, all frames at once by accelerated
+    projected gradient (Beck & Teboulle 2009, FISTA).
+    """
+    rows, target = _evidence(shapes, trust), _evidence(displacement, trust)
+    hessian = rows @ rows.T + trust.ridge * np.eye(len(shapes))
+    gradient_at_zero = target @ rows.T
+    step = 1.0 / np.linalg.eigvalsh(hessian)[-1]
+    weights = np.zeros((len(displacement), len(shapes)))
+    ahead, momentum = weights, 1.0
+    for _ in range(400):
+        moved = np.clip(ahead - step * (ahead @ hessian - gradient_at_zero), 0.0, 1.0)
+        following = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+        ahead = moved + (momentum - 1.0) / following * (moved - weights)
+        weights, momentum = moved, following
+    return weights
+
+
+def _evidence(displacement: np.ndarray, trust: FitWeights) -> np.ndarray:
+    """(N, 68, 3) -> (N, M) weighted coordinates and gaps."""
+    axes = np.array([1.0, 1.0, trust.depth])
+    gaps = displacement[:, INNER[:, 0]] - displacement[:, INNER[:, 1]]
+    width = displacement[:, CORNERS[1:]] - displacement[:, CORNERS[:1]]
+    parts = [
+        displacement[:, LIPS] * trust.lips,
+        gaps * trust.inner_gap,
+        width * trust.width,
+        displacement[:, JAW] * trust.jaw,
+        displacement[:, [CHIN]] * trust.chin,
+    ]
+    return (np.concatenate(parts, axis=1) * axes).reshape(len(displacement), -1)
+
+
+def symmetric(displacement: np.ndarray) -> np.ndarray:
+    """(..., 68, 3) averaged with its mirror image: gaps and widths stay, sideways motion goes."""
+    mirrored = displacement[..., MIRROR, :] * np.array([-1.0, 1.0, 1.0])
+    return 0.5 * (displacement + mirrored)
+
+
+def mm(canonical: np.ndarray) -> np.ndarray:
+    """Canonical units -> millimetres of a face whose |36-45| is 90 mm."""
+    return canonical * frame.EYE_DISTANCE_MM

@@ -1,0 +1,147 @@
+"""The ATS network: a temporal convolution over speech features, and a face over its controls, in one graph.
+
+Trunk: standardised features -> 128 channels -> three residual blocks of dilated convolutions (kernel 5, dilation 1, 2, 4:
+14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes, in [0, 1]) and events
+(speech, bilabial, labiodental, rounding).
+
+Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks; emotion laid over it; lips
+that touch do not pass through each other; where a bilabial is heard they meet, whatever the emotion; lids.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from freetalk_blender.core.ats import CONTEXT, EVENTS
+from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.speech import FEATURES
+
+KERNEL = 5
+DILATIONS = (1, 2, 4)
+if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
+    raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/ats.py pads")
+SPEECH, BILABIAL = EVENTS.index("speech"), EVENTS.index("bilabial")
+#: Probabilities between which a decision fades in.
+SPEECH_FADE = (0.15, 0.5)
+CONTACT_FADE = (0.3, 0.6)
+#: Lips press together by at most this much beyond touching (canonical units, 0.4 mm).
+PRESS = 0.004
+#: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
+UPPER_SHARE = 0.35
+UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
+UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
+#: Lids of both eyes.
+LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
+
+
+class Block(nn.Module):
+    """x + W GELU(conv(x)), without padding: (B,C,T) -> (B,C,T - 4 dilation)."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.crop = dilation * (KERNEL // 2)
+        self.layers = nn.Sequential(
+            nn.Conv1d(width, width, KERNEL, dilation=dilation), nn.GELU(), nn.Dropout(dropout), nn.Conv1d(width, width, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, self.crop : x.shape[2] - self.crop] + self.layers(x)
+
+
+class Trunk(nn.Module):
+    """features (B, T + 28, 384) -> controls (B,T,K) in [0,1], event logits (B,T,4)."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, controls: int, width: int = 128, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.controls = controls
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("deviation", torch.ones(FEATURES))
+        self.enter = nn.Sequential(nn.Dropout(dropout), nn.Linear(FEATURES, width), nn.GELU())
+        self.blocks = nn.Sequential(*[Block(width, dilation, dropout) for dilation in DILATIONS])
+        self.leave = nn.Linear(width, controls + len(EVENTS))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.enter((features - self.mean) / self.deviation)
+        x = self.leave(self.blocks(x.transpose(1, 2)).transpose(1, 2))
+        return torch.relu(1.04 * torch.sigmoid(x[..., : self.controls]) - 0.02), x[..., self.controls :]
+
+
+def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:
+    """0 below the first limit, 1 above the second, smooth between."""
+    x = torch.clamp((value - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+class Face(nn.Module):
+    """Controls, events, emotion and lids -> displacement (B,T,68,3).
+
+    speech (K,68,3), feelings (8,68,3) and lids (68,3): landmark shapes, canonical units. energy (8,): how much larger or
+    smaller an emotion makes articulation.
+    """
+
+    def __init__(self, speech: Tensor, feelings: Tensor, lids: Tensor, energy: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("speech", speech.reshape(len(speech), -1))
+        self.register_buffer("feelings", feelings.reshape(len(EMOTIONS), -1))
+        self.register_buffer("energy", energy)
+        self.register_buffer("lid_mask", _points(LIDS))
+        self.register_buffer("lids", lids)
+        self.register_buffer("closing", _closing())
+
+    def forward(self, controls: Tensor, events: Tensor, emotion: Tensor, blink: Tensor) -> Tensor:
+        speaks = fade(events[..., SPEECH : SPEECH + 1], SPEECH_FADE)
+        energy = 1.0 + emotion @ self.energy[:, None]
+        lips = (controls * speaks * energy) @ self.speech
+        shape = (*emotion.shape[:2], 68, 3)
+        felt = (emotion @ self.feelings).reshape(shape)
+        shut = blink[..., None] * self.lid_mask
+        moved = lips.reshape(shape) + felt * (1.0 - shut) + self.lids * shut
+        return self._touch(moved, fade(events[..., BILABIAL : BILABIAL + 1], CONTACT_FADE) * speaks)
+
+    def _touch(self, moved: Tensor, contact: Tensor) -> Tensor:
+        """Lips stop at each other, and meet where contact (B,T,1) is 1."""
+        gap = moved[:, :, UPPER_INNER, 1] - moved[:, :, LOWER_INNER, 1]
+        wanted = torch.clamp(gap, min=-PRESS) * (1.0 - contact)
+        return moved + ((wanted - gap) @ self.closing).reshape(moved.shape)
+
+
+def _points(indices: tuple[int, ...]) -> Tensor:
+    mask = torch.zeros(68, 1)
+    mask[list(indices)] = 1.0
+    return mask
+
+
+def _closing() -> Tensor:
+    """(3, 204) displacement of all landmarks when the gap of one inner pair (right, middle, left) grows by 1.
+
+    The outer lips go with the inner ones (a lip keeps its thickness but for a fifth), their neighbours half as far, and
+    the corners stay.
+    """
+    shapes = torch.zeros(3, 68, 3)
+    for pair in range(3):
+        for inner, outer, share in (
+            (UPPER_INNER, UPPER_OUTER, UPPER_SHARE),
+            (LOWER_INNER, LOWER_OUTER, UPPER_SHARE - 1.0),
+        ):
+            shapes[pair, inner[pair], 1] = share
+            shapes[pair, outer[pair], 1] = 0.8 * share
+    for pair, upper, lower in ((0, 49, 59), (2, 53, 55)):
+        shapes[pair, upper, 1] = 0.4 * UPPER_SHARE
+        shapes[pair, lower, 1] = 0.4 * (UPPER_SHARE - 1.0)
+    return shapes.reshape(3, -1)
+
+
+class Ats(nn.Module):
+    """features (1, T + 28, 384), emotion (1,T,8), blink (1,T,1) -> displacement (1,T,68,3), events (1,T,4)."""
+
+    def __init__(self, trunk: Trunk, face: Face) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.face = face
+
+    def forward(self, features: Tensor, emotion: Tensor, blink: Tensor) -> tuple[Tensor, Tensor]:
+        controls, logits = self.trunk(features)
+        events = torch.sigmoid(logits)
+        return self.face(controls, events, emotion, blink), events

@@ -1,0 +1,201 @@
+"""Train the ATS network and export onnx_models/ats.onnx: `python -m export.train_ats --data ../shared/data`.
+
+Resumable: streams of features and the last epoch are kept in the work folder. Fixed seeds.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from export import articulation, ats_data, ats_network, feelings, ict
+from freetalk_blender.core import models
+from freetalk_blender.core.ats import CONTEXT, EVENTS
+from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.speech import FEATURES
+
+VERSION = "1"
+EPOCHS = 8
+BATCH, LENGTH = 16, 150
+RATE = 2e-3
+#: How much each kind of error counts: landmarks, velocity, inner-lip gap, mouth width (canonical units), events.
+LOSSES = {"landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 1.0, "controls": 0.02, "events": 0.004}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """features (B, LENGTH + 28, 384) and the labels of the LENGTH frames in their middle."""
+
+    features: Tensor
+    controls: Tensor
+    control_trust: Tensor
+    events: Tensor
+    event_trust: Tensor
+
+
+def batches(data: ats_data.Streams, random: np.random.Generator) -> Iterator[Batch]:
+    """One epoch: windows that tile the streams from a random start, in a random order."""
+    starts = []
+    for first, last in _extents(data.stream):
+        offset = first + CONTEXT + int(random.integers(LENGTH))
+        starts += list(range(offset, last - LENGTH - CONTEXT + 1, LENGTH))
+    order = random.permutation(starts)
+    for i in range(0, len(order) - BATCH + 1, BATCH):
+        inner = order[i : i + BATCH, None] + np.arange(LENGTH)
+        outer = order[i : i + BATCH, None] + np.arange(-CONTEXT, LENGTH + CONTEXT)
+        labels = (data.controls, data.control_trust, data.events, data.event_trust)
+        yield Batch(*[torch.from_numpy(x.astype(np.float32)) for x in (data.features[outer], *[y[inner] for y in labels])])
+
+
+def _extents(stream: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(stream)) + 1
+    return list(zip([0, *edges], [*edges, len(stream)], strict=True))
+
+
+def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Errors in canonical units, each a mean over what is believed. shapes: (K,68,3)."""
+    controls, logits = trunk(batch.features)
+    trust = batch.control_trust
+    error = torch.einsum("btk,kld->btld", (controls - batch.controls) * trust, shapes)
+    gap = error[:, :, ats_network.UPPER_INNER, 1] - error[:, :, ats_network.LOWER_INNER, 1]
+    width = error[:, :, 54, 0] - error[:, :, 48, 0]
+    mouth = error[:, :, MOUTH]
+    events = functional.binary_cross_entropy_with_logits(logits, batch.events, reduction="none") * batch.event_trust
+    scale = 1.0 / trust.mean().clamp(min=1e-3)
+    return {
+        "landmarks": mouth.pow(2).sum(-1).mean() * 100 * scale,
+        "velocity": mouth.diff(dim=1).pow(2).sum(-1).mean() * 100 * scale,
+        "gap": gap.pow(2).mean() * 100 * scale,
+        "width": width.pow(2).mean() * 100 * scale,
+        "controls": ((controls - batch.controls) * trust).pow(2).mean() * scale,
+        "events": events.sum() / batch.event_trust.sum().clamp(min=1.0),
+    }
+
+
+MOUTH = [*articulation.JAW.tolist(), *articulation.LIPS.tolist()]
+
+
+def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: int) -> ats_network.Trunk:
+    """The trunk after `epochs`; goes on from the checkpoint where there is one."""
+    torch.manual_seed(0)
+    trunk = ats_network.Trunk(len(shapes))
+    sample = data.features[:: max(1, len(data.features) // 50000)].astype(np.float32)
+    trunk.mean.copy_(torch.from_numpy(sample.mean(0)))
+    trunk.deviation.copy_(torch.from_numpy(sample.std(0) + 1e-3))
+    optimiser = torch.optim.AdamW(trunk.parameters(), RATE, weight_decay=1e-2)
+    steps = epochs * (len(data.stream) // (BATCH * LENGTH))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps + 10 * epochs)
+    start = _resume(checkpoint, trunk, optimiser, schedule)
+    landmarks = torch.from_numpy(shapes.astype(np.float32))
+    for epoch in range(start, epochs):
+        began, sums, count = time.time(), dict.fromkeys(LOSSES, 0.0), 0
+        for batch in batches(data, np.random.default_rng(epoch)):
+            errors = loss(trunk, landmarks, batch)
+            optimiser.zero_grad()
+            torch.stack([LOSSES[name] * error for name, error in errors.items()]).sum().backward()
+            torch.nn.utils.clip_grad_norm_(trunk.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            sums = {name: sums[name] + float(error.detach()) for name, error in errors.items()}
+            count += 1
+        print(f"epoch {epoch + 1}: {time.time() - began:.0f} s", {k: round(v / count, 4) for k, v in sums.items()}, flush=True)
+        state = {"epoch": epoch + 1, "trunk": trunk.state_dict(), "optimiser": optimiser.state_dict()}
+        torch.save(state | {"schedule": schedule.state_dict()}, checkpoint)
+    return trunk.eval()
+
+
+def _resume(checkpoint: Path, trunk: torch.nn.Module, optimiser: torch.optim.Optimizer, schedule) -> int:  # type: ignore[no-untyped-def]
+    if not checkpoint.is_file():
+        return 0
+    state = torch.load(checkpoint, weights_only=True)
+    trunk.load_state_dict(state["trunk"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["epoch"])
+
+
+def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:
+    """Write the graph; the largest difference between it and PyTorch (canonical units)."""
+    network.eval()
+    frames = 60
+    random = np.random.default_rng(0)
+    inputs = (
+        torch.from_numpy(random.normal(size=(1, frames + 2 * CONTEXT, FEATURES)).astype(np.float32)),
+        torch.from_numpy(random.uniform(0, 0.3, (1, frames, len(EMOTIONS))).astype(np.float32)),
+        torch.from_numpy(random.uniform(0, 1, (1, frames, 1)).astype(np.float32)),
+    )
+    torch.onnx.export(
+        network,
+        inputs,
+        str(output),
+        input_names=["features", "emotion", "blink"],
+        output_names=["displacement", "events"],
+        dynamic_axes={
+            "features": {1: "frames_and_context"}, "emotion": {1: "frames"}, "blink": {1: "frames"},
+            "displacement": {1: "frames"}, "events": {1: "frames"},
+        },
+        opset_version=17,
+        dynamo=False,
+    )  # fmt: skip
+    model = onnx.load(output)
+    model.producer_name = "FreeTalk"
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, output)
+    session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+    ours = session.run(None, dict(zip(("features", "emotion", "blink"), [x.numpy() for x in inputs], strict=True)))
+    with torch.no_grad():
+        theirs = network(*inputs)
+    return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+def build_face(model: ict.IctModel) -> ats_network.Face:
+    """The fixed part of the network: landmark shapes of speech, emotions and lids."""
+    arrays = (
+        articulation.basis(model, articulation.SPEECH_CONTROLS),
+        feelings.shapes(model),
+        feelings.lids(model),
+        feelings.energy(),
+    )
+    return ats_network.Face(*[torch.from_numpy(array.astype(np.float32)) for array in arrays])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the ATS network and export it.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/, ict_facekit/ and speech/")
+    parser.add_argument("--work", type=Path, default=Path("build/ats"), help="folder for features and checkpoints")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--passes", type=int, default=4, help="how often the speech is heard, each time in other rooms")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    model = ict.load(arguments.data)
+    pieces = ats_data.grid_pieces(arguments.data)
+    quiet = ats_data.noise_pieces(100, seed=7)
+    parts = []
+    for number in range(arguments.passes):
+        began = time.time()
+        parts.append(ats_data.build(pieces + quiet, number, arguments.work / f"grid_{number}.npz", disturbed=number > 0))
+        print(f"pass {number}: {len(parts[-1].stream) / ats_data.RATE / 60:.1f} min, {time.time() - began:.0f} s", flush=True)
+    shapes = articulation.basis(model, articulation.SPEECH_CONTROLS)
+    trunk = train(ats_data.join(parts), shapes, arguments.work / "checkpoint.pt", arguments.epochs)
+    output = models.folder() / "ats.onnx"
+    metadata = {
+        "version": VERSION,
+        "unit": "displacement: outer eye distances, canonical face frame, 50 Hz; events: " + ", ".join(EVENTS),
+        "licence": "GPL-3.0-or-later; made from CC-BY 4.0 and MIT data, see NOTICE",
+        "training data": "GRID talker 1 (CC-BY 4.0), ICT-FaceKit shapes (MIT)",
+    }
+    parity = export(ats_network.Ats(trunk, build_face(model)), output, metadata)
+    print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
+
+
+if __name__ == "__main__":
+    main()
