@@ -1,0 +1,123 @@
+"""MakeHuman's base mesh as a validation face: another artist, another topology. Never trained on, never tuned on.
+
+Public original: github.com/makehumancommunity/makehuman (assets CC0). `--data` folders hold it as makehuman/base.obj and
+makehuman/targets/. Units: decimetres; x the subject's left, y up, z forward, as in the canonical frame.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from freetalk_blender.core import frame
+
+#: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on renders
+#: of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion border.
+_RIGHT = {
+    17: 212, 18: 206, 19: 204, 20: 205, 21: 208,
+    27: 133, 28: 5063, 29: 291, 30: 297, 31: 358, 32: 285, 33: 317,
+    36: 21, 37: 0, 38: 54, 39: 67, 40: 47, 41: 41,
+    48: 425, 49: 448, 50: 458, 51: 466, 57: 492, 58: 486, 59: 480,
+    60: 432, 61: 470, 62: 474, 66: 493, 67: 481,
+}  # fmt: skip
+#: Landmark -> its mirror image.
+_MIRROR = {
+    **{i: 16 - i for i in range(17)},
+    **{17 + i: 26 - i for i in range(10)},
+    **{27: 27, 28: 28, 29: 29, 30: 30, 31: 35, 32: 34, 33: 33, 34: 32, 35: 31},
+    **{36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40},
+    **{48: 54, 49: 53, 50: 52, 51: 51, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 57: 57, 58: 56, 59: 55},
+    **{60: 64, 61: 63, 62: 62, 63: 61, 64: 60, 65: 67, 66: 66, 67: 65},
+}
+#: Vertices above this height (decimetres) belong to the head and neck.
+_NECK = 5.5
+
+
+@dataclass(frozen=True)
+class MakeHuman:
+    """vertices (V,3), triangles (F,3) of the body, landmark_vertices (68,)."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    landmark_vertices: np.ndarray
+
+
+def _read_body(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    vertices, quads, group = [], [], ""
+    for line in path.read_text().splitlines():
+        if line.startswith("v "):
+            vertices.append([float(x) for x in line.split()[1:4]])
+        elif line.startswith("g "):
+            group = line.split()[1]
+        elif line.startswith("f ") and group == "body":
+            quads.append([int(corner.split("/")[0]) - 1 for corner in line.split()[1:]])
+    faces = np.array(quads)
+    return np.array(vertices, np.float32), np.concatenate([faces[:, :3], faces[:, [0, 2, 3]]]).astype(np.int32)
+
+
+def read_target(path: Path, count: int) -> np.ndarray:
+    """(count,3) float32 displacement of a .target file."""
+    displacement = np.zeros((count, 3), np.float32)
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            index, *offset = line.split()
+            displacement[int(index)] = [float(x) for x in offset]
+    return displacement
+
+
+def _jaw(vertices: np.ndarray, candidates: np.ndarray, known: dict[int, int]) -> dict[int, int]:
+    """The jaw line 0-8 has no mesh feature to sit on: the average face's, fitted to the other landmarks, nearest vertex."""
+    mean = frame.mean_landmarks()
+    order = sorted(known)
+    fit = frame.align(mean[order], vertices[[known[i] for i in order]])
+    points = fit.to_mesh(mean[:9])
+    distance = np.linalg.norm(vertices[candidates][None] - points[:, None], axis=2)
+    return {i: int(candidates[k]) for i, k in enumerate(distance.argmin(1))}
+
+
+@lru_cache(maxsize=1)
+def load(data: Path) -> MakeHuman:
+    """The base mesh and its landmarks; FileNotFoundError names the missing file."""
+    vertices, triangles = _read_body(Path(data) / "makehuman" / "base.obj")
+    used = np.unique(triangles)
+    head = used[(vertices[used, 1] > _NECK)]
+    mirrored = {i: int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
+                for i, v in _RIGHT.items()}  # fmt: skip
+    known = {**_RIGHT, **{_MIRROR[i]: v for i, v in mirrored.items()}, **_RIGHT}
+    right_skin = head[vertices[head, 0] < 1e-3]
+    jaw = _jaw(vertices, right_skin, known)
+    for i, v in jaw.items():
+        known[i] = v
+        known[_MIRROR[i]] = int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
+    return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32))
+
+
+def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray]:
+    """Name -> (count,3) displacement of every expression unit of one group (african, asian, caucasian)."""
+    folder = Path(data) / "makehuman" / "targets" / "expression" / "units" / group
+    return {path.stem: read_target(path, count) for path in sorted(folder.glob("*.target"))}
+
+
+def face_shapes(data: Path, seed: int, count: int, strength: float = 0.6) -> np.ndarray:
+    """(count,3) neutral displacement of one random identity: face-shape targets with random weights, both sides alike.
+
+    strength: largest weight. Expression units, ears and asymmetric targets stay out; a left-side target is drawn together
+    with its right-side twin.
+    """
+    rng = np.random.default_rng(seed)
+    folder = Path(data) / "makehuman" / "targets"
+    displacement = np.zeros((count, 3), np.float32)
+    for region in ("cheek", "chin", "eyebrows", "eyes", "forehead", "head", "mouth", "nose"):
+        for path in sorted((folder / region).glob("*.target")):
+            side = path.stem[:2]
+            if side == "l-":
+                continue
+            if rng.random() > 0.25:
+                continue
+            weight = rng.uniform(0, strength)
+            displacement += weight * read_target(path, count)
+            twin = path.with_name("l-" + path.name[2:])
+            if side == "r-" and twin.exists():
+                displacement += weight * read_target(twin, count)
+    return displacement

@@ -1,0 +1,56 @@
+"""Classical ways from 68 landmarks to a mesh, each as weights (V,68): displacement = weights @ landmark displacement."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.interpolate import RBFInterpolator
+from scipy.sparse.csgraph import connected_components
+
+from freetalk_blender.core import spectral
+
+Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _radial(kernel: str) -> Method:
+    def weights(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> np.ndarray:
+        handles, owner, count = np.unique(landmark_vertices, return_inverse=True, return_counts=True)
+        found = RBFInterpolator(vertices[handles], np.identity(len(handles)), kernel=kernel)(vertices)
+        return found[:, owner] / count[owner]
+
+    return weights
+
+
+def nearest(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> np.ndarray:
+    """Each vertex moves with the landmark next to it."""
+    distance = np.linalg.norm(vertices[:, None] - vertices[landmark_vertices][None], axis=2)
+    return (distance.argmin(1)[:, None] == np.arange(len(landmark_vertices))).astype(float)
+
+
+def _solved(order: int) -> Method:
+    """Harmonic (order 1) or biharmonic (2) with the landmarks as handles; parts without a landmark rest."""
+
+    def weights(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> np.ndarray:
+        stiffness, mass = spectral.laplacian(vertices, triangles)
+        energy = stiffness if order == 1 else stiffness @ sp.diags(1 / mass) @ stiffness
+        handles, owner, count = np.unique(landmark_vertices, return_inverse=True, return_counts=True)
+        _, part = connected_components(stiffness, directed=False)
+        free = np.isin(part, part[handles])
+        free[handles] = False
+        free = np.flatnonzero(free)
+        rows = energy.tocsr()[free]
+        result = np.zeros((len(vertices), len(handles)))
+        result[free] = spectral.factor(rows[:, free])(-rows[:, handles].toarray())
+        result[handles] = np.identity(len(handles))
+        return result[:, owner] / count[owner]
+
+    return weights
+
+
+METHODS: dict[str, Method] = {
+    "nearest landmark": nearest,
+    "RBF linear": _radial("linear"),
+    "RBF thin-plate": _radial("thin_plate_spline"),
+    "harmonic": _solved(1),
+    "biharmonic": _solved(2),
+}

@@ -1,0 +1,203 @@
+"""Meshes to learn STM from: scans of random ICT identities, bound geometrically, with every expression carried along.
+
+A sample is what the network reads (features), what the binding adds (weights, covariance) and the sparse carry to the
+registered model, from which any expression in any style can be made during training without storing it.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from export import ict, scanner
+from freetalk_blender.core import frame, stm
+from freetalk_blender.core.errors import FreeTalkError
+from freetalk_blender.core.interpolant import FADE, REACH, interpolant
+
+#: Seeds of identities: training, choosing between networks, and the final table. Disjoint.
+TRAIN, VALIDATION, TEST = range(10_000), range(100_000, 100_030), range(200_000, 200_020)
+#: Raise when the features or the binding change.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """features (N,C) float16; gate (N,) and covariance (68,68) of the interpolant; rows (68,) of the landmarks in N;
+    carry (N, registered vertices) CSR and landmark_carry (68, registered vertices) CSR: where the displacement of the
+    vertices and of the landmarks is read off the registered model; to_canonical (3,3): model centimetres -> canonical."""
+
+    features: np.ndarray
+    gate: np.ndarray
+    covariance: np.ndarray
+    rows: np.ndarray
+    carry: sp.csr_matrix
+    landmark_carry: sp.csr_matrix
+    to_canonical: np.ndarray
+
+
+def make(model: ict.IctModel, seed: int) -> Sample:
+    """The scan, its landmarks and its binding for one seed; raises FreeTalkError where the scan lost its face."""
+    rng = np.random.default_rng([VERSION, seed])
+    weights = scanner.identity(rng, model)
+    lips = str(rng.choice(["open", "sealed"], p=[0.85, 0.15]))
+    count = int(np.exp(rng.uniform(np.log(1_500), np.log(12_000))))
+    scan = scanner.random_scan(model, model.face(weights), rng, count=count, lips=lips)
+    handles, distance = scanner.landmark_vertices(scan, model)
+    if distance.max() > 0.8:
+        raise FreeTalkError("A hole or a crop took a landmark.")
+    exact = rng.random() < 0.5
+    if rng.random() < 0.3:
+        handles, exact = _misplaced(scan, handles, scan.carry @ jaw_side(model), rng), False
+    similarity = frame.canonical_frame(scan.vertices[handles])
+    canonical = similarity.to_canonical(scan.vertices.astype(np.float64))
+    smooth = interpolant(canonical, scan.triangles, handles)
+    true = sp.identity(len(model.neutral), np.float32, "csr")[model.landmark_vertices]
+    return Sample(
+        stm.features(canonical, scan.triangles, smooth).astype(np.float16),
+        smooth.gate.astype(np.float32),
+        smooth.covariance.astype(np.float32),
+        smooth.rows,
+        scan.carry[smooth.vertices],
+        scan.carry[handles] if exact else true,
+        (similarity.rotation / similarity.scale).astype(np.float32),
+    )
+
+
+def _misplaced(scan: scanner.Scan, handles: np.ndarray, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The real vertices nearest to the landmarks after an error as a detector's, sd up to 1 mm per axis.
+
+    side (V,): negative on skin that goes down with the jaw; a misplaced upper lip is still the upper lip.
+    """
+    real = np.flatnonzero(scan.real)
+    points = scan.vertices[handles] + rng.normal(0, rng.uniform(0.03, 0.1), (len(handles), 3))
+    found = handles.copy()
+    for k, point in enumerate(points):
+        near = real[np.linalg.norm(scan.vertices[real] - scan.vertices[handles[k]], axis=1) < 0.4]
+        same = near[side[near] * side[handles[k]] >= 0]
+        if len(same):
+            found[k] = same[np.linalg.norm(scan.vertices[same] - point, axis=1).argmin()]
+    return found
+
+
+def jaw_side(model: ict.IctModel) -> np.ndarray:
+    """(N,) -1 on registered vertices that go down with the jaw, +1 on those that stay."""
+    drop = model.expression[model.index("jawOpen"), :, 1]
+    return np.where(drop < 0.35 * drop.min(), -1.0, 1.0).astype(np.float32)
+
+
+def save(path: Path, sample: Sample) -> None:
+    """Write one sample atomically."""
+    partial = path.with_suffix(".tmp.npz")
+    arrays = {k: v for k, v in vars(sample).items() if not sp.issparse(v)}
+    for name in ("carry", "landmark_carry"):
+        matrix = getattr(sample, name).tocsr()
+        arrays |= {f"{name}_{part}": getattr(matrix, part) for part in ("data", "indices", "indptr", "shape")}
+    np.savez(partial, **arrays)
+    partial.rename(path)
+
+
+def load(path: Path) -> Sample:
+    """Read one sample."""
+    with np.load(path) as a:
+        sparse = {
+            n: sp.csr_matrix((a[f"{n}_data"], a[f"{n}_indices"], a[f"{n}_indptr"]), tuple(a[f"{n}_shape"]))
+            for n in ("carry", "landmark_carry")
+        }
+        plain = {n: a[n] for n in ("features", "gate", "covariance", "rows", "to_canonical")}
+    return Sample(**plain, **sparse)
+
+
+def prepare(model: ict.IctModel, cache: Path, count: int, report=print, first: int = 0) -> list[Path]:
+    """Make what is missing of `count` samples from seed `first` in `cache`; returns the files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    files = []
+    for seed in range(first, first + count):
+        path, lost = cache / f"{VERSION}_{seed:05d}.npz", cache / f"{VERSION}_{seed:05d}.lost"
+        if not path.exists() and not lost.exists():
+            try:
+                save(path, make(model, seed))
+            except (FreeTalkError, ValueError, zipfile.BadZipFile) as error:
+                lost.write_text(str(error))
+            report(f"sample {seed}: {'lost' if lost.exists() else 'made'}")
+        if path.exists():
+            files.append(path)
+    return files
+
+
+# ------------------------------------------------------------------------------------------------------ expressions
+
+
+#: Expressions that are not skin.
+_NOT_SKIN = ("PupilDilate_L", "PupilDilate_R")
+
+
+def skin_expressions(model: ict.IctModel) -> np.ndarray:
+    """Indices of the expression shapes that move skin."""
+    return np.array([i for i, name in enumerate(model.expression_names) if name not in _NOT_SKIN])
+
+
+def held_out(model: ict.IctModel, every: int) -> tuple[int, ...]:
+    """Every n-th muscle (left and right together; never the jaw's opening), to measure what is new to a network."""
+    if not every:
+        return ()
+    names = sorted({model.expression_names[i][:-2] if model.expression_names[i][-2:] in ("_L", "_R") else
+                    model.expression_names[i] for i in skin_expressions(model)} - {"jawOpen"})  # fmt: skip
+    left = set(names[every // 2 :: every])
+    return tuple(i for i, name in enumerate(model.expression_names) if name in left or name[:-2] in left)
+
+
+def random_weights(rng: np.random.Generator, frames: int, shapes: int, jaw: int | None) -> np.ndarray:
+    """(frames, shapes): single shapes, sparse mixtures, mixtures on an open jaw, and faint dense ones."""
+    weights = np.zeros((frames, shapes), np.float32)
+    for row in weights:
+        kind = rng.random()
+        if kind < 0.3:
+            row[rng.integers(shapes)] = rng.uniform(0.3, 1.2)
+        elif kind < 0.85:
+            row[rng.choice(shapes, rng.integers(2, 6), replace=False)] = rng.uniform(0, 1)
+            row *= rng.uniform(0.2, 1.0, shapes)
+            if kind > 0.6 and jaw is not None:
+                row[jaw] = rng.uniform(0, 1)
+        else:
+            row[:] = rng.uniform(0, 0.4, shapes) * (rng.random(shapes) < 0.4)
+    return weights
+
+
+def style(points: np.ndarray, shapes: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Another artist's version of the shapes (E,P,3) at points (P,3), canonical units: (E,P,3).
+
+    Each shape is sharpened or flattened, turned and stretched by a small linear map, and modulated by smooth random
+    fields, so that a network learns how skin follows landmarks instead of one set of shapes.
+    """
+    count = len(shapes)
+    size = np.linalg.norm(shapes, axis=2, keepdims=True)
+    largest = size.max(1, keepdims=True) + 1e-6
+    power = 1 + strength * rng.uniform(-0.35, 0.7, (count, 1, 1))
+    shapes = shapes * ((size + 1e-3 * largest) / largest) ** (power - 1)
+    shapes = shapes @ (np.eye(3) + strength * rng.normal(0, 0.2, (count, 3, 3)))
+    waves = _waves(points, rng, 12)  # (P,12)
+    gain = np.tensordot(waves, rng.normal(0, 0.3 * strength, (12, count)), 1) / np.sqrt(6)  # (P,E)
+    swirl = np.tensordot(waves, rng.normal(0, 0.15 * strength, (12, count * 3)), 1) / np.sqrt(6)
+    swirl = swirl.reshape(len(points), count, 3).transpose(1, 0, 2)
+    return (shapes * (1 + gain.T[:, :, None]) + np.cross(shapes, swirl)).astype(np.float32)
+
+
+def drift(points: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """(frames,P,3) smooth motion that belongs to no expression, of 0.5 mm sd."""
+    waves = _waves(points, rng, 12)
+    coefficients = rng.normal(0, 0.5 / frame.EYE_DISTANCE_MM / np.sqrt(6), (12, frames * 3))
+    return (waves @ coefficients).reshape(len(points), frames, 3).transpose(1, 0, 2).astype(np.float32)
+
+
+def _waves(points: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """(P,count) plane waves of 0.35 to 2 canonical units."""
+    direction = rng.normal(size=(3, count))
+    direction *= 2 * np.pi / rng.uniform(0.35, 2.0, count) / np.linalg.norm(direction, axis=0)
+    return np.cos(points @ direction + rng.uniform(0, 2 * np.pi, count))
+
+
+def canonical_reach() -> tuple[float, float]:
+    """(FADE, REACH): recorded in the network's metadata."""
+    return FADE, REACH

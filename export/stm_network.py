@@ -1,0 +1,61 @@
+"""STM's network: intrinsic features of a vertex -> a basis of facial motion there, and the motion that follows from it.
+
+`Basis` is what is exported; `displacement` repeats the arithmetic of freetalk_blender.core.stm in torch, so that training
+sees exactly what `bind` and `displace` will do (tests hold the two together).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from freetalk_blender.core import stm
+
+
+class Basis(nn.Module):
+    """features (N,F) -> basis (N,3,R), canonical units per unit of code."""
+
+    def __init__(self, rank: int = 96, width: int = 256, depth: int = 3):
+        super().__init__()
+        self.rank = rank
+        self.register_buffer("mean", torch.zeros(stm.FEATURES))
+        self.register_buffer("deviation", torch.ones(stm.FEATURES))
+        sizes = [stm.FEATURES] + [width] * depth
+        layers: list[nn.Module] = []
+        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+            layers += [nn.Linear(before, after), nn.SiLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, 3 * rank)
+        nn.init.normal_(self.head.weight, std=0.02 / width**0.5)
+        nn.init.zeros_(self.head.bias)
+        # Of the smooth process (variance per unit of covariance) and of landmark placement (canonical units squared).
+        self.log_scale = nn.Parameter(torch.tensor(0.0))
+        self.log_noise = nn.Parameter(torch.tensor(-11.0))
+
+    def normalise(self, mean: Tensor, deviation: Tensor) -> None:
+        """Statistics (F,) of the training features."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation.clamp_min(1e-2))
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = ((features - self.mean) / self.deviation).clamp(-6, 6)
+        return self.head(self.body(x)).unflatten(-1, (3, self.rank))
+
+
+def displacement(
+    network: Basis, features: Tensor, gate: Tensor, weights: Tensor, covariance: Tensor, motion: Tensor
+) -> Tensor:
+    """Vertex displacement (M,T,P,3) of M meshes in canonical units.
+
+    features (M,68+P,F) and gate (M,68+P), the landmarks first; weights (M,P,68) and covariance (M,68,68) of the
+    interpolant; motion (M,T,68,3).
+    """
+    landmarks = motion.shape[2]
+    basis = network(features) * gate[..., None, None]
+    at, basis = basis[:, :landmarks], basis[:, landmarks:]
+    identity = torch.eye(landmarks)
+    precision = torch.linalg.inv(network.log_scale.exp() * covariance + network.log_noise.exp() * identity)
+    weighted = torch.einsum("mkl,mlcr->mkcr", precision, at)
+    normal = torch.einsum("mkcr,mkcs->mrs", at, weighted) + torch.eye(network.rank)
+    right = torch.einsum("mkcr,mtkc->mrt", weighted, motion)
+    code = torch.linalg.solve(normal, right)  # (M,R,T)
+    missed = basis - torch.einsum("mpk,mkcr->mpcr", weights, at)
+    return torch.einsum("mpk,mtkc->mtpc", weights, motion) + torch.einsum("mpcr,mrt->mtpc", missed, code)

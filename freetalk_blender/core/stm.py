@@ -1,0 +1,159 @@
+"""STM, Sparse-To-Mesh: the motion of 68 landmarks -> the motion of every vertex of one mesh.
+
+`bind` runs once per mesh. It finds the smoothest motion through the landmarks (`interpolant`) and asks the network, from
+intrinsic features of each vertex, for a basis of facial motion: what skin does that smoothness alone does not know. The
+code of a frame in that basis is the most probable one given the landmarks, motion = basis @ code + smooth process
+(universal kriging: Matheron 1969; Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", ch. 2.7), and what
+the basis misses at the landmarks is interpolated smoothly, so landmarks are met exactly and unfamiliar motion falls back
+to the smooth interpolant. All of it is linear in the landmarks: `Binding.displace` is one matrix product.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from . import models, spectral
+from .errors import MeshError, ModelError
+from .interpolant import Interpolant, interpolant
+from .landmarks import COUNT
+from .spectral import Eigenbasis
+
+#: Lengths (canonical units) at which landmarks are seen from a vertex, and over which normals are averaged.
+SIGHT = (0.1, 0.3)
+NORMAL_LENGTH = 0.04
+#: Columns of `features`: position, averaged normal, offset from the interpolated landmarks, weights, sight at each length.
+FEATURES = 9 + COUNT * (1 + len(SIGHT))
+#: Numbers in one piece of `Binding.chunks`.
+CHUNK = 8_000_000
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One mesh of `count` vertices, bound. vertices (N,) int32: those that can move; matrix (204, 3N) float32: landmark
+    displacement (x, y, z of landmark 0, of landmark 1, ...) -> their displacement (x, y, z of vertex 0, ...)."""
+
+    count: int
+    vertices: np.ndarray
+    matrix: np.ndarray
+
+    @cached_property
+    def everywhere(self) -> np.ndarray:
+        """(204, 3V): the matrix with zeros for the vertices at rest; multiplying them costs less than scattering the rest."""
+        full = np.zeros((len(self.matrix), self.count, 3), np.float32)
+        full[:, self.vertices] = self.matrix.reshape(len(self.matrix), -1, 3)
+        return full.reshape(len(self.matrix), -1)
+
+    def displace(self, motion: np.ndarray) -> np.ndarray:
+        """(T,68,3) landmark displacement -> (T,V,3) float32 vertex displacement, both in canonical units.
+
+        Raises ModelError for another shape.
+        """
+        rows = _rows(motion)
+        result = np.empty((len(rows), self.everywhere.shape[1]), np.float32)
+        np.matmul(rows, self.everywhere, out=result)
+        return result.reshape(len(rows), -1, 3)
+
+    def chunks(self, motion: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
+        """The same, a few frames (t,V,3) at a time: at most `size` numbers, for clips that do not fit in memory."""
+        rows = _rows(motion)
+        step = max(1, size // (3 * self.count))
+        for start in range(0, len(rows), step):
+            yield self.displace(rows[start : start + step].reshape(-1, COUNT, 3))
+
+
+def _rows(motion: np.ndarray) -> np.ndarray:
+    motion = np.ascontiguousarray(motion, np.float32)
+    if motion.ndim != 3 or motion.shape[1:] != (COUNT, 3):
+        raise ModelError(f"Landmark displacement must have shape (T, {COUNT}, 3); this one is {motion.shape}.")
+    return motion.reshape(-1, COUNT * 3)
+
+
+def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(V,3) unit normals, the mean of the triangles' weighted by area; zero where a vertex has no area."""
+    corners = vertices[triangles]
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    owner = triangles.ravel()
+    total = np.stack([np.bincount(owner, np.repeat(weighted[:, c], 3), len(vertices)) for c in range(3)], 1)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+
+
+def features(vertices: np.ndarray, triangles: np.ndarray, smooth: Interpolant) -> np.ndarray:
+    """(N, FEATURES) float32 of the vertices within reach; vertices (V,3) canonical, triangles (F,3).
+
+    Sight is the logarithm of the screened Poisson kernel from each landmark, which falls with distance along the surface
+    (Varadhan's formula) and, unlike heat kernels from k eigenfunctions, does not blur when the mesh is a whole body.
+    """
+    position = np.asarray(vertices, np.float64)[smooth.vertices]
+    normal = vertex_normals(np.asarray(vertices, np.float64), triangles)[smooth.vertices]
+    mass = sp.diags(smooth.mass)
+    normal = spectral.factor(mass + NORMAL_LENGTH**2 * smooth.stiffness)(smooth.mass[:, None] * normal)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    offset = position - smooth.weights @ position[smooth.rows]
+    source = np.zeros((len(position), COUNT))
+    source[smooth.rows, np.arange(COUNT)] = 1.0
+    sight = [_sight(spectral.factor(mass + t**2 * smooth.stiffness)(source), t) for t in SIGHT]
+    return np.concatenate([position, normal, offset, smooth.weights, *sight], 1).astype(np.float32)
+
+
+def _sight(kernel: np.ndarray, length: float) -> np.ndarray:
+    """About -1 far away (8 lengths), 0 at one length, +0.4 close by."""
+    return np.log(np.clip(2 * np.pi * length**2 * kernel, np.exp(-8.0), np.exp(3.0))) / 8.0
+
+
+def posterior(
+    basis: np.ndarray, rows: np.ndarray, covariance: np.ndarray, smooth_scale: float, noise: float
+) -> np.ndarray:
+    """(R, 204) matrix: landmark displacement -> most probable code, with a unit normal prior on the code.
+
+    basis (N,3,R); rows (68,) of the landmarks; covariance (68,68) of the smooth process, times smooth_scale; noise: variance.
+    code = (I + Aᵀ K⁻¹ A)⁻¹ Aᵀ K⁻¹ d, A the basis at the landmarks, K the covariance (Rasmussen & Williams eq. 2.41).
+    """
+    at = basis[rows].astype(np.float64)  # (68,3,R)
+    precision = np.linalg.inv(smooth_scale * covariance + noise * np.identity(len(rows)))
+    weighted = np.einsum("lm,mcr->lcr", precision, at)
+    normal = np.einsum("lcr,lcs->rs", at, weighted) + np.identity(at.shape[2])
+    return np.linalg.solve(normal, weighted.reshape(-1, at.shape[2]).T)
+
+
+def assemble(smooth: Interpolant, basis: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """(204, 3N) float32 matrix of a Binding from the network's gated basis (N,3,R) and the code matrix (R,204)."""
+    count, rank = len(smooth.vertices), basis.shape[2]
+    missed = basis - np.tensordot(smooth.weights.astype(np.float32), basis[smooth.rows], 1)
+    matrix = code.T.astype(np.float32) @ missed.reshape(count * 3, rank).T
+    view = matrix.reshape(COUNT, 3, count, 3)
+    for axis in range(3):
+        view[:, axis, :, axis] += smooth.weights.T.astype(np.float32)
+    return matrix
+
+
+def bind(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    landmark_vertices: np.ndarray,
+    basis: Eigenbasis | None = None,
+    device: str = "auto",
+) -> Binding:
+    """Bind the network to one mesh in canonical units.
+
+    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; basis: unused by this version of the network;
+    device: a key of models.DEVICES. Raises MeshError for wrong shapes, ModelError for a missing or foreign network.
+    """
+    checked, faces = spectral.check(vertices, triangles)
+    handles = np.asarray(landmark_vertices)
+    if handles.shape != (COUNT,) or not np.issubdtype(handles.dtype, np.integer):
+        raise MeshError(f"Landmarks must be {COUNT} vertex indices; these are {handles.dtype} of shape {handles.shape}.")
+    if handles.min() < 0 or handles.max() >= len(checked):
+        raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
+    smooth = interpolant(checked, faces, handles)
+    session, metadata = models.session("stm", device), models.metadata("stm")
+    found = int(metadata.get("features", -1))
+    if found != FEATURES:
+        raise ModelError(f"stm.onnx reads {found} features, this version computes {FEATURES}; install FreeTalk again.")
+    (embedding,) = session.run(["basis"], {"features": features(checked, faces, smooth)})
+    gated = embedding * smooth.gate[:, None, None].astype(np.float32)
+    scale, noise = float(metadata["smooth_scale"]), float(metadata["noise"])
+    code = posterior(gated, smooth.rows, smooth.covariance, scale, noise)
+    return Binding(len(checked), smooth.vertices.astype(np.int32), assemble(smooth, gated, code))

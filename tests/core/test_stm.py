@@ -1,0 +1,184 @@
+"""Sparse-To-Mesh on procedural faces: what must hold on any mesh, whatever the network has learned."""
+
+import numpy as np
+import pytest
+from scipy.spatial import ConvexHull, cKDTree
+
+from freetalk_blender.core import frame, stm
+from freetalk_blender.core.errors import MeshError, ModelError
+from freetalk_blender.core.interpolant import REACH, interpolant
+
+MM = 1 / frame.EYE_DISTANCE_MM
+
+
+def head(count: int = 3000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An egg with bumps for a nose and lips, irregularly sampled: vertices (V,3), triangles (F,3), landmarks (68,)."""
+    points = np.random.default_rng(seed).normal(size=(count, 3)) if seed else _lattice(count)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    triangles = ConvexHull(points).simplices
+    corners = points[triangles]
+    outward = np.einsum("fc,fc->f", np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners[:, 0])
+    triangles = np.where(outward[:, None] < 0, triangles[:, ::-1], triangles)
+    landmarks = frame.mean_landmarks()
+    vertices = points * [0.85, 1.2, 1.0] + [0, -0.15, -0.85]
+    # Pull the front onto the landmarks, so that the egg has a face's depth.
+    offset, near = cKDTree(landmarks[:, :2]).query(vertices[:, :2])
+    pull = np.exp(-((offset / 0.15) ** 2)) * (vertices[:, 2] > -0.7)
+    vertices[:, 2] += pull * (landmarks[near, 2] - vertices[:, 2]) * 0.5
+    return vertices, triangles.astype(np.int32), cKDTree(vertices).query(landmarks)[1].astype(np.int32)
+
+
+def _lattice(count: int) -> np.ndarray:
+    step = np.arange(count) + 0.5
+    polar, turn = np.arccos(1 - 2 * step / count), np.pi * (1 + 5**0.5) * step
+    return np.stack([np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)], 1)
+
+
+def speech(frames: int = 5, seed: int = 1) -> np.ndarray:
+    """(frames,68,3) landmark motion: a jaw that opens, lips that follow, a little of everything else."""
+    rng = np.random.default_rng(seed)
+    motion = rng.normal(0, 0.3 * MM, (frames, 68, 3))
+    drop = np.zeros(68)
+    drop[4:13], drop[55:60], drop[65:68] = 0.7, 1.0, 1.0
+    motion[:, :, 1] -= np.linspace(0, 12 * MM, frames)[:, None] * drop
+    return motion.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def face():
+    return head()
+
+
+@pytest.fixture(scope="module")
+def binding(face):
+    return stm.bind(*face, device="cpu")
+
+
+def test_landmarks_arrive_exactly(face, binding):
+    motion = speech()
+    found = binding.displace(motion)[:, face[2]]
+    owner = [np.flatnonzero(face[2] == vertex) for vertex in face[2]]
+    expected = np.stack([motion[:, same].mean(1) for same in owner], 1)  # landmarks on one vertex share it
+    np.testing.assert_allclose(found, expected, atol=0.01 * MM)
+
+
+def test_no_motion_moves_nothing(face, binding):
+    assert not binding.displace(np.zeros((3, 68, 3))).any()
+
+
+def test_the_back_of_the_head_is_still(face, binding):
+    vertices, _, landmarks = face
+    far = cKDTree(vertices[landmarks]).query(vertices)[0] > REACH
+    assert far.sum() > 300
+    assert not binding.displace(speech())[:, far].any()
+
+
+def test_loose_parts_are_still(face):
+    vertices, triangles, landmarks = face
+    shirt = vertices * 0.3 + [0, -1.0, 0.2]
+    both = np.concatenate([vertices, shirt])
+    bound = stm.bind(both, np.concatenate([triangles, triangles + len(vertices)]), landmarks, device="cpu")
+    moved = bound.displace(speech())
+    assert not moved[:, len(vertices) :].any()
+    np.testing.assert_allclose(
+        moved[:, : len(vertices)], stm.bind(*face, device="cpu").displace(speech()), atol=0.02 * MM
+    )
+
+
+def test_the_order_of_vertices_and_faces_does_not_matter(face, binding):
+    vertices, triangles, landmarks = face
+    rng = np.random.default_rng(3)
+    order = rng.permutation(len(vertices))
+    place = np.argsort(order)
+    shuffled = place[triangles][rng.permutation(len(triangles))].astype(np.int32)
+    moved = stm.bind(vertices[order], shuffled, place[landmarks], device="cpu").displace(speech())
+    np.testing.assert_allclose(moved[:, place], binding.displace(speech()), atol=0.02 * MM)
+
+
+def test_pose_and_unit_do_not_matter(face, binding):
+    vertices, triangles, landmarks = face
+    turn = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    scan = 1000.0 * vertices @ turn.T + [5e4, -3e4, 100]
+    here, there = frame.canonical_frame(vertices[landmarks]), frame.canonical_frame(scan[landmarks])
+    motion = speech()
+    one = stm.bind(here.to_canonical(vertices), triangles, landmarks, device="cpu").displace(motion)
+    two = stm.bind(there.to_canonical(scan), triangles, landmarks, device="cpu").displace(motion)
+    np.testing.assert_allclose(one, two, atol=0.02 * MM)
+
+
+def test_samplings_of_one_surface_agree():
+    motion = speech()
+    moved = []
+    probes = frame.mean_landmarks()[[2, 8, 14, 19, 24, 30, 33, 48, 51, 54, 57]] + [0.02, 0.03, 0]
+    for count in (3000, 12000):
+        vertices, triangles, landmarks = head(count)
+        displaced = stm.bind(vertices, triangles, landmarks, device="cpu").displace(motion)
+        share, near = cKDTree(vertices).query(probes, 3)
+        share = 1 / (share + 1e-6)
+        moved.append(np.einsum("tpkc,pk->tpc", displaced[:, near], share / share.sum(1, keepdims=True)))
+    assert np.linalg.norm(moved[0] - moved[1], axis=2).mean() < 0.5 * MM
+
+
+def test_unreferenced_vertices_are_still(face, binding):
+    vertices, triangles, landmarks = face
+    loose = np.concatenate([vertices, [[0, 0, 0.2], [9, 9, 9]]])
+    moved = stm.bind(loose, triangles, landmarks, device="cpu").displace(speech())
+    assert not moved[:, -2:].any()
+    np.testing.assert_allclose(moved[:, :-2], binding.displace(speech()), atol=1e-3 * MM)
+
+
+def test_two_hundred_vertices_are_enough():
+    vertices, triangles, landmarks = head(200)
+    assert len(np.unique(landmarks)) < 68  # several landmarks share a vertex
+    moved = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
+    assert np.isfinite(moved).all() and 0 < np.abs(moved).max() < 20 * MM
+
+
+def test_fused_lips_do_not_break_the_solve(face):
+    vertices, triangles, landmarks = face
+    fused = landmarks.copy()
+    fused[[67, 66, 65]] = fused[[61, 62, 63]]
+    moved = stm.bind(vertices, triangles, fused, device="cpu").displace(speech())
+    motion = speech()
+    np.testing.assert_allclose(moved[:, fused[61]], motion[:, [61, 67]].mean(1), atol=0.02 * MM)
+
+
+def test_binding_twice_gives_the_same_bits(face, binding):
+    assert np.array_equal(stm.bind(*face, device="cpu").matrix, binding.matrix)
+
+
+def test_long_clips_are_the_same_in_chunks(binding):
+    motion = speech(50)
+    pieces = list(binding.chunks(motion, 7 * 3 * binding.count))
+    assert [len(piece) for piece in pieces] == [7] * 7 + [1]
+    np.testing.assert_allclose(np.concatenate(pieces), binding.displace(motion), atol=1e-4 * MM)
+
+
+def test_motion_adds_up(binding):
+    one, two = speech(3, 1), speech(3, 2)
+    np.testing.assert_allclose(
+        binding.displace(one + two), binding.displace(one) + binding.displace(two), atol=1e-3 * MM
+    )
+
+
+def test_weights_of_a_landmark_are_one_there_and_zero_at_the_others(face):
+    vertices, triangles, _ = face
+    apart = np.argsort(-vertices[:, 2])[:680:10]
+    smooth = interpolant(vertices, triangles, apart)
+    np.testing.assert_allclose(smooth.weights[smooth.rows], np.identity(68), atol=1e-9)
+    assert np.linalg.eigvalsh(smooth.covariance).min() > 0
+
+
+@pytest.mark.parametrize("landmarks", [np.zeros(5, int), np.zeros((68, 3)), np.full(68, 10**6), np.full(68, -1)])
+def test_wrong_landmarks_are_one_sentence(face, landmarks):
+    with pytest.raises(MeshError) as caught:
+        stm.bind(face[0], face[1], landmarks, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("motion", [np.zeros((4, 67, 3)), np.zeros((68, 3)), np.zeros((4, 68, 2))])
+def test_wrong_motion_is_one_sentence(binding, motion):
+    with pytest.raises(ModelError) as caught:
+        binding.displace(motion)
+    assert "(T, 68, 3)" in str(caught.value) and "\n" not in str(caught.value)
