@@ -1,28 +1,40 @@
 """A scan made ready to move, and moved: `prepare` once, then `deform` any number of frames."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from . import frame, mesh, spectral, stm
-from .errors import FreeTalkError, LandmarkError
+from . import frame, mesh, mouth, stm
+from .compress import ShapeKeys, compress_factors
+from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
 from .landmarks import COUNT, Landmarks, nearest_vertices, on_mesh
 from .mesh import CleanMesh
+from .mouth import OpenedMouth
 from .retarget import retarget
 from .stm import Binding
+
+#: `with step("bind the face"): ...` lets a caller show a stage, time it, or end the work there by raising Cancelled.
+Step = Callable[[str], AbstractContextManager]
 
 
 @dataclass(frozen=True)
 class Face:
-    """A bound scan: landmarks (68,3) in mesh units, the similarity between canonical frame and mesh, the cleaned mesh
-    with the map to the caller's vertices, and the STM binding on the cleaned mesh in canonical units."""
+    """A bound scan.
+
+    landmarks (68,3), mesh units; frame: similarity between canonical frame and mesh; mesh: the cleaned surface and the
+    way back to the caller's vertices; opened: that surface with its fused lips cut apart, None where they already were;
+    binding: of the surface's skin, canonical units; notes: sentences that the person should read.
+    """
 
     landmarks: np.ndarray
     frame: Similarity
     mesh: CleanMesh
+    opened: OpenedMouth | None
     binding: Binding
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -30,25 +42,42 @@ def prepare(
     triangles: np.ndarray,
     landmarks: Landmarks | np.ndarray | None = None,
     *,
+    open_mouth: bool = True,
     device: str = "auto",
-    cache: Path | None = None,
+    step: Step = nullcontext,
 ) -> Face:
     """Bind the engine to one neutral scan.
 
     vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,) or 68 points (68,3);
-    device: a key of models.DEVICES; cache: folder for eigenbases, None for no cache.
-    Raises MeshError, LandmarkError, ModelError.
+    open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); device: a key of
+    models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
-    cleaned = mesh.clean(vertices, triangles)
+    with step("clean the mesh"):
+        cleaned = mesh.clean(vertices, triangles)
     if landmarks is None:
         raise LandmarkError("No landmarks were given; pass 68 points or 68 vertex indices.")
     points = on_mesh(landmarks, np.asarray(vertices))
     similarity = frame.canonical_frame(points)
-    canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
-    handles = nearest_vertices(similarity.to_canonical(points), canonical)
-    basis = spectral.eigenbasis(canonical, cleaned.triangles, cache=cache)
-    binding = stm.bind(canonical, cleaned.triangles, handles, basis, device=device)
-    return Face(points.astype(np.float32), similarity, cleaned, binding)
+    with step("open the mouth"):
+        opened, notes = _opened(cleaned, points) if open_mouth else (None, ())
+    with step("bind the face"):
+        if opened:
+            skin, faces, handles = opened.skin_vertices, opened.skin_triangles, opened.landmark_vertices
+        else:
+            skin, faces, handles = cleaned.vertices, cleaned.triangles, nearest_vertices(points, cleaned.vertices)
+        canonical = similarity.to_canonical(skin.astype(np.float64)).astype(np.float32)
+        binding = stm.bind(canonical, faces, handles, device=device)
+    return Face(points.astype(np.float32), similarity, cleaned, opened, binding, notes)
+
+
+def _opened(cleaned: CleanMesh, points: np.ndarray) -> tuple[OpenedMouth | None, tuple[str, ...]]:
+    """The surface with fused lips cut apart, if they are; where they cannot be, a sentence instead."""
+    try:
+        if not mouth.state(cleaned.vertices, cleaned.triangles, points).fused:
+            return None, ()
+        return mouth.open_lips(cleaned.vertices, cleaned.triangles, points), ()
+    except (LandmarkError, MeshError) as error:
+        return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
 
 
 def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
@@ -71,5 +100,21 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
 
 def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
     """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`."""
-    dense = face.binding.displace(landmark_motion(face, displacement, space))
-    return face.mesh.to_caller(face.frame.vectors_to_mesh(dense).astype(np.float32))
+    skin = face.binding.displace(landmark_motion(face, displacement, space))
+    return face.mesh.to_caller(face.frame.vectors_to_mesh(skin[:, : len(face.mesh.vertices)]).astype(np.float32))
+
+
+def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:
+    """The motion as shape keys, in mesh units, at a largest error of `tolerance` mm (|36-45| counts as 90 mm).
+
+    The keys are for the vertices of `face.opened`, mouth bag included, where the mouth was opened; otherwise for the
+    caller's. The dense sequence is never made: a binding's matrix is shapes already. Other arguments as
+    `landmark_motion`.
+    """
+    code = landmark_motion(face, displacement, space).reshape(len(displacement), -1)
+    moving = face.frame.vectors_to_mesh(face.binding.matrix.reshape(len(face.binding.matrix), -1, 3))
+    keys = compress_factors(code, moving, tolerance * face.frame.units_per_mm)
+    shapes = np.zeros((len(keys.shapes), face.binding.count, 3), np.float32)
+    shapes[:, face.binding.vertices] = keys.shapes
+    shapes = face.opened.carried(shapes) if face.opened else face.mesh.to_caller(shapes)
+    return ShapeKeys(shapes, keys.weights, keys.max_error)
