@@ -97,5 +97,6 @@ def _add_curves(key: bpy.types.Key, names: list[str], weights: np.ndarray, start
 
 def _hide(item: bpy.types.Object, hidden: bool) -> None:
     item.hide_render = hidden
+    bpy.context.view_layer.update()  # a layer that has not seen its new objects yet cannot hide them
     if item.name in bpy.context.view_layer.objects:
         item.hide_set(hidden)

@@ -62,7 +62,10 @@ def load(path: Path, landmarks: np.ndarray | None = None) -> Scan:
         reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
         raise MeshError(f"The scan {path} cannot be read ({reason}); is it whole?") from error
     bpy.context.view_layer.update()
-    return Scan(_face(path, file_to_world, landmarks), file_to_world)
+    face = _face(path, file_to_world, landmarks)
+    if path.suffix.lower() != ".blend":
+        _smooth(face.data)
+    return Scan(face, file_to_world)
 
 
 def _face(path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None) -> bpy.types.Object:
@@ -72,6 +75,12 @@ def _face(path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None) -
     if landmarks is None or len(found) == 1:
         return max(found, key=lambda item: len(item.data.vertices))
     return min(found, key=lambda item: _distance(item, meshes.moved(file_to_world, landmarks)))
+
+
+def _smooth(mesh: bpy.types.Mesh) -> None:
+    """Shade smoothly what came without normals: facets are no part of a scan, and they triple the size of a glTF."""
+    if not mesh.has_custom_normals and not any(polygon.use_smooth for polygon in mesh.polygons):
+        mesh.shade_smooth()
 
 
 def _distance(item: bpy.types.Object, points: np.ndarray) -> float:
@@ -248,6 +257,7 @@ def _write_usd(path: Path) -> None:
 
 
 def _write_blend(path: Path) -> None:
+    path.unlink()  # Blender would keep the empty file that stands there as a backup
     bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True, relative_remap=False)
 
 

@@ -29,8 +29,8 @@ SHEET_SIZE = 320
 #: Frames of a contact sheet and how many stand in a row; under each row of faces stands a row of lips.
 SHEET_FRAMES, SHEET_COLUMNS = 16, 8
 #: What a picture shows, in eye distances: height, and how far the middle lies above the eyes' line.
-HEAD_HEIGHT, HEAD_RISE = 3.4, -0.2
-LIPS_HEIGHT = 0.85
+HEAD_HEIGHT, HEAD_RISE = 3.1, -0.2
+LIPS_HEIGHT = 0.65
 _LENS, _SENSOR = 85.0, 36.0
 _EGL_SURFACELESS, _EGL_OPENGL_API = 0x31DD, 0x30A2  # egl.xml, Khronos
 _SKIN = (0.80, 0.62, 0.54)
@@ -77,6 +77,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
     with _studio(item, landmarks) as camera, atomic.output(Path(path)) as temporary:
         _aim(camera, head_view(landmarks))
         _size(scene, FILM_SIZE)
+        scene.display.render_aa = "FXAA"
         compat.use_video(scene.render.image_settings)
         video = scene.render.ffmpeg
         video.format, video.codec, video.constant_rate_factor = "MPEG4", "H264", "HIGH"
@@ -96,6 +97,7 @@ def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], 
     with _studio(item, landmarks) as camera, TemporaryDirectory() as folder:
         compat.use_png(scene.render.image_settings)
         _size(scene, SHEET_SIZE)
+        scene.display.render_aa = "8"
         rows: list[list[np.ndarray]] = []
         for view in (head_view(landmarks), lips_view(landmarks)):
             _aim(camera, view)
@@ -208,12 +210,11 @@ def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> 
     if _has_opengl():
         scene.render.engine = "BLENDER_WORKBENCH"
         shading = scene.display.shading
-        shading.light, shading.studio_light = "STUDIO", "paint.sl"
+        shading.light, shading.studio_light = "STUDIO", "Default"
         shading.color_type = _colour_type(item)
         shading.single_color = _SKIN
         shading.show_cavity, shading.cavity_type = True, "WORLD"
         shading.show_specular_highlight = True
-        scene.display.render_aa = "5"
         return []
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.max_bounces, scene.cycles.use_denoising = 16, 2, False

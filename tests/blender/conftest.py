@@ -1,0 +1,44 @@
+"""Scenes for the tests of the Blender layer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
+
+from freetalk_blender.blender import files, meshes  # noqa: E402
+from freetalk_blender.core import frame, landmarks  # noqa: E402
+from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
+
+
+@pytest.fixture
+def empty() -> bpy.types.Scene:
+    """An empty scene at 25 frames a second."""
+    files.empty_scene()
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 25, 1.0
+    return scene
+
+
+@pytest.fixture
+def scan(head: Path, head_landmarks: Path) -> files.Scan:
+    return files.load(head, landmarks.read(head_landmarks).points)
+
+
+@pytest.fixture
+def scan_landmarks(head_landmarks: Path) -> np.ndarray:
+    return landmarks.read(head_landmarks).points
+
+
+@pytest.fixture
+def chin_keys(scan: files.Scan, scan_landmarks: np.ndarray) -> ShapeKeys:
+    """Two shapes around the lower lip (down, back) with known curves of 30 frames."""
+    vertices = meshes.vertices(scan.item.data)
+    face = frame.canonical_frame(scan_landmarks)
+    near = np.exp(-((np.linalg.norm(vertices - scan_landmarks[57], axis=1) / (0.25 * face.scale)) ** 2))
+    directions = face.vectors_to_mesh(np.array([[0, -0.2, 0], [0, 0, -0.1]]))
+    phase = np.arange(30) / 10
+    weights = np.stack([np.sin(phase) ** 2, np.cos(phase)], 1)
+    shapes = near[None, :, None] * directions[:, None, :]
+    return ShapeKeys(shapes.astype(np.float32), weights.astype(np.float32), 0.0)

@@ -1,0 +1,117 @@
+"""Scan files in Blender: which object, and where the file's coordinates are in the scene."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from freetalk_blender.blender import files, meshes
+from freetalk_blender.core.errors import MeshError
+
+#: A tetrahedron without symmetry, so that any turn or mirror shows.
+POINTS = np.array([[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 1]], np.float64)
+TRIANGLES = [(0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3)]
+
+
+def write_with_blender(path: Path) -> np.ndarray:
+    """Write the tetrahedron from a turned, scaled, moved object; its world coordinates (4,3) in Blender."""
+    files.empty_scene()
+    mesh = bpy.data.meshes.new("solid")
+    mesh.from_pydata(POINTS.tolist(), [], TRIANGLES)
+    item = bpy.data.objects.new("solid", mesh)
+    bpy.context.scene.collection.objects.link(item)
+    item.location, item.rotation_euler, item.scale = (5, -2, 1), (0.3, 0.5, -0.7), (1, 2, 0.5)
+    bpy.context.view_layer.update()
+    files.save(path)
+    return meshes.moved(meshes.world(item), POINTS)
+
+
+def in_world(scan: files.Scan) -> np.ndarray:
+    return meshes.moved(meshes.world(scan.item), meshes.vertices(scan.item.data))
+
+
+def assert_same_points(found: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-5) -> None:
+    """The same set of points: formats may split and reorder vertices."""
+    distance = np.linalg.norm(found[:, None] - wanted[None], axis=2)
+    assert distance.min(0).max() < tolerance and distance.min(1).max() < tolerance
+
+
+#: A format's own axes of what Blender's exporter wrote -> Blender's (Y up, and centimetres in FBX).
+TO_WORLD = {
+    ".glb": files.Y_UP,
+    ".fbx": files.Y_UP @ np.diag([0.01, 0.01, 0.01, 1]),
+    ".usdc": np.identity(4),
+    ".blend": np.identity(4),
+}
+
+
+@pytest.mark.parametrize("suffix", TO_WORLD)
+def test_file_coordinates_map_exactly_into_the_scene(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"solid{suffix}"
+    wanted = write_with_blender(path)
+    scan = files.load(path)
+    assert_same_points(in_world(scan), wanted)
+    in_file = meshes.moved(np.linalg.inv(TO_WORLD[suffix]), wanted)
+    assert_same_points(meshes.moved(scan.file_to_world, in_file), wanted)
+    assert_same_points(meshes.moved(scan.file_to_object, in_file), meshes.vertices(scan.item.data))
+
+
+@pytest.mark.parametrize(("operator", "suffix"), [("obj_export", ".obj"), ("ply_export", ".ply"), ("stl_export", ".stl")])
+def test_obj_ply_and_stl_are_read_as_they_stand(tmp_path: Path, operator: str, suffix: str) -> None:
+    path = tmp_path / f"solid{suffix}"
+    write_with_blender(tmp_path / "unused.glb")
+    getattr(bpy.ops.wm, operator)(filepath=str(path), forward_axis="Y", up_axis="Z")
+    wanted = meshes.moved(meshes.world(bpy.data.objects["solid"]), POINTS)
+    scan = files.load(path)
+    assert_same_points(meshes.vertices(scan.item.data), wanted)
+    assert np.array_equal(scan.file_to_object, np.identity(4))
+
+
+def test_a_face_that_looks_up_along_y_is_set_upright_and_back_maps_exactly(head: Path) -> None:
+    scan = files.load(head)
+    own = meshes.vertices(scan.item.data)
+    files.upright(scan, np.array([0.05, 0.99, 0.1]))
+    assert np.allclose(in_world(scan)[:, 2], own[:, 1], atol=1e-3)
+    assert np.allclose(scan.file_to_object, np.identity(4), atol=1e-6)
+
+
+def test_a_face_that_already_stands_is_left_alone(head: Path) -> None:
+    scan = files.load(head)
+    files.upright(scan, np.array([0.0, 0.1, 0.99]))
+    assert np.array_equal(meshes.world(scan.item), np.identity(4))
+
+
+def test_among_several_meshes_the_landmarks_choose_the_face(tmp_path: Path) -> None:
+    write_with_blender(tmp_path / "unused.glb")
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=32, location=(0, 0, 50))
+    files.save(tmp_path / "two.glb")
+    assert len(files.load(tmp_path / "two.glb").item.data.vertices) > 1000
+    near = np.random.default_rng(0).normal([5, 1, 2], 0.5, (68, 3))  # the solid's place, in glTF's axes
+    assert files.load(tmp_path / "two.glb", near).item.name.startswith("solid")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"x", "is no scan that FreeTalk reads"),
+        ("a.glb", b"not a glb", "cannot be read"),
+        ("a.fbx", b"not an fbx", "cannot be read"),
+        ("a.obj", b"v 0 0 0\n", "holds no mesh with faces"),
+        ("a.stl", b"x" * 200, "(cannot be read|holds no mesh)"),
+        ("a.ply", b"plyx", "(cannot be read|holds no mesh)"),
+        ("a.usdc", b"not usd", "(cannot be read|holds no mesh)"),
+        ("a.blend", b"not a blend", "cannot be read"),
+    ],
+)
+def test_what_is_no_scan_is_refused_in_a_sentence(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(MeshError, match=words) as caught:
+        files.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_scan_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MeshError, match="does not exist"):
+        files.load(tmp_path / "none.glb")

@@ -1,0 +1,43 @@
+"""What tests share: the project's own sample, and a Blender that leaves the person's settings alone."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Before the first `import bpy`: no settings, no extensions of the person's.
+os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-tests-")
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def head() -> Path:
+    """The sample scan: 12,546 vertices in millimetres, Y up."""
+    return EXAMPLES / "head.obj"
+
+
+@pytest.fixture(scope="session")
+def head_landmarks() -> Path:
+    return EXAMPLES / "head.landmarks.json"
+
+
+@pytest.fixture(scope="session")
+def sentence() -> Path:
+    return EXAMPLES / "speech.flac"
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory, sentence: Path) -> Path:
+    """Half a second of silence, then the first second and a half of the sample sentence."""
+    import numpy as np
+    import soundfile
+
+    samples, rate = soundfile.read(sentence, dtype="float32")
+    voiced = int(np.argmax(np.abs(samples) > 0.05))
+    path = tmp_path_factory.mktemp("sound") / "short.wav"
+    clip = np.concatenate([np.zeros(rate // 2, np.float32), samples[voiced : voiced + 3 * rate // 2]])
+    soundfile.write(path, clip, rate)
+    return path

@@ -1,0 +1,88 @@
+"""Scan files as the arrays they hold."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import scan_file
+from freetalk_blender.core.errors import MeshError
+
+SQUARE = np.array([[0, 0, 0], [9, 9, 9], [1, 0, 0], [1, 1, 0], [0, 1, 0.5]], np.float32)
+
+
+def test_obj_keeps_unused_vertices_and_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    lines = [f"v {x} {y} {z} 0.5 0.5 0.5" for x, y, z in SQUARE]
+    path.write_text("\n".join([*lines, "vt 0 0", "o head", "f 1/1 3/1 4/1 5/1", "g other", "f -1//-1 -2 -3 # end"]))
+    vertices, triangles = scan_file.read(path)
+    np.testing.assert_array_equal(vertices, SQUARE)
+    assert triangles.tolist() == [[0, 2, 3], [0, 3, 4], [4, 3, 2]]
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str) -> None:
+    header = (
+        f"ply\nformat {form} 1.0\ncomment made by hand\nelement vertex 5\nproperty double x\nproperty double y\n"
+        "property double z\nproperty uchar red\nelement face 2\nproperty uchar flags\n"
+        "property list uchar int vertex_indices\nend_header\n"
+    )
+    faces = [[0, 2, 3, 4], [4, 3, 2]]
+    if form == "ascii":
+        body = "\n".join(f"{x} {y} {z} 200" for x, y, z in SQUARE)
+        body += "\n" + "\n".join(f"1 {len(face)} {' '.join(map(str, face))}" for face in faces)
+        content = header.encode() + body.encode() + b"\n"
+    else:
+        order = ">" if form == "binary_big_endian" else "<"
+        content = header.encode() + b"".join(struct.pack(f"{order}dddB", *point, 200) for point in SQUARE.tolist())
+        content += b"".join(struct.pack(f"{order}BB{len(face)}i", 1, len(face), *face) for face in faces)
+    path = tmp_path / "a.ply"
+    path.write_bytes(content)
+    vertices, triangles = scan_file.read(path)
+    np.testing.assert_array_equal(vertices, SQUARE)
+    assert triangles.tolist() == [[0, 2, 3], [0, 3, 4], [4, 3, 2]]
+
+
+def test_stl_keeps_its_three_corners_a_triangle(tmp_path: Path) -> None:
+    corners = SQUARE[[0, 2, 3, 0, 3, 4]].reshape(2, 3, 3)
+    binary, text = tmp_path / "b.stl", tmp_path / "t.stl"
+    binary.write_bytes(
+        b"\0" * 80 + struct.pack("<I", 2) + b"".join(struct.pack("<12fH", 0, 0, 1, *c.ravel(), 0) for c in corners)
+    )
+    facets = "".join(
+        "facet normal 0 0 1\nouter loop\n"
+        + "".join("vertex {} {} {}\n".format(*p) for p in c)
+        + "endloop\nendfacet\n"
+        for c in corners
+    )
+    text.write_text(f"solid s\n{facets}endsolid s\n")
+    for path in (binary, text):
+        vertices, triangles = scan_file.read(path)
+        np.testing.assert_array_equal(vertices, corners.reshape(-1, 3))
+        assert triangles.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.obj", b"", "0 vertices and 0 faces"),
+        ("a.obj", b"v 1 2\nf 1 2 3\n", "cannot be read"),
+        ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "names a vertex it does not hold"),
+        ("a.ply", b"not a ply", "no PLY header"),
+        ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nend_header\n1\n", "ends too early"),
+        ("a.ply", b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty float x\nend_header\n", "cannot be"),
+        ("a.stl", b"\0" * 90, "neither a text STL nor a binary one"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(MeshError, match=words) as caught:
+        scan_file.read(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MeshError, match="does not exist"):
+        scan_file.read(tmp_path / "none.obj")

@@ -1,0 +1,105 @@
+"""Imports point one way, as docs/architecture.md says."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "freetalk_blender"
+#: folder or module -> what of the project it may import, besides itself.
+ALLOWED = {
+    "freetalk_blender/core": set(),
+    "freetalk_blender/blender": {"freetalk_blender/core"},
+    "freetalk_blender/cli.py": {"freetalk_blender/core", "freetalk_blender/commands.py", "freetalk_blender/progress.py"},
+    "freetalk_blender/commands.py": {
+        "freetalk_blender/core",
+        "freetalk_blender/blender",
+        "freetalk_blender/progress.py",
+    },
+    "freetalk_blender/progress.py": set(),
+    "export": {"freetalk_blender/core"},
+    "evaluation": {"freetalk_blender/core", "export"},
+}
+#: The one call back: the add-on registers the command line as `blender --command freetalk`.
+EXCEPTIONS = {("freetalk_blender/blender/registration.py", "freetalk_blender/cli.py")}
+
+
+def part_of(module: str) -> str | None:
+    """The row of ALLOWED that a dotted module belongs to; None for what is not of the project."""
+    path = module.replace(".", "/")
+    for part in ALLOWED:
+        stem = part.removesuffix(".py")
+        if path == stem or path.startswith(stem + "/"):
+            return part
+    return None
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    """Dotted names of everything that a file imports, relative imports resolved."""
+    package = list(file.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = [*base, *(node.module.split(".") if node.module else [])]
+            yield from (".".join([*base, name.name]) for name in node.names)
+
+
+def files_of(part: str) -> list[Path]:
+    return [ROOT / part] if part.endswith(".py") else sorted((ROOT / part).rglob("*.py"))
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_each_part_imports_only_what_the_architecture_allows(part: str) -> None:
+    assert files_of(part)
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in files_of(part)
+        for module in imported_modules(file)
+        if part_of(module) not in ALLOWED[part] | {part, None}
+        and (str(file.relative_to(ROOT).as_posix()), part_of(module)) not in EXCEPTIONS
+    ]
+    assert wrong == []
+
+
+def test_the_engine_never_imports_bpy() -> None:
+    found = [
+        file.name
+        for file in files_of("freetalk_blender/core")
+        for module in imported_modules(file)
+        if module.split(".")[0] in {"bpy", "mathutils", "bmesh", "torch"}
+    ]
+    assert found == []
+
+
+def test_the_product_never_imports_torch_or_the_training_code() -> None:
+    found = [
+        (file.name, module)
+        for file in files_of("freetalk_blender")
+        for module in imported_modules(file)
+        if module.split(".")[0] in {"torch", "onnx", "export", "evaluation"}
+    ]
+    assert found == []
+
+
+def test_inside_the_package_imports_are_relative_so_that_it_works_as_an_extension() -> None:
+    found = [
+        str(file)
+        for file in files_of("freetalk_blender")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith(PACKAGE))
+        or (isinstance(node, ast.Import) and any(name.name.startswith(PACKAGE) for name in node.names))
+    ]
+    assert found == []
+
+
+def test_the_command_line_starts_without_bpy() -> None:
+    code = "import sys; sys.modules['bpy'] = None; from freetalk_blender import cli; sys.exit(cli.main(['--help']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "animate" in done.stdout
