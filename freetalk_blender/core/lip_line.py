@@ -21,7 +21,7 @@ from .frame import EYE_DISTANCE_MM, Similarity, canonical_frame
 INNER_UPPER, INNER_LOWER = np.array([61, 62, 63]), np.array([67, 66, 65])
 OUTER_UPPER, OUTER_LOWER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57, 56, 55])
 RIGHT_CORNER, LEFT_CORNER = 60, 64
-LIPS = np.arange(48, 68)
+LIPS, OUTER_LIPS = np.arange(48, 68), np.arange(48, 60)
 
 #: How far from the mouth the patch reaches beyond half the mouth's width (mm).
 MARGIN = 20.0
@@ -144,7 +144,7 @@ def _compact(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> Patch:
-    """The component of the skin that carries the mouth, cut out around it; everything in mm.
+    """The component of the skin that carries the mouth, cut out around it, without holes in the lips; all in mm.
 
     points (V,3), triangles (F,3), landmarks (68,3). MeshError where there is no skin at the mouth or the corners lie on
     different pieces.
@@ -152,22 +152,99 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     mouth = landmarks[LIPS]
     reach = np.linalg.norm(mouth[0] - mouth[6]) / 2 + MARGIN
     near = (np.abs(points - mouth.mean(0)) < reach).all(1)
-    rows = np.flatnonzero(near[triangles].all(1))
+    touching = np.flatnonzero(near[triangles].any(1))
+    rows = touching[near[triangles[touching]].all(1)]
     if not len(rows):
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
     used, local = _compact(triangles[rows])
     labels = components(local, len(used))
-    distance, nearest = cKDTree(points[used]).query(mouth)
-    votes = labels[nearest]
-    label = np.bincount(votes).argmax()
-    if votes[RIGHT_CORNER - 48] != label or votes[LEFT_CORNER - 48] != label:
-        raise MeshError("The two mouth corners lie on different pieces of the mesh; join the pieces of the face first.")
+    # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
+    label = np.bincount(labels[cKDTree(points[used]).query(landmarks[OUTER_LIPS])[1]]).argmax()
+    distance = cKDTree(points[used[labels == label]]).query(mouth)[0]
     if np.median(distance) > 12:
         raise MeshError("The lip landmarks do not lie on the surface; place them on the face again.")
+    if distance[[RIGHT_CORNER - 48, LEFT_CORNER - 48]].max() > 15:
+        raise MeshError("The two mouth corners lie on different pieces of the mesh; join the pieces of the face first.")
     keep = labels[local[:, 0]] == label
     inside, compact = _compact(local[keep])
     origin = used[inside]
-    return Patch(points[origin], compact, rows[keep], origin, sparse.identity(len(origin), format="csr"))
+    patch = Patch(points[origin], compact, rows[keep], origin, sparse.identity(len(origin), format="csr"))
+    return _without_holes(patch, border_edges(triangles[touching]), mouth_curve(landmarks))
+
+
+# Holes in the lips ----------------------------------------------------------------------------------------------------
+
+
+def border_edges(triangles: np.ndarray) -> np.ndarray:
+    """(b,2) edges that one triangle has and no other shares, in that triangle's direction."""
+    directed = np.stack([triangles, np.roll(triangles, -1, 1)], 2).reshape(-1, 2)
+    sides = edges_of(triangles)[1].ravel()
+    return directed[np.bincount(sides)[sides] == 1]
+
+
+def _without_holes(patch: Patch, border: np.ndarray, curve: MouthCurve) -> Patch:
+    """Fill the holes that the lip line would run into: those that reach the band around the curve.
+
+    border: the mesh's border edges in its own numbers; the patch's rim, where it was cut out, is none.
+    """
+    number = {vertex: k for k, vertex in enumerate(patch.origin.tolist())}
+    links = [(number[a], number[b]) for a, b in border.tolist() if a in number and b in number]
+    triangles, source = [patch.triangles], [patch.source]
+    owner = _owners(patch, links)
+    for loop in _loops(links):
+        points = patch.points[loop]
+        at_line = curve.between_corners(points, 3) & (np.abs(curve.above(points)) < BANDS[0])
+        length = np.linalg.norm(points - np.roll(points, 1, 0), axis=1).sum()
+        if at_line.any() and length < 2.5 * (curve.x[-1] - curve.x[0]):
+            filled = _filled(loop, patch.points)
+            triangles.append(np.array(filled))
+            source.append(np.full(len(filled), owner[loop[0]]))
+    return replace(patch, triangles=np.concatenate(triangles), source=np.concatenate(source))
+
+
+def _owners(patch: Patch, links: list[tuple[int, int]]) -> dict[int, int]:
+    """The mesh's triangle at each border vertex, from which a filled hole takes its looks."""
+    on_border = np.zeros(len(patch.points), bool)
+    on_border[[vertex for link in links for vertex in link]] = True
+    rows = np.flatnonzero(on_border[patch.triangles].any(1))
+    return {v: int(s) for t, s in zip(patch.triangles[rows].tolist(), patch.source[rows], strict=True) for v in t}
+
+
+def _loops(links: list[tuple[int, int]]) -> list[list[int]]:
+    """Closed loops along directed links; where loops touch in a vertex, the shorter ones are split off."""
+    following: dict[int, list[int]] = {}
+    for a, b in links:
+        following.setdefault(a, []).append(b)
+    loops = []
+    while following:
+        path = [next(iter(following))]
+        while True:
+            here = path[-1]
+            if here not in following:
+                break
+            ahead = following[here].pop()
+            if not following[here]:
+                del following[here]
+            if ahead in path:
+                at = path.index(ahead)
+                if len(path) - at > 2:
+                    loops.append(path[at:])
+                path = path[: at + 1]
+            else:
+                path.append(ahead)
+    return loops
+
+
+def _filled(loop: list[int], points: np.ndarray) -> list[tuple[int, int, int]]:
+    """Triangles across a hole, always the one whose new edge is shortest; they face as the hole's surroundings do."""
+    loop = list(loop)
+    triangles = []
+    while len(loop) > 3:
+        ring = points[loop]
+        ear = int(np.linalg.norm(np.roll(ring, 1, 0) - np.roll(ring, -1, 0), axis=1).argmin())
+        triangles.append((loop[(ear + 1) % len(loop)], loop[ear], loop[ear - 1]))
+        del loop[ear]
+    return [*triangles, (loop[2], loop[1], loop[0])]
 
 
 # Refinement -----------------------------------------------------------------------------------------------------------
@@ -289,16 +366,19 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
     mass = np.bincount(patch.triangles.ravel(), np.repeat(area / 3, 3), count)
     prior = np.clip(height / band, -1, 1)
-    pull = np.where(in_band, 0.1 * mass / band**2, 1e3)
-    walker = spsolve(_walks(graph, pull), pull * prior)
+    walker = _settled(graph, 0.1 * mass / band**2, prior, in_band)
     # The crease of a scan is a zigzag of its edges: diffuse the two lips into each other to straighten the border.
     flat = _edge_graph(edges, _cotangents(patch.points, patch.triangles, sides, len(edges)), count)
-    hold = mass / SMOOTH**2
-    return spsolve(_walks(flat, hold), hold * np.clip(4 * walker, -1, 1))
+    return _settled(flat, mass / SMOOTH**2, np.clip(4 * walker, -1, 1), in_band)
 
 
-def _walks(graph: sparse.csr_matrix, hold: np.ndarray) -> sparse.csc_matrix:
-    return sparse.csc_matrix(sparse.diags(np.asarray(graph.sum(1)).ravel() + hold) - graph)
+def _settled(graph: sparse.csr_matrix, pull: np.ndarray, towards: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """(P,) values that differ least along the graph's edges while pulled `towards`; kept there where not `free`."""
+    system = (sparse.diags(np.asarray(graph.sum(1)).ravel() + pull) - graph).tocsr()[free]
+    values = towards.copy()
+    right = pull[free] * towards[free] - system[:, ~free] @ towards[~free]
+    values[free] = spsolve(system[:, free].tocsc(), right)
+    return values
 
 
 # The zero level set as a path -----------------------------------------------------------------------------------------
@@ -334,8 +414,6 @@ def level_chain(patch: Patch, field: np.ndarray, curve: MouthCurve) -> tuple[np.
     crossing = sign[edges[:, 0]] != sign[edges[:, 1]]
     crossed = crossing[sides]
     links = sides[crossed.any(1)][crossed[crossed.any(1)]].reshape(-1, 2)
-    if np.bincount(links.ravel(), minlength=1).max(initial=0) > 2:
-        raise MeshError("More than two faces share an edge on the lips; clean the mesh (merge by distance) first.")
     ordered = np.where(sign[edges[:, 0]][:, None], edges, edges[:, ::-1])
     value = field[ordered]
     fraction = value[:, 0] / np.maximum(value[:, 0] - value[:, 1], 1e-12)
@@ -350,6 +428,8 @@ def level_chain(patch: Patch, field: np.ndarray, curve: MouthCurve) -> tuple[np.
         raise LandmarkError(
             "No lip line runs from one mouth corner to the other; check the lip landmarks, and close holes at the mouth."
         )
+    if np.bincount(links.ravel(), minlength=len(edges))[best].max() > 2:
+        raise MeshError("More than two faces share an edge on the lip line; remove the extra face first.")
     on = _crossings(patch, ordered[best], fraction[best])
     if on[0, 0] > on[-1, 0]:
         best = best[::-1]

@@ -101,7 +101,7 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     inset = 0.12 * (curve.x[-1] - curve.x[0])
     height = curve.above(patch.points)
     reach = np.abs(landmarks[lip_line.OUTER_UPPER, 1].mean() - landmarks[lip_line.OUTER_LOWER, 1].mean()) + 4
-    allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -lip_line.DEPTH / 2)
+    allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -lip_line.DEPTH)
     allowed &= np.abs(height) < reach
     labels = lip_line.components(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
     gap = float(np.linalg.norm(landmarks[62] - landmarks[66]))
@@ -354,6 +354,7 @@ def _assembled(
     changed = ~(skin == triangles[cut.source]).all(1)
     replaced = np.zeros(len(triangles), bool)
     replaced[cut.source[changed]] = True
+    replaced[cut.source[~changed]] = False  # it lends its looks to a filled hole, and stays
     kept = np.flatnonzero(~replaced)
     seam_and_bag = np.concatenate([len(cut.points) + np.arange(len(bag.points)), cut.upper, cut.lower])
     new = np.concatenate([skin[changed], number[seam_and_bag[bag.triangles]]])
@@ -417,7 +418,8 @@ def _corner_weights(
     area = np.where(flat, 1, area)
     second, third = (vv * uw - uv * vw) / area, (uu * vw - uv * uw) / area
     weights = np.clip(np.stack([1 - second - third, second, third], -1), -1, 2)
-    weights[flat[:, 0]] = 1 / 3
+    total = weights.sum(-1, keepdims=True)
+    weights = np.where(flat[..., None] | (total < 0.1), 1 / 3, weights)
     return weights / weights.sum(-1, keepdims=True)
 
 

@@ -1,0 +1,220 @@
+"""How well the mouth is opened, against the truth: `python -m evaluation.mouth --data ../shared/data`.
+
+Random ICT-FaceKit identities (nothing here is trained) get their lips fused, are re-meshed and roughened, and are opened
+again with noisy landmarks. Three ways to fuse: "welded" at the contour of the inner lips; "sealed" across the opening
+behind the lips; "scanned", Poisson reconstruction of what cameras see. The registered face knows which lip every point
+of the fused surface came from, and the true lip line is the border between the two on that surface.
+
+Printed per kind of mesh (mm of a face of eye distance 90 mm): how far the seam lies from the true lip line (mean over
+the seam and the faces, the worst face's mean, the 95th percentile) and the line from the seam, the share of lip
+vertices put on the wrong lip, the corners' error along x, the seam's mean step, and the seconds taken.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+from export import ict, scanner
+from freetalk_blender.core import lip_line, mouth
+from freetalk_blender.core.errors import FreeTalkError
+
+#: name -> (how the lips are fused, vertices after re-meshing, part of the head).
+KINDS = {
+    "welded, 1k": ("weld", 1_000, "mask"),
+    "welded, 10k": ("weld", 10_000, "face"),
+    "welded, 50k": ("weld", 50_000, "face"),
+    "sealed, 10k": ("seal", 10_000, "face"),
+    "scanned, 10k": ("scan", 10_000, "face"),
+    "scanned, 50k": ("scan", 50_000, "face"),
+}
+#: Root-mean-square distance of the given landmarks from the true ones (mm).
+NOISE = (0.0, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A registered face, its landmarks (68,3), (N,) +1 upper lip, -1 lower lip, 0 neither, and a millimetre in cm."""
+
+    vertices: np.ndarray
+    landmarks: np.ndarray
+    side: np.ndarray
+    mm: float
+
+
+def contour(model: ict.IctModel, through: list[int]) -> np.ndarray:
+    """Vertices of the shortest path along the average face's edges through landmarks."""
+    edges, _ = lip_line.edges_of(model.triangles)
+    skin = (edges < ict.SKIN).all(1)
+    length = np.linalg.norm(model.neutral[edges[skin, 0]] - model.neutral[edges[skin, 1]], axis=1)
+    graph = sparse.coo_matrix((length, tuple(edges[skin].T)), (len(model.neutral),) * 2).tocsr()
+    path = [model.landmark_vertices[through[0]]]
+    for start, end in zip(through[:-1], through[1:], strict=True):
+        before = dijkstra(graph, False, model.landmark_vertices[start], return_predecessors=True)[1]
+        leg = [model.landmark_vertices[end]]
+        while leg[-1] != model.landmark_vertices[start]:
+            leg.append(before[leg[-1]])
+        path += leg[::-1][1:]
+    return np.array(path)
+
+
+def lips(model: ict.IctModel) -> np.ndarray:
+    """(N,) +1 upper lip, -1 lower lip, 0 neither: skin in front of the corners, by the side of the lip opening."""
+    upper, lower = contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])
+    curve = model.neutral[np.concatenate([upper, lower])]
+    near = cKDTree(curve).query(model.neutral)[0] < 1.0
+    corner = model.neutral[model.landmark_vertices[[60, 64]], 0]
+    near &= (model.neutral[:, 0] > corner[0] + 0.3) & (model.neutral[:, 0] < corner[1] - 0.3)
+    near[ict.SKIN :] = False
+    # The lips of the neutral model do not touch: its own surface distance tells them apart.
+    edges, _ = lip_line.edges_of(model.triangles)
+    inside = near[edges].all(1)
+    graph = sparse.coo_matrix((np.ones(inside.sum()), tuple(edges[inside].T)), (len(near),) * 2)
+    label = sparse.csgraph.connected_components(graph, False)[1]
+    return np.where(near & (label == label[model.landmark_vertices[62]]), 1, 0) - np.where(
+        near & (label == label[model.landmark_vertices[66]]), 1, 0
+    )
+
+
+def truth(model: ict.IctModel, rng: np.random.Generator, side: np.ndarray) -> Truth:
+    """A random identity."""
+    vertices = model.face(rng.normal(size=len(model.identity)) * 0.8)
+    landmarks = vertices[model.landmark_vertices]
+    return Truth(vertices, landmarks, side, float(np.linalg.norm(landmarks[36] - landmarks[45])) / 90)
+
+
+def true_line(scan: scanner.Scan, face: Truth) -> np.ndarray:
+    """(n,3) points of the lip line on a fused surface: where the harmonic blend of the lips' labels changes sign."""
+    lip = scan.carry @ face.side
+    known = np.abs(lip) > 0.99
+    middle = face.landmarks[48:].mean(0)
+    near = np.linalg.norm(scan.vertices - middle, axis=1) < 5
+    used, triangles = np.unique(scan.triangles[near[scan.triangles].all(1)], return_inverse=True)
+    triangles = triangles.reshape(-1, 3)
+    # Poisson leaves a bubble between the teeth, which nobody sees: keep to the piece that carries the nose.
+    piece = lip_line.components(triangles, len(used))
+    nose = cKDTree(scan.vertices[used]).query(face.landmarks[33])[1]
+    triangles = triangles[piece[triangles[:, 0]] == piece[nose]]
+    edges, _ = lip_line.edges_of(triangles)
+    graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(used),) * 2).tocsr()
+    label = lip_line._settled(graph + graph.T, np.full(len(used), 1e-6), np.sign(lip[used]) * known[used], ~known[used])
+    ends = label[edges]
+    crossed = edges[ends[:, 0] * ends[:, 1] < 0]
+    share = label[crossed[:, 0]] / (label[crossed[:, 0]] - label[crossed[:, 1]])
+    start, end = scan.vertices[used][crossed[:, 0]], scan.vertices[used][crossed[:, 1]]
+    points = start + share[:, None] * (end - start)
+    corners = face.landmarks[[60, 64], 0]
+    on_lips = cKDTree(scan.vertices[known]).query(points)[0] < 3 * face.mm
+    return points[(points[:, 0] > corners[0] + 0.3) & (points[:, 0] < corners[1] - 0.3) & on_lips]
+
+
+def _resampled(path: np.ndarray, along: np.ndarray) -> np.ndarray:
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    return np.stack([np.interp(along * length[-1], length, path[:, k]) for k in range(3)], 1)
+
+
+def welded(scan: scanner.Scan, model: ict.IctModel) -> scanner.Scan:
+    """The inner lips' contours made one line, and what lies behind them left out; scan still registered."""
+    upper, lower = contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])
+    loop = np.zeros(len(model.neutral), bool)
+    loop[upper] = loop[lower] = True
+    free = ~loop[scan.triangles].any(1)
+    labels = lip_line.components(scan.triangles[free], len(scan.vertices))
+    outside = labels == labels[model.landmark_vertices[33]]
+    triangles = scan.triangles[(outside | loop)[scan.triangles].all(1) & outside[scan.triangles].any(1)]
+    along = [np.linspace(0, 1, len(path)) for path in (upper, lower)]
+    partner = upper[np.rint(np.interp(along[1], along[0], np.arange(len(upper)))).astype(int)]
+    index = np.arange(len(scan.vertices))
+    index[lower] = partner
+    vertices = scan.vertices.copy()
+    vertices[partner] = (scan.vertices[partner] + scan.vertices[lower]) / 2
+    triangles = index[triangles]
+    distinct = (np.diff(np.sort(triangles, 1), axis=1) > 0).all(1)
+    return scanner.select(scanner.Scan(vertices, triangles, scan.carry), distinct[np.arange(len(triangles))])
+
+
+def fused(model: ict.IctModel, face: Truth, kind: str, rng: np.random.Generator) -> tuple[scanner.Scan, np.ndarray]:
+    """The face with its lips made one surface, re-meshed, and the true lip line (n,3) on it."""
+    how, count, part = KINDS[kind]
+    whole = scanner.registered(face.vertices, model.triangles)
+    if how == "weld":
+        side = np.where(np.isin(np.arange(len(face.side)), contour(model, [60, 61, 62, 63, 64])), 0, face.side)
+        scan = welded(replace(whole, triangles=model.triangles[scanner.part_mask(model, part, eyeballs=False)]), model)
+        line = true_line(scan, replace(face, side=side))
+    else:
+        scan = scanner.select(whole, scanner.part_mask(model, part, eyeballs=how == "scan"))
+        scan = scanner.seal(scan, scanner.openings(model)) if how == "seal" else scanner.fuse(scan, rng)
+        line = true_line(scan, face)
+    return scanner.rough(scanner.remesh(scan, count, rng), rng), line
+
+
+def measure(scan: scanner.Scan, line: np.ndarray, face: Truth, noise: float, rng: np.random.Generator) -> dict[str, float]:
+    """The errors of one opened mouth; lengths in mm."""
+    landmarks = face.landmarks + rng.normal(size=(68, 3)) * noise * face.mm / np.sqrt(3)
+    start = time.perf_counter()
+    opened = mouth.open_lips(scan.vertices, scan.triangles, landmarks)
+    seconds = time.perf_counter() - start
+    seam = opened.vertices[opened.upper_rim]
+    dense = _resampled(seam, np.linspace(0, 1, 400))
+    inside = (dense[:, 0] > line[:, 0].min()) & (dense[:, 0] < line[:, 0].max())
+    distance = cKDTree(line).query(dense[inside])[0] / face.mm
+    back = cKDTree(dense).query(line)[0] / face.mm
+    lip = scan.carry @ face.side
+    known = np.abs(lip) > 0.99
+    wrong = (np.sign(lip) * opened.side[: len(lip)] < 0)[known]
+    ends = seam[[0, -1], 0] - face.landmarks[[60, 64], 0]
+    step = np.linalg.norm(np.diff(seam, axis=0), axis=1).mean()
+    return {
+        "seam": distance.mean(),
+        "p95": float(np.quantile(distance, 0.95)),
+        "line": back.mean(),
+        "wrong %": 100 * wrong.mean() if known.any() else 0.0,
+        "corner": float(np.abs(ends).mean() / face.mm),
+        "step": float(step / face.mm),
+        "s": seconds,
+    }
+
+
+def rows(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tuple[float, dict[str, float]]]:
+    """(noise, errors) of `count` random faces of one kind; a refusal is printed."""
+    side = lips(model)
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        face = truth(model, rng, side)
+        scan, line = fused(model, face, kind, rng)
+        for noise in NOISE:
+            try:
+                yield noise, measure(scan, line, face, noise, rng)
+            except FreeTalkError as refusal:
+                print(f"    {kind}, face {number}, noise {noise}: {refusal}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("--faces", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--kinds", nargs="*", default=list(KINDS))
+    arguments = parser.parse_args()
+    model = ict.load(arguments.data)
+    names = ("seam", "worst", "p95", "line", "wrong %", "corner", "step", "s")
+    print(f"{'mesh':16}{'noise':>6}{'faces':>6}" + "".join(f"{name:>9}" for name in names), flush=True)
+    for kind in arguments.kinds:
+        found = list(rows(model, kind, arguments.faces, arguments.seed))
+        for noise in NOISE:
+            errors = [error for level, error in found if level == noise]
+            if errors:
+                mean = {name: float(np.mean([error[name] for error in errors])) for name in errors[0]}
+                mean["worst"] = max(error["seam"] for error in errors)
+                values = "".join(f"{mean[name]:9.2f}" for name in names)
+                print(f"{kind:16}{noise:6.1f}{len(errors):6}{values}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
