@@ -1,7 +1,7 @@
 """ATS against real talkers and against baselines: `python -m evaluation.ats --data ../shared/data [--plots DIR]`.
 
 Real lips: GRID clips of the training talker that training never saw, and three other GRID talkers (validation only).
-Curves are read off tracked video landmarks with the head's pose removed: aperture |62-66|, width |48-54| and jaw |27-8|,
+Curves are read off tracked video landmarks with the head's pose removed: aperture |62-66|, width |48-54|, jaw |27-8|,
 in eye distances. Every method is heard through the same audio and judged at the video's 25 frames a second.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from export import articulation, ats_data, grid, ict
-from freetalk_blender.core import ats, audio, frame, performance, speech
+from freetalk_blender.core import audio, frame, performance, speech
 
 TALKERS = ("lbax4n", "pwij3p", "swiz3n")
 CURVES = {"aperture": (62, 66), "width": (48, 54), "jaw": (27, 8)}
@@ -196,7 +196,11 @@ def _plot(takes: list[Take], methods: dict[str, Method], path: Path) -> None:
     neutral = frame.mean_landmarks()
     shown = {name: method for name, method in methods.items() if name in ("ours", "ridge, encoder")}
     rows = [
-        (take.name, curves(take.faces), {name: curves(neutral + method(take.samples)) for name, method in shown.items()})
+        (
+            take.name,
+            curves(take.faces),
+            {name: curves(neutral + method(take.samples)) for name, method in shown.items()},
+        )
         for take in takes
     ]
     ats_plots.save(rows, grid.VIDEO_RATE, path)
@@ -217,7 +221,9 @@ def _number(column: str, value: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS against real talkers and baselines.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/, video_grid/, ict_facekit/, speech/")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder that holds grid_s1/, video_grid/, ict_facekit/, speech/"
+    )
     parser.add_argument("--plots", type=Path, help="folder for PNG plots of the curves")
     parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
     arguments = parser.parse_args()
@@ -228,7 +234,7 @@ def main() -> None:
         "loudness to jaw": lambda samples: loudness(samples, shapes),
     }
     if not arguments.quick:
-        pieces = ats_data.grid_pieces(arguments.data)[::2]
+        pieces = ats_data.grid_pieces(*grid.load(arguments.data))[::2]
         methods["ridge, log-mel"] = ridge(pieces, log_mel, shapes)
         methods["ridge, encoder"] = ridge(pieces, encoder, shapes)
     for title, takes in (

@@ -1,4 +1,4 @@
-"""ICT-FaceKit's expression shapes as displacements of the 68 landmarks in the canonical frame, and the fit to real lips."""
+"""ICT-FaceKit's expression shapes as canonical displacements of the 68 landmarks, and the fit to real lips."""
 
 from dataclasses import dataclass
 
@@ -52,18 +52,18 @@ class FitWeights:
 
     lips: float = 1.0
     inner_gap: float = 1.5
-    width: float = 2.0
-    jaw: float = 0.35
-    chin: float = 0.8
-    depth: float = 0.15
+    width: float = 4.0
+    jaw: float = 0.5
+    chin: float = 1.5
+    depth: float = 0.25
     ridge: float = 0.001
 
 
 def fit(displacement: np.ndarray, shapes: np.ndarray, trust: FitWeights) -> np.ndarray:
     """Weights (T, K) in [0, 1] whose landmarks best explain displacement (T, 68, 3), canonical units.
 
-    Bounded least squares over lips, inner-lip gaps, mouth width and lower contour, with a ridge, all frames at once by accelerated
-    projected gradient (Beck & Teboulle 2009, FISTA).
+    Bounded least squares over lips, inner-lip gaps, mouth width and lower contour, with a ridge, all frames at once by
+    accelerated projected gradient (Beck & Teboulle 2009, FISTA).
     """
     rows, target = _evidence(shapes, trust), _evidence(displacement, trust)
     hessian = rows @ rows.T + trust.ridge * np.eye(len(shapes))

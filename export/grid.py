@@ -23,7 +23,7 @@ RATE = 50
 #: The talker's lips are closed where their gap is under this, in eye distances, and no word is spoken.
 _CLOSED_GAP = 0.018
 #: Lips that open further than this before the first word or after the last are breath, not speech (seconds).
-_BREATH = 0.35
+BREATH = 0.3
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _breathless(weights: np.ndarray, speech: np.ndarray) -> np.ndarray:
     """(T,K) weights faded to rest where the nearest word is further than a third of a second."""
     index = np.flatnonzero(speech)
     away = np.maximum(index[0] - np.arange(len(speech)), np.arange(len(speech)) - index[-1]) / VIDEO_RATE
-    return weights * np.clip((_BREATH - away) / 0.12 + 1.0, 0.0, 1.0)[:, None]
+    return weights * np.clip((BREATH - away) / 0.12 + 1.0, 0.0, 1.0)[:, None]
 
 
 def _to_50_hz(weights: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def _to_50_hz(weights: np.ndarray) -> np.ndarray:
 
 
 def load(data: Path, report: bool = False) -> tuple[list[Clip], np.ndarray]:
-    """(clips, weights (N, T, K) of articulation.SPEECH_CONTROLS at 50 Hz), breath before and after the sentence removed."""
+    """(clips, weights (N, T, K) of articulation.SPEECH_CONTROLS at 50 Hz), breath outside the sentence removed."""
     names, pixels = read_landmarks(data)
     words = read_words(data)
     model = ict.load(data)
@@ -138,12 +138,17 @@ def _report(real: np.ndarray, fitted: np.ndarray, weights: np.ndarray, speech: n
     error = articulation.mm(np.linalg.norm((real - fitted)[..., :2], axis=-1))[speech]
     moved = articulation.mm(np.linalg.norm(real[..., :2], axis=-1))[speech]
     for name, points in (("lips", articulation.LIPS), ("lower contour", articulation.JAW)):
-        print(f"{name}: moved {moved[:, points].mean():.2f} mm, fit error {error[:, points].mean():.2f} mm (frontal plane)")
+        print(f"{name}: moved {moved[:, points].mean():.2f} mm, fit error {error[:, points].mean():.2f} mm (frontal)")
     opening = [x[..., 62, 1] - x[..., 66, 1] for x in (real, fitted)]
     print(f"inner-lip gap: r {np.corrcoef(opening[0].ravel(), opening[1].ravel())[0, 1]:.3f}, "
           f"error {articulation.mm(np.abs(opening[0] - opening[1])).mean():.2f} mm")  # fmt: skip
     for name, mean, top in sorted(
-        zip(articulation.SPEECH_CONTROLS, weights[speech].mean(0), np.percentile(weights[speech], 99, axis=0), strict=True),
+        zip(
+            articulation.SPEECH_CONTROLS,
+            weights[speech].mean(0),
+            np.percentile(weights[speech], 99, axis=0),
+            strict=True,
+        ),
         key=lambda row: -row[1],
     ):
         print(f"  {name:18s} mean {mean:.3f}  99th percentile {top:.2f}")

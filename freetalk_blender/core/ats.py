@@ -89,7 +89,9 @@ def _run(features: np.ndarray, emotion: np.ndarray, blinks: np.ndarray, output: 
             f"not {features.shape}, {emotion.shape} and {blinks.shape}"
         )
     session = models.session("ats", device)
-    padded = np.concatenate([np.repeat(_silence(device), CONTEXT, 0), features, np.repeat(_silence(device), CONTEXT, 0)])
+    padded = np.concatenate(
+        [np.repeat(_silence(device), CONTEXT, 0), features, np.repeat(_silence(device), CONTEXT, 0)]
+    )
     pieces = []
     for start in range(0, frames, _CHUNK):
         stop = min(start + _CHUNK, frames)
@@ -98,7 +100,9 @@ def _run(features: np.ndarray, emotion: np.ndarray, blinks: np.ndarray, output: 
             "emotion": emotion[None, start:stop],
             "blink": blinks[None, start:stop, None],
         }
-        pieces.append(session.run([output], {name: np.ascontiguousarray(x, np.float32) for name, x in inputs.items()})[0][0])
+        pieces.append(
+            session.run([output], {name: np.ascontiguousarray(x, np.float32) for name, x in inputs.items()})[0][0]
+        )
     return np.concatenate(pieces)
 
 

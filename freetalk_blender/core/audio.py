@@ -61,7 +61,7 @@ def mono(audio: np.ndarray) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.ndarray:
-    """(N,) float32 at `rate` -> (about N * target / rate,) float32 at `target` Hz; AudioError for an impossible rate."""
+    """(N,) float32 at `rate` -> (about N * target / rate,) float32 at `target`; AudioError for an impossible rate."""
     return _concatenate(_resampled(_slices(samples), _checked_rate(rate), target))
 
 

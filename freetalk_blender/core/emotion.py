@@ -32,7 +32,7 @@ class EmotionError(FreeTalkError):
 
 
 def parse(text: str) -> np.ndarray:
-    """"happy=0.8,surprised=0.2" or "happy" -> (8,) weights; EmotionError for a name or a number that is none."""
+    """ "happy=0.8,surprised=0.2" or "happy" -> (8,) weights; EmotionError for a name or a number that is none."""
     weights: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, value = part.partition("=")

@@ -16,7 +16,7 @@ from .errors import FreeTalkError
 #: Encoder output kept, so that a moved emotion slider runs the small network alone (bytes, recordings).
 _CACHE_BYTES = 256 * 2**20
 _CACHE_ENTRIES = 8
-_cache: "OrderedDict[tuple[bytes, str], np.ndarray]" = OrderedDict()
+_cache: OrderedDict[tuple[bytes, str], np.ndarray] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Performance:
 
 
 def frame_count(samples: int, sample_rate: float, fps: float) -> int:
-    """Frames of a performance: ceil(duration * fps) + 1, so that the last lies on the end of the sound or just after."""
+    """Frames of a performance: ceil(duration * fps) + 1, so that the last lies on the sound's end or just after."""
     return ceil(round(samples / sample_rate * fps, 6)) + 1
 
 
@@ -45,8 +45,8 @@ def perform(
 ) -> Performance:
     """Speech (N,) or (N, channels) at any rate, and emotion, as landmark motion at fps.
 
-    emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps). Frame i is exactly
-    second i / fps. Deterministic for a seed. Raises AudioError, EmotionError, ModelError, each one sentence.
+    emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps). Frame i is
+    exactly second i / fps. Deterministic for a seed. Raises AudioError, EmotionError, ModelError, each one sentence.
     """
     if not (np.isfinite(fps) and 1 <= fps <= 1000):
         raise FreeTalkError(f"A frame rate of {fps} is none; choose one between 1 and 1000.")
@@ -72,7 +72,7 @@ def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
 
 def _features(heard: np.ndarray, device: str) -> np.ndarray:
     """Features of 16 kHz audio, remembered by content."""
-    key = (hashlib.blake2b(np.ascontiguousarray(heard).view(np.uint8), digest_size=16).digest(), device)
+    key = (hashlib.blake2b(np.ascontiguousarray(heard).tobytes(), digest_size=16).digest(), device)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]

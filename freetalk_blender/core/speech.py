@@ -1,9 +1,9 @@
 """Speech features: level, Whisper's log-mel spectrogram, and the frozen speech encoder in overlapping windows.
 
 Source: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision", and its public `audio.py`
-(25 ms Hann windows every 10 ms, 80 mel bands after Slaney). Here the level is set by the speech in the recording and the
-floor lies at a fixed place, so that every frame depends on its neighbourhood alone and a recording of any length can be
-cut into windows.
+(25 ms Hann windows every 10 ms, 80 mel bands after Slaney). Here the level is set by the speech in the recording and
+the floor lies at a fixed place, so that every frame depends on its neighbourhood alone and a recording of any length
+can be cut into windows.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _RANGE = 8.0
 #: Speech is brought to this root mean square (full scale 1), with at most this gain.
 _LEVEL = 0.07
 _MAX_GAIN = 100.0
-#: Encoder windows (frames): silence around the recording, window, overlap of two windows, and the part that cross-fades.
+#: Encoder windows (frames): silence around the recording, window, overlap of two windows, the part that cross-fades.
 _MARGIN = 25
 _WINDOW = 1000
 _OVERLAP = 200

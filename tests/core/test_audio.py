@@ -29,7 +29,9 @@ def tone(seconds: float, rate: int = RATE, hertz: float = 440.0) -> np.ndarray:
         ("h.wav", 11025, 1, "ULAW"),
     ],
 )
-def test_any_format_becomes_the_same_mono_tone(tmp_path: Path, name: str, rate: int, channels: int, subtype: str) -> None:
+def test_any_format_becomes_the_same_mono_tone(
+    tmp_path: Path, name: str, rate: int, channels: int, subtype: str
+) -> None:
     soundfile.write(tmp_path / name, np.repeat(tone(1.0, rate)[:, None], channels, 1), rate, subtype=subtype)
     samples, loaded_rate = audio.load(tmp_path / name)
     assert (loaded_rate, samples.dtype, samples.ndim) == (RATE, np.float32, 1)
@@ -63,7 +65,11 @@ def test_a_file_longer_than_a_block_has_no_seam(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "cannot be read"), (b"this is no sound at all" * 50, "cannot be read"), (b"RIFF\x00\x00\x00\x00WAVE", "cannot be read|is empty")],
+    [
+        (b"", "cannot be read"),
+        (b"this is no sound at all" * 50, "cannot be read"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "cannot be read|is empty"),
+    ],
 )
 def test_what_is_no_sound_is_told_in_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "broken.wav").write_bytes(content)
@@ -76,7 +82,7 @@ def test_a_truncated_flac_is_told(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 10 * RATE), RATE)
     whole = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AudioError, match="cut.flac"):
+    with pytest.raises(AudioError, match=r"cut\.flac"):
         audio.load(tmp_path / "cut.flac")
 
 

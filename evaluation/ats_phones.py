@@ -1,0 +1,106 @@
+"""ATS on open speech, against the phones: `python -m evaluation.ats_phones --aligned build/ats/aligned.jsonl`.
+
+The file comes from `python -m export.aligned`. Only voices that training never heard are judged.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.ats import TOUCH, table
+from export import aligned, ats_data
+from export.phones import Phone
+from freetalk_blender.core import audio, performance
+from freetalk_blender.core.emotion import EMOTIONS
+
+RATE = 50
+#: Vowels by the height of the jaw.
+OPEN = ("AA", "AE", "AW", "AY")
+MIDDLE = ("AH", "EH", "EY", "OW", "AO", "ER")
+CLOSE = ("IY", "IH", "UW", "UH")
+SPREAD = ("IY", "IH", "EH", "AE", "EY", "AY")
+#: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
+_SLACK = 0.03
+_SHORTEST = 0.05
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One recording: its phones, and the gap and width of our lips at 50 Hz (canonical units)."""
+
+    phones: list[Phone]
+    gap: np.ndarray
+    width: np.ndarray
+
+    def at(self, curve: np.ndarray, phone: Phone, slack: float = 0.0) -> np.ndarray:
+        """The curve's frames within a phone, at least the one nearest to its middle."""
+        first = int(np.ceil((phone.start - slack) * RATE))
+        last = int(np.floor((phone.end + slack) * RATE)) + 1
+        middle = round((phone.start + phone.end) / 2 * RATE)
+        frames = curve[max(0, first) : last]
+        return frames if len(frames) else curve[np.clip([middle], 0, len(curve) - 1)]
+
+    def tokens(self, *names: str, shortest: float = 0.0) -> list[Phone]:
+        """The phones of these names that last long enough and lie within the curves."""
+        inside = [phone for phone in self.phones if phone.end * RATE < len(self.gap)]
+        return [phone for phone in inside if phone.name in names and phone.end - phone.start >= shortest]
+
+
+def animate(recording: aligned.Aligned, emotion: dict[str, float] | None = None) -> Spoken:
+    """Our lips on one recording."""
+    samples, rate = audio.load(recording.path)
+    moved = performance.perform(samples, rate, emotion, RATE, device="cpu").displacement
+    return Spoken(recording.phones, moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0])
+
+
+def judge(takes: list[Spoken]) -> dict[str, float]:
+    """Checks over all phones of the takes; see the names."""
+    closures = [s.at(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens("P", "B", "M")]
+    vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
+    wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
+    heights = {
+        name: float(np.mean([s.at(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)]))
+        for name, kind in {"open": OPEN, "middle": MIDDLE, "close": CLOSE}.items()
+    }
+    return {
+        "closure recall": float(np.mean(closures)),
+        "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
+        "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
+        "rounding": float(np.mean([_narrow(s, p) for s in takes for p in s.tokens("UW", "W", "OW")])),
+        "labiodental": float(np.mean([_low(s, p) for s in takes for p in s.tokens("F", "V")])),
+        "gap open (mm)": 90 * heights["open"],
+        "gap middle (mm)": 90 * heights["middle"],
+        "gap close (mm)": 90 * heights["close"],
+    }
+
+
+def _narrow(take: Spoken, phone: Phone) -> bool:
+    """The mouth is narrower than in this speaker's spread vowels."""
+    spread = [take.at(take.width, other).mean() for other in take.tokens(*SPREAD, shortest=_SHORTEST)]
+    return bool(spread) and take.at(take.width, phone, _SLACK).min() < np.mean(spread)
+
+
+def _low(take: Spoken, phone: Phone) -> bool:
+    """The lips are less than half as far apart as in this speaker's open and middle vowels."""
+    vowels = [take.at(take.gap, other).mean() for other in take.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)]
+    return bool(vowels) and take.at(take.gap, phone, _SLACK).min() < 0.5 * np.mean(vowels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Judge the ATS on aligned speech of voices it never heard.")
+    parser.add_argument("--aligned", type=Path, required=True, help="file written by python -m export.aligned")
+    parser.add_argument("--limit", type=int, default=40, help="recordings to judge")
+    parser.add_argument("--emotions", action="store_true", help="also under every emotion at intensity 1")
+    arguments = parser.parse_args()
+    recordings = [r for r in aligned.read(arguments.aligned) if ats_data.held_out(r.voice)][: arguments.limit]
+    print(f"{len(recordings)} recordings, {len({r.voice for r in recordings})} voices never heard in training")
+    rows = {"neutral": judge([animate(recording) for recording in recordings])}
+    for name in EMOTIONS[1:] if arguments.emotions else ():
+        rows[name] = judge([animate(recording, {name: 1.0}) for recording in recordings])
+    print(table("open speech", rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What a phone asks of the lips, and how strongly, over time: the rules that keep open speech right.
+
+The real talker's lips teach the network how lips move; his 51 words leave gaps. On other speech the network's own
+first version is the teacher, corrected here: around each phone that asks something definite of the lips, the controls
+are drawn to the posture that the real talker's lips took in that phone, with a dominance that rises before the phone
+and falls after it (Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech", with finite flanks).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.phones import SILENCE, Phone
+from freetalk_blender.core.ats import EVENTS
+from freetalk_blender.core.speech import FEATURE_RATE
+
+BILABIAL = ("P", "B", "M")
+LABIODENTAL = ("F", "V")
+#: Vowels and glides with rounded lips, and the post-alveolars, which protrude them.
+ROUNDED = ("UW", "W", "OW", "UH", "AO", "OY")
+PROTRUDED = ("SH", "ZH", "CH", "JH")
+SPREAD = ("IY", "IH", "EH", "AE", "EY", "AA", "AH", "AY")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """strength: dominance in the phone; before, after: its flanks (s). The flanks of lip closures last 60 to 100 ms
+    (Loefqvist & Gracco 1997, "Lip and jaw kinematics in bilabial stop consonant production"); rounding begins earlier
+    (Perkell & Matthies 1992, "Temporal measures of anticipatory labial coarticulation for the vowel /u/")."""
+
+    strength: float
+    before: float
+    after: float
+
+
+DEMANDS = {
+    BILABIAL: Demand(1.0, 0.06, 0.06),
+    LABIODENTAL: Demand(0.9, 0.06, 0.06),
+    ROUNDED: Demand(0.4, 0.12, 0.06),
+    PROTRUDED: Demand(0.5, 0.10, 0.06),
+}
+#: A stop's closure fills about this share of what the aligner calls the phone; the rest is its burst.
+_CLOSURE = 0.75
+_SPEECH_MARGIN = 0.3
+
+
+def dominance(phones: list[Phone], names: tuple[str, ...], demand: Demand, frames: int) -> np.ndarray:
+    """(T,) how strongly the phones of these names ask, 0 to 1: a plateau with raised-cosine flanks."""
+    times = np.arange(frames) / FEATURE_RATE
+    result = np.zeros(frames)
+    for phone in phones:
+        if phone.name in names:
+            end = phone.start + (phone.end - phone.start) * (_CLOSURE if phone.name in ("P", "B") else 1.0)
+            outside = np.where(times < phone.start, (phone.start - times) / demand.before, (times - end) / demand.after)
+            plateau = np.where((times >= phone.start) & (times <= end), 0.0, np.clip(outside, 0.0, 1.0))
+            result = np.maximum(result, 0.5 + 0.5 * np.cos(np.pi * plateau))
+    return result * demand.strength
+
+
+def mean_postures(controls: Sequence[np.ndarray], phones: Sequence[list[Phone]]) -> dict[tuple[str, ...], np.ndarray]:
+    """The real talker's mean controls (K,) at the middles of the phones of each demand; controls (T,K) a clip."""
+    found: dict[tuple[str, ...], list[np.ndarray]] = {names: [] for names in DEMANDS}
+    for weights, spoken in zip(controls, phones, strict=True):
+        for phone in spoken:
+            middle = round((phone.start + phone.end) / 2 * FEATURE_RATE)
+            for names in DEMANDS:
+                if phone.name in names and middle < len(weights):
+                    found[names].append(weights[middle])
+    return {names: np.median(rows, axis=0) for names, rows in found.items()}
+
+
+def correct(controls: np.ndarray, phones: list[Phone], postures: dict[tuple[str, ...], np.ndarray]) -> np.ndarray:
+    """Controls (T,K) drawn to the postures that the phones demand, the strictest last; still where nobody speaks."""
+    result = controls.copy()
+    for names in reversed(DEMANDS):
+        share = dominance(phones, names, DEMANDS[names], len(controls))[:, None]
+        result = result * (1.0 - share) + postures[names] * share
+    return result * speaking(phones, len(controls))[:, None]
+
+
+def speaking(phones: list[Phone], frames: int) -> np.ndarray:
+    """(T,) 1 in speech and a little before and after it, 0 in pauses, smooth over a tenth of a second."""
+    spoken = [phone for phone in phones if phone.name != SILENCE]
+    times = np.arange(frames) / FEATURE_RATE
+    away = np.full(frames, np.inf)
+    for phone in spoken:
+        away = np.minimum(away, np.maximum(np.maximum(phone.start - times, times - phone.end), 0.0))
+    return np.clip((_SPEECH_MARGIN - away) / 0.1 + 1.0, 0.0, 1.0)
+
+
+def events(phones: list[Phone], frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (T,4), trust (T,4)) of EVENTS; boundaries are not to be trusted, nor rounding in neutral consonants."""
+    inside = {
+        "speech": speaking(phones, frames),
+        "bilabial": _within(phones, BILABIAL, frames),
+        "labiodental": _within(phones, LABIODENTAL, frames),
+        "rounding": _within(phones, (*ROUNDED, *PROTRUDED), frames),
+    }
+    labels = np.stack([inside[name] for name in EVENTS], axis=1)
+    trust = np.ones_like(labels)
+    for column, name in enumerate(EVENTS[1:], start=1):
+        edges = np.abs(np.diff(labels[:, column], prepend=labels[0, column], append=labels[-1, column])) > 0.5
+        trust[edges[:-1] | edges[1:], column] = 0.2
+        if name == "rounding":
+            trust[:, column] *= np.maximum(labels[:, column], _within(phones, (*SPREAD, SILENCE), frames))
+    return labels.astype(np.float32), trust.astype(np.float32)
+
+
+def _within(phones: list[Phone], names: tuple[str, ...], frames: int) -> np.ndarray:
+    """(T,) 1 in the phones of these names (in the closure of a stop), at least one frame each."""
+    result = np.zeros(frames)
+    for phone in phones:
+        if phone.name in names:
+            share = _CLOSURE if phone.name in ("P", "B") else 1.0
+            first = round(phone.start * FEATURE_RATE)
+            last = round((phone.start + share * (phone.end - phone.start)) * FEATURE_RATE)
+            result[first : max(last, first + 1)] = 1.0
+    return result

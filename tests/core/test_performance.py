@@ -1,0 +1,134 @@
+"""From a voice to landmark motion at the scene's frame rate."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import audio, performance
+from freetalk_blender.core.errors import AudioError, FreeTalkError
+
+SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
+RATE = audio.SPEECH_RATE
+LIPS = slice(48, 68)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> np.ndarray:
+    return audio.load(SPEECH)[0]
+
+
+def perform(samples: np.ndarray, rate: float = RATE, emotion=None, fps: float = 50, **options) -> np.ndarray:
+    return performance.perform(samples, rate, emotion, fps, device="cpu", **options).displacement
+
+
+@pytest.mark.parametrize("fps", [24, 25, 29.97, 30, 60, 23.976])
+def test_frame_i_is_second_i_over_fps_at_any_rate(spoken: np.ndarray, fps: float) -> None:
+    reference = perform(spoken)
+    moved = perform(spoken, fps=fps)
+    assert len(moved) == performance.frame_count(len(spoken), RATE, fps)
+    assert (len(moved) - 1) / fps >= len(spoken) / RATE - 1e-9
+    seconds = np.arange(len(moved)) / fps
+    for point, axis in ((66, 1), (8, 1), (48, 0)):
+        expected = np.interp(seconds, np.arange(len(reference)) / 50, reference[:, point, axis])
+        assert np.abs(moved[:, point, axis] - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("seconds", [1 / RATE, 0.02, 0.3, 1.0])
+def test_short_sounds_perform(spoken: np.ndarray, seconds: float) -> None:
+    samples = spoken[: max(1, int(seconds * RATE))]
+    result = performance.perform(samples, RATE, fps=30, device="cpu")
+    assert result.displacement.shape == (performance.frame_count(len(samples), RATE, 30), 68, 3)
+    assert np.isfinite(result.displacement).all()
+    assert result.emotion.shape == (len(result.displacement), 8) and result.neutral.shape == (68, 3)
+
+
+def test_rate_and_channels_do_not_change_the_performance(spoken: np.ndarray) -> None:
+    reference = perform(spoken)
+    stereo = np.repeat(audio.resample(spoken, RATE, 96000)[:, None], 2, 1)
+    moved = perform(stereo, 96000)[: len(reference)]
+    assert np.abs(moved[: len(reference)] - reference)[:, LIPS].max() < 0.05 * np.ptp(reference[:, 66, 1])
+
+
+def test_eight_bits_are_enough(spoken: np.ndarray) -> None:
+    coarse = np.rint(np.clip(spoken, -1, 1) * 127 + 128).astype(np.uint8)
+    curves = [x[:, 62, 1] - x[:, 66, 1] for x in (perform(coarse), perform(spoken))]
+    assert np.corrcoef(curves)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("sound", ["silence", "direct current", "hiss", "noise"])
+def test_where_nobody_speaks_the_face_is_still_and_shut(spoken: np.ndarray, sound: str) -> None:
+    random = np.random.default_rng(0)
+    samples = {
+        "silence": np.zeros(3 * RATE),
+        "direct current": np.full(3 * RATE, 0.5),
+        "hiss": random.normal(0, 1e-3, 3 * RATE),
+        "noise": random.normal(0, 0.05, 3 * RATE),
+    }[sound]
+    still, speaking = perform(samples), perform(spoken)
+    assert np.abs(np.diff(still, axis=0)).mean() < 0.02 * np.abs(np.diff(speaking, axis=0)).mean()
+    assert np.abs(still[:, 62, 1] - still[:, 66, 1]).max() < 0.005
+
+
+def test_not_a_number_is_silence_and_only_that_is_an_error(spoken: np.ndarray) -> None:
+    broken = spoken.copy()
+    broken[: RATE // 2] = np.nan
+    assert np.isfinite(perform(broken)).all()
+    with pytest.raises(AudioError):
+        perform(np.full(RATE, np.nan))
+
+
+def test_music_like_sound_stays_finite_and_within_the_face() -> None:
+    times = np.arange(4 * RATE) / RATE
+    chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in (220, 277, 330, 440)) * (times % 0.5 < 0.4)
+    assert np.abs(perform(chord)).max() < 0.5
+
+
+def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray) -> None:
+    """20 s windows against one that sees the seam in its middle: the same curve within 1 % of its range (rms)."""
+    whole = np.tile(spoken, int(40 * RATE / len(spoken)) + 1)[: 40 * RATE]
+    late = 6 * RATE
+    long, other = perform(whole), perform(whole[late:])
+    curves = [x[:, 62, 1] - x[:, 66, 1] for x in (long[300:1800], other[:1500])]
+    seam = slice(800 - 300 - 25, 1000 - 300)
+    assert np.sqrt(np.mean((curves[0] - curves[1])[seam] ** 2)) < 0.01 * np.ptp(curves[0])
+
+
+def test_a_seed_gives_one_performance(spoken: np.ndarray) -> None:
+    assert np.array_equal(perform(spoken, seed=5), perform(spoken, seed=5))
+
+
+def test_emotion_may_be_a_curve_and_neutral_is_exact(spoken: np.ndarray) -> None:
+    frames = performance.frame_count(len(spoken), RATE, 50)
+    ramp = np.zeros((frames, 8), np.float32)
+    ramp[:, 1] = np.linspace(0, 1, frames)
+    neutral, moved = perform(spoken), perform(spoken, emotion=ramp)
+    assert np.array_equal(neutral, perform(spoken, emotion={"happy": 0.0}))
+    assert np.array_equal(neutral[0], moved[0])
+    assert (moved - neutral)[-1, 54, 1] > 0.02  # a smile lifts the corner
+
+
+def test_a_new_emotion_runs_the_small_network_alone(spoken: np.ndarray) -> None:
+    ten = np.tile(spoken, 10)[: 10 * RATE]
+    perform(ten)
+    began = time.perf_counter()
+    perform(ten, emotion={"angry": 1.0})
+    assert time.perf_counter() - began < 0.5
+
+
+def test_half_an_hour_performs(spoken: np.ndarray) -> None:
+    long = np.zeros(30 * 60 * RATE, np.float32)
+    long[: len(spoken)] = spoken
+    long[-len(spoken) :] = spoken
+    result = performance.perform(long, RATE, fps=24, device="cpu").displacement
+    assert len(result) == 30 * 60 * 24 + 1
+    opening = result[:, 62, 1] - result[:, 66, 1]
+    assert opening[:100].max() > 0.03 and opening[-100:].max() > 0.03
+    assert np.abs(opening[1000:-1000]).max() < 0.005
+
+
+@pytest.mark.parametrize("fps", [0, -1, np.nan, 1e6])
+def test_impossible_frame_rates_are_told(fps: float) -> None:
+    with pytest.raises(FreeTalkError, match="frame rate"):
+        perform(np.zeros(100), fps=fps)

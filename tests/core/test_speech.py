@@ -1,0 +1,57 @@
+"""Speech features: Whisper's spectrogram to the letter, windows without seams, any length."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import audio, speech
+
+SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
+
+
+@pytest.fixture(scope="module")
+def spoken() -> np.ndarray:
+    return audio.load(SPEECH)[0]
+
+
+def test_mel_filters_are_whispers() -> None:
+    """Landmarks of librosa.filters.mel(sr=16000, n_fft=400, n_mels=80), the matrix that Whisper ships."""
+    filters = speech.mel_filters()
+    assert filters.shape == (80, 201)
+    assert filters[0, 1] == pytest.approx(0.02486259, abs=1e-6)
+    assert filters[0, 0] == 0.0 and filters[79, 200] == pytest.approx(0.0, abs=1e-6)
+    assert np.allclose(filters.sum(1)[40:] * 40, 1.0, atol=0.05)  # area-normalised, 40 Hz bins
+
+
+def test_a_tone_sounds_in_its_own_band() -> None:
+    times = np.arange(speech.SPEECH_RATE) / speech.SPEECH_RATE
+    energy = speech.log_mel_energy(np.sin(2 * np.pi * 1000 * times).astype(np.float32))
+    assert energy.shape == (80, 100)
+    assert set(energy[:, 10:90].argmax(0)) <= {24, 25, 26}  # 1000 Hz is mel 15 of 0..45.2 in 81 steps
+
+
+@pytest.mark.parametrize("samples", [1, 160, 319, 320, 321, 4800, 16000])
+def test_frames_are_a_fiftieth_of_a_second(samples: int, spoken: np.ndarray) -> None:
+    features = speech.features(spoken[:samples], "cpu")
+    assert features.shape == (-(-samples // 320), speech.FEATURES)
+    assert np.isfinite(features).all()
+
+
+def test_windows_cover_and_their_fades_add_up_to_one() -> None:
+    for frames in (1, 999, 1000, 1001, 1850, 5000, 12345):
+        total = np.zeros(frames)
+        for start, stop in speech.windows(frames):
+            assert stop - start <= 1000
+            total[start:stop] += speech._fade(start, stop, frames)
+        assert np.allclose(total, 1.0)
+
+
+def test_loudness_and_direct_current_change_nothing(spoken: np.ndarray) -> None:
+    reference = speech.features(spoken, "cpu")
+    quieter = speech.features(spoken * 0.05 + 0.3, "cpu")
+    assert np.abs(quieter - reference).mean() < 0.01 * np.abs(reference).mean()
+
+
+def test_silence_has_finite_features() -> None:
+    assert np.isfinite(speech.features(np.zeros(3200, np.float32), "cpu")).all()
