@@ -10,7 +10,8 @@ from . import frame, mesh, mouth, stm
 from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
-from .landmarks import COUNT, Landmarks, nearest_vertices, on_mesh
+from .handles import landmark_vertices
+from .landmarks import COUNT, Landmarks, on_mesh
 from .mesh import CleanMesh
 from .mouth import OpenedMouth
 from .retarget import retarget
@@ -64,7 +65,8 @@ def prepare(
         if opened:
             skin, faces, handles = opened.skin_vertices, opened.skin_triangles, opened.landmark_vertices
         else:
-            skin, faces, handles = cleaned.vertices, cleaned.triangles, nearest_vertices(points, cleaned.vertices)
+            skin, faces = cleaned.vertices, cleaned.triangles
+            handles = landmark_vertices(points, skin, faces)
         canonical = similarity.to_canonical(skin.astype(np.float64)).astype(np.float32)
         binding = stm.bind(canonical, faces, handles, device=device)
     return Face(points.astype(np.float32), similarity, cleaned, opened, binding, notes)

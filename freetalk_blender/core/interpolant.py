@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import dijkstra
 
 from . import spectral
+from .handles import edge_distance, edge_graph
 
 #: Weights of |∇u|² (1/unit²) and |u|² (1/unit⁴): motion fades about 0.2 eye distances from the last landmark.
 #: Chosen on ICT-FaceKit's mean face.
@@ -47,15 +47,6 @@ class Interpolant:
         return x * x * (3 - 2 * x)
 
 
-def edge_distance(vertices: np.ndarray, triangles: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """(V,) length of the shortest path along edges to the nearest source vertex; inf on other components."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
-    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
-    graph = sp.csr_matrix((np.maximum(length, 1e-12), (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
-    return dijkstra(graph, directed=False, indices=np.unique(sources), min_only=True, limit=REACH)
-
-
 def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> Interpolant:
     """Solve for the weights on a mesh in canonical units: vertices (V,3), triangles (F,3), landmark_vertices (68,).
 
@@ -63,7 +54,7 @@ def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: 
     """
     vertices, triangles = spectral.check(vertices, triangles)
     stiffness, mass = spectral.laplacian(vertices, triangles)
-    distance = edge_distance(vertices, triangles, landmark_vertices)
+    distance = edge_distance(edge_graph(vertices, triangles), landmark_vertices, REACH)
     near = np.flatnonzero(distance < REACH)
     inside, area = stiffness[near][:, near].tocsc(), mass[near]
     # Rows of vertices just outside still weigh on those inside: |Δu|² is integrated over them too, with u = 0 there.

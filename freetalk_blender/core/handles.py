@@ -1,0 +1,48 @@
+"""Which vertex stands for which landmark: the nearest one, on the right lip.
+
+Where lips touch, the vertex nearest to an upper-lip point may well be the lower lip's. The outer lips are never in doubt,
+so an inner-lip landmark looks only among vertices that are closer, along the surface, to its own outer lip.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+#: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.
+_UPPER = (np.array([49, 50, 51, 52, 53]), np.array([61, 62, 63]))
+_LOWER = (np.array([55, 56, 57, 58, 59]), np.array([65, 66, 67]))
+#: A vertex farther than this from the landmark's point does not stand for it, whichever lip it is on (eye distances).
+_FARTHEST = 0.08
+
+
+def edge_graph(vertices: np.ndarray, triangles: np.ndarray) -> sp.csr_matrix:
+    """(V,V) upper triangular graph of edge lengths."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    return sp.csr_matrix((np.maximum(length, 1e-12), (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
+
+
+def edge_distance(graph: sp.csr_matrix, sources: np.ndarray, limit: float) -> np.ndarray:
+    """(V,) length of the shortest path along edges to the nearest source vertex; inf beyond `limit`."""
+    return dijkstra(graph, directed=False, indices=np.unique(sources), min_only=True, limit=limit)
+
+
+def landmark_vertices(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(68,) int32 vertex of each landmark point (68,3); vertices (V,3), triangles (F,3), all in one unit."""
+    points, vertices = np.asarray(points, np.float64), np.asarray(vertices, np.float64)
+    found = cKDTree(vertices).query(points)[1].astype(np.int32)
+    unit = float(np.linalg.norm(points[45] - points[36]))
+    graph = edge_graph(vertices, triangles)
+    distance = [edge_distance(graph, found[outer], unit) for outer, _ in (_UPPER, _LOWER)]
+    with np.errstate(invalid="ignore"):
+        lower = distance[0] - distance[1]  # nan where neither lip is in reach
+    for (_, inner), own in ((_UPPER, lower < 0), (_LOWER, lower > 0)):
+        candidates = np.flatnonzero(own)
+        if not len(candidates):
+            continue
+        offset, nearest = cKDTree(vertices[candidates]).query(points[inner])
+        close = offset < _FARTHEST * unit
+        found[inner[close]] = candidates[nearest[close]]
+    return found
