@@ -1,4 +1,4 @@
-"""Pictures to train landmark detection on: `python -m export.landmark_data --data ../shared/data --out FOLDER --scans N`.
+"""Pictures that train landmark detection: `python -m export.landmark_data --data ../shared/data --out FOLDER`.
 
 Every scan is a random ICT identity (held-out seeds for validation), warped, mildly expressive, with what scanners do to
 it (export/scanner.py), photographed from random directions by the very code that runs at inference. Each shard is one
@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Subject:
 
 def subject(model: ict.IctModel, rng: np.random.Generator) -> Subject:
     """A random scan with everything scanners and faces do."""
-    vertices = _warp(model.face(scanner.identity(rng, model, 1.25)) + _expression(model, rng), rng)
+    vertices = registered_face(model, rng)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
         vertices = _beard(vertices, model, points, rng)
@@ -53,8 +54,17 @@ def subject(model: ict.IctModel, rng: np.random.Generator) -> Subject:
     return Subject(scan, raster.vertex_normals(scan.vertices, scan.triangles), points, frame.canonical_frame(points))
 
 
+def registered_face(
+    model: ict.IctModel, rng: np.random.Generator, rows: np.ndarray | slice = slice(None)
+) -> np.ndarray:
+    """(N, 3), or only some rows of it: a random identity, expression and proportions, in model axes and cm."""
+    weights = scanner.identity(rng, model, 1.25)
+    face = model.neutral[rows] + np.tensordot(weights.astype(np.float32), model.identity[:, rows], 1)
+    return _warp(face + np.tensordot(_expression(model, rng), model.expression[:, rows], 1), rng)
+
+
 def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
-    """(N, 3) a mild expression; often none, lids anywhere between wide and closed."""
+    """(E,) weights of a mild expression; often none, lids anywhere between wide and closed."""
     weights = np.zeros(len(model.expression), np.float32)
     if rng.random() < 0.6:
         some = rng.choice(len(weights), int(rng.integers(1, 7)), replace=False)
@@ -66,11 +76,11 @@ def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
         weights[model.index("jawOpen")] = rng.uniform(0, 0.45)
     if rng.random() < 0.5:
         weights[[model.index("eyeBlink_L"), model.index("eyeBlink_R")]] = rng.uniform(0, 1) ** 0.7
-    return model.offsets(weights[None])[0]
+    return weights
 
 
 def _warp(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Proportions outside the model: unequal scales and smooth waves of some millimetres (children, statues, strangers)."""
+    """Proportions outside the model: unequal scales and smooth waves of millimetres (children, statues, strangers)."""
     stretched = vertices * rng.normal(1, 0.05, 3).clip(0.87, 1.15)
     waves = np.stack([scanner.waves(stretched, rng, 12.0) for _ in range(3)], 1)
     return (stretched + rng.uniform(0, 0.25) * waves).astype(np.float32)
@@ -97,7 +107,11 @@ def clutter(rng: np.random.Generator, centre: np.ndarray) -> tuple[np.ndarray, n
     if kind == "ring":
         turn, tube = 2 * down, rng.uniform(0.15, 0.5)
         shape = np.stack(
-            [(1 + tube * np.cos(around)) * np.cos(turn), (1 + tube * np.cos(around)) * np.sin(turn), tube * np.sin(around)]
+            [
+                (1 + tube * np.cos(around)) * np.cos(turn),
+                (1 + tube * np.cos(around)) * np.sin(turn),
+                tube * np.sin(around),
+            ]
         )
     else:
         shape = np.stack([np.sin(down) * np.cos(around), np.cos(down), np.sin(down) * np.sin(around)])
@@ -143,7 +157,7 @@ def face_camera(who: Subject, rng: np.random.Generator) -> Camera:
 
 
 def other_camera(who: Subject, rng: np.random.Generator) -> Camera:
-    """A camera that a search might propose and that shows no face in its place: beside, behind, upside down, far off."""
+    """A camera that a search might propose and that shows no face in place: beside, behind, turned over, too near."""
     scale = face_view.FACE_HALF * who.face.scale
     kind = int(rng.integers(4))
     turn, shift, half = scanner.rotation(rng), rng.normal(0, 0.3, 3), scale * np.exp(rng.uniform(-0.3, 0.3))
@@ -218,7 +232,8 @@ def write(model: ict.IctModel, out: Path, start: int, scans: int, say: Callable[
             continue
         made = [photograph(model, seed) for seed in range(first, first + SHARD)]
         temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, **{key: np.concatenate([one[key] for one in made]) for key in made[0]})
+        arrays: dict[str, Any] = {key: np.concatenate([one[key] for one in made]) for key in made[0]}
+        np.savez(temporary, **arrays)
         temporary.rename(path)
         say(f"{path.name}")
 

@@ -248,7 +248,7 @@ def jitter(scan: Scan, rng: np.random.Generator, amount: float = 0.3) -> Scan:
     edges = scan.triangles[rng.permutation(len(scan.triangles))][:, [0, 1]]
     towards = np.arange(len(scan.vertices))
     towards[edges[:, 0]] = edges[:, 1]
-    border = [loop for loop in boundary_loops(scan.triangles)]
+    border = boundary_loops(scan.triangles)
     real = scan.real
     still = real != real[towards]
     if border:
@@ -508,7 +508,7 @@ def hair(
     # The hairline sinks towards the nape, by a random length.
     line = brow + rng.uniform(1.0, 3.5) - rng.uniform(0.3, 1.1) * np.maximum(behind - 7.0, 0)
     inside = np.asarray(points[:, 1] > line + 0.4 * waves(points, rng, 2.0))
-    skin = (triangles < skull.stop).all(1)
+    skin = np.asarray((triangles < skull.stop).all(1))
     keep = skin & inside[np.where(skin[:, None], triangles, 0)].all(1)
     used = np.unique(triangles[keep])
     lumps = thickness * (1 + 0.35 * waves(points, rng, 3.0) + 0.15 * waves(points, rng, 0.8)).clip(0.1)

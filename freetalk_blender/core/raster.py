@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: Candidate pixels tested at once; bounds the memory of one batch (about 100 bytes each).
+#: Candidate pixels tested at once; bounds the memory of one batch (about 50 bytes each).
 _BATCH = 1 << 19
 
 
@@ -48,69 +48,81 @@ def render(vertices: np.ndarray, triangles: np.ndarray, size: int) -> Image:
     vertices (V, 3): x right and y up, both in [-1, 1] across the picture, z towards the viewer (any range).
     triangles (F, 3) int. Both sides of a triangle are drawn. Pixels are sampled at their centres.
     """
-    pixels = np.empty((len(vertices), 2), np.float32)
-    pixels[:, 0] = (vertices[:, 0] + 1) * (size / 2) - 0.5
-    pixels[:, 1] = (1 - vertices[:, 1]) * (size / 2) - 0.5
-    low, high = _pixel_boxes(pixels, triangles, size)
-    extent = high - low + 1
-    candidates = np.flatnonzero((extent > 0).all(1))
+    column = ((vertices[:, 0] + 1) * (size / 2) - 0.5).astype(np.float32)
+    row = ((1 - vertices[:, 1]) * (size / 2) - 0.5).astype(np.float32)
+    left, wide = _centres_between(column, triangles, size)
+    top, high = _centres_between(row, triangles, size)
+    candidates = np.flatnonzero((wide > 0) & (high > 0))
     # Batches of similar boxes: both sides rounded up to a power of two.
-    side = 1 << np.ceil(np.log2(extent[candidates])).astype(np.int64)
-    key = side[:, 0] * (1 << 20) + side[:, 1]
-    hits = [
-        _hits(pixels, vertices[:, 2], triangles, chunk, low, high, width, height)
-        for width, height, members in _groups(key, candidates)
-        for chunk in np.array_split(members, max(1, len(members) * width * height // _BATCH))
-    ]
+    across = 1 << np.ceil(np.log2(wide[candidates])).astype(np.int64)
+    down = 1 << np.ceil(np.log2(high[candidates])).astype(np.int64)
+    key = across * (1 << 20) + down
+    order = np.argsort(key, kind="stable")
+    hits = []
+    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+        if not len(group):
+            continue
+        box = int(across[group[0]]), int(down[group[0]])
+        for part in np.array_split(candidates[group], max(1, len(group) * box[0] * box[1] // _BATCH)):
+            corners = triangles[part]
+            edges = _barycentric_planes(column[corners], row[corners], left[part], top[part])
+            hits.append(_hits(part, corners, vertices[:, 2], edges, box, left[part], top[part], wide[part], high[part]))
     return _nearest(hits, size)
 
 
-def _pixel_boxes(pixels: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last pixel centre (F, 2) inside each triangle's bounding box, clipped to the picture."""
-    a, b, c = (pixels[triangles[:, corner]] for corner in range(3))
+def _centres_between(coordinate: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """First pixel centre (F,) inside each triangle's extent, clipped to the picture, and how many there are (F,)."""
+    a, b, c = (coordinate[triangles[:, corner]] for corner in range(3))
     low = np.ceil(np.minimum(np.minimum(a, b), c)).clip(0, size).astype(np.int32)
     high = np.floor(np.maximum(np.maximum(a, b), c)).clip(-1, size - 1).astype(np.int32)
-    return low, high
+    return low, high - low + 1
 
 
-def _groups(key: np.ndarray, members: np.ndarray):
-    """(width, height, members) for every distinct key, width * 2**20 + height."""
-    order = np.argsort(key, kind="stable")
-    for part in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
-        if len(part):
-            yield int(key[part[0]] >> 20), int(key[part[0]] & 0xFFFFF), members[part]
+def _barycentric_planes(column: np.ndarray, row: np.ndarray, left: np.ndarray, top: np.ndarray) -> tuple:
+    """Second and third barycentric coordinate as planes over a box: at its first pixel, per column, per row (F, 1) each.
+
+    Not finite for triangles seen edge-on, which therefore hit nothing.
+    """
+    x, y = column.astype(np.float64) - left[:, None], row.astype(np.float64) - top[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = 1 / ((x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0]))
+        second = (y[:, 2] - y[:, 0]) * turn, (x[:, 0] - x[:, 2]) * turn
+        third = (y[:, 0] - y[:, 1]) * turn, (x[:, 1] - x[:, 0]) * turn
+        starts = [-x[:, 0] * one[0] - y[:, 0] * one[1] for one in (second, third)]
+    return tuple(
+        (start[:, None], *(slope[:, None] for slope in one)) for start, one in zip(starts, (second, third), strict=True)
+    )
 
 
 def _hits(
-    pixels: np.ndarray,
+    part: np.ndarray,
+    corners: np.ndarray,
     depth: np.ndarray,
-    triangles: np.ndarray,
-    chunk: np.ndarray,
-    low: np.ndarray,
+    planes: tuple,
+    box: tuple[int, int],
+    left: np.ndarray,
+    top: np.ndarray,
+    wide: np.ndarray,
     high: np.ndarray,
-    width: int,
-    height: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pixel centres covered by the triangles of a chunk: x y (N, 2), triangle (N,), weights (N, 3), depth (N,)."""
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height), indexing="ij"), -1).reshape(1, -1, 2)
-    at = low[chunk][:, None] + grid
-    inside = (at <= high[chunk][:, None]).all(-1)
-    which = np.broadcast_to(np.arange(len(chunk))[:, None], inside.shape)[inside]
-    at = at[inside]
-    face = triangles[chunk[which]]
-    a, b, c = (pixels[face[:, corner]].astype(np.float64) for corner in range(3))
-    area = _cross(b - a, c - a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        second = _cross(at - a, c - a) / area
-        third = _cross(b - a, at - a) / area
-        weights = np.stack([1 - second - third, second, third], -1)
-        hit = (weights >= -1e-9).all(1)  # False for the NaN of a triangle seen edge-on
-    weights = weights[hit].astype(np.float32)
-    return at[hit], chunk[which[hit]], weights, (weights * depth[face[hit]]).sum(1)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+) -> tuple[np.ndarray, ...]:
+    """Pixel centres covered by some triangles: row, column, triangle (N,), weights (N, 3), depth (N,)."""
+    over, under = (grid.ravel()[None] for grid in np.meshgrid(np.arange(box[0]), np.arange(box[1]), indexing="ij"))
+    with np.errstate(invalid="ignore"):
+        second, third = (start + across * over + down * under for start, across, down in planes)
+        covered = (second >= -1e-9) & (third >= -1e-9) & (second + third <= 1 + 1e-9)
+    covered &= (over < wide[:, None]) & (under < high[:, None])
+    which, cell = np.nonzero(covered)
+    weights = np.empty((len(which), 3), np.float32)
+    weights[:, 1], weights[:, 2] = second[which, cell], third[which, cell]
+    weights[:, 0] = 1 - weights[:, 1] - weights[:, 2]
+    z = depth[corners[which]]
+    return (
+        top[which] + under[0, cell],
+        left[which] + over[0, cell],
+        part[which],
+        weights,
+        weights[:, 0] * z[:, 0] + weights[:, 1] * z[:, 1] + weights[:, 2] * z[:, 2],
+    )
 
 
 def _nearest(hits: list, size: int) -> Image:
@@ -119,10 +131,10 @@ def _nearest(hits: list, size: int) -> Image:
     weights = np.zeros((size, size, 3), np.float32)
     depth = np.full((size, size), -np.inf, np.float32)
     if hits:
-        at, face, bary, z = (np.concatenate(part) for part in zip(*hits, strict=True))
+        rows, columns, face, bary, z = (np.concatenate(part) for part in zip(*hits, strict=True))
         order = np.argsort(z, kind="stable")
         # numpy assigns repeated indices in order, so the last one, nearest to the viewer, stays.
-        rows, columns = at[order, 1], at[order, 0]
+        rows, columns = rows[order], columns[order]
         triangle[rows, columns] = face[order]
         weights[rows, columns] = bary[order]
         depth[rows, columns] = z[order]
