@@ -1,0 +1,121 @@
+"""A scan prepared and moved, answered for the vertices as they were given."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from freetalk_blender.core import face as faces
+from freetalk_blender.core import frame, landmarks
+from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
+from freetalk_blender.core.face import deform, prepare, shape_keys
+from freetalk_blender.core.scan_file import read
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """Vertices, triangles and landmark points of the sample head."""
+    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
+
+
+@pytest.fixture(scope="module")
+def face(scan):
+    return prepare(*scan)
+
+
+def jaw(opening: float = 0.25) -> np.ndarray:
+    """Two frames of the average face: still, and the jaw and lower lip down."""
+    motion = np.zeros((2, 68, 3), np.float32)
+    motion[1, [5, 6, 7, 8, 9, 10, 11, 55, 56, 57, 58, 59, 65, 66, 67], 1] = -opening
+    return motion
+
+
+def mm(face, vectors):
+    return np.linalg.norm(vectors, axis=-1) / face.frame.units_per_mm
+
+
+def test_no_motion_moves_nothing_and_a_jaw_moves_the_chin_but_not_the_scalp(scan, face):
+    dense = deform(face, jaw())
+    assert dense.shape == (2, len(scan[0]), 3) and dense.dtype == np.float32
+    assert mm(face, dense[0]).max() < 0.02
+    canonical = face.frame.to_canonical(scan[0])
+    chin = np.linalg.norm(canonical - face.frame.to_canonical(scan[2])[8], axis=1) < 0.05
+    assert mm(face, dense[1, chin]).min() > 15
+    assert mm(face, dense[1, canonical[:, 2] < -0.9]).max() < 0.1
+
+
+def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
+    assert face.opened is not None and face.notes == ()
+    whole = prepare(*scan, open_mouth=False)
+    assert whole.opened is None
+    rims = face.opened.upper_rim[1:-1], face.opened.lower_rim[1:-1]
+    keys = shape_keys(face, jaw())
+    opened = face.opened.vertices + np.tensordot(keys.weights[1], keys.shapes, 1)
+    assert mm(face, opened[rims[0]] - opened[rims[1]]).max() > 12
+    still = face.opened.vertices + np.tensordot(keys.weights[0], keys.shapes, 1)
+    assert mm(face, still[rims[0]] - still[rims[1]]).max() < 0.3
+
+
+def test_shape_keys_are_the_dense_motion_within_their_tolerance(face):
+    motion = jaw() * np.linspace(0, 1, 30)[:, None, None, None].repeat(2, 1).reshape(-1, 1, 1)[:2]
+    keys = shape_keys(face, motion, tolerance=0.05)
+    on_opened = np.tensordot(keys.weights, keys.shapes, 1)
+    caller = face.mesh.to_caller(on_opened[:, : len(face.mesh.vertices)])
+    assert mm(face, caller - deform(face, motion)).max() <= 0.06
+    assert keys.max_error <= 0.05 * face.frame.units_per_mm
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pose_unit_and_vertex_order_change_nothing(scan, face, seed):
+    vertices, triangles, points = scan
+    rng = np.random.default_rng(seed)
+    pose = frame.Similarity(10 ** rng.uniform(-3, 3), Rotation.random(random_state=seed).as_matrix(), rng.normal(size=3) * 9)
+    order, shuffle = rng.permutation(len(vertices)), rng.permutation(len(triangles))
+    index = np.argsort(order)
+    other = prepare(pose.to_mesh(vertices)[order], index[triangles][shuffle], pose.to_mesh(points))
+    there = pose.vectors_to_canonical(deform(other, jaw()))[:, index]
+    assert mm(face, there - deform(face, jaw())).max() < 0.1
+
+
+def test_triangle_soup_and_loose_vertices_answer_like_the_surface(scan, face):
+    vertices, triangles, points = scan
+    soup = np.concatenate([vertices[triangles].reshape(-1, 3), [[np.nan, 0, 0], vertices[0]]])
+    other = prepare(soup, np.arange(3 * len(triangles)).reshape(-1, 3), points)
+    dense = deform(other, jaw())
+    assert np.all(dense[:, -2:] == 0)
+    assert mm(face, dense[:, :-2].reshape(2, -1, 3, 3) - deform(face, jaw())[:, triangles]).max() < 0.1
+
+
+def test_motion_in_mesh_space_is_taken_as_it_is(face):
+    motion = jaw()
+    own = face.frame.vectors_to_mesh(faces.landmark_motion(face, motion))
+    assert deform(face, own, space="mesh") == pytest.approx(deform(face, motion), abs=1e-3 * face.frame.scale)
+
+
+def test_landmarks_may_be_vertex_indices(scan, face):
+    vertices, triangles, points = scan
+    indices = landmarks.nearest_vertices(points, vertices)
+    other = prepare(vertices, triangles, indices)
+    assert other.landmarks == pytest.approx(vertices[indices])
+
+
+@pytest.mark.parametrize("motion", [np.zeros((68, 3)), np.zeros((2, 67, 3)), np.full((1, 68, 3), np.nan)])
+def test_what_is_no_motion_is_told_in_a_sentence(face, motion):
+    with pytest.raises(FreeTalkError, match="displacement"):
+        deform(face, motion)
+
+
+def test_an_unknown_space_is_told_in_a_sentence(face):
+    with pytest.raises(FreeTalkError, match="space must be"):
+        deform(face, jaw(), space="world")
+
+
+def test_other_landmarks_and_other_meshes_are_told_in_a_sentence(scan):
+    vertices, triangles, points = scan
+    with pytest.raises(LandmarkError, match="off the mesh"):
+        prepare(vertices, triangles, points * 1000)
+    with pytest.raises(MeshError):
+        prepare(vertices[:0], triangles[:0], points)
