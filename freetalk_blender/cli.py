@@ -29,6 +29,7 @@ def main(words: list[str] | None = None) -> int:
         return int(stopped.code or 0)
     with Progress(sys.stderr) as steps:
         try:
+            commands.check_outputs(getattr(arguments, "outputs", []))
             answer = arguments.run(arguments, steps)
         except FreeTalkError as error:
             steps.say(f"freetalk: {error}")

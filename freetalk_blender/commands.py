@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -73,7 +74,7 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
 def doctor(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Versions, networks present, and the execution providers that really load."""
     return {
-        "freetalk": _version("freetalk-blender"),
+        "freetalk": _own_version(),
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in _PACKAGES},
         "models": str(models.folder()),
@@ -173,7 +174,7 @@ def _read_motion(path: Path) -> tuple[np.ndarray, float]:
 
 def import_bpy() -> None:
     """Blender as a module, in settings of its own so that nothing the person installed interferes."""
-    if "bpy" in sys.modules:
+    if sys.modules.get("bpy"):
         return
     if "BLENDER_USER_RESOURCES" not in os.environ:
         os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-blender-")
@@ -183,6 +184,17 @@ def import_bpy() -> None:
         raise FreeTalkError(
             f"This command needs Blender as a module ({error}); pip install bpy, or run blender --command freetalk."
         ) from error
+
+
+def check_outputs(outputs: list[Path]) -> None:
+    """FreeTalkError before the work rather than after it, where a folder cannot be written to."""
+    for path in outputs:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FreeTalkError(f"Cannot write to {path.parent} ({error.strerror}); choose another folder.") from error
+        if not os.access(path.parent, os.W_OK):
+            raise FreeTalkError(f"Cannot write to {path.parent} (permission denied); choose another folder.")
 
 
 # Output ---------------------------------------------------------------------------------------------------------------
@@ -270,11 +282,23 @@ def _save_npz(path: Path, arrays: dict) -> None:
 
 
 def _version(package: str) -> str:
+    """A package's version: from its metadata, or, where Blender ships it without, from the module itself."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        module = sys.modules.get(package)
-        return module.app.version_string if package == "bpy" and module else "not installed"
+        pass
+    try:
+        module = import_module(package)
+    except ImportError:
+        return "not installed"
+    return module.app.version_string if package == "bpy" else getattr(module, "__version__", "unknown")
+
+
+def _own_version() -> str:
+    manifest = Path(__file__).with_name("blender_manifest.toml")
+    if manifest.is_file():  # installed as an extension
+        return tomllib.loads(manifest.read_text(encoding="utf-8"))["version"]
+    return _version("freetalk-blender")
 
 
 def _network(name: str, device: str) -> str:

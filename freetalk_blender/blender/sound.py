@@ -80,10 +80,12 @@ def _file(sound: bpy.types.Sound) -> Iterator[Path]:
 
 
 def add_strip(scene: bpy.types.Scene, path: Path, start: int) -> bpy.types.ID | None:
-    """Put the sound into the sequencer at a frame; None where this Blender has no audio library."""
+    """Put the sound, packed, into the sequencer at a frame; None where this Blender has no audio library."""
     if not compat.can_make_sound():
         return None
     collection = compat.ensure_strips(scene)
     taken = {strip.channel for strip in collection}
     channel = next(number for number in range(1, 129) if number not in taken)
-    return collection.new_sound(path.name, str(Path(path).resolve()), channel, start)
+    strip = collection.new_sound(path.name, str(Path(path).resolve()), channel, start)
+    strip.sound.pack()
+    return strip

@@ -1,0 +1,133 @@
+"""The add-on as Blender sees it: registered, clicked, undone, taken out again."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+import freetalk_blender
+from freetalk_blender.blender import bake, compat, files, operators, registration, scene, sound
+
+
+@pytest.fixture
+def addon() -> None:
+    freetalk_blender.register()
+    yield
+    freetalk_blender.unregister()
+
+
+@pytest.fixture
+def ready(addon: None, scan: files.Scan, head_landmarks: Path, short_clip: Path) -> bpy.types.PropertyGroup:
+    """The panel filled in: the sample head, a two-second clip as a file, scene at 25 frames a second."""
+    current = bpy.context.scene
+    current.render.fps, current.render.fps_base, current.frame_start = 25, 1.0, 1
+    settings = current.freetalk
+    settings.face, settings.landmarks, settings.sound_file = scan.item, str(head_landmarks), str(short_clip)
+    settings.device = "cpu"
+    return settings
+
+
+def handlers() -> dict[str, list]:
+    """Every list of bpy.app.handlers, copied."""
+    names = [name for name in dir(bpy.app.handlers) if isinstance(getattr(bpy.app.handlers, name), list)]
+    return {name: list(getattr(bpy.app.handlers, name)) for name in names}
+
+
+def test_unregister_leaves_nothing_behind() -> None:
+    before = handlers()
+    for _ in range(2):
+        freetalk_blender.register()
+        assert hasattr(bpy.types.Scene, "freetalk")
+        freetalk_blender.unregister()
+    assert not hasattr(bpy.types.Scene, "freetalk")
+    assert not [name for name in dir(bpy.types) if "FREETALK" in name]
+    assert handlers() == before
+    assert registration._commands == []
+
+
+def test_what_is_missing_is_told_in_order(addon: None, empty: bpy.types.Scene) -> None:
+    settings = empty.freetalk
+    assert operators.why_not(bpy.context) == "Choose the face"
+    bpy.ops.mesh.primitive_cube_add()
+    settings.face = bpy.context.object
+    assert "Choose a sound" in operators.why_not(bpy.context)
+    settings.sound_file = "voice.wav"
+    assert "landmark" in operators.why_not(bpy.context)
+    assert not bpy.ops.freetalk.animate.poll()
+    settings.landmarks = "face.json"
+    assert operators.why_not(bpy.context) == "" and bpy.ops.freetalk.animate.poll()
+
+
+def test_animate_makes_a_talking_copy_and_remove_takes_it_back(ready: bpy.types.PropertyGroup) -> None:
+    original = ready.face
+    count = len(bpy.data.objects)
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = bake.copies_of(original)
+    curves = compat.fcurves(copy.data.shape_keys)
+    assert len(curves) >= 4 and len(curves[0].keyframe_points) == 51
+    assert curves[0].keyframe_points[0].co.x == 1 and curves[0].keyframe_points[-1].co.x == 51
+    assert original.hide_get() and original.data.shape_keys is None
+    assert bpy.context.view_layer.objects.active is copy
+
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}, "a second take replaces the first"
+    assert len(bake.copies_of(original)) == 1
+
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert len(bpy.data.objects) == count and not original.hide_get() and len(bpy.data.actions) == 0
+
+
+def test_a_sound_strip_says_when_the_speech_starts(ready: bpy.types.PropertyGroup, short_clip: Path) -> None:
+    if not compat.can_make_sound():
+        pytest.skip("this bpy wheel is built without sound")
+    strip = sound.add_strip(bpy.context.scene, short_clip, 120)
+    ready.sound = f"STRIP:{strip.name}"
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = bake.copies_of(ready.face)
+    assert compat.fcurves(copy.data.shape_keys)[0].keyframe_points[0].co.x == 120
+
+
+def test_bad_input_is_one_report_and_changes_nothing(ready: bpy.types.PropertyGroup, tmp_path: Path) -> None:
+    (tmp_path / "noise.wav").write_bytes(b"no sound")
+    ready.sound_file = str(tmp_path / "noise.wav")
+    names = sorted(bpy.data.objects.keys())
+    with pytest.raises(RuntimeError, match=r"noise\.wav cannot be read"):
+        bpy.ops.freetalk.animate()
+    assert sorted(bpy.data.objects.keys()) == names and not ready.face.hide_get()
+
+
+def test_a_worker_that_is_cancelled_stops_at_the_next_stage(ready: bpy.types.PropertyGroup) -> None:
+    worker = operators.Worker(operators.read_take(bpy.context, ready.face))
+    worker.cancel()
+    worker.start()
+    worker.join(timeout=30)
+    assert not worker.is_alive() and worker.result is None and type(worker.error).__name__ == "Cancelled"
+
+
+@pytest.mark.parametrize("turn", [np.identity(4), files.Y_UP])
+def test_landmarks_find_the_object_however_it_was_imported(
+    scan: files.Scan, scan_landmarks: np.ndarray, turn: np.ndarray
+) -> None:
+    """OBJ keeps its axes and gets a turned object; glTF turns the vertices themselves."""
+    from mathutils import Matrix
+
+    scan.item.data.transform(Matrix(turn.tolist()))
+    scan.item.matrix_world = Matrix.Translation((5, 6, 7)) @ Matrix.Scale(2, 4)
+    bpy.context.view_layer.update()
+    found = scene.landmarks_on(scan.item, scan_landmarks)
+    assert np.allclose(found, scan_landmarks @ turn[:3, :3].T, atol=1e-4)
+
+
+def test_landmarks_of_another_scan_are_refused(scan: files.Scan, scan_landmarks: np.ndarray) -> None:
+    from freetalk_blender.core.errors import LandmarkError
+
+    with pytest.raises(LandmarkError, match="belong to another scan"):
+        scene.landmarks_on(scan.item, scan_landmarks + 500)
+
+
+def test_the_panel_has_a_slider_for_each_emotion_up_to_exaggeration(ready: bpy.types.PropertyGroup) -> None:
+    for name in ("happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt"):
+        assert ready.bl_rna.properties[name].hard_max == 1.5
+    ready.happy, ready.surprised = 0.75, 0.25
+    weights = operators.emotion_of(ready)
+    assert weights.tolist() == [0, 0.75, 0, 0, 0, 0, 0.25, 0]

@@ -1,0 +1,202 @@
+"""The command line: exit codes, one sentence for what a person can mend, whole files or none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender import cli
+from freetalk_blender.core import landmarks, scan_file
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def freetalk(*words: object, door: tuple[str, ...] = ("-m", "freetalk_blender"), **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, *door, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, **options)
+
+
+def without_bpy(*words: object) -> subprocess.CompletedProcess:
+    code = "import sys; sys.modules['bpy'] = None; from freetalk_blender import cli; sys.exit(cli.main(sys.argv[1:]))"
+    return freetalk(*words, door=("-c", code))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("sing",),
+        ("animate", "head.obj"),
+        ("animate", "head.obj", "speech.wav"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.txt"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--emotion", "grumpy=1"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--emotion", "happy=1", "--vad", "0,0,0"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--vad", "0,0"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--fps", "0"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--tolerance", "-1"),
+        ("perform", "speech.wav", "-o", "out.npz", "--device", "abacus"),
+        ("deform", "head.obj", "motion.npz", "-o", "out.obj"),
+    ],
+)
+def test_wrong_usage_ends_with_2(words: tuple[str, ...], capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(list(words)) == cli.USAGE
+    assert "usage: freetalk" in capsys.readouterr().err
+
+
+def test_help_ends_with_0_and_names_every_command(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["--help"]) == cli.DONE
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("animate", "perform", "deform", "render", "doctor"))
+
+
+def bad_inputs() -> dict[str, tuple[list[str], str]]:
+    """What a person might do wrong -> (words, what the sentence must say). {tmp} is a folder with broken files."""
+    sample, voice, marks = "examples/head.obj", "examples/speech.flac", "examples/head.landmarks.json"
+    animate = ["animate", sample, voice, "--landmarks", marks, "-o", "{tmp}/out.npz"]
+
+    def changed(position: int, value: str) -> list[str]:
+        return [*animate[:position], value, *animate[position + 1 :]]
+
+    return {
+        "no such scan": (changed(1, "{tmp}/none.obj"), "none.obj does not exist"),
+        "no such sound": (changed(2, "{tmp}/none.wav"), "none.wav does not exist"),
+        "no such landmarks": (changed(4, "{tmp}/none.json"), "none.json cannot be read"),
+        "a broken scan": (changed(1, "{tmp}/broken.obj"), "broken.obj"),
+        "a scan of points": (changed(1, "{tmp}/points.obj"), "0 faces"),
+        "a broken sound": (changed(2, "{tmp}/broken.wav"), "broken.wav cannot be read"),
+        "landmarks that are no JSON": (changed(4, "{tmp}/broken.json"), "is no JSON"),
+        "landmarks of another scan": (changed(4, "{tmp}/far.json"), "off the mesh"),
+        "no such motion": (["deform", sample, "{tmp}/none.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"], "none.npz"),
+        "a broken motion": (["deform", sample, "{tmp}/broken.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"], "no .npz"),
+        "a motion of 5 points": (
+            ["deform", sample, "{tmp}/five.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
+            "(T, 68, 3)",
+        ),
+        "an output folder that is a file": (changed(6, "{tmp}/broken.obj/out.npz"), "Cannot write"),
+        "a scan in a foreign format": (changed(1, "{tmp}/broken.json"), "no scan that FreeTalk reads"),
+    }
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("broken")
+    for name in ("broken.obj", "broken.wav", "broken.json", "broken.npz"):
+        (folder / name).write_bytes(b"v 1 2\nf 1 2 3\n")
+    (folder / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    np.savez(folder / "five.npz", displacement=np.zeros((4, 5, 3)), fps=30)
+    far = landmarks.read(ROOT / "examples/head.landmarks.json")
+    landmarks.write(folder / "far.json", landmarks.Landmarks(far.points + 1e4, None, None))
+    return folder
+
+
+@pytest.mark.parametrize("case", bad_inputs())
+def test_bad_input_ends_with_3_one_sentence_and_no_file(
+    case: str, broken: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words, sentence = bad_inputs()[case]
+    before = sorted(broken.rglob("*"))
+    assert cli.main([word.format(tmp=broken) for word in words]) == cli.BAD_INPUT
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("freetalk: ") and sentence in last and last[-1] in ".?", last
+    assert sorted(broken.rglob("*")) == before
+
+
+def test_perform_writes_motion_and_needs_no_bpy(tmp_path: Path, short_clip: Path) -> None:
+    out = tmp_path / "motion.npz"
+    done = without_bpy("perform", short_clip, "-o", out, "--fps", "25", "--emotion", "happy=0.8", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["outputs"] == [str(out)] and "perform the speech" in answer["seconds"]
+    with np.load(out) as arrays:
+        assert arrays["displacement"].shape == (51, 68, 3) and arrays["displacement"].dtype == np.float32
+        assert arrays["emotion"].shape == (51, 8) and np.isclose(arrays["emotion"][0, 1], 0.8)
+        assert float(arrays["fps"]) == 25
+
+
+def test_the_same_seed_gives_the_same_motion(tmp_path: Path, short_clip: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        assert cli.main(["perform", str(short_clip), "-o", str(tmp_path / name), "--seed", "7"]) == cli.DONE
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert np.array_equal(a["displacement"], b["displacement"])
+
+
+def test_deform_answers_for_every_vertex_of_the_file_in_its_order(
+    tmp_path: Path, head: Path, head_landmarks: Path
+) -> None:
+    """An unused vertex at the front and shuffled order: importers would drop the one and keep the other by luck."""
+    vertices, triangles = scan_file.read(head)
+    order = np.random.default_rng(1).permutation(len(vertices))
+    rank = np.argsort(order)
+    shuffled = tmp_path / "shuffled.obj"
+    with shuffled.open("w") as stream:
+        stream.write("v 0 0 0\n")
+        stream.writelines(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices[order])
+        stream.writelines(f"f {a} {b} {c}\n" for a, b, c in rank[triangles] + 2)
+    motion = tmp_path / "motion.npz"
+    moved = np.zeros((3, 68, 3), np.float32)
+    moved[1:, 48:68, 1] = -0.05
+    np.savez(motion, displacement=moved, fps=25)
+    dense = []
+    for path in (head, shuffled):
+        out = tmp_path / f"{path.stem}.npz"
+        words = ["deform", str(path), str(motion), "--landmarks", str(head_landmarks), "-o", str(out)]
+        assert cli.main(words) == cli.DONE
+        with np.load(out) as arrays:
+            dense.append(arrays["displacement"])
+            assert float(arrays["fps"]) == 25
+    assert dense[0].shape == (3, len(vertices), 3) and dense[1].shape == (3, len(vertices) + 1, 3)
+    assert np.abs(dense[1][:, 0]).max() == 0
+    assert np.abs(dense[0][1]).max() > 1, "millimetres"
+    assert np.abs(dense[1][:, 1:][:, rank] - dense[0]).max() < 0.5, "order of vertices changes rounding, not the face"
+
+
+def test_landmark_motion_in_the_scans_own_axes_moves_its_landmarks_there(
+    tmp_path: Path, head: Path, head_landmarks: Path
+) -> None:
+    points = landmarks.read(head_landmarks).points
+    moved = np.zeros((2, 68, 3), np.float32)
+    moved[1, 8] = (0, -6, 1)
+    np.savez(tmp_path / "motion.npz", displacement=moved, fps=25)
+    out = tmp_path / "out.npz"
+    words = ["deform", head, tmp_path / "motion.npz", "--landmarks", head_landmarks, "--space", "mesh", "-o", out]
+    assert cli.main([str(word) for word in words]) == cli.DONE
+    nearest = np.linalg.norm(scan_file.read(head)[0] - points[8], axis=1).argmin()
+    with np.load(out) as arrays:
+        assert np.allclose(arrays["displacement"][1, nearest], (0, -6, 1), atol=0.05)
+
+
+def test_doctor_tells_versions_networks_and_providers_without_bpy() -> None:
+    done = without_bpy("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["packages"]["numpy"] == np.__version__
+    assert "runs on CPUExecutionProvider" in answer["networks"]["stm"]
+    assert set(answer["providers"]) >= {"auto", "cpu", "cuda"}
+
+
+def test_without_bpy_a_scene_is_refused_in_a_sentence(tmp_path: Path, head: Path, sentence: Path) -> None:
+    done = without_bpy("animate", head, sentence, "-o", tmp_path / "out.glb")
+    assert done.returncode == cli.BAD_INPUT
+    assert "needs Blender as a module" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_console_script_is_the_same_parser() -> None:
+    script = Path(sys.executable).with_name("freetalk" + (".exe" if os.name == "nt" else ""))
+    if not script.is_file():
+        pytest.skip("FreeTalk is not installed in this environment; build.py does that")
+    done = subprocess.run([script, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == freetalk("--help").stdout
+
+
+def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("freetalk_blender.core.performance.perform", interrupt)
+    assert cli.main(["perform", str(sentence), "-o", str(tmp_path / "out.npz")]) == cli.INTERRUPTED
+    assert list(tmp_path.iterdir()) == []
