@@ -6,6 +6,7 @@
     python3 build.py lint        set up, ruff and mypy
     python3 build.py build       set up, build the extension's zip for this machine (--platform, --python for others)
     python3 build.py setup       the product's environment in .venv, the speech encoder's weights, nothing else
+    python3 build.py blenders    Blender 4.2 and 5.2 for the tests, in .venv-blender-*, where their Python is found
     python3 build.py train-env   PyTorch's environment in .venv-train
 
 Each step says what it does; a second run skips what is there.
@@ -40,6 +41,8 @@ PLATFORMS = {
 BLENDERS = {"3.11": ("4.2.0", "5.1.0"), "3.13": ("5.1.0", None)}
 #: Blender brings these itself; a second copy would break it.
 IN_BLENDER = {"numpy"}
+#: Blenders that the tests try besides .venv's: version, wheel, Python.
+OTHER_BLENDERS = (("4.2", "bpy==4.2.23", (3, 11)), ("5.2", "bpy==5.2.3", (3, 13)))
 GLTF_VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
 
 
@@ -104,15 +107,21 @@ def probe(command: tuple[str, ...]) -> Interpreter | None:
     return Interpreter(command, (int(major), int(minor)))
 
 
-def find_python() -> Interpreter:
-    """The best Python for the product, by PYTHONS' order; BuildError where there is none."""
+def find_pythons() -> list[Interpreter]:
+    """Every Python that fits, PYTHONS' order first."""
     found = [interpreter for interpreter in map(probe, candidates()) if interpreter and interpreter.version in PYTHONS]
+    return sorted(found, key=lambda interpreter: PYTHONS.index(interpreter.version))
+
+
+def find_python() -> Interpreter:
+    """The best Python for the product; BuildError where there is none."""
+    found = find_pythons()
     if not found:
         raise BuildError(
             "FreeTalk needs Python 3.11 (or 3.13) with venv; install python3.11 and python3.11-venv, or run "
             "`uv python install 3.11` or `pyenv install 3.11`, and start again."
         )
-    return min(found, key=lambda interpreter: PYTHONS.index(interpreter.version))
+    return found[0]
 
 
 # --- environments ---------------------------------------------------------------------------------------------------
@@ -283,14 +292,13 @@ def extension_tool(python: Path) -> Path:
 _LIBRARY = "import json, sysconfig; print(json.dumps(sysconfig.get_path('platlib')))"
 
 
-def bare_blender(python: Path) -> Path:
+def bare_blender(python: Path, folder: Path) -> Path:
     """A folder with what a Blender has and no more (bpy and its own packages), for testing the zip as a user would.
 
     The wheels in the zip must do without anything else that .venv holds.
     """
     library = Path(json.loads(subprocess.check_output([str(python), "-c", _LIBRARY], text=True)))
     ours = {"bpy", "numpy", "numpy.libs", "Cython", "requests", "urllib3", "idna", "certifi", "charset_normalizer"}
-    folder = BUILD / "bare-blender"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry in library.iterdir():
@@ -314,7 +322,8 @@ def command_demo(arguments: argparse.Namespace) -> int:
     speech = next(path for path in sorted((ROOT / "examples").glob("speech.*")) if path.suffix in {".flac", ".wav"})
     words = ["animate", scan, speech, "--landmarks", ROOT / "examples" / "head.landmarks.json"]
     words += [word for path in outputs for word in ("-o", path)]
-    inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare_blender(python), BUILD / "blender-user", package]
+    bare = bare_blender(python, BUILD / "bare-blender")
+    inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare, BUILD / "blender-user", package]
     say("installing the zip into a bare Blender and animating the sample with it")
     clock(
         "install the zip, animate the sample",
@@ -370,6 +379,18 @@ def command_setup(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def command_blenders(arguments: argparse.Namespace) -> int:
+    setup()
+    for blender, package, version in OTHER_BLENDERS:
+        python = next((python for python in find_pythons() if python.version == version), None)
+        if python is None:
+            say(f"Blender {blender} needs Python {'.'.join(map(str, version))}, which is not here: skipped")
+            continue
+        venv = ROOT / f".venv-blender-{blender}"
+        ensure_venv(venv, python, [*requirements("runtime"), package], editable=False)
+    return 0
+
+
 def command_train_env(arguments: argparse.Namespace) -> int:
     python = ensure_venv(TRAIN_VENV, find_python(), requirements("train"), editable=False)
     say(f"ready: {python.relative_to(ROOT)} -m export.<script>")
@@ -415,6 +436,7 @@ COMMANDS = {
     "lint": command_lint,
     "build": command_build,
     "setup": command_setup,
+    "blenders": command_blenders,
     "train-env": command_train_env,
 }
 

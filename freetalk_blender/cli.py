@@ -29,7 +29,7 @@ def main(words: list[str] | None = None) -> int:
         return int(stopped.code or 0)
     with Progress(sys.stderr) as steps:
         try:
-            commands.check_outputs(getattr(arguments, "outputs", []))
+            commands.check_outputs(arguments)
             answer = arguments.run(arguments, steps)
         except FreeTalkError as error:
             steps.say(f"freetalk: {error}")
@@ -46,9 +46,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="freetalk", description="Make any face scan talk.")
     adding = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(
-        name: str, run: Callable, help: str, show: Callable = commands.show_outputs
-    ) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable, help: str, show: Callable = commands.show_outputs) -> argparse.ArgumentParser:
         added = adding.add_parser(name, help=help, description=help)
         added.add_argument("--json", action="store_true", help="print the result as one line of JSON")
         added.set_defaults(run=run, show=show)
@@ -80,6 +78,14 @@ def parser() -> argparse.ArgumentParser:
         help="canonical: a performance, retargeted to this face; mesh: this face's own landmarks, in the scan's units",
     )  # fmt: skip
 
+    marks = command(
+        "landmarks", commands.find_landmarks, "A scan in, its 68 facial landmarks out.", commands.show_landmarks
+    )
+    marks.add_argument("scan", type=Path, metavar="SCAN")
+    marks.add_argument("-o", "--output", type=_path(".json"), metavar="FILE.json", help="a landmark file")
+    marks.add_argument("--preview", type=_path(".png"), metavar="PNG", help="the scan and the points, from three sides")
+    _add_device(marks)
+
     render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
     render.add_argument("scene", type=Path, metavar="SCENE.blend")
     _add_outputs(render, (".mp4", ".png"))
@@ -91,14 +97,18 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
-    def output(text: str) -> Path:
+def _path(*suffixes: str) -> Callable[[str], Path]:
+    def check(text: str) -> Path:
         if Path(text).suffix.lower() not in suffixes:
             raise argparse.ArgumentTypeError(f"{text} must end in {', '.join(suffixes)}")
         return Path(text)
 
+    return check
+
+
+def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
     command.add_argument(
-        "-o", "--output", type=output, action="append", required=True, dest="outputs", metavar="OUT",
+        "-o", "--output", type=_path(*suffixes), action="append", required=True, dest="outputs", metavar="OUT",
         help=f"{', '.join(suffixes)}" + ("; may be given several times" if len(suffixes) > 1 else ""),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .blender import job
 from .blender.job import Speech
-from .core import atomic, audio, landmarks, models, scan_file
+from .core import atomic, audio, detector, landmarks, models, scan_file
 from .core import face as faces
 from .core.errors import FreeTalkError
 from .core.face import Face
@@ -25,7 +25,7 @@ from .progress import Progress
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
 #: Frames a second where neither the command nor a scene says otherwise.
 FPS = 30.0
-_NETWORKS = ("speech_encoder", "ats", "stm")
+_NETWORKS = ("speech_encoder", "ats", "stm", "face_search", "landmarks")
 _PACKAGES = ("numpy", "scipy", "onnxruntime", "soundfile", "soxr", "robust_laplacian", "cholespy", "bpy")
 
 
@@ -55,6 +55,27 @@ def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     with steps("move every vertex"):
         displacement = scan.displacement(motion, arguments.space)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
+
+
+def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """The 68 landmarks of a scan, in the file's coordinates, as a landmark file and a picture of them."""
+    vertices, triangles, from_file = _read_own(arguments.scan, None, steps)
+    with steps("find the face"):
+        found = detector.detect(vertices, triangles, arguments.device)
+    placed = landmarks.Landmarks(_moved(np.linalg.inv(from_file), found.points), found.vertices, found.confidence)
+    outputs = [path for path in (arguments.output, arguments.preview) if path]
+    if arguments.output:
+        landmarks.write(arguments.output, placed)
+    if arguments.preview:
+        with steps("draw the preview"), atomic.output(arguments.preview) as temporary:
+            detector.preview(vertices, triangles, found, temporary)
+    return {"outputs": [str(path) for path in outputs], "points": np.round(placed.points, 6).tolist()}
+
+
+def show_landmarks(answer: dict) -> str:
+    """The files written, or, where none was asked for, the points: one a line."""
+    lines = [" ".join(map(str, point)) for point in answer["points"]]
+    return "\n".join(answer["outputs"] or lines)
 
 
 def render(arguments: argparse.Namespace, steps: Progress) -> dict:
@@ -125,35 +146,42 @@ class OwnVertices:
         return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
 
 
-def _own_vertices(arguments: argparse.Namespace, steps: Progress) -> OwnVertices:
-    """Bind the scan file's own vertices: OBJ, PLY and STL read directly, the others as Blender lists them."""
-    points = _points(arguments)
-    if arguments.scan.suffix.lower() in scan_file.READERS:
+def _read_own(
+    scan: Path, points: np.ndarray | None, steps: Progress
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vertices, triangles, from_file) of the scan file's own vertices; points (68,3) choose the face among meshes.
+
+    OBJ, PLY and STL are read directly, the others as Blender lists them.
+    """
+    if scan.suffix.lower() in scan_file.READERS:
         with steps("read the scan"):
-            vertices, triangles = scan_file.read(arguments.scan)
-        return _bound(arguments, steps, vertices, triangles, points, np.identity(4))
+            return *scan_file.read(scan), np.identity(4)
     with steps.blender("start Blender"):
         import_bpy()
         from .blender import files, meshes
     with steps.blender("read the scan"):
-        scan = files.load(arguments.scan, points)
-        vertices, triangles = meshes.vertices(scan.item.data), meshes.triangles(scan.item.data)
-    return _bound(arguments, steps, vertices, triangles, points, scan.file_to_object)
+        found = files.load(scan, points)
+        return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
 
 
-def _bound(
-    arguments: argparse.Namespace,
-    steps: Progress,
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    points: np.ndarray | None,
-    from_file: np.ndarray,
-) -> OwnVertices:
-    local = None if points is None else points @ from_file[:3, :3].T + from_file[:3, 3]
+def _own_vertices(arguments: argparse.Namespace, steps: Progress) -> OwnVertices:
+    """Bind the scan file's own vertices."""
+    points = _points(arguments)
+    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
+    if points is None:
+        with steps("find the face"):
+            local = detector.detect(vertices, triangles, arguments.device).points
+    else:
+        local = _moved(from_file, points)
     open_mouth, device = not arguments.keep_mouth, arguments.device
     face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
     _tell(face.notes, steps)
     return OwnVertices(face, from_file)
+
+
+def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N,3) points through a (4,4) affine matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _tell(notes: tuple[str, ...], steps: Progress) -> None:
@@ -169,7 +197,7 @@ def _read_motion(path: Path) -> tuple[np.ndarray, float]:
     except OSError as error:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, KeyError, BadZipFile, TypeError) as error:
-        raise FreeTalkError(f'The motion {path} is no .npz with a displacement; write one with perform.') from error
+        raise FreeTalkError(f"The motion {path} is no .npz with a displacement; write one with perform.") from error
 
 
 def import_bpy() -> None:
@@ -186,9 +214,10 @@ def import_bpy() -> None:
         ) from error
 
 
-def check_outputs(outputs: list[Path]) -> None:
+def check_outputs(arguments: argparse.Namespace) -> None:
     """FreeTalkError before the work rather than after it, where a folder cannot be written to."""
-    for path in outputs:
+    single = [getattr(arguments, name, None) for name in ("output", "preview")]
+    for path in filter(None, [*getattr(arguments, "outputs", []), *single]):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -15,7 +15,9 @@ from freetalk_blender.core import landmarks, scan_file
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def freetalk(*words: object, door: tuple[str, ...] = ("-m", "freetalk_blender"), **options) -> subprocess.CompletedProcess:
+def freetalk(
+    *words: object, door: tuple[str, ...] = ("-m", "freetalk_blender"), **options
+) -> subprocess.CompletedProcess:
     command = [sys.executable, *door, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, **options)
 
@@ -50,7 +52,7 @@ def test_wrong_usage_ends_with_2(words: tuple[str, ...], capsys: pytest.CaptureF
 def test_help_ends_with_0_and_names_every_command(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["--help"]) == cli.DONE
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("animate", "perform", "deform", "render", "doctor"))
+    assert all(name in shown for name in ("animate", "perform", "deform", "landmarks", "render", "doctor"))
 
 
 def bad_inputs() -> dict[str, tuple[list[str], str]]:
@@ -70,8 +72,14 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "a broken sound": (changed(2, "{tmp}/broken.wav"), "broken.wav cannot be read"),
         "landmarks that are no JSON": (changed(4, "{tmp}/broken.json"), "is no JSON"),
         "landmarks of another scan": (changed(4, "{tmp}/far.json"), "off the mesh"),
-        "no such motion": (["deform", sample, "{tmp}/none.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"], "none.npz"),
-        "a broken motion": (["deform", sample, "{tmp}/broken.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"], "no .npz"),
+        "no such motion": (
+            ["deform", sample, "{tmp}/none.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
+            "none.npz",
+        ),
+        "a broken motion": (
+            ["deform", sample, "{tmp}/broken.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
+            "no .npz",
+        ),
         "a motion of 5 points": (
             ["deform", sample, "{tmp}/five.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
             "(T, 68, 3)",
@@ -200,3 +208,11 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s
     monkeypatch.setattr("freetalk_blender.core.performance.perform", interrupt)
     assert cli.main(["perform", str(sentence), "-o", str(tmp_path / "out.npz")]) == cli.INTERRUPTED
     assert list(tmp_path.iterdir()) == []
+
+
+def test_landmarks_are_found_in_the_files_own_coordinates(tmp_path: Path, head: Path, head_landmarks: Path) -> None:
+    out, preview = tmp_path / "found.json", tmp_path / "found.png"
+    assert cli.main(["landmarks", str(head), "-o", str(out), "--preview", str(preview)]) == cli.DONE
+    found, true = landmarks.read(out), landmarks.read(head_landmarks)
+    assert np.median(np.linalg.norm(found.points - true.points, axis=1)) < 5, "millimetres"
+    assert found.confidence is not None and preview.read_bytes().startswith(b"\x89PNG")

@@ -14,7 +14,11 @@ PACKAGE = "freetalk_blender"
 ALLOWED = {
     "freetalk_blender/core": set(),
     "freetalk_blender/blender": {"freetalk_blender/core"},
-    "freetalk_blender/cli.py": {"freetalk_blender/core", "freetalk_blender/commands.py", "freetalk_blender/progress.py"},
+    "freetalk_blender/cli.py": {
+        "freetalk_blender/core",
+        "freetalk_blender/commands.py",
+        "freetalk_blender/progress.py",
+    },
     "freetalk_blender/commands.py": {
         "freetalk_blender/core",
         "freetalk_blender/blender",

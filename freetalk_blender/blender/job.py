@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import face as faces
-from ..core import mouth, performance
+from ..core import detector, mouth, performance
 from ..core.compress import ShapeKeys
 from ..core.errors import LandmarkError, MeshError
 from ..core.face import Face, Step
@@ -59,11 +59,11 @@ def bind(
 ) -> Actor:
     """Make a mesh ready to talk, its fused lips cut in its own topology so that the cut can be made in Blender too.
 
-    vertices (V,3), triangles (F,3), landmarks (68,3) points or None. Raises FreeTalkError.
+    vertices (V,3), triangles (F,3), landmarks (68,3) points, or None: then they are found. Raises FreeTalkError.
     """
     if landmarks is None:
-        face = faces.prepare(vertices, triangles, None, open_mouth=False, device=device, step=step)
-        landmarks = face.landmarks
+        with step("find the face"):
+            landmarks = detector.detect(vertices, triangles, device).points
     points = on_mesh(landmarks, vertices)
     with step("open the mouth"):
         opened, notes = _opened(vertices, triangles, points) if open_mouth else (None, ())

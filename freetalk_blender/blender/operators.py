@@ -31,8 +31,6 @@ def why_not(context: bpy.types.Context) -> str:
         return "Choose the face"
     if settings.sound == "FILE" and not settings.sound_file:
         return "Choose a sound: a strip of the sequencer or a file"
-    if not settings.landmarks:
-        return "Choose the scan's landmark file"
     return ""
 
 
@@ -50,7 +48,7 @@ class Take:
 
     vertices: np.ndarray
     triangles: np.ndarray
-    landmarks: np.ndarray
+    landmarks: np.ndarray | None
     speech: Speech
     open_mouth: bool
     device: str
@@ -71,13 +69,16 @@ def read_take(context: bpy.types.Context, original: bpy.types.Object) -> Take:
     """The scene's settings as arrays; FreeTalkError where something is missing or cannot be read."""
     settings = context.scene.freetalk
     meshes.check(original)
-    points = landmark_files.read(Path(bpy.path.abspath(settings.landmarks))).points
+    points = None
+    if settings.landmarks:
+        file = landmark_files.read(Path(bpy.path.abspath(settings.landmarks)))
+        points = scene.landmarks_on(original, file.points)
     clip = _clip(context.scene)
     fps = sound.scene_fps(context.scene)
     return Take(
         meshes.vertices(original.data),
         meshes.triangles(original.data),
-        scene.landmarks_on(original, points),
+        points,
         Speech(clip.samples, clip.rate, fps, emotion_of(settings), settings.seed),
         settings.open_mouth,
         settings.device,
@@ -98,7 +99,8 @@ def _clip(current: bpy.types.Scene) -> sound.Clip:
 class Worker(threading.Thread):
     """A take in a thread of its own. `stage` is what it does now; cancel() ends it at the next stage."""
 
-    STAGES = 5  # open the mouth, clean the mesh, bind, perform, shape keys
+    #: At most so many stages: find the face, open the mouth, clean, bind, perform, shape keys.
+    STAGES = 6
 
     def __init__(self, take: Take):
         super().__init__(daemon=True)

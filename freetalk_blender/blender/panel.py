@@ -21,7 +21,7 @@ class FREETALK_PT_main(bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "face", icon="MESH_MONKEY")
-        layout.prop(settings, "landmarks")
+        layout.prop(settings, "landmarks", placeholder="Automatic")
         layout.prop(settings, "sound", icon="SPEAKER")
         if settings.sound == "FILE":
             layout.prop(settings, "sound_file")

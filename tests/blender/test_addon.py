@@ -52,10 +52,8 @@ def test_what_is_missing_is_told_in_order(addon: None, empty: bpy.types.Scene) -
     bpy.ops.mesh.primitive_cube_add()
     settings.face = bpy.context.object
     assert "Choose a sound" in operators.why_not(bpy.context)
-    settings.sound_file = "voice.wav"
-    assert "landmark" in operators.why_not(bpy.context)
     assert not bpy.ops.freetalk.animate.poll()
-    settings.landmarks = "face.json"
+    settings.sound_file = "voice.wav"
     assert operators.why_not(bpy.context) == "" and bpy.ops.freetalk.animate.poll()
 
 

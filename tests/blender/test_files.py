@@ -57,7 +57,9 @@ def test_file_coordinates_map_exactly_into_the_scene(tmp_path: Path, suffix: str
     assert_same_points(meshes.moved(scan.file_to_object, in_file), meshes.vertices(scan.item.data))
 
 
-@pytest.mark.parametrize(("operator", "suffix"), [("obj_export", ".obj"), ("ply_export", ".ply"), ("stl_export", ".stl")])
+@pytest.mark.parametrize(
+    ("operator", "suffix"), [("obj_export", ".obj"), ("ply_export", ".ply"), ("stl_export", ".stl")]
+)
 def test_obj_ply_and_stl_are_read_as_they_stand(tmp_path: Path, operator: str, suffix: str) -> None:
     path = tmp_path / f"solid{suffix}"
     write_with_blender(tmp_path / "unused.glb")

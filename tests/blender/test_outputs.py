@@ -40,14 +40,15 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(
-    tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks: Path, short_clip: Path
-) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks: Path, short_clip: Path) -> Run:
     folder = tmp_path_factory.mktemp("outputs")
     words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--fps", FPS, "--json"]
     words += [word for suffix in OUTPUTS for word in ("-o", folder / f"talk.{suffix}")]
     done = subprocess.run(
-        [sys.executable, "-m", "freetalk_blender", *map(str, words)], capture_output=True, text=True, cwd=head.parents[1]
+        [sys.executable, "-m", "freetalk_blender", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=head.parents[1],
     )
     assert done.returncode == 0, done.stderr
     points = landmarks.read(head_landmarks).points
@@ -240,7 +241,15 @@ def test_a_blend_talks_in_its_own_scene(tmp_path: Path, head: Path, head_landmar
     bpy.context.object.name = "bystander"
     files.save(tmp_path / "room.blend")
     assert scan.item.name == "head"
-    words = ["animate", tmp_path / "room.blend", short_clip, "--landmarks", head_landmarks, "-o", tmp_path / "out.blend"]
+    words = [
+        "animate",
+        tmp_path / "room.blend",
+        short_clip,
+        "--landmarks",
+        head_landmarks,
+        "-o",
+        tmp_path / "out.blend",
+    ]
     assert cli.main([str(word) for word in words]) == cli.DONE
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
     copy = scene.talking_object()

@@ -51,9 +51,7 @@ def test_stl_keeps_its_three_corners_a_triangle(tmp_path: Path) -> None:
         b"\0" * 80 + struct.pack("<I", 2) + b"".join(struct.pack("<12fH", 0, 0, 1, *c.ravel(), 0) for c in corners)
     )
     facets = "".join(
-        "facet normal 0 0 1\nouter loop\n"
-        + "".join("vertex {} {} {}\n".format(*p) for p in c)
-        + "endloop\nendfacet\n"
+        "facet normal 0 0 1\nouter loop\n" + "".join("vertex {} {} {}\n".format(*p) for p in c) + "endloop\nendfacet\n"
         for c in corners
     )
     text.write_text(f"solid s\n{facets}endsolid s\n")
@@ -71,7 +69,11 @@ def test_stl_keeps_its_three_corners_a_triangle(tmp_path: Path) -> None:
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "names a vertex it does not hold"),
         ("a.ply", b"not a ply", "no PLY header"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nend_header\n1\n", "ends too early"),
-        ("a.ply", b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty float x\nend_header\n", "cannot be"),
+        (
+            "a.ply",
+            b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty float x\nend_header\n",
+            "cannot be",
+        ),
         ("a.stl", b"\0" * 90, "neither a text STL nor a binary one"),
     ],
 )

@@ -1,0 +1,48 @@
+"""The same code in the other Blenders: 4.2 LTS, 5.2. `build.py blenders` makes their environments."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_TALK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import bpy
+import freetalk_blender
+freetalk_blender.register()
+from freetalk_blender.blender import compat
+from freetalk_blender import cli
+out = sys.argv[2]
+words = ["animate", *sys.argv[3:5], "--landmarks", sys.argv[5], "--fps", "25", "--json"]
+code = cli.main(words + [word for suffix in ("glb", "fbx", "usdc", "blend") for word in ("-o", f"{out}.{suffix}")])
+copy = next(item for item in bpy.context.scene.objects if "freetalk_landmarks" in item)
+curves = compat.fcurves(copy.data.shape_keys)
+keys = [len(curve.keyframe_points) for curve in curves]
+bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+bpy.ops.import_scene.gltf(filepath=f"{out}.glb")
+again = next(item for item in bpy.context.scene.objects if item.type == "MESH")
+freetalk_blender.unregister()
+print("ANSWER" + json.dumps({"code": code, "version": bpy.app.version_string, "keys": keys,
+    "imported": len(again.data.shape_keys.key_blocks) - 1}))
+"""
+
+
+@pytest.mark.parametrize("version", ["4.2", "5.2"])
+def test_another_blender_bakes_and_exports_the_same(
+    version: str, tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
+) -> None:
+    python = ROOT / f".venv-blender-{version}" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip(f"no Blender {version} here; `python3 build.py blenders` installs its wheel")
+    words = [str(word) for word in (ROOT, tmp_path / "talk", head, short_clip, head_landmarks)]
+    done = subprocess.run([str(python), "-c", _TALK, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.split("ANSWER")[-1])
+    assert answer["code"] == 0 and answer["version"].startswith(version)
+    assert len(answer["keys"]) >= 4 and set(answer["keys"]) == {51}
+    assert answer["imported"] == len(answer["keys"])
+    assert {path.suffix for path in tmp_path.iterdir()} >= {".glb", ".fbx", ".usdc", ".blend"}
