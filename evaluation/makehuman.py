@@ -1,7 +1,7 @@
 """MakeHuman's base mesh as a validation face: another artist, another topology. Never trained on, never tuned on.
 
-Public original: github.com/makehumancommunity/makehuman (assets CC0). `--data` folders hold it as makehuman/base.obj and
-makehuman/targets/. Units: decimetres; x the subject's left, y up, z forward, as in the canonical frame.
+Public original: github.com/makehumancommunity/makehuman (assets CC0). `--data` folders hold it as makehuman/base.obj
+and makehuman/targets/. Units: decimetres; x the subject's left, y up, z forward, as in the canonical frame.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ import numpy as np
 
 from freetalk_blender.core import frame
 
-#: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on renders
-#: of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion border.
+#: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on
+#: renders of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion
+#: border.
 _RIGHT = {
     17: 212, 18: 206, 19: 204, 20: 205, 21: 208,
     27: 133, 28: 5063, 29: 291, 30: 297, 31: 358, 32: 285, 33: 317,
@@ -25,11 +26,11 @@ _RIGHT = {
 _MIRROR = {
     **{i: 16 - i for i in range(17)},
     **{17 + i: 26 - i for i in range(10)},
-    **{27: 27, 28: 28, 29: 29, 30: 30, 31: 35, 32: 34, 33: 33, 34: 32, 35: 31},
-    **{36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40},
-    **{48: 54, 49: 53, 50: 52, 51: 51, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 57: 57, 58: 56, 59: 55},
-    **{60: 64, 61: 63, 62: 62, 63: 61, 64: 60, 65: 67, 66: 66, 67: 65},
-}
+    27: 27, 28: 28, 29: 29, 30: 30, 31: 35, 32: 34, 33: 33, 34: 32, 35: 31,
+    36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40,
+    48: 54, 49: 53, 50: 52, 51: 51, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 57: 57, 58: 56, 59: 55,
+    60: 64, 61: 63, 62: 62, 63: 61, 64: 60, 65: 67, 66: 66, 67: 65,
+}  # fmt: skip
 #: Vertices above this height (decimetres) belong to the head and neck.
 _NECK = 5.5
 
@@ -67,7 +68,7 @@ def read_target(path: Path, count: int) -> np.ndarray:
 
 
 def _jaw(vertices: np.ndarray, candidates: np.ndarray, known: dict[int, int]) -> dict[int, int]:
-    """The jaw line 0-8 has no mesh feature to sit on: the average face's, fitted to the other landmarks, nearest vertex."""
+    """The jaw line 0-8 has no mesh feature to sit on: the average face's is fitted to the others."""
     mean = frame.mean_landmarks()
     order = sorted(known)
     fit = frame.align(mean[order], vertices[[known[i] for i in order]])
@@ -102,8 +103,8 @@ def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray
 def face_shapes(data: Path, seed: int, count: int, strength: float = 0.6) -> np.ndarray:
     """(count,3) neutral displacement of one random identity: face-shape targets with random weights, both sides alike.
 
-    strength: largest weight. Expression units, ears and asymmetric targets stay out; a left-side target is drawn together
-    with its right-side twin.
+    strength: largest weight. Expression units, ears and asymmetric targets stay out; a left-side target is drawn
+    together with its right-side twin.
     """
     rng = np.random.default_rng(seed)
     folder = Path(data) / "makehuman" / "targets"

@@ -91,7 +91,10 @@ def main() -> None:
     parser.add_argument("--units", action="store_true", help="also print every expression unit")
     arguments = parser.parse_args()
     for title, cases in (
-        ("ICT-FaceKit, identities never trained on, re-meshed", stm_faces.ict_cases(arguments.data, arguments.identities)),
+        (
+            "ICT-FaceKit, identities never trained on, re-meshed",
+            stm_faces.ict_cases(arguments.data, arguments.identities),
+        ),
         ("MakeHuman expression units, validation only", stm_faces.makehuman_cases(arguments.data, arguments.shapes)),
     ):
         found, frames = evaluate(cases, METHODS)

@@ -1,4 +1,4 @@
-"""Classical ways from 68 landmarks to a mesh, each as weights (V,68): displacement = weights @ landmark displacement."""
+"""Classical ways from 68 landmarks to a mesh, as weights (V,68): displacement = weights @ landmark displacement."""
 
 from collections.abc import Callable
 

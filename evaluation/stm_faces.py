@@ -10,7 +10,6 @@ from evaluation import makehuman
 from export import ict, scanner, stm_data
 from freetalk_blender.core import frame
 
-
 #: Height of the cut through MakeHuman's neck, decimetres.
 _NECK = 5.9
 

@@ -31,8 +31,8 @@ class Regions:
 
 @dataclass(frozen=True)
 class Scores:
-    """Per frame (T,): area-weighted mean error (mm) of front, lips, lids; 95th percentile of the front; worst squared lip
-    error (mm², its mean over frames is the LVE); largest motion (mm) of what should not move."""
+    """Per frame (T,): area-weighted mean error (mm) of front, lips, lids; 95th percentile of the front; worst squared
+    lip error (mm², its mean over frames is the LVE); largest motion (mm) of what should not move."""
 
     front: np.ndarray
     lips: np.ndarray

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from export import ict, scanner
 from freetalk_blender.core import frame, stm
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.interpolant import FADE, REACH, interpolant
+from freetalk_blender.core.interpolant import interpolant
 
 #: Seeds of identities: training, choosing between networks, and the final table. Disjoint.
 TRAIN, VALIDATION, TEST = range(10_000), range(100_000, 100_030), range(200_000, 200_020)
@@ -26,7 +26,7 @@ VERSION = 1
 class Sample:
     """features (N,C) float16; gate (N,) and covariance (68,68) of the interpolant; rows (68,) of the landmarks in N;
     carry (N, registered vertices) CSR and landmark_carry (68, registered vertices) CSR: where the displacement of the
-    vertices and of the landmarks is read off the registered model; to_canonical (3,3): model centimetres -> canonical."""
+    vertices and of the landmarks is read off the registered model; to_canonical (3,3): from model centimetres."""
 
     features: np.ndarray
     gate: np.ndarray
@@ -184,11 +184,19 @@ def style(points: np.ndarray, shapes: np.ndarray, strength: float, rng: np.rando
     return (shapes * (1 + gain.T[:, :, None]) + np.cross(shapes, swirl)).astype(np.float32)
 
 
-def drift(points: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """(frames,P,3) smooth motion that belongs to no expression, of 0.5 mm sd."""
-    waves = _waves(points, rng, 12)
-    coefficients = rng.normal(0, 0.5 / frame.EYE_DISTANCE_MM / np.sqrt(6), (12, frames * 3))
-    return (waves @ coefficients).reshape(len(points), frames, 3).transpose(1, 0, 2).astype(np.float32)
+def unfamiliar(landmarks: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """(frames,68,3) landmark motion that belongs to no expression; landmarks (68,3), canonical units.
+
+    A patch of landmarks shifts by 1.5 mm sd, and each trembles by up to 0.3 mm. What skin does under it nobody knows,
+    so the smooth interpolant is the truth to learn: the basis must not answer to what it does not recognise.
+    """
+    millimetre = 1 / frame.EYE_DISTANCE_MM
+    centres = landmarks[rng.integers(len(landmarks), size=frames)]
+    width = rng.uniform(0.05, 0.5, (frames, 1))
+    distance = np.linalg.norm(landmarks[None] - centres[:, None], axis=2)
+    patch = np.exp(-((distance / width) ** 2))[:, :, None] * rng.normal(0, 1.5, (frames, 1, 3))
+    tremble = rng.uniform(0, 0.3, (frames, 1, 1)) * rng.normal(size=(frames, len(landmarks), 3))
+    return ((patch + tremble) * millimetre).astype(np.float32)
 
 
 def _waves(points: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -196,8 +204,3 @@ def _waves(points: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarr
     direction = rng.normal(size=(3, count))
     direction *= 2 * np.pi / rng.uniform(0.35, 2.0, count) / np.linalg.norm(direction, axis=0)
     return np.cos(points @ direction + rng.uniform(0, 2 * np.pi, count))
-
-
-def canonical_reach() -> tuple[float, float]:
-    """(FADE, REACH): recorded in the network's metadata."""
-    return FADE, REACH

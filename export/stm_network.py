@@ -1,8 +1,10 @@
 """STM's network: intrinsic features of a vertex -> a basis of facial motion there, and the motion that follows from it.
 
-`Basis` is what is exported; `displacement` repeats the arithmetic of freetalk_blender.core.stm in torch, so that training
-sees exactly what `bind` and `displace` will do (tests hold the two together).
+`Basis` is what is exported; `displacement` repeats the arithmetic of freetalk_blender.core.stm in torch, so that
+training sees exactly what `bind` and `displace` will do (tests hold the two together).
 """
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ class Basis(nn.Module):
         self.register_buffer("deviation", torch.ones(stm.FEATURES))
         sizes = [stm.FEATURES] + [width] * depth
         layers: list[nn.Module] = []
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        for before, after in itertools.pairwise(sizes):
             layers += [nn.Linear(before, after), nn.SiLU()]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(width, 3 * rank)

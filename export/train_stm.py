@@ -21,19 +21,20 @@ from export.stm_network import Basis, displacement
 from freetalk_blender.core import frame, models, stm
 from freetalk_blender.core.landmarks import COUNT
 
-MESHES, VERTICES, FRAMES = 12, 320, 24
+MESHES, VERTICES, FRAMES = 8, 256, 24
 #: Columns of the features that hold the interpolant's weights.
 _WEIGHTS = slice(9, 9 + COUNT)
 
 
 @dataclass(frozen=True)
 class Options:
-    """steps of the whole run; style: strength of the expression styles; held_out: shapes never seen in training."""
+    """steps of the whole run; style: strength of the expression styles; unfamiliar: of motion
+    that no expression explains; held_out: shapes never seen in training."""
 
     steps: int = 5000
     rate: float = 1e-3
     style: float = 1.0
-    drift: float = 1.0
+    unfamiliar: float = 1.0
     rank: int = 96
     width: int = 256
     held_out: tuple[int, ...] = ()
@@ -84,16 +85,19 @@ class Faces:
         if options.style:
             shapes = stm_data.style(points, shapes, options.style * rng.uniform(), rng)
         moved = np.tensordot(stm_data.random_weights(rng, FRAMES, len(shapes), self.jaw), shapes, 1)
-        gate = sample.gate[at]
-        if options.drift and rng.random() < 0.5:
-            gates = np.concatenate([sample.gate[sample.rows], gate])[None, :, None]
-            moved = moved + options.drift * stm_data.drift(points, FRAMES, rng) * gates
+        weights = sample.features[at, _WEIGHTS].astype(np.float32)
+        if options.unfamiliar:
+            extra = options.unfamiliar * stm_data.unfamiliar(points[:COUNT], FRAMES, rng)
+            extra[rng.random(FRAMES) < 0.4] = 0
+            alone = rng.random(FRAMES) < 0.15
+            moved[alone] = 0
+            moved = moved + np.concatenate([extra, np.einsum("pk,tkc->tpc", weights, extra, optimize=True)], 1)
         everywhere = np.concatenate([sample.rows, at])
         real = np.diff(place.indptr)[COUNT:] > 0
         return {
             "features": sample.features[everywhere].astype(np.float32),
             "gate": sample.gate[everywhere],
-            "weights": sample.features[at, _WEIGHTS].astype(np.float32),
+            "weights": weights,
             "covariance": sample.covariance,
             "motion": moved[:, :COUNT].astype(np.float32),
             "truth": moved[:, COUNT:].astype(np.float32),
@@ -125,10 +129,12 @@ def error(network: Basis, batch: Batch) -> Tensor:
 
 
 def loss(network: Basis, batch: Batch) -> Tensor:
-    """Mean distance plus a share of its square, which is what the worst lip vertex is judged by."""
+    """Mean distance, a share of its square (by which the worst lip vertex is judged) and of its logarithm (so that what
+    should rest does rest)."""
     distance = error(network, batch)
     share = batch.importance[:, None, :]
-    return ((distance + 0.1 * distance.square()) * share).sum() / (share.sum() * batch.motion.shape[1])
+    penalty = distance + 0.1 * distance.square() + 0.1 * torch.log1p(distance / 0.1)
+    return (penalty * share).sum() / (share.sum() * batch.motion.shape[1])
 
 
 def interpolant_error(batch: Batch) -> Tensor:
@@ -140,7 +146,7 @@ def interpolant_error(batch: Batch) -> Tensor:
 def validate(network: Basis, faces: Faces, options: Options, batches: int = 6) -> tuple[float, float]:
     """Mean error (mm) of the network and of the interpolant on fixed batches without style."""
     rng = np.random.default_rng(12345)
-    plain = Options(style=0.0, drift=0.0)
+    plain = Options(style=0.0, unfamiliar=0.0)
     ours, smooth = [], []
     network.eval()
     with torch.no_grad():
@@ -158,15 +164,18 @@ def train(
     options: Options,
     checkpoint: Path,
     probes: dict[str, Faces],
+    start_from: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> Basis:
-    """Adam with a one-cycle rate; goes on from `checkpoint` where it exists."""
+    """Adam with a one-cycle rate; goes on from `checkpoint` where it exists, else from the weights of `start_from`."""
     torch.manual_seed(0)
     network = Basis(options.rank, options.width)
     network.normalise(*faces.statistics())
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.rate, total_steps=options.steps, pct_start=0.05)
     done = 0
+    if start_from and not checkpoint.exists():
+        network.load_state_dict(torch.load(start_from, weights_only=True)["network"])
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(state["network"])
@@ -186,9 +195,12 @@ def train(
         running = value.item() if step == done else 0.98 * running + 0.02 * value.item()
         if (step + 1) % 250 == 0 or step + 1 == options.steps:
             scores = {name: validate(network, probe, options) for name, probe in probes.items()}
-            shown = ", ".join(f"{name} {ours:.3f} (interpolant {smooth:.3f})" for name, (ours, smooth) in scores.items())
+            shown = ", ".join(
+                f"{name} {ours:.3f} (interpolant {smooth:.3f}) mm" for name, (ours, smooth) in scores.items()
+            )
             scale, noise = network.log_scale.exp().item(), network.log_noise.exp().item()
-            report(f"step {step + 1} {time.time() - start:.0f} s loss {running:.3f}: {shown} mm; {scale:.2f} {noise:.1e}")
+            took = f"{time.time() - start:.0f} s"
+            report(f"step {step + 1} {took} loss {running:.3f}: {shown}; {scale:.2f} {noise:.1e}")
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
             state |= {"schedule": schedule.state_dict(), "done": step + 1}
             partial = checkpoint.with_suffix(".partial")
@@ -239,7 +251,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Options.steps)
     parser.add_argument("--name", default="stm", help="name of the checkpoint")
     parser.add_argument("--style", type=float, default=Options.style, help="strength of the expression styles")
-    parser.add_argument("--drift", type=float, default=Options.drift)
+    parser.add_argument("--unfamiliar", type=float, default=Options.unfamiliar, help="strength of unexplained motion")
+    parser.add_argument("--rate", type=float, default=Options.rate)
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights to start from")
     parser.add_argument("--rank", type=int, default=Options.rank)
     parser.add_argument("--hold-out", type=int, default=0, help="leave every n-th shape out, to compare settings")
     parser.add_argument("--no-export", action="store_true")
@@ -248,13 +262,21 @@ def main() -> None:
     model = ict.load(arguments.data)
     files = stm_data.prepare(model, arguments.work / "samples", arguments.samples)
     held_out = stm_data.held_out(model, arguments.hold_out)
-    options = Options(arguments.steps, style=arguments.style, drift=arguments.drift, rank=arguments.rank, held_out=held_out)
+    options = Options(
+        arguments.steps,
+        arguments.rate,
+        style=arguments.style,
+        unfamiliar=arguments.unfamiliar,
+        rank=arguments.rank,
+        held_out=held_out,
+    )
     kept = stm_data.prepare(model, arguments.work / "validation", 30, first=stm_data.VALIDATION[0])
     probes = {"unseen identities": Faces(model, kept)}
     if held_out:
         seen = set(stm_data.skin_expressions(model)) - set(held_out)
         probes["unseen shapes"] = Faces(model, kept, tuple(seen))
-    network = train(Faces(model, files, held_out), options, arguments.work / f"{arguments.name}.pt", probes)
+    checkpoint = arguments.work / f"{arguments.name}.pt"
+    network = train(Faces(model, files, held_out), options, checkpoint, probes, arguments.start)
     if arguments.no_export:
         return
     ours, smooth = validate(network, probes["unseen identities"], options)

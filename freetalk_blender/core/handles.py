@@ -1,7 +1,7 @@
 """Which vertex stands for which landmark: the nearest one, on the right lip.
 
-Where lips touch, the vertex nearest to an upper-lip point may well be the lower lip's. The outer lips are never in doubt,
-so an inner-lip landmark looks only among vertices that are closer, along the surface, to its own outer lip.
+Where lips touch, the vertex nearest to an upper-lip point may well be the lower lip's. The outer lips are never in
+doubt, so an inner-lip landmark looks only among vertices that are closer, along the surface, to its own outer lip.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """How a surface follows its landmarks when nothing is known about faces: the smoothest field through 68 handles.
 
 The field u minimises  ∫ |Δu|² + TENSION |∇u|² + SCREEN |u|²  over the surface with u given at the landmarks and u = 0
-further than REACH along the surface, so the back of the head, shirts and loose parts are still by construction. It is the
-posterior mean of a Gaussian process on the surface; `covariance` is that process at the landmarks. Sources: Botsch &
-Kobbelt 2004, "An Intuitive Framework for Real-Time Freeform Modeling" (bending and tension); Jacobson et al. 2011,
+further than REACH along the surface, so the back of the head, shirts and loose parts are still by construction. It is
+the posterior mean of a Gaussian process on the surface; `covariance` is that process at the landmarks. Sources: Botsch
+& Kobbelt 2004, "An Intuitive Framework for Real-Time Freeform Modeling" (bending and tension); Jacobson et al. 2011,
 "Bounded Biharmonic Weights" (handles on the surface).
 """
 
@@ -27,9 +27,9 @@ REACH, FADE = 0.8, 0.6
 class Interpolant:
     """What follows from mesh and landmarks alone; N vertices lie within reach.
 
-    vertices (N,) int: their indices. weights (N,68) float64: share of each landmark's displacement. distance (N,): along
-    the edges to the nearest landmark. covariance (68,68): of the smooth process at the landmarks. stiffness (N,N) sparse
-    Laplacian and mass (N,) of the part within reach. rows (68,): row of each landmark in `vertices`.
+    vertices (N,) int: their indices. weights (N,68) float64: share of each landmark's displacement. distance (N,):
+    along the edges to the nearest landmark. covariance (68,68): of the smooth process at the landmarks. stiffness (N,N)
+    sparse Laplacian and mass (N,) of the part within reach. rows (68,): row of each landmark in `vertices`.
     """
 
     vertices: np.ndarray

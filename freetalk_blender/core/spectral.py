@@ -157,8 +157,8 @@ def _write(path: Path, basis: Eigenbasis) -> None:
 def eigenbasis(vertices: np.ndarray, triangles: np.ndarray, k: int = 128, cache: Path | None = None) -> Eigenbasis:
     """The k lowest eigenfunctions of the mesh (V,3), (F,3); fewer where the mesh has fewer vertices.
 
-    The same input gives the same bits out: the start vector and the signs are fixed. cache: folder that keeps results by
-    content; a damaged file is replaced. Raises MeshError for wrong shapes and non-finite vertices.
+    The same input gives the same bits out: the start vector and the signs are fixed. cache: folder that keeps results
+    by content; a damaged file is replaced. Raises MeshError for wrong shapes and non-finite vertices.
     """
     vertices, triangles = check(vertices, triangles)
     k = min(k, len(vertices))

@@ -1,11 +1,12 @@
 """STM, Sparse-To-Mesh: the motion of 68 landmarks -> the motion of every vertex of one mesh.
 
-`bind` runs once per mesh. It finds the smoothest motion through the landmarks (`interpolant`) and asks the network, from
-intrinsic features of each vertex, for a basis of facial motion: what skin does that smoothness alone does not know. The
-code of a frame in that basis is the most probable one given the landmarks, motion = basis @ code + smooth process
-(universal kriging: Matheron 1969; Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", ch. 2.7), and what
-the basis misses at the landmarks is interpolated smoothly, so landmarks are met exactly and unfamiliar motion falls back
-to the smooth interpolant. All of it is linear in the landmarks: `Binding.displace` is one matrix product.
+`bind` runs once per mesh. It finds the smoothest motion through the landmarks (`interpolant`) and asks the network,
+from intrinsic features of each vertex, for a basis of facial motion: what skin does that smoothness alone does not
+know. The code of a frame in that basis is the most probable one given the landmarks, motion = basis @ code + smooth
+process (universal kriging: Matheron 1969; Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", ch.
+2.7), and what the basis misses at the landmarks is interpolated smoothly, so landmarks are met exactly and unfamiliar
+motion falls back to the smooth interpolant. All of it is linear in the landmarks: `Binding.displace` is one matrix
+product.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from .spectral import Eigenbasis
 #: Lengths (canonical units) at which landmarks are seen from a vertex, and over which normals are averaged.
 SIGHT = (0.1, 0.3)
 NORMAL_LENGTH = 0.04
-#: Columns of `features`: position, averaged normal, offset from the interpolated landmarks, weights, sight at each length.
+#: Columns of `features`: position, averaged normal, offset from the interpolated landmarks, weights, sight at each
+#: length.
 FEATURES = 9 + COUNT * (1 + len(SIGHT))
 #: Numbers in one piece of `Binding.chunks`.
 CHUNK = 8_000_000
@@ -41,7 +43,7 @@ class Binding:
 
     @cached_property
     def everywhere(self) -> np.ndarray:
-        """(204, 3V): the matrix with zeros for the vertices at rest; multiplying them costs less than scattering the rest."""
+        """(204, 3V): the matrix, with zeros for vertices at rest: cheaper to multiply than to scatter."""
         full = np.zeros((len(self.matrix), self.count, 3), np.float32)
         full[:, self.vertices] = self.matrix.reshape(len(self.matrix), -1, 3)
         return full.reshape(len(self.matrix), -1)
@@ -83,8 +85,9 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def features(vertices: np.ndarray, triangles: np.ndarray, smooth: Interpolant) -> np.ndarray:
     """(N, FEATURES) float32 of the vertices within reach; vertices (V,3) canonical, triangles (F,3).
 
-    Sight is the logarithm of the screened Poisson kernel from each landmark, which falls with distance along the surface
-    (Varadhan's formula) and, unlike heat kernels from k eigenfunctions, does not blur when the mesh is a whole body.
+    Sight is the logarithm of the screened Poisson kernel from each landmark, which falls with distance along the
+    surface (Varadhan's formula) and, unlike heat kernels from k eigenfunctions, does not blur when the mesh is a whole
+    body.
     """
     position = np.asarray(vertices, np.float64)[smooth.vertices]
     normal = vertex_normals(np.asarray(vertices, np.float64), triangles)[smooth.vertices]
@@ -108,7 +111,8 @@ def posterior(
 ) -> np.ndarray:
     """(R, 204) matrix: landmark displacement -> most probable code, with a unit normal prior on the code.
 
-    basis (N,3,R); rows (68,) of the landmarks; covariance (68,68) of the smooth process, times smooth_scale; noise: variance.
+    basis (N,3,R); rows (68,) of the landmarks; covariance (68,68) of the smooth process, times smooth_scale; noise:
+    variance.
     code = (I + Aᵀ K⁻¹ A)⁻¹ Aᵀ K⁻¹ d, A the basis at the landmarks, K the covariance (Rasmussen & Williams eq. 2.41).
     """
     at = basis[rows].astype(np.float64)  # (68,3,R)
@@ -138,13 +142,14 @@ def bind(
 ) -> Binding:
     """Bind the network to one mesh in canonical units.
 
-    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; basis: unused by this version of the network;
-    device: a key of models.DEVICES. Raises MeshError for wrong shapes, ModelError for a missing or foreign network.
+    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; basis: unused by this version of the
+    network; device: a key of models.DEVICES. Raises MeshError for wrong shapes, ModelError for a missing or foreign
+    network.
     """
     checked, faces = spectral.check(vertices, triangles)
     handles = np.asarray(landmark_vertices)
     if handles.shape != (COUNT,) or not np.issubdtype(handles.dtype, np.integer):
-        raise MeshError(f"Landmarks must be {COUNT} vertex indices; these are {handles.dtype} of shape {handles.shape}.")
+        raise MeshError(f"Landmarks are {COUNT} vertex indices; these are {handles.dtype} of shape {handles.shape}.")
     if handles.min() < 0 or handles.max() >= len(checked):
         raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
     smooth = interpolant(checked, faces, handles)

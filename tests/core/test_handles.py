@@ -10,7 +10,7 @@ STEP = 0.02
 
 
 def mask(slit: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A flat face: vertices (V,3), triangles (F,3), lip (V,) +1 above the mouth line, -1 below; with or without a slit."""
+    """A flat face: vertices (V,3), triangles (F,3), lip (V,): +1 above the mouth line, -1 below."""
     line = frame.mean_landmarks()[62, 1]
     columns, rows = np.arange(-55, 56), np.arange(-40, 61)
     x, y = np.meshgrid(columns * STEP, line + (rows + 0.5) * STEP)

@@ -17,7 +17,9 @@ def head(count: int = 3000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.n
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     triangles = ConvexHull(points).simplices
     corners = points[triangles]
-    outward = np.einsum("fc,fc->f", np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners[:, 0])
+    outward = np.einsum(
+        "fc,fc->f", np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners[:, 0]
+    )
     triangles = np.where(outward[:, None] < 0, triangles[:, ::-1], triangles)
     landmarks = frame.mean_landmarks()
     vertices = points * [0.85, 1.2, 1.0] + [0, -0.15, -0.85]
