@@ -30,8 +30,6 @@ REGIONS = {
 }
 #: A detection is a success when its mean error is below this (mm).
 SUCCESS = 6.0
-#: Landmark under each of DemoFace's five given points.
-GIVEN = (45, 36, 30, 48, 54)
 SCANS = {
     "LeePerrySmith": "leeperrysmith/LeePerrySmith_decoded.obj",
     "DemoFace_10K": "meshmonk/DemoFace_10K.obj",

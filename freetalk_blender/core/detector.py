@@ -19,12 +19,14 @@ from . import models, raster
 from .errors import LandmarkError
 from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, SEARCH_EYE, SEARCH_POINT, Camera, picture, shrink
 from .frame import Similarity
-from .landmarks import COUNT, Landmarks
+from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS, Landmarks
 
 #: Side of the search pictures, and by how much they are shrunk to look for larger faces.
 SEARCH_SIZE, SHRINKS = 192, (1, 2, 4)
 #: Search cells below this probability are no candidates; at most so many candidates are looked at closely.
 CANDIDATE, CANDIDATES = 0.3, 6
+#: Candidates with less than this share of the best one's votes are not looked at.
+LEAST_SHARE = 0.15
 #: Views of the face (yaw, pitch in degrees): first to correct the search, then to place the points.
 FIRST_VIEWS = ((0, 0), (-25, 0), (25, 0))
 VIEWS = ((0, 0), (-32, 0), (32, 0), (0, -22), (0, 22))
@@ -59,6 +61,12 @@ class Fit:
     disagreement: float
     unlike: float
     inward: float
+
+    @property
+    def doubt(self) -> float:
+        """0 for a perfect face; each of the three tests adds 1 where it is just passed."""
+        improbable = (1 - self.probability) / (1 - LEAST_PROBABILITY)
+        return improbable + self.disagreement / MOST_DISAGREEMENT + self.unlike / MOST_UNLIKE
 
     @property
     def accepted(self) -> bool:
@@ -103,17 +111,22 @@ def confidence(error: np.ndarray) -> np.ndarray:
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> list[Fit]:
-    """All faces that pass, most probable first."""
+    """All faces that pass, likeliest first."""
+    candidates = search(vertices, triangles, device)[:CANDIDATES]
+    fits = [
+        place(vertices, triangles, candidate.face, device)
+        for candidate in candidates
+        if candidate.score > LEAST_SHARE * candidates[0].score
+    ]
     kept: list[Fit] = []
-    for candidate in search(vertices, triangles, device)[:CANDIDATES]:
-        fit = place(vertices, triangles, candidate.face, device)
-        if fit is not None and fit.accepted and not any(_same(fit, other) for other in kept):
+    for fit in sorted((fit for fit in fits if fit is not None and fit.accepted), key=lambda fit: fit.doubt):
+        if not any(_same(fit, other) for other in kept):
             kept.append(fit)
-    return sorted(kept, key=lambda fit: -fit.probability)
+    return kept
 
 
 def _same(one: Fit, other: Fit) -> bool:
-    """Two finds overlap: their points are closer than half an eye distance on average."""
+    """Two finds overlap: their middles are closer than 0.7 eye distances."""
     gap = np.linalg.norm(one.points.mean(0) - other.points.mean(0))
     return bool(gap < 0.7 * max(one.face.scale, other.face.scale))
 
@@ -291,7 +304,7 @@ class Patch:
 def place(vertices: np.ndarray, triangles: np.ndarray, face: Similarity, device: str = "auto") -> Fit | None:
     """68 points of the face near a proposed frame; None where there is no surface to place them on."""
     first = _look(vertices, triangles, face, FIRST_VIEWS, device)
-    if first is None:
+    if first is None or first.probability < 0.5 * LEAST_PROBABILITY:
         return None
     return _look(vertices, triangles, first.face, VIEWS, device)
 
@@ -307,6 +320,7 @@ def _look(
     seen = [_see(patch, camera, device) for camera in cameras]
     rays, error, disagreement = triangulate(cameras, seen, face)
     canonical, unlike = regularise(face.to_canonical(rays), error)
+    canonical = uncrossed(canonical)
     points = face.to_mesh(canonical)
     found = refit(points, error)
     if not 0.3 < found.scale / face.scale < 3 or not any(view.image.seen.any() for view in seen):
@@ -406,6 +420,15 @@ def regularise(points: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, float
     share = np.where(miss > 0.25, 0.0, share)
     blended = share[:, None] * points + (1 - share)[:, None] * expected
     return blended, float(np.sqrt((miss**2).mean()))
+
+
+def uncrossed(canonical: np.ndarray) -> np.ndarray:
+    """Canonical points (68, 3) whose lips and lids touch where the upper one was found under the lower one."""
+    points = canonical.copy()
+    for upper, lower in (*INNER_LIP_PAIRS, *LID_PAIRS):
+        if points[upper, 1] < points[lower, 1]:
+            points[[upper, lower]] = points[[upper, lower]].mean(0)
+    return points
 
 
 def weighted_align(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Similarity:

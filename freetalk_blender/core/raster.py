@@ -53,20 +53,15 @@ def render(vertices: np.ndarray, triangles: np.ndarray, size: int) -> Image:
     left, wide = _centres_between(column, triangles, size)
     top, high = _centres_between(row, triangles, size)
     candidates = np.flatnonzero((wide > 0) & (high > 0))
-    # Batches of similar boxes: both sides rounded up to a power of two.
-    across = 1 << np.ceil(np.log2(wide[candidates])).astype(np.int64)
-    down = 1 << np.ceil(np.log2(high[candidates])).astype(np.int64)
-    key = across * (1 << 20) + down
-    order = np.argsort(key, kind="stable")
+    # Batches of similar boxes: squares whose side is the next power of two.
+    side = 1 << np.ceil(np.log2(np.maximum(wide, high)[candidates])).astype(np.int64)
     hits = []
-    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
-        if not len(group):
-            continue
-        box = int(across[group[0]]), int(down[group[0]])
-        for part in np.array_split(candidates[group], max(1, len(group) * box[0] * box[1] // _BATCH)):
+    for box in np.unique(side):
+        members = candidates[side == box]
+        for part in np.array_split(members, max(1, len(members) * box * box // _BATCH)):
             corners = triangles[part]
-            edges = _barycentric_planes(column[corners], row[corners], left[part], top[part])
-            hits.append(_hits(part, corners, vertices[:, 2], edges, box, left[part], top[part], wide[part], high[part]))
+            planes = _barycentric_planes(column[corners], row[corners], left[part], top[part])
+            hits.append(_hits(part, corners, vertices[:, 2], planes, box, left[part], top[part], wide[part], high[part]))
     return _nearest(hits, size)
 
 
@@ -79,7 +74,7 @@ def _centres_between(coordinate: np.ndarray, triangles: np.ndarray, size: int) -
 
 
 def _barycentric_planes(column: np.ndarray, row: np.ndarray, left: np.ndarray, top: np.ndarray) -> tuple:
-    """Second and third barycentric coordinate as planes over a box: at its first pixel, per column, per row (F, 1) each.
+    """Second and third barycentric coordinate as planes over a box: (F, 1) at its first pixel, per column and per row.
 
     Not finite for triangles seen edge-on, which therefore hit nothing.
     """
@@ -99,14 +94,14 @@ def _hits(
     corners: np.ndarray,
     depth: np.ndarray,
     planes: tuple,
-    box: tuple[int, int],
+    box: int,
     left: np.ndarray,
     top: np.ndarray,
     wide: np.ndarray,
     high: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
     """Pixel centres covered by some triangles: row, column, triangle (N,), weights (N, 3), depth (N,)."""
-    over, under = (grid.ravel()[None] for grid in np.meshgrid(np.arange(box[0]), np.arange(box[1]), indexing="ij"))
+    over, under = (grid.ravel()[None] for grid in np.meshgrid(np.arange(box), np.arange(box), indexing="ij"))
     with np.errstate(invalid="ignore"):
         second, third = (start + across * over + down * under for start, across, down in planes)
         covered = (second >= -1e-9) & (third >= -1e-9) & (second + third <= 1 + 1e-9)
