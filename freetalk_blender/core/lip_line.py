@@ -25,6 +25,8 @@ LIPS, OUTER_LIPS = np.arange(48, 68), np.arange(48, 60)
 
 #: How far from the mouth the patch reaches beyond half the mouth's width (mm).
 MARGIN = 20.0
+#: Border vertices closer than this are one point of the surface (mm).
+WELD = 1e-3
 #: Surfaces further behind the lips than this belong to a mouth cavity, teeth or the back of the head (mm).
 DEPTH = 14.0
 #: Longest edge on the lip line (mm); it may grow by SLOPE for each millimetre away from the line.
@@ -33,6 +35,8 @@ EDGE, SLOPE = 1.5, 0.5
 BANDS = (5.0, 3.0)
 #: Scale at which concavity is measured (mm): finer is scanner noise, coarser is the shape of the lips.
 CREASE_SCALE = 0.8
+#: A fold deeper than this behind the landmarks' line is no lip line (mm).
+WEB = 4.5
 #: Scale below which the seam is straightened (mm).
 SMOOTH = 1.5
 #: How much rarer a step across the deepest crease is than one on flat skin: exp(-CREASE).
@@ -71,7 +75,8 @@ class Patch:
     """The skin around the mouth in canonical millimetres.
 
     points (P,3); triangles (f,3) into points; source (f,) the mesh's triangle each lies in; origin (O,) the mesh's
-    vertices that the first O points are; weights (P,O) sparse, points = weights @ points[:O].
+    vertices that the first O points are; weights (P,O) sparse, points = weights @ points[:O]. welded (V,): the first of
+    the mesh's vertices at each one's place, where exporters split a surface along texture seams.
     """
 
     points: np.ndarray
@@ -79,6 +84,7 @@ class Patch:
     source: np.ndarray
     origin: np.ndarray
     weights: sparse.csr_matrix
+    welded: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -153,10 +159,15 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     reach = np.linalg.norm(mouth[0] - mouth[6]) / 2 + MARGIN
     near = (np.abs(points - mouth.mean(0)) < reach).all(1)
     touching = np.flatnonzero(near[triangles].any(1))
-    rows = touching[near[triangles[touching]].all(1)]
+    welded = _welded(points, triangles[touching])
+    around = welded[triangles[touching]]
+    distinct = (np.diff(np.sort(around, 1), axis=1) > 0).all(1)
+    touching, around = touching[distinct], around[distinct]
+    inner = near[around].all(1)
+    rows = touching[inner]
     if not len(rows):
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
-    used, local = _compact(triangles[rows])
+    used, local = _compact(around[inner])
     labels = components(local, len(used))
     # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
     label = np.bincount(labels[cKDTree(points[used]).query(landmarks[OUTER_LIPS])[1]]).argmax()
@@ -168,8 +179,20 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     keep = labels[local[:, 0]] == label
     inside, compact = _compact(local[keep])
     origin = used[inside]
-    patch = Patch(points[origin], compact, rows[keep], origin, sparse.identity(len(origin), format="csr"))
-    return _without_holes(patch, border_edges(triangles[touching]), mouth_curve(landmarks))
+    patch = Patch(points[origin], compact, rows[keep], origin, sparse.identity(len(origin), format="csr"), welded)
+    return _without_holes(patch, border_edges(around), mouth_curve(landmarks))
+
+
+def _welded(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(V,) the first vertex at each vertex's place, on the borders of these triangles."""
+    welded = np.arange(len(points))
+    border = np.unique(border_edges(triangles))
+    if len(border):
+        pairs = cKDTree(points[border]).query_pairs(WELD, output_type="ndarray")
+        graph = sparse.coo_matrix((np.ones(len(pairs), bool), tuple(pairs.T)), (len(border),) * 2)
+        labels = connected_components(graph, directed=False)[1]
+        welded[border] = border[np.unique(labels, return_index=True)[1]][labels]
+    return welded
 
 
 # Holes in the lips ----------------------------------------------------------------------------------------------------
@@ -283,7 +306,9 @@ def split_edges(patch: Patch, marked: np.ndarray, edges: np.ndarray, sides: np.n
             emit(rows[~short], *[tuple(x[~short] for x in t) for t in ((a, ab, c), (ab, bc, c))])
         else:
             emit(rows, (a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
-    return Patch(points, np.concatenate(triangles), np.concatenate(source), patch.origin, weights)
+    return replace(
+        patch, points=points, triangles=np.concatenate(triangles), source=np.concatenate(source), weights=weights
+    )
 
 
 def refine(patch: Patch, curve: MouthCurve, rounds: int = 6) -> Patch:
@@ -359,7 +384,10 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     bend = concavity(patch.points, patch.triangles, edges)
     # A band of one height: the deepest crease in it is the lip line, however shallow the scanner left it.
     deepest = np.quantile(bend[between[edges].all(1)], 0.95) if between[edges].all(1).any() else 1.0
-    ease = np.exp(-CREASE * np.minimum(bend / max(deepest, 0.02), 1.0))
+    # Far behind the lips a fold is where a scanner's web across the open mouth begins, and no lip line.
+    depth = -curve.in_front(patch.points)[edges].mean(1)
+    shallow = np.clip((WEB - depth) / 2, 0, 1)
+    ease = np.exp(-CREASE * np.minimum(bend / max(deepest, 0.02), 1.0) * shallow)
     steps = _cotangents(patch.points, patch.triangles, sides, len(edges)) * ease
     graph = _edge_graph(edges, steps, count)
     corner = patch.points[patch.triangles]

@@ -350,7 +350,7 @@ def _assembled(
     local = sparse.vstack([cut.weights, _bag_weights(cut, bag)], "csr")[own:]
     source = sparse.vstack([sparse.identity(count, format="csr"), _spread(local, patch.origin, count)], "csr")
 
-    skin = number[cut.triangles]
+    skin = _as_split(number[cut.triangles], triangles[cut.source], patch.welded)
     changed = ~(skin == triangles[cut.source]).all(1)
     replaced = np.zeros(len(triangles), bool)
     replaced[cut.source[changed]] = True
@@ -385,6 +385,15 @@ def _assembled(
         carry=sparse.vstack([sparse.identity(skin_count, format="csr"), follow], "csr"),
         landmark_vertices=_landmark_vertices(landmarks, out[:skin_count], side[:skin_count], upper, lower),
     )
+
+
+def _as_split(triangles: np.ndarray, source_triangles: np.ndarray, welded: np.ndarray) -> np.ndarray:
+    """Triangles (G,3) of welded vertices, with each corner that its source triangle has as that triangle names it."""
+    answer = triangles.copy()
+    for k in range(3):
+        named = source_triangles[:, [k]]
+        answer = np.where(triangles == welded[named], named, answer)
+    return answer
 
 
 def _bag_weights(cut: Cut, bag: Bag) -> sparse.csr_matrix:
