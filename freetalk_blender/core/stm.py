@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from . import models, spectral
+from . import models, raster, spectral
 from .errors import MeshError, ModelError
 from .interpolant import Interpolant, interpolant
 from .landmarks import COUNT
@@ -73,15 +73,6 @@ def _rows(motion: np.ndarray) -> np.ndarray:
     return motion.reshape(-1, COUNT * 3)
 
 
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V,3) unit normals, the mean of the triangles' weighted by area; zero where a vertex has no area."""
-    corners = vertices[triangles]
-    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    owner = triangles.ravel()
-    total = np.stack([np.bincount(owner, np.repeat(weighted[:, c], 3), len(vertices)) for c in range(3)], 1)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-
-
 def features(vertices: np.ndarray, triangles: np.ndarray, smooth: Interpolant) -> np.ndarray:
     """(N, FEATURES) float32 of the vertices within reach; vertices (V,3) canonical, triangles (F,3).
 
@@ -90,7 +81,7 @@ def features(vertices: np.ndarray, triangles: np.ndarray, smooth: Interpolant) -
     body.
     """
     position = np.asarray(vertices, np.float64)[smooth.vertices]
-    normal = vertex_normals(np.asarray(vertices, np.float64), triangles)[smooth.vertices]
+    normal = raster.vertex_normals(np.asarray(vertices, np.float64), triangles)[smooth.vertices]
     mass = sp.diags(smooth.mass)
     normal = spectral.factor(mass + NORMAL_LENGTH**2 * smooth.stiffness)(smooth.mass[:, None] * normal)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)

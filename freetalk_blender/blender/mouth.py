@@ -1,0 +1,324 @@
+"""A cut mouth put into a Blender mesh, with everything that the mesh carries.
+
+bmesh makes the topology, so vertex groups, face maps, seams and existing shape keys stay where they are; attributes of
+the new vertices and corners are then blended by the weights that `core.mouth` gives for each.
+"""
+
+from collections.abc import Iterator
+
+import bmesh
+import bpy
+import numpy as np
+
+from ..core.mouth import BAG, SKIN, OpenedMouth
+
+#: Name of the bag's material, and its colour: dark, matt, a little red.
+MATERIAL, COLOUR = "FreeTalk mouth", (0.012, 0.003, 0.003, 1.0)
+#: Attribute data types that can be blended, with the property that holds the values and its width.
+_BLENDED = {
+    "FLOAT": ("value", 1),
+    "FLOAT2": ("vector", 2),
+    "FLOAT_VECTOR": ("vector", 3),
+    "FLOAT_COLOR": ("color", 4),
+    "BYTE_COLOR": ("color", 4),
+}
+#: The others take the value of the heaviest corner or vertex.
+_COPIED = {"INT": ("value", 1), "INT8": ("value", 1), "BOOLEAN": ("value", 1), "INT32_2D": ("value", 2)}
+_FACE, _CORNER = "freetalk_face", "freetalk_corner"
+
+
+def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
+    """Open the mouth of the object's mesh, in place.
+
+    opened: what core.mouth.open_lips answers for meshes.vertices and meshes.triangles of this mesh. The mesh's vertices
+    keep their numbers. The object must own its mesh (one user) and be out of edit mode.
+    """
+    mesh = item.data
+    corners = _triangle_corners(mesh)
+    faces = _new_faces(mesh, opened)
+    before = {domain: dict(_read(mesh, domain)) for domain in ("POINT", "CORNER")}
+    normals = _corner_normals(mesh) if mesh.has_custom_normals else None
+    _number(mesh, _FACE, "FACE", len(mesh.polygons))
+    _number(mesh, _CORNER, "CORNER", len(mesh.loops))
+    _rebuild(mesh, opened, faces)
+
+    new_polygons, new_corners, old_corners, from_corner = _places(mesh, len(faces))
+    weights = _corner_weights(opened, faces)
+    sources = corners[opened.triangle_source[faces]]
+    _blend_corners(mesh, before["CORNER"], new_corners, sources, weights)
+    _blend_points(mesh, before["POINT"], opened)
+    _paint(mesh, opened, faces, new_polygons)
+    if normals is not None:
+        _restore_normals(mesh, normals, opened, faces, (new_corners, old_corners, from_corner), sources, weights)
+    for name in (_FACE, _CORNER):
+        mesh.attributes.remove(mesh.attributes[name])
+    mesh.update()
+
+
+# What is there before -------------------------------------------------------------------------------------------------
+
+
+def _triangle_corners(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(F,3) corner (loop) numbers of each triangle."""
+    mesh.calc_loop_triangles()
+    corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("loops", corners)
+    return corners.reshape(-1, 3)
+
+
+def _triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
+    polygons = np.empty(len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("polygon_index", polygons)
+    return polygons
+
+
+def _new_faces(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
+    """(N,) rows of opened.triangles that become new faces: all of every polygon that the cut changed, and the bag."""
+    polygons = _triangle_polygons(mesh)
+    changed = np.ones(len(polygons), bool)
+    changed[opened.triangle_source[: opened.kept]] = False
+    hit = np.zeros(len(mesh.polygons), bool)
+    hit[polygons[changed]] = True
+    rows = np.arange(len(opened.triangles))
+    return rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
+
+
+def _read(mesh: bpy.types.Mesh, domain: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and values (n, width) of the attributes of one domain that new elements have to be given."""
+    for attribute in mesh.attributes:
+        kind = (_BLENDED | _COPIED).get(attribute.data_type)
+        if attribute.domain == domain and kind and not attribute.name.startswith(".") and attribute.name != "position":
+            values = np.empty(len(attribute.data) * kind[1], _dtype(attribute.data_type))
+            attribute.data.foreach_get(kind[0], values)
+            yield attribute.name, values.reshape(-1, kind[1])
+
+
+def _dtype(data_type: str) -> type:
+    return np.float32 if data_type in _BLENDED else (bool if data_type == "BOOLEAN" else np.int32)
+
+
+def _corner_normals(mesh: bpy.types.Mesh) -> np.ndarray:
+    normals = np.empty(3 * len(mesh.loops), np.float32)
+    mesh.corner_normals.foreach_get("vector", normals)
+    return normals.reshape(-1, 3)
+
+
+def _number(mesh: bpy.types.Mesh, name: str, domain: str, count: int) -> None:
+    attribute = mesh.attributes.new(name, "INT", domain)
+    attribute.data.foreach_set("value", np.arange(1, count + 1, dtype=np.int32))
+
+
+# The new topology -----------------------------------------------------------------------------------------------------
+
+
+def _rebuild(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray) -> None:
+    """Exchange the changed polygons for new faces; the loops here are over the mouth alone."""
+    polygons = _triangle_polygons(mesh)
+    hit = np.unique(polygons[opened.triangle_source[faces[opened.part[faces] == SKIN]]])
+    count = len(mesh.vertices)
+    shapes = _shapes(mesh, opened)
+    bm = bmesh.new()
+    bm.from_mesh(mesh)
+    bm.verts.ensure_lookup_table()
+    bm.faces.ensure_lookup_table()
+    old_verts, old_faces = list(bm.verts), list(bm.faces)
+    verts = old_verts + _new_vertices(bm, old_verts, opened, count)
+    for name, moved in shapes.items():
+        layer = bm.verts.layers.shape[name]
+        for vertex, place in zip(verts[count:], moved.tolist(), strict=True):
+            vertex[layer] = place
+    number = bm.faces.layers.int[_FACE]
+    old_edges = {edge for row in hit.tolist() for edge in old_faces[row].edges}
+    examples = [old_faces[row] for row in polygons[opened.triangle_source[faces]].tolist()]
+    # Old faces go first: a new face may have the same three corners as one of them.
+    looks = [(face.material_index, face.smooth, face.hide) for face in examples]
+    layers = _face_layers(bm, examples)
+    bmesh.ops.delete(bm, geom=[old_faces[row] for row in hit.tolist()], context="FACES_ONLY")
+    is_skin = (opened.part[faces] == SKIN).tolist()
+    for row, (corners, look, skin) in enumerate(zip(opened.triangles[faces].tolist(), looks, is_skin, strict=True)):
+        face = bm.faces.new([verts[corner] for corner in corners])
+        face.material_index, face.smooth, face.hide = look[0], look[1] or not skin, look[2]
+        for layer, values in layers:
+            face[layer] = values[row]
+        face[number] = -(row + 1)
+    _inherit_edges(bm, verts, old_edges, opened, count)
+    bmesh.ops.delete(bm, geom=[edge for edge in old_edges if edge.is_valid and not edge.link_faces], context="EDGES")
+    bm.to_mesh(mesh)
+    bm.free()
+
+
+def _shapes(mesh: bpy.types.Mesh, opened: OpenedMouth) -> dict[str, np.ndarray]:
+    """Name and places (N,3) of the new vertices in each existing shape key: they move as the skin around them does."""
+    if not mesh.shape_keys:
+        return {}
+    count = len(mesh.vertices)
+    basis = np.empty(3 * count, np.float32)
+    mesh.shape_keys.reference_key.points.foreach_get("co", basis)
+    answer = {}
+    for block in mesh.shape_keys.key_blocks:
+        shape = np.empty(3 * count, np.float32)
+        block.points.foreach_get("co", shape)
+        moved = opened.carry @ (opened.source[: opened.skin_count] @ (shape - basis).reshape(-1, 3))
+        answer[block.name] = opened.vertices[count:] + moved[count:]
+    return answer
+
+
+def _new_vertices(bm: bmesh.types.BMesh, old: list, opened: OpenedMouth, count: int) -> list:
+    """The new vertices, with the vertex groups of the two heaviest vertices that each comes from."""
+    source = opened.source[count:].tocsr()
+    new = []
+    for row, place in enumerate(opened.vertices[count:].tolist()):
+        span = slice(source.indptr[row], source.indptr[row + 1])
+        order = np.argsort(-source.data[span])[:2]
+        parents, weights = source.indices[span][order], source.data[span][order]
+        vertex = bm.verts.new(place, old[parents[0]])
+        if len(parents) > 1:
+            vertex.copy_from_vert_interp([old[parent] for parent in parents], float(weights[1] / weights.sum()))
+            vertex.co = place
+        new.append(vertex)
+    bm.verts.index_update()
+    return new
+
+
+def _face_layers(bm: bmesh.types.BMesh, examples: list) -> list[tuple]:
+    """Custom face layers with their values for each new face."""
+    kinds = bm.faces.layers
+    layers = [layer for kind in (kinds.int, kinds.float, kinds.string, kinds.bool) for layer in kind.values()]
+    return [(layer, [face[layer] for face in examples]) for layer in layers if layer.name != _FACE]
+
+
+def _inherit_edges(bm: bmesh.types.BMesh, verts: list, old_edges: set, opened: OpenedMouth, count: int) -> None:
+    """Pieces of a marked edge (seam, sharp) are marked as it was."""
+    marked = {}
+    for edge in old_edges:
+        if edge.is_valid and (edge.seam or not edge.smooth):
+            marked[frozenset(vertex.index for vertex in edge.verts)] = (edge.seam, edge.smooth)
+    if not marked:
+        return
+    source = opened.source.tocsr()
+
+    def parents(index: int) -> set[int]:
+        return set(source.indices[source.indptr[index] : source.indptr[index + 1]].tolist())
+
+    for vertex in verts[count : opened.skin_count]:
+        for edge in vertex.link_edges:
+            ends = [end.index for end in edge.verts]
+            if max(ends) < opened.skin_count:
+                mark = marked.get(frozenset(parents(ends[0]) | parents(ends[1])))
+                if mark:
+                    edge.seam, edge.smooth = mark
+
+
+# What the new elements look like --------------------------------------------------------------------------------------
+
+
+def _places(mesh: bpy.types.Mesh, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Polygon (N,) and corners (N,3) of each new face; corners that were there before, and the corner each was."""
+    number = np.empty(len(mesh.polygons), np.int32)
+    mesh.attributes[_FACE].data.foreach_get("value", number)
+    start = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_start", start)
+    was = np.empty(len(mesh.loops), np.int32)
+    mesh.attributes[_CORNER].data.foreach_get("value", was)
+    polygons = np.empty(count, np.int32)
+    new = np.flatnonzero(number < 0)
+    polygons[-number[new] - 1] = new
+    corners = start[polygons][:, None] + np.arange(3)
+    old = np.ones(len(mesh.loops), bool)
+    old[corners] = False
+    kept = np.flatnonzero(old)
+    return polygons, corners, kept, was[kept] - 1
+
+
+def _corner_weights(opened: OpenedMouth, faces: np.ndarray) -> np.ndarray:
+    """(N,3,3) weights of each new face's corners in its source triangle; identity for triangles kept as they were."""
+    weights = np.tile(np.eye(3), (len(faces), 1, 1))
+    new = faces >= opened.kept
+    weights[new] = opened.corner_weights[faces[new] - opened.kept]
+    return weights
+
+
+def _blend_corners(
+    mesh: bpy.types.Mesh, before: dict[str, np.ndarray], corners: np.ndarray, sources: np.ndarray, weights: np.ndarray
+) -> None:
+    for name, old in before.items():
+        attribute = mesh.attributes.get(name)
+        if attribute is None:
+            continue
+        values, data = _values(attribute)
+        if attribute.data_type in _BLENDED:
+            values[corners] = np.einsum("fks,fsw->fkw", weights, old[sources])
+        else:
+            values[corners] = old[np.take_along_axis(sources, weights.argmax(2), 1)]
+        attribute.data.foreach_set(data, values.ravel())
+
+
+def _blend_points(mesh: bpy.types.Mesh, before: dict[str, np.ndarray], opened: OpenedMouth) -> None:
+    for name, old in before.items():
+        attribute = mesh.attributes.get(name)
+        if attribute is None:
+            continue
+        values, data = _values(attribute)
+        source = opened.source[len(old) :]
+        if attribute.data_type in _BLENDED:
+            values[len(old) :] = source @ old
+        else:
+            heaviest = np.asarray(source.argmax(1)).ravel()
+            values[len(old) :] = old[heaviest]
+        attribute.data.foreach_set(data, values.ravel())
+
+
+def _values(attribute: bpy.types.Attribute) -> tuple[np.ndarray, str]:
+    data, width = (_BLENDED | _COPIED)[attribute.data_type]
+    values = np.empty(len(attribute.data) * width, _dtype(attribute.data_type))
+    attribute.data.foreach_get(data, values)
+    return values.reshape(-1, width), data
+
+
+def _paint(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray, polygons: np.ndarray) -> None:
+    """The bag's own dark material; without any material before, slot 0 stays empty for the skin."""
+    if not len(mesh.materials):
+        mesh.materials.append(None)
+    names = [material.name if material else None for material in mesh.materials]
+    if MATERIAL not in names:
+        mesh.materials.append(_material())
+        names.append(MATERIAL)
+    index = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("material_index", index)
+    index[polygons[opened.part[faces] == BAG]] = names.index(MATERIAL)
+    mesh.polygons.foreach_set("material_index", index)
+
+
+def _material() -> bpy.types.Material:
+    found = bpy.data.materials.get(MATERIAL)
+    if found:
+        return found
+    material = bpy.data.materials.new(MATERIAL)
+    material.diffuse_color, material.roughness, material.specular_intensity = COLOUR, 1.0, 0.0
+    if not material.use_nodes:
+        material.use_nodes = True
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = COLOUR
+    shader.inputs["Roughness"].default_value = 1.0
+    shader.inputs["Specular IOR Level"].default_value = 0.0
+    return material
+
+
+def _restore_normals(
+    mesh: bpy.types.Mesh,
+    normals: np.ndarray,
+    opened: OpenedMouth,
+    faces: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray, np.ndarray],
+    sources: np.ndarray,
+    weights: np.ndarray,
+) -> None:
+    """Custom normals as they were; the cut skin keeps the blend of its own, the inside of the mouth has none (zero)."""
+    new, old, was = places
+    values = np.zeros((len(mesh.loops), 3), np.float32)
+    values[old] = normals[was]
+    skin = opened.part[faces] == SKIN
+    values[new[skin]] = np.einsum("fks,fsw->fkw", weights, normals[sources])[skin]
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    values = np.divide(values, length, out=np.zeros_like(values), where=length > 1e-6)
+    mesh.normals_split_custom_set(values.tolist())

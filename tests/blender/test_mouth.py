@@ -1,0 +1,155 @@
+"""A mouth cut into a Blender mesh keeps everything that the mesh carried."""
+
+import bpy
+import numpy as np
+import pytest
+
+from freetalk_blender.blender import bake, meshes, mouth
+from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.mouth import BAG, SKIN, OpenedMouth, open_lips
+
+WIDTH, HEIGHT = 41, 61
+
+
+def lips() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A curved sheet with a crease where the mouth of the average face is: vertices, quads, landmarks (mm)."""
+    landmarks = mean_landmarks() * 90
+    middle = landmarks[60:68].mean(0)
+    x, y = np.meshgrid(np.linspace(-50, 50, WIDTH), np.linspace(-45, 45, HEIGHT))
+    mouth_width = landmarks[64, 0] - landmarks[60, 0]
+    crease = 3 * np.exp(-((y / 2) ** 2)) * (np.abs(x) < 0.55 * mouth_width)
+    z = middle[2] + 3 - 0.008 * x**2 - crease
+    vertices = np.stack([x.ravel(), y.ravel() + middle[1], z.ravel()], 1)
+    corner = (np.arange(HEIGHT - 1)[:, None] * WIDTH + np.arange(WIDTH - 1)).ravel()
+    return vertices, np.stack([corner, corner + 1, corner + WIDTH + 1, corner + WIDTH], 1), landmarks
+
+
+@pytest.fixture
+def face() -> tuple[bpy.types.Object, np.ndarray]:
+    """A quad mesh with UVs, colours, a mask, a group, two materials, a shape key, marked edges and custom normals."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    vertices, quads, landmarks = lips()
+    mesh = bpy.data.meshes.new("face")
+    mesh.from_pydata(vertices.tolist(), [], quads.tolist())
+    item = bpy.data.objects.new("face", mesh)
+    bpy.context.scene.collection.objects.link(item)
+    corners = np.array([loop.vertex_index for loop in mesh.loops])
+    flat = vertices[corners]
+    mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", np.ascontiguousarray(flat[:, :2] / 100, np.float32).ravel())
+    colour = mesh.color_attributes.new("Col", "FLOAT_COLOR", "POINT")
+    shade = np.concatenate([vertices[:, 1:2] / 200 + 0.5, vertices[:, :2] * 0, vertices[:, :1] * 0 + 1], 1)
+    colour.data.foreach_set("color", shade.astype(np.float32).ravel())
+    mesh.attributes.new("mask", "FLOAT", "POINT").data.foreach_set("value", vertices[:, 0].astype(np.float32))
+    mesh.attributes.new("piece", "INT", "FACE").data.foreach_set("value", np.arange(len(quads), dtype=np.int32))
+    for name in ("skin", "other"):
+        mesh.materials.append(bpy.data.materials.new(name))
+    mesh.polygons.foreach_set("material_index", (vertices[quads[:, 0], 0] > 0).astype(np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(quads), bool))
+    group = item.vertex_groups.new(name="jaw")
+    for vertex, place in enumerate(vertices):
+        group.add([vertex], float(np.clip((place[1] + 110) / 120, 0, 1)), "REPLACE")
+    item.shape_key_add(name="Basis")
+    smile = item.shape_key_add(name="smile")
+    moved = vertices + 0.1 * np.stack([vertices[:, 1], vertices[:, 0], vertices[:, 0] * 0], 1)
+    smile.points.foreach_set("co", moved.astype(np.float32).ravel())
+    for edge in mesh.edges:
+        edge.use_seam = bool((np.abs(vertices[list(edge.vertices), 0]) < 1e-6).all())
+    mesh.normals_split_custom_set([(0.6, 0.0, 0.8)] * len(mesh.loops))
+    return item, landmarks
+
+
+@pytest.fixture
+def opened(face):
+    item, landmarks = face
+    copy = bake.duplicate(item)
+    result = open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)
+    mouth.apply(copy, result)
+    return item, copy, result
+
+
+def corner_places(mesh: bpy.types.Mesh, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) corners of some polygons and (N,3) their basis positions."""
+    corners = [corner for row in rows.tolist() for corner in mesh.polygons[row].loop_indices]
+    return np.array(corners), meshes.vertices(mesh)[[mesh.loops[corner].vertex_index for corner in corners]]
+
+
+def skin_polygons(mesh: bpy.types.Mesh, result: OpenedMouth, first: int = 0) -> np.ndarray:
+    """Polygons outside the mouth; those that use a vertex from `first` on."""
+    inside = {tuple(sorted(t)) for t in result.triangles[result.part != SKIN].tolist()}
+    return np.array([p.index for p in mesh.polygons if max(p.vertices) >= first and tuple(sorted(p.vertices)) not in inside])
+
+
+def test_the_mesh_has_the_vertices_of_the_opened_mouth_and_the_original_is_untouched(opened):
+    item, copy, result = opened
+    assert np.allclose(meshes.vertices(copy.data), result.vertices, atol=1e-5)
+    assert len(item.data.vertices) == WIDTH * HEIGHT
+    assert not copy.data.validate()
+    assert set(len(p.vertices) for p in copy.data.polygons) == {3, 4}, "quads away from the mouth stay quads"
+
+
+def test_uvs_follow_the_skin(opened):
+    _, copy, result = opened
+    mesh = copy.data
+    uv = np.empty(2 * len(mesh.loops), np.float32)
+    mesh.uv_layers["UVMap"].uv.foreach_get("vector", uv)
+    corners, places = corner_places(mesh, skin_polygons(mesh, result))
+    error = np.abs(uv.reshape(-1, 2)[corners] - places[:, :2] / 100).max(1)
+    # Smoothing moves seam points by up to half a millimetre, which is 0.005 here.
+    assert np.quantile(error, 0.9) < 1e-5 and error.max() < 0.01
+
+
+def test_colours_masks_and_groups_are_blended(opened):
+    _, copy, result = opened
+    mesh, count = copy.data, WIDTH * HEIGHT
+    places = meshes.vertices(mesh)
+    skin = slice(count, result.skin_count)
+    mask = np.empty(len(places), np.float32)
+    mesh.attributes["mask"].data.foreach_get("value", mask)
+    assert np.allclose(mask[:count], places[:count, 0], atol=1e-4)
+    assert np.abs(mask[skin] - places[skin, 0]).max() < 0.8
+    colour = np.empty(4 * len(places), np.float32)
+    mesh.color_attributes["Col"].data.foreach_get("color", colour)
+    assert np.abs(colour.reshape(-1, 4)[skin, 0] - (places[skin, 1] / 200 + 0.5)).max() < 0.005
+    weights = np.array([vertex.groups[0].weight for vertex in mesh.vertices])
+    assert np.abs(weights[skin] - np.clip((places[skin, 1] + 110) / 120, 0, 1)).max() < 0.02
+
+
+def test_an_existing_shape_key_moves_the_new_vertices_like_the_skin_around_them(opened):
+    _, copy, result = opened
+    places = meshes.vertices(copy.data)
+    smile = np.empty(places.size, np.float32)
+    copy.data.shape_keys.key_blocks["smile"].points.foreach_get("co", smile)
+    moved = smile.reshape(-1, 3) - places
+    wanted = 0.1 * np.stack([places[:, 1], places[:, 0], places[:, 0] * 0], 1)
+    assert np.abs(moved[: result.skin_count] - wanted[: result.skin_count]).max() < 0.1
+    bag = moved[result.skin_count :]
+    assert np.linalg.norm(bag, axis=1).max() < np.linalg.norm(moved[result.upper_rim], axis=1).max() + 1e-3
+
+
+def test_materials_seams_face_attributes_and_custom_normals_survive(opened):
+    item, copy, result = opened
+    mesh, count = copy.data, WIDTH * HEIGHT
+    assert [m.name for m in mesh.materials] == ["skin", "other", mouth.MATERIAL]
+    bag = [p for p in mesh.polygons if p.material_index == 2]
+    assert len(bag) == (result.part == BAG).sum()
+    polygons = [mesh.polygons[p] for p in skin_polygons(mesh, result, count).tolist()]
+    border = 100 / (WIDTH - 1)  # the first column of quads whose first corner lies at x > 0
+    assert all((p.center.x > border) == bool(p.material_index) for p in polygons if abs(p.center.x - border) > 1)
+    piece = mesh.attributes["piece"].data
+    assert {piece[p].value for p in skin_polygons(mesh, result, count).tolist()} <= set(range(len(item.data.polygons)))
+    seam = [e for e in mesh.edges if e.use_seam]
+    new = [e for e in seam if max(e.vertices) >= count]
+    assert new and all(abs(mesh.vertices[v].co.x) < 0.3 for e in seam for v in e.vertices)
+    assert mesh.has_custom_normals
+    normals = np.empty(3 * len(mesh.loops), np.float32)
+    mesh.corner_normals.foreach_get("vector", normals)
+    corners, _ = corner_places(mesh, skin_polygons(mesh, result, count))
+    assert np.abs(normals.reshape(-1, 3)[corners] - [0.6, 0, 0.8]).max() < 0.02
+
+
+def test_a_mesh_without_material_keeps_its_skin_without_one(face):
+    item, landmarks = face
+    item.data.materials.clear()
+    mouth.apply(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks))
+    index = {p.material_index for p in item.data.polygons}
+    assert index == {0, 1} and item.data.materials[0] is None and item.data.materials[1].name == mouth.MATERIAL
