@@ -1,0 +1,108 @@
+"""Pictures to look at: error heat maps on faces with a known truth, and six expressions on scans.
+
+`python -m evaluation.stm_pictures --data ../shared/data -o FOLDER [--scan FILE --landmarks FILE.json ...]`
+"""
+
+import argparse
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from evaluation import stm, stm_faces
+from export import ict
+from freetalk_blender.core import frame, landmarks, raster, scan_file
+from freetalk_blender.core.face import Face, landmark_motion, prepare
+
+#: Error (mm) that is drawn in full red.
+FULL_MM = 3.0
+ICT_FRAMES = ("jawOpen", "mouthPucker", "mouthSmile_L", "mouthFunnel", "eyeBlink_L", "browOuterUp_L")
+MAKEHUMAN_FRAMES = (
+    "mouth-open", "mouth-pursing", "mouth-corner-puller", "mouth-protusion", "eye-left-closure", "eyebrows-left-up",
+)  # fmt: skip
+#: What `looks` shows: name -> ICT shapes and weights, of which only the 68 landmarks' motion is used.
+LOOKS = {
+    "neutral": {},
+    "jawOpen": {"jawOpen": 0.7},
+    "pucker": {"mouthPucker": 1.0},
+    "smile": {"mouthSmile_L": 1.0, "mouthSmile_R": 1.0},
+    "funnel": {"mouthFunnel": 1.0, "jawOpen": 0.2},
+    "blink": {"eyeBlink_L": 1.0, "eyeBlink_R": 1.0},
+    "brow up": {"browInnerUp_L": 1.0, "browInnerUp_R": 1.0, "browOuterUp_L": 1.0, "browOuterUp_R": 1.0},
+}  # fmt: skip
+
+
+def picture(
+    vertices: np.ndarray, triangles: np.ndarray, size: int, turn: float = 0.0, error: np.ndarray | None = None
+) -> np.ndarray:
+    """(size,size,3) uint8: a face in canonical units, turned by `turn` degrees; error (V,) mm colours it."""
+    angle = np.radians(turn)
+    about = np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]])
+    placed = ((vertices - [0, -0.25, -0.4]) @ about.T / 1.05).astype(np.float32)
+    inside = (np.abs(placed[triangles][..., :2]) < 1.2).all((1, 2))
+    shown = triangles[inside]
+    image = raster.render(placed, shown, size)
+    light = raster.vertex_normals(placed, triangles) @ np.array([0.35, 0.5, 0.8], np.float32)
+    base = np.repeat(np.clip(0.2 + 0.75 * light, 0.08, 1)[:, None], 3, 1)
+    if error is not None:
+        heat = np.clip(error / FULL_MM, 0, 1)[:, None]
+        base = base * (1 - heat) + base * heat * np.array([2.0, 0.15, 0.1])
+    shaded = image.interpolate(np.clip(base, 0, 1).astype(np.float32), shown)
+    shaded[~image.seen] = 1
+    return (255 * shaded).astype(np.uint8)
+
+
+def heat_map(case: stm_faces.Case, frames: tuple[str, ...], size: int = 300) -> np.ndarray:
+    """Rows: truth, biharmonic, ours; columns: frames. Red is FULL_MM of error or more."""
+    at = [case.frames.index(name) for name in frames]
+    rows = [[picture(case.vertices + case.truth[k], case.triangles, size) for k in at]]
+    for method in ("biharmonic", "**FreeTalk STM**"):
+        found = stm.METHODS[method](case)
+        error = np.linalg.norm(found - case.truth, axis=2) * frame.EYE_DISTANCE_MM * case.real
+        rows.append([picture(case.vertices + found[k], case.triangles, size, error=error[k]) for k in at])
+    return np.concatenate([np.concatenate(row, 1) for row in rows])
+
+
+def looks_motion(model: ict.IctModel) -> np.ndarray:
+    """(7,68,3) canonical landmark displacement of LOOKS on the average face."""
+    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
+    weights = np.zeros((len(LOOKS), len(model.expression_names)), np.float32)
+    for row, shapes in zip(weights, LOOKS.values(), strict=True):
+        for name, weight in shapes.items():
+            row[model.index(name)] = weight
+    return similarity.vectors_to_canonical(model.offsets(weights)[:, model.landmark_vertices]).astype(np.float32)
+
+
+def looks(face: Face, motion: np.ndarray, size: int = 320) -> np.ndarray:
+    """Rows: from in front, turned; columns: LOOKS."""
+    skin, triangles = face.mesh.vertices, face.mesh.triangles
+    if face.opened:
+        skin, triangles = face.opened.skin_vertices, face.opened.skin_triangles
+    canonical = face.frame.to_canonical(skin.astype(np.float64))
+    moved = canonical + face.binding.displace(landmark_motion(face, motion))
+    rows = [[picture(vertices, triangles, size, turn) for vertices in moved] for turn in (0.0, 40.0)]
+    return np.concatenate([np.concatenate(row, 1) for row in rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument("--scan", type=Path, action="append", default=[])
+    parser.add_argument("--landmarks", type=Path, action="append", default=[])
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    pairs = list(zip(arguments.scan, arguments.landmarks, strict=True))
+    motion = looks_motion(ict.load(arguments.data))
+    for scan, points in pairs:
+        face = prepare(*scan_file.read(scan), landmarks.read(points))
+        raster.write_png(arguments.output / f"stm_{scan.stem.lower()}.png", looks(face, motion))
+    if not pairs:
+        (one,) = islice(stm_faces.ict_cases(arguments.data, 1), 1)
+        raster.write_png(arguments.output / "stm_error_ict.png", heat_map(one, ICT_FRAMES))
+        (one,) = islice(stm_faces.makehuman_cases(arguments.data, 1), 1)
+        raster.write_png(arguments.output / "stm_error_makehuman.png", heat_map(one, MAKEHUMAN_FRAMES))
+
+
+if __name__ == "__main__":
+    main()
