@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import frame, mesh, mouth, stm
+from . import detector, frame, mesh, mouth, stm
 from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
@@ -49,14 +49,15 @@ def prepare(
 ) -> Face:
     """Bind the engine to one neutral scan.
 
-    vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,) or 68 points (68,3);
-    open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); device: a key of
+    vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,), 68 points (68,3), or None to
+    find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); device: a key of
     models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
     with step("clean the mesh"):
         cleaned = mesh.clean(vertices, triangles)
     if landmarks is None:
-        raise LandmarkError("No landmarks were given; pass 68 points or 68 vertex indices.")
+        with step("find the landmarks"):
+            landmarks = detector.detect(cleaned.vertices, cleaned.triangles, device)
     points = on_mesh(landmarks, np.asarray(vertices))
     similarity = frame.canonical_frame(points)
     with step("open the mouth"):

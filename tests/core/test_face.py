@@ -119,3 +119,10 @@ def test_other_landmarks_and_other_meshes_are_told_in_a_sentence(scan):
         prepare(vertices, triangles, points * 1000)
     with pytest.raises(MeshError):
         prepare(vertices[:0], triangles[:0], points)
+
+
+def test_without_landmarks_they_are_found(scan):
+    vertices, triangles, points = scan
+    found = prepare(vertices, triangles).landmarks
+    eye_distance = np.linalg.norm(points[45] - points[36])
+    assert np.linalg.norm(found - points, axis=1).mean() / eye_distance * frame.EYE_DISTANCE_MM < 4
