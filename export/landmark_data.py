@@ -176,6 +176,21 @@ def other_camera(who: Subject, rng: np.random.Generator) -> Camera:
     return Camera(turn, who.face.to_mesh(face_view.FACE_CENTRE + shift), half)
 
 
+def things(rng: np.random.Generator) -> np.ndarray:
+    """Picture (4, S, S) int8 of things that are no face, as large as one: balls, boxes, rings, sticks."""
+    pieces = [clutter(rng, np.zeros(3)) for _ in range(int(rng.integers(1, 4)))]
+    pieces = [(points - points.mean(0) + rng.normal(0, 4, 3), triangles) for points, triangles in pieces]
+    for _ in range(int(rng.integers(0, 5))):
+        ends = rng.normal(0, 6, (2, 1, 3))
+        pieces.append(
+            scanner.tube(ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 8)[:, None], rng.uniform(0.5, 2.5), 10)
+        )
+    vertices, triangles = scanner.join(pieces)
+    camera = Camera(scanner.rotation(rng), rng.normal(0, 2, 3), rng.uniform(6, 20))
+    normals = raster.vertex_normals(vertices, triangles)
+    return _pack(face_view.picture(vertices, triangles, normals, camera, face_view.FACE_SIZE)[0])
+
+
 def face_sample(who: Subject, camera: Camera, over: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Picture (4, S, S) int8, landmarks (68, 2) in [-1, 1] x right y up, visible (68,) bool."""
     channels, image = _picture(who, camera, face_view.FACE_SIZE, over)
@@ -212,6 +227,7 @@ def photograph(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
     who = subject(model, rng)
     faces = [face_sample(who, face_camera(who, rng), 1 + int(rng.random() < 0.4)) for _ in range(FACE_VIEWS)]
     others = [_pack(_picture(who, other_camera(who, rng), face_view.FACE_SIZE, 1)[0]) for _ in range(OTHER_VIEWS)]
+    others.append(things(rng))
     searches = [search_sample(who, rng) for _ in range(SEARCH_VIEWS)]
     return {
         "face": np.stack([one[0] for one in faces]),
