@@ -146,9 +146,7 @@ class OwnVertices:
         return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
 
 
-def _read_own(
-    scan: Path, points: np.ndarray | None, steps: Progress
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_own(scan: Path, points: np.ndarray | None, steps: Progress) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(vertices, triangles, from_file) of the scan file's own vertices; points (68,3) choose the face among meshes.
 
     OBJ, PLY and STL are read directly, the others as Blender lists them.

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import face as faces
 from ..core import detector, mouth, performance
+from ..core import face as faces
 from ..core.compress import ShapeKeys
 from ..core.errors import LandmarkError, MeshError
 from ..core.face import Face, Step

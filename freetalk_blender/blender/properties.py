@@ -31,7 +31,9 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         type=bpy.types.Object, name="Face", description="The mesh that shall talk; it is not changed", poll=_is_face
     )
     landmarks: StringProperty(
-        name="Landmarks", description="The 68 landmarks of this scan, a .json file; empty: they are found", subtype="FILE_PATH"
+        name="Landmarks",
+        description="The 68 landmarks of this scan, a .json file; empty: they are found",
+        subtype="FILE_PATH",
     )
     sound: EnumProperty(name="Sound", description="What the face says", items=_sounds)
     sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, ...", subtype="FILE_PATH")

@@ -192,7 +192,8 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene.view_settings.view_transform = "Standard"
     lamps = _light(scene, item, face)
     try:
-        yield camera
+        with _clay(item):
+            yield camera
     finally:
         for thing in [camera, *lamps]:
             data = thing.data
@@ -254,7 +255,7 @@ def _has_opengl() -> bool:
 
 
 def _colour_type(item: bpy.types.Object) -> str:
-    """Texture where the face has one, then vertex colours, then its materials' colours, then plain skin."""
+    """Texture where the face has one, then vertex colours, then its materials' colours (plain ones as clay)."""
     materials = [slot.material for slot in item.material_slots if slot.material]
     nodes = [node for material in materials if material.node_tree for node in material.node_tree.nodes]
     if any(node.type == "TEX_IMAGE" and node.image for node in nodes):
@@ -262,6 +263,33 @@ def _colour_type(item: bpy.types.Object) -> str:
     if len(item.data.color_attributes):
         return "VERTEX"
     return "MATERIAL" if materials else "SINGLE"
+
+
+@contextmanager
+def _clay(item: bpy.types.Object) -> Iterator[None]:
+    """Slots without a material, or with a grey one, look like clay for as long as the picture is taken."""
+    plain = [slot for slot in item.material_slots if _is_plain(slot.material)]
+    before = [slot.material for slot in plain]
+    clay = bpy.data.materials.new("FreeTalk clay")
+    clay.diffuse_color = (*_SKIN, 1.0)
+    for slot in plain:
+        slot.material = clay
+    try:
+        yield
+    finally:
+        for slot, material in zip(plain, before, strict=True):
+            slot.material = material
+        bpy.data.materials.remove(clay)
+
+
+def _is_plain(material: bpy.types.Material | None) -> bool:
+    """No material, or one without a texture whose colour is a light grey."""
+    if material is None:
+        return True
+    nodes = material.node_tree.nodes if material.node_tree else []
+    red, green, blue = material.diffuse_color[:3]
+    grey = max(red, green, blue) - min(red, green, blue) < 0.05 and red > 0.2
+    return grey and not any(node.type == "TEX_IMAGE" for node in nodes)
 
 
 def _aim(camera: bpy.types.Object, view: View) -> None:

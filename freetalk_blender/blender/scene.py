@@ -10,7 +10,7 @@ from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.frame import EYE_DISTANCE_MM
 from ..core.landmarks import COUNT, FAR
-from . import bake, files, meshes
+from . import bake, files, meshes, mouth
 from .job import Actor
 
 #: Custom property of a talking copy: its 68 landmarks in its own axes, 204 numbers.
@@ -22,8 +22,6 @@ def talk(original: bpy.types.Object, actor: Actor, keys: ShapeKeys, start: float
     bake.remove(original)
     copy = bake.duplicate(original)
     if actor.opened is not None:
-        from . import mouth
-
         mouth.apply(copy, actor.opened)
     bake.bake(copy, keys, start)
     copy[LANDMARKS] = np.asarray(actor.face.landmarks, float).ravel().tolist()

@@ -35,7 +35,9 @@ def face() -> tuple[bpy.types.Object, np.ndarray]:
     bpy.context.scene.collection.objects.link(item)
     corners = np.array([loop.vertex_index for loop in mesh.loops])
     flat = vertices[corners]
-    mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", np.ascontiguousarray(flat[:, :2] / 100, np.float32).ravel())
+    mesh.uv_layers.new(name="UVMap").uv.foreach_set(
+        "vector", np.ascontiguousarray(flat[:, :2] / 100, np.float32).ravel()
+    )
     colour = mesh.color_attributes.new("Col", "FLOAT_COLOR", "POINT")
     shade = np.concatenate([vertices[:, 1:2] / 200 + 0.5, vertices[:, :2] * 0, vertices[:, :1] * 0 + 1], 1)
     colour.data.foreach_set("color", shade.astype(np.float32).ravel())
@@ -76,7 +78,9 @@ def corner_places(mesh: bpy.types.Mesh, rows: np.ndarray) -> tuple[np.ndarray, n
 def skin_polygons(mesh: bpy.types.Mesh, result: OpenedMouth, first: int = 0) -> np.ndarray:
     """Polygons outside the mouth; those that use a vertex from `first` on."""
     inside = {tuple(sorted(t)) for t in result.triangles[result.part != SKIN].tolist()}
-    return np.array([p.index for p in mesh.polygons if max(p.vertices) >= first and tuple(sorted(p.vertices)) not in inside])
+    return np.array(
+        [p.index for p in mesh.polygons if max(p.vertices) >= first and tuple(sorted(p.vertices)) not in inside]
+    )
 
 
 def test_the_mesh_has_the_vertices_of_the_opened_mouth_and_the_original_is_untouched(opened):
@@ -84,7 +88,7 @@ def test_the_mesh_has_the_vertices_of_the_opened_mouth_and_the_original_is_untou
     assert np.allclose(meshes.vertices(copy.data), result.vertices, atol=1e-5)
     assert len(item.data.vertices) == WIDTH * HEIGHT
     assert not copy.data.validate()
-    assert set(len(p.vertices) for p in copy.data.polygons) == {3, 4}, "quads away from the mouth stay quads"
+    assert {len(p.vertices) for p in copy.data.polygons} == {3, 4}, "quads away from the mouth stay quads"
 
 
 def test_uvs_follow_the_skin(opened):
