@@ -1,0 +1,129 @@
+"""A face is found wherever it is, and only where it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from freetalk_blender.core import detector, frame, landmarks
+from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.frame import Similarity
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def head() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The sample's vertices, triangles and true landmarks (mm)."""
+    words = [line.split() for line in (EXAMPLES / "head.obj").read_text().splitlines()]
+    vertices = np.array([word[1:] for word in words if word[0] == "v"], np.float32)
+    triangles = np.array([word[1:] for word in words if word[0] == "f"], np.int32) - 1
+    return vertices, triangles, landmarks.read(EXAMPLES / "head.landmarks.json").points
+
+
+def millimetres(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(found - truth, axis=1) / np.linalg.norm(truth[45] - truth[36]) * frame.EYE_DISTANCE_MM
+
+
+def test_the_sample_head_is_found_as_it_is(head) -> None:
+    vertices, triangles, truth = head
+    found = detector.detect(vertices, triangles)
+    error = millimetres(found.points, truth)
+    assert error.mean() < 3.0
+    assert error[48:].mean() < 3.0
+    assert found.vertices is not None and found.confidence is not None
+    assert np.linalg.norm(vertices[found.vertices] - found.points, axis=1).max() < 8
+    assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
+
+
+@pytest.mark.parametrize("turn, scale", [((180, 0, 0), 1e-3), ((90, 30, -100), 25.4), ((-60, 200, 45), 1e4)])
+def test_pose_and_unit_do_not_matter(head, turn, scale) -> None:
+    vertices, triangles, truth = head
+    rotation = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    move = Similarity(scale, rotation, scale * np.array([500.0, -90.0, 7.0]))
+    found = detector.detect(move.to_mesh(vertices), triangles)
+    assert millimetres(found.points, move.to_mesh(truth)).mean() < 3.5
+
+
+def test_a_mirrored_mesh_is_refused_in_a_sentence(head) -> None:
+    vertices, triangles, _ = head
+    with pytest.raises(LandmarkError, match="inside out"):
+        detector.detect(vertices * [-1, 1, 1], triangles)
+
+
+def test_two_faces_are_refused_in_a_sentence(head) -> None:
+    vertices, triangles, _ = head
+    twice = np.concatenate([vertices, vertices + [420.0, 0, 0]])
+    with pytest.raises(LandmarkError, match="2 faces"):
+        detector.detect(twice, np.concatenate([triangles, triangles + len(vertices)]))
+
+
+def test_the_back_of_a_head_is_no_face(head) -> None:
+    vertices, triangles, truth = head
+    front = np.linalg.norm(vertices - truth[27:].mean(0), axis=1) < 85
+    with pytest.raises(LandmarkError, match="No face"):
+        detector.detect(vertices, triangles[~front[triangles].any(1)])
+
+
+def test_a_ball_is_no_face() -> None:
+    down, around = np.meshgrid(np.linspace(0, np.pi, 40), np.linspace(0, 2 * np.pi, 60), indexing="ij")
+    ball = np.stack([np.sin(down) * np.cos(around), np.cos(down), np.sin(down) * np.sin(around)], -1).reshape(-1, 3)
+    corner = (np.arange(39)[:, None] * 60 + np.arange(59)).ravel()
+    triangles = np.concatenate(
+        [np.stack([corner, corner + 1, corner + 60], 1), np.stack([corner + 1, corner + 61, corner + 60], 1)]
+    )
+    with pytest.raises(LandmarkError, match="No face"):
+        detector.detect(ball, triangles)
+
+
+@pytest.mark.parametrize(
+    "vertices, triangles, words",
+    [
+        (np.zeros((5, 3)), np.zeros((1, 3), int), "too few"),
+        (np.zeros((5, 2)), np.zeros((1, 3), int), r"\(5, 2\)"),
+        (np.zeros((5, 3)), np.zeros((200, 3), int), "no extent"),
+        (np.full((5, 3), np.nan), np.zeros((200, 3), int), "too few"),
+    ],
+)
+def test_what_is_no_mesh_is_told_so(vertices, triangles, words) -> None:
+    with pytest.raises(LandmarkError, match=words):
+        detector.detect(vertices, triangles)
+
+
+def test_rays_that_meet_give_their_point() -> None:
+    truth = frame.mean_landmarks()
+    face = Similarity(37.0, Rotation.from_euler("xyz", [10, 200, -70], degrees=True).as_matrix(), np.array([5.0, 6, 7]))
+    cameras = [detector.face_camera(face, yaw, pitch) for yaw, pitch in detector.VIEWS]
+    views = [
+        detector.View(camera.to_picture(face.to_mesh(truth))[:, :2], np.full(68, 0.005), 3.0, None)  # type: ignore[arg-type]
+        for camera in cameras
+    ]
+    views[0].place[8] += 0.5  # one view is wrong about the chin
+    points, _, _ = detector.triangulate(cameras, views, face)
+    gap = np.linalg.norm(face.to_canonical(points) - truth, axis=1)
+    assert gap.max() < 0.01
+
+
+def test_a_point_that_leaves_the_face_is_brought_back_and_the_others_stay() -> None:
+    truth = frame.mean_landmarks()
+    wrong = truth.copy()
+    wrong[30] += [0, 0, 0.5]
+    right, _ = detector.regularise(wrong, np.full(68, 0.01))
+    gap = np.linalg.norm(right - truth, axis=1)
+    assert gap[30] < 0.1
+    assert np.delete(gap, 30).max() < 0.02
+
+
+def test_a_heavy_mesh_is_simplified_in_place(head) -> None:
+    vertices, triangles, _ = head
+    many = np.concatenate([triangles] * 5)
+    points, fewer = detector.simplify(vertices.astype(float), many, 4.0)
+    assert len(points) < len(vertices) and fewer.max() < len(points)
+    assert np.abs(points.mean(0) - vertices.mean(0)).max() < 20
+
+
+def test_preview_is_a_picture(head, tmp_path) -> None:
+    vertices, triangles, truth = head
+    detector.preview(vertices, triangles, landmarks.Landmarks(truth), tmp_path / "preview.png", 128)
+    assert (tmp_path / "preview.png").stat().st_size > 5_000
