@@ -117,7 +117,6 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     code = landmark_motion(face, displacement, space).reshape(len(displacement), -1)
     moving = face.frame.vectors_to_mesh(face.binding.matrix.reshape(len(face.binding.matrix), -1, 3))
     keys = compress_factors(code, moving, tolerance * face.frame.units_per_mm)
-    shapes = np.zeros((len(keys.shapes), face.binding.count, 3), np.float32)
-    shapes[:, face.binding.vertices] = keys.shapes
+    shapes = face.binding.spread(keys.shapes)
     shapes = face.opened.carried(shapes) if face.opened else face.mesh.to_caller(shapes)
     return ShapeKeys(shapes, keys.weights, keys.max_error)

@@ -20,7 +20,7 @@ from . import models, raster, spectral
 from .errors import MeshError, ModelError
 from .interpolant import Interpolant, interpolant
 from .landmarks import COUNT
-from .spectral import Eigenbasis
+from .proxy import Proxy, simplify
 
 #: Lengths (canonical units) at which landmarks are seen from a vertex, and over which normals are averaged.
 SIGHT = (0.1, 0.3)
@@ -28,25 +28,29 @@ NORMAL_LENGTH = 0.04
 #: Columns of `features`: position, averaged normal, offset from the interpolated landmarks, weights, sight at each
 #: length.
 FEATURES = 9 + COUNT * (1 + len(SIGHT))
+#: Meshes of more vertices than HEAVY are bound by a stand-in of about LIGHT vertices.
+HEAVY, LIGHT = 60_000, 30_000
 #: Numbers in one piece of `Binding.chunks`.
 CHUNK = 8_000_000
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One mesh of `count` vertices, bound. vertices (N,) int32: those that can move; matrix (204, 3N) float32: landmark
-    displacement (x, y, z of landmark 0, of landmark 1, ...) -> their displacement (x, y, z of vertex 0, ...)."""
+    """One mesh of `count` vertices, bound, itself or by a stand-in.
+
+    vertices (N,) int32: those that can move, of the mesh or of its stand-in; matrix (204, 3N) float32: landmark
+    displacement (x, y, z of landmark 0, of landmark 1, ...) -> their displacement (x, y, z of vertex 0, ...).
+    """
 
     count: int
     vertices: np.ndarray
     matrix: np.ndarray
+    proxy: Proxy | None = None
 
     @cached_property
     def everywhere(self) -> np.ndarray:
-        """(204, 3V): the matrix, with zeros for vertices at rest: cheaper to multiply than to scatter."""
-        full = np.zeros((len(self.matrix), self.count, 3), np.float32)
-        full[:, self.vertices] = self.matrix.reshape(len(self.matrix), -1, 3)
-        return full.reshape(len(self.matrix), -1)
+        """(204, 3P): the matrix, with zeros for vertices at rest: cheaper to multiply than to scatter."""
+        return self._scatter(self.matrix.reshape(len(self.matrix), -1, 3)).reshape(len(self.matrix), -1)
 
     def displace(self, motion: np.ndarray) -> np.ndarray:
         """(T,68,3) landmark displacement -> (T,V,3) float32 vertex displacement, both in canonical units.
@@ -56,7 +60,8 @@ class Binding:
         rows = _rows(motion)
         result = np.empty((len(rows), self.everywhere.shape[1]), np.float32)
         np.matmul(rows, self.everywhere, out=result)
-        return result.reshape(len(rows), -1, 3)
+        dense = result.reshape(len(rows), -1, 3)
+        return dense if self.proxy is None else self.proxy.carry(dense)
 
     def chunks(self, motion: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
         """The same, a few frames (t,V,3) at a time: at most `size` numbers, for clips that do not fit in memory."""
@@ -64,6 +69,17 @@ class Binding:
         step = max(1, size // (3 * self.count))
         for start in range(0, len(rows), step):
             yield self.displace(rows[start : start + step].reshape(-1, COUNT, 3))
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """(...,N,3) on the vertices that can move -> (...,V,3) on all of the mesh: shapes of `matrix`, for example."""
+        full = self._scatter(values)
+        return full if self.proxy is None else self.proxy.carry(full)
+
+    def _scatter(self, values: np.ndarray) -> np.ndarray:
+        count = self.count if self.proxy is None else len(self.proxy.vertices)
+        full = np.zeros((*values.shape[:-2], count, 3), np.float32)
+        full[..., self.vertices, :] = values
+        return full
 
 
 def _rows(motion: np.ndarray) -> np.ndarray:
@@ -128,14 +144,12 @@ def bind(
     vertices: np.ndarray,
     triangles: np.ndarray,
     landmark_vertices: np.ndarray,
-    basis: Eigenbasis | None = None,
     device: str = "auto",
 ) -> Binding:
     """Bind the network to one mesh in canonical units.
 
-    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; basis: unused by this version of the
-    network; device: a key of models.DEVICES. Raises MeshError for wrong shapes, ModelError for a missing or foreign
-    network.
+    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; device: a key of models.DEVICES. Raises
+    MeshError for wrong shapes, ModelError for a missing or foreign network.
     """
     checked, faces = spectral.check(vertices, triangles)
     handles = np.asarray(landmark_vertices)
@@ -143,13 +157,24 @@ def bind(
         raise MeshError(f"Landmarks are {COUNT} vertex indices; these are {handles.dtype} of shape {handles.shape}.")
     if handles.min() < 0 or handles.max() >= len(checked):
         raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
-    smooth = interpolant(checked, faces, handles)
+    if len(checked) <= HEAVY:
+        return Binding(len(checked), *_bind(checked, faces, handles, device))
+    proxy = simplify(checked, faces, LIGHT, handles)
+    light = _bind(proxy.vertices.astype(np.float64), proxy.triangles, proxy.merged[handles], device)
+    return Binding(len(checked), *light, proxy)
+
+
+def _bind(
+    vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """`vertices` and `matrix` of a Binding."""
     session, metadata = models.session("stm", device), models.metadata("stm")
     found = int(metadata.get("features", -1))
     if found != FEATURES:
         raise ModelError(f"stm.onnx reads {found} features, this version computes {FEATURES}; install FreeTalk again.")
-    (embedding,) = session.run(["basis"], {"features": features(checked, faces, smooth)})
-    gated = embedding * smooth.gate[:, None, None].astype(np.float32)
+    smooth = interpolant(vertices, triangles, handles)
+    (basis,) = session.run(["basis"], {"features": features(vertices, triangles, smooth)})
+    gated = basis * smooth.gate[:, None, None].astype(np.float32)
     scale, noise = float(metadata["smooth_scale"]), float(metadata["noise"])
     code = posterior(gated, smooth.rows, smooth.covariance, scale, noise)
-    return Binding(len(checked), smooth.vertices.astype(np.int32), assemble(smooth, gated, code))
+    return smooth.vertices.astype(np.int32), assemble(smooth, gated, code)

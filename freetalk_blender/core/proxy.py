@@ -1,0 +1,103 @@
+"""A light stand-in for a heavy scan: bind to the stand-in, carry its motion to every vertex of the scan.
+
+Quadric edge collapse (Garland & Heckbert 1997, "Surface Simplification Using Quadric Error Metrics") remembers into
+which vertex of the stand-in each vertex of the scan went. A scan vertex looks for its place only on the triangles
+around that vertex, so an upper-lip vertex never lands on the lower lip that touches it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
+_BATCH = 100_000
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """vertices (P,3), triangles (Q,3) of the stand-in; merged (V,) int: its vertex for each vertex of the scan; corners
+    (V,3) int32 and shares (V,3) float32: barycentric place of each scan vertex. Shares of loose vertices are 0."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    merged: np.ndarray
+    corners: np.ndarray
+    shares: np.ndarray
+
+    def carry(self, values: np.ndarray) -> np.ndarray:
+        """(..., P, C) on the stand-in -> (..., V, C) on the scan."""
+        corner = [np.take(values, self.corners[:, k], axis=-2) * self.shares[:, k, None] for k in range(3)]
+        return corner[0] + corner[1] + corner[2]
+
+
+def simplify(vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.ndarray) -> Proxy:
+    """A stand-in of about `count` vertices for a scan of vertices (V,3) and triangles (F,3).
+
+    keep (K,): scan vertices (landmarks) whose stand-in vertices are put back exactly where they were.
+    """
+    import fast_simplification  # here, because only heavy scans need it
+
+    used, compact = np.unique(triangles, return_inverse=True)
+    faces = compact.reshape(-1, 3).astype(np.int32)
+    points = np.ascontiguousarray(vertices[used], np.float32)
+    target = int(len(faces) * count / len(used))
+    *_, collapses = fast_simplification.simplify(points, faces, target_count=target, return_collapses=True)
+    light, light_faces, merged = fast_simplification.replay_simplification(points, faces, collapses)
+    light_faces = np.asarray(light_faces, np.int32)
+    light, merged = np.array(light), np.asarray(merged)
+    kept = np.searchsorted(used, keep)
+    light[merged[kept]] = points[kept]
+    place, shares = _places(points, merged, light, light_faces)
+    all_merged, corners = np.zeros(len(vertices), np.int64), np.zeros((len(vertices), 3), np.int32)
+    all_shares = np.zeros((len(vertices), 3), np.float32)
+    all_merged[used], corners[used], all_shares[used] = merged, light_faces[place], shares
+    return Proxy(light, light_faces, all_merged, corners, all_shares)
+
+
+def _places(
+    points: np.ndarray, merged: np.ndarray, vertices: np.ndarray, triangles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangle (V,) and barycentric shares (V,3) nearest to each point, among those around its stand-in vertex."""
+    owner = triangles.ravel()
+    order = np.argsort(owner, kind="stable")
+    around = order // 3  # triangles, grouped by corner
+    first = np.searchsorted(owner[order], np.arange(len(vertices) + 1))
+    place, shares = np.zeros(len(points), np.int64), np.zeros((len(points), 3), np.float32)
+    for start in range(0, len(points), _BATCH):
+        vertex = merged[start : start + _BATCH]
+        count = first[vertex + 1] - first[vertex]
+        point = np.repeat(np.arange(len(vertex)), count)
+        if not len(point):
+            continue
+        triangle = around[np.arange(len(point)) - np.repeat(np.cumsum(count) - count, count) + first[vertex][point]]
+        weights, squared = _nearest(points[start + point].astype(np.float64), vertices[triangles[triangle]])
+        best = np.lexsort((squared, point))
+        best = best[np.unique(point[best], return_index=True)[1]]
+        place[start + point[best]], shares[start + point[best]] = triangle[best], weights[best]
+    return place, shares
+
+
+def _nearest(point: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Barycentric weights (N,3) and squared distance (N,) of the place nearest to point (N,3) in triangles (N,3,3).
+
+    The foot of the perpendicular where it lies inside, else the best place on the three edges.
+    """
+    a, b, c = (corners[:, k].astype(np.float64) for k in range(3))
+    ab, ac, ap = b - a, c - a, point - a
+    d11, d12, d22 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
+    d1, d2 = (ap * ab).sum(1), (ap * ac).sum(1)
+    area = np.maximum(d11 * d22 - d12 * d12, 1e-30)
+    v, w = (d22 * d1 - d12 * d2) / area, (d11 * d2 - d12 * d1) / area
+    best = np.stack([1 - v - w, v, w], 1)
+    foot = best[:, :1] * a + best[:, 1:2] * b + best[:, 2:] * c
+    squared = np.where((best >= 0).all(1), ((foot - point) ** 2).sum(1), np.inf)
+    for i, j, start, end in ((0, 1, a, b), (1, 2, b, c), (2, 0, c, a)):
+        edge = end - start
+        along = np.clip(((point - start) * edge).sum(1) / np.maximum((edge**2).sum(1), 1e-30), 0, 1)
+        distance = ((start + along[:, None] * edge - point) ** 2).sum(1)
+        nearer = distance < squared
+        squared = np.where(nearer, distance, squared)
+        weights = np.zeros_like(best)
+        weights[:, i], weights[:, j] = 1 - along, along
+        best = np.where(nearer[:, None], weights, best)
+    return best.astype(np.float32), squared
