@@ -1,9 +1,9 @@
 """How well the mouth is opened, against the truth: `python -m evaluation.mouth --data ../shared/data`.
 
-Random ICT-FaceKit identities (nothing here is trained) get their lips fused, are re-meshed and roughened, and are opened
-again with noisy landmarks. Three ways to fuse: "welded" at the contour of the inner lips; "sealed" across the opening
-behind the lips; "scanned", Poisson reconstruction of what cameras see. The registered face knows which lip every point
-of the fused surface came from, and the true lip line is the border between the two on that surface.
+Random ICT-FaceKit identities (nothing here is trained) get their lips fused, are re-meshed and roughened, and are
+opened again with noisy landmarks. Three ways to fuse: "welded" at the contour of the inner lips; "sealed" across the
+opening behind the lips; "scanned", Poisson reconstruction of what cameras see. The registered face knows which lip
+every point of the fused surface came from, and the true lip line is the border between the two on that surface.
 
 Printed per kind of mesh (mm of a face of eye distance 90 mm): how far the seam lies from the true lip line (mean over
 the seam and the faces, the worst face's mean, the 95th percentile) and the line from the seam, the share of lip
@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def contour(model: ict.IctModel, through: list[int]) -> np.ndarray:
     length = np.linalg.norm(model.neutral[edges[skin, 0]] - model.neutral[edges[skin, 1]], axis=1)
     graph = sparse.coo_matrix((length, tuple(edges[skin].T)), (len(model.neutral),) * 2).tocsr()
     path = [model.landmark_vertices[through[0]]]
-    for start, end in zip(through[:-1], through[1:], strict=True):
+    for start, end in pairwise(through):
         before = dijkstra(graph, False, model.landmark_vertices[start], return_predecessors=True)[1]
         leg = [model.landmark_vertices[end]]
         while leg[-1] != model.landmark_vertices[start]:
@@ -154,7 +155,9 @@ def fused(model: ict.IctModel, face: Truth, kind: str, rng: np.random.Generator)
     return scanner.rough(scanner.remesh(scan, count, rng), rng), line
 
 
-def measure(scan: scanner.Scan, line: np.ndarray, face: Truth, noise: float, rng: np.random.Generator) -> dict[str, float]:
+def measure(
+    scan: scanner.Scan, line: np.ndarray, face: Truth, noise: float, rng: np.random.Generator
+) -> dict[str, float]:
     """The errors of one opened mouth; lengths in mm."""
     landmarks = face.landmarks + rng.normal(size=(68, 3)) * noise * face.mm / np.sqrt(3)
     start = time.perf_counter()

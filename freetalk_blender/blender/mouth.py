@@ -88,13 +88,7 @@ def _read(mesh: bpy.types.Mesh, domain: str) -> Iterator[tuple[str, np.ndarray]]
     for attribute in mesh.attributes:
         kind = (_BLENDED | _COPIED).get(attribute.data_type)
         if attribute.domain == domain and kind and not attribute.name.startswith(".") and attribute.name != "position":
-            values = np.empty(len(attribute.data) * kind[1], _dtype(attribute.data_type))
-            attribute.data.foreach_get(kind[0], values)
-            yield attribute.name, values.reshape(-1, kind[1])
-
-
-def _dtype(data_type: str) -> type:
-    return np.float32 if data_type in _BLENDED else (bool if data_type == "BOOLEAN" else np.int32)
+            yield attribute.name, _values(attribute)[0]
 
 
 def _corner_normals(mesh: bpy.types.Mesh) -> np.ndarray:
@@ -270,7 +264,8 @@ def _blend_points(mesh: bpy.types.Mesh, before: dict[str, np.ndarray], opened: O
 
 def _values(attribute: bpy.types.Attribute) -> tuple[np.ndarray, str]:
     data, width = (_BLENDED | _COPIED)[attribute.data_type]
-    values = np.empty(len(attribute.data) * width, _dtype(attribute.data_type))
+    kind = np.float32 if attribute.data_type in _BLENDED else bool if attribute.data_type == "BOOLEAN" else np.int32
+    values = np.empty(len(attribute.data) * width, np.dtype(kind))
     attribute.data.foreach_get(data, values)
     return values.reshape(-1, width), data
 

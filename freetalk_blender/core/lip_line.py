@@ -1,12 +1,13 @@
 """The lip line of a scan whose lips the scanner fused: a smooth curve on the surface from mouth corner to mouth corner.
 
-The skin around the mouth is cut out as a small patch in millimetres, refined where it is coarse, and split into an upper
-and a lower lip by a random walker (Grady 2006, "Random walks for image segmentation") on its vertices: a walk started at
-a vertex hardly ever steps across a concave crease, so the level set at which it is as likely to reach the upper lip as
-the lower one runs along the crease, and where there is none along the landmarks.
+The skin around the mouth is cut out as a small patch in millimetres, refined where it is coarse, and split into an
+upper and a lower lip by a random walker (Grady 2006, "Random walks for image segmentation") on its vertices: a walk
+started at a vertex hardly ever steps across a concave crease, so the level set at which it is as likely to reach the
+upper lip as the lower one runs along the crease, and where there is none along the landmarks.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sparse
@@ -23,8 +24,8 @@ OUTER_UPPER, OUTER_LOWER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57,
 RIGHT_CORNER, LEFT_CORNER = 60, 64
 LIPS, OUTER_LIPS = np.arange(48, 68), np.arange(48, 60)
 
-#: How far from the mouth the patch reaches beyond half the mouth's width (mm).
-MARGIN = 20.0
+#: How far the patch reaches beyond the lip landmarks: sideways, up and down, backward and forward (mm).
+MARGIN = np.array([12.0, 14.0, 25.0])
 #: Border vertices closer than this are one point of the surface (mm).
 WELD = 1e-3
 #: Surfaces further behind the lips than this belong to a mouth cavity, teeth or the back of the head (mm).
@@ -156,8 +157,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     different pieces.
     """
     mouth = landmarks[LIPS]
-    reach = np.linalg.norm(mouth[0] - mouth[6]) / 2 + MARGIN
-    near = (np.abs(points - mouth.mean(0)) < reach).all(1)
+    near = ((points > mouth.min(0) - MARGIN) & (points < mouth.max(0) + MARGIN)).all(1)
     touching = np.flatnonzero(near[triangles].any(1))
     welded = _welded(points, triangles[touching])
     around = welded[triangles[touching]]
@@ -454,7 +454,7 @@ def level_chain(patch: Patch, field: np.ndarray, curve: MouthCurve) -> tuple[np.
             best, span = chain, covered
     if span < 0.85 * (curve.x[-1] - curve.x[0]):
         raise LandmarkError(
-            "No lip line runs from one mouth corner to the other; check the lip landmarks, and close holes at the mouth."
+            "No lip line runs from one mouth corner to the other; check the lip landmarks and close holes at the mouth."
         )
     if np.bincount(links.ravel(), minlength=len(edges))[best].max() > 2:
         raise MeshError("More than two faces share an edge on the lip line; remove the extra face first.")
@@ -497,7 +497,7 @@ def _triangle_between(patch: Patch, edges: np.ndarray) -> np.ndarray:
         for pair in ((a, b), (b, c), (c, a)):
             around.setdefault((min(pair), max(pair)), []).append(row)
     keys = [tuple(sorted(edge)) for edge in edges.tolist()]
-    return np.array([next(iter(set(around[a]) & set(around[b]))) for a, b in zip(keys[:-1], keys[1:], strict=True)])
+    return np.array([next(iter(set(around[a]) & set(around[b]))) for a, b in pairwise(keys)])
 
 
 def _barycentric(triangle: np.ndarray, edge: np.ndarray, fraction: float) -> np.ndarray:

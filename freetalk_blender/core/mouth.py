@@ -162,7 +162,7 @@ class Cut:
 
     @property
     def outward(self) -> bool:
-        """The skin faces outward: the upper lip's triangles run along the seam from the right corner to the left one."""
+        """The skin faces outward: the upper lip's triangles run along the seam from right corner to left."""
         step = self.triangles[:, :, None] == self.upper[1]
         following = self.triangles[step.any((1, 2))]
         ahead = np.roll(following, -1, 1)[following == self.upper[1]]
@@ -268,7 +268,9 @@ def _evened(cut: Cut) -> Cut:
     keep.append(len(cut.upper) - 1)
     used = [row for row, corners in enumerate(triangles) if corners]
     kept_points = np.ones(len(cut.points), bool)
-    kept_points[np.setdiff1d(np.concatenate([cut.upper, cut.lower]), np.concatenate([cut.upper[keep], cut.lower[keep]]))] = False
+    kept_points[
+        np.setdiff1d(np.concatenate([cut.upper, cut.lower]), np.concatenate([cut.upper[keep], cut.lower[keep]]))
+    ] = False
     number = np.cumsum(kept_points) - 1
     return Cut(
         cut.points[kept_points],
@@ -284,7 +286,7 @@ def _evened(cut: Cut) -> Cut:
 
 
 def _may_merge(gone: int, into: int, triangles: list, around: dict[int, set[int]], points: np.ndarray) -> bool:
-    """An edge may be collapsed if its ends share one neighbour (it is on the border) and the rest keeps facing its way."""
+    """A border edge may be collapsed if its ends share one neighbour only and the rest keeps facing its way."""
     shared = around[gone] & around[into]
     near = [{c for row in around[v] for c in triangles[row]} - {gone, into} for v in (gone, into)]
     if len(shared) != 1 or len(near[0] & near[1]) != 1:
@@ -397,7 +399,7 @@ def _as_split(triangles: np.ndarray, source_triangles: np.ndarray, welded: np.nd
 
 
 def _bag_weights(cut: Cut, bag: Bag) -> sparse.csr_matrix:
-    """(B,O) what each bag vertex looks like: the seam in front of it, and for a lip's inside the lip beside the seam."""
+    """(B,O) what each bag vertex looks like: the seam in front of it, or the lip beside the seam if on a lip."""
     blend = np.append(mouth_bag.COLOUR, 1.0)[np.minimum(bag.ring, len(mouth_bag.COLOUR))]
     seam = np.where(bag.side < 0, cut.lower[bag.column], cut.upper[bag.column])
     beside = np.where(bag.side < 0, cut.beside_lower[bag.column], cut.beside_upper[bag.column])

@@ -54,7 +54,7 @@ class Bag:
 
 
 def build(seam: np.ndarray, skin: np.ndarray, skin_triangles: np.ndarray, outward: bool) -> Bag:
-    """A bag behind the seam (n,3), inside the skin (P,3), (f,3), all in canonical mm; outward: the skin faces outward."""
+    """A bag behind the seam (n,3), inside the skin (P,3), (f,3), in canonical mm; outward: the skin faces outward."""
     upper, lower, ring, column, side = _grid(len(seam))
     points = _fitted(seam, ring, column, side, skin, skin_triangles, outward)
     triangles, step, row = _faces(upper, lower)
@@ -89,17 +89,17 @@ def _fitted(
     skin_triangles: np.ndarray,
     outward: bool,
 ) -> np.ndarray:
-    """The bag's points (B,3), flattened step by step until no deep ring comes near the skin from inside."""
+    """The bag's points (B,3), flattened step by step until the skin covers every deep ring from the front."""
     normals = vertex_normals(skin, skin_triangles) * (1 if outward else -1)
-    tree = cKDTree(skin)
+    front = skin[normals[:, 2] > 0.1]
+    tree = cKDTree(front[:, :2])
     height = np.ones(len(ring))
     for _ in range(8):
         points = _shape(seam, ring, column, side, height)
         deep = ring >= LIP_RINGS
-        nearest = tree.query(points[deep])[1]
-        depth = ((points[deep] - skin[nearest]) * normals[nearest]).sum(1)
+        above = front[tree.query(points[deep, :2], 3)[1], 2].min(1)
         bad = np.zeros(len(ring), bool)
-        bad[deep] = depth > -CLEARANCE
+        bad[deep] = points[deep, 2] > above - CLEARANCE
         if not bad.any():
             break
         for sign in (1, -1):
@@ -123,7 +123,7 @@ def _shape(seam: np.ndarray, ring: np.ndarray, column: np.ndarray, side: np.ndar
 
 def _faces(upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Triangles (g,3) that face the hollow, the seam step of each and its row (0 at the seam; R the back)."""
-    rings, count = upper.shape
+    rings = len(upper)
     triangles, step, row = [], [], []
 
     def strip(a: np.ndarray, b: np.ndarray, number: int) -> None:
@@ -144,7 +144,6 @@ def _faces(upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _follow(seam: np.ndarray, ring: np.ndarray, column: np.ndarray, side: np.ndarray) -> sparse.csr_matrix:
     """(B,2n) weights of the upper and lower seam that carry each bag vertex."""
-    count = len(seam)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(seam, axis=0), axis=1))])
     along = length / length[-1]
     spread = np.maximum(SPREAD[ring], 1e-4)[:, None]
@@ -153,5 +152,4 @@ def _follow(seam: np.ndarray, ring: np.ndarray, column: np.ndarray, side: np.nda
     near /= near.sum(1, keepdims=True)
     upper = near * (UPPER_FOLLOWS[ring] * np.select([side > 0, side < 0], [1.0, 0.0], 0.5))[:, None]
     lower = near * (LOWER_FOLLOWS[ring] * np.select([side > 0, side < 0], [0.0, 1.0], 0.5))[:, None]
-    assert upper.shape[1] == count
     return sparse.csr_matrix(np.concatenate([upper, lower], 1))

@@ -1,0 +1,223 @@
+"""Opening a fused mouth: what is cut, what is added, and what stays as it was."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from freetalk_blender.core import lip_line, mouth
+from freetalk_blender.core.errors import LandmarkError, MeshError
+from freetalk_blender.core.frame import mean_landmarks
+
+WIDTH = 46.0
+
+
+def landmarks() -> np.ndarray:
+    """(68,3) the average face in millimetres."""
+    return mean_landmarks() * 90
+
+
+def crease(x: np.ndarray) -> np.ndarray:
+    """Height of the true lip line of `sheet` at x: a bow, off the straight line between the landmarks."""
+    points = landmarks()
+    middle = points[60:68, 1].mean()
+    return middle + 1.2 * np.cos(np.pi * x / WIDTH)
+
+
+def sheet(columns: int = 61, rows: int = 61, seed: int | None = 0, depth: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Fused lips: a curved sheet with a crease along `crease`, irregular triangles; vertices (V,3), triangles (F,3)."""
+    points = landmarks()
+    u, v = np.meshgrid(np.linspace(-60, 60, columns), np.linspace(-50, 50, rows))
+    x, y = u.ravel(), v.ravel() + points[60:68, 1].mean()
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        inner = (np.abs(u.ravel()) < 59) & (np.abs(v.ravel()) < 49)
+        x = x + inner * rng.uniform(-0.3, 0.3, x.shape) * 120 / columns
+        y = y + inner * rng.uniform(-0.3, 0.3, y.shape) * 100 / rows
+    groove = depth * np.exp(-(((y - crease(x)) / 2) ** 2)) / (1 + np.exp((np.abs(x) - 0.52 * WIDTH) / 2))
+    z = points[62, 2] + 4 - 0.02 * x**2 - groove
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    right, up = corner + 1, corner + columns
+    triangles = np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
+    return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+
+
+def edge_uses(triangles: np.ndarray) -> np.ndarray:
+    return np.bincount(lip_line.edges_of(triangles)[1].ravel())
+
+
+@pytest.fixture(scope="module")
+def opened() -> mouth.OpenedMouth:
+    return mouth.open_lips(*sheet(), landmarks())
+
+
+def test_fused_lips_are_told_from_open_ones(opened):
+    vertices, triangles = sheet()
+    assert mouth.state(vertices, triangles, landmarks()).fused
+    assert not mouth.state(opened.vertices, opened.triangles, landmarks()).fused
+    with pytest.raises(MeshError, match="already apart"):
+        mouth.open_lips(opened.vertices, opened.triangles, landmarks())
+
+
+def test_the_callers_vertices_stay(opened):
+    vertices, triangles = sheet()
+    assert np.array_equal(opened.vertices[: len(vertices)], vertices)
+    assert np.array_equal(opened.triangles[: opened.kept], triangles[opened.triangle_source[: opened.kept]])
+
+
+def test_the_surface_stays_a_manifold_that_faces_one_way(opened):
+    directed = np.stack([opened.triangles, np.roll(opened.triangles, -1, 1)], 2).reshape(-1, 2)
+    assert len(np.unique(directed, axis=0)) == len(directed)
+    _, triangles = sheet()
+    assert (edge_uses(opened.triangles) == 1).sum() == (edge_uses(triangles) == 1).sum(), "no border but the old one"
+    assert edge_uses(opened.triangles).max() == 2
+    assert len(np.unique(lip_line.components(opened.triangles, len(opened.vertices)))) == 1
+
+
+def test_the_rims_are_two_surfaces_at_one_place_from_corner_to_corner(opened):
+    upper, lower = opened.upper_rim, opened.lower_rim
+    assert np.array_equal(opened.vertices[upper], opened.vertices[lower])
+    assert upper[0] == lower[0] and upper[-1] == lower[-1]
+    assert not set(upper[1:-1]) & set(lower[1:-1])
+    corners = opened.vertices[upper[[0, -1]]]
+    assert np.linalg.norm((corners - landmarks()[[60, 64]])[:, :2], axis=1).max() < 3
+    assert (opened.side[upper[1:-1]] == mouth.UPPER).all() and (opened.side[lower[1:-1]] == mouth.LOWER).all()
+    uses = edge_uses(opened.skin_triangles)
+    _, triangles = sheet()
+    assert (uses == 1).sum() == (edge_uses(triangles) == 1).sum() + 2 * (len(upper) - 1)
+
+
+@pytest.mark.parametrize(("columns", "rows", "limit"), [(15, 13, 1.6), (31, 31, 0.8), (61, 61, 0.6), (241, 201, 0.6)])
+def test_the_seam_follows_the_crease_on_any_density(columns, rows, limit):
+    points = landmarks() + np.random.default_rng(5).normal(size=(68, 3)) * 0.8
+    answer = mouth.open_lips(*sheet(columns, rows), points)
+    seam = answer.vertices[answer.upper_rim]
+    inside = np.abs(seam[:, 0]) < 0.4 * WIDTH
+    assert np.abs(seam[inside, 1] - crease(seam[inside, 0])).mean() < limit
+    step = np.linalg.norm(np.diff(seam, axis=0), axis=1)
+    assert step.max() < 3.0
+    turn = np.diff(seam, axis=0)[:, :2] / np.linalg.norm(np.diff(seam, axis=0)[:, :2], axis=1, keepdims=True)
+    assert np.degrees(np.arccos(np.clip((turn[1:] * turn[:-1]).sum(1), -1, 1))).mean() < 12, "no zigzag"
+
+
+def test_new_skin_vertices_and_corners_know_where_they_came_from(opened):
+    vertices, triangles = sheet()
+    skin = slice(len(vertices), opened.skin_count)
+    assert np.allclose(opened.source.sum(1), 1)
+    offset = np.linalg.norm(opened.source[skin] @ vertices - opened.vertices[skin], axis=1)
+    assert np.median(offset) < 1e-4 and offset.max() < 1.0, "the seam alone is smoothed"
+    new = opened.triangles[opened.kept :]
+    place = np.einsum("gks,gsc->gkc", opened.corner_weights, vertices[triangles[opened.triangle_source[opened.kept :]]])
+    is_skin = opened.part[opened.kept :] == mouth.SKIN
+    error = np.linalg.norm(place - opened.vertices[new], axis=2)[is_skin]
+    assert np.quantile(error, 0.9) < 0.5 and error.max() < 2.0
+
+
+def test_the_bag_lies_behind_the_skin_and_is_deep(opened):
+    bag = opened.vertices[opened.skin_count :]
+    vertices, _ = sheet()
+    front = vertices[cKDTree(vertices[:, :2]).query(bag[:, :2])[1], 2]
+    assert (bag[:, 2] < front + 0.3).all()
+    seam = opened.vertices[opened.upper_rim]
+    assert 20 < seam[:, 2].mean() - bag[:, 2].min() < 45
+    inside = opened.side[opened.skin_count :]
+    height = bag[:, 1] - np.interp(bag[:, 0], seam[:, 0], seam[:, 1])
+    assert height[inside > 0].mean() > 1 and height[inside < 0].mean() < -1
+
+
+def test_the_bag_follows_lips_and_jaw(opened):
+    skin = np.zeros((2, opened.skin_count, 3), np.float32)
+    skin[1, opened.lower_rim[1:-1], 1] = -10
+    moved = opened.carried(skin)
+    assert moved.shape == (2, len(opened.vertices), 3) and not moved[0].any()
+    inside, side = moved[1, opened.skin_count :, 1], opened.side[opened.skin_count :]
+    assert (np.abs(inside[side > 0]) < 1e-6).all(), "the upper half stays with the skull"
+    assert inside[side < 0].max() < -2 and inside[side < 0].min() >= -10.001
+    assert np.allclose(opened.carry @ skin[1], moved[1], atol=1e-4)
+
+
+def test_landmarks_sit_on_their_own_lip(opened):
+    chosen = opened.landmark_vertices
+    assert chosen.max() < opened.skin_count
+    assert set(chosen[[61, 62, 63]]) <= set(opened.upper_rim[1:-1])
+    assert set(chosen[[65, 66, 67]]) <= set(opened.lower_rim[1:-1])
+    assert chosen[60] == opened.upper_rim[0] and chosen[64] == opened.upper_rim[-1]
+    assert (opened.side[chosen[49:54]] != mouth.LOWER).all() and (opened.side[chosen[55:60]] != mouth.UPPER).all()
+
+
+def test_units_and_pose_do_not_matter(opened):
+    vertices, triangles = sheet()
+    turn = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], float)
+    away = mouth.open_lips(vertices @ turn.T * 0.001 + 5, triangles, landmarks() @ turn.T * 0.001 + 5)
+    back = (away.vertices.astype(float) - 5) @ turn / 0.001
+    seam, wanted = back[away.upper_rim], opened.vertices[opened.upper_rim]
+    assert cKDTree(wanted).query(seam)[0].mean() < 0.2
+
+
+def test_a_mesh_that_faces_inward_gets_a_bag_that_fits(opened):
+    vertices, triangles = sheet()
+    flipped = mouth.open_lips(vertices, triangles[:, ::-1], landmarks())
+    directed = np.stack([flipped.triangles, np.roll(flipped.triangles, -1, 1)], 2).reshape(-1, 2)
+    assert len(np.unique(directed, axis=0)) == len(directed)
+    assert flipped.vertices[flipped.skin_count :, 2].min() < vertices[:, 2].max() - 20
+
+
+def test_other_pieces_and_a_texture_seam_through_the_mouth_are_no_obstacle():
+    vertices, triangles = sheet()
+    jacket = vertices * [1, 0.3, 1] + [0, -60, 20]
+    both = np.concatenate([vertices, jacket])
+    left = vertices[triangles].mean(1)[:, 0] > 5
+    # Split along x = 5: the left part gets vertices of its own, as exporters do along texture seams.
+    apart = triangles.copy()
+    apart[left] += 2 * len(vertices)
+    mesh = np.concatenate([apart, triangles + len(vertices)])
+    answer = mouth.open_lips(np.concatenate([both, vertices]), mesh, landmarks())
+    assert not mouth.state(answer.vertices, answer.triangles, landmarks()).fused
+    seam = answer.vertices[answer.upper_rim]
+    assert np.ptp(seam[:, 0]) > 0.75 * (landmarks()[64, 0] - landmarks()[60, 0])
+    new = answer.triangles[answer.kept :]
+    right, wrong = new < len(vertices), (new >= 2 * len(vertices)) & (new < 3 * len(vertices))
+    assert not (right.any(1) & wrong.any(1)).any(), "each side keeps its own vertices"
+
+
+def test_holes_on_the_lip_line_are_closed_before_the_cut():
+    vertices, triangles = sheet()
+    middle = vertices[triangles].mean(1)
+    hole = (np.abs(middle[:, 0] - 6) < 3) & (np.abs(middle[:, 1] - crease(middle[:, 0])) < 2)
+    assert hole.sum() > 5
+    answer = mouth.open_lips(vertices, triangles[~hole], landmarks())
+    seam = answer.vertices[answer.upper_rim]
+    assert np.ptp(seam[:, 0]) > 0.75 * (landmarks()[64, 0] - landmarks()[60, 0])
+    assert edge_uses(answer.triangles).max() == 2
+
+
+def test_what_cannot_be_cut_is_refused_in_a_sentence():
+    vertices, triangles = sheet()
+    with pytest.raises(LandmarkError, match="68 landmark points"):
+        mouth.open_lips(vertices, triangles, landmarks()[:20])
+    with pytest.raises(MeshError, match="no surface"):
+        mouth.open_lips(vertices + 500, triangles, landmarks())
+    swapped = landmarks()
+    swapped[[60, 64]] = swapped[[64, 60]]
+    with pytest.raises(LandmarkError, match="do not follow a mouth"):
+        mouth.open_lips(vertices, triangles, swapped)
+    gone = vertices[triangles].mean(1)[:, 0] < 0
+    with pytest.raises((LandmarkError, MeshError)):
+        mouth.open_lips(vertices, triangles[gone], landmarks())
+
+
+def test_the_work_is_local():
+    """Skin around the mouth costs; the rest of a dense scan, here four times as many vertices, hardly does."""
+    vertices, triangles = sheet(201, 201)
+    far = np.concatenate([vertices + [0, 0, -500 - 50 * k] for k in range(4)])
+    more = np.concatenate([triangles + len(vertices) * k for k in range(1, 5)])
+    seconds = []
+    for mesh in ((vertices, triangles), (np.concatenate([vertices, far]), np.concatenate([triangles, more]))):
+        best = []
+        for _ in range(2):
+            start = time.process_time()
+            mouth.open_lips(*mesh, landmarks())
+            best.append(time.process_time() - start)
+        seconds.append(min(best))
+    assert seconds[1] < 2.5 * seconds[0], "five times the vertices"
