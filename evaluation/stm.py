@@ -89,14 +89,16 @@ def main() -> None:
     parser.add_argument("--identities", type=int, default=10, help="ICT identities of the test")
     parser.add_argument("--shapes", type=int, default=3, help="MakeHuman face shapes of each group")
     parser.add_argument("--units", action="store_true", help="also print every expression unit")
+    parser.add_argument("--variants", action="store_true", help="also MakeHuman decimated, roughened and misplaced")
     arguments = parser.parse_args()
-    for title, cases in (
-        (
-            "ICT-FaceKit, identities never trained on, re-meshed",
-            stm_faces.ict_cases(arguments.data, arguments.identities),
-        ),
-        ("MakeHuman expression units, validation only", stm_faces.makehuman_cases(arguments.data, arguments.shapes)),
-    ):
+    data = arguments.data
+    sets = [
+        ("ICT-FaceKit, identities never trained on, re-meshed", stm_faces.ict_cases(data, arguments.identities)),
+        ("MakeHuman expression units, validation only", stm_faces.makehuman_cases(data, arguments.shapes)),
+    ]
+    for variant in ("coarse", "rough", "misplaced") if arguments.variants else ():
+        sets.append((f"MakeHuman, {variant}", stm_faces.makehuman_cases(data, 1, variant)))
+    for title, cases in sets:
         found, frames = evaluate(cases, METHODS)
         print(table(title, found))
         if arguments.units:

@@ -9,6 +9,7 @@ import numpy as np
 from evaluation import makehuman
 from export import ict, scanner, stm_data
 from freetalk_blender.core import frame
+from freetalk_blender.core.handles import landmark_vertices
 
 #: Height of the cut through MakeHuman's neck, decimetres.
 _NECK = 5.9
@@ -57,27 +58,52 @@ def ict_cases(data: Path, count: int) -> Iterator[Case]:
         yield _ict_case(model, seed, np.concatenate([singles, mixed]), names + ("mixture",) * 40)
 
 
-def makehuman_cases(data: Path, identities: int) -> Iterator[Case]:
+def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[Case]:
     """Every expression unit of each of the three groups on the base face and on random face shapes.
 
     Head and neck only: on the whole body a biharmonic field runs away, and the comparison would flatter us.
+    variant: "" the artist's own mesh; "coarse" decimated to 2,500 vertices; "rough" re-meshed, with scanner noise and a
+    second component for a shirt; "misplaced" the landmarks bound 1 mm (sd, per axis) from where they belong.
     """
     body = makehuman.load(data)
     count = len(body.vertices)
+    head = body.triangles[(body.vertices[body.triangles][..., 1] > _NECK).all(1)]
     for group in ("african", "asian", "caucasian"):
         units = makehuman.expression_units(data, group, count)
         for identity in range(identities):
             shape = makehuman.face_shapes(data, identity, count) if identity else 0.0
-            vertices = body.vertices + shape
-            head = body.triangles[(body.vertices[body.triangles][..., 1] > _NECK).all(1)]
-            used = np.unique(head)
-            renumber = np.full(count, -1)
-            renumber[used] = np.arange(len(used))
-            handles = renumber[body.landmark_vertices].astype(np.int32)
+            vertices = (body.vertices + shape).astype(np.float32)
+            whole = scanner.registered(vertices, head)
+            scan = scanner.select(whole, np.ones(len(head), bool))
+            rng = np.random.default_rng([97, identity])
+            scan, handles = _altered(scan, vertices[body.landmark_vertices], body.landmark_vertices, variant, rng)
             similarity = frame.canonical_frame(vertices[body.landmark_vertices])
-            truth = similarity.vectors_to_canonical(np.stack(list(units.values()))[:, used]).astype(np.float32)
-            canonical = similarity.to_canonical(vertices[used].astype(np.float64))
-            triangles = renumber[head].astype(np.int32)
-            moved = truth[:, handles]
-            name = f"MakeHuman {group} {identity}"
-            yield Case(name, canonical, triangles, handles, truth, moved, tuple(units), np.ones(len(used), bool))
+            dense = np.stack(list(units.values()))
+            truth = similarity.vectors_to_canonical(scan.transfer(dense)).astype(np.float32)
+            moved = similarity.vectors_to_canonical(dense[:, body.landmark_vertices]).astype(np.float32)
+            canonical = similarity.to_canonical(scan.vertices.astype(np.float64))
+            name = f"MakeHuman {group} {identity} {variant}"
+            yield Case(name, canonical, scan.triangles, handles, truth, moved, tuple(units), scan.real)
+
+
+def _altered(
+    scan: scanner.Scan, points: np.ndarray, registered: np.ndarray, variant: str, rng: np.random.Generator
+) -> tuple[scanner.Scan, np.ndarray]:
+    """The variant of a scan (decimetres) and its landmark vertices (68,)."""
+    if variant == "coarse":
+        scan = scanner.remesh(scan, 2_500, rng, "quadric")
+    elif variant == "rough":
+        scan = scanner.remesh(scan, 12_000, rng, "even")
+        scan = scanner.rough(scan, rng, white=0.002, bumps=0.002, wavelength=0.08)
+        sheet = scanner.grid(20, 20)
+        x, y = np.meshgrid(np.linspace(-1.5, 1.5, 20), np.linspace(-1.2, -0.6, 20))
+        shirt = np.stack([x, y + points[8, 1], points[8, 2] - 0.5 * x**2], -1).reshape(-1, 3)
+        scan = scanner.add(scan, shirt, sheet)
+    elif variant == "misplaced":
+        points = points + rng.normal(0, 0.01, points.shape)
+    owner = np.full(scan.carry.shape[1], -1)
+    single = np.flatnonzero(np.diff(scan.carry.indptr) == 1)
+    owner[scan.carry.indices[scan.carry.indptr[single]]] = single
+    if not variant:
+        return scan, owner[registered].astype(np.int32)
+    return scan, landmark_vertices(points, scan.vertices, scan.triangles)
