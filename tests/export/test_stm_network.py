@@ -1,0 +1,33 @@
+"""Training and inference compute the same motion (needs torch: skipped in the product's environment)."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import stm
+from freetalk_blender.core.interpolant import interpolant
+from tests.core.test_stm import MM, head, speech
+
+torch = pytest.importorskip("torch")
+
+
+def test_torch_and_numpy_agree():
+    from export.stm_network import Basis, displacement
+
+    vertices, triangles, landmarks = head(2000)
+    smooth = interpolant(vertices, triangles, landmarks)
+    seen = stm.features(vertices, triangles, smooth)
+    torch.manual_seed(0)
+    network = Basis(rank=8, width=32)
+    network.normalise(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0)))
+    rows = np.concatenate([smooth.rows, np.arange(len(seen))])
+    motion = speech()
+    tensors = (seen[rows], smooth.gate[rows], smooth.weights, smooth.covariance, motion)
+    with torch.no_grad():
+        trained = displacement(network, *(torch.from_numpy(a.astype(np.float32))[None] for a in tensors))[0].numpy()
+        basis = network(torch.from_numpy(seen)).numpy()
+        scale, noise = network.log_scale.exp().item(), network.log_noise.exp().item()
+    gated = basis * smooth.gate[:, None, None].astype(np.float32)
+    code = stm.posterior(gated, smooth.rows, smooth.covariance, scale, noise)
+    matrix = stm.assemble(smooth, gated, code)
+    used = (motion.reshape(5, 204) @ matrix).reshape(5, -1, 3)
+    np.testing.assert_allclose(used, trained, atol=0.02 * MM)
