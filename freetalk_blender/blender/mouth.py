@@ -176,8 +176,8 @@ def _new_vertices(bm: bmesh.types.BMesh, old: list, opened: OpenedMouth, count: 
 
 def _face_layers(bm: bmesh.types.BMesh, examples: list) -> list[tuple]:
     """Custom face layers with their values for each new face."""
-    kinds = bm.faces.layers
-    layers = [layer for kind in (kinds.int, kinds.float, kinds.string, kinds.bool) for layer in kind.values()]
+    kinds = [getattr(bm.faces.layers, kind, {}) for kind in ("int", "float", "string", "bool")]  # 4.2 has no bool
+    layers = [layer for kind in kinds for layer in kind.values()]
     return [(layer, [face[layer] for face in examples]) for layer in layers if layer.name != _FACE]
 
 

@@ -29,8 +29,12 @@ def why_not(context: bpy.types.Context) -> str:
         return "Leave edit mode first"
     if settings.face is None:
         return "Choose the face"
+    if settings.face.type != "MESH":
+        return "Choose a mesh as the face"
     if settings.sound == "FILE" and not settings.sound_file:
-        return "Choose a sound: a strip of the sequencer or a file"
+        return "Choose a sound file, or a strip of the sequencer"
+    if settings.sound == "STRIP" and sound.find_strip(context.scene, settings.strip) is None:
+        return "Choose a sound strip of the sequencer"
     return ""
 
 
@@ -89,10 +93,8 @@ def read_take(context: bpy.types.Context, original: bpy.types.Object) -> Take:
 
 def _clip(current: bpy.types.Scene) -> sound.Clip:
     settings = current.freetalk
-    kind, _, name = settings.sound.partition(":")
-    strip = next((strip for strip in sound.sound_strips(current) if kind == "STRIP" and strip.name == name), None)
-    if strip is not None:
-        return sound.from_strip(current, strip)
+    if settings.sound == "STRIP":
+        return sound.from_strip(current, sound.find_strip(current, settings.strip))
     return sound.from_file(settings.sound_file, float(current.frame_start))
 
 

@@ -22,9 +22,15 @@ class FREETALK_PT_main(bpy.types.Panel):
         layout.use_property_decorate = False
         layout.prop(settings, "face", icon="MESH_MONKEY")
         layout.prop(settings, "landmarks", placeholder="Automatic")
-        layout.prop(settings, "sound", icon="SPEAKER")
+        layout.row().prop(settings, "sound", expand=True)
+        editor = context.scene.sequence_editor
         if settings.sound == "FILE":
             layout.prop(settings, "sound_file")
+        elif editor is None:
+            layout.label(text="The scene's sequencer is empty", icon="INFO")
+        else:
+            name = "strips" if hasattr(editor, "strips") else "sequences"
+            layout.prop_search(settings, "strip", editor, name, icon="SPEAKER")
         column = layout.column(align=True, heading="Emotion")
         for name in SLIDERS:
             column.prop(settings, name, slider=True)

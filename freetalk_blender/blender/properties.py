@@ -5,37 +5,29 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 
 from ..core import models
 from ..core.emotion import EMOTIONS, MAX_INTENSITY
-from . import sound
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
-_items: list[tuple[str, str, str]] = []
-
-
-def _sounds(_: bpy.types.PropertyGroup, context: bpy.types.Context) -> list[tuple[str, str, str]]:
-    """The scene's sound strips, and a file. Blender keeps no reference to the strings: this module does."""
-    found = sound.sound_strips(context.scene) if context else []
-    _items[:] = [("FILE", "Sound file", "Read a file from its beginning, at the scene's first frame")]
-    _items.extend((f"STRIP:{strip.name}", strip.name, "A sound strip of the sequencer") for strip in found)
-    return _items
-
-
-def _is_face(_: bpy.types.PropertyGroup, item: bpy.types.Object) -> bool:
-    return item.type == "MESH"
 
 
 class FREETALK_PG_settings(bpy.types.PropertyGroup):
-    """The panel's state, saved with the scene."""
+    """The panel's state, saved with the scene. No property has a Python callback: 4.2 as a module crashes on them."""
 
-    face: PointerProperty(
-        type=bpy.types.Object, name="Face", description="The mesh that shall talk; it is not changed", poll=_is_face
-    )
+    face: PointerProperty(type=bpy.types.Object, name="Face", description="The mesh that shall talk; it is not changed")
     landmarks: StringProperty(
         name="Landmarks",
         description="The 68 landmarks of this scan, a .json file; empty: they are found",
         subtype="FILE_PATH",
     )
-    sound: EnumProperty(name="Sound", description="What the face says", items=_sounds)
+    sound: EnumProperty(
+        name="Sound",
+        description="What the face says",
+        items=[
+            ("FILE", "File", "A sound file from its beginning, at the scene's first frame"),
+            ("STRIP", "Strip", "A sound strip of the sequencer, where it stands and as it is trimmed"),
+        ],
+    )
+    strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer")
     sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, ...", subtype="FILE_PATH")
     open_mouth: BoolProperty(
         name="Open Mouth", description="Cut lips that the scanner fused, on the talking copy", default=True

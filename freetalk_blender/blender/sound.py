@@ -34,10 +34,10 @@ def set_scene_fps(scene: bpy.types.Scene, fps: float) -> None:
     scene.render.fps, scene.render.fps_base = whole, whole / fps
 
 
-def sound_strips(scene: bpy.types.Scene) -> list:
-    """The scene's sound strips, in the order of their start."""
-    found = [strip for strip in compat.strips(scene) if strip.type == "SOUND" and strip.sound]
-    return sorted(found, key=lambda strip: strip.frame_final_start)
+def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.ID | None:
+    """The sound strip of that name; None where there is none."""
+    found = (strip for strip in compat.strips(scene) if strip.name == name and strip.type == "SOUND" and strip.sound)
+    return next(found, None)
 
 
 def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Clip:

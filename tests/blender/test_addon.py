@@ -50,7 +50,11 @@ def test_what_is_missing_is_told_in_order(addon: None, empty: bpy.types.Scene) -
     settings = empty.freetalk
     assert operators.why_not(bpy.context) == "Choose the face"
     bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    bpy.ops.object.camera_add()
     settings.face = bpy.context.object
+    assert operators.why_not(bpy.context) == "Choose a mesh as the face"
+    settings.face = cube
     assert "Choose a sound" in operators.why_not(bpy.context)
     assert not bpy.ops.freetalk.animate.poll()
     settings.sound_file = "voice.wav"
@@ -79,7 +83,9 @@ def test_a_sound_strip_says_when_the_speech_starts(ready: bpy.types.PropertyGrou
     if not compat.can_make_sound():
         pytest.skip("this bpy wheel is built without sound")
     strip = sound.add_strip(bpy.context.scene, short_clip, 120)
-    ready.sound = f"STRIP:{strip.name}"
+    ready.sound = "STRIP"
+    assert operators.why_not(bpy.context) == "Choose a sound strip of the sequencer"
+    ready.strip = strip.name
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     (copy,) = bake.copies_of(ready.face)
     assert compat.fcurves(copy.data.shape_keys)[0].keyframe_points[0].co.x == 120

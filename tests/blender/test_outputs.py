@@ -62,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks: Pa
 
 
 def aperture_in_scene(run: Run, item: bpy.types.Object, to_scan: np.ndarray, first: int) -> np.ndarray:
-    """(T,) distance of the two lip points over the frames, of an object in Blender; to_scan (4,4): world -> the scan."""
+    """(T,) distance of the two lip points over the frames, of an object in Blender; to_scan (4,4): world to scan."""
     own = meshes.moved(to_scan @ meshes.world(item), meshes.vertices(item.data))
     pair = [np.linalg.norm(own - point, axis=1).argmin() for point in run.neutral]
     assert np.linalg.norm(own[pair] - run.neutral, axis=1).max() < 0.01, "the neutral face is where the scan was"
