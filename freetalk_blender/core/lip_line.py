@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sparse
 from scipy.interpolate import PchipInterpolator
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
@@ -37,7 +37,9 @@ BANDS = (5.0, 3.0)
 #: Scale at which concavity is measured (mm): finer is scanner noise, coarser is the shape of the lips.
 CREASE_SCALE = 0.8
 #: A fold deeper than this behind the landmarks' line is no lip line (mm).
-WEB = 4.5
+WEB = 2.0
+#: How firmly the line is held halfway between the lips where no crease leads it.
+PULL = 0.1
 #: Scale below which the seam is straightened (mm).
 SMOOTH = 1.5
 #: How much rarer a step across the deepest crease is than one on flat skin: exp(-CREASE).
@@ -46,11 +48,14 @@ CREASE = 5.0
 
 @dataclass(frozen=True)
 class MouthCurve:
-    """The mouth as the landmarks draw it, in canonical millimetres: y and z of the lip line as functions of x."""
+    """The mouth as the landmarks draw it, in canonical millimetres: y and z of the lip line as functions of x, and how
+    far up and down from it the red of the lips reaches."""
 
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+    up: float
+    down: float
 
     def _at(self, values: np.ndarray, x: np.ndarray) -> np.ndarray:
         inside = np.clip(x, self.x[0], self.x[-1])
@@ -127,7 +132,9 @@ def mouth_curve(landmarks: np.ndarray) -> MouthCurve:
         raise LandmarkError(
             "The lip landmarks (48-67) do not follow a mouth from corner to corner; place them on the face again."
         )
-    return MouthCurve(*points.T)
+    up = landmarks[OUTER_UPPER[1:-1], 1].mean() - inner[:, 1].mean()
+    down = inner[:, 1].mean() - landmarks[OUTER_LOWER[1:-1], 1].mean()
+    return MouthCurve(*points.T, max(up, 0.0), max(down, 0.0))
 
 
 def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +171,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     distinct = (np.diff(np.sort(around, 1), axis=1) > 0).all(1)
     touching, around = touching[distinct], around[distinct]
     inner = near[around].all(1)
+    inner[inner] = ~_fins(around[inner])
     rows = touching[inner]
     if not len(rows):
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
@@ -181,6 +189,16 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     origin = used[inside]
     patch = Patch(points[origin], compact, rows[keep], origin, sparse.identity(len(origin), format="csr"), welded)
     return _without_holes(patch, border_edges(around), mouth_curve(landmarks))
+
+
+def _fins(triangles: np.ndarray) -> np.ndarray:
+    """(f,) bool: flaps that hang on an edge which two other triangles share already; they stay out of the way."""
+    fins = np.zeros(len(triangles), bool)
+    for _ in range(2):
+        sides = edges_of(triangles[~fins])[1]
+        uses = np.bincount(sides.ravel())[sides]
+        fins[~fins] = (uses > 2).any(1) & (uses == 1).any(1)
+    return fins
 
 
 def _welded(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -379,25 +397,40 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     edges, sides = edges_of(patch.triangles)
     count = len(patch.points)
     height = curve.above(patch.points)
-    in_band = (np.abs(height) < band) & (np.abs(curve.in_front(patch.points)) < DEPTH)
+    front = curve.in_front(patch.points)
+    in_band = (np.abs(height) < band) & (np.abs(front) < DEPTH)
+    # Behind the lips height tells nothing: a web that a scanner spanned across an open mouth is higher than the lips.
+    in_band |= (front < -WEB) & (front > -DEPTH) & (height < 0.8 * curve.up) & (height > -0.8 * curve.down)
     between = in_band & curve.between_corners(patch.points, 0)
     bend = concavity(patch.points, patch.triangles, edges)
     # A band of one height: the deepest crease in it is the lip line, however shallow the scanner left it.
     deepest = np.quantile(bend[between[edges].all(1)], 0.95) if between[edges].all(1).any() else 1.0
     # Far behind the lips a fold is where a scanner's web across the open mouth begins, and no lip line.
     depth = -curve.in_front(patch.points)[edges].mean(1)
-    shallow = np.clip((WEB - depth) / 2, 0, 1)
+    shallow = np.clip((WEB + 2 - depth) / 2, 0, 1)
     ease = np.exp(-CREASE * np.minimum(bend / max(deepest, 0.02), 1.0) * shallow)
     steps = _cotangents(patch.points, patch.triangles, sides, len(edges)) * ease
     graph = _edge_graph(edges, steps, count)
     corner = patch.points[patch.triangles]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
     mass = np.bincount(patch.triangles.ravel(), np.repeat(area / 3, 3), count)
-    prior = np.clip(height / band, -1, 1)
-    walker = _settled(graph, 0.1 * mass / band**2, prior, in_band)
+    prior = _halfway(patch.points, edges, np.where(in_band, 0, np.sign(height)))
+    firm = PULL * np.where(front < -WEB, 20, 1)
+    walker = _settled(graph, firm * mass / band**2, prior, in_band)
     # The crease of a scan is a zigzag of its edges: diffuse the two lips into each other to straighten the border.
     flat = _edge_graph(edges, _cotangents(patch.points, patch.triangles, sides, len(edges)), count)
     return _settled(flat, mass / SMOOTH**2, np.clip(4 * walker, -1, 1), in_band)
+
+
+def _halfway(points: np.ndarray, edges: np.ndarray, lip: np.ndarray) -> np.ndarray:
+    """(P,) in [-1,1]: 1 on the upper lip (lip > 0), -1 on the lower, between them by the way along the surface."""
+    length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
+    graph = _edge_graph(edges, np.maximum(length, 1e-6), len(points))
+    if not (lip > 0).any() or not (lip < 0).any():
+        raise LandmarkError("The lip landmarks lie at the very edge of the surface; place them on the face again.")
+    below, above = (dijkstra(graph, False, np.flatnonzero(lip == sign), min_only=True) for sign in (-1, 1))
+    reached = np.isfinite(below) & np.isfinite(above)
+    return np.divide(below - above, below + above, out=np.sign(lip).astype(float), where=reached)
 
 
 def _settled(graph: sparse.csr_matrix, pull: np.ndarray, towards: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -475,7 +508,7 @@ def recentred(curve: MouthCurve, points: np.ndarray) -> MouthCurve:
     weight = np.exp(-0.5 * ((points[None, :, 0] - curve.x[:, None]) / spread) ** 2)
     y = weight @ points[:, 1] / np.maximum(weight.sum(1), 1e-9)
     reached = weight.sum(1) > 1e-3
-    return MouthCurve(curve.x, np.where(reached, y, curve.y), curve.z)
+    return replace(curve, y=np.where(reached, y, curve.y))
 
 
 def _nearest_on_chain(points: np.ndarray, target: np.ndarray) -> tuple[int, float]:
