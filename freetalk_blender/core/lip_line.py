@@ -134,7 +134,7 @@ def mouth_curve(landmarks: np.ndarray) -> MouthCurve:
         )
     up = landmarks[OUTER_UPPER[1:-1], 1].mean() - inner[:, 1].mean()
     down = inner[:, 1].mean() - landmarks[OUTER_LOWER[1:-1], 1].mean()
-    return MouthCurve(*points.T, max(up, 0.0), max(down, 0.0))
+    return MouthCurve(points[:, 0], points[:, 1], points[:, 2], max(up, 0.0), max(down, 0.0))
 
 
 def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

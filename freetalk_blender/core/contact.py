@@ -1,0 +1,195 @@
+"""Lips that touch and never cross: a correction of a finished motion, frame by frame.
+
+A network moves each lip well within a millimetre, and that is enough for closed lips to cross or to leave a sliver of
+darkness. Points of the upper lip are paired with what lies below them on the lower one. Where a pair would cross, both
+sides give way by half; where it nearly closes, it closes. The amount is a smooth function of the pair's gap alone, so
+the correction is as smooth in time as the motion is, and zero for a face at rest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.spatial import cKDTree
+
+from . import handles, lip_line
+from .errors import LandmarkError
+from .mouth import LOWER, UPPER, OpenedMouth
+
+#: Gaps below this are drawn together, the smaller the more (mm).
+CLOSING = 0.8
+#: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
+PASSING = (2.5, 5.0)
+#: No lip is pushed further than this (mm).
+LARGEST = 6.0
+#: A push at one pair holds its neighbours along the lip to this scale, and fades into the lip's skin at the next (mm).
+ALONG, FADING = 2.5, 5.0
+#: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
+#: and how far around the lip line they are looked for (mm).
+_PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
+
+
+@dataclass(frozen=True)
+class Contact:
+    """P pairs of points on facing lips.
+
+    vertices (M,): the mesh's vertices that a correction moves. upper, lower (P,M) sparse: the pairs' points among them.
+    rest (P,3): upper minus lower point at rest. spread (M,P) sparse: share of each pair's correction that a vertex
+    takes, positive on the upper lip. envelope (P,P): how firmly a push at one pair holds another. up, forward (3,):
+    unit vectors of the face. mm: mesh units per millimetre.
+    """
+
+    vertices: np.ndarray
+    upper: sparse.csr_matrix
+    lower: sparse.csr_matrix
+    rest: np.ndarray
+    spread: sparse.csr_matrix
+    envelope: np.ndarray
+    up: np.ndarray
+    forward: np.ndarray
+    mm: float
+
+    def separation(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,P,3) upper minus lower point of each pair; displacement (T,M,3) of `vertices`."""
+        flat = displacement.transpose(1, 0, 2).reshape(len(self.vertices), -1)
+        apart = (self.upper - self.lower).astype(flat.dtype) @ flat
+        return self.rest[None] + apart.reshape(len(self.rest), len(displacement), 3).transpose(1, 0, 2)
+
+    def gap(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,P) mm between the lips along the face's vertical, negative where they cross; displacement (T,V,3)."""
+        return self.separation(displacement[:, self.vertices]) @ self.up / self.mm
+
+    def amount(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0); displacement (T,M,3) of `vertices`."""
+        apart = self.separation(displacement)
+        gap, still = apart @ self.up / self.mm, self.rest @ self.up / self.mm
+        # What the correction would do to the face at rest is taken back, the less the more the lips have parted.
+        wanted = _change(gap) - _change(still) * (1 - _smooth_step((gap - still) / (2 * CLOSING)))
+        offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
+        wanted *= 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
+        push = np.clip(wanted, 0, LARGEST)
+        held = np.zeros_like(push)
+        active = np.flatnonzero(push.any(1))
+        for frame in active:
+            held[frame] = (push[frame] * self.envelope).max(1)
+        return held + np.minimum(wanted, 0)
+
+    def modes(self) -> np.ndarray:
+        """(P,M,3) displacement of `vertices` by one millimetre at each pair: amount @ modes is the correction."""
+        share = np.asarray(self.spread.todense()).T
+        return (share[:, :, None] * (self.up * self.mm)).astype(np.float32)
+
+    def corrected(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,V,3) the motion with lips that meet and do not cross; displacement (T,V,3), mesh units."""
+        answer = displacement.copy()
+        near = displacement[:, self.vertices]
+        share = (self.spread @ self.amount(near).T).T.astype(displacement.dtype)
+        answer[:, self.vertices] = near + share[:, :, None] * (self.up * self.mm).astype(displacement.dtype)
+        return answer
+
+
+def _change(gap: np.ndarray) -> np.ndarray:
+    """Wanted minus present gap (mm), once differentiable: crossing lips meet, nearly closed ones close, open ones stay."""
+    share = np.clip(gap / CLOSING, 0, 1)
+    return np.where(gap < CLOSING, CLOSING * share**2 * (2 - share), gap) - gap
+
+
+def _smooth_step(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
+    """The contact of a mouth that was cut open: its two rims meet, vertex by vertex. landmarks (68,3), mesh units."""
+    frame = lip_line.frame_in_mm(landmarks)
+    points = frame.to_canonical(opened.skin_vertices.astype(float))
+    upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
+    return _contact(
+        points, opened.side[: opened.skin_count], _rows(upper, len(points)), _rows(lower, len(points)), frame
+    )
+
+
+def of_open_lips(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> Contact:
+    """The contact of lips that are modelled apart: vertices of the upper one over the surface of the lower one.
+
+    vertices (V,3), triangles (F,3), landmarks (68,3), mesh units. LandmarkError where no lips face each other.
+    """
+    frame = lip_line.frame_in_mm(landmarks)
+    points, handles_mm = (
+        frame.to_canonical(np.asarray(vertices, float)),
+        frame.to_canonical(np.asarray(landmarks, float)),
+    )
+    curve = lip_line.mouth_curve(handles_mm)
+    side = _sides(points, triangles, handles_mm)
+    facing = lip_line.vertex_normals(points, triangles)[:, 1] * side
+    near = curve.between_corners(points, -1) & (np.abs(curve.in_front(points)) < _APART)
+    near &= (np.abs(curve.above(points)) < _APART) & (facing < -0.2)
+    upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
+    if len(upper) < 4 or len(lower) < 4:
+        raise LandmarkError("No facing lips were found between the mouth corners; check the lip landmarks.")
+    distance, index = cKDTree(points[lower][:, [0, 2]]).query(points[upper][:, [0, 2]], 3)
+    weights = 1 / np.maximum(distance, 1e-3) ** 2
+    weights /= weights.sum(1, keepdims=True)
+    under = (weights * points[lower, 1][index]).sum(1)
+    paired = (distance[:, 0] < _PAIRED) & (np.abs(points[upper, 1] - under) < _CLOSE)
+    weights = weights[paired]
+    count = np.count_nonzero(paired)
+    if count < 4:
+        raise LandmarkError("The lips do not face each other; check the lip landmarks.")
+    rows = np.repeat(np.arange(count), 3)
+    below = sparse.csr_matrix((weights.ravel(), (rows, lower[index[paired]].ravel())), (count, len(points)))
+    return _contact(points, side, _rows(upper[paired], len(points)), below, frame)
+
+
+def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.ones(len(columns)), (np.arange(len(columns)), columns)), (len(columns), count))
+
+
+def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(V,) UPPER or LOWER for vertices within reach of a lip, by the way along the surface from the outer lips."""
+    close = np.linalg.norm(points - landmarks[lip_line.LIPS].mean(0), axis=1) < 45
+    used, local = np.unique(triangles[close[triangles].all(1)], return_inverse=True)
+    graph = handles.edge_graph(points[used], local.reshape(-1, 3))
+    tree = cKDTree(points[used])
+    ways = [
+        handles.edge_distance(graph, tree.query(landmarks[outer])[1], 40.0)
+        for outer in (lip_line.OUTER_UPPER[1:-1], lip_line.OUTER_LOWER[1:-1])
+    ]
+    side = np.zeros(len(points), np.int8)
+    side[used] = np.where(ways[0] < ways[1], UPPER, np.where(ways[1] < ways[0], LOWER, 0))
+    return side
+
+
+def _contact(
+    points: np.ndarray, side: np.ndarray, upper: sparse.csr_matrix, lower: sparse.csr_matrix, frame: lip_line.Similarity
+) -> Contact:
+    """Pairs and their influence; points (V,3) in canonical mm, upper and lower (P,V)."""
+    above, below = upper @ points, lower @ points
+    blocks, vertices = [], []
+    for sign, rim in ((UPPER, above), (LOWER, below)):
+        tree = cKDTree(rim)
+        mine = np.flatnonzero(side == sign)
+        mine = mine[tree.query(points[mine], distance_upper_bound=3 * FADING)[0] < 2.5 * FADING]
+        distance = np.linalg.norm(points[mine][:, None] - rim[None], axis=2)
+        nearest = distance.min(1, keepdims=True)
+        # Beside the rim a vertex follows its own pair; further away, the pairs around it.
+        scale = 0.2 + 0.5 * nearest
+        share = np.exp(-(((distance - nearest) / scale) ** 2) - (distance / (8 * FADING)) ** 2)
+        share[share < 1e-3] = 0
+        share *= 0.5 * sign * np.exp(-((nearest / FADING) ** 2)) / share.sum(1, keepdims=True)
+        blocks.append(share)
+        vertices.append(mine)
+    order = np.concatenate(vertices)
+    middle = (above + below) / 2
+    apart = np.linalg.norm(middle[:, None] - middle[None], axis=2)
+    return Contact(
+        vertices=order,
+        upper=upper[:, order],
+        lower=lower[:, order],
+        rest=frame.vectors_to_mesh(above - below),
+        spread=sparse.csr_matrix(np.concatenate(blocks)),
+        envelope=np.exp(-((apart / ALONG) ** 2)),
+        up=frame.rotation[:, 1].copy(),
+        forward=frame.rotation[:, 2].copy(),
+        mm=frame.scale,
+    )

@@ -1,0 +1,131 @@
+"""Lips that touch and never cross."""
+
+import time
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import contact, mouth
+from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.frame import mean_landmarks
+
+
+def landmarks() -> np.ndarray:
+    return mean_landmarks() * 90
+
+
+def sheet(columns: int = 61, rows: int = 61) -> tuple[np.ndarray, np.ndarray]:
+    """Fused lips: a curved sheet with a crease on the landmarks' lip line."""
+    points = landmarks()
+    u, v = np.meshgrid(np.linspace(-60, 60, columns), np.linspace(-50, 50, rows))
+    x, y = u.ravel(), v.ravel() + points[60:68, 1].mean() + 0.013
+    groove = 3 * np.exp(-((v.ravel() / 2) ** 2)) / (1 + np.exp((np.abs(x) - 24) / 2))
+    z = points[62, 2] + 4 - 0.02 * x**2 - groove
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    right, up = corner + 1, corner + columns
+    triangles = np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
+    return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+
+
+@pytest.fixture(scope="module")
+def opened() -> mouth.OpenedMouth:
+    return mouth.open_lips(*sheet(), landmarks())
+
+
+@pytest.fixture(scope="module")
+def lips(opened) -> contact.Contact:
+    return contact.of_opened(opened, landmarks())
+
+
+def chatter(opened: mouth.OpenedMouth, frames: int, seed: int) -> np.ndarray:
+    """(T,S,3) lips that open and cross by up to 4 mm, differently along the mouth; smooth in time at 30 fps."""
+    rng = np.random.default_rng(seed)
+    skin = opened.skin_vertices
+    time_ = np.arange(frames)[:, None] / 30
+    wave = sum(
+        rng.uniform(0.5, 2)
+        * np.sin(2 * np.pi * rng.uniform(0.5, 4) * time_ + rng.uniform(-0.08, 0.08) * skin[:, 0] + k)
+        for k in range(3)
+    )
+    height = np.where(opened.side[: len(skin)] == mouth.LOWER, wave, 0)
+    motion = np.zeros((frames, len(skin), 3), np.float32)
+    motion[..., 1] = height
+    motion[..., 0] = 0.3 * wave
+    return motion
+
+
+def test_lips_never_cross_in_a_thousand_random_frames(opened, lips):
+    deepest = []
+    for seed in range(5):
+        motion = chatter(opened, 200, seed)
+        assert lips.gap(motion).min() < -2, "the motion itself crosses"
+        deepest.append(lips.gap(lips.corrected(motion)).min())
+    assert min(deepest) > -0.01
+
+
+def test_a_face_at_rest_and_open_lips_stay_as_they_are(opened, lips):
+    still = np.zeros((3, opened.skin_count, 3), np.float32)
+    assert not lips.corrected(still).any()
+    still[:, opened.side[: opened.skin_count] == mouth.LOWER, 1] = -2.0
+    assert np.abs(lips.corrected(still) - still)[:, opened.lower_rim[5:-5]].max() < 1e-5
+
+
+def test_nearly_closed_lips_close(opened, lips):
+    ajar = np.zeros((1, opened.skin_count, 3), np.float32)
+    ajar[:, opened.side[: opened.skin_count] == mouth.LOWER, 1] = -0.25
+    before, after = lips.gap(ajar), lips.gap(lips.corrected(ajar))
+    assert before.mean() > 0.2 and after.min() >= 0 and after.max() < 0.15
+
+
+def test_the_correction_is_bounded_smooth_in_time_and_local(opened, lips):
+    motion = chatter(opened, 200, 3)
+    change = lips.corrected(motion) - motion
+    assert np.abs(change).max() <= contact.LARGEST
+    jerk = np.abs(np.diff(lips.corrected(motion), 2, axis=0)).max()
+    assert jerk < 2.5 * np.abs(np.diff(motion, 2, axis=0)).max()
+    distance = np.abs(opened.skin_vertices[:, 1] - landmarks()[60:68, 1].mean())
+    assert not change[:, distance > 20].any()
+
+
+def test_the_lower_lip_may_tuck_behind_the_upper_one(opened, lips):
+    tucked = np.zeros((1, opened.skin_count, 3), np.float32)
+    tucked[:, opened.side[: opened.skin_count] == mouth.LOWER] = [0, 2, -6]
+    assert np.abs(lips.corrected(tucked) - tucked).max() < 1e-5
+
+
+def test_the_correction_is_a_product_of_amounts_and_modes(opened, lips):
+    motion = chatter(opened, 20, 1)
+    amount = lips.amount(motion[:, lips.vertices])
+    wanted = lips.corrected(motion)[:, lips.vertices] - motion[:, lips.vertices]
+    assert np.allclose(np.tensordot(amount, lips.modes(), 1), wanted, atol=1e-4)
+
+
+def test_it_costs_less_than_a_millisecond_a_frame():
+    opened = mouth.open_lips(*sheet(241, 211), landmarks())
+    lips = contact.of_opened(opened, landmarks())
+    assert opened.skin_count > 50_000
+    motion = chatter(opened, 60, 0)
+    near = np.ascontiguousarray(motion[:, lips.vertices])
+    start = time.process_time()
+    lips.amount(near) @ lips.spread.T
+    assert (time.process_time() - start) / 60 < 1e-3
+
+
+def test_lips_that_were_modelled_apart_are_paired_by_what_lies_below(opened):
+    """The opened sheet with its bag is such a mesh: nothing tells but its shape."""
+    lips = contact.of_open_lips(opened.vertices, opened.triangles, landmarks())
+    motion = np.zeros((3, len(opened.vertices), 3), np.float32)
+    lower = opened.side == mouth.LOWER
+    motion[1, lower, 1], motion[2, lower, 1] = 2.0, -5.0
+    after = lips.gap(lips.corrected(motion))
+    assert lips.gap(motion)[1].min() < -1.5
+    assert after[1].min() > lips.gap(motion)[0].min() - 0.3
+    assert np.allclose(lips.corrected(motion)[2], motion[2], atol=1e-5)
+
+
+def test_no_lips_is_a_sentence():
+    vertices, triangles = sheet()
+    vertices = vertices.copy()
+    vertices[:, 2] = landmarks()[62, 2]
+    with pytest.raises(LandmarkError, match=r"[Nn]o facing lips|do not face"):
+        contact.of_open_lips(vertices, triangles, landmarks())
