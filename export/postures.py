@@ -58,16 +58,30 @@ def dominance(phones: list[Phone], names: tuple[str, ...], demand: Demand, frame
     return result * demand.strength
 
 
-def mean_postures(controls: Sequence[np.ndarray], phones: Sequence[list[Phone]]) -> dict[tuple[str, ...], np.ndarray]:
-    """The real talker's mean controls (K,) at the middles of the phones of each demand; controls (T,K) a clip."""
+def mean_postures(
+    controls: Sequence[np.ndarray], gaps: Sequence[np.ndarray], phones: Sequence[list[Phone]]
+) -> dict[tuple[str, ...], np.ndarray]:
+    """The real talker's mean controls (K,) in the phones of each demand; a clip's controls are (T,K), its gaps (T,).
+
+    Taken at the middles of phones; of bilabials where the lips are closest, and in the closer half of them, for the
+    aligner may miss so short an event by a frame.
+    """
     found: dict[tuple[str, ...], list[np.ndarray]] = {names: [] for names in DEMANDS}
-    for weights, spoken in zip(controls, phones, strict=True):
+    closeness: list[float] = []
+    for weights, gap, spoken in zip(controls, gaps, phones, strict=True):
         for phone in spoken:
-            middle = round((phone.start + phone.end) / 2 * FEATURE_RATE)
+            first, last = round(phone.start * FEATURE_RATE), round(phone.end * FEATURE_RATE)
+            if last >= len(weights):
+                continue
+            closest = first + int(np.argmin(gap[first : last + 1]))
             for names in DEMANDS:
-                if phone.name in names and middle < len(weights):
-                    found[names].append(weights[middle])
-    return {names: np.median(rows, axis=0) for names, rows in found.items()}
+                if phone.name in names:
+                    found[names].append(weights[closest if names == BILABIAL else (first + last) // 2])
+            if phone.name in BILABIAL:
+                closeness.append(float(gap[closest]))
+    closer = np.array(closeness) <= np.median(closeness)
+    found[BILABIAL] = list(np.array(found[BILABIAL])[closer])
+    return {names: np.mean(rows, axis=0) for names, rows in found.items()}
 
 
 def correct(controls: np.ndarray, phones: list[Phone], postures: dict[tuple[str, ...], np.ndarray]) -> np.ndarray:

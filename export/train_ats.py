@@ -235,7 +235,7 @@ def main() -> None:
     teacher = train(ats_data.join([*real[:TEACHER_PASSES], *quiet]), shapes, work / "teacher.pt", TEACHER_EPOCHS)
 
     seen = [
-        (weights, phones[clip.name])
+        (weights, clip.displacement[:, 62, 1] - clip.displacement[:, 66, 1], phones[clip.name])
         for clip, weights in zip(clips, controls, strict=True)
         if clip.name in phones and not ats_data.held_out(clip.name)
     ]

@@ -21,7 +21,7 @@ def test_mel_filters_are_whispers() -> None:
     assert filters.shape == (80, 201)
     assert filters[0, 1] == pytest.approx(0.02486259, abs=1e-6)
     assert filters[0, 0] == 0.0 and filters[79, 200] == pytest.approx(0.0, abs=1e-6)
-    assert np.allclose(filters.sum(1)[40:] * 40, 1.0, atol=0.05)  # area-normalised, 40 Hz bins
+    assert np.allclose(filters.sum(1)[40:] * 40, 1.0, atol=0.1)  # area-normalised, 40 Hz bins
 
 
 def test_a_tone_sounds_in_its_own_band() -> None:
