@@ -1,18 +1,21 @@
-"""Which vertex stands for which landmark: the nearest one, on the right lip.
+"""Which vertex stands for which landmark: the nearest one, on the skin, on the right lip.
 
+Eyeballs, lashes, glasses and hair are often parts of their own that lie nearer to a landmark than the skin under it.
 Where lips touch, the vertex nearest to an upper-lip point may well be the lower lip's. The outer lips are never in
 doubt, so an inner-lip landmark looks only among vertices that are closer, along the surface, to its own outer lip.
 """
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
 #: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.
 _UPPER = (np.array([49, 50, 51, 52, 53]), np.array([61, 62, 63]))
 _LOWER = (np.array([55, 56, 57, 58, 59]), np.array([65, 66, 67]))
-#: A vertex farther than this from the landmark's point does not stand for it, whichever lip it is on (eye distances).
+#: Inner lips lie within this distance of the outer ones along the surface (eye distances).
+_LIP = 0.4
+#: A vertex farther than this from the landmark's point does not stand for it, whatever it belongs to (eye distances).
 _FARTHEST = 0.08
 
 
@@ -35,14 +38,21 @@ def landmark_vertices(points: np.ndarray, vertices: np.ndarray, triangles: np.nd
     found = cKDTree(vertices).query(points)[1].astype(np.int32)
     unit = float(np.linalg.norm(points[45] - points[36]))
     graph = edge_graph(vertices, triangles)
-    distance = [edge_distance(graph, found[outer], unit) for outer, _ in (_UPPER, _LOWER)]
-    with np.errstate(invalid="ignore"):
-        lower = distance[0] - distance[1]  # nan where neither lip is in reach
-    for (_, inner), own in ((_UPPER, lower < 0), (_LOWER, lower > 0)):
-        candidates = np.flatnonzero(own)
-        if not len(candidates):
-            continue
-        offset, nearest = cKDTree(vertices[candidates]).query(points[inner])
-        close = offset < _FARTHEST * unit
-        found[inner[close]] = candidates[nearest[close]]
+    part = connected_components(graph, directed=False)[1]
+    skin = np.bincount(part[found]).argmax()
+    _move(found, np.arange(len(points)), part == skin, points, vertices, unit)
+    upper, lower = (edge_distance(graph, found[outer], _LIP * unit) for outer, _ in (_UPPER, _LOWER))
+    _move(found, _UPPER[1], upper < lower, points, vertices, unit)
+    _move(found, _LOWER[1], lower < upper, points, vertices, unit)
     return found
+
+
+def _move(
+    found: np.ndarray, which: np.ndarray, allowed: np.ndarray, points: np.ndarray, vertices: np.ndarray, unit: float
+) -> None:
+    """Give the landmarks `which` the nearest allowed vertex (mask (V,)), where one is near."""
+    candidates = np.flatnonzero(allowed)
+    if len(candidates):
+        offset, nearest = cKDTree(vertices[candidates]).query(points[which])
+        close = offset < _FARTHEST * unit
+        found[which[close]] = candidates[nearest[close]]

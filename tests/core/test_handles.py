@@ -50,3 +50,15 @@ def test_other_landmarks_take_the_nearest_vertex():
     others = np.setdiff1d(np.arange(68), [61, 62, 63, 65, 66, 67])
     nearest = np.linalg.norm(vertices[:, None] - points[others], axis=2).argmin(0)
     np.testing.assert_array_equal(found[others], nearest)
+
+
+def test_lashes_and_glasses_are_no_skin():
+    vertices, triangles, _ = mask(slit=False)
+    points = frame.mean_landmarks() * [1, 1, 0]
+    near = points[36:48] + [0, 0, 0.005]
+    lashes = np.concatenate([near, near + [0.01, 0, 0], near + [0, 0.01, 0]])
+    strips = np.arange(36).reshape(3, 12).T + len(vertices)
+    found = landmark_vertices(
+        points + [0, 0, 0.004], np.concatenate([vertices, lashes]), np.concatenate([triangles, strips])
+    )
+    assert found.max() < len(vertices)
