@@ -13,8 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from .blender import job
-from .blender.job import Speech
+from .blender.speech import Speech
 from .core import atomic, audio, detector, landmarks, models, scan_file
 from .core import face as faces
 from .core.errors import FreeTalkError
@@ -166,11 +165,7 @@ def _own_vertices(arguments: argparse.Namespace, steps: Progress) -> OwnVertices
     """Bind the scan file's own vertices."""
     points = _points(arguments)
     vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
-    if points is None:
-        with steps("find the face"):
-            local = detector.detect(vertices, triangles, arguments.device).points
-    else:
-        local = _moved(from_file, points)
+    local = None if points is None else _moved(from_file, points)
     open_mouth, device = not arguments.keep_mouth, arguments.device
     face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
     _tell(face.notes, steps)
@@ -253,19 +248,19 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
     speech = _speech(arguments, fps, steps)
     local = None if points is None else meshes.moved(scan.file_to_object, points)
     open_mouth, device = not arguments.keep_mouth, arguments.device
-    actor = job.bind(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
-    _tell(actor.notes, steps)
+    face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
+    _tell(face.notes, steps)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):
-        keys = actor.shape_keys(take.displacement, arguments.tolerance)
+        keys = faces.shape_keys(face, take.displacement, arguments.tolerance)
     with steps.blender("bake"):
         if arguments.scan.suffix.lower() in files.UNORIENTED:
-            files.upright(scan, actor.face.frame.rotation[:, 1])
+            files.upright(scan, face.frame.rotation[:, 1])
         sound.set_scene_fps(bpy.context.scene, fps)
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))
-        copy = scene.talk(scan.item, actor, keys, start)
+        copy = scene.talk(scan.item, face, keys, start)
         sound.add_strip(bpy.context.scene, arguments.audio, start)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:
@@ -278,8 +273,8 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         "fps": fps,
         "vertices": len(copy.data.vertices),
         "shape_keys": len(keys.shapes),
-        "max_error_mm": round(keys.max_error / actor.face.frame.units_per_mm, 4),
-        "mouth_opened": actor.opened is not None,
+        "max_error_mm": round(keys.max_error / face.frame.units_per_mm, 4),
+        "mouth_opened": face.opened is not None,
         "provider": models.device_report("stm", arguments.device).provider,
     }
 

@@ -1,7 +1,7 @@
 """The panel's buttons. Each reads properties, lets the engine work, and writes the result."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from ..core import models
 from ..core.compress import ShapeKeys
 from ..core.emotion import EMOTIONS
 from ..core.errors import Cancelled, FreeTalkError
-from . import bake, job, meshes, scene, sound
-from .job import Actor, Speech
+from ..core.face import Face, Step, prepare, shape_keys
+from . import bake, meshes, scene, sound
 from .properties import SLIDERS
+from .speech import Speech
 
 #: How often a running job is looked at (s).
 _TICK = 0.1
@@ -59,14 +60,14 @@ class Take:
     tolerance: float
     start: float
 
-    def run(self, step: Callable) -> tuple[Actor, ShapeKeys]:
-        actor = job.bind(
+    def run(self, step: Step) -> tuple[Face, ShapeKeys]:
+        face = prepare(
             self.vertices, self.triangles, self.landmarks, open_mouth=self.open_mouth, device=self.device, step=step
         )
         with step("perform the speech"):
             performance = self.speech.perform(self.device)
         with step("make shape keys"):
-            return actor, actor.shape_keys(performance.displacement, self.tolerance)
+            return face, shape_keys(face, performance.displacement, self.tolerance)
 
 
 def read_take(context: bpy.types.Context, original: bpy.types.Object) -> Take:
@@ -107,7 +108,7 @@ class Worker(threading.Thread):
     def __init__(self, take: Take):
         super().__init__(daemon=True)
         self.take, self.stage, self.done = take, "", 0
-        self.result: tuple[Actor, ShapeKeys] | None = None
+        self.result: tuple[Face, ShapeKeys] | None = None
         self.error: BaseException | None = None
         self._cancelled = threading.Event()
 
@@ -200,13 +201,13 @@ class FREETALK_OT_animate(bpy.types.Operator):
         if worker.error:
             raise worker.error
         assert worker.result is not None
-        actor, keys = worker.result
-        copy = scene.talk(original, actor, keys, worker.take.start)
+        face, keys = worker.result
+        copy = scene.talk(original, face, keys, worker.take.start)
         context.view_layer.objects.active = copy
         copy.select_set(True)
         end = int(np.ceil(worker.take.start)) + len(keys.weights) - 1
         context.scene.frame_end = max(context.scene.frame_end, end)
-        for note in actor.notes:
+        for note in face.notes:
             self.report({"WARNING"}, note)
         device = models.device_report("stm", worker.take.device)
         message = f"{copy.name} talks: {len(keys.shapes)} shape keys, {len(keys.weights)} frames, {device.provider}"

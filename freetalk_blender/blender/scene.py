@@ -8,23 +8,23 @@ from scipy.spatial import cKDTree
 
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
+from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM
 from ..core.landmarks import COUNT, FAR
 from . import bake, files, meshes, mouth
-from .job import Actor
 
 #: Custom property of a talking copy: its 68 landmarks in its own axes, 204 numbers.
 LANDMARKS = "freetalk_landmarks"
 
 
-def talk(original: bpy.types.Object, actor: Actor, keys: ShapeKeys, start: float) -> bpy.types.Object:
+def talk(original: bpy.types.Object, face: Face, keys: ShapeKeys, start: float) -> bpy.types.Object:
     """The talking copy of an object: mouth opened, keys baked from scene frame `start` on; earlier copies go."""
     bake.remove(original)
     copy = bake.duplicate(original)
-    if actor.opened is not None:
-        mouth.apply(copy, actor.opened)
+    if face.opened is not None:
+        mouth.apply(copy, face.opened)
     bake.bake(copy, keys, start)
-    copy[LANDMARKS] = np.asarray(actor.face.landmarks, float).ravel().tolist()
+    copy[LANDMARKS] = np.asarray(face.landmarks, float).ravel().tolist()
     bpy.context.view_layer.update()
     return copy
 

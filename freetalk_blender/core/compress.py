@@ -45,7 +45,9 @@ def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.
     """
     if not tolerance >= 0:
         raise FreeTalkError(f"The tolerance must be 0 or more; got {tolerance}.")
-    weights, modes = _principal(np.asarray(code, np.float64), np.asarray(shapes, np.float64).reshape(len(shapes), 3 * shapes.shape[1]))
+    weights, modes = _principal(
+        np.asarray(code, np.float64), np.asarray(shapes, np.float64).reshape(len(shapes), 3 * shapes.shape[1])
+    )
     count = _smallest_count(weights, modes, tolerance)
     peak = weights[np.abs(weights[:, :count]).argmax(0), np.arange(count)] if len(weights) else np.ones(count)
     keys = (modes[:count] * peak[:, None]).astype(np.float32)

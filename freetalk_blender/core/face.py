@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
 from .handles import landmark_vertices
-from .landmarks import COUNT, Landmarks, on_mesh
+from .landmarks import COUNT, Landmarks, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .mouth import OpenedMouth
 from .retarget import retarget
@@ -21,19 +21,26 @@ from .stm import Binding
 Step = Callable[[str], AbstractContextManager]
 
 
+def no_step(_: str) -> AbstractContextManager:
+    """A stage that nobody watches."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Face:
     """A bound scan.
 
-    landmarks (68,3), mesh units; frame: similarity between canonical frame and mesh; mesh: the cleaned surface and the
-    way back to the caller's vertices; opened: that surface with its fused lips cut apart, None where they already were;
-    binding: of the surface's skin, canonical units; notes: sentences that the person should read.
+    vertex_count: of the scan as it came; landmarks (68,3), mesh units; frame: similarity between canonical frame and
+    mesh; opened: the scan with its fused lips cut apart, None where they already were; mesh: the cleaned skin, with the
+    way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, canonical units;
+    notes: sentences that the person should read.
     """
 
+    vertex_count: int
     landmarks: np.ndarray
     frame: Similarity
-    mesh: CleanMesh
     opened: OpenedMouth | None
+    mesh: CleanMesh
     binding: Binding
     notes: tuple[str, ...] = ()
 
@@ -45,42 +52,61 @@ def prepare(
     *,
     open_mouth: bool = True,
     device: str = "auto",
-    step: Step = nullcontext,
+    step: Step = no_step,
 ) -> Face:
     """Bind the engine to one neutral scan.
 
     vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,), 68 points (68,3), or None to
-    find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); device: a key of
-    models.DEVICES. Raises MeshError, LandmarkError, ModelError.
+    find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); device: a key
+    of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
-    with step("clean the mesh"):
-        cleaned = mesh.clean(vertices, triangles)
+    sound = mesh.sound_triangles(vertices, triangles)
+    vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
     if landmarks is None:
-        with step("find the landmarks"):
-            landmarks = detector.detect(cleaned.vertices, cleaned.triangles, device)
-    points = on_mesh(landmarks, np.asarray(vertices))
+        with step("find the face"):
+            landmarks = detector.detect(vertices, faces, device)
+    points = on_mesh(landmarks, vertices)
     similarity = frame.canonical_frame(points)
-    with step("open the mouth"):
-        opened, notes = _opened(cleaned, points) if open_mouth else (None, ())
+    opened: OpenedMouth | None = None
+    notes: tuple[str, ...] = ()
+    if open_mouth:
+        with step("open the mouth"):
+            opened, notes = _opened(vertices, faces, points)
     with step("bind the face"):
-        if opened:
-            skin, faces, handles = opened.skin_vertices, opened.skin_triangles, opened.landmark_vertices
-        else:
-            skin, faces = cleaned.vertices, cleaned.triangles
-            handles = landmark_vertices(points, skin, faces)
-        canonical = similarity.to_canonical(skin.astype(np.float64)).astype(np.float32)
-        binding = stm.bind(canonical, faces, handles, device=device)
-    return Face(points.astype(np.float32), similarity, cleaned, opened, binding, notes)
+        cleaned, handles = _skin(vertices, faces, opened, points)
+        canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
+        binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
+    if opened:
+        opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
+    return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, notes)
 
 
-def _opened(cleaned: CleanMesh, points: np.ndarray) -> tuple[OpenedMouth | None, tuple[str, ...]]:
-    """The surface with fused lips cut apart, if they are; where they cannot be, a sentence instead."""
+def _opened(
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray
+) -> tuple[OpenedMouth | None, tuple[str, ...]]:
+    """The scan with fused lips cut apart, if they are; where they cannot be, a sentence instead."""
     try:
-        if not mouth.state(cleaned.vertices, cleaned.triangles, points).fused:
+        if not mouth.state(vertices, triangles, points).fused:
             return None, ()
-        return mouth.open_lips(cleaned.vertices, cleaned.triangles, points), ()
+        return mouth.open_lips(vertices, triangles, points), ()
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
+
+
+def _skin(
+    vertices: np.ndarray, triangles: np.ndarray, opened: OpenedMouth | None, points: np.ndarray
+) -> tuple[CleanMesh, np.ndarray]:
+    """The surface to bind, cleaned, and its vertices at the landmarks (68,)."""
+    if opened is None:
+        cleaned = mesh.clean(vertices, triangles)
+        return cleaned, landmark_vertices(points, cleaned.vertices, cleaned.triangles)
+    rims = np.concatenate([opened.upper_rim, opened.lower_rim])
+    cleaned = mesh.clean(opened.skin_vertices, opened.skin_triangles, apart=rims)
+    # The cut may have taken all triangles of a split seam's vertex; its twin at the same place answers for it.
+    lost = np.unique(triangles)
+    lost = lost[cleaned.source[lost] < 0]
+    cleaned.source[lost] = nearest_vertices(vertices[lost], cleaned.vertices)
+    return cleaned, cleaned.source[opened.landmark_vertices]
 
 
 def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
@@ -103,8 +129,8 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
 
 def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
     """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`."""
-    skin = face.binding.displace(landmark_motion(face, displacement, space))
-    return face.mesh.to_caller(face.frame.vectors_to_mesh(skin[:, : len(face.mesh.vertices)]).astype(np.float32))
+    skin = face.frame.vectors_to_mesh(face.binding.displace(landmark_motion(face, displacement, space)))
+    return face.mesh.to_caller(skin.astype(np.float32))[:, : face.vertex_count]
 
 
 def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:
@@ -118,5 +144,5 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     moving = face.frame.vectors_to_mesh(face.binding.matrix.reshape(len(face.binding.matrix), -1, 3))
     keys = compress_factors(code, moving, tolerance * face.frame.units_per_mm)
     shapes = face.binding.spread(keys.shapes)
-    shapes = face.opened.carried(shapes) if face.opened else face.mesh.to_caller(shapes)
-    return ShapeKeys(shapes, keys.weights, keys.max_error)
+    shapes = face.mesh.to_caller(shapes)
+    return ShapeKeys(face.opened.carried(shapes) if face.opened else shapes, keys.weights, keys.max_error)

@@ -62,10 +62,14 @@ def read(path: Path) -> Landmarks:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LandmarkError(f'The landmark file {path} does not say "format": "{FORMAT}"; is it another file?')
     if content.get("version") != VERSION:
-        raise LandmarkError(f"The landmark file {path} has version {content.get('version')}; this FreeTalk reads {VERSION}.")
+        raise LandmarkError(
+            f"The landmark file {path} has version {content.get('version')}; this FreeTalk reads {VERSION}."
+        )
     return Landmarks(
         _numbers(content.get("points"), (COUNT, 3), "points", path),
-        None if content.get("vertices") is None else _numbers(content["vertices"], (COUNT,), "vertices", path).astype(np.int32),
+        None
+        if content.get("vertices") is None
+        else _numbers(content["vertices"], (COUNT,), "vertices", path).astype(np.int32),
         None if content.get("confidence") is None else _numbers(content["confidence"], (COUNT,), "confidence", path),
     )
 
@@ -105,7 +109,7 @@ def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray) -> np.nda
 
 
 def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """(68,) int32 the vertex nearest to each point."""
+    """(N,) int32 the vertex nearest to each point (N,3); vertices (V,3), finite."""
     return cKDTree(vertices).query(points)[1].astype(np.int32)
 
 
@@ -115,7 +119,9 @@ def _check_shape(points: np.ndarray) -> None:
         return
     mirrored = points * [-1, 1, 1]
     if _residual(average, mirrored) <= UNLIKE_A_FACE:
-        raise LandmarkError("The landmarks are a face in a mirror: left and right are swapped, or the mesh is mirrored.")
+        raise LandmarkError(
+            "The landmarks are a face in a mirror: left and right are swapped, or the mesh is mirrored."
+        )
     raise LandmarkError("The 68 landmarks do not form a face in iBUG order; check the order or detect them again.")
 
 
@@ -131,8 +137,8 @@ def _check_distance(points: np.ndarray, vertices: np.ndarray) -> None:
     worst = int(distance.argmax())
     if distance[worst] > FAR:
         raise LandmarkError(
-            f"Landmark {worst} lies {distance[worst] * frame.EYE_DISTANCE_MM:.0f} mm off the mesh (eye distance taken as "
-            f"{frame.EYE_DISTANCE_MM:.0f} mm); these landmarks belong to another scan, unit or axis order."
+            f"Landmark {worst} lies {distance[worst] * frame.EYE_DISTANCE_MM:.0f} mm off the mesh (eye distance taken "
+            f"as {frame.EYE_DISTANCE_MM:.0f} mm); these landmarks belong to another scan, unit or axis order."
         )
 
 

@@ -38,24 +38,42 @@ class CleanMesh:
         return _components(len(self.vertices), self.triangles[:, [0, 1]], self.triangles[:, [1, 2]])
 
 
-def clean(vertices: np.ndarray, triangles: np.ndarray) -> CleanMesh:
+def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None = None) -> CleanMesh:
     """Weld, drop what is no surface, and keep the map back to the caller's vertices.
 
-    vertices (U,3), any unit; triangles (F,3) vertex indices. Raises MeshError on wrong shapes or types, indices out of
-    range, and meshes without a surface.
+    vertices (U,3), any unit; triangles (F,3) vertex indices; apart: vertices that must not be welded to others, such as
+    the rims of a cut. Raises MeshError on wrong shapes or types, indices out of range, and meshes without a surface.
     """
     points, faces = _checked(vertices, triangles)
-    finite = np.isfinite(points).all(1)
-    faces = faces[finite[faces].all(1)]
-    welded = _weld(points, faces)
-    faces = _without_repeats(welded[faces])
+    faces = faces[_sound(points, faces)]
+    welded = _weld(points, faces, np.empty(0, int) if apart is None else apart)
+    faces = welded[faces]
+    faces = faces[_sound(points, faces)]
     if not len(faces):
         raise MeshError("The mesh has no faces with finite corners and an area; choose a mesh with a surface.")
     used = np.unique(faces)
     index = np.full(len(points), -1, np.int32)
     index[used] = np.arange(len(used), dtype=np.int32)
-    source = np.where(finite, index[welded], -1).astype(np.int32)
+    source = np.where(np.isfinite(points).all(1), index[welded], -1).astype(np.int32)
     return CleanMesh(points[used].astype(np.float32), index[faces], source)
+
+
+def sound_triangles(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Indices, ascending, of the triangles with three different, finite corners, each set of corners once.
+
+    Raises MeshError as `clean` does.
+    """
+    found = _sound(*_checked(vertices, triangles))
+    if not len(found):
+        raise MeshError("The mesh has no faces with finite corners and an area; choose a mesh with a surface.")
+    return found
+
+
+def _sound(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    corners = np.sort(faces, axis=1)
+    good = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & np.isfinite(points)[faces].all((1, 2))
+    candidates = np.flatnonzero(good)
+    return candidates[np.sort(np.unique(corners[good], axis=0, return_index=True)[1])]
 
 
 def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +95,7 @@ def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
     return points, faces.astype(np.int64)
 
 
-def _weld(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """(U,) the first vertex at each vertex's place.
 
     Only vertices on open borders are welded: that is where seams split a surface, whereas lips or lids that touch
@@ -86,7 +104,9 @@ def _weld(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     first = np.arange(len(points))
     if not len(faces):
         return first
-    border = boundary_vertices(faces)
+    border = np.setdiff1d(boundary_vertices(faces), apart)
+    if not len(border):
+        return first
     used = points[np.unique(faces)]
     tolerance = WELD_TOLERANCE * float(np.linalg.norm(used.max(0) - used.min(0)))
     pairs = cKDTree(points[border]).query_pairs(tolerance, output_type="ndarray")
@@ -105,13 +125,6 @@ def boundary_vertices(faces: np.ndarray) -> np.ndarray:
     keys = edges[:, 0] * (edges.max() + 1) + edges[:, 1]
     _, index, count = np.unique(keys, return_index=True, return_counts=True)
     return np.unique(edges[index[count == 1]])
-
-
-def _without_repeats(faces: np.ndarray) -> np.ndarray:
-    corners = np.sort(faces, axis=1)
-    distinct = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2])
-    _, index = np.unique(corners[distinct], axis=0, return_index=True)
-    return faces[distinct][np.sort(index)]
 
 
 def _components(count: int, *edges: np.ndarray) -> np.ndarray:

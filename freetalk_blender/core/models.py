@@ -32,7 +32,7 @@ class Device:
 
 
 def folder() -> Path:
-    """The folder of the .onnx files: FREETALK_MODELS, else inside the installed package, else beside it in the checkout."""
+    """Where the .onnx files lie: FREETALK_MODELS, else in the installed package, else beside it in the checkout."""
     if "FREETALK_MODELS" in os.environ:
         return Path(os.environ["FREETALK_MODELS"])
     installed = _PACKAGE / "onnx_models"
@@ -84,5 +84,7 @@ def device_report(name: str, device: str = "auto") -> Device:
     expected = [wanted for wanted in DEVICES[device] if device != "auto" or wanted in installed]
     if not expected or provider in expected:
         return Device(device, provider, "")
-    reason = "its libraries did not load" if expected[0] in installed else f"this onnxruntime has {', '.join(installed)}"
+    reason = (
+        "its libraries did not load" if expected[0] in installed else f"this onnxruntime has {', '.join(installed)}"
+    )
     return Device(device, provider, f"{expected[0]} is not to be had ({reason}); running on {provider}.")

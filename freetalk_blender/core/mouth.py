@@ -359,6 +359,7 @@ def _assembled(
     replaced[cut.source[~changed]] = False  # it lends its looks to a filled hole, and stays
     kept = np.flatnonzero(~replaced)
     seam_and_bag = np.concatenate([len(cut.points) + np.arange(len(bag.points)), cut.upper, cut.lower])
+    surface = np.concatenate([triangles[kept], skin[changed]])
     new = np.concatenate([skin[changed], number[seam_and_bag[bag.triangles]]])
     new_source = np.concatenate([cut.source[changed], cut.strip_source[bag.step]])
     part = np.concatenate([np.full(len(kept) + changed.sum(), SKIN), np.where(bag.is_lip, LIP, BAG)])
@@ -385,7 +386,7 @@ def _assembled(
         lower_rim=lower,
         skin_count=skin_count,
         carry=sparse.vstack([sparse.identity(skin_count, format="csr"), follow], "csr"),
-        landmark_vertices=_landmark_vertices(landmarks, out[:skin_count], side[:skin_count], upper, lower),
+        landmark_vertices=_landmark_vertices(landmarks, out, np.unique(surface), side, upper, lower),
     )
 
 
@@ -443,17 +444,18 @@ def _sides(patch: Patch, line: LipLine) -> np.ndarray:
 
 
 def _landmark_vertices(
-    landmarks: np.ndarray, skin: np.ndarray, side: np.ndarray, upper: np.ndarray, lower: np.ndarray
+    landmarks: np.ndarray, vertices: np.ndarray, skin: np.ndarray, side: np.ndarray, upper: np.ndarray, lower: np.ndarray
 ) -> np.ndarray:
-    """(68,) vertices of the skin: inner lips on the rim, the other lip landmarks on their own lip, the rest nearest."""
-    chosen = cKDTree(skin).query(landmarks)[1]
+    """(68,) of the skin's vertices: inner lips on the rim, other lip landmarks on their own lip, the rest nearest."""
+    chosen = np.empty(len(landmarks), np.int32)
     for rows, candidates in (
+        (np.arange(68), skin),
         (np.array([60]), upper[:1]),
         (np.array([64]), upper[-1:]),
         (np.array([61, 62, 63]), upper[1:-1]),
         (np.array([65, 66, 67]), lower[1:-1]),
-        (np.arange(49, 54), np.flatnonzero(side != LOWER)),
-        (np.arange(55, 60), np.flatnonzero(side != UPPER)),
+        (np.arange(49, 54), skin[side[skin] != LOWER]),
+        (np.arange(55, 60), skin[side[skin] != UPPER]),
     ):
-        chosen[rows] = candidates[cKDTree(skin[candidates]).query(landmarks[rows])[1]]
-    return chosen.astype(np.int32)
+        chosen[rows] = candidates[cKDTree(vertices[candidates]).query(landmarks[rows])[1]]
+    return chosen

@@ -1,8 +1,8 @@
 """The average face's motion as this face would make it.
 
-The performance moves the average face, whose lips touch and whose eyes are open by a known amount. On another face the
-same displacement would leave an open neutral mouth open and push the lids of closed eyes through each other, so the gaps
-between lips and between lids are carried over, not the displacement of each side.
+The performance moves the average face, whose lips touch and whose eyes are open by a known amount. On another face
+the same displacement would leave an open neutral mouth open and push the lids of closed eyes through each other, so
+the gaps between lips and between lids are carried over, not the displacement of each side.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from . import frame
 from .landmarks import INNER_LIP_PAIRS, LID_PAIRS
 
-#: The inner-lip gap (eye distances) up to which lips touch: landmark noise on closed mouths stays below it (1.4 mm of 90).
+#: The inner-lip gap (eye distances) up to which lips touch: landmark noise on closed mouths stays below (1.4 of 90 mm).
 CLOSED_GAP = 0.015
 #: How much of a gap's correction the upper lip takes: in speech the lower lip and jaw do most of the closing
 #: (Löfqvist & Gracco 1997, J. Speech Lang. Hear. Res. 40).

@@ -10,7 +10,9 @@ from freetalk_blender.core.errors import FreeTalkError
 def sequence(frames: int = 400, vertices: int = 300, rank: int = 7, noise: float = 0.0) -> np.ndarray:
     rng = np.random.default_rng(1)
     curves = np.cumsum(rng.normal(size=(frames, rank)), 0)
-    dense = np.einsum("tr,rvc->tvc", curves, rng.normal(size=(rank, vertices, 3)) * 0.5 ** np.arange(rank)[:, None, None])
+    dense = np.einsum(
+        "tr,rvc->tvc", curves, rng.normal(size=(rank, vertices, 3)) * 0.5 ** np.arange(rank)[:, None, None]
+    )
     return dense + noise * rng.normal(size=dense.shape)
 
 
@@ -60,7 +62,9 @@ def test_factors_give_the_keys_of_their_product_without_making_it():
     assert largest_error(np.einsum("tr,rvc->tvc", code, shapes), keys) <= 0.5 + 1e-4
 
 
-@pytest.mark.parametrize("dense", [np.zeros((3, 4)), np.zeros((3, 4, 2)), np.full((2, 2, 3), np.nan), np.array([["a"]])])
+@pytest.mark.parametrize(
+    "dense", [np.zeros((3, 4)), np.zeros((3, 4, 2)), np.full((2, 2, 3), np.nan), np.array([["a"]])]
+)
 def test_what_is_no_sequence_is_told_in_a_sentence(dense):
     with pytest.raises(FreeTalkError, match="dense sequence"):
         compress(dense)

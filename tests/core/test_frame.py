@@ -11,7 +11,9 @@ from freetalk_blender.core.errors import LandmarkError
 def moved(seed: int) -> tuple[np.ndarray, frame.Similarity]:
     """Landmarks of an average face with noise, and where it stands."""
     rng = np.random.default_rng(seed)
-    pose = frame.Similarity(10 ** rng.uniform(-3, 3), Rotation.random(random_state=seed).as_matrix(), rng.normal(size=3) * 50)
+    pose = frame.Similarity(
+        10 ** rng.uniform(-3, 3), Rotation.random(random_state=seed).as_matrix(), rng.normal(size=3) * 50
+    )
     return pose.to_mesh(frame.mean_landmarks() + rng.normal(size=(68, 3)) * 0.005), pose
 
 

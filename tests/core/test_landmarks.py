@@ -44,7 +44,10 @@ def test_mirroring_twice_is_the_face_itself():
         ('{"format": "freetalk-landmarks", "version": 9}', "has version 9"),
         ('{"format": "freetalk-landmarks", "version": 1, "points": [[1, 2]]}', 'needs "points"'),
         (json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, None]] * 68}), 'needs "points"'),
-        (json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, 0]] * 68, "vertices": [1]}), '"vertices"'),
+        (
+            json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, 0]] * 68, "vertices": [1]}),
+            '"vertices"',
+        ),
     ],
 )
 def test_a_wrong_file_is_told_in_a_sentence(tmp_path, content, says):

@@ -84,3 +84,20 @@ def test_a_million_soup_corners_are_welded():
 def test_what_is_no_mesh_is_told_in_a_sentence(points, faces, says):
     with pytest.raises(MeshError, match=says):
         mesh.clean(points, faces)
+
+
+def test_the_rims_of_a_cut_stay_apart():
+    points, faces = grid()
+    soup = points[faces].reshape(-1, 3)
+    whole = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
+    cut = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3), apart=np.arange(6))
+    assert len(cut.vertices) > len(whole.vertices)
+    assert len(np.unique(cut.source[:6])) == 6
+
+
+def test_sound_triangles_are_named_by_the_callers_numbers():
+    points, faces = grid()
+    points[0] = np.nan
+    dirty = np.concatenate([[[3, 3, 4]], faces, faces[:4, [1, 2, 0]]])
+    kept = mesh.sound_triangles(points, dirty)
+    assert np.array_equal(kept, 1 + np.flatnonzero((faces != 0).all(1)))

@@ -1,0 +1,22 @@
+"""What is said and how: the speech of one take."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import performance
+from ..core.performance import Performance
+
+
+@dataclass(frozen=True)
+class Speech:
+    """samples (N,) mono at `rate`; emotion: None, or weights (8,) or (T,8)."""
+
+    samples: np.ndarray
+    rate: float
+    fps: float
+    emotion: np.ndarray | None = None
+    seed: int = 0
+
+    def perform(self, device: str) -> Performance:
+        return performance.perform(self.samples, self.rate, self.emotion, self.fps, device=device, seed=self.seed)
