@@ -96,10 +96,9 @@ def main() -> None:
     arguments = parser.parse_args()
     recordings = [r for r in aligned.read(arguments.aligned) if ats_data.held_out(r.voice)][: arguments.limit]
     print(f"{len(recordings)} recordings, {len({r.voice for r in recordings})} voices never heard in training")
-    rows = {"neutral": judge([animate(recording) for recording in recordings])}
-    for name in EMOTIONS[1:] if arguments.emotions else ():
-        rows[name] = judge([animate(recording, {name: 1.0}) for recording in recordings])
-    print(table("open speech", rows))
+    names = EMOTIONS if arguments.emotions else EMOTIONS[:1]
+    takes = [[animate(recording, {name: 1.0}) for name in names] for recording in recordings]
+    print(table("open speech", {name: judge([take[i] for take in takes]) for i, name in enumerate(names)}))
 
 
 if __name__ == "__main__":

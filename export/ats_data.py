@@ -126,6 +126,14 @@ def quiet_pieces(count: int, seed: int) -> list[Piece]:
     return [rest((augment.noise(length, random) * level).astype(np.float32)) for level in levels]
 
 
+def digest(pieces: list[Piece]) -> str:
+    """Short hash of what the pieces sound like, so that kept features are never taken for those of other sounds."""
+    state = hashlib.sha256()
+    for piece in pieces:
+        state.update(np.int64(len(piece.samples)).tobytes() + np.asarray(piece.samples[::97], np.float32).tobytes())
+    return state.hexdigest()[:10]
+
+
 def build(pieces: list[Piece], seed: int, path: Path, disturbed: bool) -> Streams:
     """The pieces as streams, in a random order, each with its own voice, room and noise; `path` keeps the features."""
     groups = list(_groups(pieces, np.random.default_rng(seed)))

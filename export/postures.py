@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export import articulation
 from export.phones import SILENCE, Phone
 from freetalk_blender.core.ats import EVENTS
 from freetalk_blender.core.speech import FEATURE_RATE
@@ -40,6 +41,11 @@ DEMANDS = {
     ROUNDED: Demand(0.4, 0.12, 0.06),
     PROTRUDED: Demand(0.5, 0.10, 0.06),
 }
+#: Vowels by the height of the jaw. The talker's words hold stressed letters ("b", "c", "d" for IY) beside unstressed
+#: little words ("at" for AE), so his close vowels are opener than anybody's in a sentence; the factors set that right.
+HEIGHTS = {("AA", "AE", "AW", "AY", "AO"): 1.2, ("IY", "IH", "UW", "UH"): 0.7}
+#: The controls that open the mouth.
+OPENING = ("jawOpen", "mouthLowerDown", "mouthUpperUp")
 #: A stop's closure fills about this share of what the aligner calls the phone; the rest is its burst.
 _CLOSURE = 0.75
 _SPEECH_MARGIN = 0.3
@@ -86,11 +92,21 @@ def mean_postures(
 
 def correct(controls: np.ndarray, phones: list[Phone], postures: dict[tuple[str, ...], np.ndarray]) -> np.ndarray:
     """Controls (T,K) drawn to the postures that the phones demand, the strictest last; still where nobody speaks."""
-    result = controls.copy()
+    result = controls * _heights(phones, len(controls))
     for names in reversed(DEMANDS):
         share = dominance(phones, names, DEMANDS[names], len(controls))[:, None]
         result = result * (1.0 - share) + postures[names] * share
     return result * speaking(phones, len(controls))[:, None]
+
+
+def _heights(phones: list[Phone], frames: int) -> np.ndarray:
+    """(T,K) factors of the opening controls for the height of vowels."""
+    factors = np.ones((frames, len(articulation.SPEECH_CONTROLS)))
+    opening = [list(articulation.SPEECH_CONTROLS).index(name) for name in OPENING]
+    for names, factor in HEIGHTS.items():
+        share = dominance(phones, names, Demand(1.0, 0.06, 0.06), frames)[:, None]
+        factors[:, opening] *= 1.0 + (factor - 1.0) * share
+    return factors
 
 
 def speaking(phones: list[Phone], frames: int) -> np.ndarray:

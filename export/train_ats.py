@@ -35,6 +35,9 @@ RATE = 2e-3
 #: How much each kind of error counts: landmarks, velocity, inner-lip gap, mouth width (canonical units), events.
 LOSSES = {"landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 8.0, "controls": 0.02, "events": 0.01}
 
+#: Landmarks that speech moves.
+MOUTH = [*articulation.JAW.tolist(), *articulation.LIPS.tolist()]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -58,9 +61,8 @@ def batches(data: ats_data.Streams, random: np.random.Generator) -> Iterator[Bat
         inner = order[i : i + BATCH, None] + np.arange(LENGTH)
         outer = order[i : i + BATCH, None] + np.arange(-CONTEXT, LENGTH + CONTEXT)
         labels = (data.controls, data.control_trust, data.events, data.event_trust)
-        yield Batch(
-            *[torch.from_numpy(x.astype(np.float32)) for x in (data.features[outer], *[y[inner] for y in labels])]
-        )
+        columns = (data.features[outer], *[label[inner] for label in labels])
+        yield Batch(*[torch.from_numpy(column.astype(np.float32)) for column in columns])
 
 
 def _extents(stream: np.ndarray) -> list[tuple[int, int]]:
@@ -88,11 +90,8 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
     }
 
 
-MOUTH = [*articulation.JAW.tolist(), *articulation.LIPS.tolist()]
-
-
 def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: int) -> ats_network.Trunk:
-    """The trunk after `epochs`; goes on from the checkpoint where there is one."""
+    """The trunk after `epochs`; goes on from the checkpoint where there is one of the same data and settings."""
     torch.manual_seed(0)
     trunk = ats_network.Trunk(len(shapes))
     sample = data.features[:: max(1, len(data.features) // 50000)].astype(np.float32)
@@ -101,7 +100,9 @@ def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: 
     optimiser = torch.optim.AdamW(trunk.parameters(), RATE, weight_decay=1e-2)
     steps = epochs * (len(data.stream) // (BATCH * LENGTH))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps + 10 * epochs)
-    start = _resume(checkpoint, trunk, optimiser, schedule)
+    settings = f"{epochs} {BATCH} {LENGTH} {RATE} {LOSSES}"
+    key = f"{len(data.stream)} {data.controls.sum():.3f} {data.events.sum():.0f} {settings}"
+    start = _resume(checkpoint, key, trunk, optimiser, schedule)
     landmarks = torch.from_numpy(shapes.astype(np.float32))
     for epoch in range(start, epochs):
         began, sums, count = time.time(), dict.fromkeys(LOSSES, 0.0), 0
@@ -119,13 +120,14 @@ def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: 
             {k: round(v / count, 4) for k, v in sums.items()},
             flush=True,
         )
-        state = {"epoch": epoch + 1, "trunk": trunk.state_dict(), "optimiser": optimiser.state_dict()}
+        state = {"key": key, "epoch": epoch + 1, "trunk": trunk.state_dict(), "optimiser": optimiser.state_dict()}
         torch.save(state | {"schedule": schedule.state_dict()}, checkpoint)
     return trunk.eval()
 
 
 def _resume(
     checkpoint: Path,
+    key: str,
     trunk: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -133,6 +135,8 @@ def _resume(
     if not checkpoint.is_file():
         return 0
     state = torch.load(checkpoint, weights_only=True)
+    if state["key"] != key:
+        return 0
     trunk.load_state_dict(state["trunk"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
@@ -185,18 +189,22 @@ def build_face(model: ict.IctModel) -> ats_network.Face:
 
 
 def teach(
-    trunk: ats_network.Trunk, recordings: list[aligned.Aligned], by_phone: dict[tuple[str, ...], np.ndarray], path: Path
+    trunk: ats_network.Trunk,
+    recordings: list[aligned.Aligned],
+    by_phone: dict[tuple[str, ...], np.ndarray],
+    folder: Path,
 ) -> list[ats_data.Piece]:
-    """Open speech as training pieces: the teacher's controls, corrected by the phones. Features are kept in `path`."""
-    if not path.is_file():
-        heard = {r.name: speech.features(audio.load(r.path)[0], "cpu").astype(np.float16) for r in recordings}
-        np.savez(path, allow_pickle=False, **heard)
+    """Open speech as training pieces: the teacher's controls, corrected by the phones. `folder` keeps the features."""
+    folder.mkdir(exist_ok=True)
     pieces = []
-    with np.load(path) as heard, torch.no_grad():
-        for recording in recordings:
-            features = np.pad(heard[recording.name].astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+    for recording in recordings:
+        path = folder / f"{recording.name}.npy"
+        if not path.is_file():
+            np.save(path, speech.features(audio.load(recording.path)[0], "cpu").astype(np.float16))
+        features = np.pad(np.load(path).astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+        with torch.no_grad():
             controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()
-            pieces.append(ats_data.aligned_piece(recording, controls, by_phone))
+        pieces.append(ats_data.aligned_piece(recording, controls, by_phone))
     return pieces
 
 
@@ -205,7 +213,8 @@ def passes(name: str, pieces: list[ats_data.Piece], count: int, work: Path) -> l
     parts = []
     for number in range(count):
         began = time.time()
-        parts.append(ats_data.build(pieces, number, work / f"{name}_{number}.npy", disturbed=number > 0))
+        path = work / f"{name}_{number}_{ats_data.digest(pieces)}.npy"
+        parts.append(ats_data.build(pieces, number, path, disturbed=number > 0))
         minutes = len(parts[-1].stream) / ats_data.RATE / 60
         print(f"{name}, pass {number}: {minutes:.1f} min of sound, {time.time() - began:.0f} s", flush=True)
     return parts
@@ -241,7 +250,7 @@ def main() -> None:
     ]
     by_phone = postures.mean_postures(*zip(*seen, strict=True))
     open_speech = [r for r in recordings if r.voice != aligned.GRID_VOICE and not ats_data.held_out(r.voice)]
-    taught = teach(teacher, open_speech, by_phone, work / "open_speech.npz")
+    taught = teach(teacher, open_speech, by_phone, work / "open_speech")
     spoken = passes("speech", taught, SPEECH_PASSES, work)
     trunk = train(ats_data.join([*real, *spoken, *quiet]), shapes, work / "checkpoint.pt", EPOCHS)
 

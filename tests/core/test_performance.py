@@ -86,7 +86,7 @@ def test_music_like_sound_stays_finite_and_within_the_face() -> None:
 
 
 def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the encoder's windows cross-fade, no frame steps by 1 % of the range more than either window's own curve."""
+    """Where windows cross-fade, no frame steps by 1 % of the range more than either window's own curve."""
     whole = np.tile(spoken, int(40 * RATE / len(spoken)) + 1)[: 40 * RATE]
 
     def gap() -> np.ndarray:
