@@ -37,8 +37,8 @@ PLATFORMS = {
     "windows-x64": ("win_amd64",),
     "macos-arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64", "macosx_11_0_universal2"),
 }
-#: Blenders that run each Python: first one, first one that no longer does.
-BLENDERS = {"3.11": ("4.2.0", "5.1.0"), "3.13": ("5.1.0", None)}
+#: Blenders that run each Python: first one, first one that no longer does (3.14: as Linux distributions build them).
+BLENDERS = {"3.11": ("4.2.0", "5.1.0"), "3.13": ("5.1.0", None), "3.14": ("5.1.0", None)}
 #: Blender brings these itself; a second copy would break it.
 IN_BLENDER = {"numpy"}
 #: Blenders that the tests try besides .venv's: version, wheel, Python.

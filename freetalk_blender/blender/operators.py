@@ -102,8 +102,8 @@ def _clip(current: bpy.types.Scene) -> sound.Clip:
 class Worker(threading.Thread):
     """A take in a thread of its own. `stage` is what it does now; cancel() ends it at the next stage."""
 
-    #: At most so many stages: find the face, open the mouth, clean, bind, perform, shape keys.
-    STAGES = 6
+    #: At most so many stages: find the face, open the mouth, bind, perform, make shape keys.
+    STAGES = 5
 
     def __init__(self, take: Take):
         super().__init__(daemon=True)

@@ -24,7 +24,7 @@ from . import compat
 from .scene import world_landmarks
 from .sound import scene_fps
 
-FILM_SIZE = 720
+FILM_SIZE = 640
 SHEET_SIZE = 320
 #: Frames of a contact sheet and how many stand in a row; under each row of faces stands a row of lips.
 SHEET_FRAMES, SHEET_COLUMNS = 16, 8
@@ -34,6 +34,8 @@ LIPS_HEIGHT = 0.65
 _LENS, _SENSOR = 85.0, 36.0
 _EGL_SURFACELESS, _EGL_OPENGL_API = 0x31DD, 0x30A2  # egl.xml, Khronos
 _SKIN = (0.95, 0.76, 0.67)
+#: Towards the light that casts shadows, in the face's axes: from the front, a little above and to its left.
+_SUN = np.array([0.3, 0.35, 0.89])
 _BACKGROUND = (0.045, 0.05, 0.06)
 
 
@@ -216,6 +218,10 @@ def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> 
         shading.single_color = _SKIN
         shading.show_cavity, shading.cavity_type = True, "WORLD"
         shading.show_specular_highlight = True
+        shading.show_shadows, shading.shadow_intensity = True, 0.75  # without, the inside of a mouth is as light as skin
+        scene.display.shadow_focus = 0.3
+        x, y, z = face.rotation @ (_SUN / np.linalg.norm(_SUN))
+        scene.display.light_direction = (x, z, -y)  # Workbench's own axes: its y is the world's z
         return []
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.max_bounces, scene.cycles.use_denoising = 16, 2, False
