@@ -6,7 +6,7 @@ of several views are triangulated, held against a shape prior, and laid on the s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS, Landmarks
 SEARCH_SIZE, SHRINKS = 192, (1, 2, 4)
 #: Search cells below this probability are no candidates; at most so many candidates are looked at closely.
 CANDIDATE, CANDIDATES = 0.3, 6
-#: Candidates with less than this share of the best one's votes are not looked at.
-LEAST_SHARE = 0.15
+#: Share of an accepted face's votes above which another candidate may be a second face.
+RIVAL = 0.35
 #: Views of the face (yaw, pitch in degrees): first to correct the search, then to place the points.
 FIRST_VIEWS = ((0, 0), (-25, 0), (25, 0))
 VIEWS = ((0, 0), (-32, 0), (32, 0), (0, -22), (0, 22))
@@ -111,15 +111,16 @@ def confidence(error: np.ndarray) -> np.ndarray:
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> list[Fit]:
-    """All faces that pass, likeliest first."""
-    candidates = search(vertices, triangles, device)[:CANDIDATES]
-    fits = [
-        place(vertices, triangles, candidate.face, device)
-        for candidate in candidates
-        if candidate.score > LEAST_SHARE * candidates[0].score
-    ]
+    """All faces that pass, likeliest first. Candidates far weaker than an accepted one are not looked at."""
+    accepted: list[tuple[float, Fit]] = []
+    for candidate in search(vertices, triangles, device)[:CANDIDATES]:
+        if accepted and candidate.score < RIVAL * accepted[0][0]:
+            break
+        fit = place(vertices, triangles, candidate.face, device)
+        if fit is not None and fit.accepted:
+            accepted.append((candidate.score, fit))
     kept: list[Fit] = []
-    for fit in sorted((fit for fit in fits if fit is not None and fit.accepted), key=lambda fit: fit.doubt):
+    for _, fit in sorted(accepted, key=lambda one: one[1].doubt):
         if not any(_same(fit, other) for other in kept):
             kept.append(fit)
     return kept
@@ -149,7 +150,7 @@ def _usable(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np
 
 
 def search(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> list[Candidate]:
-    """Candidates from 42 directions, best first."""
+    """Candidates from 32 directions, best first."""
     vertices, triangles = compact(vertices, triangles)
     centre, half = _extent(vertices, triangles)
     vertices, triangles = simplify(vertices, triangles, half / 110)
@@ -168,14 +169,13 @@ def search(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") ->
 
 @lru_cache(maxsize=1)
 def directions() -> np.ndarray:
-    """(42, 3) unit vectors: the corners of an icosahedron and the middles of its edges, at most 22 degrees from any."""
+    """(32, 3) unit vectors: the corners of an icosahedron and of its dual; every direction is within 23 degrees."""
     golden = (1 + 5**0.5) / 2
-    corners = np.array(
-        [np.roll([0, a, b * golden], turn) for turn in range(3) for a in (-1, 1) for b in (-1, 1)], dtype=float
-    )
-    gaps = np.linalg.norm(corners[:, None] - corners[None], axis=-1)
-    first, second = np.nonzero(np.triu(gaps < 2.1, 1))
-    every = np.concatenate([corners, (corners[first] + corners[second]) / 2])
+    signs = [(a, b) for a in (-1, 1) for b in (-1, 1)]
+    corners = [np.roll([0, a, b * golden], turn) for turn in range(3) for a, b in signs]
+    dual = [np.roll([0, a * golden, b / golden], turn) for turn in range(3) for a, b in signs]
+    dual += [np.array([a, b, c]) for a, b in signs for c in (-1, 1)]
+    every = np.array([*corners, *dual], dtype=float)
     return every / np.linalg.norm(every, axis=1, keepdims=True)
 
 
@@ -302,39 +302,35 @@ class Patch:
 
 
 def place(vertices: np.ndarray, triangles: np.ndarray, face: Similarity, device: str = "auto") -> Fit | None:
-    """68 points of the face near a proposed frame; None where there is no surface to place them on."""
-    first = _look(vertices, triangles, face, FIRST_VIEWS, device)
-    if first is None or first.probability < 0.5 * LEAST_PROBABILITY:
-        return None
-    return _look(vertices, triangles, first.face, VIEWS, device)
-
-
-def _look(
-    vertices: np.ndarray, triangles: np.ndarray, face: Similarity, views: Sequence[tuple[int, int]], device: str
-) -> Fit | None:
-    """One round: photograph the face from some views, place the points in each, fuse them, lay them on the surface."""
+    """68 points of the face near a proposed frame; None where there is nothing like a face to place them on."""
     patch = _patch(vertices, triangles, face)
     if patch is None:
         return None
-    cameras = [face_camera(face, yaw, pitch) for yaw, pitch in views]
-    seen = [_see(patch, camera, device) for camera in cameras]
-    rays, error, disagreement = triangulate(cameras, seen, face)
-    canonical, unlike = regularise(face.to_canonical(rays), error)
-    canonical = uncrossed(canonical)
-    points = face.to_mesh(canonical)
-    found = refit(points, error)
-    if not 0.3 < found.scale / face.scale < 3 or not any(view.image.seen.any() for view in seen):
+    fit, _ = _look(patch, face, FIRST_VIEWS, device)
+    if fit.probability < 0.5 * LEAST_PROBABILITY or not 0.4 < fit.face.scale / face.scale < 2.5:
         return None
-    points = _on_surface(points, *_seen_surface(patch, seen))
+    fit, seen = _look(patch, fit.face, VIEWS, device)
+    if not any(view.image.seen.any() for view in seen):
+        return None
+    points = _on_surface(fit.points, *_seen_surface(patch, seen))
+    return replace(fit, points=points, inward=_inward(patch, seen[0], points))
+
+
+def _look(patch: Patch, face: Similarity, views: Sequence[tuple[int, int]], device: str) -> tuple[Fit, list["View"]]:
+    """One round: photograph the face from some views, place the points in each and fuse them."""
+    seen = [_see(patch, face_camera(face, yaw, pitch), device) for yaw, pitch in views]
+    rays, error, disagreement = triangulate(seen, face)
+    canonical, unlike = regularise(face.to_canonical(rays), error)
+    points = face.to_mesh(uncrossed(canonical))
     probability = float(np.mean([1 / (1 + np.exp(-view.face)) for view in seen]))
-    inward = _inward(patch, cameras[0], seen[0], points)
-    return Fit(found, points, error, probability, disagreement, unlike, inward)
+    return Fit(refit(points, error), points, error, probability, disagreement, unlike, 0.0), seen
 
 
 @dataclass(frozen=True)
 class View:
     """What the landmark network says of one picture: place (68, 2), spread (68,) in halves, face logit; the image."""
 
+    camera: Camera
     place: np.ndarray
     spread: np.ndarray
     face: float
@@ -350,7 +346,7 @@ def face_camera(face: Similarity, yaw: float = 0.0, pitch: float = 0.0) -> Camer
 def _patch(vertices: np.ndarray, triangles: np.ndarray, face: Similarity) -> Patch | None:
     """The surface around the face, simplified to a hundredth of the eye distance where it is heavy."""
     with np.errstate(invalid="ignore"):
-        close = ((vertices - face.to_mesh(FACE_CENTRE)) ** 2).sum(1) < (2.2 * face.scale) ** 2
+        close = ((vertices - face.to_mesh(FACE_CENTRE)) ** 2).sum(1) < (2.6 * face.scale) ** 2
     around = triangles[close[triangles].any(1)]
     if len(around) < 50:
         return None
@@ -361,18 +357,16 @@ def _patch(vertices: np.ndarray, triangles: np.ndarray, face: Similarity) -> Pat
 def _see(patch: Patch, camera: Camera, device: str) -> View:
     channels, image = picture(patch.vertices, patch.triangles, patch.normals, camera, FACE_SIZE, over=2)
     places, spread, face = models.session("landmarks", device).run(None, {"picture": channels[None]})
-    return View(places[0].astype(np.float64), spread[0].astype(np.float64), float(face[0]), image)
+    return View(camera, places[0].astype(np.float64), spread[0].astype(np.float64), float(face[0]), image)
 
 
-def triangulate(
-    cameras: Sequence[Camera], seen: Sequence[View], face: Similarity
-) -> tuple[np.ndarray, np.ndarray, float]:
+def triangulate(seen: Sequence[View], face: Similarity) -> tuple[np.ndarray, np.ndarray, float]:
     """Points (68, 3) nearest to the views' rays, their expected errors (68,) and the rays' mean disagreement.
 
     Weighted least squares with weights from the network's spreads and, on the second and third pass, from the distance
     to the first answer (Cauchy), so that one view that is wrong does not pull. Errors in eye distances.
     """
-    axes = np.stack([camera.rotation[:2] for camera in cameras])  # (C, 2, 3)
+    axes = np.stack([view.camera.rotation[:2] for view in seen])  # (C, 2, 3)
     target = np.stack([view.place for view in seen]) * FACE_HALF  # (C, 68, 2), eye distances from the shared centre
     sigma = np.stack([view.spread for view in seen]) * FACE_HALF + 0.004
     weight = sigma**-2
@@ -384,7 +378,7 @@ def triangulate(
         weight = sigma**-2 / (1 + (miss / (2 * sigma + 0.01)) ** 2)
     share = weight / weight.sum(0)
     error = np.sqrt((share * miss**2).sum(0) + 1 / weight.sum(0))
-    return points * face.scale + cameras[0].centre, error, float(np.sqrt((miss**2).mean(1)).mean())
+    return points * face.scale + seen[0].camera.centre, error, float(np.sqrt((miss**2).mean(1)).mean())
 
 
 @lru_cache(maxsize=1)
@@ -484,9 +478,9 @@ def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     return places[np.arange(len(points)), gap.argmin(1)]
 
 
-def _inward(patch: Patch, camera: Camera, view: View, found: np.ndarray) -> float:
+def _inward(patch: Patch, view: View, found: np.ndarray) -> float:
     """Share of the pixels inside the landmarks' box whose triangles are wound to face away from the viewer."""
-    placed = camera.to_picture(found)
+    placed = view.camera.to_picture(found)
     low, high = placed[:, :2].min(0), placed[:, :2].max(0)
     size = len(view.image.depth)
     rows = slice(int((1 - high[1]) / 2 * size), int((1 - low[1]) / 2 * size) + 1)
@@ -495,7 +489,7 @@ def _inward(patch: Patch, camera: Camera, view: View, found: np.ndarray) -> floa
     faces = faces[faces >= 0]
     if not len(faces):
         return 0.0
-    corners = patch.vertices[patch.triangles[faces]] @ camera.rotation.T
+    corners = patch.vertices[patch.triangles[faces]] @ view.camera.rotation.T
     turn = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
     return float((turn < 0).mean())
 

@@ -65,5 +65,8 @@ def shrink(channels: np.ndarray, factor: int) -> np.ndarray:
     """(C, H, W) -> (C, H/factor, W/factor): the mean of each block."""
     if factor == 1:
         return channels
-    parts = [channels[:, down::factor, across::factor] for down in range(factor) for across in range(factor)]
-    return np.sum(parts, axis=0, dtype=np.float32) / len(parts)
+    total = np.zeros((channels.shape[0], channels.shape[1] // factor, channels.shape[2] // factor), np.float32)
+    for down in range(factor):
+        for across in range(factor):
+            total += channels[:, down::factor, across::factor]
+    return total / factor**2

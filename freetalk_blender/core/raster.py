@@ -61,7 +61,9 @@ def render(vertices: np.ndarray, triangles: np.ndarray, size: int) -> Image:
         for part in np.array_split(members, max(1, len(members) * box * box // _BATCH)):
             corners = triangles[part]
             planes = _barycentric_planes(column[corners], row[corners], left[part], top[part])
-            hits.append(_hits(part, corners, vertices[:, 2], planes, box, left[part], top[part], wide[part], high[part]))
+            hits.append(
+                _hits(part, corners, vertices[:, 2], planes, box, left[part], top[part], wide[part], high[part])
+            )
     return _nearest(hits, size)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import detector, frame, landmarks
+from freetalk_blender.core import detector, frame, landmarks, raster
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import Similarity
 
@@ -91,16 +91,20 @@ def test_what_is_no_mesh_is_told_so(vertices, triangles, words) -> None:
         detector.detect(vertices, triangles)
 
 
+def nothing_seen() -> raster.Image:
+    return raster.render(np.zeros((3, 3), np.float32), np.array([[0, 1, 2]]), 4)
+
+
 def test_rays_that_meet_give_their_point() -> None:
     truth = frame.mean_landmarks()
     face = Similarity(37.0, Rotation.from_euler("xyz", [10, 200, -70], degrees=True).as_matrix(), np.array([5.0, 6, 7]))
     cameras = [detector.face_camera(face, yaw, pitch) for yaw, pitch in detector.VIEWS]
     views = [
-        detector.View(camera.to_picture(face.to_mesh(truth))[:, :2], np.full(68, 0.005), 3.0, None)  # type: ignore[arg-type]
+        detector.View(camera, camera.to_picture(face.to_mesh(truth))[:, :2], np.full(68, 0.005), 3.0, nothing_seen())
         for camera in cameras
     ]
     views[0].place[8] += 0.5  # one view is wrong about the chin
-    points, _, _ = detector.triangulate(cameras, views, face)
+    points, _, _ = detector.triangulate(views, face)
     gap = np.linalg.norm(face.to_canonical(points) - truth, axis=1)
     assert gap.max() < 0.01
 
