@@ -11,6 +11,8 @@ import numpy as np
 
 #: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
 _BATCH = 100_000
+#: Numbers carried at once: a few megabytes, so that the sum stays in the processor's cache.
+_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,15 @@ class Proxy:
 
     def carry(self, values: np.ndarray) -> np.ndarray:
         """(..., P, C) on the stand-in -> (..., V, C) on the scan."""
-        corner = [np.take(values, self.corners[:, k], axis=-2) * self.shares[:, k, None] for k in range(3)]
-        return corner[0] + corner[1] + corner[2]
+        flat = values.reshape(-1, *values.shape[-2:])
+        result = np.empty((len(flat), len(self.corners), values.shape[-1]), values.dtype)
+        step = max(1, _BLOCK // max(1, result[:1].size))
+        for start in range(0, len(flat), step):
+            block, out = flat[start : start + step], result[start : start + step]
+            np.multiply(block.take(self.corners[:, 0], 1), self.shares[:, :1], out=out)
+            out += block.take(self.corners[:, 1], 1) * self.shares[:, 1:2]
+            out += block.take(self.corners[:, 2], 1) * self.shares[:, 2:]
+        return result.reshape(*values.shape[:-2], *result.shape[1:])
 
 
 def simplify(vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.ndarray) -> Proxy:
