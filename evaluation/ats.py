@@ -55,7 +55,9 @@ def concordance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def lag(predicted: np.ndarray, real: np.ndarray, rate: float) -> float:
-    """Milliseconds by which the prediction comes late, from the peak of the correlation (10 ms steps)."""
+    """Milliseconds by which the prediction comes late, from the peak of the correlation (10 ms steps); NaN if still."""
+    if np.ptp(predicted) < 1e-9:
+        return float("nan")
     times = np.arange(len(real)) / rate
     inner = times[(times > _MAX_LAG) & (times < times[-1] - _MAX_LAG)]
     shifts = np.arange(-_MAX_LAG, _MAX_LAG + 1e-9, 0.01)
@@ -216,6 +218,8 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> str:
 
 
 def _number(column: str, value: float) -> str:
+    if np.isnan(value):
+        return "-"
     return f"{value:+.0f}" if column.endswith("ms") else f"{value:.2f}"
 
 

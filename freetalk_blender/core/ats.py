@@ -89,21 +89,24 @@ def _run(features: np.ndarray, emotion: np.ndarray, blinks: np.ndarray, output: 
             f"not {features.shape}, {emotion.shape} and {blinks.shape}"
         )
     session = models.session("ats", device)
-    padded = np.concatenate(
-        [np.repeat(_silence(device), CONTEXT, 0), features, np.repeat(_silence(device), CONTEXT, 0)]
-    )
     pieces = []
     for start in range(0, frames, _CHUNK):
         stop = min(start + _CHUNK, frames)
         inputs = {
-            "features": padded[None, start : stop + 2 * CONTEXT],
-            "emotion": emotion[None, start:stop],
-            "blink": blinks[None, start:stop, None],
+            "features": _surrounded(features, start - CONTEXT, stop + CONTEXT, _silence(device)),
+            "emotion": emotion[start:stop],
+            "blink": blinks[start:stop, None],
         }
-        pieces.append(
-            session.run([output], {name: np.ascontiguousarray(x, np.float32) for name, x in inputs.items()})[0][0]
-        )
+        fed = {name: np.ascontiguousarray(array[None], np.float32) for name, array in inputs.items()}
+        pieces.append(session.run([output], fed)[0][0])
     return np.concatenate(pieces)
+
+
+def _surrounded(features: np.ndarray, start: int, stop: int, silence: np.ndarray) -> np.ndarray:
+    """features[start:stop] with silence (1,384) where that reaches over either end."""
+    before = np.repeat(silence, max(0, -start), 0)
+    after = np.repeat(silence, max(0, stop - len(features)), 0)
+    return np.concatenate([before, features[max(0, start) : stop], after])
 
 
 @lru_cache(maxsize=4)

@@ -54,15 +54,19 @@ def mono(audio: np.ndarray) -> np.ndarray:
     if array.size == 0:
         raise AudioError("The audio is empty; choose a recording with speech in it.")
     samples = _as_float(array)
-    if not np.isfinite(samples).any():
+    finite = np.isfinite(samples)
+    if not finite.any():
         raise AudioError("The audio holds no finite number; the recording is damaged.")
-    samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    if not finite.all():
+        samples = np.where(finite, samples, np.float32(0.0))
     return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
 def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.ndarray:
     """(N,) float32 at `rate` -> (about N * target / rate,) float32 at `target`; AudioError for an impossible rate."""
-    return _concatenate(_resampled(_slices(samples), _checked_rate(rate), target))
+    if _checked_rate(rate) == target:
+        return np.asarray(samples, np.float32)
+    return _concatenate(_resampled(_slices(samples), rate, target))
 
 
 def duration(samples: np.ndarray, rate: float) -> float:
@@ -73,7 +77,7 @@ def duration(samples: np.ndarray, rate: float) -> float:
 def _as_float(array: np.ndarray) -> np.ndarray:
     """Float32 in [-1, 1] for integer formats (unsigned ones are centred, as in 8-bit wav)."""
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
+        return array.astype(np.float32, copy=False)
     half = float(2 ** (8 * array.dtype.itemsize - 1))
     centre = half if array.dtype.kind == "u" else 0.0
     return ((array.astype(np.float64) - centre) / half).astype(np.float32)

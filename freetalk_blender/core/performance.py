@@ -72,7 +72,7 @@ def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
 
 def _features(heard: np.ndarray, device: str) -> np.ndarray:
     """Features of 16 kHz audio, remembered by content."""
-    key = (hashlib.blake2b(np.ascontiguousarray(heard).tobytes(), digest_size=16).digest(), device)
+    key = (hashlib.blake2b(np.ascontiguousarray(heard).data, digest_size=16).digest(), device)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]

@@ -60,19 +60,24 @@ def log_mel_energy(samples: np.ndarray) -> np.ndarray:
     return np.log10(np.maximum(mel_filters() @ power.T, 1e-10))
 
 
-def gain(samples: np.ndarray) -> float:
-    """The factor that brings the speech in a recording to a fixed level.
+def gain(samples: np.ndarray, centre: float = 0.0) -> float:
+    """The factor that brings the speech in a recording (less its mean, `centre`) to a fixed level.
 
     Speech is what lies within 30 dB of the 95th percentile of the energy in 20 ms, as in ITU-T P.56's active level.
     """
-    frames = len(samples) // HOP
-    if frames == 0:
-        power = np.array([np.mean(samples**2)])
-    else:
-        power = np.einsum("ij,ij->i", *(2 * [samples[: frames * HOP].reshape(frames, HOP)])) / HOP
+    power = _power(samples, centre)
     active = power[power >= 1e-3 * np.percentile(power, 95)]
     level = float(np.sqrt(active.mean()))
     return min(_LEVEL / level, _MAX_GAIN) if level > 0 else 1.0
+
+
+def _power(samples: np.ndarray, centre: float) -> np.ndarray:
+    """(frames,) mean square in 20 ms, of the whole where it is shorter; a block at a time, for memory's sake."""
+    hop = min(HOP, len(samples))
+    step = 4096 * hop
+    whole = len(samples) // hop * hop
+    blocks = (samples[start : min(start + step, whole)] - np.float32(centre) for start in range(0, whole, step))
+    return np.concatenate([np.mean(block.reshape(-1, hop) ** 2, axis=1) for block in blocks])
 
 
 def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
@@ -84,7 +89,7 @@ def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
     session = models.session("speech_encoder", device)
     frames = -(-len(samples) // HOP)
     centre = float(np.mean(samples, dtype=np.float64))
-    scale = gain(samples - centre)
+    scale = gain(samples, centre)
     result = np.zeros((frames, FEATURES), np.float32)
     for start, stop in windows(frames + 2 * _MARGIN):
         heard = _slice(samples, (start - _MARGIN) * HOP, (stop - _MARGIN) * HOP, centre) * scale
