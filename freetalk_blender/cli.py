@@ -116,6 +116,7 @@ def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) ->
 def _add_speech(command: argparse.ArgumentParser) -> None:
     feeling = command.add_mutually_exclusive_group()
     feeling.add_argument("--emotion", type=_emotion, metavar="NAME=W,...", help="for example happy=0.8,surprised=0.2")
+    feeling.add_argument("--emotion-curve", type=Path, metavar="FILE.csv", help="time,happy,... in seconds and weights")
     feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
     command.add_argument("--fps", type=_fps, help="frames a second (30; the scene's own where SCAN is a .blend)")
     command.add_argument("--seed", type=int, default=0)

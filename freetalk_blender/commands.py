@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from .blender.speech import Speech
-from .core import atomic, audio, detector, landmarks, models, scan_file
+from .core import atomic, audio, detector, emotion_curve, landmarks, models, performance, scan_file
 from .core import face as faces
 from .core.errors import FreeTalkError
 from .core.face import Face
@@ -122,6 +122,9 @@ def _speech(arguments: argparse.Namespace, fps: float, steps: Progress) -> Speec
     with steps("read the sound"):
         samples, rate = audio.load(arguments.audio)
     feeling = arguments.emotion if arguments.emotion is not None else arguments.vad
+    if arguments.emotion_curve:
+        frames = performance.frame_count(len(samples), rate, fps)
+        feeling = emotion_curve.read(arguments.emotion_curve).at(frames, fps)
     return Speech(samples, rate, fps, feeling, arguments.seed)
 
 
@@ -241,12 +244,11 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         from .blender import files, meshes, scene, sound
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points)
-        meshes.check(scan.item)
-        vertices, triangles = meshes.vertices(scan.item.data), meshes.triangles(scan.item.data)
+        local = None if points is None else meshes.moved(scan.file_to_object, points)
+        vertices, triangles, local = scene.read_face(scan.item, local)
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps)
-    local = None if points is None else meshes.moved(scan.file_to_object, points)
     open_mouth, device = not arguments.keep_mouth, arguments.device
     face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
     _tell(face.notes, steps)
@@ -256,7 +258,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         keys = faces.shape_keys(face, take.displacement, arguments.tolerance)
     with steps.blender("bake"):
         if arguments.scan.suffix.lower() in files.UNORIENTED:
-            files.upright(scan, face.frame.rotation[:, 1])
+            files.upright(scan, scene.up(scan.item, face))
         sound.set_scene_fps(bpy.context.scene, fps)
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))

@@ -89,12 +89,11 @@ def _distance(item: bpy.types.Object, points: np.ndarray) -> float:
 
 
 def upright(scan: Scan, up: np.ndarray) -> None:
-    """Stand the scene on its feet: turn everything so that the face's up (3,), in the file's axes, is the world's +Z.
+    """Stand the scene on its feet: turn everything so that the face's up (3,), in the world, becomes +Z.
 
-    Only quarter turns, so that the export's coordinates stay the file's; a scan lying on its back stays there.
+    Only a quarter turn, so that the export's coordinates stay the file's; a scan lying on its back stays there.
     """
-    direction = scan.file_to_world[:3, :3] @ up
-    if abs(direction[1]) > abs(direction[2]) and direction[1] > 0:
+    if abs(up[1]) > abs(up[2]) and up[1] > 0:
         _turn(scan, Y_UP)
 
 

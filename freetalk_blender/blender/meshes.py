@@ -29,6 +29,18 @@ def world(item: bpy.types.Object) -> np.ndarray:
     return np.array(item.matrix_world, dtype=np.float64)
 
 
+def to_true_shape(item: bpy.types.Object) -> np.ndarray:
+    """(3,3) from the object's own axes to axes in which the face has the proportions that the person sees.
+
+    Identity, unless the object is scaled unevenly: then the stretch of its transform, which no turn changes (the
+    symmetric factor of the polar decomposition).
+    """
+    linear = world(item)[:3, :3]
+    squares, axes = np.linalg.eigh(linear.T @ linear)
+    stretch = np.sqrt(squares)
+    return np.identity(3) if np.ptp(stretch) < 1e-4 * stretch.max() else (axes * stretch) @ axes.T
+
+
 def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(N,3) points through a (4,4) affine matrix."""
     return points @ matrix[:3, :3].T + matrix[:3, 3]

@@ -15,7 +15,7 @@ from ..core.compress import ShapeKeys
 from ..core.emotion import EMOTIONS
 from ..core.errors import Cancelled, FreeTalkError
 from ..core.face import Face, Step, prepare, shape_keys
-from . import bake, meshes, scene, sound
+from . import bake, scene, sound
 from .properties import SLIDERS
 from .speech import Speech
 
@@ -73,7 +73,6 @@ class Take:
 def read_take(context: bpy.types.Context, original: bpy.types.Object) -> Take:
     """The scene's settings as arrays; FreeTalkError where something is missing or cannot be read."""
     settings = context.scene.freetalk
-    meshes.check(original)
     points = None
     if settings.landmarks:
         file = landmark_files.read(Path(bpy.path.abspath(settings.landmarks)))
@@ -81,9 +80,7 @@ def read_take(context: bpy.types.Context, original: bpy.types.Object) -> Take:
     clip = _clip(context.scene)
     fps = sound.scene_fps(context.scene)
     return Take(
-        meshes.vertices(original.data),
-        meshes.triangles(original.data),
-        points,
+        *scene.read_face(original, points),
         Speech(clip.samples, clip.rate, fps, emotion_of(settings), settings.seed),
         settings.open_mouth,
         settings.device,

@@ -1,5 +1,6 @@
 """A take in the scene: landmarks on an object, a talking copy from shape keys, and where to find it again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -17,16 +18,37 @@ from . import bake, files, meshes, mouth
 LANDMARKS = "freetalk_landmarks"
 
 
+def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """(vertices, triangles, landmarks) for core.prepare; landmarks (68,3) in the object's own axes, or None.
+
+    Raises MeshError where the object has no surface or cannot take shape keys.
+    """
+    meshes.check(item)
+    shape = meshes.to_true_shape(item)
+    vertices = (meshes.vertices(item.data) @ shape.T).astype(np.float32)
+    return vertices, meshes.triangles(item.data), None if landmarks is None else landmarks @ shape.T
+
+
 def talk(original: bpy.types.Object, face: Face, keys: ShapeKeys, start: float) -> bpy.types.Object:
-    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on; earlier copies go."""
+    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on; earlier copies go.
+
+    face, keys: as prepared from `read_face` of this object.
+    """
     bake.remove(original)
     copy = bake.duplicate(original)
+    back = np.linalg.inv(meshes.to_true_shape(original)).T
     if face.opened is not None:
-        mouth.apply(copy, face.opened)
-    bake.bake(copy, keys, start)
-    copy[LANDMARKS] = np.asarray(face.landmarks, float).ravel().tolist()
+        mouth.apply(copy, replace(face.opened, vertices=(face.opened.vertices @ back).astype(np.float32)))
+    bake.bake(copy, replace(keys, shapes=(keys.shapes @ back).astype(np.float32)), start)
+    copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ back).ravel().tolist()
     bpy.context.view_layer.update()
     return copy
+
+
+def up(item: bpy.types.Object, face: Face) -> np.ndarray:
+    """(3,) the face's own up in the world, of a face prepared from `read_face` of this object."""
+    own = np.linalg.inv(meshes.to_true_shape(item)) @ face.frame.rotation[:, 1]
+    return meshes.world(item)[:3, :3] @ own
 
 
 def talking_object() -> bpy.types.Object:

@@ -8,6 +8,7 @@ import pytest
 
 import freetalk_blender
 from freetalk_blender.blender import bake, compat, files, operators, registration, scene, sound
+from freetalk_blender.core import landmarks
 
 
 @pytest.fixture
@@ -135,3 +136,36 @@ def test_the_panel_has_a_slider_for_each_emotion_up_to_exaggeration(ready: bpy.t
     ready.happy, ready.surprised = 0.75, 0.25
     weights = operators.emotion_of(ready)
     assert weights.tolist() == [0, 0.75, 0, 0, 0, 0, 0.25, 0]
+
+
+def test_uneven_object_scale_changes_nothing_that_the_person_sees(
+    ready: bpy.types.PropertyGroup, scan_landmarks: np.ndarray, tmp_path: Path
+) -> None:
+    """A head squashed in its mesh and stretched back by its object talks like the plain one."""
+    from mathutils import Matrix
+
+    original = ready.face
+
+    def seen() -> np.ndarray:
+        """(51,V,3) motion in the world."""
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = bake.copies_of(original)
+        blocks, curves = copy.data.shape_keys.key_blocks, compat.fcurves(copy.data.shape_keys)
+        points = np.empty((len(blocks), 3 * len(copy.data.vertices)), np.float32)
+        for row, block in zip(points, blocks, strict=True):
+            block.points.foreach_get("co", row)
+        shapes = (points[1:] - points[0]).reshape(len(blocks) - 1, -1, 3)
+        weights = np.array([[point.co.y for point in curve.keyframe_points] for curve in curves]).T
+        return np.tensordot(weights, shapes, 1) @ np.array(copy.matrix_world)[:3, :3].T
+
+    plain = seen()
+    squash = Matrix.Diagonal((0.5, 2.0, 1.25, 1.0))
+    original.data.transform(squash)
+    own = scan_landmarks * (0.5, 2.0, 1.25)
+    landmarks.write(tmp_path / "squashed.json", landmarks.Landmarks(own, None, None))
+    ready.landmarks = str(tmp_path / "squashed.json")
+    original.matrix_world = Matrix.Rotation(0.4, 4, "Z") @ squash.inverted()
+    bpy.context.view_layer.update()
+    turned = seen() @ np.array(Matrix.Rotation(0.4, 3, "Z"))
+    assert np.linalg.norm(plain, axis=2).max() > 4, "millimetres: it does move"
+    assert np.linalg.norm(turned - plain, axis=2).max() < 0.3, "both are made to 0.1 mm"

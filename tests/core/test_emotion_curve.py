@@ -1,0 +1,47 @@
+"""Emotion drawn over time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import emotion_curve
+from freetalk_blender.core.emotion import EMOTIONS, EmotionError
+
+
+def test_weights_run_straight_between_keys_and_are_held_at_the_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\ufefftime, Happy,surprised\n1.0,0.2,0\n\n2.0,1.0,0.5\n", encoding="utf-8")
+    weights = emotion_curve.read(path).at(frames=76, fps=25)
+    assert weights.shape == (76, 8) and weights.dtype == np.float32
+    happy, surprised = weights[:, EMOTIONS.index("happy")], weights[:, EMOTIONS.index("surprised")]
+    assert np.allclose(happy[:26], 0.2) and np.allclose(happy[50:], 1.0) and np.isclose(happy[30], 0.36)
+    assert np.isclose(surprised[40], 0.3) and weights.sum() == happy.sum() + surprised.sum()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "happy,time\n1,2\n",
+        "time,grumpy\n0,1\n",
+        "time,happy,happy\n0,1,1\n",
+        "time,happy\n",
+        "time,happy\n0\n",
+        "time,happy\n0,much\n",
+        "time,happy\n1,1\n0,1\n",
+        "time,happy\n0,-1\n",
+        "time,happy\n0,nan\n",
+    ],
+)
+def test_what_is_no_emotion_file_is_one_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(EmotionError, match=r"a\.csv") as caught:
+        emotion_curve.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(EmotionError, match="cannot be read"):
+        emotion_curve.read(tmp_path / "none.csv")
