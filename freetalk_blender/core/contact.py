@@ -89,7 +89,7 @@ class Contact:
 
 
 def _change(gap: np.ndarray) -> np.ndarray:
-    """Wanted minus present gap (mm), once differentiable: crossing lips meet, nearly closed ones close, open ones stay."""
+    """Wanted minus present gap (mm), differentiable: crossing lips meet, nearly closed ones close, open ones stay."""
     share = np.clip(gap / CLOSING, 0, 1)
     return np.where(gap < CLOSING, CLOSING * share**2 * (2 - share), gap) - gap
 
