@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -111,7 +113,19 @@ def confidence(error: np.ndarray) -> np.ndarray:
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> list[Fit]:
-    """All faces that pass, likeliest first. Candidates far weaker than an accepted one are not looked at."""
+    """All faces that pass, likeliest first; where none does, each of the largest loose parts is searched by itself."""
+    fits = _find(vertices, triangles, device)
+    if not fits:
+        fits = [fit for part in loose_parts(triangles) for fit in _find(vertices, part, device)]
+    kept: list[Fit] = []
+    for fit in sorted(fits, key=lambda fit: fit.doubt):
+        if not any(_same(fit, other) for other in kept):
+            kept.append(fit)
+    return kept
+
+
+def _find(vertices: np.ndarray, triangles: np.ndarray, device: str) -> list[Fit]:
+    """Faces that pass. Candidates far weaker than an accepted one are not looked at."""
     accepted: list[tuple[float, Fit]] = []
     for candidate in search(vertices, triangles, device)[:CANDIDATES]:
         if accepted and candidate.score < RIVAL * accepted[0][0]:
@@ -119,11 +133,19 @@ def find(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> l
         fit = place(vertices, triangles, candidate.face, device)
         if fit is not None and fit.accepted:
             accepted.append((candidate.score, fit))
-    kept: list[Fit] = []
-    for _, fit in sorted(accepted, key=lambda one: one[1].doubt):
-        if not any(_same(fit, other) for other in kept):
-            kept.append(fit)
-    return kept
+    return [fit for _, fit in accepted]
+
+
+def loose_parts(triangles: np.ndarray, most: int = 4, least: int = 500) -> list[np.ndarray]:
+    """Triangles (F, 3) of each of the `most` largest connected parts with at least `least` triangles; none where the
+    mesh is of one piece."""
+    edges = triangles[:, [0, 1, 1, 2]].reshape(-1, 2)
+    count = int(triangles.max()) + 1
+    graph = coo_matrix((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), (count, count))
+    label = connected_components(graph, directed=False)[1][triangles[:, 0]]
+    sizes = np.bincount(label)
+    large = [part for part in np.argsort(-sizes)[:most] if least <= sizes[part] < len(triangles)]
+    return [triangles[label == part] for part in large]
 
 
 def _same(one: Fit, other: Fit) -> bool:

@@ -46,6 +46,14 @@ def test_pose_and_unit_do_not_matter(head, turn, scale) -> None:
     assert millimetres(found.points, move.to_mesh(truth)).mean() < 3.5
 
 
+def test_a_head_in_a_large_room_is_found(head) -> None:
+    vertices, triangles, truth = head
+    corners = vertices.mean(0) + 6000 * (np.array(list(np.ndindex(2, 2, 2))) - 0.5)
+    walls = np.array([[0, 1, 3], [0, 3, 2], [0, 4, 5], [0, 5, 1], [0, 2, 6], [0, 6, 4]]) + len(vertices)
+    found = detector.detect(np.concatenate([vertices, corners]), np.concatenate([triangles, walls]))
+    assert millimetres(found.points, truth).mean() < 3.5
+
+
 def test_a_mirrored_mesh_is_refused_in_a_sentence(head) -> None:
     vertices, triangles, _ = head
     with pytest.raises(LandmarkError, match="inside out"):
