@@ -1,0 +1,146 @@
+"""A mouth before and after the cut, closed, open, wide and pursed, from four sides, as one picture.
+
+    python -m evaluation.mouth_pictures SCAN LANDMARKS.json -o docs/images/mouth_NAME.png
+
+Runs where bpy is. Rows: the jaw opened without the cut; then with it: at rest, ajar, wide open, "oo". Columns: front,
+below, three quarters, above. The landmarks are moved by formula (the jaw turns about the ears, the lips draw together),
+the surface by STM, the lips by the contact correction.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from freetalk_blender.blender import files, meshes
+from freetalk_blender.blender import mouth as cut
+from freetalk_blender.core import contact, frame, handles, landmarks, mouth, stm
+from freetalk_blender.core.frame import Similarity
+
+VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
+#: Pose: degrees of the jaw, share of lip rounding. The first is shown on the mesh as the scanner left it.
+POSES = ((20, 0.0), (0, 0.0), (6, 0.0), (20, 0.0), (4, 1.0))
+#: How much of the jaw's turn each landmark takes.
+JAW = {4: 0.35, 5: 0.6, 6: 0.85, 7: 1.0, 8: 1.0, 9: 1.0, 10: 0.85, 11: 0.6, 12: 0.35, 3: 0.15, 13: 0.15}
+LIPS = {55: 0.8, 56: 0.97, 57: 1.0, 58: 0.97, 59: 0.8, 65: 0.95, 66: 1.0, 67: 0.95, 48: 0.4, 54: 0.4, 60: 0.4, 64: 0.4}
+SKIN = (0.62, 0.42, 0.33, 1.0)
+
+
+def motion(points: np.ndarray) -> np.ndarray:
+    """(T,68,3) the poses for canonical landmarks (68,3)."""
+    ears = np.array([0, *points[[2, 14], 1:].mean(0)])
+    weight = np.zeros((68, 1))
+    for number, share in (JAW | LIPS).items():
+        weight[number] = share
+    lips = np.zeros((68, 3))
+    lips[48:] = (points[48:].mean(0) - points[48:]) * [0.35, 0.1, 0] + [0, 0, 0.055]
+    answer = []
+    for degrees, rounding in POSES:
+        s, c = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+        turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+        answer.append(((points - ears) @ turn.T + ears - points) * weight + rounding * lips)
+    return np.array(answer, np.float32)
+
+
+def moved(vertices: np.ndarray, triangles: np.ndarray, chosen: np.ndarray, face: Similarity) -> np.ndarray:
+    """(T,V,3) every pose's displacement, mesh units."""
+    canonical = face.to_canonical(vertices.astype(float)).astype(np.float32)
+    binding = stm.bind(canonical, triangles, chosen)
+    return face.vectors_to_mesh(binding.displace(motion(canonical[chosen]))).astype(np.float32)
+
+
+def studio(face: Similarity, size: int) -> bpy.types.Object:
+    """A flat-lit Workbench scene and its camera."""
+    scene = bpy.context.scene
+    scene.render.engine = "BLENDER_WORKBENCH"
+    shading = scene.display.shading
+    shading.light, shading.color_type, shading.show_cavity = "STUDIO", "MATERIAL", True
+    shading.show_specular_highlight = False
+    scene.display.render_aa = "8"
+    scene.render.resolution_x = scene.render.resolution_y = size
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.data.type, camera.data.ortho_scale = "ORTHO", 0.95 * face.scale
+    camera.data.clip_start, camera.data.clip_end = 0.01 * face.scale, 50 * face.scale
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    return camera
+
+
+def shot(
+    camera: bpy.types.Object, item: bpy.types.Object, face: Similarity, centre: np.ndarray, view: tuple
+) -> np.ndarray:
+    """(size,size,4) pixels, first row at the bottom; centre (3,) canonical."""
+    z = np.array(view) / np.linalg.norm(view)
+    x = np.cross([0, 1, 0], z)
+    x /= np.linalg.norm(x)
+    pose = np.eye(4)
+    pose[:3, :3] = face.rotation @ np.stack([x, np.cross(z, x), z], 1)
+    pose[:3, 3] = face.to_mesh(centre + 4 * z)
+    world = meshes.world(item) @ pose
+    world[:3, :3] /= np.linalg.norm(world[:3, :3], axis=0)
+    camera.matrix_world = Matrix(world.tolist())
+    with tempfile.TemporaryDirectory() as folder:
+        bpy.context.scene.render.filepath = str(Path(folder) / "shot.png")
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(bpy.context.scene.render.filepath)
+        pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        bpy.data.images.remove(image)
+    side = round((len(pixels) // 4) ** 0.5)
+    return pixels.reshape(side, side, 4)
+
+
+def picture(item: bpy.types.Object, points: np.ndarray, size: int) -> np.ndarray:
+    """(rows,columns,4) pixels of all poses and views; points (68,3) in the object's own axes."""
+    face = frame.canonical_frame(points)
+    centre = face.to_canonical(points)[48:].mean(0)
+    vertices, triangles = meshes.vertices(item.data), meshes.triangles(item.data)
+    paint = bpy.data.materials.new("skin")
+    paint.diffuse_color = SKIN
+    item.data.materials.clear()
+    item.data.materials.append(paint)
+    camera = studio(face, size)
+
+    def row(places: np.ndarray) -> np.ndarray:
+        item.data.attributes["position"].data.foreach_set("vector", places.astype(np.float32).ravel())
+        item.data.update()
+        return np.concatenate([shot(camera, item, face, centre, view) for view in VIEWS], 1)
+
+    before = moved(vertices, triangles, handles.landmark_vertices(points, vertices, triangles), face)
+    rows = [row(vertices + before[0])]
+    row(vertices)
+    if mouth.state(vertices, triangles, points).fused:
+        opened = mouth.open_lips(vertices, triangles, points)
+        skin = moved(opened.skin_vertices, opened.skin_triangles, opened.landmark_vertices, face)
+        after = opened.carried(contact.of_opened(opened, points).corrected(skin))
+        cut.apply(item, opened)
+        vertices = opened.vertices
+    else:
+        after = contact.of_open_lips(vertices, triangles, points).corrected(before)
+    rows += [row(vertices + pose) for pose in after[1:]]
+    return np.concatenate(rows[::-1], 0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path)
+    parser.add_argument("landmarks", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=200, help="pixels of one view")
+    arguments = parser.parse_args()
+    given = landmarks.read(arguments.landmarks).points
+    scan = files.load(arguments.scan, given)
+    points = meshes.moved(scan.file_to_object, given)
+    pixels = picture(scan.item, points, arguments.size)
+    image = bpy.data.images.new("picture", pixels.shape[1], pixels.shape[0], alpha=False)
+    image.pixels.foreach_set(pixels.ravel())
+    image.filepath_raw, image.file_format = str(arguments.output.resolve()), "PNG"
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    image.save()
+
+
+if __name__ == "__main__":
+    main()
