@@ -82,7 +82,8 @@ class Patch:
 
     points (P,3); triangles (f,3) into points; source (f,) the mesh's triangle each lies in; origin (O,) the mesh's
     vertices that the first O points are; weights (P,O) sparse, points = weights @ points[:O]. welded (V,): the first of
-    the mesh's vertices at each one's place, where exporters split a surface along texture seams.
+    the mesh's vertices at each one's place, where exporters split a surface along texture seams. spare (s,): triangles
+    of the mesh that were left out since they repeat others or hang on an edge of two others.
     """
 
     points: np.ndarray
@@ -91,6 +92,7 @@ class Patch:
     origin: np.ndarray
     weights: sparse.csr_matrix
     welded: np.ndarray
+    spare: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,15 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     mouth = landmarks[LIPS]
     near = ((points > mouth.min(0) - MARGIN) & (points < mouth.max(0) + MARGIN)).all(1)
     touching = np.flatnonzero(near[triangles].any(1))
+    touching = touching[np.isfinite(points[triangles[touching]]).all((1, 2))]
     welded = _welded(points, triangles[touching])
     around = welded[triangles[touching]]
     distinct = (np.diff(np.sort(around, 1), axis=1) > 0).all(1)
     touching, around = touching[distinct], around[distinct]
     inner = near[around].all(1)
-    inner[inner] = ~_fins(around[inner])
+    spare = np.zeros(len(inner), bool)
+    spare[inner] = _spare(around[inner])
+    inner &= ~spare
     rows = touching[inner]
     if not len(rows):
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
@@ -187,18 +192,20 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     keep = labels[local[:, 0]] == label
     inside, compact = _compact(local[keep])
     origin = used[inside]
-    patch = Patch(points[origin], compact, rows[keep], origin, sparse.identity(len(origin), format="csr"), welded)
-    return _without_holes(patch, border_edges(around), mouth_curve(landmarks))
+    whole = sparse.identity(len(origin), format="csr")
+    patch = Patch(points[origin], compact, rows[keep], origin, whole, welded, touching[spare])
+    return _without_holes(patch, border_edges(around[~spare]), mouth_curve(landmarks))
 
 
-def _fins(triangles: np.ndarray) -> np.ndarray:
-    """(f,) bool: flaps that hang on an edge which two other triangles share already; they stay out of the way."""
-    fins = np.zeros(len(triangles), bool)
+def _spare(triangles: np.ndarray) -> np.ndarray:
+    """(f,) bool: triangles that repeat another, and flaps that hang on an edge which two others share already."""
+    spare = np.ones(len(triangles), bool)
+    spare[np.unique(np.sort(triangles, 1), axis=0, return_index=True)[1]] = False
     for _ in range(2):
-        sides = edges_of(triangles[~fins])[1]
+        sides = edges_of(triangles[~spare])[1]
         uses = np.bincount(sides.ravel())[sides]
-        fins[~fins] = (uses > 2).any(1) & (uses == 1).any(1)
-    return fins
+        spare[~spare] = (uses > 2).any(1) & (uses == 1).any(1)
+    return spare
 
 
 def _welded(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:

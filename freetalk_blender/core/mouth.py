@@ -357,9 +357,12 @@ def _assembled(
     replaced = np.zeros(len(triangles), bool)
     replaced[cut.source[changed]] = True
     replaced[cut.source[~changed]] = False  # it lends its looks to a filled hole, and stays
+    # A triangle that was left out and spans the seam would hold the lips together: it goes.
+    at_seam = np.isin(patch.welded[triangles[patch.spare]], patch.welded[triangles[cut.strip_source]])
+    replaced[patch.spare[at_seam.sum(1) > 1]] = True
     kept = np.flatnonzero(~replaced)
     seam_and_bag = np.concatenate([len(cut.points) + np.arange(len(bag.points)), cut.upper, cut.lower])
-    surface = np.concatenate([triangles[kept], skin[changed]])
+    surface = np.unique(np.concatenate([triangles[kept], skin[changed]]))
     new = np.concatenate([skin[changed], number[seam_and_bag[bag.triangles]]])
     new_source = np.concatenate([cut.source[changed], cut.strip_source[bag.step]])
     part = np.concatenate([np.full(len(kept) + changed.sum(), SKIN), np.where(bag.is_lip, LIP, BAG)])
@@ -371,6 +374,7 @@ def _assembled(
     side[skin_count:] = bag.side
 
     out = np.concatenate([vertices.astype(np.float32), frame.to_mesh(added).astype(np.float32)])
+    surface = surface[np.isfinite(out[surface]).all(1)]
     upper, lower = number[cut.upper], number[cut.lower]
     follow = _spread(bag.follow, np.concatenate([upper, lower]), skin_count)
     return OpenedMouth(
@@ -386,7 +390,7 @@ def _assembled(
         lower_rim=lower,
         skin_count=skin_count,
         carry=sparse.vstack([sparse.identity(skin_count, format="csr"), follow], "csr"),
-        landmark_vertices=_landmark_vertices(landmarks, out, np.unique(surface), side, upper, lower),
+        landmark_vertices=_landmark_vertices(landmarks, out, surface, side, upper, lower),
     )
 
 
@@ -444,7 +448,12 @@ def _sides(patch: Patch, line: LipLine) -> np.ndarray:
 
 
 def _landmark_vertices(
-    landmarks: np.ndarray, vertices: np.ndarray, skin: np.ndarray, side: np.ndarray, upper: np.ndarray, lower: np.ndarray
+    landmarks: np.ndarray,
+    vertices: np.ndarray,
+    skin: np.ndarray,
+    side: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
 ) -> np.ndarray:
     """(68,) of the skin's vertices: inner lips on the rim, other lip landmarks on their own lip, the rest nearest."""
     chosen = np.empty(len(landmarks), np.int32)

@@ -221,3 +221,21 @@ def test_the_work_is_local():
             best.append(time.process_time() - start)
         seconds.append(min(best))
     assert seconds[1] < 2.5 * seconds[0], "five times the vertices"
+
+
+def test_repeated_faces_flaps_and_lost_vertices_do_not_hold_the_lips_together():
+    vertices, triangles = sheet()
+    rng = np.random.default_rng(1)
+    middle = vertices[triangles].mean(1)
+    at_line = np.flatnonzero((np.abs(middle[:, 1] - crease(middle[:, 0])) < 1.5) & (np.abs(middle[:, 0]) < 18))
+    flaps = triangles[rng.choice(at_line, 6, replace=False)].copy()
+    flaps[:, 2] = len(vertices) + np.arange(6)
+    tips = vertices[flaps[:, 0]] + [0, 0, 5]
+    lost = np.full((3, 3), np.nan)
+    far = np.array([[len(vertices) + 6, 0, 1]])
+    more = np.concatenate([triangles, triangles[at_line[::3]], flaps, far])
+    points = np.concatenate([vertices, tips, lost]).astype(np.float32)
+    answer = mouth.open_lips(points, more.astype(np.int32), landmarks())
+    assert not mouth.state(answer.vertices, answer.triangles, landmarks()).fused
+    assert np.isfinite(answer.vertices[len(points) :]).all() and np.isfinite(answer.corner_weights).all()
+    assert np.isfinite(answer.vertices[answer.landmark_vertices]).all()
