@@ -5,7 +5,8 @@ Trunk: standardised features -> 128 channels -> three residual blocks of dilated
 (speech, bilabial, labiodental, rounding).
 
 Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks; emotion laid over it; lips
-that touch do not pass through each other; where a bilabial is heard they meet, whatever the emotion; lids.
+that touch do not pass through each other; where a bilabial is heard they meet, whatever the emotion, and where a
+labiodental is heard an emotion does not part them; lids.
 """
 
 import torch
@@ -19,10 +20,12 @@ KERNEL = 5
 DILATIONS = (1, 2, 4)
 if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
     raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/ats.py pads")
-SPEECH, BILABIAL = EVENTS.index("speech"), EVENTS.index("bilabial")
+SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
 #: Probabilities between which a decision fades in.
 SPEECH_FADE = (0.15, 0.5)
 CONTACT_FADE = (0.3, 0.6)
+#: An emotion that opens the mouth gives way earlier, to any sound that brings lip to lip or lip to teeth.
+GUARD_FADE = (0.1, 0.4)
 #: Lips press together by at most this much beyond touching (canonical units, 0.4 mm).
 PRESS = 0.004
 #: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
@@ -103,18 +106,21 @@ class Face(nn.Module):
     def forward(self, controls: Tensor, events: Tensor, emotion: Tensor, blink: Tensor) -> Tensor:
         speaks = fade(events[..., SPEECH : SPEECH + 1], SPEECH_FADE)
         energy = 1.0 + emotion @ self.energy[:, None]
-        lips = (controls * speaks * energy) @ self.speech
         shape = (*emotion.shape[:2], 68, 3)
+        spoken = ((controls * speaks * energy) @ self.speech).reshape(shape)
         felt = (emotion @ self.feelings).reshape(shape)
         shut = blink[..., None] * self.lid_mask
-        moved = lips.reshape(shape) + felt * (1.0 - shut) + self.lids * shut
-        return self._touch(moved, fade(events[..., BILABIAL : BILABIAL + 1], CONTACT_FADE) * speaks)
+        moved = spoken + felt * (1.0 - shut) + self.lids * shut
+        gap, gap_spoken = _gap(moved), _gap(spoken)
+        contact = fade(events[..., BILABIAL : BILABIAL + 1], CONTACT_FADE) * speaks
+        guard = fade(events[..., [BILABIAL, LABIODENTAL]].amax(-1, keepdim=True), GUARD_FADE) * speaks
+        wanted = torch.clamp(gap_spoken * (1.0 - contact) + (gap - gap_spoken) * (1.0 - guard), min=-PRESS)
+        return moved + ((wanted - gap) @ self.closing).reshape(shape)
 
-    def _touch(self, moved: Tensor, contact: Tensor) -> Tensor:
-        """Lips stop at each other, and meet where contact (B,T,1) is 1."""
-        gap = moved[:, :, UPPER_INNER, 1] - moved[:, :, LOWER_INNER, 1]
-        wanted = torch.clamp(gap, min=-PRESS) * (1.0 - contact)
-        return moved + ((wanted - gap) @ self.closing).reshape(moved.shape)
+
+def _gap(moved: Tensor) -> Tensor:
+    """(B,T,68,3) -> (B,T,3) how much further apart than at rest the inner pairs are."""
+    return moved[:, :, UPPER_INNER, 1] - moved[:, :, LOWER_INNER, 1]
 
 
 def _points(indices: tuple[int, ...]) -> Tensor:

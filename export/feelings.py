@@ -24,7 +24,7 @@ PROTOTYPES: dict[str, dict[str, float]] = {
         "jawOpen": 0.06,
     },
     "disgusted": {
-        "noseSneer": 0.95, "mouthUpperUp": 0.3, "mouthFrown": 0.4, "browDown": 0.4, "cheekSquint": 0.4,
+        "noseSneer": 0.9, "mouthUpperUp": 0.15, "mouthFrown": 0.4, "browDown": 0.4, "cheekSquint": 0.4,
         "eyeSquint": 0.3,
     },
     "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.7, "jawOpen": 0.14},

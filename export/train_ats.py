@@ -146,6 +146,7 @@ def _resume(
 def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:
     """Write the graph; the largest difference between it and PyTorch (canonical units)."""
     network.eval()
+    temporary = output.with_suffix(".tmp")
     frames = 60
     random = np.random.default_rng(0)
     inputs = (
@@ -156,7 +157,7 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
     torch.onnx.export(
         network,
         inputs,
-        str(output),
+        str(temporary),
         input_names=["features", "emotion", "blink"],
         output_names=["displacement", "events"],
         dynamic_axes={
@@ -166,10 +167,11 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
         opset_version=17,
         dynamo=False,
     )  # fmt: skip
-    model = onnx.load(output)
+    model = onnx.load(temporary)
     model.producer_name = "FreeTalk"
     onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, output)
+    onnx.save(model, temporary)
+    temporary.replace(output)
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     ours = session.run(None, dict(zip(("features", "emotion", "blink"), [x.numpy() for x in inputs], strict=True)))
     with torch.no_grad():
