@@ -167,13 +167,13 @@ def rotations(data: Path, count: int) -> None:
             print(f"  {name:14} refused: {first[:80]}")
             continue
         moved = []
-        for rotation in _rotations(10)[:count]:
+        chosen = _rotations(10)[:: max(1, 34 // count)]
+        for rotation in chosen:
             result = attempt(vertices @ rotation.T, triangles)
             if not isinstance(result, str):
                 moved.append(errors(result.points @ rotation, first.points))
         table = np.array(moved)
-        tried = min(count, 34)
-        print(f"  {name:14} {len(table)}/{tried}  mean {table.mean():.2f}  worst scan {table.mean(1).max():.2f}")
+        print(f"  {name:14} {len(table)}/{len(chosen)}  mean {table.mean():.2f}  worst scan {table.mean(1).max():.2f}")
 
 
 def given(data: Path, count: int) -> None:

@@ -335,7 +335,9 @@ def place(vertices: np.ndarray, triangles: np.ndarray, face: Similarity, device:
     if not any(view.image.seen.any() for view in seen):
         return None
     points = _on_surface(fit.points, *_seen_surface(patch, seen))
-    return replace(fit, points=points, inward=_inward(patch, seen[0], points))
+    # Where a scan ends before the face does, a point lies on the nearest edge and owns up to it.
+    moved = np.linalg.norm(points - fit.points, axis=1) / fit.face.scale
+    return replace(fit, points=points, error=np.hypot(fit.error, moved), inward=_inward(patch, seen[0], points))
 
 
 def _look(patch: Patch, face: Similarity, views: Sequence[tuple[int, int]], device: str) -> tuple[Fit, list["View"]]:
