@@ -13,6 +13,7 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from . import handles, lip_line
+from .compress import ShapeKeys, compress_factors
 from .errors import LandmarkError
 from .mouth import LOWER, UPPER, OpenedMouth
 
@@ -86,6 +87,25 @@ class Contact:
         share = (self.spread @ self.amount(near).T).T.astype(displacement.dtype)
         answer[:, self.vertices] = near + share[:, :, None] * (self.up * self.mm).astype(displacement.dtype)
         return answer
+
+
+def met(keys: ShapeKeys, lips: Contact, tolerance: float = 0.1) -> ShapeKeys:
+    """Shape keys with a few more that make lips meet and not cross; the dense sequence is never made.
+
+    keys.shapes (K,V,3) for the vertices `lips` was made for; tolerance: largest error of what is added, mesh units.
+    """
+    near = np.tensordot(keys.weights, keys.shapes[:, lips.vertices], 1)
+    amount = lips.amount(near)
+    if not len(amount) or np.abs(amount).max() * lips.mm <= tolerance / 10:
+        return keys
+    added = compress_factors(amount, lips.modes(), tolerance)
+    shapes = np.zeros((len(added.shapes), *keys.shapes.shape[1:]), np.float32)
+    shapes[:, lips.vertices] = added.shapes
+    return ShapeKeys(
+        np.concatenate([keys.shapes, shapes]),
+        np.concatenate([keys.weights, added.weights], 1),
+        keys.max_error + added.max_error,
+    )
 
 
 def _change(gap: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core import contact, mouth
+from freetalk_blender.core.compress import ShapeKeys, compress
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import mean_landmarks
 
@@ -98,6 +99,19 @@ def test_the_correction_is_a_product_of_amounts_and_modes(opened, lips):
     amount = lips.amount(motion[:, lips.vertices])
     wanted = lips.corrected(motion)[:, lips.vertices] - motion[:, lips.vertices]
     assert np.allclose(np.tensordot(amount, lips.modes(), 1), wanted, atol=1e-4)
+
+
+def test_shape_keys_get_a_few_more_that_make_lips_meet(opened, lips):
+    motion = chatter(opened, 90, 2)
+    keys = compress(motion, 0.05)
+    met = contact.met(keys, lips, 0.05)
+    dense = np.tensordot(met.weights, met.shapes, 1)
+    assert lips.gap(np.tensordot(keys.weights, keys.shapes, 1)).min() < -2
+    assert lips.gap(dense).min() > -0.15
+    assert np.linalg.norm(dense - lips.corrected(motion), axis=2).max() < met.max_error + 0.15
+    assert len(met.shapes) - len(keys.shapes) < 40
+    still = ShapeKeys(keys.shapes, 0 * keys.weights, 0.0)
+    assert contact.met(still, lips) is still
 
 
 def test_it_costs_less_than_a_millisecond_a_frame():
