@@ -209,6 +209,19 @@ def train(
     return network
 
 
+def averaged(checkpoints: list[Path]) -> Basis:
+    """The mean of several checkpoints' weights, where one was trained on from another.
+
+    Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves accuracy".
+    """
+    states = [torch.load(path, weights_only=True)["network"] for path in checkpoints]
+    mean = {key: torch.stack([state[key].float() for state in states]).mean(0) for key in states[0]}
+    width, rank = mean["head.weight"].shape[1], mean["head.weight"].shape[0] // 3
+    network = Basis(rank, width)
+    network.load_state_dict(mean)
+    return network
+
+
 def export(network: Basis, path: Path) -> float:
     """Write the ONNX file; returns the largest difference between torch and onnxruntime on random features."""
     import onnx
@@ -256,6 +269,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="checkpoint whose weights to start from")
     parser.add_argument("--rank", type=int, default=Options.rank)
     parser.add_argument("--hold-out", type=int, default=0, help="leave every n-th shape out, to compare settings")
+    parser.add_argument("--average", type=Path, nargs="+", help="export the mean of these checkpoints, train nothing")
     parser.add_argument("--no-export", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -276,7 +290,10 @@ def main() -> None:
         seen = set(stm_data.skin_expressions(model)) - set(held_out)
         probes["unseen shapes"] = Faces(model, kept, tuple(seen))
     checkpoint = arguments.work / f"{arguments.name}.pt"
-    network = train(Faces(model, files, held_out), options, checkpoint, probes, arguments.start)
+    if arguments.average:
+        network = averaged(arguments.average)
+    else:
+        network = train(Faces(model, files, held_out), options, checkpoint, probes, arguments.start)
     if arguments.no_export:
         return
     ours, smooth = validate(network, probes["unseen identities"], options)
