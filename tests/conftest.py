@@ -31,13 +31,13 @@ def sentence() -> Path:
 
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory, sentence: Path) -> Path:
-    """Half a second of silence, then the first second and a half of the sample sentence."""
+    """0.8 s of silence, then the first 1.2 s of the sample sentence."""
     import numpy as np
     import soundfile
 
     samples, rate = soundfile.read(sentence, dtype="float32")
     voiced = int(np.argmax(np.abs(samples) > 0.05))
     path = tmp_path_factory.mktemp("sound") / "short.wav"
-    clip = np.concatenate([np.zeros(rate // 2, np.float32), samples[voiced : voiced + 3 * rate // 2]])
+    clip = np.concatenate([np.zeros(rate * 4 // 5, np.float32), samples[voiced : voiced + rate * 6 // 5]])
     soundfile.write(path, clip, rate)
     return path

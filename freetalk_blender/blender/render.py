@@ -25,6 +25,8 @@ from .scene import world_landmarks
 from .sound import scene_fps
 
 FILM_SIZE = 640
+#: Side of a film where there is no OpenGL and the processor has to trace rays for it.
+TRACED_SIZE = 360
 SHEET_SIZE = 320
 #: Frames of a contact sheet and how many stand in a row; under each row of faces stands a row of lips.
 SHEET_FRAMES, SHEET_COLUMNS = 16, 8
@@ -78,7 +80,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
     total = scene.frame_end - scene.frame_start + 1
     with _studio(item, landmarks) as camera, atomic.output(Path(path)) as temporary:
         _aim(camera, head_view(landmarks))
-        _size(scene, FILM_SIZE)
+        _size(scene, FILM_SIZE if scene.render.engine == "BLENDER_WORKBENCH" else TRACED_SIZE)
         scene.display.render_aa = "FXAA"
         compat.use_video(scene.render.image_settings)
         video = scene.render.ffmpeg
@@ -107,7 +109,7 @@ def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], 
             for frame in frames:
                 rows[-1].append(_still(Path(folder) / "still.png", int(frame), fps))
                 report(sum(len(row) for row in rows) / (2 * len(frames)))
-        sheet = _grid(rows, SHEET_COLUMNS)
+        sheet = _grid(rows, min(SHEET_COLUMNS, len(frames)))
     with atomic.output(Path(path)) as temporary:
         _write_png(temporary, sheet)
 
@@ -172,7 +174,15 @@ def _each_frame(call: Callable[[int], None]) -> Iterator[None]:
 
 # The studio -----------------------------------------------------------------------------------------------------------
 
-_REMEMBERED = ("engine", "filepath", "resolution_x", "resolution_y", "resolution_percentage", "use_file_extension")
+_REMEMBERED = (
+    "engine",
+    "filepath",
+    "resolution_x",
+    "resolution_y",
+    "resolution_percentage",
+    "use_file_extension",
+    "use_persistent_data",
+)
 _STAMPS = ("date", "time", "render_time", "frame", "camera", "scene", "memory", "hostname", "filename", "frame_range")
 
 
@@ -218,13 +228,17 @@ def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> 
         shading.single_color = _SKIN
         shading.show_cavity, shading.cavity_type = True, "WORLD"
         shading.show_specular_highlight = True
-        shading.show_shadows, shading.shadow_intensity = True, 0.75  # without, the inside of a mouth is as light as skin
+        shading.show_shadows, shading.shadow_intensity = (
+            True,
+            0.75,
+        )  # without, the inside of a mouth is as light as skin
         scene.display.shadow_focus = 0.3
         x, y, z = face.rotation @ (_SUN / np.linalg.norm(_SUN))
         scene.display.light_direction = (x, z, -y)  # Workbench's own axes: its y is the world's z
         return []
     scene.render.engine = "CYCLES"
-    scene.cycles.samples, scene.cycles.max_bounces, scene.cycles.use_denoising = 16, 2, False
+    scene.cycles.samples, scene.cycles.max_bounces, scene.cycles.use_denoising = 8, 2, False
+    scene.render.use_persistent_data = True
     places = ((-6, 5, 9, 1.0), (7, 1, 8, 0.35), (4, 8, -9, 0.6))
     return [_lamp(scene, face, np.array(place[:3]), place[3]) for place in places]
 

@@ -96,6 +96,18 @@ def test_remove_leaves_the_file_as_it_was(empty: bpy.types.Scene) -> None:
     assert not item.hide_get() and not item.hide_render
 
 
+def test_one_undo_step_takes_all_of_it_back(empty: bpy.types.Scene) -> None:
+    item = quad(empty)
+    bpy.context.view_layer.update()
+    bpy.ops.ed.undo_push(message="before")
+    bake.bake(bake.duplicate(item), two_keys(), start=1)
+    bpy.ops.ed.undo_push(message="animated")
+    assert len(bpy.data.objects) == 2 and len(bpy.data.actions) == 1
+    assert bpy.ops.ed.undo() == {"FINISHED"}
+    assert bpy.data.objects.keys() == ["quad"] and len(bpy.data.actions) == 0
+    assert not bpy.data.objects["quad"].hide_get() and not bpy.data.objects["quad"].hide_render
+
+
 def test_a_thousand_frames_take_no_more_than_the_shapes_themselves(scan: files.Scan, chin_keys: ShapeKeys) -> None:
     weights = np.tile(chin_keys.weights, (50, 1))
     copy = bake.duplicate(scan.item)

@@ -1,6 +1,6 @@
 """From command to file and back: every format is written by the command line and opened again.
 
-One run on the project's own sample (half a second of silence, then speech) makes them all. The truth is the .npz, the
+One run on the project's own sample (0.8 s of silence, then speech) makes them all. The truth is the .npz, the
 displacement of the scan's own vertices; in each file the lips must do the same at the same times.
 """
 
@@ -22,6 +22,7 @@ from freetalk_blender import cli
 from freetalk_blender.blender import compat, files, meshes, scene
 from freetalk_blender.core import landmarks, scan_file
 
+#: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
 FPS, FRAMES, SILENT = 25, 51, 10
 OUTPUTS = ("npz", "glb", "fbx", "usdc", "blend", "mp4", "png")
 #: Shape keys are made to 0.1 mm; each of the two points may be off by that much, and formats round.
@@ -256,3 +257,25 @@ def test_a_blend_talks_in_its_own_scene(tmp_path: Path, head: Path, head_landmar
     assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
     assert bpy.context.scene.render.fps == 24
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 101 + 48)
+
+
+def test_render_films_a_saved_scene(run: Run, tmp_path: Path) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(run["blend"]))
+    bpy.context.scene.frame_end = 2
+    settings = bpy.context.scene.render
+    kept = (settings.engine, settings.resolution_x, settings.filepath, len(bpy.data.objects), len(bpy.data.materials))
+    files.save(tmp_path / "short.blend")
+    assert cli.main(["render", str(tmp_path / "short.blend"), "-o", str(tmp_path / "short.mp4")]) == cli.DONE
+    assert bpy.data.movieclips.load(str(tmp_path / "short.mp4")).frame_duration == 3
+    settings = bpy.context.scene.render
+    after = (settings.engine, settings.resolution_x, settings.filepath, len(bpy.data.objects), len(bpy.data.materials))
+    assert after == kept, "camera, lamps, clay and settings are gone again"
+
+
+def test_render_refuses_a_scene_in_which_nobody_talks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    files.empty_scene()
+    bpy.ops.mesh.primitive_cube_add()
+    files.save(tmp_path / "mute.blend")
+    assert cli.main(["render", str(tmp_path / "mute.blend"), "-o", str(tmp_path / "mute.mp4")]) == cli.BAD_INPUT
+    assert "No object in this scene was animated by FreeTalk" in capsys.readouterr().err
+    assert not (tmp_path / "mute.mp4").exists()
