@@ -140,23 +140,31 @@ def welded(scan: scanner.Scan, model: ict.IctModel) -> scanner.Scan:
     return scanner.select(scanner.Scan(vertices, triangles, scan.carry), distinct[np.arange(len(triangles))])
 
 
-def fused(model: ict.IctModel, face: Truth, kind: str, rng: np.random.Generator) -> tuple[scanner.Scan, np.ndarray]:
-    """The face with its lips made one surface, re-meshed, and the true lip line (n,3) on it."""
+def fused(
+    model: ict.IctModel, face: Truth, kind: str, rng: np.random.Generator
+) -> tuple[scanner.Scan, np.ndarray, np.ndarray]:
+    """The face with its lips made one surface, re-meshed; the true lip line (n,3) on it; (V,) which lip each vertex is
+    known to come from, 0 on the welded line itself and off the lips."""
     how, count, part = KINDS[kind]
     whole = scanner.registered(face.vertices, model.triangles)
     if how == "weld":
-        side = np.where(np.isin(np.arange(len(face.side)), contour(model, [60, 61, 62, 63, 64])), 0, face.side)
+        both = np.concatenate([contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])])
+        side = np.where(np.isin(np.arange(len(face.side)), both), 0, face.side)
         scan = welded(replace(whole, triangles=model.triangles[scanner.part_mask(model, part, eyeballs=False)]), model)
         line = true_line(scan, replace(face, side=side))
     else:
         scan = scanner.select(whole, scanner.part_mask(model, part, eyeballs=how == "scan"))
         scan = scanner.seal(scan, scanner.openings(model)) if how == "seal" else scanner.fuse(scan, rng)
-        line = true_line(scan, face)
-    return scanner.rough(scanner.remesh(scan, count, rng), rng), line
+        side, line = face.side, true_line(scan, face)
+    scan = scanner.rough(scanner.remesh(scan, count, rng), rng)
+    lip = scan.carry @ side
+    piece = lip_line.components(scan.triangles, len(scan.vertices))
+    known = (np.abs(lip) > 0.99) & (piece == np.bincount(piece).argmax())
+    return scan, line, np.where(known, np.sign(lip), 0)
 
 
 def measure(
-    scan: scanner.Scan, line: np.ndarray, face: Truth, noise: float, rng: np.random.Generator
+    scan: scanner.Scan, line: np.ndarray, side: np.ndarray, face: Truth, noise: float, rng: np.random.Generator
 ) -> dict[str, float]:
     """The errors of one opened mouth; lengths in mm."""
     landmarks = face.landmarks + rng.normal(size=(68, 3)) * noise * face.mm / np.sqrt(3)
@@ -168,16 +176,14 @@ def measure(
     inside = (dense[:, 0] > line[:, 0].min()) & (dense[:, 0] < line[:, 0].max())
     distance = cKDTree(line).query(dense[inside])[0] / face.mm
     back = cKDTree(dense).query(line)[0] / face.mm
-    lip = scan.carry @ face.side
-    known = np.abs(lip) > 0.99
-    wrong = (np.sign(lip) * opened.side[: len(lip)] < 0)[known]
+    wrong = (side * opened.side[: len(side)] < 0)[side != 0]
     ends = seam[[0, -1], 0] - face.landmarks[[60, 64], 0]
     step = np.linalg.norm(np.diff(seam, axis=0), axis=1).mean()
     return {
         "seam": distance.mean(),
         "p95": float(np.quantile(distance, 0.95)),
         "line": back.mean(),
-        "wrong %": 100 * wrong.mean() if known.any() else 0.0,
+        "wrong %": 100 * wrong.mean() if len(wrong) else 0.0,
         "corner": float(np.abs(ends).mean() / face.mm),
         "step": float(step / face.mm),
         "s": seconds,
@@ -186,14 +192,14 @@ def measure(
 
 def rows(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tuple[float, dict[str, float]]]:
     """(noise, errors) of `count` random faces of one kind; a refusal is printed."""
-    side = lips(model)
+    origin = lips(model)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        face = truth(model, rng, side)
-        scan, line = fused(model, face, kind, rng)
+        face = truth(model, rng, origin)
+        scan, line, side = fused(model, face, kind, rng)
         for noise in NOISE:
             try:
-                yield noise, measure(scan, line, face, noise, rng)
+                yield noise, measure(scan, line, side, face, noise, rng)
             except FreeTalkError as refusal:
                 print(f"    {kind}, face {number}, noise {noise}: {refusal}", flush=True)
 
