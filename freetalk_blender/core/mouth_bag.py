@@ -14,7 +14,7 @@ from .lip_line import vertex_normals
 
 #: Inward distance of each ring from the seam (mm of a face of eye distance 90 mm); the back of the bag is the last.
 INWARD = np.array([0.9, 2.2, 4.0, 6.5, 10.0, 14.5, 20.0, 27.0])
-#: Half-openings of the rings above and below the seam in the middle of the mouth (mm): lips touch, then round off and part.
+#: Half-openings of the rings above and below the seam in mid-mouth (mm): lips touch, then round off and part.
 RISE = np.array([0.12, 0.6, 1.7, 3.6, 5.8, 7.4, 8.0, 5.5])
 SINK = np.array([0.15, 0.8, 2.2, 4.6, 7.4, 9.6, 10.0, 7.0])
 #: Width of each ring over the mouth's width: the bag stays inside the cheeks.
