@@ -22,8 +22,8 @@ CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
 #: How much faster or slower, higher or lower, a voice is made.
 VOICES = (0.8, 1.25)
-#: Rules and teacher together are believed this much beside real lips, and their closures as much as real ones.
-_RULE_TRUST = 0.5
+#: Rules and teacher together are believed this much beside real lips, their closures as much as real ones.
+_RULE_TRUST = 0.35
 
 
 @dataclass(frozen=True)

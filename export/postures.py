@@ -42,8 +42,9 @@ DEMANDS = {
     PROTRUDED: Demand(0.5, 0.10, 0.06),
 }
 #: Vowels by the height of the jaw. The talker's words hold stressed letters ("b", "c", "d" for IY) beside unstressed
-#: little words ("at" for AE), so his close vowels are opener than anybody's in a sentence; the factors set that right.
-HEIGHTS = {("AA", "AE", "AW", "AY", "AO"): 1.2, ("IY", "IH", "UW", "UH"): 0.7}
+#: little words ("at" for AE), so his close vowels are opener than in a sentence; the factors set that half right, for
+#: real lips are to be believed before a rule.
+HEIGHTS = {("AA", "AE", "AW", "AY", "AO"): 1.1, ("IY", "IH", "UW", "UH"): 0.85}
 #: The controls that open the mouth.
 OPENING = ("jawOpen", "mouthLowerDown", "mouthUpperUp")
 #: A stop's closure fills about this share of what the aligner calls the phone; the rest is its burst.

@@ -29,7 +29,7 @@ VERSION = "1"
 TEACHER_EPOCHS, EPOCHS = 4, 6
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, TEACHER_PASSES, SPEECH_PASSES = 3, 2, 2
-QUIET_STREAMS = 40
+QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 80
 BATCH, LENGTH = 16, 150
 RATE = 2e-3
 #: How much each kind of error counts: landmarks, velocity, inner-lip gap, mouth width (canonical units), events.
@@ -254,6 +254,7 @@ def main() -> None:
     open_speech = [r for r in recordings if r.voice != aligned.GRID_VOICE and not ats_data.held_out(r.voice)]
     taught = teach(teacher, open_speech, by_phone, work / "open_speech")
     spoken = passes("speech", taught, SPEECH_PASSES, work)
+    quiet += passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
     trunk = train(ats_data.join([*real, *spoken, *quiet]), shapes, work / "checkpoint.pt", EPOCHS)
 
     voices = len({recording.voice for recording in open_speech})
