@@ -52,7 +52,7 @@ def picture(
     return (255 * shaded).astype(np.uint8)
 
 
-def heat_map(case: stm_faces.Case, frames: tuple[str, ...], size: int = 300) -> np.ndarray:
+def heat_map(case: stm_faces.Case, frames: tuple[str, ...], size: int = 200) -> np.ndarray:
     """Rows: truth, biharmonic, ours; columns: frames. Red is FULL_MM of error or more."""
     at = [case.frames.index(name) for name in frames]
     rows = [[picture(case.vertices + case.truth[k], case.triangles, size) for k in at]]
@@ -73,7 +73,7 @@ def looks_motion(model: ict.IctModel) -> np.ndarray:
     return similarity.vectors_to_canonical(model.offsets(weights)[:, model.landmark_vertices]).astype(np.float32)
 
 
-def looks(face: Face, motion: np.ndarray, size: int = 320) -> np.ndarray:
+def looks(face: Face, motion: np.ndarray, size: int = 240) -> np.ndarray:
     """Rows: from in front, turned; columns: LOOKS."""
     skin, triangles = face.mesh.vertices, face.mesh.triangles
     if face.opened:
