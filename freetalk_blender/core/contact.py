@@ -28,6 +28,7 @@ ALONG, FADING = 2.5, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
+_FRAMES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ def met(keys: ShapeKeys, lips: Contact, tolerance: float = 0.1) -> ShapeKeys:
 
     keys.shapes (K,V,3) for the vertices `lips` was made for; tolerance: largest error of what is added, mesh units.
     """
-    near = np.tensordot(keys.weights, keys.shapes[:, lips.vertices], 1)
-    amount = lips.amount(near)
+    shapes = keys.shapes[:, lips.vertices]
+    blocks = [keys.weights[start : start + _FRAMES_AT_ONCE] for start in range(0, len(keys.weights), _FRAMES_AT_ONCE)]
+    amount = np.concatenate([lips.amount(np.tensordot(block, shapes, 1)) for block in blocks] or [np.empty((0, 1))])
     if not len(amount) or np.abs(amount).max() * lips.mm <= tolerance / 10:
         return keys
     added = compress_factors(amount, lips.modes(), tolerance)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import detector, frame, mesh, mouth, stm
+from . import contact, detector, frame, mesh, mouth, stm
 from .compress import ShapeKeys, compress_factors
+from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
 from .handles import landmark_vertices
@@ -33,7 +34,8 @@ class Face:
     vertex_count: of the scan as it came; landmarks (68,3), mesh units; frame: similarity between canonical frame and
     mesh; opened: the scan with its fused lips cut apart, None where they already were; mesh: the cleaned skin, with the
     way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, canonical units;
-    notes: sentences that the person should read.
+    contact: keeps the lips of that skin from crossing, None where no lips face each other; notes: sentences that the
+    person should read.
     """
 
     vertex_count: int
@@ -42,6 +44,7 @@ class Face:
     opened: OpenedMouth | None
     mesh: CleanMesh
     binding: Binding
+    contact: Contact | None
     notes: tuple[str, ...] = ()
 
 
@@ -76,9 +79,10 @@ def prepare(
         cleaned, handles = _skin(vertices, faces, opened, points)
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
         binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
+        lips = _contact(vertices, faces, opened, points)
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
-    return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, notes)
+    return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes)
 
 
 def _opened(
@@ -109,6 +113,18 @@ def _skin(
     return cleaned, cleaned.source[opened.landmark_vertices]
 
 
+def _contact(
+    vertices: np.ndarray, triangles: np.ndarray, opened: OpenedMouth | None, points: np.ndarray
+) -> Contact | None:
+    """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips."""
+    if opened:
+        return contact.of_opened(opened, points)
+    try:
+        return contact.of_open_lips(vertices, triangles, points)
+    except LandmarkError:
+        return None
+
+
 def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
     """(T,68,3) motion of this face's landmarks, canonical units, of a performance or of landmarks moved on the mesh.
 
@@ -128,9 +144,15 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
 
 
 def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
-    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`."""
+    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`.
+
+    The lips of a performance meet and never cross; motion in mesh space is followed as it is.
+    """
     skin = face.frame.vectors_to_mesh(face.binding.displace(landmark_motion(face, displacement, space)))
-    return face.mesh.to_caller(skin.astype(np.float32))[:, : face.vertex_count]
+    dense = face.mesh.to_caller(skin.astype(np.float32))
+    if face.contact and space == "canonical":
+        dense = face.contact.corrected(dense)
+    return dense[:, : face.vertex_count]
 
 
 def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:
@@ -142,7 +164,10 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     """
     code = landmark_motion(face, displacement, space).reshape(len(displacement), -1)
     moving = face.frame.vectors_to_mesh(face.binding.matrix.reshape(len(face.binding.matrix), -1, 3))
-    keys = compress_factors(code, moving, tolerance * face.frame.units_per_mm)
+    half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips
+    keys = compress_factors(code, moving, half)
     shapes = face.binding.spread(keys.shapes)
-    shapes = face.mesh.to_caller(shapes)
-    return ShapeKeys(face.opened.carried(shapes) if face.opened else shapes, keys.weights, keys.max_error)
+    keys = replace(keys, shapes=face.mesh.to_caller(shapes))
+    if face.contact and space == "canonical":
+        keys = contact.met(keys, face.contact, half)
+    return replace(keys, shapes=face.opened.carried(keys.shapes)) if face.opened else keys
