@@ -26,7 +26,7 @@ ALLOWED = {
     },
     "freetalk_blender/progress.py": set(),
     "export": {"freetalk_blender/core"},
-    "evaluation": {"freetalk_blender/core", "export"},
+    "evaluation": {"freetalk_blender/core", "freetalk_blender/blender", "export"},
 }
 #: The one call back: the add-on registers the command line as `blender --command freetalk`.
 EXCEPTIONS = {("freetalk_blender/blender/registration.py", "freetalk_blender/cli.py")}
