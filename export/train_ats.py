@@ -19,7 +19,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export import aligned, articulation, ats_data, ats_network, encoder_weights, feelings, grid, ict, postures
+from export import (
+    aligned,
+    articulation,
+    ats_data,
+    ats_network,
+    encoder_weights,
+    feelings,
+    grid,
+    ict,
+    onnx_file,
+    postures,
+)
 from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.emotion import EMOTIONS
@@ -168,10 +179,8 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
         dynamo=False,
     )  # fmt: skip
     model = onnx.load(temporary)
-    model.producer_name = "FreeTalk"
-    onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, temporary)
-    temporary.replace(output)
+    onnx_file.save(model, output, metadata)
+    temporary.unlink()
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     ours = session.run(None, dict(zip(("features", "emotion", "blink"), [x.numpy() for x in inputs], strict=True)))
     with torch.no_grad():

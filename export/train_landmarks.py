@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export import ict, landmark_data
+from export import ict, landmark_data, onnx_file
 from export.landmark_network import FaceLandmarks, FaceSearch
 from freetalk_blender.core import landmarks
 from freetalk_blender.core.face_view import FACE_SIZE
@@ -267,9 +267,7 @@ def export_onnx(
         external_data=False,
         verbose=False,
     )
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, card)
-    onnx.save(model, path)
+    onnx_file.save(onnx.load(path), Path(path), card)
     truth = network(sample)
     truth = truth if isinstance(truth, tuple) else (truth,)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

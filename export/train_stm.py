@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from export import ict, stm_data
+from export import ict, onnx_file, stm_data
 from export.stm_network import Basis, displacement
 from freetalk_blender.core import frame, models, stm
 from freetalk_blender.core.landmarks import COUNT
@@ -224,7 +224,6 @@ def averaged(checkpoints: list[Path]) -> Basis:
 
 def export(network: Basis, path: Path) -> float:
     """Write the ONNX file; returns the largest difference between torch and onnxruntime on random features."""
-    import onnx
     import onnxruntime
 
     network.eval()
@@ -233,7 +232,6 @@ def export(network: Basis, path: Path) -> float:
         network, (example,), input_names=["features"], output_names=["basis"], opset_version=18, dynamo=True,
         dynamic_shapes=({0: torch.export.Dim("V")},), verbose=False, optimize=True,
     )  # fmt: skip
-    graph = program.model_proto
     metadata = {
         "version": "1",
         "unit": "outer eye-corner distance |36-45| of the neutral face",
@@ -243,12 +241,7 @@ def export(network: Basis, path: Path) -> float:
         "smooth_scale": repr(network.log_scale.exp().item()),
         "noise": repr(network.log_noise.exp().item()),
     }
-    for key, value in metadata.items():
-        graph.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(graph)
-    partial = path.with_suffix(".partial")
-    onnx.save(graph, partial)
-    partial.rename(path)
+    onnx_file.save(program.model_proto, path, metadata)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     other = torch.randn(777, stm.FEATURES)
     (found,) = session.run(["basis"], {"features": other.numpy()})

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export import encoder_weights
+from export import encoder_weights, onnx_file
 
 MODELS = encoder_weights.DATA_FILE.parent
 WIDTH = 384
@@ -109,9 +109,7 @@ def export(encoder: WhisperEncoder, tensors: list[tuple[str, np.ndarray]], outpu
         )
         model = onnx.load(whole)
     _halve(model.graph, tensors)
-    model.producer_name = "FreeTalk"
-    onnx.helper.set_model_props(model, METADATA)
-    onnx.save(model, output)
+    onnx_file.save(model, output, METADATA)
 
 
 def reference(wheel: Path, log_mel: np.ndarray) -> np.ndarray:
