@@ -318,9 +318,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     python = clock("set up", setup)
     package = clock("build the extension", lambda: build(python, host_platform(), host_python(python)))
     outputs = [BUILD / "demo" / name for name in ("head.glb", "head.blend", "head.mp4", "head.png")]
-    scan = next(path for path in sorted((ROOT / "examples").glob("head.*")) if path.suffix in {".ply", ".obj", ".glb"})
-    speech = next(path for path in sorted((ROOT / "examples").glob("speech.*")) if path.suffix in {".flac", ".wav"})
-    words = ["animate", scan, speech, "--landmarks", ROOT / "examples" / "head.landmarks.json"]
+    words = ["animate", ROOT / "examples" / "head.obj", ROOT / "examples" / "speech.flac"]
     words += [word for path in outputs for word in ("-o", path)]
     bare = bare_blender(python, BUILD / "bare-blender")
     inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare, BUILD / "blender-user", package]

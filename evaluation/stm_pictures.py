@@ -75,12 +75,8 @@ def looks_motion(model: ict.IctModel) -> np.ndarray:
 
 def looks(face: Face, motion: np.ndarray, size: int = 240) -> np.ndarray:
     """Rows: from in front, turned; columns: LOOKS."""
-    skin, triangles = face.mesh.vertices, face.mesh.triangles
-    if face.opened:
-        skin, triangles = face.opened.skin_vertices, face.opened.skin_triangles
-    canonical = face.frame.to_canonical(skin.astype(np.float64))
-    moved = canonical + face.binding.displace(landmark_motion(face, motion))
-    rows = [[picture(vertices, triangles, size, turn) for vertices in moved] for turn in (0.0, 40.0)]
+    moved = face.frame.to_canonical(face.mesh.vertices + face.binding.displace(landmark_motion(face, motion)))
+    rows = [[picture(vertices, face.mesh.triangles, size, turn) for vertices in moved] for turn in (0.0, 40.0)]
     return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 

@@ -56,11 +56,22 @@ def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.
 
 
 def _principal(code: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """code (T,R) @ shapes (R,N) = weights (T,K) @ modes (K,N) with orthonormal modes, the strongest first."""
-    basis, triangle = np.linalg.qr(shapes.T)
-    left, singular, right = np.linalg.svd(code @ triangle.T, full_matrices=False)
-    kept = singular > 1e-9 * singular.max(initial=0)
-    return (left * singular)[:, kept], (right @ basis.T)[kept]
+    """code (T,R) @ shapes (R,N) = weights (T,K) @ modes (K,N) with orthonormal modes, the strongest first.
+
+    By the eigenvectors of two small Gram matrices, many times as fast as a QR of (N,R); what it loses is a millionth of
+    the strongest shape.
+    """
+    scale, turn = _spectrum(shapes @ shapes.T)
+    scaled = code @ turn * scale
+    _, principal = _spectrum(scaled.T @ scaled)
+    return scaled @ principal, ((principal / scale[:, None]).T @ turn.T) @ shapes
+
+
+def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Square roots (K,) of a Gram matrix's eigenvalues, falling, and its eigenvectors (R,K), without the void."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = np.flatnonzero(values > 1e-12 * values.max(initial=0))[::-1]
+    return np.sqrt(values[kept]), vectors[:, kept]
 
 
 def _factor(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,5 +118,5 @@ def _largest_error(weights: np.ndarray, modes: np.ndarray, count: int) -> float:
         if bound[block[0]] <= largest:
             break
         residual = (rest[block] @ modes[count:]).reshape(len(block), -1, 3)
-        largest = max(largest, float(np.sqrt((residual**2).sum(2).max(initial=0))))
+        largest = max(largest, float(np.sqrt(np.einsum("tvc,tvc->tv", residual, residual).max(initial=0))))
     return largest

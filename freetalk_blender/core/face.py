@@ -33,9 +33,9 @@ class Face:
 
     vertex_count: of the scan as it came; landmarks (68,3), mesh units; frame: similarity between canonical frame and
     mesh; opened: the scan with its fused lips cut apart, None where they already were; mesh: the cleaned skin, with the
-    way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, canonical units;
-    contact: keeps the lips of that skin from crossing, None where no lips face each other; notes: sentences that the
-    person should read.
+    way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, from canonical
+    landmark motion to displacement in mesh units; contact: keeps the lips of that skin from crossing, None where no
+    lips face each other; notes: sentences that the person should read.
     """
 
     vertex_count: int
@@ -78,7 +78,7 @@ def prepare(
     with step("bind the face"):
         cleaned, handles = _skin(vertices, faces, opened, points)
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
-        binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
+        binding = _in_mesh_units(stm.bind(canonical, cleaned.triangles, handles, device=device), similarity)
         lips = _contact(vertices, faces, opened, points)
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
@@ -111,6 +111,12 @@ def _skin(
     lost = lost[cleaned.source[lost] < 0]
     cleaned.source[lost] = nearest_vertices(vertices[lost], cleaned.vertices)
     return cleaned, cleaned.source[opened.landmark_vertices]
+
+
+def _in_mesh_units(binding: Binding, similarity: Similarity) -> Binding:
+    """A binding whose answers need no turning any more: it takes canonical motion and gives mesh displacement."""
+    turn = (similarity.scale * similarity.rotation.T).astype(np.float32)
+    return replace(binding, matrix=(binding.matrix.reshape(-1, 3) @ turn).reshape(binding.matrix.shape))
 
 
 def _contact(
@@ -148,8 +154,7 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
 
     The lips of a performance meet and never cross; motion in mesh space is followed as it is.
     """
-    skin = face.frame.vectors_to_mesh(face.binding.displace(landmark_motion(face, displacement, space)))
-    dense = face.mesh.to_caller(skin.astype(np.float32))
+    dense = face.mesh.to_caller(face.binding.displace(landmark_motion(face, displacement, space)))
     if face.contact and space == "canonical":
         dense = face.contact.corrected(dense)
     return dense[:, : face.vertex_count]
@@ -163,11 +168,10 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     `landmark_motion`.
     """
     code = landmark_motion(face, displacement, space).reshape(len(displacement), -1)
-    moving = face.frame.vectors_to_mesh(face.binding.matrix.reshape(len(face.binding.matrix), -1, 3))
+    moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
     half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips
     keys = compress_factors(code, moving, half)
-    shapes = face.binding.spread(keys.shapes)
-    keys = replace(keys, shapes=face.mesh.to_caller(shapes))
+    keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
     if face.contact and space == "canonical":
         keys = contact.met(keys, face.contact, half)
     return replace(keys, shapes=face.opened.carried(keys.shapes)) if face.opened else keys
