@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import atomic, frame
+from . import atomic, frame, mesh
 from .errors import LandmarkError
 
 COUNT = 68
@@ -34,7 +34,7 @@ MIRRORED = np.array(
 )
 
 FORMAT, VERSION = "freetalk-landmarks", 1
-#: A landmark further than this from every vertex is not on this face (in eye distances; a 90 mm face: 18 mm).
+#: A landmark further than this from the surface is not on this face (in eye distances; a 90 mm face: 18 mm).
 FAR = 0.2
 #: Root-mean-square distance from the average face above which 68 points are no face in this order (eye distances).
 UNLIKE_A_FACE = 0.25
@@ -85,11 +85,11 @@ def write(path: Path, landmarks: Landmarks) -> None:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray) -> np.ndarray:
+def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(68,3) points of landmarks given as points (68,3) or as vertex indices (68,), checked against the mesh.
 
-    vertices: (V,3), the mesh that the indices count. Raises LandmarkError on wrong shapes, points that are not near
-    this mesh, and points that are no face in this order.
+    vertices (V,3), the mesh that the indices count; triangles (F,3), finite corners. Raises LandmarkError on wrong
+    shapes, points that are not near this mesh, and points that are no face in this order.
     """
     given = landmarks.points if isinstance(landmarks, Landmarks) else np.asarray(landmarks)
     if given.shape == (COUNT,) and given.dtype.kind in "iu":
@@ -104,7 +104,7 @@ def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray) -> np.nda
     if not np.isfinite(points).all():
         raise LandmarkError(f"Landmark {int(np.argmin(np.isfinite(points).all(1)))} is not finite; place it again.")
     _check_shape(points)
-    _check_distance(points, vertices)
+    _check_distance(points, vertices, triangles)
     return points
 
 
@@ -131,9 +131,12 @@ def _residual(average: np.ndarray, points: np.ndarray) -> float:
     return float(np.sqrt(((fit.to_canonical(points) - average) ** 2).sum(1).mean()))
 
 
-def _check_distance(points: np.ndarray, vertices: np.ndarray) -> None:
-    finite = vertices[np.isfinite(vertices).all(1)]
-    distance = cKDTree(finite).query(points)[0] / np.linalg.norm(points[45] - points[36])
+def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> None:
+    eye_distance = np.linalg.norm(points[45] - points[36])
+    distance = cKDTree(vertices[np.isfinite(vertices).all(1)]).query(points)[0] / eye_distance
+    far = distance > FAR
+    if far.any():  # on a coarse mesh, from every vertex; on the surface all the same
+        distance[far] = mesh.surface_distance(points[far], vertices, triangles) / eye_distance
     worst = int(distance.argmax())
     if distance[worst] > FAR:
         raise LandmarkError(

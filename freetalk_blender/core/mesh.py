@@ -16,6 +16,8 @@ from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
 WELD_TOLERANCE = 1e-6
+#: Triangles that are looked at for the one nearest to a point.
+_NEAREST = 64
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,50 @@ def _components(count: int, *edges: np.ndarray) -> np.ndarray:
     pairs = np.concatenate(edges)
     graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int32)
+
+
+def subdivided(cleaned: CleanMesh) -> CleanMesh:
+    """Every triangle as four, with new vertices at the middles of edges after the old ones, which stay as they are."""
+    corners = cleaned.triangles
+    edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
+    unique, index = np.unique(edges, axis=0, return_inverse=True)
+    middle = len(cleaned.vertices) + index.reshape(3, -1)
+    ab, bc, ca = middle
+    a, b, c = corners.T
+    quarters = np.concatenate([np.stack(part, 1) for part in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+    vertices = np.concatenate([cleaned.vertices, cleaned.vertices[unique].mean(1)])
+    return CleanMesh(vertices, quarters.astype(np.int32), cleaned.source)
+
+
+def surface_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(N,) distance of points (N,3) to the surface, among the triangles whose middles are nearest."""
+    corners = np.asarray(vertices, float)[triangles]
+    index = cKDTree(corners.mean(1)).query(points, range(1, min(_NEAREST, len(corners)) + 1))[1]
+    squared = nearest_on_triangles(np.repeat(points, index.shape[1], 0), corners[index].reshape(-1, 3, 3))[1]
+    return np.sqrt(squared.reshape(index.shape).min(1))
+
+
+def nearest_on_triangles(point: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Barycentric weights (N,3) and squared distance (N,) of the place nearest to point (N,3) in triangles (N,3,3).
+
+    The foot of the perpendicular where it lies inside, else the best place on the three edges.
+    """
+    a, b, c = (corners[:, k].astype(np.float64) for k in range(3))
+    ab, ac, ap = b - a, c - a, point - a
+    d11, d12, d22 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
+    d1, d2 = (ap * ab).sum(1), (ap * ac).sum(1)
+    area = np.maximum(d11 * d22 - d12 * d12, 1e-30)
+    v, w = (d22 * d1 - d12 * d2) / area, (d11 * d2 - d12 * d1) / area
+    best = np.stack([1 - v - w, v, w], 1)
+    foot = best[:, :1] * a + best[:, 1:2] * b + best[:, 2:] * c
+    squared = np.where((best >= 0).all(1), ((foot - point) ** 2).sum(1), np.inf)
+    for i, j, start, end in ((0, 1, a, b), (1, 2, b, c), (2, 0, c, a)):
+        edge = end - start
+        along = np.clip(((point - start) * edge).sum(1) / np.maximum((edge**2).sum(1), 1e-30), 0, 1)
+        distance = ((start + along[:, None] * edge - point) ** 2).sum(1)
+        nearer = distance < squared
+        squared = np.where(nearer, distance, squared)
+        weights = np.zeros_like(best)
+        weights[:, i], weights[:, j] = 1 - along, along
+        best = np.where(nearer[:, None], weights, best)
+    return best.astype(np.float32), squared

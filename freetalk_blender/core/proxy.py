@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .mesh import nearest_on_triangles
+
 #: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
 _BATCH = 100_000
 #: Numbers carried at once: a few megabytes, so that the sum stays in the processor's cache.
@@ -79,34 +81,8 @@ def _places(
         if not len(point):
             continue
         triangle = around[np.arange(len(point)) - np.repeat(np.cumsum(count) - count, count) + first[vertex][point]]
-        weights, squared = _nearest(points[start + point].astype(np.float64), vertices[triangles[triangle]])
+        weights, squared = nearest_on_triangles(points[start + point].astype(np.float64), vertices[triangles[triangle]])
         best = np.lexsort((squared, point))
         best = best[np.unique(point[best], return_index=True)[1]]
         place[start + point[best]], shares[start + point[best]] = triangle[best], weights[best]
     return place, shares
-
-
-def _nearest(point: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Barycentric weights (N,3) and squared distance (N,) of the place nearest to point (N,3) in triangles (N,3,3).
-
-    The foot of the perpendicular where it lies inside, else the best place on the three edges.
-    """
-    a, b, c = (corners[:, k].astype(np.float64) for k in range(3))
-    ab, ac, ap = b - a, c - a, point - a
-    d11, d12, d22 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
-    d1, d2 = (ap * ab).sum(1), (ap * ac).sum(1)
-    area = np.maximum(d11 * d22 - d12 * d12, 1e-30)
-    v, w = (d22 * d1 - d12 * d2) / area, (d11 * d2 - d12 * d1) / area
-    best = np.stack([1 - v - w, v, w], 1)
-    foot = best[:, :1] * a + best[:, 1:2] * b + best[:, 2:] * c
-    squared = np.where((best >= 0).all(1), ((foot - point) ** 2).sum(1), np.inf)
-    for i, j, start, end in ((0, 1, a, b), (1, 2, b, c), (2, 0, c, a)):
-        edge = end - start
-        along = np.clip(((point - start) * edge).sum(1) / np.maximum((edge**2).sum(1), 1e-30), 0, 1)
-        distance = ((start + along[:, None] * edge - point) ** 2).sum(1)
-        nearer = distance < squared
-        squared = np.where(nearer, distance, squared)
-        weights = np.zeros_like(best)
-        weights[:, i], weights[:, j] = 1 - along, along
-        best = np.where(nearer[:, None], weights, best)
-    return best.astype(np.float32), squared

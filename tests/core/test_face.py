@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fast_simplification
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -140,3 +141,13 @@ def test_lips_that_press_together_meet_and_do_not_cross(face):
     gap = (moved[:, face.opened.upper_rim] - moved[:, face.opened.lower_rim]) @ face.frame.rotation[:, 1]
     assert gap.min() / face.frame.units_per_mm > -0.05
     assert gap.max() / face.frame.units_per_mm < 0.1
+
+
+@pytest.mark.parametrize("count", [200, 1000])
+def test_a_coarse_scan_moves_like_the_fine_one(scan, face, count):
+    vertices, triangles, points = scan
+    coarse, faces_left = fast_simplification.simplify(vertices.astype(np.float32), triangles, target_count=2 * count)
+    dense = deform(prepare(coarse, faces_left, points), jaw())[1]
+    nearest = landmarks.nearest_vertices(coarse, vertices)
+    error = mm(face, dense - deform(face, jaw())[1, nearest])
+    assert len(coarse) < 1.1 * count and error.mean() < 1

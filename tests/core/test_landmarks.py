@@ -10,6 +10,7 @@ from freetalk_blender.core import frame, landmarks
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.landmarks import Landmarks
 
+TRIANGLE = np.array([[0, 8, 16]])
 REAL = sorted((Path(__file__).parents[1] / "landmarks").glob("*.json"))
 
 
@@ -26,7 +27,7 @@ def test_a_file_comes_back_as_written(tmp_path):
 @pytest.mark.parametrize("file", REAL, ids=lambda file: file.stem)
 def test_hand_placed_landmarks_of_real_scans_are_faces(file):
     points = landmarks.read(file).points
-    assert landmarks.on_mesh(points, points) == pytest.approx(points)
+    assert landmarks.on_mesh(points, points, TRIANGLE) == pytest.approx(points)
 
 
 def test_mirroring_twice_is_the_face_itself():
@@ -67,7 +68,7 @@ def test_indices_are_points_of_the_mesh():
     order = np.random.default_rng(1).permutation(68)
     shuffled = np.empty_like(average)
     shuffled[order] = average
-    assert landmarks.on_mesh(order, shuffled) == pytest.approx(average)
+    assert landmarks.on_mesh(order, shuffled, TRIANGLE) == pytest.approx(average)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +85,10 @@ def test_indices_are_points_of_the_mesh():
 )
 def test_landmarks_of_something_else_are_told_in_a_sentence(given, says):
     with pytest.raises(LandmarkError, match=says):
-        landmarks.on_mesh(given, frame.mean_landmarks())
+        landmarks.on_mesh(given, frame.mean_landmarks(), TRIANGLE)
+
+
+def test_points_amid_large_triangles_are_on_the_mesh():
+    square = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], float)
+    flat = frame.mean_landmarks() * [1, 1, 0.15]
+    assert landmarks.on_mesh(flat, square, np.array([[0, 1, 2], [0, 2, 3]])) == pytest.approx(flat)

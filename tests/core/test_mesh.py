@@ -101,3 +101,20 @@ def test_sound_triangles_are_named_by_the_callers_numbers():
     dirty = np.concatenate([[[3, 3, 4]], faces, faces[:4, [1, 2, 0]]])
     kept = mesh.sound_triangles(points, dirty)
     assert np.array_equal(kept, 1 + np.flatnonzero((faces != 0).all(1)))
+
+
+def test_subdividing_keeps_the_old_vertices_and_the_surface():
+    points, faces = grid()
+    before = mesh.clean(points, faces)
+    after = mesh.subdivided(before)
+    assert np.array_equal(after.vertices[: len(points)], before.vertices)
+    assert len(after.triangles) == 4 * len(faces)
+    corners = after.vertices[after.triangles]
+    areas = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] / 2
+    assert areas == pytest.approx(np.full(len(areas), 1 / 8))
+
+
+def test_distance_to_the_surface_is_not_distance_to_its_vertices():
+    points, faces = grid()
+    given = np.array([[2.4, 2.3, 0.5], [0, 0, 0], [-1, 2, 0]])
+    assert mesh.surface_distance(given, points, faces) == pytest.approx([0.5, 0, 1])
