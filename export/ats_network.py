@@ -4,9 +4,9 @@ Trunk: standardised features -> 128 channels -> three residual blocks of dilated
 4: 14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes, in [0, 1]) and events
 (speech, bilabial, labiodental, rounding).
 
-Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks; emotion laid over it; lips
-that touch do not pass through each other; where a bilabial is heard they meet, whatever the emotion, and where a
-labiodental is heard an emotion does not part them; lids.
+Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks, scaled by style; emotion and
+emphasis laid over it; lips that touch do not pass through each other; where a bilabial is heard they meet, whatever the
+emotion and the style, and where a labiodental is heard neither parts them; lids.
 """
 
 import torch
@@ -34,6 +34,8 @@ UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
 UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
 #: Lids of both eyes.
 LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
+#: Brows, nose and eyes: what the style's upper face scales.
+UPPER_FACE = tuple(range(17, 48))
 
 
 class Block(nn.Module):
@@ -81,41 +83,57 @@ def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:
 
 
 class Face(nn.Module):
-    """Controls, events, emotion and lids -> displacement (B,T,68,3).
+    """Controls, events, emotion, style, lids and brows -> displacement (B,T,68,3).
 
-    speech (K,68,3), feelings (8,68,3) and lids (68,3): landmark shapes, canonical units. energy (8,): how much larger
-    or smaller an emotion makes articulation.
+    speech (K,68,3), feelings (8,68,3), lids (68,3) and brows (68,3): landmark shapes, canonical units. jaw (K,): 1 for
+    controls that the style's jaw scales, 0 for those that its lips do. energy (8,): how much larger or smaller an
+    emotion makes articulation.
     """
 
     speech: Tensor
+    jaw: Tensor
     feelings: Tensor
     energy: Tensor
     lid_mask: Tensor
+    upper_mask: Tensor
     lids: Tensor
+    brows: Tensor
     closing: Tensor
 
-    def __init__(self, speech: Tensor, feelings: Tensor, lids: Tensor, energy: Tensor) -> None:
+    def __init__(
+        self, speech: Tensor, jaw: Tensor, feelings: Tensor, lids: Tensor, brows: Tensor, energy: Tensor
+    ) -> None:
         super().__init__()
         self.register_buffer("speech", speech.reshape(len(speech), -1))
+        self.register_buffer("jaw", jaw)
         self.register_buffer("feelings", feelings.reshape(len(EMOTIONS), -1))
         self.register_buffer("energy", energy)
         self.register_buffer("lid_mask", _points(LIDS))
+        self.register_buffer("upper_mask", _points(UPPER_FACE))
         self.register_buffer("lids", lids)
+        self.register_buffer("brows", brows)
         self.register_buffer("closing", _closing())
 
-    def forward(self, controls: Tensor, events: Tensor, emotion: Tensor, blink: Tensor) -> Tensor:
+    def forward(
+        self, controls: Tensor, events: Tensor, emotion: Tensor, style: Tensor, blink: Tensor, brow: Tensor
+    ) -> Tensor:
         speaks = fade(events[..., SPEECH : SPEECH + 1], SPEECH_FADE)
-        energy = 1.0 + emotion @ self.energy[:, None]
+        articulation, jaw, lips, upper = style.split(1, dim=-1)
+        energy = articulation * (1.0 + emotion @ self.energy[:, None])
         shape = (*emotion.shape[:2], 68, 3)
-        spoken = ((controls * speaks * energy) @ self.speech).reshape(shape)
-        felt = (emotion @ self.feelings).reshape(shape)
+        plain = ((controls * speaks) @ self.speech).reshape(shape)
+        share = self.jaw * jaw + (1.0 - self.jaw) * lips
+        spoken = ((controls * speaks * energy * share) @ self.speech).reshape(shape)
+        felt = (emotion @ self.feelings).reshape(shape) + brow[..., None] * self.brows
+        felt = felt * (1.0 + (upper[..., None] - 1.0) * self.upper_mask)
         shut = blink[..., None] * self.lid_mask
         moved = spoken + felt * (1.0 - shut) + self.lids * shut
-        gap, gap_spoken = _gap(moved), _gap(spoken)
+        gap, gap_plain = _gap(moved), _gap(plain)
         contact = fade(events[..., BILABIAL : BILABIAL + 1], CONTACT_FADE) * speaks
         guard = fade(events[..., [BILABIAL, LABIODENTAL]].amax(-1, keepdim=True), GUARD_FADE) * speaks
-        wanted = torch.clamp(gap_spoken * (1.0 - contact) + (gap - gap_spoken) * (1.0 - guard), min=-PRESS)
-        return moved + ((wanted - gap) @ self.closing).reshape(shape)
+        added = gap - gap_plain
+        wanted = gap_plain * (1.0 - contact) + torch.relu(added) * (1.0 - guard) - torch.relu(-added)
+        return moved + ((torch.clamp(wanted, min=-PRESS) - gap) @ self.closing).reshape(shape)
 
 
 def _gap(moved: Tensor) -> Tensor:
@@ -150,14 +168,17 @@ def _closing() -> Tensor:
 
 
 class Ats(nn.Module):
-    """features (1, T + 28, 384), emotion (1,T,8), blink (1,T,1) -> displacement (1,T,68,3), events (1,T,4)."""
+    """features (1, T + 28, 384), emotion (1,T,8), style (1,T,4), blink (1,T,1), brow (1,T,1) -> displacement
+    (1,T,68,3), events (1,T,4)."""
 
     def __init__(self, trunk: Trunk, face: Face) -> None:
         super().__init__()
         self.trunk = trunk
         self.face = face
 
-    def forward(self, features: Tensor, emotion: Tensor, blink: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, emotion: Tensor, style: Tensor, blink: Tensor, brow: Tensor
+    ) -> tuple[Tensor, Tensor]:
         controls, logits = self.trunk(features)
         events = torch.sigmoid(logits)
-        return self.face(controls, events, emotion, blink), events
+        return self.face(controls, events, emotion, style, blink, brow), events

@@ -30,6 +30,8 @@ PROTOTYPES: dict[str, dict[str, float]] = {
     "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.7, "jawOpen": 0.14},
     "contempt": {"mouthSmile_L": 0.35, "mouthDimple_L": 0.7, "cheekSquint_L": 0.25, "browOuterUp_R": 0.3},
 }  # fmt: skip
+#: Emphasis raises the brows (AU 1+2) by this much at the most.
+EMPHASIS = {"browInnerUp": 0.35, "browOuterUp": 0.4}
 #: How much larger articulation becomes at intensity 1.
 ENERGY = {
     "happy": 0.1, "sad": -0.25, "angry": 0.2, "fearful": -0.05, "disgusted": -0.1, "surprised": 0.15, "contempt": -0.1,
@@ -47,12 +49,19 @@ def _controls(weights: dict[str, float], known: tuple[str, ...]) -> dict[str, fl
 
 def shapes(model: ict.IctModel) -> np.ndarray:
     """(8,68,3) landmark displacement of each emotion at intensity 1, canonical units, in the order of EMOTIONS."""
+    return np.stack([_shape(model, PROTOTYPES[emotion]) for emotion in EMOTIONS])
+
+
+def brows(model: ict.IctModel) -> np.ndarray:
+    """(68,3) displacement of the strongest emphasis."""
+    return _shape(model, EMPHASIS)
+
+
+def _shape(model: ict.IctModel, weights: dict[str, float]) -> np.ndarray:
+    """(68,3) landmark displacement of weighted ICT shapes, canonical units."""
     each = articulation.basis(model, {name: (name,) for name in model.expression_names})
-    result = np.zeros((len(EMOTIONS), 68, 3))
-    for row, emotion in enumerate(EMOTIONS):
-        for name, weight in _controls(PROTOTYPES[emotion], model.expression_names).items():
-            result[row] += weight * each[model.index(name)]
-    return result
+    sided = _controls(weights, model.expression_names)
+    return sum((weight * each[model.index(name)] for name, weight in sided.items()), np.zeros((68, 3)))
 
 
 def lids(model: ict.IctModel) -> np.ndarray:

@@ -163,17 +163,20 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
     inputs = (
         torch.from_numpy(random.normal(size=(1, frames + 2 * CONTEXT, FEATURES)).astype(np.float32)),
         torch.from_numpy(random.uniform(0, 0.3, (1, frames, len(EMOTIONS))).astype(np.float32)),
+        torch.from_numpy(random.uniform(0, 2, (1, frames, 4)).astype(np.float32)),
+        torch.from_numpy(random.uniform(0, 1, (1, frames, 1)).astype(np.float32)),
         torch.from_numpy(random.uniform(0, 1, (1, frames, 1)).astype(np.float32)),
     )
+    names = ["features", "emotion", "style", "blink", "brow"]
     torch.onnx.export(
         network,
         inputs,
         str(temporary),
-        input_names=["features", "emotion", "blink"],
+        input_names=names,
         output_names=["displacement", "events"],
         dynamic_axes={
-            "features": {1: "frames_and_context"}, "emotion": {1: "frames"}, "blink": {1: "frames"},
-            "displacement": {1: "frames"}, "events": {1: "frames"},
+            "features": {1: "frames_and_context"},
+            **{name: {1: "frames"} for name in (*names[1:], "displacement", "events")},
         },
         opset_version=17,
         dynamo=False,
@@ -182,7 +185,7 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
     onnx_file.save(model, output, metadata)
     temporary.unlink()
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
-    ours = session.run(None, dict(zip(("features", "emotion", "blink"), [x.numpy() for x in inputs], strict=True)))
+    ours = session.run(None, dict(zip(names, [x.numpy() for x in inputs], strict=True)))
     with torch.no_grad():
         theirs = network(*inputs)
     return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(ours, theirs, strict=True))
@@ -192,8 +195,10 @@ def build_face(model: ict.IctModel) -> ats_network.Face:
     """The fixed part of the network: landmark shapes of speech, emotions and lids."""
     arrays = (
         articulation.basis(model, articulation.SPEECH_CONTROLS),
+        np.array([name in articulation.JAW_CONTROLS for name in articulation.SPEECH_CONTROLS]),
         feelings.shapes(model),
         feelings.lids(model),
+        feelings.brows(model),
         feelings.energy(),
     )
     return ats_network.Face(*[torch.from_numpy(array.astype(np.float32)) for array in arrays])

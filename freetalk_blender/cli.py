@@ -16,8 +16,17 @@ from . import commands
 from .core import emotion, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
+from .core.style import MAX_STYLE
 from .progress import Progress
 
+#: The factors of core.style.Style, as options.
+_STYLES = {
+    "articulation": "how far jaw and lips travel in speech",
+    "jaw": "how far the jaw does",
+    "lips": "how far the lips do",
+    "upper_face": "how far brows, lids and cheeks move",
+    "blinks": "how often the eyes blink",
+}
 DONE, USAGE, BAD_INPUT, INTERRUPTED = 0, 2, 3, 130
 
 
@@ -120,6 +129,9 @@ def _add_speech(command: argparse.ArgumentParser) -> None:
     feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
     command.add_argument("--fps", type=_fps, help="frames a second (30; the scene's own where SCAN is a .blend)")
     command.add_argument("--seed", type=int, default=0)
+    for name, what in _STYLES.items():
+        option = "--" + name.replace("_", "-")
+        command.add_argument(option, type=_factor, default=1.0, metavar="X", help=f"{what}, 0 to {MAX_STYLE:g} (1)")
 
 
 def _add_face(command: argparse.ArgumentParser) -> None:
@@ -142,6 +154,12 @@ def _number(text: str) -> float:
 def _positive(text: str) -> float:
     if not 0 < _number(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
+    return float(text)
+
+
+def _factor(text: str) -> float:
+    if not 0 <= _number(text) <= MAX_STYLE:
+        raise argparse.ArgumentTypeError(f"{text} must lie between 0 and {MAX_STYLE:g}")
     return float(text)
 
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module, metadata
 from pathlib import Path
 from zipfile import BadZipFile
@@ -18,6 +18,7 @@ from .core import atomic, audio, detector, emotion_curve, landmarks, models, per
 from .core import face as faces
 from .core.errors import FreeTalkError
 from .core.face import Face
+from .core.style import Style
 from .progress import Progress
 
 #: Outputs of `animate`, by suffix.
@@ -125,7 +126,8 @@ def _speech(arguments: argparse.Namespace, fps: float, steps: Progress) -> Speec
     if arguments.emotion_curve:
         frames = performance.frame_count(len(samples), rate, fps)
         feeling = emotion_curve.read(arguments.emotion_curve).at(frames, fps)
-    return Speech(samples, rate, fps, feeling, arguments.seed)
+    style = Style(**{field.name: getattr(arguments, field.name) for field in fields(Style)})
+    return Speech(samples, rate, fps, feeling, arguments.seed, style)
 
 
 def _points(arguments: argparse.Namespace) -> np.ndarray | None:

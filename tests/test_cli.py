@@ -216,3 +216,14 @@ def test_landmarks_are_found_in_the_files_own_coordinates(tmp_path: Path, head: 
     found, true = landmarks.read(out), landmarks.read(head_landmarks)
     assert np.median(np.linalg.norm(found.points - true.points, axis=1)) < 5, "millimetres"
     assert found.confidence is not None and preview.read_bytes().startswith(b"\x89PNG")
+
+
+def test_style_is_an_option_of_the_performance(tmp_path: Path, short_clip: Path) -> None:
+    spans = []
+    for jaw in ("0", "1", "1.5"):
+        out = tmp_path / f"{jaw}.npz"
+        assert cli.main(["perform", str(short_clip), "-o", str(out), "--jaw", jaw, "--blinks", "0"]) == cli.DONE
+        with np.load(out) as arrays:
+            spans.append(np.ptp(arrays["displacement"][:, 8, 1]))
+    assert spans[0] < spans[1] < spans[2]
+    assert cli.main(["perform", str(short_clip), "-o", str(tmp_path / "no.npz"), "--lips", "-1"]) == cli.USAGE

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core import performance
 from ..core.performance import Performance
+from ..core.style import AS_PERFORMED, Style
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Speech:
     fps: float
     emotion: np.ndarray | None = None
     seed: int = 0
+    style: Style = AS_PERFORMED
 
     def perform(self, device: str) -> Performance:
-        return performance.perform(self.samples, self.rate, self.emotion, self.fps, device=device, seed=self.seed)
+        return performance.perform(
+            self.samples, self.rate, self.emotion, self.fps, style=self.style, device=device, seed=self.seed
+        )

@@ -10,5 +10,6 @@ from .compress import ShapeKeys, compress
 from .errors import FreeTalkError
 from .face import Face, deform, prepare
 from .performance import Performance, perform
+from .style import Style
 
-__all__ = ["Face", "FreeTalkError", "Performance", "ShapeKeys", "compress", "deform", "perform", "prepare"]
+__all__ = ["Face", "FreeTalkError", "Performance", "ShapeKeys", "Style", "compress", "deform", "perform", "prepare"]

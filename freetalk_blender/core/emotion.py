@@ -13,6 +13,9 @@ from .errors import FreeTalkError
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 #: Exaggeration ends here.
 MAX_INTENSITY = 1.5
+#: A change of emotion takes this long (s): onsets of smiles last about half a second (Schmidt et al. 2006, "Movement
+#: differences between deliberate and spontaneous facial expressions").
+ONSET = 0.5
 #: Mean and standard deviation of valence, arousal and dominance, each in [-1, 1]. Source: Russell & Mehrabian 1977,
 #: "Evidence for a three-factor theory of emotions". Neutral is not in their table: a narrow class around the origin.
 VAD = {
@@ -85,3 +88,17 @@ def curve(emotion: Mapping[str, float] | np.ndarray | None, frames: int) -> np.n
     total = weights.sum(-1, keepdims=True)
     limited = weights * np.minimum(1.0, MAX_INTENSITY / np.maximum(total, MAX_INTENSITY))
     return np.broadcast_to(limited, (frames, len(EMOTIONS))).astype(np.float32)
+
+
+def eased(weights: np.ndarray, rate: float) -> np.ndarray:
+    """Weights (T,8) at `rate` frames a second, every change drawn out over ONSET around its time.
+
+    A moving mean with a raised-cosine window, exact at the ends: linear, so blends stay blends and more stays more.
+    """
+    reach = max(1, round(ONSET * rate / 2))
+    window = np.hanning(2 * reach + 1)
+    if not np.diff(weights, axis=0).any():
+        return weights
+    padded = np.pad(weights, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    columns = [np.convolve(column, window / window.sum(), "valid") for column in padded.T]
+    return np.stack(columns, 1).astype(np.float32)

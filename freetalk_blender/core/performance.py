@@ -8,15 +8,25 @@ from math import ceil
 
 import numpy as np
 
-from . import ats, frame, speech
+from . import ats, frame, liveliness, prosody, speech
 from . import audio as sound
 from . import emotion as emotions
 from .errors import FreeTalkError
+from .style import AS_PERFORMED, Style
 
-#: Encoder output kept, so that a moved emotion slider runs the small network alone (bytes, recordings).
+#: What was heard is kept, so that a moved slider runs the small network alone (bytes, recordings).
 _CACHE_BYTES = 256 * 2**20
 _CACHE_ENTRIES = 8
-_cache: OrderedDict[tuple[bytes, str], np.ndarray] = OrderedDict()
+_cache: OrderedDict[tuple[bytes, str], "Heard"] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording as the network hears it, at 50 Hz: features (T,384), speech probability (T,), accents (A,2)."""
+
+    features: np.ndarray
+    speech: np.ndarray
+    accents: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ def perform(
     emotion: Mapping[str, float] | np.ndarray | None = None,
     fps: float = 30,
     *,
+    style: Style = AS_PERFORMED,
     device: str = "auto",
     seed: int = 0,
 ) -> Performance:
@@ -50,13 +61,14 @@ def perform(
     """
     if not (np.isfinite(fps) and 1 <= fps <= 1000):
         raise FreeTalkError(f"A frame rate of {fps} is none; choose one between 1 and 1000.")
-    heard = sound.resample(sound.mono(audio), sample_rate)
+    heard = hear(sound.resample(sound.mono(audio), sample_rate), device)
     frames = frame_count(len(audio), sample_rate, fps)
     weights = emotions.curve(emotion, frames)
-    features = _features(heard, device)
-    clock = np.arange(len(features)) / speech.FEATURE_RATE
-    at_50_hz = sample(weights, fps, clock)
-    motion = ats.predict(features, at_50_hz, device=device, seed=seed)
+    clock = np.arange(len(heard.features)) / speech.FEATURE_RATE
+    felt = emotions.eased(sample(weights, fps, clock), speech.FEATURE_RATE)
+    lids = liveliness.blinks(heard.speech, seed, style.blinks)
+    brows = liveliness.beats(heard.accents, len(clock), seed)
+    motion = ats.predict(heard.features, felt, lids, brows, style=style, device=device)
     displacement = sample(motion, speech.FEATURE_RATE, np.arange(frames) / fps)
     return Performance(displacement, frame.mean_landmarks(), float(fps), weights)
 
@@ -70,15 +82,17 @@ def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
     return values[before] + share * (values[after] - values[before])
 
 
-def _features(heard: np.ndarray, device: str) -> np.ndarray:
-    """Features of 16 kHz audio, remembered by content."""
-    key = (hashlib.blake2b(np.ascontiguousarray(heard).data, digest_size=16).digest(), device)
+def hear(samples: np.ndarray, device: str = "auto") -> Heard:
+    """(N,) float32 at 16 kHz as features, speech and accents; remembered by content. Raises ModelError."""
+    key = (hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=16).digest(), device)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]
-    result = speech.features(heard, device)
-    if result.nbytes <= _CACHE_BYTES:
+    features = speech.features(samples, device)
+    speaks = ats.events(features, device=device)[:, 0]
+    result = Heard(features, speaks, prosody.accents(samples, speaks))
+    if features.nbytes <= _CACHE_BYTES:
         _cache[key] = result
-    while len(_cache) > _CACHE_ENTRIES or sum(entry.nbytes for entry in _cache.values()) > _CACHE_BYTES:
+    while len(_cache) > _CACHE_ENTRIES or sum(entry.features.nbytes for entry in _cache.values()) > _CACHE_BYTES:
         _cache.popitem(last=False)
     return result

@@ -1,4 +1,4 @@
-"""The ATS network: stillness, closed lips, emotion that moves along its own direction, blinks from the seed."""
+"""The ATS network: stillness, closed lips, emotion that moves along its own direction, style that is obeyed."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 
 from freetalk_blender.core import ats, audio, models, speech
 from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.style import Style, StyleError
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 LIPS = slice(48, 68)
@@ -23,8 +24,8 @@ def condition(name: str, intensity: float, frames: int) -> np.ndarray:
     return weights
 
 
-def predict(features: np.ndarray, name: str = "neutral", intensity: float = 0.0, seed: int = 0) -> np.ndarray:
-    return ats.predict(features, condition(name, intensity, len(features)), device="cpu", seed=seed)
+def predict(features: np.ndarray, name: str = "neutral", intensity: float = 0.0, **options) -> np.ndarray:
+    return ats.predict(features, condition(name, intensity, len(features)), device="cpu", **options)
 
 
 def gap(moved: np.ndarray) -> np.ndarray:
@@ -85,15 +86,48 @@ def test_where_lips_must_touch_they_do_under_every_emotion(features: np.ndarray,
     assert gap(predict(features, name, 1.0))[certain].max() < 0.001
 
 
-def test_blinks_follow_the_seed_and_silence_has_none(features: np.ndarray) -> None:
-    talking = np.zeros(1500)
-    talking[100:900] = 1.0
-    first, again, other = (ats.blink_curve(talking, seed) for seed in (1, 1, 2))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
-    assert first.max() == pytest.approx(1.0, abs=0.05) and first.min() == 0.0
-    assert not first[1100:].any()
-    assert not ats.blink_curve(np.zeros(1500), 1).any()
-    assert np.array_equal(predict(features, seed=3), predict(features, seed=3))
+def travel(moved: np.ndarray, points: slice | list[int]) -> float:
+    """Root mean square of velocity."""
+    return float(np.sqrt((np.diff(moved[:, points], axis=0) ** 2).sum(-1).mean()))
+
+
+@pytest.mark.parametrize("factor", ["articulation", "jaw", "lips"])
+def test_more_of_a_style_moves_the_mouth_more(features: np.ndarray, factor: str) -> None:
+    points = {"articulation": LIPS, "jaw": [6, 7, 8, 9, 10], "lips": [48, 51, 54]}[factor]
+    steps = [travel(predict(features, style=Style(**{factor: x})), points) for x in (0, 0.5, 1, 1.5, 2)]
+    assert np.all(np.diff(steps) > 0)
+    assert np.array_equal(predict(features, style=Style()), predict(features))
+
+
+def test_jaw_and_lips_are_scaled_apart(features: np.ndarray) -> None:
+    plain, jawless, lipless = (predict(features, style=Style(**x)) for x in ({}, {"jaw": 0.0}, {"lips": 0.0}))
+    chin = [np.ptp(moved[:, 8, 1]) for moved in (plain, jawless, lipless)]
+    assert chin[1] < 0.6 * chin[0] and chin[2] > 0.6 * chin[0]
+    width = [np.std(moved[:, 54, 0] - moved[:, 48, 0]) for moved in (plain, jawless, lipless)]
+    assert width[2] < 0.5 * width[0]
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.6, 2.0])
+def test_lips_meet_and_do_not_cross_in_every_style(features: np.ndarray, strength: float) -> None:
+    heard = ats.events(features, device="cpu")
+    certain = (heard[:, 1] > 0.65) & (heard[:, 0] > 0.6)
+    for style in (Style(articulation=strength), Style(jaw=strength), Style(lips=strength)):
+        opening = gap(predict(features, style=style))
+        assert opening[certain].max() < 0.001 and opening.min() >= -0.0041
+
+
+def test_the_upper_face_has_a_style_of_its_own(features: np.ndarray) -> None:
+    brows = np.ones(len(features), np.float32)
+    raised = [predict(features, "surprised", 0.5, brows=brows, style=Style(upper_face=x)) for x in (0, 0.5, 1, 2)]
+    assert np.all(np.diff([moved[:, 19, 1].mean() for moved in raised]) > 0)
+    assert np.abs(raised[0][:, 17:48] - predict(features)[:, 17:48]).max() < 3e-3
+    assert np.abs(raised[0][:, LIPS] - raised[3][:, LIPS]).max() < 1e-6
+
+
+@pytest.mark.parametrize("value", [-0.1, 2.1, np.nan])
+def test_impossible_styles_are_told(value: float) -> None:
+    with pytest.raises(StyleError, match="upper face"):
+        Style(upper_face=value)
 
 
 def test_shapes_that_do_not_fit_are_told(features: np.ndarray) -> None:

@@ -43,3 +43,23 @@ def test_a_curve_is_limited_to_exaggeration_and_keeps_its_blend() -> None:
 def test_curves_that_do_not_fit_are_told(weights: np.ndarray) -> None:
     with pytest.raises(EmotionError):
         emotion.curve(weights, 3)
+
+
+def test_a_change_of_emotion_takes_half_a_second_and_keeps_its_time() -> None:
+    step = np.zeros((200, 8), np.float32)
+    step[100:, 1] = 1.0
+    eased = emotion.eased(step, 50)[:, 1]
+    assert np.all(np.diff(eased) >= -1e-6) and eased[0] == 0.0 and eased[-1] == pytest.approx(1.0)
+    assert eased[86] == pytest.approx(0.0, abs=1e-6) and eased[113] == pytest.approx(1.0, abs=1e-6)
+    assert eased[99] + eased[100] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 300])
+def test_easing_is_linear_and_stays_between_the_extremes(frames: int) -> None:
+    random = np.random.default_rng(frames)
+    one, other = (random.uniform(0, 0.18, (frames, 8)).astype(np.float32) for _ in range(2))
+    eased = emotion.eased(0.5 * one + 0.5 * other, 50)
+    assert np.allclose(eased, 0.5 * emotion.eased(one, 50) + 0.5 * emotion.eased(other, 50), atol=1e-6)
+    assert eased.min() >= -1e-6 and eased.sum(1).max() <= 1.5
+    steady = np.full((frames, 8), 0.1, np.float32)
+    assert np.array_equal(emotion.eased(steady, 50), steady)

@@ -1,0 +1,73 @@
+"""What a face does beside speaking and feeling: lids that blink, brows that beat with the voice. All from one seed."""
+
+import numpy as np
+
+from .speech import FEATURE_RATE
+
+#: Blinks: 26 a minute in conversation (Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"),
+#: intervals spread log-normally; a lid falls in 80 ms and rises in 180 (VanderWerf et al. 2003, "Eyelid movements").
+BLINK_INTERVAL = 60.0 / 26.0
+_BLINK_SPREAD = 0.5
+_BLINK_FALL, _BLINK_RISE = 0.08, 0.18
+#: A blink waits for the nearest end of a phrase within this time, and nobody blinks further than this from speech (s):
+#: silence is left still for the animator.
+_BLINK_WAIT, _BLINK_REACH = 0.5, 3.0
+#: Brow beats: a raise begins 60 ms before the accent's peak and takes about half a second; one accent in two has one
+#: (Flecha-Garcia 2010, "Eyebrow raises in dialogue ..."; 0.06 s and 0.4 to 0.6 s there), strong accents more often.
+_BEAT_EARLY, _BEAT_RISE, _BEAT_FALL = 0.06, 0.16, 0.36
+_BEAT_SHARE = 0.35
+
+
+def blinks(speech: np.ndarray, seed: int, rate: float = 1.0) -> np.ndarray:
+    """Speech probability (T,) at 50 Hz -> how far the lids are shut (T,), 0 to 1; rate: times as often as people do."""
+    random = np.random.default_rng(seed)
+    talking = speech > 0.5
+    spoken = np.flatnonzero(talking)
+    curve = np.zeros(len(speech), np.float32)
+    if len(spoken) == 0 or rate <= 0:
+        return curve
+    ends = np.flatnonzero(talking[:-1] & ~talking[1:]) / FEATURE_RATE
+    for moment in _blink_times(len(speech) / FEATURE_RATE, ends, random, BLINK_INTERVAL / rate):
+        if _distance(spoken / FEATURE_RATE, moment) <= _BLINK_REACH:
+            _add(curve, moment, _BLINK_FALL, _BLINK_RISE, 1.0)
+    return curve
+
+
+def beats(accents: np.ndarray, frames: int, seed: int) -> np.ndarray:
+    """Accents (A,2), second and strength -> how far the brows are raised by emphasis (frames,), 0 to 1."""
+    random = np.random.default_rng([seed, 1])
+    curve = np.zeros(frames, np.float32)
+    for moment, strength in accents:
+        chance, size = random.random(), random.uniform(0.6, 1.0)
+        if chance < _BEAT_SHARE + 0.5 * strength:
+            begin = moment - _BEAT_EARLY - _BEAT_RISE / 2
+            _add(curve, begin, _BEAT_RISE, _BEAT_FALL, size * (0.3 + 0.7 * strength))
+    return curve
+
+
+def _blink_times(duration: float, ends: np.ndarray, random: np.random.Generator, interval: float) -> list[float]:
+    """Moments at which a lid begins to fall, drawn to the ends of phrases."""
+    moments: list[float] = []
+    moment = interval * random.uniform(0.3, 1.0)
+    while moment < duration:
+        nearest = ends[np.abs(ends - moment).argmin()] if len(ends) else np.inf
+        drawn = float(nearest) if abs(nearest - moment) < _BLINK_WAIT else moment
+        if not moments or drawn - moments[-1] > _BLINK_FALL + _BLINK_RISE:
+            moments.append(drawn)
+        moment += interval * random.lognormal(-0.5 * _BLINK_SPREAD**2, _BLINK_SPREAD)
+    return moments
+
+
+def _distance(ascending: np.ndarray, moment: float) -> float:
+    """From a moment to the nearest of some others."""
+    place = int(np.searchsorted(ascending, moment))
+    return float(np.abs(ascending[max(0, place - 1) : place + 1] - moment).min())
+
+
+def _add(curve: np.ndarray, begin: float, rise: float, fall: float, size: float) -> None:
+    """Lay one movement over the curve, smooth up and smooth down; the larger of two that overlap."""
+    first = max(0, int(np.ceil(begin * FEATURE_RATE)))
+    since = np.arange(first, min(len(curve), int((begin + rise + fall) * FEATURE_RATE) + 1)) / FEATURE_RATE - begin
+    phase = np.clip(np.where(since < rise, since / rise, 1.0 - (since - rise) / fall), 0.0, 1.0)
+    part = curve[first : first + len(since)]
+    np.maximum(part, size * phase * phase * (3.0 - 2.0 * phase), out=part, casting="same_kind")

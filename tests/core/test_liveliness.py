@@ -1,0 +1,92 @@
+"""Blinks and brow beats: from the seed, where the voice asks for them, still in silence."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import liveliness, prosody
+from freetalk_blender.core.audio import SPEECH_RATE
+
+
+def talking(frames: int = 1500, last: int = 900) -> np.ndarray:
+    speech = np.zeros(frames)
+    speech[100:last] = 1.0
+    return speech
+
+
+def voice(semitones: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """A buzz whose pitch (above 100 Hz) and level (0..1) are given at 50 Hz."""
+    times = np.arange(len(semitones) * SPEECH_RATE // 50) / SPEECH_RATE
+    clock = np.arange(len(semitones)) / 50
+    hertz = 100 * 2 ** (np.interp(times, clock, semitones) / 12)
+    phase = 2 * np.pi * np.cumsum(hertz) / SPEECH_RATE
+    buzz = sum(np.sin(k * phase) / k for k in range(1, 9))
+    return (0.1 * buzz * np.interp(times, clock, level)).astype(np.float32)
+
+
+def test_blinks_follow_the_seed_and_silence_has_none() -> None:
+    first, again, other = (liveliness.blinks(talking(), seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert first.max() == pytest.approx(1.0, abs=0.05) and first.min() == 0.0
+    assert not first[1100:].any()
+    assert not liveliness.blinks(np.zeros(1500), 1).any()
+
+
+def test_more_blinks_when_asked_and_none_at_zero() -> None:
+    def count(rate: float) -> int:
+        lids = liveliness.blinks(talking(30000, 29900), 3, rate) > 0.5
+        return int((np.diff(lids.astype(int)) == 1).sum())
+
+    minutes = 10
+    counts = [count(rate) for rate in (0, 0.5, 1, 2)]
+    assert counts[0] == 0 and np.all(np.diff(counts) > 0)
+    assert 20 < counts[2] / minutes < 30  # people blink 26 times a minute when they talk
+
+
+def test_a_blink_waits_for_the_end_of_a_phrase() -> None:
+    speech = np.tile(np.r_[np.ones(130), np.zeros(20)], 40)
+    ends = np.flatnonzero((speech[:-1] > 0) & (speech[1:] == 0))
+    falling = np.flatnonzero(np.diff((liveliness.blinks(speech, 1) > 0).astype(int)) == 1)
+    near = np.abs(falling[:, None] - ends).min(1) <= 3
+    assert near.mean() > 0.2  # 3 frames either side of an end are 5 % of all
+
+
+@pytest.mark.parametrize("height", [110, 150, 220, 330])
+def test_pitch_is_the_voices(height: int) -> None:
+    semitones = np.full(100, 12 * np.log2(height / 100))
+    pitch, level = prosody.pitch_and_level(voice(semitones, np.ones(100)))
+    assert np.abs(pitch[5:95] - semitones[5:95]).max() < 0.5
+    assert np.ptp(level[5:95]) < 1.0
+
+
+def test_noise_has_no_pitch() -> None:
+    pitch, _ = prosody.pitch_and_level(np.random.default_rng(0).normal(0, 0.1, SPEECH_RATE).astype(np.float32))
+    assert np.isfinite(pitch).mean() < 0.1
+
+
+def test_brows_rise_with_the_accent_and_not_elsewhere() -> None:
+    times = np.arange(400) / 50
+    bump = np.exp(-(((times - 4.0) / 0.12) ** 2))
+    samples = voice(5 * bump, 0.3 + 0.7 * bump)
+    found = prosody.accents(samples, np.ones(400))
+    assert len(found) == 1 and found[0, 0] == pytest.approx(4.0, abs=0.1) and found[0, 1] > 0.3
+    strong = np.array([[4.0, 1.0]])
+    curves = [liveliness.beats(strong, 400, seed) for seed in range(40)]
+    raised = [curve for curve in curves if curve.any()]
+    assert len(raised) > 20
+    assert all(3.6 < times[curve.argmax()] < 4.1 and not curve[times < 3.5].any() for curve in raised)
+    assert np.array_equal(curves[5], liveliness.beats(strong, 400, 5))
+
+
+@pytest.mark.parametrize("samples", [1, 100, 319, 4800])
+def test_short_and_silent_sounds_have_no_accents(samples: int) -> None:
+    frames = -(-samples // 320)
+    for sound in (np.zeros(samples, np.float32), np.ones(samples, np.float32)):
+        assert prosody.accents(sound, np.ones(frames)).shape == (0, 2)
+
+
+def test_accents_do_not_depend_on_how_much_is_analysed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = voice(np.sin(np.arange(300) / 20), np.ones(300))
+    whole = prosody.pitch_and_level(samples)
+    monkeypatch.setattr(prosody, "_BLOCK", 37)
+    for a, b in zip(whole, prosody.pitch_and_level(samples), strict=True):
+        assert np.allclose(a, b, atol=1e-3, equal_nan=True)
