@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from export import ict, scanner
-from freetalk_blender.core import lip_line, mouth
+from freetalk_blender.core import lip_line, mesh, mouth
 from freetalk_blender.core.errors import FreeTalkError
 
 #: name -> (how the lips are fused, vertices after re-meshing, part of the head).
@@ -99,7 +99,7 @@ def true_line(scan: scanner.Scan, face: Truth) -> np.ndarray:
     used, triangles = np.unique(scan.triangles[near[scan.triangles].all(1)], return_inverse=True)
     triangles = triangles.reshape(-1, 3)
     # Poisson leaves a bubble between the teeth, which nobody sees: keep to the piece that carries the nose.
-    piece = lip_line.components(triangles, len(used))
+    piece = mesh.connected_parts(triangles, len(used))
     nose = cKDTree(scan.vertices[used]).query(face.landmarks[33])[1]
     triangles = triangles[piece[triangles[:, 0]] == piece[nose]]
     edges, _ = lip_line.edges_of(triangles)
@@ -126,7 +126,7 @@ def welded(scan: scanner.Scan, model: ict.IctModel) -> scanner.Scan:
     loop = np.zeros(len(model.neutral), bool)
     loop[upper] = loop[lower] = True
     free = ~loop[scan.triangles].any(1)
-    labels = lip_line.components(scan.triangles[free], len(scan.vertices))
+    labels = mesh.connected_parts(scan.triangles[free], len(scan.vertices))
     outside = labels == labels[model.landmark_vertices[33]]
     triangles = scan.triangles[(outside | loop)[scan.triangles].all(1) & outside[scan.triangles].any(1)]
     along = [np.linspace(0, 1, len(path)) for path in (upper, lower)]
@@ -158,7 +158,7 @@ def fused(
         side, line = face.side, true_line(scan, face)
     scan = scanner.rough(scanner.remesh(scan, count, rng), rng)
     lip = scan.carry @ side
-    piece = lip_line.components(scan.triangles, len(scan.vertices))
+    piece = mesh.connected_parts(scan.triangles, len(scan.vertices))
     known = (np.abs(lip) > 0.99) & (piece == np.bincount(piece).argmax())
     return scan, line, np.where(known, np.sign(lip), 0)
 

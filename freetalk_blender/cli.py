@@ -95,6 +95,11 @@ def parser() -> argparse.ArgumentParser:
     marks.add_argument("--preview", type=_path(".png"), metavar="PNG", help="the scan and the points, from three sides")
     _add_device(marks)
 
+    check = command("check", commands.check, "What a scan is, what is wrong with it, and the fix.", commands.show_check)
+    check.add_argument("scan", type=Path, metavar="SCAN")
+    _add_landmarks(check)
+    _add_device(check)
+
     render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
     render.add_argument("scene", type=Path, metavar="SCENE.blend")
     _add_outputs(render, (".mp4", ".png"))
@@ -134,8 +139,12 @@ def _add_speech(command: argparse.ArgumentParser) -> None:
         command.add_argument(option, type=_factor, default=1.0, metavar="X", help=f"{what}, 0 to {MAX_STYLE:g} (1)")
 
 
-def _add_face(command: argparse.ArgumentParser) -> None:
+def _add_landmarks(command: argparse.ArgumentParser) -> None:
     command.add_argument("--landmarks", type=Path, metavar="FILE", help="68 landmarks in the scan file's coordinates")
+
+
+def _add_face(command: argparse.ArgumentParser) -> None:
+    _add_landmarks(command)
     command.add_argument("--keep-mouth", action="store_true", help="do not cut lips that the scanner fused")
     _add_device(command)
 

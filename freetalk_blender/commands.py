@@ -6,7 +6,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib import import_module, metadata
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from .blender.speech import Speech
-from .core import atomic, audio, detector, emotion_curve, landmarks, models, performance, scan_file
+from .core import atomic, audio, checkup, detector, emotion_curve, landmarks, models, performance, scan_file
 from .core import face as faces
 from .core.errors import FreeTalkError
 from .core.face import Face
@@ -76,6 +76,25 @@ def show_landmarks(answer: dict) -> str:
     """The files written, or, where none was asked for, the points: one a line."""
     lines = [" ".join(map(str, point)) for point in answer["points"]]
     return "\n".join(answer["outputs"] or lines)
+
+
+def check(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """What the scan is, with a traffic light for each finding and the fix it would get; nothing is written."""
+    points = _points(arguments)
+    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
+    local = None if points is None else _moved(from_file, points)
+    report = checkup.check_up(vertices, triangles, local, device=arguments.device, step=steps)
+    findings = [asdict(finding) for finding in report.findings]
+    return {"scan": str(arguments.scan), "level": report.level, "findings": findings, "facts": report.facts}
+
+
+def show_check(answer: dict) -> str:
+    lines = []
+    for finding in answer["findings"]:
+        lines.append(f"{finding['level']:8} {finding['sentence']}")
+        if finding["fix"]:
+            lines.append(f"{'':8} -> {finding['fix']}")
+    return "\n".join(lines)
 
 
 def render(arguments: argparse.Namespace, steps: Progress) -> dict:

@@ -52,7 +52,7 @@ def test_wrong_usage_ends_with_2(words: tuple[str, ...], capsys: pytest.CaptureF
 def test_help_ends_with_0_and_names_every_command(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["--help"]) == cli.DONE
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("animate", "perform", "deform", "landmarks", "render", "doctor"))
+    assert all(name in shown for name in ("animate", "perform", "deform", "landmarks", "check", "render", "doctor"))
 
 
 def bad_inputs() -> dict[str, tuple[list[str], str]]:
@@ -185,6 +185,14 @@ def test_doctor_tells_versions_networks_and_providers_without_bpy() -> None:
     assert answer["packages"]["numpy"] == np.__version__
     assert "runs on CPUExecutionProvider" in answer["networks"]["stm"]
     assert set(answer["providers"]) >= {"auto", "cpu", "cuda"}
+
+
+def test_check_tells_findings_with_a_fix_and_needs_no_bpy(head: Path, head_landmarks: Path) -> None:
+    done = without_bpy("check", head, "--landmarks", head_landmarks, "--json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == cli.DONE and answer["level"] == "notice" and answer["facts"]["lips"] == "fused"
+    shown = without_bpy("check", head, "--landmarks", head_landmarks).stdout
+    assert "notice   The lips are one surface" in shown and "-> Animate cuts them apart" in shown
 
 
 def test_without_bpy_a_scene_is_refused_in_a_sentence(tmp_path: Path, head: Path, sentence: Path) -> None:

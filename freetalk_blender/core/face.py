@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, detector, frame, mesh, mouth, stm
+from . import contact, detector, eyes, frame, mesh, mouth, stm
 from .compress import ShapeKeys, compress_factors
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
@@ -69,16 +69,18 @@ def prepare(
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
+    found = landmarks is None
     if landmarks is None:
         with step("find the face"):
             landmarks = detector.detect(vertices, faces, device)
     points = on_mesh(landmarks, vertices, faces)
     similarity = frame.canonical_frame(points)
+    points, notes = _eyes(vertices, faces, points, found)
     opened: OpenedMouth | None = None
-    notes: tuple[str, ...] = ()
     if open_mouth:
         with step("open the mouth"):
-            opened, notes = _opened(vertices, faces, points)
+            opened, note = _opened(vertices, faces, points)
+            notes += note
     with step("bind the face"):
         cleaned, handles = _skin(vertices, faces, opened, points)
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
@@ -87,6 +89,19 @@ def prepare(
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
     return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes)
+
+
+def _eyes(
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, found: bool
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The landmarks, with the lids of shut eyes together where the network placed them, and what to tell."""
+    lines = eyes.shut_lines(vertices, triangles, points)
+    shut = [bool(len(line)) for line in lines]
+    if not any(shut):
+        return points, ()
+    told = "The eyes of this scan are shut" if all(shut) else f"The {('left', 'right')[shut[0]]} eye is shut"
+    note = f"{told}: no blink moves them, and they stay shut."
+    return (eyes.shut_landmarks(points, lines) if found else points), (note,)
 
 
 def _opened(

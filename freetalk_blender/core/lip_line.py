@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from .errors import LandmarkError, MeshError
 from .frame import EYE_DISTANCE_MM, Similarity, canonical_frame
+from .mesh import connected_parts
 
 INNER_UPPER, INNER_LOWER = np.array([61, 62, 63]), np.array([67, 66, 65])
 OUTER_UPPER, OUTER_LOWER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57, 56, 55])
@@ -147,13 +148,6 @@ def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([keys // size, keys % size], 1), index.reshape(-1, 3)
 
 
-def components(triangles: np.ndarray, count: int) -> np.ndarray:
-    """(count,) component label of each vertex under the triangles (f,3)."""
-    first, second = triangles[:, [0, 1]].ravel(), triangles[:, [1, 2]].ravel()
-    graph = sparse.coo_matrix((np.ones(len(first), bool), (first, second)), (count, count))
-    return connected_components(graph, directed=False)[1]
-
-
 def _compact(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     used, index = np.unique(triangles, return_inverse=True)
     return used, index.reshape(-1, 3)
@@ -181,7 +175,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     if not len(rows):
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
     used, local = _compact(around[inner])
-    labels = components(local, len(used))
+    labels = connected_parts(local, len(used))
     # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
     label = np.bincount(labels[cKDTree(points[used]).query(landmarks[OUTER_LIPS])[1]]).argmax()
     distance = cKDTree(points[used[labels == label]]).query(mouth)[0]

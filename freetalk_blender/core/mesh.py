@@ -37,7 +37,7 @@ class CleanMesh:
 
     def components(self) -> np.ndarray:
         """(V,) int32 label of each vertex's connected part."""
-        return _components(len(self.vertices), self.triangles[:, [0, 1]], self.triangles[:, [1, 2]])
+        return connected_parts(self.triangles, len(self.vertices))
 
 
 def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None = None) -> CleanMesh:
@@ -78,12 +78,18 @@ def _sound(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return candidates[np.sort(np.unique(corners[good], axis=0, return_index=True)[1])]
 
 
-def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_arrays(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays; MeshError unless they are numbers (V,3) and integers (F,3)."""
     points, faces = np.asarray(vertices), np.asarray(triangles)
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
         raise MeshError(f"vertices must be numbers of shape (V, 3); got {points.dtype} of shape {points.shape}.")
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iu":
         raise MeshError(f"triangles must be integers of shape (F, 3); got {faces.dtype} of shape {faces.shape}.")
+    return points, faces
+
+
+def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    points, faces = check_arrays(vertices, triangles)
     if not len(points) or not len(faces):
         raise MeshError(f"The mesh has {len(points)} vertices and {len(faces)} faces; choose a mesh with a surface.")
     if faces.min() < 0 or faces.max() >= len(points):
@@ -121,12 +127,22 @@ def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarra
     return first
 
 
+def directed_edges(triangles: np.ndarray) -> np.ndarray:
+    """(3F,2) the edges 0-1 of all triangles (F,3), then 1-2, then 2-0."""
+    return np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+
+
 def boundary_vertices(faces: np.ndarray) -> np.ndarray:
     """(B,) vertices of edges that have exactly one face; faces (F,3)."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1).astype(np.int64)
+    edges = np.sort(directed_edges(faces), axis=1).astype(np.int64)
     keys = edges[:, 0] * (edges.max() + 1) + edges[:, 1]
     _, index, count = np.unique(keys, return_index=True, return_counts=True)
     return np.unique(edges[index[count == 1]])
+
+
+def connected_parts(triangles: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int32 label of each vertex's connected part under the triangles (F,3)."""
+    return _components(count, triangles[:, [0, 1]], triangles[:, [1, 2]])
 
 
 def _components(count: int, *edges: np.ndarray) -> np.ndarray:
@@ -138,7 +154,7 @@ def _components(count: int, *edges: np.ndarray) -> np.ndarray:
 def subdivided(cleaned: CleanMesh) -> CleanMesh:
     """Every triangle as four, with new vertices at the middles of edges after the old ones, which stay as they are."""
     corners = cleaned.triangles
-    edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
+    edges = np.sort(directed_edges(corners), axis=1)
     unique, index = np.unique(edges, axis=0, return_inverse=True)
     middle = len(cleaned.vertices) + index.reshape(3, -1)
     ab, bc, ca = middle

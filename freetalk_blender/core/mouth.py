@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import lip_line, mouth_bag
+from . import lip_line, mesh, mouth_bag
 from .errors import LandmarkError, MeshError
 from .lip_line import LipLine, Patch
 from .mouth_bag import Bag
@@ -103,7 +103,7 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     reach = np.abs(landmarks[lip_line.OUTER_UPPER, 1].mean() - landmarks[lip_line.OUTER_LOWER, 1].mean()) + 4
     allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -lip_line.DEPTH)
     allowed &= np.abs(height) < reach
-    labels = lip_line.components(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
+    labels = mesh.connected_parts(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
     gap = float(np.linalg.norm(landmarks[62] - landmarks[66]))
     upper, lower = allowed & (height > gap / 2 + 3), allowed & (height < -gap / 2 - 3)
     fused = bool(np.intersect1d(labels[upper], labels[lower]).size)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from freetalk_blender.core import lip_line, mouth
+from freetalk_blender.core import lip_line, mesh, mouth
 from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import mean_landmarks
 
@@ -72,7 +72,7 @@ def test_the_surface_stays_a_manifold_that_faces_one_way(opened):
     _, triangles = sheet()
     assert (edge_uses(opened.triangles) == 1).sum() == (edge_uses(triangles) == 1).sum(), "no border but the old one"
     assert edge_uses(opened.triangles).max() == 2
-    assert len(np.unique(lip_line.components(opened.triangles, len(opened.vertices)))) == 1
+    assert len(np.unique(mesh.connected_parts(opened.triangles, len(opened.vertices)))) == 1
 
 
 def test_the_rims_are_two_surfaces_at_one_place_from_corner_to_corner(opened):
@@ -213,11 +213,11 @@ def test_the_work_is_local():
     far = np.concatenate([vertices + [0, 0, -500 - 50 * k] for k in range(4)])
     more = np.concatenate([triangles + len(vertices) * k for k in range(1, 5)])
     seconds = []
-    for mesh in ((vertices, triangles), (np.concatenate([vertices, far]), np.concatenate([triangles, more]))):
+    for scan in ((vertices, triangles), (np.concatenate([vertices, far]), np.concatenate([triangles, more]))):
         best = []
         for _ in range(2):
             start = time.process_time()
-            mouth.open_lips(*mesh, landmarks())
+            mouth.open_lips(*scan, landmarks())
             best.append(time.process_time() - start)
         seconds.append(min(best))
     assert seconds[1] < 2.5 * seconds[0], "five times the vertices"

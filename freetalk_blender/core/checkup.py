@@ -1,0 +1,289 @@
+"""What a scan is, before anything is done to it: findings with a traffic light and the fix that each would get.
+
+    report = check_up(vertices, triangles)
+    for finding in report.findings:
+        print(finding.level, finding.sentence, finding.fix)
+"""
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from . import detector, eyes, frame, mesh, mouth, repairs
+from .errors import FreeTalkError, LandmarkError, MeshError
+from .face import COARSE, Step, no_step
+from .frame import EYE_DISTANCE_MM
+from .landmarks import Landmarks, nearest_vertices, on_mesh
+from .mesh import CleanMesh
+from .repairs import counted
+
+#: Traffic lights, from green to red.
+GOOD, NOTICE, PROBLEM = LEVELS = ("good", "notice", "problem")
+#: Units a scan may be in: mesh units in a millimetre, name.
+_UNITS = ((1.0, "millimetres"), (0.1, "centimetres"), (0.01, "decimetres"), (0.001, "metres"), (1 / 25.4, "inches"))
+#: Outer eye-corner distances of adults (mm): 90 give or take a fifth.
+_ADULT = (72.0, 110.0)
+#: Parts of the eye distance: lips further apart than the first are open, and a mouth this much wider with corners this
+#: much higher than the average neutral face's smiles; brows this much higher are raised. Neutral faces vary by a
+#: standard deviation of 1.1 (gap), 4.0 (width), 1.8 (corners) and 1.7 mm (brows): 1,000 identities of ICT-FaceKit with
+#: landmarks 1.5 mm off.
+_GAP, _WIDTH, _CORNERS, _BROWS = 5.0, 6.0, 4.5, 5.5
+#: Triangles that are many for a shape-key animation.
+_HEAVY = 500_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """topic: what was looked at ("surface", "lips", ...); level: one of LEVELS; sentence: what was found; fix: what
+    FreeTalk does about it, or the person can, empty where nothing is to be done."""
+
+    topic: str
+    level: str
+    sentence: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class CheckUp:
+    """findings: in the order of looking; facts: the same as numbers and names, fit for JSON."""
+
+    findings: tuple[Finding, ...]
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def level(self) -> str:
+        """The worst of the findings' levels."""
+        return max((finding.level for finding in self.findings), key=LEVELS.index)
+
+
+def check_up(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    landmarks: Landmarks | np.ndarray | None = None,
+    *,
+    uvs: np.ndarray | None = None,
+    device: str = "auto",
+    step: Step = no_step,
+) -> CheckUp:
+    """Look at one scan; nothing is changed.
+
+    vertices, triangles, landmarks, device, step: as for `prepare`; uvs (F,3,2): texture coordinates of the triangles'
+    corners. What is wrong with the mesh is a finding; only what is no mesh at all (shapes, types) raises MeshError.
+    """
+    mesh.check_arrays(vertices, triangles)
+    if uvs is not None and np.shape(uvs) != (len(triangles), 3, 2):
+        raise MeshError(f"uvs must have shape ({len(triangles)}, 3, 2); got {np.shape(uvs)}.")
+    facts: dict[str, object] = {"vertices": len(vertices), "triangles": len(triangles)}
+    try:
+        with step("look at the surface"):
+            sound = mesh.sound_triangles(vertices, triangles)
+            cleaned = mesh.clean(vertices, triangles)
+            found = _surface(vertices, triangles, cleaned, facts) + _texture(cleaned, triangles, uvs, facts)
+    except MeshError as error:
+        return CheckUp((Finding("surface", PROBLEM, str(error)),), facts)
+    faces = np.asarray(triangles)[sound]
+    try:
+        if landmarks is None:
+            with step("find the face"):
+                landmarks = detector.detect(vertices, faces, device)
+        points = on_mesh(landmarks, vertices, faces)
+        similarity = frame.canonical_frame(points)
+    except LandmarkError as error:
+        return CheckUp((*found, Finding("face", PROBLEM, str(error), "Place the 68 landmarks by hand.")), facts)
+    with step("look at the face"):
+        found += _face(landmarks, points, similarity, facts)
+        found += _density(cleaned, points, similarity, facts)
+        found += _lips(np.asarray(vertices), faces, points, facts)
+        found += _eyes(cleaned, points, facts)
+        found += _expression(similarity.to_canonical(points) * EYE_DISTANCE_MM, facts)
+    return CheckUp(tuple(found), facts)
+
+
+# The surface ----------------------------------------------------------------------------------------------------------
+
+
+def _surface(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh, facts: dict) -> list[Finding]:
+    dirt = repairs.find(vertices, triangles, cleaned)
+    parts = np.sort(np.bincount(cleaned.components()))[::-1]
+    facts |= {"parts": len(parts), "largest_part": round(float(parts[0] / parts.sum()), 4), **asdict(dirt)}
+    size = f"{len(vertices):,} vertices and {len(triangles):,} triangles"
+    heavy = len(triangles) > _HEAVY
+    found = [
+        Finding(
+            "size",
+            NOTICE if heavy else GOOD,
+            f"The mesh has {size}.",
+            "It works, through a lighter stand-in; a decimated copy makes smaller files." if heavy else "",
+        )
+    ]
+    if dirt.changed():
+        fix = "A cleaned copy is bound; your own vertices stay as they are."
+        found.append(Finding("surface", NOTICE, _dirt(dirt), fix))
+    if dirt.non_manifold:
+        edges = counted(dirt.non_manifold, "edge", "edges")
+        fix = "It is bound as it is; in Blender, Select > All by Trait > Non Manifold shows where."
+        found.append(Finding("surface", NOTICE, f"{edges} have three or more faces.", fix))
+    if dirt.flipped:
+        edges = counted(dirt.flipped, "edge", "edges")
+        fix = "In Blender, edit mode, Shift N turns them all outside."
+        found.append(Finding("surface", NOTICE, f"Faces turn their backs on their neighbours at {edges}.", fix))
+    if len(parts) > 1:
+        sizes = ", ".join(f"{size:,}" for size in parts[:4]) + (", ..." if len(parts) > 4 else "")
+        fix = "What is no part of the skin with the face on it stays where it is."
+        found.append(Finding("parts", NOTICE, f"The mesh is in {len(parts)} loose parts ({sizes} vertices).", fix))
+    if dirt.holes:
+        holes = counted(dirt.holes, "hole", "holes")
+        fix = "They stay; motion goes around them. In Blender, edit mode, Mesh > Clean Up > Fill Holes closes them."
+        found.append(Finding("holes", NOTICE, f"The surface has {holes} besides its longest border.", fix))
+    if len(found) == 1:
+        found.append(Finding("surface", GOOD, "The surface is one clean piece."))
+    return found
+
+
+def _dirt(dirt: repairs.Repairs) -> str:
+    named = (
+        (counted(dirt.welded, "vertex", "vertices") + " doubled along open seams", dirt.welded),
+        (counted(dirt.degenerate, "face", "faces") + " without an area", dirt.degenerate),
+        (counted(dirt.duplicate, "face", "faces") + " there twice", dirt.duplicate),
+        (counted(dirt.not_finite, "vertex", "vertices") + " not finite", dirt.not_finite),
+    )
+    return "The surface needs cleaning: " + ", ".join(text for text, count in named if count) + "."
+
+
+def _texture(cleaned: CleanMesh, triangles: np.ndarray, uvs: np.ndarray | None, facts: dict) -> list[Finding]:
+    if uvs is None:
+        return []
+    seams = _uv_seams(cleaned.source[np.asarray(triangles)], np.asarray(uvs, float))
+    facts["texture_seams"] = seams
+    count = counted(seams, "edge", "edges")
+    fix = "UVs follow every cut." if seams else ""
+    return [Finding("texture", GOOD, f"Its texture has seams along {count}.", fix)]
+
+
+def _uv_seams(triangles: np.ndarray, uvs: np.ndarray) -> int:
+    """Edges at whose two triangles the texture coordinates differ; triangles (F,3) of welded vertices."""
+    good = (triangles >= 0).all(1)
+    faces, corner = triangles[good].astype(np.int64), uvs[good]
+    edges = mesh.directed_edges(faces)
+    ends = np.concatenate([np.stack([corner[:, k], corner[:, (k + 1) % 3]], 1) for k in range(3)])
+    turned = edges[:, 0] > edges[:, 1]
+    edges, ends = np.where(turned[:, None], edges[:, ::-1], edges), np.where(turned[:, None, None], ends[:, ::-1], ends)
+    keys = edges[:, 0] * (edges.max() + 1) + edges[:, 1]
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    differ = np.abs(np.diff(ends[order], axis=0)).max((1, 2)) > 1e-5
+    return len(np.unique(keys[order][1:][same & differ]))
+
+
+# The face -------------------------------------------------------------------------------------------------------------
+
+
+def _face(landmarks: Landmarks | np.ndarray, points: np.ndarray, similarity: frame.Similarity, facts: dict) -> list:
+    sure = getattr(landmarks, "confidence", None)
+    facts["landmarks"] = np.round(points, 6).tolist()
+    facts["eye_distance"] = round(similarity.scale, 6)
+    facts["up"], facts["forward"] = (_axis(similarity.rotation[:, k]) for k in (1, 2))
+    found = [Finding("face", GOOD, "The face is where the landmarks say.")]
+    if sure is not None:
+        facts["confidence"] = round(float(np.mean(sure)), 3)
+        level = GOOD if facts["confidence"] > 0.6 else NOTICE
+        fix = "" if level == GOOD else "Look at the landmarks before you trust the result, and move those that are off."
+        found = [Finding("face", level, f"A face was found (confidence {facts['confidence']:.0%}).", fix)]
+    near = [name for units, name in _UNITS if _ADULT[0] < similarity.scale / units < _ADULT[1]]
+    facts["unit"] = near[0] if near else None
+    said = f"a scan in {near[0]}" if near else "no unit that an adult's face fits"
+    found.append(
+        Finding(
+            "scale",
+            GOOD if near else NOTICE,
+            f"The outer eye corners are {similarity.scale:.4g} units apart: {said}.",
+            "" if near else "Any scale works; millimetres are counted as if the eye corners were 90 mm apart.",
+        )
+    )
+    tilt = np.degrees(np.arccos(min(1.0, np.abs(similarity.rotation[:, 1]).max())))
+    found.append(
+        Finding(
+            "up",
+            GOOD if tilt < 25 else NOTICE,
+            f"Up is {facts['up']}, and it looks along {facts['forward']}.",
+            "" if tilt < 25 else f"The head is {tilt:.0f} degrees off the axis; any pose works.",
+        )
+    )
+    return found
+
+
+def _axis(direction: np.ndarray) -> str:
+    """The signed axis, such as +Y, that a direction (3,) is nearest to."""
+    axis = int(np.abs(direction).argmax())
+    return f"{'+' if direction[axis] > 0 else '-'}{'XYZ'[axis]}"
+
+
+def _density(cleaned: CleanMesh, points: np.ndarray, similarity: frame.Similarity, facts: dict) -> list[Finding]:
+    nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
+    gap = float(np.linalg.norm(nearest - points, axis=1).mean() / similarity.scale)
+    facts["landmark_spacing_mm"] = round(gap * EYE_DISTANCE_MM, 2)
+    if gap < COARSE:
+        return []
+    sentence = f"The face is coarse: its vertices lie {gap * EYE_DISTANCE_MM:.1f} mm from the landmarks on average."
+    return [Finding("density", NOTICE, sentence, "It is bound on a finer copy, and the lips are cut on a finer edge.")]
+
+
+def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: dict) -> list[Finding]:
+    try:
+        state = mouth.state(vertices, faces, points)
+        facts |= {"lips": "fused" if state.fused else "open", "lip_gap_mm": round(state.gap, 2)}
+        if state.fused:
+            mouth.open_lips(vertices, faces, points)
+    except FreeTalkError as error:
+        fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
+        return [Finding("lips", PROBLEM, f"The lips cannot be told or parted: {error}", fix)]
+    if state.fused:
+        fix = "Animate cuts them apart on its copy and puts a dark mouth behind; without the cut the skin stretches."
+        return [Finding("lips", NOTICE, "The lips are one surface, as scanners leave them.", fix)]
+    return [Finding("lips", GOOD, "The lips are apart.")]
+
+
+def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:
+    both = eyes.look(cleaned.vertices, cleaned.triangles, points)
+    shut, balls = [eye.shut for eye in both], [bool(len(eye.eyeball)) for eye in both]
+    facts["eyes"] = ["shut" if eye.shut else "open" for eye in both]
+    facts["eyeballs"], facts["eye_sockets"] = balls, [eye.socket for eye in both]
+    if all(shut):
+        sentence, fix = "The eyes are shut.", "They stay shut: there is nothing behind the lids to show."
+    elif any(shut):
+        sentence = f"The {('right', 'left')[shut.index(True)]} eye is shut, the other open."
+        fix = "The shut one stays shut."
+    elif all(balls):
+        return [Finding("eyes", GOOD, "The eyes are open, with eyeballs that are parts of their own.")]
+    elif any(eye.socket for eye in both):
+        sentence, fix = "The eyes are open sockets without eyeballs.", "Eyeballs can be added on request."
+    else:
+        return [Finding("eyes", GOOD, "The eyes are open, one surface with the lids.")]
+    return [Finding("eyes", NOTICE, sentence, fix)]
+
+
+def _expression(placed: np.ndarray, facts: dict) -> list[Finding]:
+    """placed (68,3): landmarks in canonical mm."""
+    average = frame.mean_landmarks() * EYE_DISTANCE_MM
+
+    def corners(points: np.ndarray) -> float:
+        return float(points[[48, 54], 1].mean() - points[[51, 57, 62, 66], 1].mean())
+
+    def brows(points: np.ndarray) -> float:
+        return float(points[17:27, 1].mean() - points[[36, 39, 42, 45], 1].mean())
+
+    gap = float((placed[[61, 62, 63], 1] - placed[[67, 66, 65], 1]).mean())
+    wider = float(np.linalg.norm(placed[54] - placed[48]) - np.linalg.norm(average[54] - average[48]))
+    seen = []
+    if gap > _GAP:
+        seen.append("the mouth is open")
+    if wider > _WIDTH and corners(placed) - corners(average) > _CORNERS:
+        seen.append("the mouth smiles")
+    if brows(placed) - brows(average) > _BROWS:
+        seen.append("the brows are raised")
+    facts["neutral"] = not seen
+    if not seen:
+        return [Finding("expression", GOOD, "The expression is neutral, as far as landmarks tell.")]
+    sentence = f"The face is not neutral: {' and '.join(seen)}."
+    fix = "Speech is added to this expression; a neutral scan of the same person talks better."
+    return [Finding("expression", NOTICE, sentence, fix)]

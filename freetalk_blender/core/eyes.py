@@ -1,0 +1,169 @@
+"""What a scan's eyes are: open or shut, an eyeball of their own or the scanner's one skin over all.
+
+The landmark network has learned from open eyes and puts lids apart on a sleeper too. The relief tells: between open
+lids the deepest crease runs below the upper lid's edge, on closed ones it runs along the lower landmarks, where the
+lids meet, and the skin above it bulges without one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from . import raster
+from .face_view import Camera
+from .frame import EYE_DISTANCE_MM, canonical_frame
+from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE
+from .mesh import boundary_vertices, connected_parts
+
+EYES = (RIGHT_EYE, LEFT_EYE)
+#: Lids whose landmarks are nearer than this are shut, whatever the relief says (mm).
+SHUT = 2.5
+#: The picture of one eye: half its side (mm), its pixels, the scale at which creases are looked for (mm).
+_HALF, _SIZE, _SCALE = 20.0, 160, 0.9
+#: The lower crease of a closed eye is at least so many times as deep as any near the upper landmarks, and so deep by
+#: itself (1/mm): between closed and open on ICT-FaceKit's faces and on the scans that were looked at.
+_RATIO, _DEEP = 2.0, 0.05
+#: An eyeball: a loose part no wider than this, its middle at most this far behind the lids' (mm).
+_WIDEST, _BEHIND = 40.0, 25.0
+#: Share of the circle around the middle of the eye in which a socket's border is seen.
+_AROUND = 0.6
+
+
+@dataclass(frozen=True)
+class Eye:
+    """shut: the lids touch. line (n,3): points along the crease where they do, mesh units, from the subject's right;
+    empty for open eyes. eyeball (k,): vertices of an eyeball that is a part of its own. socket: the skin has a hole."""
+
+    shut: bool
+    line: np.ndarray
+    eyeball: np.ndarray
+    socket: bool
+
+
+def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> tuple[Eye, Eye]:
+    """The subject's right and left eye. vertices (V,3), triangles (F,3) of a cleaned mesh; landmarks (68,3); one unit.
+
+    LandmarkError where the landmarks have no frame.
+    """
+    points, placed = _in_mm(vertices, landmarks)
+    near = _around_eyes(points, triangles, placed)
+    border = np.unique(near[np.isin(near, boundary_vertices(triangles))])
+    parts = connected_parts(triangles, len(points))
+    skin = parts[cKDTree(points).query(placed[[27, 28, 29, 30]])[1]][0]
+    lines = shut_lines(vertices, triangles, landmarks)
+    middles = [placed[rows].mean(0) for rows in EYES]
+    right, left = (
+        Eye(bool(len(line)), line, _eyeball(points, parts, skin, middle), _surrounds(points[border], middle))
+        for line, middle in zip(lines, middles, strict=True)
+    )
+    return right, left
+
+
+def shut_lines(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,3) points along which the lids of the subject's right and left eye meet, mesh units; (0,3) where they do not.
+
+    vertices (V,3), triangles (F,3) with finite corners, landmarks (68,3).
+    """
+    frame = canonical_frame(landmarks)
+    points, placed = _in_mm(vertices, landmarks)
+    near = _around_eyes(points, triangles, placed)
+    right, left = (
+        frame.to_mesh(_shut_line(points, near, placed, placed[rows].mean(0), pairs) / EYE_DISTANCE_MM)
+        for rows, pairs in zip(EYES, (LID_PAIRS[:2], LID_PAIRS[2:]), strict=True)
+    )
+    return right, left
+
+
+def _in_mm(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """vertices (V,3) and landmarks (68,3) in canonical millimetres."""
+    frame = canonical_frame(landmarks)
+    return (
+        frame.to_canonical(np.asarray(vertices, float)) * EYE_DISTANCE_MM,
+        frame.to_canonical(np.asarray(landmarks, float)) * EYE_DISTANCE_MM,
+    )
+
+
+def _around_eyes(points: np.ndarray, triangles: np.ndarray, placed: np.ndarray) -> np.ndarray:
+    """(f,3) triangles around the eyes."""
+    near = (np.abs(points - placed[36:48].mean(0)) < (90, 45, 60)).all(1)
+    return triangles[near[triangles].all(1)]
+
+
+def shut_landmarks(landmarks: np.ndarray, lines: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(68,3) the landmarks with both lids of every shut eye on the line where they meet; mesh units."""
+    moved = np.array(landmarks, float)
+    axis = canonical_frame(moved).rotation[:, 0]
+    for line, pairs in zip(lines, (LID_PAIRS[:2], LID_PAIRS[2:]), strict=True):
+        for pair in map(list, pairs if len(line) else ()):
+            moved[pair] = line[np.abs((moved[pair].mean(0) - line) @ axis).argmin()]
+    return moved
+
+
+def _shut_line(
+    points: np.ndarray, faces: np.ndarray, placed: np.ndarray, middle: np.ndarray, pairs: tuple[tuple[int, int], ...]
+) -> np.ndarray:
+    """(n,3) the line along which closed lids meet, mm; (0,3) where the eye is open."""
+    upper, lower = placed[[pair[0] for pair in pairs]], placed[[pair[1] for pair in pairs]]
+    gap = (upper - lower)[:, 1].mean()
+    if gap < SHUT:
+        return (upper + lower) / 2
+    relief = _relief(points, faces, middle)
+    if relief is None:
+        return np.empty((0, 3))
+    depth, crease, step = relief
+    order = np.argsort(upper[:, 0])
+    x = np.linspace(upper[order[0], 0], upper[order[1], 0], 15)
+    top = np.interp(x, upper[order, 0], upper[order, 1])
+    bottom = np.interp(x, lower[order, 0], lower[order, 1])
+    column = np.rint((x - middle[0] + _HALF) / step - 0.5).astype(int).clip(0, _SIZE - 1)
+    height = middle[1] + _HALF - (np.arange(_SIZE) + 0.5) * step
+    share = (height[:, None] - bottom) / (top - bottom)
+    seen = np.nan_to_num(crease[:, column], nan=-1.0)
+    low = np.where((share > -0.6) & (share < 0.35), seen, -1).max(0)
+    high = np.where((share > 0.55) & (share < 1.6), seen, -1).max(0)
+    if np.median(low) < _DEEP or np.median(low) < _RATIO * np.median(high):
+        return np.empty((0, 3))
+    row = np.where((share > -0.6) & (share < 0.35), seen, -1).argmax(0)
+    return np.stack([x, height[row], middle[2] + depth[row, column]], 1)
+
+
+def _relief(points: np.ndarray, faces: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """(S,S) depth and concavity (1/mm, upright) of the skin around an eye, and mm a pixel; None where none is seen."""
+    camera = Camera(np.identity(3), middle, _HALF)
+    inside = (np.abs(points - middle) < (_HALF, _HALF, 30)).all(1)
+    faces = faces[inside[faces].any(1)]
+    if not len(faces):
+        return None
+    image = raster.render(camera.to_picture(points).astype(np.float32), faces, _SIZE)
+    if image.seen.mean() < 0.5:
+        return None
+    depth = np.where(image.seen, image.depth, 0.0) * _HALF
+    step = 2 * _HALF / _SIZE
+    weight = gaussian_filter(image.seen.astype(float), _SCALE / step)
+    smooth = gaussian_filter(depth.astype(float), _SCALE / step) / np.maximum(weight, 1e-6)
+    concave = np.gradient(np.gradient(smooth, axis=0), axis=0) / step**2
+    return depth, np.where(image.seen, concave, np.nan), step
+
+
+def _eyeball(points: np.ndarray, parts: np.ndarray, skin: int, middle: np.ndarray) -> np.ndarray:
+    """(k,) vertices of a loose part that sits in the eye like a ball."""
+    close = np.unique(parts[(np.linalg.norm(points - middle, axis=1) < _BEHIND)])
+    for part in close[close != skin]:
+        rows = np.flatnonzero(parts == part)
+        size = np.ptp(points[rows], axis=0)
+        centre = (points[rows].max(0) + points[rows].min(0)) / 2
+        offset = centre - middle
+        inside = np.abs(offset[:2]).max() < 8 and -_BEHIND < offset[2] < 5
+        if inside and len(rows) > 20 and 12 < size.max() < _WIDEST:
+            return rows
+    return np.empty(0, int)
+
+
+def _surrounds(border: np.ndarray, middle: np.ndarray) -> bool:
+    """Border points (n,3) that ring the middle of an eye."""
+    offset = border - middle
+    ring = (np.linalg.norm(offset[:, :2], axis=1) < 24) & (np.abs(offset[:, 2]) < 20)
+    angle = np.arctan2(2.5 * offset[ring, 1], offset[ring, 0])  # an eye is wider than high
+    return len(np.unique((angle + np.pi) // (np.pi / 8))) > 16 * _AROUND

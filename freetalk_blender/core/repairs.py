@@ -1,0 +1,113 @@
+"""What is wrong with a scan's surface, counted, and what `mesh.clean` makes of it.
+
+The surface that is bound is a cleaned copy: the person's own vertices keep their number, order and place.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from . import mesh
+from .mesh import CleanMesh
+
+#: A loose part with less than this share of the vertices is an isolated bit.
+BIT = 0.01
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """Counts. Left out of the cleaned copy: not_finite, loose (of no face) vertices; degenerate (a corner twice, or not
+    finite) and duplicate faces. Joined there: welded vertices. Left as they are: non_manifold edges (three and more
+    faces), flipped edges (two faces that face opposite ways), isolated bits, holes (closed borders but the longest)."""
+
+    not_finite: int
+    loose: int
+    degenerate: int
+    duplicate: int
+    welded: int
+    non_manifold: int
+    flipped: int
+    bits: int
+    holes: int
+
+    def changed(self) -> str:
+        """What cleaning changed, as a sentence; empty where it changed nothing."""
+        told = [
+            text.format(counted(count, one, many))
+            for count, text, one, many in (
+                (self.welded, "welded {} along seams", "vertex", "vertices"),
+                (self.degenerate, "left out {} without an area", "face", "faces"),
+                (self.duplicate, "left out {} that were there twice", "face", "faces"),
+                (self.not_finite, "set aside {} that are not finite", "vertex", "vertices"),
+            )
+            if count
+        ]
+        return f"To bind the face, a cleaned copy {_listed(told)}; your own vertices stay as they are." if told else ""
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number and its noun."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Repairs:
+    """vertices (U,3), triangles (F,3) as `mesh.clean` took them; cleaned: what it answered."""
+    points, faces = np.asarray(vertices), np.asarray(triangles)
+    finite = np.isfinite(points).all(1)
+    corners = np.sort(faces, 1)
+    whole = (np.diff(corners, axis=1) > 0).all(1) & finite[faces].all(1)
+    used = np.zeros(len(points), bool)
+    used[faces] = True
+    surface = cleaned.source >= 0
+    size = np.bincount(cleaned.components())
+    return Repairs(
+        not_finite=int((~finite).sum()),
+        loose=int((finite & ~used).sum()),
+        degenerate=int((~whole).sum()),
+        duplicate=int(whole.sum() - len(np.unique(corners[whole], axis=0))),
+        welded=int((used & surface).sum() - len(np.unique(cleaned.source[used & surface]))),
+        non_manifold=int((_uses(cleaned.triangles)[1] > 2).sum()),
+        flipped=_flipped(cleaned.triangles),
+        bits=int((size < BIT * size.sum()).sum()),
+        holes=max(len(borders(cleaned)) - 1, 0),
+    )
+
+
+def borders(cleaned: CleanMesh) -> list[np.ndarray]:
+    """Vertices of each connected open border, the longest (mesh units) first."""
+    edges, count = _uses(cleaned.triangles)
+    open_edges = edges[count == 1]
+    if not len(open_edges):
+        return []
+    vertices, local = np.unique(open_edges, return_inverse=True)
+    local = local.reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(local)), tuple(local.T)), (len(vertices),) * 2)
+    label = connected_components(graph, False)[1]
+    length = np.linalg.norm(np.diff(cleaned.vertices[open_edges].astype(float), axis=1)[:, 0], axis=1)
+    total = np.bincount(label[local[:, 0]], length)
+    order = np.argsort(label, kind="stable")
+    loops = np.split(vertices[order], np.cumsum(np.bincount(label))[:-1])
+    return [loops[k] for k in np.argsort(-total)]
+
+
+def _uses(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (e,2) and how many triangles each has."""
+    edges = np.sort(mesh.directed_edges(triangles), 1).astype(np.int64)
+    keys, count = np.unique(edges[:, 0] * (edges.max() + 1) + edges[:, 1], return_counts=True)
+    return np.stack([keys // (edges.max() + 1), keys % (edges.max() + 1)], 1), count
+
+
+def _flipped(triangles: np.ndarray) -> int:
+    """Edges of two triangles that both run along it the same way."""
+    edges = mesh.directed_edges(triangles).astype(np.int64)
+    size = int(edges.max()) + 1
+    keys, count = np.unique(edges[:, 0] * size + edges[:, 1], return_counts=True)
+    twice = keys[count == 2]
+    back = (twice % size) * size + twice // size
+    return int((~np.isin(back, keys)).sum())

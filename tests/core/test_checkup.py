@@ -1,0 +1,85 @@
+"""What a check-up finds on good, bad and hopeless meshes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import checkup, landmarks, scan_file
+from freetalk_blender.core.errors import MeshError
+
+
+@pytest.fixture(scope="module")
+def scan(head, head_landmarks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return *scan_file.read(head), landmarks.read(head_landmarks).points
+
+
+def levels(report: checkup.CheckUp) -> dict[str, str]:
+    return {finding.topic: finding.level for finding in report.findings}
+
+
+def test_the_sample_head_is_described(scan):
+    before = [array.copy() for array in scan]
+    report = checkup.check_up(*scan)
+    assert report.facts["lips"] == "fused" and report.facts["eyes"] == ["open", "open"]
+    assert report.facts["up"] == "+Y" and report.facts["forward"] == "+Z" and report.facts["unit"] == "millimetres"
+    assert report.facts["parts"] == 2 and report.facts["neutral"]
+    assert levels(report)["lips"] == "notice" and levels(report)["eyes"] == "good" and report.level == "notice"
+    assert all(finding.fix for finding in report.findings if finding.level != "good")
+    assert json.loads(json.dumps(report.facts)) == report.facts
+    assert all(np.array_equal(old, new) for old, new in zip(before, scan, strict=True))
+
+
+def test_pose_and_unit_are_told(scan):
+    vertices, triangles, points = scan
+    turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]) / 1000
+    report = checkup.check_up((vertices @ turn.T).astype(np.float32), triangles, points @ turn.T)
+    assert (report.facts["up"], report.facts["forward"], report.facts["unit"]) == ("+Z", "-Y", "metres")
+
+
+def test_an_open_mouth_is_no_neutral_face(scan):
+    vertices, triangles, points = scan
+    points = points.copy()
+    points[[65, 66, 67], 1] -= 9
+    points[55:60, 1] -= 9
+    report = checkup.check_up(vertices, triangles, points)
+    assert levels(report)["expression"] == "notice" and not report.facts["neutral"]
+
+
+def test_texture_seams_are_counted(scan):
+    vertices, triangles, points = scan
+    uvs = vertices[triangles][:, :, :2] / 400
+    whole = checkup.check_up(vertices, triangles, points, uvs=uvs)
+    uvs[vertices[triangles].mean(1)[:, 0] > 0] += 1
+    cut = checkup.check_up(vertices, triangles, points, uvs=uvs)
+    assert whole.facts["texture_seams"] == 0 and cut.facts["texture_seams"] > 50
+    with pytest.raises(MeshError, match="uvs must have shape"):
+        checkup.check_up(vertices, triangles, points, uvs=uvs[:5])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda v, t: (v * np.nan, t), "no faces with finite corners"),
+        (lambda v, t: (v[:0], t[:0]), "0 vertices and 0 faces"),
+        (lambda v, t: (v, t + 10**6), "A triangle names vertex"),
+        (lambda v, t: (v * 1e32, t), "1e30 units away"),
+    ],
+)
+def test_a_hopeless_mesh_is_a_finding_and_no_error(scan, spoil, sentence):
+    with np.errstate(over="ignore"):
+        report = checkup.check_up(*spoil(*scan[:2]))
+    assert report.level == "problem" and len(report.findings) == 1
+    assert sentence in report.findings[0].sentence
+
+
+def test_a_mesh_without_a_face_is_told(scan):
+    vertices, triangles, points = scan
+    back = triangles[(vertices[triangles][:, :, 2] < points[0, 2] - 30).all(1)]
+    report = checkup.check_up(vertices, back)
+    assert levels(report)["face"] == "problem" and "No face was found" in report.findings[-1].sentence
+
+
+def test_arrays_that_are_no_mesh_raise():
+    with pytest.raises(MeshError, match="shape"):
+        checkup.check_up(np.zeros((3, 2)), np.zeros((1, 3), int))

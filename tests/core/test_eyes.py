@@ -1,0 +1,73 @@
+"""Open eyes, shut eyes, eyeballs and sockets, told by their relief and their parts."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import eyes, mesh
+from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.landmarks import LID_PAIRS
+
+
+def landmarks() -> np.ndarray:
+    return mean_landmarks() * 90
+
+
+def sheet(crease: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """A face of bare skin with eyes that bulge, and a crease along the upper or the lower lids; mm."""
+    points = landmarks()
+    columns, rows = 181, 101
+    u, v = np.meshgrid(np.linspace(-60, 60, columns), np.linspace(-35, 25, rows))
+    x, y = u.ravel(), v.ravel()
+    z = np.full(x.shape, points[36:48, 2].mean())
+    for corner, pairs in ((36, LID_PAIRS[:2]), (42, LID_PAIRS[2:])):
+        middle = points[corner : corner + 6].mean(0)
+        z += 6 * np.exp(-(((x - middle[0]) / 14) ** 2) - ((y - middle[1]) / 11) ** 2)
+        if crease:
+            lid = points[[pair[crease == "lower"] for pair in pairs], 1].mean()
+            line = lid + 0.01 * (x - middle[0]) ** 2 * (1 if crease == "lower" else -1)
+            z -= 1.5 * np.exp(-(((y - line) / 0.9) ** 2)) * (np.abs(x - middle[0]) < 14)
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    right, up = corner + 1, corner + columns
+    triangles = np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
+    return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+
+
+@pytest.mark.parametrize(("crease", "shut"), [("upper", False), ("lower", True), (None, False)])
+def test_the_crease_tells_shut_eyes_from_open_ones(crease, shut):
+    right, left = eyes.look(*sheet(crease), landmarks())
+    assert right.shut is left.shut is shut
+    assert not len(right.eyeball) and not right.socket
+
+
+def test_the_landmarks_of_shut_lids_meet_on_the_crease():
+    lines = eyes.shut_lines(*sheet("lower"), landmarks())
+    moved = eyes.shut_landmarks(landmarks(), lines)
+    for upper, lower in LID_PAIRS:
+        assert np.array_equal(moved[upper], moved[lower])
+        assert abs(moved[upper, 1] - landmarks()[lower, 1]) < 1.5
+    others = np.setdiff1d(np.arange(68), np.ravel(LID_PAIRS))
+    assert np.array_equal(moved[others], landmarks()[others])
+
+
+def test_lids_whose_landmarks_touch_are_shut_whatever_the_relief():
+    points = landmarks()
+    upper, lower = np.array(LID_PAIRS).T
+    points[upper] = points[lower] + [0, 1, 0]
+    assert all(eye.shut for eye in eyes.look(*sheet(None), points))
+
+
+def test_eyeballs_and_sockets_are_found():
+    vertices, triangles = sheet("upper")
+    middle = landmarks()[36:42].mean(0)
+    inside = np.hypot(*((vertices[:, :2] - middle[:2]) / [13, 4]).T) < 1
+    triangles = triangles[~inside[triangles].any(1)]
+    t, p = (grid.ravel() for grid in np.meshgrid(np.linspace(0.05, 3.09, 12), np.linspace(0, 6, 14)))
+    ball = middle + [0, 0, -12] + 12 * np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], 1)
+    corner = (np.arange(13)[:, None] * 12 + np.arange(11)).ravel()
+    more = np.stack([corner, corner + 12, corner + 1], 1)
+    cleaned = mesh.clean(
+        np.concatenate([vertices, ball]).astype(np.float32), np.concatenate([triangles, more + len(vertices)])
+    )
+    right, left = eyes.look(cleaned.vertices, cleaned.triangles, landmarks())
+    assert right.socket and len(right.eyeball) > 100
+    assert not left.socket and not len(left.eyeball)

@@ -1,0 +1,48 @@
+"""What is wrong with a surface, counted."""
+
+import numpy as np
+
+from freetalk_blender.core import mesh, repairs
+
+
+def grid(size: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    corner = (np.arange(size - 1)[:, None] * size + np.arange(size - 1)).ravel()
+    triangles = np.concatenate(
+        [np.stack([corner, corner + 1, corner + size], 1), np.stack([corner + 1, corner + size + 1, corner + size], 1)]
+    )
+    return np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], 1).astype(np.float32), triangles.astype(np.int32)
+
+
+def find(vertices: np.ndarray, triangles: np.ndarray) -> repairs.Repairs:
+    return repairs.find(vertices, triangles, mesh.clean(vertices, triangles))
+
+
+def test_a_clean_surface_needs_none():
+    found = find(*grid())
+    assert found == repairs.Repairs(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert found.changed() == ""
+
+
+def test_every_kind_of_dirt_is_counted():
+    vertices, triangles = grid()
+    vertices = np.concatenate([vertices, [[np.nan] * 3, [9, 9, 9], [2, 2, 1]]]).astype(np.float32)
+    triangles = np.concatenate([triangles, triangles[:2], [[0, 0, 1]], [[0, 1, 36]], [[14, 15, 38]]])
+    found = find(vertices, triangles)
+    assert (found.not_finite, found.loose, found.degenerate, found.duplicate) == (1, 1, 2, 2)
+    assert found.non_manifold == 1 and found.bits == 0
+    assert found.changed().startswith("To bind the face, a cleaned copy left out 2 faces without an area, left out 2")
+
+
+def test_seams_turned_faces_bits_and_holes_are_counted():
+    vertices, triangles = grid(20)
+    apart = np.concatenate([vertices, vertices[triangles[100]]])
+    split = triangles.copy()
+    split[100] = len(vertices) + np.arange(3)
+    assert find(apart, split).welded == 3
+    turned = triangles.copy()
+    turned[100] = turned[100, ::-1]
+    assert find(vertices, turned).flipped == 3
+    assert find(vertices, np.delete(triangles, [100, 200], 0)).holes == 2
+    more = np.concatenate([vertices, [[50, 0, 0], [51, 0, 0], [50, 1, 0]]])
+    assert find(more, np.concatenate([triangles, [[400, 401, 402]]])).bits == 1
