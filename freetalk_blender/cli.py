@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import commands
-from .core import emotion, models
+from .core import doctor, emotion, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
 from .core.style import MAX_STYLE
@@ -104,10 +104,10 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("scene", type=Path, metavar="SCENE.blend")
     _add_outputs(render, (".mp4", ".png"))
 
-    doctor = command(
-        "doctor", commands.doctor, "What is installed, and what the networks really run on.", commands.show_doctor
+    checkup = command(
+        "doctor", commands.doctor, "What is installed, and what the networks really run on.", doctor.report
     )
-    _add_device(doctor)
+    _add_device(checkup)
     return top
 
 

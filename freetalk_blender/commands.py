@@ -4,10 +4,8 @@ import argparse
 import os
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from importlib import import_module, metadata
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,6 +13,7 @@ import numpy as np
 
 from .blender.speech import Speech
 from .core import atomic, audio, checkup, detector, emotion_curve, landmarks, models, performance, scan_file
+from .core import doctor as doctors
 from .core import face as faces
 from .core.errors import FreeTalkError
 from .core.face import Face
@@ -25,8 +24,6 @@ from .progress import Progress
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
 #: Frames a second where neither the command nor a scene says otherwise.
 FPS = 30.0
-_NETWORKS = ("speech_encoder", "ats", "stm", "face_search", "landmarks")
-_PACKAGES = ("numpy", "scipy", "onnxruntime", "soundfile", "soxr", "robust_laplacian", "cholespy", "bpy")
 
 
 def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
@@ -113,22 +110,7 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 def doctor(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Versions, networks present, and the execution providers that really load."""
-    return {
-        "freetalk": _own_version(),
-        "python": sys.version.split()[0],
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "models": str(models.folder()),
-        "networks": {name: _network(name, arguments.device) for name in _NETWORKS},
-        "providers": {device: _provider(device) for device in models.DEVICES},
-    }
-
-
-def show_doctor(answer: dict) -> str:
-    lines = [f"FreeTalk {answer['freetalk']}, Python {answer['python']}, networks in {answer['models']}"]
-    for title in ("packages", "networks", "providers"):
-        width = max(map(len, answer[title]))
-        lines += ["", title.capitalize(), *(f"  {name:{width}}  {value}" for name, value in answer[title].items())]
-    return "\n".join(lines)
+    return doctors.examine(arguments.device)
 
 
 def show_outputs(answer: dict) -> str:
@@ -321,45 +303,3 @@ def _written(outputs: list[Path], arrays: dict) -> dict:
 def _save_npz(path: Path, arrays: dict) -> None:
     with atomic.output(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
-
-
-# Doctor ---------------------------------------------------------------------------------------------------------------
-
-
-def _version(package: str) -> str:
-    """A package's version: from its metadata, or, where Blender ships it without, from the module itself."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        pass
-    try:
-        module = import_module(package)
-    except ImportError:
-        return "not installed"
-    return module.app.version_string if package == "bpy" else getattr(module, "__version__", "unknown")
-
-
-def _own_version() -> str:
-    manifest = Path(__file__).with_name("blender_manifest.toml")
-    if manifest.is_file():  # installed as an extension
-        return tomllib.loads(manifest.read_text(encoding="utf-8"))["version"]
-    return _version("freetalk-blender")
-
-
-def _network(name: str, device: str) -> str:
-    try:
-        report = models.device_report(name, device)
-        version = models.metadata(name).get("version", "")
-    except FreeTalkError as error:
-        return str(error)
-    return f"version {version}, runs on {report.provider}" + (f" ({report.note})" if report.note else "")
-
-
-def _provider(device: str) -> str:
-    for name in _NETWORKS:
-        try:
-            report = models.device_report(name, device)
-        except FreeTalkError:
-            continue
-        return report.note or f"runs on {report.provider}"
-    return "cannot be told: no network loads"

@@ -7,23 +7,10 @@ keys and their animation); the original is hidden, not touched. One undo step ta
 import bpy
 import numpy as np
 
-from ..core.compress import ShapeKeys
-from . import compat, meshes
-
-#: Names of the baked keys and the take, and the custom property of a talking copy that points to its original.
-PREFIX = "FreeTalk"
-ORIGINAL = "freetalk_original"
-_LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
-
-
-def original_of(item: bpy.types.Object) -> bpy.types.Object:
-    """The person's own object behind a talking copy; the object itself where it is no copy."""
-    return item.get(ORIGINAL) or item
-
-
-def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:
-    """The talking copies of an object."""
-    return [item for item in bpy.data.objects if item.get(ORIGINAL) == original]
+from ..core.compress import ShapeKeys, extend
+from . import meshes, takes
+from .marks import BEFORE, ORIGINAL, PREFIX, copies_of
+from .takes import Line
 
 
 def duplicate(original: bpy.types.Object) -> bpy.types.Object:
@@ -32,47 +19,121 @@ def duplicate(original: bpy.types.Object) -> bpy.types.Object:
     copy.data = original.data.copy()
     copy.name = f"{original.name} {PREFIX}"
     copy[ORIGINAL] = original
+    copy[BEFORE] = [int(_is_hidden(original)), int(original.hide_render)]
     for collection in original.users_collection:
         collection.objects.link(copy)
     copy.hide_render = False
-    _hide(original, True)
+    show_original(original, False)
     return copy
 
 
 def remove(original: bpy.types.Object) -> None:
-    """Delete the object's talking copies with their meshes and actions, and show the original again."""
-    for copy in copies_of(original):
-        mesh, key = copy.data, copy.data.shape_keys
-        action = key.animation_data.action if key and key.animation_data else None
+    """Delete the object's talking copies with their meshes and takes, and show the original as it was."""
+    copies = copies_of(original)
+    hidden, hide_render = copies[0].get(BEFORE, (0, 0)) if copies else (0, 0)
+    for copy in copies:
+        mesh, actions = copy.data, _own_actions(copy)
         bpy.data.objects.remove(copy)
         if mesh.users == 0:
             bpy.data.meshes.remove(mesh)
-        if action and action.users == 0:
-            bpy.data.actions.remove(action)
-    _hide(original, False)
+        for action in actions:
+            if action.users <= int(action.use_fake_user):
+                bpy.data.actions.remove(action)
+    if copies:
+        show_original(original, not hidden)
+        original.hide_render = bool(hide_render)
 
 
-def bake(item: bpy.types.Object, keys: ShapeKeys, start: float) -> list[str]:
-    """Add the shapes to the object's mesh and one curve for each, a key a frame from scene frame `start` on.
+def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
+    """The copy's takes, and the action that versions before takes gave it."""
+    key = copy.data.shape_keys
+    action = key.animation_data.action if key and key.animation_data else None
+    older = action is not None and action.name.startswith(f"{copy.name} speech")
+    return list({*takes.listed(copy), *([action] if older else [])})
 
-    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit. Existing shape keys and their curves
-    stay. Answers the new keys' names. Raises MeshError where the object cannot take shape keys.
+
+def show_original(item: bpy.types.Object, shown: bool) -> None:
+    """Show or hide an object, in the viewport and in renders."""
+    item.hide_render = not shown
+    bpy.context.view_layer.update()  # a layer that has not seen its new objects yet cannot hide them
+    if item.name in bpy.context.view_layer.objects:
+        item.hide_set(not shown)
+
+
+def _is_hidden(item: bpy.types.Object) -> bool:
+    return item.name in bpy.context.view_layer.objects and item.hide_get()
+
+
+def bake(
+    item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", tolerance: float = 0.0
+) -> list[str]:
+    """Put a line of speech into the object's current take: shapes, and curves with a key a frame from `start` on.
+
+    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source
+    again replaces its line. Existing shape keys and their curves stay. Shapes of other lines and takes are used again,
+    and what they lack is added within `tolerance`. Answers the names of FreeTalk's keys. Raises MeshError where the
+    object cannot take shape keys.
     """
     meshes.check(item)
     if item.data.shape_keys is None:
         item.shape_key_add(name="Basis", from_mix=False)
-    names = _add_shapes(item, keys.shapes)
-    compat.own_action(item.data.shape_keys, f"{item.name} speech")
-    _add_curves(item.data.shape_keys, names, keys.weights, start)
+    take = takes.current(item)
+    if take is None or _is_only_line(item, take, source):
+        _drop_shapes(item, [block.name for block in own_blocks(item)])
+    have = own_blocks(item)
+    names, weights = [block.name for block in have], keys.weights
+    if have:
+        weights, keys = extend(shapes_of(item), keys, tolerance)
+        names_added = _add_shapes(item, keys.shapes)
+        weights, names = np.concatenate([weights, keys.weights], 1), names + names_added
+        _widen(item, names, weights)
+    else:
+        names = _add_shapes(item, keys.shapes)
+    if take is None:
+        take = takes.create(item)
+    takes.write(item, take, names, weights, Line(source, start, len(weights)))
     item.data.update()
     return names
+
+
+def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """FreeTalk's shape keys among the object's."""
+    if item.data.shape_keys is None:
+        return []
+    original = item.get(ORIGINAL)
+    before = original.data.shape_keys.key_blocks if original and original.data.shape_keys else {}
+    blocks = item.data.shape_keys.key_blocks
+    return [block for block in blocks if block.name.startswith(f"{PREFIX} ") and block.name not in before]
+
+
+def shapes_of(item: bpy.types.Object) -> np.ndarray:
+    """(K,V,3) float32 displacement of FreeTalk's shape keys at weight 1."""
+    blocks = own_blocks(item)
+    points = np.empty((len(blocks), 3 * len(item.data.vertices)), np.float32)
+    for row, block in zip(points, blocks, strict=True):
+        block.points.foreach_get("co", row)
+    return points.reshape(len(blocks), -1, 3) - meshes.vertices(item.data)
+
+
+def prune(item: bpy.types.Object) -> None:
+    """Take out FreeTalk's shape keys that no take moves."""
+    moved = takes.moved_names(item)
+    _drop_shapes(item, [block.name for block in own_blocks(item) if block.name not in moved])
+
+
+def _is_only_line(item: bpy.types.Object, take: bpy.types.Action, source: str) -> bool:
+    """Would a line of this source leave nothing of what FreeTalk baked before?"""
+    others = [line for line in takes.lines(take) if line.source != source]
+    return not others and takes.listed(item) == [take]
 
 
 def _add_shapes(item: bpy.types.Object, shapes: np.ndarray) -> list[str]:
     basis = meshes.vertices(item.data)
     reference = item.data.shape_keys.reference_key
+    number = len(own_blocks(item))
     names = []
-    for number, shape in enumerate(shapes, 1):
+    for shape in shapes:
+        number += 1
         block = item.shape_key_add(name=f"{PREFIX} {number:02d}", from_mix=False)
         block.relative_key = reference
         block.slider_min, block.slider_max = -1.0, 1.0
@@ -81,22 +142,15 @@ def _add_shapes(item: bpy.types.Object, shapes: np.ndarray) -> list[str]:
     return names
 
 
-def _add_curves(key: bpy.types.Key, names: list[str], weights: np.ndarray, start: float) -> None:
-    curves = compat.fcurves(key)
-    points = np.empty((len(weights), 2), np.float32)
-    points[:, 0] = start + np.arange(len(weights))
-    linear = np.full(len(weights), _LINEAR, np.int32)
-    for name, values in zip(names, weights.T, strict=True):
-        curve = curves.new(f'key_blocks["{bpy.utils.escape_identifier(name)}"].value')
-        curve.keyframe_points.add(len(points))
-        points[:, 1] = values
-        curve.keyframe_points.foreach_set("co", points.ravel())
-        curve.keyframe_points.foreach_set("interpolation", linear)
-        curve.update()
+def _drop_shapes(item: bpy.types.Object, names: list[str]) -> None:
+    takes.forget(item, names)
+    for name in names:
+        item.shape_key_remove(item.data.shape_keys.key_blocks[name])
 
 
-def _hide(item: bpy.types.Object, hidden: bool) -> None:
-    item.hide_render = hidden
-    bpy.context.view_layer.update()  # a layer that has not seen its new objects yet cannot hide them
-    if item.name in bpy.context.view_layer.objects:
-        item.hide_set(hidden)
+def _widen(item: bpy.types.Object, names: list[str], weights: np.ndarray) -> None:
+    """Another line may need more of a shape than the one it was made for: Blender clamps at a slider's ends."""
+    for name, peak in zip(names, np.abs(weights).max(0, initial=0), strict=True):
+        block = item.data.shape_keys.key_blocks[name]
+        block.slider_max = max(block.slider_max, float(np.ceil(peak * 10) / 10))
+        block.slider_min = min(block.slider_min, -block.slider_max)

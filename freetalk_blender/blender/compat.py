@@ -11,6 +11,9 @@ def known_options(operator: Any, **options) -> dict:
     return {name: value for name, value in options.items() if name in properties}
 
 
+# Actions --------------------------------------------------------------------------------------------------------------
+
+
 def new_action(owner: bpy.types.ID, name: str) -> bpy.types.Action:
     """An empty action that drives `owner` (4.4 and later: through a slot of its own)."""
     data = owner.animation_data_create()
@@ -20,13 +23,15 @@ def new_action(owner: bpy.types.ID, name: str) -> bpy.types.Action:
     return data.action
 
 
-def own_action(owner: bpy.types.ID, name: str) -> bpy.types.Action:
-    """An action of the owner's own: a copy of what it shares with others, or a new one."""
-    data = owner.animation_data_create()
-    if data.action is None:
+def copy_action(owner: bpy.types.ID, source: bpy.types.ID, name: str) -> bpy.types.Action:
+    """A copy of the action that drives `source`, driving `owner`; a new one where there is none."""
+    before = source.animation_data
+    if before is None or before.action is None:
         return new_action(owner, name)
-    slot = data.action_slot.identifier if getattr(data, "action_slot", None) else None
-    data.action = data.action.copy()
+    slot = before.action_slot.identifier if getattr(before, "action_slot", None) else None
+    data = owner.animation_data_create()
+    data.action = before.action.copy()
+    data.action.name = name
     if slot is not None:
         data.action_slot = data.action.slots[slot]
     elif hasattr(data.action, "slots"):
@@ -34,14 +39,60 @@ def own_action(owner: bpy.types.ID, name: str) -> bpy.types.Action:
     return data.action
 
 
+def slot(owner: bpy.types.ID) -> Any:
+    """The slot through which the owner's action drives it; None in Blenders without slots."""
+    return getattr(owner.animation_data, "action_slot", None)
+
+
+def assign(owner: bpy.types.ID, action: bpy.types.Action | None, through: Any) -> None:
+    """Let the action drive the owner, through that slot."""
+    owner.animation_data_create().action = action
+    if action is not None and through is not None:
+        owner.animation_data.action_slot = through
+
+
 def fcurves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection:
     """The curves that drive `owner`, in its action (5.x: in the channel bag of its slot, made where missing)."""
-    data = owner.animation_data
-    if not hasattr(data.action, "slots"):
-        return data.action.fcurves
-    layer = data.action.layers[0] if data.action.layers else data.action.layers.new("FreeTalk")
+    return curves(owner.animation_data.action, slot(owner))
+
+
+def curves(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collection:
+    """An action's curves for one slot."""
+    if not hasattr(action, "slots"):
+        return action.fcurves
+    layer = action.layers[0] if action.layers else action.layers.new("FreeTalk")
     strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
-    return strip.channelbag(data.action_slot, ensure=True).fcurves
+    return strip.channelbag(through, ensure=True).fcurves
+
+
+def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
+    """The curve that animates a property of `owner`; None where nothing does. Nothing is made."""
+    data = owner.animation_data
+    if data is None or data.action is None:
+        return None
+    if not hasattr(data.action, "slots"):
+        return data.action.fcurves.find(path)
+    if data.action_slot is None or not data.action.layers or not data.action.layers[0].strips:
+        return None
+    bag = data.action.layers[0].strips[0].channelbag(data.action_slot)
+    return bag.fcurves.find(path) if bag else None
+
+
+def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any) -> None:
+    """Put the action on a muted NLA track of its own: kept with the owner, ready to be chosen again."""
+    track = owner.animation_data_create().nla_tracks.new()
+    track.name, track.mute = name, True
+    strip = track.strips.new(action.name, int(action.frame_range[0]), action)
+    if through is not None:
+        strip.action_slot = through
+
+
+# The sequencer --------------------------------------------------------------------------------------------------------
+
+
+def strip_type() -> Any:
+    """The class of the sequencer's strips."""
+    return bpy.types.Strip if hasattr(bpy.types, "Strip") else bpy.types.Sequence
 
 
 def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection | list:
@@ -52,10 +103,24 @@ def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection | list:
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+def all_strips_name(scene: bpy.types.Scene) -> str:
+    """The editor's property that holds every strip, those in meta strips too."""
+    return "strips_all" if hasattr(scene.sequence_editor, "strips_all") else "sequences_all"
+
+
+def all_strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection | list:
+    """Every strip of the scene's sequencer; an empty list where it has none."""
+    editor = scene.sequence_editor
+    return [] if editor is None else getattr(editor, all_strips_name(scene))
+
+
 def ensure_strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:
-    """The same, with the sequencer made where the scene has none."""
+    """The top-level strips, with the sequencer made where the scene has none."""
     scene.sequence_editor_create()
     return strips(scene)
+
+
+# Output ---------------------------------------------------------------------------------------------------------------
 
 
 def use_video(settings: bpy.types.ImageFormatSettings) -> None:

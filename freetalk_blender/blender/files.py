@@ -4,7 +4,8 @@ Landmarks and displacement speak the file's own coordinates. OBJ, PLY, STL and U
 turns what does not say which way is up by the face itself; glTF, FBX and .blend keep Blender's own reading.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -189,26 +190,50 @@ UNORIENTED = {".obj", ".ply", ".stl", ".usd", ".usda", ".usdc", ".usdz"}
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def save(path: Path) -> None:
-    """Write the scene's visible objects, with their shape-key animation, in the format of the suffix.
+def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
+    """Write the scene's visible objects, or only some, with their shape-key animation, in the format of the suffix.
 
-    The file appears whole or not at all. Raises FreeTalkError where it cannot be written.
+    The file appears whole or not at all; a .blend holds everything. Raises FreeTalkError where it cannot be written.
     """
     writer = _WRITERS[Path(path).suffix.lower()]
-    with atomic.output(Path(path)) as temporary:
+    with atomic.output(Path(path)) as temporary, _selected(only):
         try:
-            writer(temporary)
+            writer(temporary, only is not None)
         except RuntimeError as error:
             raise FreeTalkError(f"{path} could not be written ({str(error).strip().splitlines()[-1]}).") from error
 
 
-def _write_gltf(path: Path) -> None:
+@contextmanager
+def _selected(only: list[bpy.types.Object] | None) -> Iterator[None]:
+    """These objects alone are selected for as long as they are written; None changes nothing."""
+    if only is None:
+        yield
+        return
+    layer = bpy.context.view_layer.objects
+    active, selected = layer.active, [item for item in layer if item.select_get()]
+    try:
+        _select(only)
+        layer.active = only[0]
+        yield
+    finally:
+        _select(selected)
+        layer.active = active
+
+
+def _select(wanted: list[bpy.types.Object]) -> None:
+    for item in bpy.context.view_layer.objects:
+        if item.select_get() != (item in wanted):
+            item.select_set(item in wanted)
+
+
+def _write_gltf(path: Path, selected: bool) -> None:
     # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve.
     operator = bpy.ops.export_scene.gltf
     options = compat.known_options(
         operator,
         export_format="GLB",
         use_visible=True,
+        use_selection=selected,
         export_animations=True,
         export_animation_mode="ACTIVE_ACTIONS",
         export_morph=True,
@@ -223,11 +248,12 @@ def _write_gltf(path: Path) -> None:
     operator(filepath=str(path), **options)
 
 
-def _write_fbx(path: Path) -> None:
+def _write_fbx(path: Path, selected: bool) -> None:
     # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
     bpy.ops.export_scene.fbx(
         filepath=str(path),
         use_visible=True,
+        use_selection=selected,
         object_types={"EMPTY", "ARMATURE", "MESH", "OTHER"},
         use_mesh_modifiers=False,
         mesh_smooth_type="FACE",
@@ -241,13 +267,15 @@ def _write_fbx(path: Path) -> None:
     )
 
 
-def _write_usd(path: Path) -> None:
+def _write_usd(path: Path, selected: bool) -> None:
     operator = bpy.ops.wm.usd_export
     options = compat.known_options(
         operator,
         export_animation=True,
         export_shapekeys=True,
+        export_custom_properties=False,
         visible_objects_only=True,
+        selected_objects_only=selected,
         export_cameras=False,
         export_lights=False,
         convert_world_material=False,
@@ -255,12 +283,12 @@ def _write_usd(path: Path) -> None:
     operator(filepath=str(path), **options)
 
 
-def _write_blend(path: Path) -> None:
+def _write_blend(path: Path, _selected: bool) -> None:
     path.unlink()  # Blender would keep the empty file that stands there as a backup
     bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True, relative_remap=False)
 
 
-_WRITERS: dict[str, Callable[[Path], None]] = {
+_WRITERS: dict[str, Callable[[Path, bool], None]] = {
     ".glb": _write_gltf,
     ".fbx": _write_fbx,
     ".usd": _write_usd,

@@ -1,23 +1,76 @@
-"""What a scene remembers of the panel: the face, the sound, the emotion, the landmarks."""
+"""What a scene and its strips remember of the panel.
+
+No property has a Python callback: 4.2 as a module crashes on them.
+"""
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..core import models
 from ..core.emotion import EMOTIONS, MAX_INTENSITY
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
+#: Strengths of the performance, 1 as performed: property -> what it says.
+STYLE = {
+    "articulation": "How clearly the speech is formed: below 1 mumbled, above 1 over-articulated",
+    "jaw": "How far the jaw opens",
+    "lips": "How much the lips move",
+    "upper_face": "How much brows, lids and cheeks move",
+    "blinks": "How far the lids shut in a blink",
+}
+
+
+def _factor(name: str, text: str, default: float = 0.0, hard: float = MAX_INTENSITY, soft: float = 1.0) -> object:
+    return FloatProperty(
+        name=name, description=text, default=default, min=0.0, max=hard, soft_max=soft, subtype="FACTOR"
+    )
+
+
+def _axis(name: str, text: str) -> object:
+    return FloatProperty(name=name, description=text, default=0.0, min=-1.0, max=1.0, subtype="FACTOR")
+
+
+_EMOTION = {
+    "emotion_mode": EnumProperty(
+        name="Emotion",
+        description="How the emotion is told",
+        items=[
+            ("SLIDERS", "Sliders", "A slider for each emotion"),
+            ("VAD", "V-A-D", "A point of valence, arousal and dominance"),
+        ],
+    ),
+    **{name: _factor(name.capitalize(), f"How {name}; 1 is full, more is exaggerated") for name in SLIDERS},
+    "neutral": _factor("Neutral", "How much of the emotions is taken back: at 1 none of them shows", 0.0, 1.0),
+    "intensity": _factor("Intensity", "How strongly all of the emotion shows", 1.0, MAX_INTENSITY, MAX_INTENSITY),
+    "valence": _axis("Valence", "From unpleasant (-1) to pleasant (1)"),
+    "arousal": _axis("Arousal", "From calm (-1) to excited (1)"),
+    "dominance": _axis("Dominance", "From giving way (-1) to being in charge (1)"),
+}
+
+
+class FREETALK_PG_strip(bpy.types.PropertyGroup):
+    """The emotion of one strip, where it has its own."""
+
+    override: BoolProperty(
+        name="Own Emotion", description="This strip has an emotion of its own instead of the scene's", default=False
+    )
 
 
 class FREETALK_PG_settings(bpy.types.PropertyGroup):
-    """The panel's state, saved with the scene. No property has a Python callback: 4.2 as a module crashes on them."""
+    """The panel's state, saved with the scene."""
 
-    face: PointerProperty(type=bpy.types.Object, name="Face", description="The mesh that shall talk; it is not changed")
+    face: PointerProperty(
+        type=bpy.types.Object,
+        name="Face",
+        description="The mesh that shall talk; it is not changed. Empty: the active mesh",
+    )
     landmarks: StringProperty(
         name="Landmarks",
         description="The 68 landmarks of this scan, a .json file; empty: they are found",
         subtype="FILE_PATH",
+    )
+    mirror: BoolProperty(
+        name="Mirror", description="Moving a point moves its counterpart on the other side", default=True
     )
     sound: EnumProperty(
         name="Sound",
@@ -27,15 +80,11 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
             ("STRIP", "Strip", "A sound strip of the sequencer, where it stands and as it is trimmed"),
         ],
     )
-    strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer")
+    strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer; empty: the first one")
     sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, ...", subtype="FILE_PATH")
+    strength: _factor("Strength", "How much of the speaker's motion is made", 1.0, 2.0, 2.0)
     open_mouth: BoolProperty(
         name="Open Mouth", description="Cut lips that the scanner fused, on the talking copy", default=True
-    )
-    device: EnumProperty(
-        name="Device",
-        description="Where the networks run; what really loads is told after Animate",
-        items=[(name, name.upper() if name != "auto" else "Automatic", "") for name in models.DEVICES],
     )
     seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0)
     tolerance: FloatProperty(
@@ -45,19 +94,20 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         min=0.001,
         max=5.0,
     )
-
-
-def _slider(name: str) -> object:
-    return FloatProperty(
-        name=name.capitalize(),
-        description=f"How {name}; 1 is full, more is exaggerated",
-        min=0.0,
-        max=MAX_INTENSITY,
-        soft_max=1.0,
-        subtype="FACTOR",
+    live: BoolProperty(
+        name="Live Preview",
+        description="Show what the sliders do at once, before it is baked; the face must have been animated once",
+        default=True,
+    )
+    only_face: BoolProperty(
+        name="Only This Face", description="Export the talking face and what hangs on it, not the scene", default=True
     )
 
 
-FREETALK_PG_settings.__annotations__.update({name: _slider(name) for name in SLIDERS})
+FREETALK_PG_strip.__annotations__.update(_EMOTION)
+FREETALK_PG_settings.__annotations__.update(_EMOTION)
+FREETALK_PG_settings.__annotations__.update(
+    {name: _factor(name.replace("_", " ").title(), text, 1.0, 2.0, 2.0) for name, text in STYLE.items()}
+)
 
-CLASSES = (FREETALK_PG_settings,)
+CLASSES = (FREETALK_PG_strip, FREETALK_PG_settings)

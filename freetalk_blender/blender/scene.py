@@ -1,7 +1,6 @@
 """A take in the scene: landmarks on an object, a talking copy from shape keys, and where to find it again."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import bpy
 import numpy as np
@@ -12,10 +11,8 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM
 from ..core.landmarks import COUNT, FAR
-from . import bake, files, meshes, mouth
-
-#: Custom property of a talking copy: its 68 landmarks in its own axes, 204 numbers.
-LANDMARKS = "freetalk_landmarks"
+from . import bake, files, meshes, mouth, session
+from .marks import FACE, LANDMARKS, copy_of
 
 
 def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -29,20 +26,39 @@ def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.
     return vertices, meshes.triangles(item.data), None if landmarks is None else landmarks @ shape.T
 
 
-def talk(original: bpy.types.Object, face: Face, keys: ShapeKeys, start: float) -> bpy.types.Object:
-    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on; earlier copies go.
+def talk(
+    original: bpy.types.Object,
+    face: Face,
+    keys: ShapeKeys,
+    start: float,
+    *,
+    source: str = "speech",
+    fingerprint: str = "",
+    tolerance: float = 0.1,
+) -> bpy.types.Object:
+    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on.
 
-    face, keys: as prepared from `read_face` of this object.
+    face, keys: as prepared from `read_face` of this object. A copy made of the same face (fingerprint, where given)
+    stays, and its takes with it: the line goes into the take that plays. Any other copy gives way to a new one.
     """
-    bake.remove(original)
-    copy = bake.duplicate(original)
+    copy = copy_of(original)
     back = np.linalg.inv(meshes.to_true_shape(original)).T
-    if face.opened is not None:
-        mouth.apply(copy, replace(face.opened, vertices=(face.opened.vertices @ back).astype(np.float32)))
-    bake.bake(copy, replace(keys, shapes=(keys.shapes @ back).astype(np.float32)), start)
-    copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ back).ravel().tolist()
+    if copy is None or not fingerprint or copy.get(FACE) != fingerprint:
+        bake.remove(original)
+        copy = bake.duplicate(original)
+        if face.opened is not None:
+            mouth.apply(copy, replace(face.opened, vertices=(face.opened.vertices @ back).astype(np.float32)))
+        copy[FACE] = fingerprint
+        copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ back).ravel().tolist()
+    own = replace(keys, shapes=(keys.shapes @ back).astype(np.float32))
+    bake.bake(copy, own, start, source, tolerance / 4 * face.frame.units_per_mm)
     bpy.context.view_layer.update()
     return copy
+
+
+def remembered(copy: bpy.types.Object) -> Face | None:
+    """The bound face behind a talking copy; None where this session has not bound it."""
+    return session.face(copy.get(FACE, ""))
 
 
 def up(item: bpy.types.Object, face: Face) -> np.ndarray:
@@ -88,11 +104,3 @@ def landmarks_on(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
             f"{EYE_DISTANCE_MM:.0f} mm); they belong to another scan."
         )
     return readings[best]
-
-
-def cache_folder() -> Path | None:
-    """The extension's own folder for eigenbases; None, which means no cache, where FreeTalk is no extension."""
-    package = __package__.rpartition(".")[0]
-    if not package.startswith("bl_ext."):
-        return None
-    return Path(bpy.utils.extension_path_user(package, path="cache", create=True))

@@ -1,4 +1,4 @@
-"""The sound that a scene plays, as samples from the frame where it starts."""
+"""The sound that a scene plays, as samples from the frame where it starts: read from bpy here, loaded anywhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +23,40 @@ class Clip:
     start: float
 
 
+@dataclass(frozen=True)
+class Source:
+    """A sound and the part of it that is heard, read from the scene; clip() touches no bpy and may run in a thread.
+
+    name: of the strip or the file. content: the file, or the bytes of a packed one. skipped: seconds of the recording
+    before the first that is heard (negative: silence before it); seconds: how long it is heard, None to its end.
+    """
+
+    name: str
+    content: Path | bytes
+    start: float
+    skipped: float = 0.0
+    seconds: float | None = None
+
+    def clip(self) -> Clip:
+        """The samples; AudioError where they cannot be read or none of them is heard."""
+        with _file(self.content, self.name) as path:
+            samples, rate = audio.load(path)
+        if self.seconds is None:
+            return Clip(samples, rate, self.start)
+        wanted, first = round(self.seconds * rate), round(self.skipped * rate)
+        heard = samples[max(first, 0) : max(first + wanted, 0)]
+        if not len(heard):
+            raise AudioError(f"The strip {self.name} shows no part of its sound; drag its handles over the recording.")
+        return Clip(np.pad(heard, (max(-first, 0), 0)), rate, self.start)
+
+    def duration(self) -> float:
+        """Seconds that are heard, from the file's header; AudioError where it cannot be read."""
+        if self.seconds is not None:
+            return self.seconds
+        with _file(self.content, self.name) as path:
+            return audio.file_duration(path)
+
+
 def scene_fps(scene: bpy.types.Scene) -> float:
     """Frames a second, fps_base included: 29.97 is 30 / 1.001."""
     return scene.render.fps / scene.render.fps_base
@@ -34,48 +68,72 @@ def set_scene_fps(scene: bpy.types.Scene, fps: float) -> None:
     scene.render.fps, scene.render.fps_base = whole, whole / fps
 
 
+def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
+    """The scene's sound strips, those in meta strips too, the earliest first."""
+    found = [strip for strip in compat.all_strips(scene) if strip.type == "SOUND" and strip.sound]
+    return sorted(found, key=lambda strip: (strip.frame_final_start, strip.channel))
+
+
 def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.ID | None:
     """The sound strip of that name; None where there is none."""
-    found = (strip for strip in compat.strips(scene) if strip.name == name and strip.type == "SOUND" and strip.sound)
-    return next(found, None)
+    return next((strip for strip in sound_strips(scene) if strip.name == name), None)
 
 
-def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Clip:
-    """What the strip lets us hear, from its left handle to its right one, trims and offsets obeyed.
+def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
+    """What the strip lets us hear, from its left handle to its right one; trims, offsets and speed obeyed.
 
-    Raises AudioError for a file that cannot be read and for a strip whose speed was changed.
+    Raises AudioError where the sound of a strip with another speed cannot be played.
     """
-    if len(strip.retiming_keys):
-        raise AudioError(f"The strip {strip.name} has retiming keys, which FreeTalk cannot follow yet; remove them.")
-    with _file(strip.sound) as path:
-        samples, rate = audio.load(path)
     fps = scene_fps(scene)
+    start, seconds = float(strip.frame_final_start), strip.frame_final_duration / fps
+    if len(strip.retiming_keys):
+        return Source(strip.name, _played(scene, strip), start, 0.0, seconds)
     skipped = (strip.frame_final_start - strip.frame_start) / fps - getattr(strip, "sound_offset", 0.0)
-    wanted = round(strip.frame_final_duration / fps * rate)
-    first = round(skipped * rate)
-    heard = samples[max(first, 0) : max(first + wanted, 0)]
-    if not len(heard):
-        raise AudioError(f"The strip {strip.name} shows no part of its sound; drag its handles over the recording.")
-    return Clip(np.pad(heard, (max(-first, 0), 0)), rate, float(strip.frame_final_start))
+    packed = strip.sound.packed_file
+    path = Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library))
+    return Source(strip.name, path if packed is None else packed.data, start, skipped, seconds)
 
 
-def from_file(path: str, start: float) -> Clip:
-    """A sound file from its beginning; AudioError where it cannot be read."""
+def from_file(path: str, start: float) -> Source:
+    """A sound file from its beginning; AudioError where none is named."""
     if not path:
         raise AudioError("Choose a sound: a strip of the sequencer or a file.")
-    samples, rate = audio.load(bpy.path.abspath(path))
-    return Clip(samples, rate, start)
+    file = Path(bpy.path.abspath(path))
+    return Source(file.name, file, start)
+
+
+def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
+    """The strip alone as Blender plays it, speed and all: a wav of the frames between its handles."""
+    others = [other for other in compat.all_strips(scene) if other != strip and not other.mute]
+    before = scene.frame_start, scene.frame_end, strip.mute, strip.volume
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "strip.wav"
+        try:
+            for other in others:
+                other.mute = other.type != "META"
+            strip.mute, strip.volume = False, 1.0
+            scene.frame_start, scene.frame_end = strip.frame_final_start, strip.frame_final_end - 1
+            with bpy.context.temp_override(scene=scene):
+                bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="F32")
+            return path.read_bytes()
+        except (RuntimeError, OSError) as error:
+            raise AudioError(f"The strip {strip.name} has another speed and cannot be played ({error}).") from error
+        finally:
+            for other in others:
+                other.mute = False
+            strip.mute, strip.volume = before[2:]
+            scene.frame_start, scene.frame_end = before[:2]
 
 
 @contextmanager
-def _file(sound: bpy.types.Sound) -> Iterator[Path]:
-    """The sound's file; a packed sound is unpacked for as long as it is read."""
-    if sound.packed_file is None:
-        yield Path(bpy.path.abspath(sound.filepath, library=sound.library))
+def _file(content: Path | bytes, name: str) -> Iterator[Path]:
+    """The sound's file; the bytes of a packed one are a file for as long as it is read."""
+    if isinstance(content, Path):
+        yield content
         return
     with TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(sound.filepath.replace("\\", "/")).name or "packed.wav")
-        path.write_bytes(sound.packed_file.data)
+        path = Path(folder) / (Path(name.replace("\\", "/")).name or "packed.wav")
+        path.write_bytes(content)
         yield path
 
 

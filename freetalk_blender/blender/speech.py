@@ -1,17 +1,17 @@
 """What is said and how: the speech of one take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core import performance
-from ..core.performance import Performance
+from ..core.performance import Performance, frame_count
 from ..core.style import AS_PERFORMED, Style
 
 
 @dataclass(frozen=True)
 class Speech:
-    """samples (N,) mono at `rate`; emotion: None, or weights (8,) or (T,8)."""
+    """samples (N,) mono at `rate`; emotion: None, (8,) or (T,8) weights; strength: how much of the motion is made."""
 
     samples: np.ndarray
     rate: float
@@ -19,8 +19,18 @@ class Speech:
     emotion: np.ndarray | None = None
     seed: int = 0
     style: Style = AS_PERFORMED
+    strength: float = 1.0
 
     def perform(self, device: str) -> Performance:
-        return performance.perform(
-            self.samples, self.rate, self.emotion, self.fps, style=self.style, device=device, seed=self.seed
+        emotion = self.emotion
+        if emotion is not None and emotion.ndim == 2:
+            emotion = _fitted(emotion, frame_count(len(self.samples), self.rate, self.fps))
+        take = performance.perform(
+            self.samples, self.rate, emotion, self.fps, style=self.style, device=device, seed=self.seed
         )
+        return replace(take, displacement=np.float32(self.strength) * take.displacement)
+
+
+def _fitted(curve: np.ndarray, frames: int) -> np.ndarray:
+    """(T,8) for as many frames; a header may promise a few more or fewer than the recording has."""
+    return np.pad(curve[:frames], ((0, max(0, frames - len(curve))), (0, 0)), mode="edge")

@@ -41,6 +41,14 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
+def file_duration(path: str | Path) -> float:
+    """Seconds of a sound file, as its header says; AudioError where it cannot be read."""
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+        raise AudioError(f"The sound {path} cannot be read ({_reason(error)}); check the path.") from error
+
+
 def mono(audio: np.ndarray) -> np.ndarray:
     """(N,) or (N, channels) numbers -> (N,) float32, channels averaged, integers scaled to [-1, 1], not finite -> 0.
 

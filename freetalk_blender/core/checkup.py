@@ -1,8 +1,8 @@
 """What a scan is, before anything is done to it: findings with a traffic light and the fix that each would get.
 
-    report = check_up(vertices, triangles)
-    for finding in report.findings:
-        print(finding.level, finding.sentence, finding.fix)
+report = check_up(vertices, triangles)
+for finding in report.findings:
+    print(finding.level, finding.sentence, finding.fix)
 """
 
 from dataclasses import asdict, dataclass, field

@@ -4,13 +4,15 @@ Truncated singular value decomposition: among all sets of K shapes it leaves the
 1936); K is the smallest whose largest vertex error is within the tolerance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .errors import FreeTalkError
 
 _FRAMES_AT_ONCE = 256
+#: Directions of existing shapes weaker than this share of the strongest are not built upon: weights would explode.
+_SAME = 1e-5
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.
     keys = (modes[:count] * peak[:, None]).astype(np.float32)
     curves = (weights[:, :count] / peak).astype(np.float32)
     return ShapeKeys(keys.reshape(count, *shapes.shape[1:]), curves, _largest_error(weights, modes, count))
+
+
+def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float = 0.1) -> tuple[np.ndarray, ShapeKeys]:
+    """The motion of `keys` on top of shapes that are there already: weights for those, and what they lack.
+
+    shapes (K,V,3), keys for the same V vertices. Answers weights (T,K) and the missing ShapeKeys; both together are the
+    motion of `keys` within `tolerance`, in the shapes' unit. Raises FreeTalkError where the vertices differ in number.
+    """
+    if shapes.shape[1:] != keys.shapes.shape[1:]:
+        raise FreeTalkError(f"Shapes of {shapes.shape[1]} vertices cannot serve a mesh of {keys.shapes.shape[1]}.")
+    have = shapes.reshape(len(shapes), -1).astype(np.float64)
+    wanted = keys.shapes.reshape(len(keys.shapes), -1).astype(np.float64)
+    share = wanted @ have.T @ np.linalg.pinv(have @ have.T, rcond=_SAME, hermitian=True)
+    missing = (wanted - share @ have).reshape(keys.shapes.shape)
+    added = compress_factors(keys.weights, missing, tolerance)
+    return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
 
 
 def _principal(code: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,8 +31,28 @@ class Device:
     note: str
 
 
+@dataclass(frozen=True)
+class _Settings:
+    threads: int = 0
+    folder: Path | None = None
+
+
+_settings = _Settings()
+
+
+def configure(threads: int = 0, folder: Path | None = None) -> None:
+    """Threads of each network (0: onnxruntime decides) and a folder of other networks; loaded ones are let go."""
+    global _settings
+    wanted = _Settings(threads, folder)
+    if wanted != _settings:
+        _settings = wanted
+        session.cache_clear()
+
+
 def folder() -> Path:
-    """Where the .onnx files lie: FREETALK_MODELS, else in the installed package, else beside it in the checkout."""
+    """Where the .onnx files lie: as configured, else FREETALK_MODELS, the package, or beside it in the checkout."""
+    if _settings.folder is not None:
+        return _settings.folder
     if "FREETALK_MODELS" in os.environ:
         return Path(os.environ["FREETALK_MODELS"])
     installed = _PACKAGE / "onnx_models"
@@ -62,6 +82,7 @@ def session(name: str, device: str = "auto") -> onnxruntime.InferenceSession:
     """The network's session on the device asked for, on the CPU where that does not load; ModelError if damaged."""
     file = path(name)
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _settings.threads
     options.log_severity_level = 4  # a provider that does not load is told by `device_report`, in one sentence
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=_available(device))

@@ -15,7 +15,7 @@ from .errors import FreeTalkError
 from .style import AS_PERFORMED, Style
 
 #: What was heard is kept, so that a moved slider runs the small network alone (bytes, recordings).
-_CACHE_BYTES = 256 * 2**20
+_cache_bytes = 256 * 2**20
 _CACHE_ENTRIES = 8
 _cache: OrderedDict[tuple[bytes, str], "Heard"] = OrderedDict()
 
@@ -27,6 +27,28 @@ class Heard:
     features: np.ndarray
     speech: np.ndarray
     accents: np.ndarray
+
+
+def limit_cache(size: int) -> None:
+    """Keep at most so many bytes of encoder output."""
+    global _cache_bytes
+    _cache_bytes = size
+    _trim()
+
+
+def cache_size() -> int:
+    """Bytes of encoder output kept."""
+    return sum(entry.features.nbytes for entry in _cache.values())
+
+
+def clear_cache() -> None:
+    """Forget all encoder output."""
+    _cache.clear()
+
+
+def _trim() -> None:
+    while len(_cache) > _CACHE_ENTRIES or cache_size() > _cache_bytes:
+        _cache.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -91,8 +113,7 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
     features = speech.features(samples, device)
     speaks = ats.events(features, device=device)[:, 0]
     result = Heard(features, speaks, prosody.accents(samples, speaks))
-    if features.nbytes <= _CACHE_BYTES:
+    if features.nbytes <= _cache_bytes:
         _cache[key] = result
-    while len(_cache) > _CACHE_ENTRIES or sum(entry.features.nbytes for entry in _cache.values()) > _CACHE_BYTES:
-        _cache.popitem(last=False)
+    _trim()
     return result

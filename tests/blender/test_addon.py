@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import bake, compat, files, operators, registration, scene, sound
+from freetalk_blender.blender import (
+    animate,
+    compat,
+    feeling,
+    files,
+    job,
+    marks,
+    registration,
+    request,
+    scene,
+    sound,
+)
 from freetalk_blender.core import landmarks
 
 
@@ -25,7 +36,6 @@ def ready(addon: None, scan: files.Scan, head_landmarks: Path, short_clip: Path)
     current.render.fps, current.render.fps_base, current.frame_start = 25, 1.0, 1
     settings = current.freetalk
     settings.face, settings.landmarks, settings.sound_file = scan.item, str(head_landmarks), str(short_clip)
-    settings.device = "cpu"
     return settings
 
 
@@ -49,24 +59,24 @@ def test_unregister_leaves_nothing_behind() -> None:
 
 def test_what_is_missing_is_told_in_order(addon: None, empty: bpy.types.Scene) -> None:
     settings = empty.freetalk
-    assert operators.why_not(bpy.context) == "Choose the face"
+    assert animate.why_not(bpy.context) == "Choose the face"
     bpy.ops.mesh.primitive_cube_add()
     cube = bpy.context.object
     bpy.ops.object.camera_add()
     settings.face = bpy.context.object
-    assert operators.why_not(bpy.context) == "Choose a mesh as the face"
+    assert animate.why_not(bpy.context) == "Choose a mesh as the face"
     settings.face = cube
-    assert "Choose a sound" in operators.why_not(bpy.context)
+    assert "Choose a sound" in animate.why_not(bpy.context)
     assert not bpy.ops.freetalk.animate.poll()
     settings.sound_file = "voice.wav"
-    assert operators.why_not(bpy.context) == "" and bpy.ops.freetalk.animate.poll()
+    assert animate.why_not(bpy.context) == "" and bpy.ops.freetalk.animate.poll()
 
 
 def test_animate_makes_a_talking_copy_and_remove_takes_it_back(ready: bpy.types.PropertyGroup) -> None:
     original = ready.face
     count = len(bpy.data.objects)
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    (copy,) = bake.copies_of(original)
+    (copy,) = marks.copies_of(original)
     curves = compat.fcurves(copy.data.shape_keys)
     assert len(curves) >= 4 and len(curves[0].keyframe_points) == 51
     assert curves[0].keyframe_points[0].co.x == 1 and curves[0].keyframe_points[-1].co.x == 51
@@ -74,7 +84,7 @@ def test_animate_makes_a_talking_copy_and_remove_takes_it_back(ready: bpy.types.
     assert bpy.context.view_layer.objects.active is copy
 
     assert bpy.ops.freetalk.animate() == {"FINISHED"}, "a second take replaces the first"
-    assert len(bake.copies_of(original)) == 1
+    assert len(marks.copies_of(original)) == 1
 
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert len(bpy.data.objects) == count and not original.hide_get() and len(bpy.data.actions) == 0
@@ -85,10 +95,12 @@ def test_a_sound_strip_says_when_the_speech_starts(ready: bpy.types.PropertyGrou
         pytest.skip("this bpy wheel is built without sound")
     strip = sound.add_strip(bpy.context.scene, short_clip, 120)
     ready.sound = "STRIP"
-    assert operators.why_not(bpy.context) == "Choose a sound strip of the sequencer"
+    assert animate.why_not(bpy.context) == "", "the first strip where none is named"
+    ready.strip = "gone"
+    assert animate.why_not(bpy.context) == "Choose a sound strip of the sequencer"
     ready.strip = strip.name
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    (copy,) = bake.copies_of(ready.face)
+    (copy,) = marks.copies_of(ready.face)
     assert compat.fcurves(copy.data.shape_keys)[0].keyframe_points[0].co.x == 120
 
 
@@ -102,7 +114,7 @@ def test_bad_input_is_one_report_and_changes_nothing(ready: bpy.types.PropertyGr
 
 
 def test_a_worker_that_is_cancelled_stops_at_the_next_stage(ready: bpy.types.PropertyGroup) -> None:
-    worker = operators.Worker(operators.read_take(bpy.context, ready.face))
+    worker = job.Job("Animate", request.read(bpy.context, ready.face).run, {})
     worker.cancel()
     worker.start()
     worker.join(timeout=30)
@@ -134,7 +146,7 @@ def test_the_panel_has_a_slider_for_each_emotion_up_to_exaggeration(ready: bpy.t
     for name in ("happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt"):
         assert ready.bl_rna.properties[name].hard_max == 1.5
     ready.happy, ready.surprised = 0.75, 0.25
-    weights = operators.emotion_of(ready)
+    weights = feeling.weights(bpy.context.scene, ready, 1, 10)
     assert weights.tolist() == [0, 0.75, 0, 0, 0, 0, 0.25, 0]
 
 
@@ -149,7 +161,7 @@ def test_uneven_object_scale_changes_nothing_that_the_person_sees(
     def seen() -> np.ndarray:
         """(51,V,3) motion in the world."""
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
-        (copy,) = bake.copies_of(original)
+        (copy,) = marks.copies_of(original)
         blocks, curves = copy.data.shape_keys.key_blocks, compat.fcurves(copy.data.shape_keys)
         points = np.empty((len(blocks), 3 * len(copy.data.vertices)), np.float32)
         for row, block in zip(points, blocks, strict=True):

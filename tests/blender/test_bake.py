@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import bake, compat, files, meshes
+from freetalk_blender.blender import bake, compat, files, marks, meshes
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -90,7 +90,7 @@ def test_remove_leaves_the_file_as_it_was(empty: bpy.types.Scene) -> None:
     before = {name: len(getattr(bpy.data, name)) for name in ("objects", "meshes", "actions", "shape_keys")}
     copy = bake.duplicate(item)
     bake.bake(copy, two_keys(), start=1)
-    assert bake.original_of(copy) is item and bake.copies_of(item) == [copy]
+    assert marks.original_of(copy) is item and marks.copies_of(item) == [copy]
     bake.remove(item)
     assert {name: len(getattr(bpy.data, name)) for name in before} == before
     assert not item.hide_get() and not item.hide_render

@@ -1,0 +1,130 @@
+"""Animate: from the panel's choices to a talking copy, and again from what is remembered."""
+
+import bpy
+import numpy as np
+
+from ..core.compress import ShapeKeys
+from . import chosen, landmark_points, placed, preferences, request, scene, session
+from .job import Job, JobOperator, why_busy
+from .marks import RANGE
+from .request import Answer, Request, Scan
+
+#: Seconds that each stage takes for 10,000 vertices, or for a second of speech (measured on two cores); what really
+#: happens corrects them while a job runs.
+_FIND, _OPEN, _BIND, _PERFORM, _KEYS = 1.5, 0.2, 0.6, 0.02, 0.04
+
+
+def expected(scan: Scan, seconds: float) -> dict[str, float]:
+    """Stage -> seconds that it may take."""
+    size = len(scan.vertices) / 10_000
+    stages = {"find the face": _FIND + 0.2 * size} if scan.landmarks is None else {}
+    if scan.landmarks is None or session.face(scan.fingerprint(scan.landmarks)) is None:
+        stages |= {"open the mouth": _OPEN * size, "bind the face": _BIND * min(size, 6)}
+    return stages | {"perform the speech": 0.2 + _PERFORM * seconds, "make shape keys": 0.1 + _KEYS * seconds * size}
+
+
+def why_not(context: bpy.types.Context) -> str:
+    """Why Animate cannot run yet, in one sentence; empty where it can."""
+    return landmarks_busy() or chosen.why_no_face(context) or chosen.why_no_sound(context.scene)
+
+
+def landmarks_busy() -> str:
+    return why_busy() or ("Finish editing the landmarks first" if landmark_points.editing() else "")
+
+
+class _Animating(JobOperator):
+    """From the panel's choices to a line in the current take."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    _name: str
+    _request: Request
+
+    def begin(self, context: bpy.types.Context) -> Job:
+        preferences.apply()
+        original = chosen.face_or_error(context)
+        self._name = original.name
+        self._request = request.read(context, original)
+        seconds = self._request.voice.source.duration()
+        return Job("Animate", self._request.run, expected(self._request.scan, seconds))
+
+    def finish(self, context: bpy.types.Context, result: Answer) -> None:
+        original = bpy.data.objects.get(self._name)
+        request.check_unchanged(self._request.scan, original)
+        copy = write(context, original, self._request, result)
+        for note in result.face.notes:
+            self.report({"WARNING"}, note)
+        frames = len(result.keys.weights)
+        self.report({"INFO"}, f"{copy.name} talks: {frames} frames, ran on {session.device}")
+
+
+class FREETALK_OT_animate(_Animating, bpy.types.Operator):
+    """Make a talking copy of the face: shape keys and their curves, in the place of the original, which is hidden"""
+
+    bl_idname = "freetalk.animate"
+    bl_label = "Animate"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_not(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+
+class FREETALK_OT_rebake(_Animating, bpy.types.Operator):
+    """Make the shape keys of this take anew with what the sliders say now, from the face and the sound remembered"""
+
+    bl_idname = "freetalk.rebake"
+    bl_label = "Bake Again"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_not(context) or why_not_again(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        return self.execute(context)
+
+
+def why_not_again(context: bpy.types.Context) -> str:
+    """Why nothing is remembered of the face, so that it has to be animated anew; empty where it is."""
+    copy = chosen.talking(context)
+    if copy is None:
+        return "Animate the face first"
+    return "" if scene.remembered(copy) else "Press Animate once in this session"
+
+
+def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Request, answer: Answer) -> bpy.types.Object:
+    """The answer in the scene: landmarks, talking copy, frame range; the copy takes the original's place as active."""
+    placed.keep(original, answer.found)
+    if context.scene.freetalk.face is None:
+        context.scene.freetalk.face = original
+    source = wanted.voice.source
+    copy = scene.talk(
+        original,
+        answer.face,
+        answer.keys,
+        source.start,
+        source=wanted.source,
+        fingerprint=answer.fingerprint,
+        tolerance=wanted.tolerance,
+    )
+    if copy.name in context.view_layer.objects:
+        context.view_layer.objects.active = copy
+        copy.select_set(True)
+    _reach(context.scene, copy, answer.keys, source.start)
+    return copy
+
+
+def _reach(current: bpy.types.Scene, copy: bpy.types.Object, keys: ShapeKeys, start: float) -> None:
+    """Let the scene play to the end of the line; the copy remembers how far it played before."""
+    end = int(np.ceil(start)) + len(keys.weights) - 1
+    if end > current.frame_end:
+        before = copy[RANGE][0] if RANGE in copy else current.frame_end
+        current.frame_end = end
+        copy[RANGE] = [before, end]
+
+
+CLASSES = (FREETALK_OT_animate, FREETALK_OT_rebake)

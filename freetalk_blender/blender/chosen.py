@@ -1,0 +1,75 @@
+"""What the panel's choices come to: which face, which sound, and why a step cannot be taken yet."""
+
+import bpy
+
+from ..core.errors import FreeTalkError
+from . import landmark_points, sound
+from .marks import copy_of, original_of
+from .sound import Source
+
+
+def face(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The person's own object that is to talk: the one picked, else the active mesh; None where there is neither."""
+    picked = landmark_points.editing() or context.scene.freetalk.face
+    if picked is not None:
+        return original_of(picked)
+    active = context.view_layer.objects.active
+    return original_of(active) if active is not None and active.type == "MESH" else None
+
+
+def face_or_error(context: bpy.types.Context) -> bpy.types.Object:
+    """The same; FreeTalkError where there is none."""
+    found = face(context)
+    if found is None:
+        raise FreeTalkError("Choose the face: a mesh object.")
+    return found
+
+
+def talking(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The chosen face's talking copy; None where it has none."""
+    original = face(context)
+    return copy_of(original) if original is not None else None
+
+
+def strip(scene: bpy.types.Scene) -> bpy.types.ID | None:
+    """The sound strip that is said: the one named, or the first one where none is (nor a file); None for a file."""
+    settings = scene.freetalk
+    if settings.sound == "FILE" and settings.sound_file:
+        return None
+    if settings.sound == "STRIP" and settings.strip:
+        return sound.find_strip(scene, settings.strip)
+    return next(iter(sound.sound_strips(scene)), None)
+
+
+def source(scene: bpy.types.Scene) -> Source:
+    """The sound that is said; AudioError where there is none or its file is gone."""
+    found = strip(scene)
+    if found is not None:
+        return sound.from_strip(scene, found)
+    settings = scene.freetalk
+    return sound.from_file(settings.sound_file if settings.sound == "FILE" else "", float(scene.frame_start))
+
+
+def why_no_face(context: bpy.types.Context) -> str:
+    """Why the face cannot be worked on, in a few words; empty where it can."""
+    if context.mode != "OBJECT":
+        return "Leave edit mode first"
+    picked = context.scene.freetalk.face
+    if picked is not None and picked.type != "MESH":
+        return "Choose a mesh as the face"
+    original = face(context)
+    if original is None:
+        return "Choose the face"
+    if not len(original.data.polygons):
+        return f"{original.name} has no faces; choose a mesh with a surface"
+    return ""
+
+
+def why_no_sound(scene: bpy.types.Scene) -> str:
+    """Why there is nothing to say; empty where there is."""
+    settings = scene.freetalk
+    if strip(scene) is not None:
+        return ""
+    if settings.sound == "STRIP":
+        return "Choose a sound strip of the sequencer" if sound.sound_strips(scene) else "The sequencer has no sound"
+    return "" if settings.sound_file else "Choose a sound file, or a strip of the sequencer"

@@ -1,0 +1,68 @@
+"""Export: the talking face as glTF, FBX or USD, with the settings that keep its shape-key animation."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ..core.errors import FreeTalkError
+from . import chosen, files
+from .marks import original_of
+from .result import why_none
+
+FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
+
+
+def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
+    """The talking copy and what is seen of its parents, armatures and children, its original's children too."""
+    original = original_of(copy)
+    found = [copy, *copy.children_recursive, *original.children_recursive]
+    found += [modifier.object for modifier in copy.modifiers if modifier.type == "ARMATURE" and modifier.object]
+    parent = copy.parent
+    while parent is not None:
+        found.append(parent)
+        parent = parent.parent
+    return [item for item in dict.fromkeys(found) if item.visible_get() and item != original]
+
+
+class FREETALK_OT_export(bpy.types.Operator):
+    """Write the talking face to a file that other programs read, shape keys and their animation included"""
+
+    bl_idname = "freetalk.export"
+    bl_label = "Export"
+
+    filepath: StringProperty(subtype="FILE_PATH")
+    filter_glob: StringProperty(options={"HIDDEN"})
+    format: EnumProperty(
+        name="Format", items=[(suffix, name, f"Write {suffix}") for suffix, name in FORMATS.items()], default=".glb"
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_none(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        name = bpy.path.clean_name(original_of(chosen.talking(context)).name)
+        folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+        self.filepath, self.filter_glob = str(folder / f"{name}{self.format}"), f"*{self.format}"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        if path.suffix.lower() not in files.EXPORTS:
+            path = path.with_name(path.name + self.format)
+        only = hanging_on(chosen.talking(context)) if context.scene.freetalk.only_face else None
+        try:
+            files.save(path, only)
+        except (FreeTalkError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{path} written, {path.stat().st_size / 1e6:.1f} MB")
+        return {"FINISHED"}
+
+
+CLASSES = (FREETALK_OT_export,)

@@ -1,0 +1,27 @@
+"""What Blender calls by itself: added when the add-on is enabled, taken back when it is disabled.
+
+Handlers left behind at exit hang Blender 4.5 and crash 4.2.
+"""
+
+import bpy
+
+from . import landmark_points
+
+_HANDLERS = (
+    ("depsgraph_update_post", landmark_points.follow),
+    ("undo_pre", landmark_points.forget),
+    ("redo_pre", landmark_points.forget),
+    ("load_pre", landmark_points.forget),
+)
+
+
+def add() -> None:
+    for name, function in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(function)
+
+
+def remove() -> None:
+    for name, function in _HANDLERS:
+        listed = getattr(bpy.app.handlers, name)
+        if function in listed:
+            listed.remove(function)

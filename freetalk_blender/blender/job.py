@@ -1,0 +1,178 @@
+"""Long work in a thread, watched by a modal operator: progress, time left, ESC.
+
+The work gets a `step` (core.face.Step) and touches no bpy; the operator reads the scene before it and writes after it,
+so a cancelled job has changed nothing.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+
+from ..core.errors import Cancelled, FreeTalkError
+
+#: How often a running job is looked at (s).
+_TICK = 0.1
+
+#: The job whose progress the panel shows; None where nothing runs.
+current: "Job | None" = None
+
+
+class Job(threading.Thread):
+    """work(step) in a thread of its own; `stage` is what it does now; cancel() ends it at the next stage.
+
+    expected: stage -> seconds it may take, in order; what really happens corrects them.
+    """
+
+    def __init__(self, title: str, work: Callable[[Any], Any], expected: dict[str, float]):
+        super().__init__(daemon=True)
+        self.title, self.stage = title, ""
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._work, self._expected = work, expected
+        self._done: dict[str, float] = {}
+        self._since = time.monotonic()
+        self._cancelled = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self.result = self._work(self._step)
+        except BaseException as error:  # told by the operator, in the main thread
+            self.error = error
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def progress(self) -> tuple[float, float]:
+        """(share done in [0,1], seconds left)."""
+        planned = sum(self._expected[name] for name in self._done if name in self._expected)
+        taken = sum(seconds for name, seconds in self._done.items() if name in self._expected)
+        pace = taken / planned if planned > 0 else 1.0
+        running = time.monotonic() - self._since
+        names = list(self._expected)
+        reached = max((names.index(name) for name in [*self._done, self.stage] if name in names), default=-1)
+        ahead = pace * sum(self._expected[name] for name in names[reached + 1 :])
+        now = 0.0 if self.stage in self._done else max(pace * self._expected.get(self.stage, 0.0) - running, 0.1)
+        spent, left = sum(self._done.values()) + running, ahead + now
+        return spent / max(spent + left, 1e-6), left
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        if self._cancelled.is_set():
+            raise Cancelled("Cancelled.")
+        self.stage, self._since = name, time.monotonic()
+        yield
+        self._done[name] = time.monotonic() - self._since
+        self._since = time.monotonic()
+
+
+def why_busy() -> str:
+    """Why no other job can start; empty where one can."""
+    return f"{current.title} is running; ESC stops it" if current is not None else ""
+
+
+class JobOperator:
+    """The part of an operator that runs a job; a subclass says what to do before and after.
+
+    begin(context) -> Job reads the scene, finish(context, result) writes to it; both may raise FreeTalkError, which is
+    reported in one sentence. finish must change nothing before it can no longer fail.
+    """
+
+    _job: Job
+    _timer: bpy.types.Timer
+    report: Callable[[set[str], str], None]
+
+    def begin(self, context: bpy.types.Context) -> Job:
+        raise NotImplementedError
+
+    def finish(self, context: bpy.types.Context, result: Any) -> None:
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """At once, with the interface waiting: scripts and background mode."""
+        try:
+            self._job = self.begin(context)
+        except FreeTalkError as error:
+            return self._told(error)
+        self._job.run()
+        return self._finished(context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """In a thread, with the interface alive; ESC ends it and leaves the scene as it was."""
+        global current
+        if bpy.app.background:
+            return self.execute(context)
+        try:
+            self._job = current = self.begin(context)
+        except FreeTalkError as error:
+            return self._told(error)
+        self._job.start()
+        manager = context.window_manager
+        manager.progress_begin(0, 100)
+        self._timer = manager.event_timer_add(_TICK, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" or current is not self._job:
+            self._end(context)
+            self.report({"INFO"}, "Cancelled; nothing was changed.")
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        if self._job.is_alive():
+            share, left = self._job.progress()
+            context.window_manager.progress_update(round(100 * share))
+            context.workspace.status_text_set(f"FreeTalk: {self._job.stage}, {left:.0f} s left (ESC to cancel)")
+            redraw(context)
+            return {"RUNNING_MODAL"}
+        self._end(context)
+        return self._finished(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends the operator: another file is opened, or Blender quits."""
+        self._end(context)
+
+    def _end(self, context: bpy.types.Context) -> None:
+        global current
+        self._job.cancel()
+        current = None
+        context.window_manager.event_timer_remove(self._timer)
+        context.window_manager.progress_end()
+        if context.workspace is not None:
+            context.workspace.status_text_set(None)
+        redraw(context)
+
+    def _finished(self, context: bpy.types.Context) -> set[str]:
+        try:
+            if self._job.error:
+                raise self._job.error
+            self.finish(context, self._job.result)
+        except FreeTalkError as error:
+            return self._told(error)
+        return {"FINISHED"}
+
+    def _told(self, error: FreeTalkError) -> set[str]:
+        self.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+
+
+def stop() -> None:
+    """End the running job, if any; its operator notices at the next tick."""
+    global current
+    if current is not None:
+        current.cancel()
+        current = None
+
+
+def redraw(context: bpy.types.Context) -> None:
+    """Draw the sidebars of all 3D viewports anew."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

@@ -1,0 +1,185 @@
+"""The 68 landmarks as points to drag: empties that a constraint holds on the surface, mirrored where that is wanted.
+
+They are ordinary objects, so G, box selection, undo and saving work as everywhere in Blender.
+"""
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from ..core.frame import canonical_frame
+from ..core.landmarks import COUNT, MIRRORED, Landmarks
+from . import meshes, placed
+from .marks import PREFIX, copy_of
+
+COLLECTION = f"{PREFIX} Landmarks"
+#: Custom property of a point: its number.
+NUMBER = "freetalk_landmark"
+#: Custom properties of the collection: the face, where the points began, and how the scene was.
+_FACE, _START, _SELECTED, _ACTIVE, _STATE = (
+    f"freetalk_{name}" for name in ("face", "start", "selected", "active", "state")
+)
+#: Radius of a point (eye distances).
+_SIZE = 0.012
+
+#: (68,3) locations at the last look; None where what changes next is not to be mirrored (undo, a new edit).
+_seen: np.ndarray | None = None
+
+
+def editing() -> bpy.types.Object | None:
+    """The face whose points are being dragged; None where none is."""
+    collection = bpy.data.collections.get(COLLECTION)
+    return collection.get(_FACE) if collection is not None else None
+
+
+def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
+    """Put points on the face's landmarks, which must be known; the talking copy is hidden meanwhile."""
+    global _seen
+    points = placed.points(original)
+    assert points is not None
+    layer, copy = context.view_layer.objects, copy_of(original)
+    collection = bpy.data.collections.new(COLLECTION)
+    context.scene.collection.children.link(collection)
+    collection[_FACE] = original
+    collection[_START] = points.ravel().tolist()
+    collection[_SELECTED] = "\n".join(item.name for item in layer if item.select_get())
+    collection[_ACTIVE] = layer.active.name if layer.active else ""
+    collection[_STATE] = [int(original.hide_get()), int(original.hide_select), int(copy.hide_get()) if copy else 0]
+    original.hide_set(False)
+    original.hide_select = True
+    if copy is not None:
+        copy.hide_set(True)
+    _deselect(context)
+    doubtful = set(placed.doubtful(original))
+    size = _SIZE * float(np.linalg.norm(points[45] - points[36]))
+    for number, place in enumerate(points.tolist()):
+        collection.objects.link(_point(number, place, original, size * (1.5 if number in doubtful else 1)))
+        collection.objects[-1].show_name = number in doubtful
+    context.view_layer.update()
+    _seen = None
+
+
+def _point(number: int, place: list[float], original: bpy.types.Object, size: float) -> bpy.types.Object:
+    point = bpy.data.objects.new(f"{PREFIX} {number:02d}", None)
+    point[NUMBER] = number
+    point.empty_display_type, point.empty_display_size = "SPHERE", size
+    point.show_in_front = True
+    point.parent, point.location = original, place
+    point.lock_rotation = point.lock_scale = (True, True, True)
+    hold = point.constraints.new("SHRINKWRAP")
+    hold.target, hold.shrinkwrap_type = original, "NEAREST_SURFACE"
+    return point
+
+
+def points() -> list[bpy.types.Object]:
+    """The points being dragged, by their numbers; those that were deleted are missing."""
+    collection = bpy.data.collections.get(COLLECTION)
+    found = [item for item in collection.objects if NUMBER in item] if collection is not None else []
+    return sorted(found, key=lambda item: item[NUMBER])
+
+
+def places() -> np.ndarray:
+    """(68,3) where the points lie on the surface, in the face's own axes; deleted ones where they began."""
+    collection, original = bpy.data.collections[COLLECTION], editing()
+    answer = np.array(collection[_START], float).reshape(COUNT, 3)
+    bpy.context.view_layer.update()
+    graph = bpy.context.evaluated_depsgraph_get()
+    into = np.linalg.inv(meshes.world(original))
+    for item in points():
+        world = np.array(item.evaluated_get(graph).matrix_world.translation)
+        answer[item[NUMBER]] = meshes.moved(into, world[None])[0]
+    return answer
+
+
+def keep(context: bpy.types.Context) -> None:
+    """Write down where the points are and put them away."""
+    original, found = editing(), places()
+    end(context)
+    placed.keep(original, Landmarks(found))
+
+
+def reset(context: bpy.types.Context) -> None:
+    """The selected points, or all where none is selected, go back to where they began."""
+    global _seen
+    start = np.array(bpy.data.collections[COLLECTION][_START], float).reshape(COUNT, 3)
+    chosen = [item for item in points() if item.select_get()] or points()
+    for item in chosen:
+        item.location = start[item[NUMBER]].tolist()
+    _seen = None
+    context.view_layer.update()
+
+
+def end(context: bpy.types.Context) -> None:
+    """Put the points away; visibility and selection are as they were before."""
+    collection, original = bpy.data.collections[COLLECTION], editing()
+    hidden, hide_select, copy_hidden = collection[_STATE]
+    selected, active = collection[_SELECTED].split("\n"), collection[_ACTIVE]
+    _delete(collection)
+    if original is not None:
+        original.hide_select = bool(hide_select)
+        copy = copy_of(original)
+        _hide(context, original, bool(hidden) and copy is not None)
+        if copy is not None:
+            _hide(context, copy, bool(copy_hidden))
+    layer = context.view_layer.objects
+    _deselect(context)
+    for name in selected:
+        if name in layer and layer[name].visible_get():
+            layer[name].select_set(True)
+    layer.active = layer.get(active)
+
+
+def discard(original: bpy.types.Object) -> None:
+    """Put the points of this face away, if it is being edited."""
+    if editing() == original:
+        end(bpy.context)
+
+
+def _delete(collection: bpy.types.Collection) -> None:
+    for item in list(collection.objects):
+        if NUMBER in item:
+            bpy.data.objects.remove(item)
+    bpy.data.collections.remove(collection)
+
+
+def _hide(context: bpy.types.Context, item: bpy.types.Object, hidden: bool) -> None:
+    if item.name in context.view_layer.objects:
+        item.hide_set(hidden)
+
+
+def _deselect(context: bpy.types.Context) -> None:
+    for item in context.view_layer.objects:
+        if item.select_get():
+            item.select_set(False)
+
+
+@persistent
+def follow(scene: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) -> None:
+    """After an update: the counterpart of a point that was moved by hand moves as in a mirror."""
+    global _seen
+    if COLLECTION not in bpy.data.collections:
+        return
+    found = points()
+    if len(found) != COUNT:
+        _seen = None
+        return
+    now = np.array([item.location for item in found])
+    before, _seen = _seen, now
+    if before is None or not scene.freetalk.mirror:
+        return
+    moved = np.abs(now - before).max(1) > 0
+    lead = moved & ~moved[MIRRORED]
+    if lead.any():
+        start = np.array(bpy.data.collections[COLLECTION][_START], float).reshape(COUNT, 3)
+        turn = canonical_frame(start).rotation
+        across = turn @ np.diag([-1.0, 1.0, 1.0]) @ turn.T
+        for number in np.flatnonzero(lead):
+            now[MIRRORED[number]] += across @ (now[number] - before[number])
+            found[MIRRORED[number]].location = now[MIRRORED[number]].tolist()
+
+
+@persistent
+def forget(*_: object) -> None:
+    """Before undo and redo, and on opening a file: what changes next was moved by no hand."""
+    global _seen
+    _seen = None

@@ -1,0 +1,138 @@
+"""The Face step: landmarks found, dragged, reset."""
+
+import bpy
+
+from ..core.errors import FreeTalkError
+from ..core.landmarks import Landmarks
+from . import animate, chosen, landmark_points, placed, preferences, request
+from .job import Job, JobOperator, why_busy
+
+
+def why_not(context: bpy.types.Context) -> str:
+    """Why the landmarks cannot be worked on; empty where they can."""
+    busy = why_busy() or chosen.why_no_face(context)
+    return busy or ("Finish editing the landmarks first" if landmark_points.editing() else "")
+
+
+def why_no_edit(context: bpy.types.Context) -> str:
+    """Why points cannot be dragged yet."""
+    reason = why_not(context)
+    if reason:
+        return reason
+    original = chosen.face_or_error(context)
+    if placed.points(original) is None and not context.scene.freetalk.landmarks:
+        return "Detect the landmarks first"
+    return "" if original.name in context.view_layer.objects else f"{original.name} is not in this view layer"
+
+
+class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
+    """Find the 68 landmarks of the face"""
+
+    bl_idname = "freetalk.detect"
+    bl_label = "Detect"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_not(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def begin(self, context: bpy.types.Context) -> Job:
+        preferences.apply()
+        original = chosen.face_or_error(context)
+        self._name = original.name
+        self._scan = request.read_scan(context, original, known=False)
+        return Job("Detect", self._scan.find, {"find the face": animate.expected(self._scan, 0)["find the face"]})
+
+    def finish(self, context: bpy.types.Context, result: Landmarks) -> None:
+        original = bpy.data.objects.get(self._name)
+        request.check_unchanged(self._scan, original)
+        placed.keep(original, result)
+        context.scene.freetalk.landmarks = ""
+        self.report({"INFO"}, f"68 landmarks found, {len(placed.doubtful(original))} of them worth a look")
+
+
+class FREETALK_OT_landmarks_edit(bpy.types.Operator):
+    """Drag the landmarks on the surface: select points and press G"""
+
+    bl_idname = "freetalk.landmarks_edit"
+    bl_label = "Edit"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_no_edit(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        original = chosen.face(context)
+        if context.scene.freetalk.landmarks:
+            try:
+                scan = request.read_scan(context, original)
+            except FreeTalkError as error:
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            assert scan.landmarks is not None
+            placed.keep(original, Landmarks(scan.landmarks))
+        landmark_points.begin(context, original)
+        return {"FINISHED"}
+
+
+class _WhileEditing:
+    """An operator for points that are being dragged."""
+
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if landmark_points.editing() is None or context.mode != "OBJECT":
+            cls.poll_message_set("Press Edit first")  # type: ignore[attr-defined]
+            return False
+        return True
+
+
+class FREETALK_OT_landmarks_done(_WhileEditing, bpy.types.Operator):
+    """Keep the landmarks where the points are now"""
+
+    bl_idname = "freetalk.landmarks_done"
+    bl_label = "Done"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        landmark_points.keep(context)
+        context.scene.freetalk.landmarks = ""
+        return {"FINISHED"}
+
+
+class FREETALK_OT_landmarks_cancel(_WhileEditing, bpy.types.Operator):
+    """Leave the landmarks as they were"""
+
+    bl_idname = "freetalk.landmarks_cancel"
+    bl_label = "Cancel"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        landmark_points.end(context)
+        return {"FINISHED"}
+
+
+class FREETALK_OT_landmarks_reset(_WhileEditing, bpy.types.Operator):
+    """Put the selected points, or all where none is selected, back to where they began"""
+
+    bl_idname = "freetalk.landmarks_reset"
+    bl_label = "Reset"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        landmark_points.reset(context)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    FREETALK_OT_detect,
+    FREETALK_OT_landmarks_edit,
+    FREETALK_OT_landmarks_done,
+    FREETALK_OT_landmarks_cancel,
+    FREETALK_OT_landmarks_reset,
+)

@@ -1,0 +1,39 @@
+"""What FreeTalk writes into a .blend, by name: the one place that knows, so that Remove can take all of it back."""
+
+import bpy
+
+#: Names of shape keys, tracks, materials and collections begin so.
+PREFIX = "FreeTalk"
+#: Custom properties of a talking copy: its original, its 68 landmarks in its own axes (204 numbers), the fingerprint of
+#: what it was bound from, and how the scene was before it came.
+ORIGINAL = "freetalk_original"
+LANDMARKS = "freetalk_landmarks"
+FACE = "freetalk_face"
+BEFORE = "freetalk_before"
+#: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
+RANGE = "freetalk_range"
+#: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
+POINTS = "freetalk_points"
+CONFIDENCE = "freetalk_confidence"
+#: Custom property of an action that is a take: its lines, as JSON.
+TAKE = "freetalk_take"
+
+
+def original_of(item: bpy.types.Object) -> bpy.types.Object:
+    """The person's own object behind a talking copy; the object itself where it is no copy."""
+    return item.get(ORIGINAL) or item
+
+
+def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:
+    """The talking copies of an object."""
+    return [item for item in bpy.data.objects if item.get(ORIGINAL) == original]
+
+
+def copy_of(original: bpy.types.Object) -> bpy.types.Object | None:
+    """The talking copy of an object; None where it has none."""
+    return next(iter(copies_of(original)), None)
+
+
+def all_copies() -> list[bpy.types.Object]:
+    """Every talking copy in the file."""
+    return [item for item in bpy.data.objects if ORIGINAL in item]

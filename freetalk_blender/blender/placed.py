@@ -1,0 +1,42 @@
+"""The landmarks of a face, as they were found or dragged, kept with its object."""
+
+import bpy
+import numpy as np
+
+from ..core.landmarks import COUNT, Landmarks
+from .marks import CONFIDENCE, POINTS
+
+#: Landmarks less sure than this are worth a look.
+DOUBTFUL = 0.5
+
+
+def points(item: bpy.types.Object) -> np.ndarray | None:
+    """(68,3) in the object's own axes; None where none are known."""
+    kept = item.get(POINTS)
+    return None if kept is None or len(kept) != 3 * COUNT else np.array(kept, float).reshape(COUNT, 3)
+
+
+def confidence(item: bpy.types.Object) -> np.ndarray | None:
+    """(68,) in [0,1]; None where a person placed them or none are known."""
+    kept = item.get(CONFIDENCE)
+    return None if kept is None or len(kept) != COUNT else np.array(kept, float)
+
+
+def doubtful(item: bpy.types.Object) -> list[int]:
+    """Numbers of the landmarks worth a look."""
+    sure = confidence(item)
+    return [] if sure is None else np.flatnonzero(sure < DOUBTFUL).tolist()
+
+
+def keep(item: bpy.types.Object, landmarks: Landmarks) -> None:
+    """Write down landmarks in the object's own axes."""
+    item[POINTS] = np.asarray(landmarks.points, float).ravel().tolist()
+    if landmarks.confidence is None:
+        item.pop(CONFIDENCE, None)
+    else:
+        item[CONFIDENCE] = np.asarray(landmarks.confidence, float).tolist()
+
+
+def forget(item: bpy.types.Object) -> None:
+    for name in (POINTS, CONFIDENCE):
+        item.pop(name, None)

@@ -1,0 +1,155 @@
+"""Everything that Animate needs, read from the scene; the work itself touches no bpy and may run in a thread."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..core import landmarks as landmark_files
+from ..core import models
+from ..core.compress import ShapeKeys
+from ..core.detector import detect
+from ..core.errors import FreeTalkError
+from ..core.face import Face, Step, prepare, shape_keys
+from ..core.landmarks import Landmarks
+from ..core.performance import Performance
+from ..core.style import Style
+from . import chosen, feeling, meshes, placed, preferences, scene, session, sound
+from .properties import STYLE
+from .sound import Source
+from .speech import Speech
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A face's surface, in axes in which it has its true proportions; shape (3,3) leads there from its own axes.
+
+    landmarks: (68,3) float32 in its own axes, or None to find them.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    shape: np.ndarray
+    landmarks: np.ndarray | None
+    open_mouth: bool
+    device: str
+
+    def find(self, step: Step) -> Landmarks:
+        """The landmarks in the object's own axes, found where they are not known."""
+        if self.landmarks is not None:
+            return Landmarks(self.landmarks)
+        with step("find the face"):
+            found = detect(self.vertices, self.triangles, self.device)
+        return replace(found, points=(found.points @ np.linalg.inv(self.shape).T).astype(np.float32))
+
+    def fingerprint(self, own: np.ndarray) -> str:
+        """What the face bound with these landmarks (in its own axes, float32) depends on."""
+        return session.fingerprint(self.vertices, self.triangles, self.shape, own, self.open_mouth)
+
+    def bind(self, own: np.ndarray, step: Step) -> tuple[str, Face]:
+        """The bound face and its fingerprint; at once where this session bound it before."""
+        key = self.fingerprint(own)
+        known = session.face(key)
+        if known is None:
+            points = own.astype(np.float64) @ self.shape.T
+            known = prepare(
+                self.vertices, self.triangles, points, open_mouth=self.open_mouth, device=self.device, step=step
+            )
+            session.keep(key, known)
+        return key, known
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What is said and how; source: where the sound is; emotion: (8,) or (T,8); strength: how much of it is made."""
+
+    source: Source
+    fps: float
+    emotion: np.ndarray
+    seed: int
+    style: Style
+    strength: float
+    device: str
+
+    def perform(self) -> Performance:
+        clip = self.source.clip()
+        speech = Speech(clip.samples, clip.rate, self.fps, self.emotion, self.seed, self.style, self.strength)
+        return speech.perform(self.device)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What comes of a request; found: landmarks in the object's own axes."""
+
+    found: Landmarks
+    fingerprint: str
+    face: Face
+    performance: Performance
+    keys: ShapeKeys
+
+
+@dataclass(frozen=True)
+class Request:
+    scan: Scan
+    voice: Voice
+    tolerance: float
+    source: str
+
+    def run(self, step: Step) -> Answer:
+        """Raises FreeTalkError, each one sentence, and Cancelled."""
+        found = self.scan.find(step)
+        key, face = self.scan.bind(found.points, step)
+        with step("perform the speech"):
+            performed = self.voice.perform()
+        with step("make shape keys"):
+            keys = shape_keys(face, performed.displacement, self.tolerance)
+        session.device = runs_on(self.scan.device)
+        return Answer(found, key, face, performed, keys)
+
+
+def runs_on(device: str) -> str:
+    """What the networks really run on, in words."""
+    report = models.device_report("stm", device)
+    name = report.provider.removesuffix("ExecutionProvider")
+    return f"{name} ({report.note})" if report.note else name
+
+
+def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: bool = True) -> Scan:
+    """The face as arrays, with its landmarks where they are known; FreeTalkError where it cannot be animated."""
+    settings = context.scene.freetalk
+    points = placed.points(original) if known else None
+    if known and settings.landmarks:
+        file = landmark_files.read(Path(bpy.path.abspath(settings.landmarks)))
+        points = scene.landmarks_on(original, file.points)
+    vertices, triangles, _ = scene.read_face(original, None)
+    own = None if points is None else points.astype(np.float32)
+    shape = meshes.to_true_shape(original)
+    return Scan(vertices, triangles, shape, own, settings.open_mouth, preferences.get().device)
+
+
+def read_voice(context: bpy.types.Context) -> Voice:
+    """The sound and the sliders, curves included; FreeTalkError where the sound is missing."""
+    current, settings = context.scene, context.scene.freetalk
+    source = chosen.source(current)
+    fps = sound.scene_fps(current)
+    frames = feeling.frames_of(source.duration(), fps)
+    emotion = feeling.weights(current, feeling.group_of(current, chosen.strip(current)), source.start, frames)
+    style = Style(**{name: getattr(settings, name) for name in STYLE})
+    return Voice(source, fps, emotion, settings.seed, style, settings.strength, preferences.get().device)
+
+
+def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
+    """The scene's settings as a request; FreeTalkError where something is missing or cannot be read."""
+    voice = read_voice(context)
+    kind = "strip" if chosen.strip(context.scene) is not None else "file"
+    return Request(read_scan(context, original), voice, context.scene.freetalk.tolerance, f"{kind} {voice.source.name}")
+
+
+def check_unchanged(scan: Scan, original: bpy.types.Object | None) -> None:
+    """FreeTalkError where the face was edited or deleted while the work went on."""
+    if original is None:
+        raise FreeTalkError("The face was deleted while it was worked on.")
+    vertices, triangles, _ = scene.read_face(original, None)
+    if not (np.array_equal(vertices, scan.vertices) and np.array_equal(triangles, scan.triangles)):
+        raise FreeTalkError(f"The mesh of {original.name} changed while it was worked on; start again.")

@@ -1,0 +1,98 @@
+"""What comes of Animate: takes to choose among, a look at the original, and everything taken back."""
+
+import bpy
+from bpy.props import StringProperty
+
+from . import bake, chosen, cleanup, takes
+from .job import why_busy
+
+
+def why_none(context: bpy.types.Context) -> str:
+    """Why there is no result yet; empty where there is one."""
+    return why_busy() or ("" if chosen.talking(context) is not None else "Animate the face first")
+
+
+class _OnCopy:
+    """An operator that needs a talking copy."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_none(context)
+        if reason:
+            cls.poll_message_set(reason)  # type: ignore[attr-defined]
+        return not reason
+
+
+class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
+    """Begin another take: the takes before it stay as they are, and the next Animate fills this one"""
+
+    bl_idname = "freetalk.take_new"
+    bl_label = "New Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        takes.create(chosen.talking(context))
+        return {"FINISHED"}
+
+
+class _OnTake(_OnCopy):
+    take: StringProperty(name="Take")
+
+    def chosen_take(self, context: bpy.types.Context) -> bpy.types.Action | None:
+        found = takes.listed(chosen.talking(context))
+        return next((take for take in found if take.name == self.take), None)
+
+
+class FREETALK_OT_take_choose(_OnTake, bpy.types.Operator):
+    """Let this take play"""
+
+    bl_idname = "freetalk.take_choose"
+    bl_label = "Play This Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        take = self.chosen_take(context)
+        if take is None:
+            self.report({"ERROR"}, f"There is no take {self.take} any more.")
+            return {"CANCELLED"}
+        takes.choose(chosen.talking(context), take)
+        return {"FINISHED"}
+
+
+class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
+    """Throw this take away; the others stay"""
+
+    bl_idname = "freetalk.take_delete"
+    bl_label = "Delete Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        take = self.chosen_take(context)
+        if take is None:
+            self.report({"ERROR"}, f"There is no take {self.take} any more.")
+            return {"CANCELLED"}
+        copy = chosen.talking(context)
+        takes.delete(copy, take)
+        bake.prune(copy)
+        return {"FINISHED"}
+
+
+class FREETALK_OT_remove(_OnCopy, bpy.types.Operator):
+    """Delete the talking copy, its takes and landmarks, and show the original again; with the last face, everything \
+that FreeTalk wrote into this file goes"""
+
+    bl_idname = "freetalk.remove"
+    bl_label = "Remove"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        cleanup.remove(context, chosen.face(context))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    FREETALK_OT_take_new,
+    FREETALK_OT_take_choose,
+    FREETALK_OT_take_delete,
+    FREETALK_OT_remove,
+)

@@ -1,0 +1,203 @@
+"""Takes: actions of a talking copy's shape keys, each kept on a muted NLA track, one of them playing.
+
+A take is a copy of the animation that the person's own shape keys have, plus FreeTalk's curves; it may hold several
+lines (the speech of one sound each), one after the other.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+import bpy
+import numpy as np
+
+from . import compat
+from .marks import ORIGINAL, PREFIX, TAKE
+
+_LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sound's speech in a take: where it came from, its first scene frame, and how many frames it has."""
+
+    source: str
+    start: float
+    frames: int
+
+    @property
+    def end(self) -> float:
+        """The last frame."""
+        return self.start + self.frames - 1
+
+
+def listed(item: bpy.types.Object) -> list[bpy.types.Action]:
+    """The takes of a talking copy, in the order of their tracks."""
+    return [strip.action for strip in _strips(item)]
+
+
+def _strips(item: bpy.types.Object) -> list[bpy.types.NlaStrip]:
+    key = item.data.shape_keys if item.type == "MESH" else None
+    if key is None or key.animation_data is None:
+        return []
+    strips = [strip for track in key.animation_data.nla_tracks for strip in track.strips]
+    return [strip for strip in strips if strip.action is not None and TAKE in strip.action]
+
+
+def current(item: bpy.types.Object) -> bpy.types.Action | None:
+    """The take that plays; None where none does."""
+    key = item.data.shape_keys if item.type == "MESH" else None
+    action = key.animation_data.action if key and key.animation_data else None
+    return action if action is not None and TAKE in action else None
+
+
+def lines(take: bpy.types.Action) -> list[Line]:
+    """What is said in a take."""
+    return [Line(**entry) for entry in json.loads(take[TAKE])]
+
+
+def create(item: bpy.types.Object) -> bpy.types.Action:
+    """A new, empty take (the person's own animation goes on in it), which plays from now on."""
+    original = item.get(ORIGINAL) or item
+    taken = {action.name for action in bpy.data.actions}
+    number = next(n for n in range(1, len(taken) + 2) if f"{original.name} take {n}" not in taken)
+    source = original.data.shape_keys or item.data.shape_keys
+    action = compat.copy_action(item.data.shape_keys, source, f"{original.name} take {number}")
+    action[TAKE] = "[]"
+    for block in own_names(item):
+        _fill(item, block, np.array([[1.0, 0.0]], np.float32), None)
+    _stash(item, action)
+    return action
+
+
+def own_names(item: bpy.types.Object) -> list[str]:
+    """Names of FreeTalk's keys that some take's curve drives."""
+    prefix = f'key_blocks["{PREFIX} '
+    paths = {curve.data_path for strip in _strips(item) for curve in _curves(strip)}
+    blocks = item.data.shape_keys.key_blocks
+    return [block.name for block in blocks if _path(block.name) in paths and _path(block.name).startswith(prefix)]
+
+
+def moved_names(item: bpy.types.Object) -> set[str]:
+    """Names of the keys that some take moves away from zero."""
+    names = {_path(block.name): block.name for block in item.data.shape_keys.key_blocks}
+    moved = set()
+    for strip in _strips(item):
+        for curve in _curves(strip):
+            if curve.data_path in names and np.abs(_read(curve)["co"][:, 1]).max(initial=0) > 1e-6:
+                moved.add(names[curve.data_path])
+    return moved
+
+
+def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
+    """Let a take play."""
+    strip = next(strip for strip in _strips(item) if strip.action == take)
+    compat.assign(item.data.shape_keys, take, getattr(strip, "action_slot", None))
+
+
+def delete(item: bpy.types.Object, take: bpy.types.Action) -> None:
+    """Throw a take away; the one before it plays."""
+    tracks = item.data.shape_keys.animation_data.nla_tracks
+    for track in [track for track in tracks if any(strip.action == take for strip in track.strips)]:
+        tracks.remove(track)
+    if current(item) == take:
+        compat.assign(item.data.shape_keys, None, None)
+        left = listed(item)
+        if left:
+            choose(item, left[-1])
+    if take.users <= int(take.use_fake_user):
+        bpy.data.actions.remove(take)
+
+
+def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weights: np.ndarray, line: Line) -> None:
+    """Put a line into the take that plays: one curve for each key, weights (T,K), in place of the same source's line.
+
+    What other lines and hands have keyed outside of it stays; keys that other lines and takes do not use rest there.
+    """
+    before = [known for known in lines(take) if known.source == line.source]
+    others = [known for known in lines(take) if known.source != line.source]
+    gone = [(known.start, known.end) for known in [*before, line]]
+    points = np.empty((line.frames, 2), np.float32)
+    points[:, 0] = line.start + np.arange(line.frames)
+    driven = set(own_names(item))
+    for name, values in zip(names, weights.T, strict=True):
+        points[:, 1] = values
+        if name in driven:
+            _fill(item, name, points, gone)
+        else:
+            ends = [(at, 0.0) for other in others for at in (other.start, other.end)]
+            rest = [end for end in ends if not line.start <= end[0] <= line.end]
+            joined = np.concatenate([points, np.array(rest, np.float32).reshape(-1, 2)])
+            _fill(item, name, joined[np.argsort(joined[:, 0], kind="stable")], None)
+    _rest_elsewhere(item, take, [name for name in names if name not in driven])
+    take[TAKE] = json.dumps([asdict(known) for known in [*others, line]])
+    _stash(item, take)
+
+
+def forget(item: bpy.types.Object, names: list[str]) -> None:
+    """Take the curves of these keys out of every take."""
+    paths = {_path(name) for name in names}
+    for strip in _strips(item):
+        found = _curves(strip)
+        for curve in [curve for curve in found if curve.data_path in paths]:
+            found.remove(curve)
+
+
+def _rest_elsewhere(item: bpy.types.Object, take: bpy.types.Action, names: list[str]) -> None:
+    """New keys stay at zero in the other takes."""
+    for strip in _strips(item):
+        if strip.action != take:
+            found = _curves(strip)
+            for name in names:
+                rest = found.new(_path(name)).keyframe_points.insert(strip.action.frame_range[0], 0.0)
+                rest.interpolation = "LINEAR"
+
+
+def _curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection:
+    return compat.curves(strip.action, getattr(strip, "action_slot", None))
+
+
+def _stash(item: bpy.types.Object, take: bpy.types.Action) -> None:
+    """The take's track, made anew so that its strip is as long as the take."""
+    key = item.data.shape_keys
+    tracks = key.animation_data.nla_tracks
+    for track in [track for track in tracks if any(strip.action == take for strip in track.strips)]:
+        tracks.remove(track)
+    compat.stash(key, f"{PREFIX} {take.name}", take, compat.slot(key))
+
+
+def _path(name: str) -> str:
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+
+
+def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tuple[float, float]] | None) -> None:
+    """Points (T,2), linear between them, in a key's curve; gone: spans whose older keys go, None for all of them."""
+    found = compat.fcurves(item.data.shape_keys)
+    curve = found.find(_path(name)) or found.new(_path(name))
+    kept = _read(curve)
+    outside = np.ones(len(kept["interpolation"]), bool)
+    for first, last in gone if gone is not None else [(-np.inf, np.inf)]:
+        outside &= (kept["co"][:, 0] < first - 1e-3) | (kept["co"][:, 0] > last + 1e-3)
+    new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0)}
+    order = np.argsort(np.concatenate([kept["co"][outside, 0], points[:, 0]]), kind="stable")
+    curve.keyframe_points.clear()
+    curve.keyframe_points.add(len(order))
+    for field, values in new.items():
+        joined = np.concatenate([kept[field][outside], values])[order]
+        curve.keyframe_points.foreach_set(field, np.ascontiguousarray(joined, np.float32).ravel())
+    linear = np.full(len(points), _LINEAR, np.int32)
+    interpolation = np.concatenate([kept["interpolation"][outside], linear])[order]
+    curve.keyframe_points.foreach_set("interpolation", np.ascontiguousarray(interpolation, np.int32))
+    curve.update()
+
+
+def _read(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:
+    """A curve's keys: places and handles (n,2), interpolation (n,)."""
+    points = curve.keyframe_points
+    fields = {}
+    for field in ("co", "handle_left", "handle_right"):
+        values = np.empty(2 * len(points), np.float32)
+        points.foreach_get(field, values)
+        fields[field] = values.reshape(-1, 2)
+    fields["interpolation"] = np.empty(len(points), np.int32)
+    points.foreach_get("interpolation", fields["interpolation"])
+    return fields
