@@ -14,7 +14,6 @@ Each step says what it does; a second run skips what is there.
 
 import argparse
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -25,29 +24,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent
-BUILD = ROOT / "build"
+from tools import extension
+from tools.steps import BUILD, ROOT, BuildError, pip_download, requirements, run, say
+
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
 #: Pythons that a bpy wheel exists for, the preferred one first.
 PYTHONS = ((3, 11), (3, 13))
-#: Blender's name of a platform -> the wheel tags to accept, best first.
-PLATFORMS = {
-    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
-    "windows-x64": ("win_amd64",),
-    "macos-arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64", "macosx_11_0_universal2"),
-}
-#: Blenders that run each Python: first one, first one that no longer does (3.14: as Linux distributions build them).
-BLENDERS = {"3.11": ("4.2.0", "5.1.0"), "3.13": ("5.1.0", None), "3.14": ("5.1.0", None)}
-#: Blender brings these itself; a second copy would break it.
-IN_BLENDER = {"numpy"}
-#: Blenders that the tests try besides .venv's: version, wheel, Python.
-OTHER_BLENDERS = (("4.2", "bpy==4.2.23", (3, 11)), ("5.2", "bpy==5.2.3", (3, 13)))
+#: Blenders that the tests try besides .venv's: version, wheel and what blender.org ships it with, Python.
+OTHER_BLENDERS = (("4.2", ("bpy==4.2.23", "numpy==1.24.3"), (3, 11)), ("5.2", ("bpy==5.2.3",), (3, 13)))
 GLTF_VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
-
-
-class BuildError(Exception):
-    """One sentence: what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +42,6 @@ class Interpreter:
 
     command: tuple[str, ...]
     version: tuple[int, int]
-
-
-def say(text: str) -> None:
-    print(f"[build] {text}", flush=True)
-
-
-def run(command: list, failure: str, **options) -> None:
-    """Run a command; BuildError with one sentence where it fails."""
-    words = [str(word) for word in command]
-    try:
-        done = subprocess.run(words, cwd=options.pop("cwd", ROOT), **options)
-    except OSError as error:
-        raise BuildError(f"{failure} ({words[0]}: {error.strerror}).") from error
-    if done.returncode:
-        raise BuildError(f"{failure} ({Path(words[0]).name} ended with {done.returncode}; its own words are above).")
 
 
 # --- which Python ---------------------------------------------------------------------------------------------------
@@ -131,20 +102,6 @@ def venv_python(venv: Path) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def project() -> dict:
-    """pyproject.toml, the one home of the pinned packages (read after the right Python is running)."""
-    import tomllib
-
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-def requirements(*groups: str) -> list[str]:
-    """Pinned requirements of pyproject.toml: "runtime" is [project.dependencies], the others [dependency-groups]."""
-    content = project()
-    listed = [content["project"]["dependencies"] if g == "runtime" else content["dependency-groups"][g] for g in groups]
-    return [requirement for group in listed for requirement in group]
-
-
 def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: bool) -> Path:
     """Make the environment or bring it up to date; its Python. A stamp holds what was installed."""
     wanted = "\n".join([platform.platform(), *map(str, python.version), *packages, str(editable), str(ROOT)])
@@ -188,12 +145,6 @@ def ensure_encoder_weights(python: Path) -> None:
     )
 
 
-def pip_download(python: Path, folder: Path, packages: list[str], options: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [python, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps", "-d", folder]
-    run([*command, *options, *packages], f"{len(packages)} package(s) could not be downloaded; check the network")
-
-
 def setup() -> Path:
     """The product's environment, ready to run; its Python."""
     python = ensure_venv(VENV, find_python(), requirements("runtime", "blender", "dev"), editable=True)
@@ -201,126 +152,22 @@ def setup() -> Path:
     return python
 
 
-# --- the extension --------------------------------------------------------------------------------------------------
-
-
-def host_platform() -> str:
-    system = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}.get(platform.system(), platform.system())
-    machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    if f"{system}-{machine}" not in PLATFORMS:
-        raise BuildError(f"There is no zip for {system}-{machine}; FreeTalk is built for {', '.join(PLATFORMS)}.")
-    return f"{system}-{machine}"
-
-
-def host_python(python: Path) -> str:
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def download_wheels(python: Path, name: str, version: str) -> list[Path]:
-    """The wheels that the extension bundles for one platform and Python, from the pins of pyproject.toml."""
-    pins = [pin.split(";")[0].strip() for pin in requirements("runtime")]
-    packages = [pin for pin in pins if pin.split("==")[0] not in IN_BLENDER]
-    folder = BUILD / "wheels" / f"{name}-py{version.replace('.', '')}"
-    stamp = folder / "stamp"
-    if not (stamp.is_file() and stamp.read_text() == "\n".join(packages)):
-        say(f"downloading {len(packages)} wheels for {name}, Python {version}")
-        shutil.rmtree(folder, ignore_errors=True)
-        abi = "cp" + version.replace(".", "")
-        options = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", version]
-        options += [word for tag in (abi, "abi3", "none") for word in ("--abi", tag)]
-        options += [word for tag in PLATFORMS[name] for word in ("--platform", tag)]
-        pip_download(python, folder, packages, options)
-        stamp.write_text("\n".join(packages))
-    return sorted(folder.glob("*.whl"))
-
-
-def stage(folder: Path, name: str, version: str, wheels: list[Path]) -> None:
-    """Lay out the extension: the package, its networks, its wheels and licences, and the manifest that names them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "freetalk_blender", folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    (folder / "onnx_models").mkdir()
-    for model in sorted((ROOT / "onnx_models").iterdir()):
-        if model.suffix in {".onnx", ".data", ".md"}:
-            shutil.copy2(model, folder / "onnx_models")
-    (folder / "wheels").mkdir()
-    for wheel in wheels:
-        shutil.copy2(wheel, folder / "wheels")
-    for text in ("LICENSE", "NOTICE", "README.md", "CHANGELOG.md"):
-        if (ROOT / text).is_file():
-            shutil.copy2(ROOT / text, folder)
-    (folder / "blender_manifest.toml").write_text(manifest(name, version, wheels), encoding="utf-8")
-
-
-def manifest(name: str, version: str, wheels: list[Path]) -> str:
-    """The committed manifest with this zip's platform, Blender range and wheels, before its first table."""
-    content = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
-    first, last = BLENDERS[version]
-    content = content.replace('blender_version_min = "4.2.0"', f'blender_version_min = "{first}"')
-    lines = [f'platforms = ["{name}"]', "wheels = ["]
-    lines += [f'  "./wheels/{wheel.name}",' for wheel in wheels] + ["]"]
-    lines += [f'blender_version_max = "{last}"'] if last else []
-    head, table, tail = content.partition("\n[")
-    return head.rstrip() + "\n" + "\n".join(lines) + "\n" + table + tail
-
-
-def build(python: Path, name: str, version: str) -> Path:
-    """One extension zip, checked by Blender's own validator; its path."""
-    wheels = download_wheels(python, name, version)
-    tag = f"{name}-py{version.replace('.', '')}"
-    source = BUILD / "extension" / tag
-    stage(source, name, version, wheels)
-    target = BUILD / f"freetalk-{project()['project']['version']}-{tag}.zip"
-    tool = extension_tool(python)
-    say(f"packing {target.name}")
-    quiet = {"stdout": subprocess.DEVNULL}
-    run([python, tool, "build", "--source-dir", source, "--output-filepath", target], "The zip was not built", **quiet)
-    run([python, tool, "validate", target], "Blender's validator refused the zip", **quiet)
-    say(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1e6:.1f} MB, {len(wheels)} wheels, valid")
-    return target
-
-
-def extension_tool(python: Path) -> Path:
-    """Blender's own builder of extensions, which comes with the bpy wheel and runs without Blender."""
-    library = Path(json.loads(subprocess.check_output([str(python), "-c", _LIBRARY], text=True)))
-    found = sorted(library.glob("bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
-    if not found:
-        raise BuildError("The bpy package has no blender_ext.py; delete .venv and start again.")
-    return found[0]
-
-
-_LIBRARY = "import json, sysconfig; print(json.dumps(sysconfig.get_path('platlib')))"
-
-
-def bare_blender(python: Path, folder: Path) -> Path:
-    """A folder with what a Blender has and no more (bpy and its own packages), for testing the zip as a user would.
-
-    The wheels in the zip must do without anything else that .venv holds.
-    """
-    library = Path(json.loads(subprocess.check_output([str(python), "-c", _LIBRARY], text=True)))
-    ours = {"bpy", "numpy", "numpy.libs", "Cython", "requests", "urllib3", "idna", "certifi", "charset_normalizer"}
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for entry in library.iterdir():
-        if entry.name in ours | {"zstandard"} or "__mypyc" in entry.name:
-            if os.name == "nt" and entry.is_dir():
-                subprocess.run(["cmd", "/c", "mklink", "/J", str(folder / entry.name), str(entry)], check=True)
-            else:
-                (folder / entry.name).symlink_to(entry)
-    return folder
-
-
 # --- commands -------------------------------------------------------------------------------------------------------
+
+
+def here(python: Path) -> extension.Target:
+    """The zip for this machine and the Blender of this Python."""
+    return extension.Target(extension.host_platform(), extension.host_python(python))
 
 
 def command_demo(arguments: argparse.Namespace) -> int:
     clock = Clock()
     python = clock("set up", setup)
-    package = clock("build the extension", lambda: build(python, host_platform(), host_python(python)))
+    package = clock("build the extension", lambda: extension.build(python, here(python)))
     outputs = [BUILD / "demo" / name for name in ("head.glb", "head.blend", "head.mp4", "head.png")]
     words = ["animate", ROOT / "examples" / "head.obj", ROOT / "examples" / "speech.flac"]
     words += [word for path in outputs for word in ("-o", path)]
-    bare = bare_blender(python, BUILD / "bare-blender")
+    bare = extension.bare_blender(python, BUILD / "bare-blender")
     inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare, BUILD / "blender-user", package]
     say("installing the zip into a bare Blender and animating the sample with it")
     clock(
@@ -363,11 +210,12 @@ def command_lint(arguments: argparse.Namespace) -> int:
 
 def command_build(arguments: argparse.Namespace) -> int:
     python = setup()
-    names = list(PLATFORMS) if arguments.platform == "all" else [arguments.platform or host_platform()]
-    versions = list(BLENDERS) if arguments.python == "all" else [arguments.python or host_python(python)]
-    for name in names:
-        for version in versions:
-            build(python, name, version)
+    name = arguments.platform or extension.host_platform()
+    version = arguments.python or extension.host_python(python)
+    for target in list(extension.targets(name, version, arguments.edition)):
+        extension.build(python, target)
+    if arguments.edition == "cuda":
+        say("it holds NVIDIA's libraries, which stay under NVIDIA's licence: build it for yourself, do not pass it on")
     return 0
 
 
@@ -379,13 +227,15 @@ def command_setup(arguments: argparse.Namespace) -> int:
 
 def command_blenders(arguments: argparse.Namespace) -> int:
     setup()
-    for blender, package, version in OTHER_BLENDERS:
+    for blender, packages, version in OTHER_BLENDERS:
         python = next((python for python in find_pythons() if python.version == version), None)
         if python is None:
             say(f"Blender {blender} needs Python {'.'.join(map(str, version))}, which is not here: skipped")
             continue
         venv = ROOT / f".venv-blender-{blender}"
-        ensure_venv(venv, python, [*requirements("runtime"), package], editable=False)
+        shipped = {package.split("==")[0] for package in packages}
+        pins = [pin for pin in requirements("runtime") if pin.split("==")[0] not in shipped]
+        ensure_venv(venv, python, [*pins, *packages], editable=False)
     return 0
 
 
@@ -419,8 +269,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         command = commands.add_parser(name)
         command.set_defaults(run=function)
         if name == "build":
-            command.add_argument("--platform", choices=[*PLATFORMS, "all"], help="default: this machine")
-            command.add_argument("--python", choices=[*BLENDERS, "all"], help="default: the one of .venv")
+            command.add_argument("--platform", choices=[*extension.PLATFORMS, "all"], help="default: this machine")
+            command.add_argument("--python", choices=[*extension.BLENDERS, "all"], help="default: the one of .venv")
+            command.add_argument(
+                "--edition", choices=[*extension.EDITIONS], default="cpu", help="cuda: NVIDIA's, large"
+            )
     arguments, rest = parser.parse_known_args(words)
     if rest and arguments.command != "test":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

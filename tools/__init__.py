@@ -1,0 +1,1 @@
+"""What build.py uses besides itself: packaging, and a Blender to try the package in."""

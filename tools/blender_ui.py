@@ -1,0 +1,247 @@
+"""A person at Blender's window: finds buttons by what they do, clicks, types, waits, takes pictures.
+
+The mouse and the keys are X's (xdotool). Where a button lies is asked of Blender: it is hovered over until Blender names
+the property or the operator under the mouse, as its "Copy Data Path" and "Copy Python Command" would.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .desktop import SCREEN, Screen, find, screen
+
+_DRIVER = Path(__file__).with_name("ui_driver.py")
+#: Pixels between two looks; rows of buttons are 20 high.
+_STEP = 9
+#: Where to look across a region, as shares of its width: split rows and pairs of buttons need more than the middle.
+_COLUMNS = (0.62, 0.3, 0.9)
+_START_SECONDS = 90
+_HELPERS = '''
+def _places(area, region):
+    """Every region of that kind on screen: (window, area, region)."""
+    for window in bpy.context.window_manager.windows:
+        for place in window.screen.areas:
+            if place.type == area:
+                yield from ((window, place, part) for part in place.regions if part.type == region and part.width > 1)
+
+def box(area, region):
+    """[left, top, width, height] in pixels from the top left; None where no such region is there."""
+    found = [(w, r) for w, _, r in _places(area, region)]
+    if not found:
+        return None
+    window, part = found[-1]
+    return [part.x, window.height - part.y - part.height, part.width, part.height]
+
+def hovered(area, region):
+    """What the button under the mouse does: a property's path and an operator's call, each '' where there is none."""
+    window, place, part = list(_places(area, region))[-1]
+    manager = bpy.context.window_manager
+    said = []
+    with bpy.context.temp_override(window=window, area=place, region=part):
+        for copy in (bpy.ops.ui.copy_data_path_button, bpy.ops.ui.copy_python_command_button):
+            manager.clipboard = ""
+            if copy.poll():
+                try:
+                    copy()
+                except RuntimeError:
+                    pass
+            said.append(manager.clipboard)
+    return said
+'''
+
+
+class UiError(AssertionError):
+    """What a person at the window would say is wrong."""
+
+
+@dataclass
+class Ui:
+    """A running Blender. Positions are pixels from the window's top left."""
+
+    screen: Screen
+    process: subprocess.Popen
+    socket: Path
+    #: Clicks of the left button so far, which is what a user guide counts.
+    clicks: int = 0
+    _seen: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
+
+    # --- Blender's own words ---
+
+    def ask(self, code: str) -> Any:
+        """What a piece of Python leaves in `answer` in Blender; UiError with its traceback where it raises."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(120)
+            connection.connect(str(self.socket))
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                stream.write(json.dumps({"code": code}) + "\n")
+                stream.flush()
+                line = stream.readline()
+        if not line:
+            raise UiError(f"Blender ended while it was asked: {code[:200]}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise UiError(reply["error"])
+        return reply["answer"]
+
+    def value(self, expression: str) -> Any:
+        return self.ask(f"answer = {expression}")
+
+    def wait(self, expression: str, seconds: float = 60) -> float:
+        """Wait until an expression is true in Blender; the seconds it took."""
+        start = time.perf_counter()
+        while not self.value(expression):
+            if time.perf_counter() - start > seconds:
+                raise UiError(f"after {seconds} s it is still not so: {expression}")
+            time.sleep(0.05)
+        return time.perf_counter() - start
+
+    # --- mouse and keys ---
+
+    def move(self, x: float, y: float) -> None:
+        self.screen.run("xdotool", "mousemove", round(x), round(y))
+
+    def click(self, x: float | None = None, y: float | None = None) -> None:
+        """Click where the mouse is, or there."""
+        if x is not None and y is not None:
+            self.move(x, y)
+            self._settle()
+        self.clicks += 1
+        self.screen.run("xdotool", "click", 1)
+
+    def key(self, *keys: str) -> None:
+        """Press keys where the mouse is, as xdotool names them: n, ctrl+z, Escape."""
+        self.screen.run("xdotool", "key", *keys)
+
+    def type(self, text: str) -> None:
+        self.screen.run("xdotool", "type", "--delay", 4, text)
+
+    # --- buttons ---
+
+    def find(self, button: str, area: str = "VIEW_3D", region: str = "UI") -> tuple[int, int]:
+        """Put the mouse on a button; its place. button: the end of a property's path, or part of an operator's call."""
+        key = (button, area, region)
+        if key in self._seen and self._is_at(key, *self._seen[key]):
+            return self._seen[key]
+        for turn in range(4):
+            for x, y in self._grid(area, region):
+                if self._is_at(key, x, y):
+                    self._seen[key] = (x, y)
+                    return x, y
+            self._scroll(area, region, -12 if turn == 0 else 8)
+        raise UiError(f"no button {button} in the {region} region of {area}")
+
+    def press(self, button: str, area: str = "VIEW_3D", region: str = "UI") -> None:
+        """Click a button that is found by what it does."""
+        self.find(button, area, region)
+        self.click()
+
+    def tab(self, name: str) -> None:
+        """Open the sidebar's tab of that name."""
+        left, top, width, height = self._box("VIEW_3D", "UI")
+        category = "list(_places('VIEW_3D', 'UI'))[-1][2].active_panel_category"
+        for y in range(top + 10, top + height, 20):
+            if self.value(category) == name:
+                break
+            self.screen.run("xdotool", "mousemove", left + width - 8, y, "click", 1)
+            self._settle()
+        else:
+            raise UiError(f"the sidebar has no tab {name}")
+        self.clicks += 1
+
+    def choose(self, name: str) -> None:
+        """Click a file in the file browser that is open, and accept it."""
+        self.wait("box('FILE_BROWSER', 'WINDOW') is not None")
+        chosen = "list(_places('FILE_BROWSER', 'WINDOW'))[-1][1].spaces.active.params.filename"
+        left, top, width, height = self._box("FILE_BROWSER", "WINDOW")
+        for y in range(top + 30, top + height, _STEP):
+            self.screen.run("xdotool", "mousemove", left + width // 4, y, "click", 1)
+            self._settle()
+            if self.value(chosen) == name:
+                break
+        else:
+            raise UiError(f"the file browser does not show {name}")
+        self.clicks += 1
+        self.press("file.execute()", "FILE_BROWSER", "EXECUTE")
+
+    def _settle(self) -> None:
+        """Let Blender's main loop go round, so that it has seen what the mouse and the keys did."""
+        for _ in range(2):
+            self.value("None")
+
+    def _box(self, area: str, region: str) -> tuple[int, int, int, int]:
+        found = self.value(f"box({area!r}, {region!r})")
+        if found is None:
+            raise UiError(f"no {region} region of {area} on the screen")
+        left, top, width, height = found
+        return left, top, width, height
+
+    def _grid(self, area: str, region: str) -> Iterator[tuple[int, int]]:
+        left, top, width, height = self._box(area, region)
+        for share in _COLUMNS:
+            for y in range(top + _STEP // 2, top + height, _STEP):
+                yield left + round(share * width), y
+
+    def _is_at(self, key: tuple[str, str, str], x: int, y: int) -> bool:
+        button, area, region = key
+        self.move(x, y)
+        self._settle()
+        path, call = self.value(f"hovered({area!r}, {region!r})")
+        return path == button or path.endswith("." + button) or (button in call and bool(call))
+
+    def _scroll(self, area: str, region: str, notches: int) -> None:
+        left, top, width, height = self._box(area, region)
+        self.move(left + width / 2, top + height / 2)
+        self.screen.run("xdotool", "click", "--repeat", abs(notches), "--delay", 30, 5 if notches > 0 else 4)
+        time.sleep(0.3)
+
+    # --- pictures ---
+
+    def picture(self, path: Path) -> Path:
+        """The whole screen, when Blender has drawn what it has to."""
+        self.ask("for window in bpy.context.window_manager.windows:\n for area in window.screen.areas: area.tag_redraw()")
+        time.sleep(0.6)
+        inside = self.screen.share / "picture.png"
+        self.screen.run("import", "-window", "root", inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(inside, path)
+        return path
+
+
+@contextmanager
+def blender(share: Path) -> Iterator[Ui]:
+    """A fresh Blender of its own settings on a screen of its own; desktop.NoDesktopError where there can be none."""
+    shutil.rmtree(share, ignore_errors=True)
+    share.mkdir(parents=True)
+    shutil.copy2(_DRIVER, share)
+    path = share / "socket"
+    with screen(find(), share) as display:
+        size = ("--window-geometry", 0, 0, *SCREEN)
+        words = (display.blender.executable, "--factory-startup", *size, "--python", share / _DRIVER.name, "--", path)
+        process = display.start(*words, log=share / "blender.log")
+        ui = Ui(display, process, path)
+        try:
+            _wait_for_start(ui)
+            yield ui
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_start(ui: Ui) -> None:
+    start = time.perf_counter()
+    while True:
+        try:
+            ui.ask(_HELPERS)
+            break
+        except OSError:
+            if ui.process.poll() is not None or time.perf_counter() - start > _START_SECONDS:
+                raise UiError(f"Blender did not start; its words are in {ui.screen.share / 'blender.log'}") from None
+            time.sleep(0.2)
+    time.sleep(1)  # the first drawing

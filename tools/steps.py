@@ -1,0 +1,47 @@
+"""What build.py and its tools share: folders, a line to the person, a command that may fail, the pinned packages."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+
+
+class BuildError(Exception):
+    """One sentence: what is missing and what to do."""
+
+
+def say(text: str) -> None:
+    print(f"[build] {text}", flush=True)
+
+
+def run(command: list, failure: str, **options) -> None:
+    """Run a command; BuildError with one sentence where it fails."""
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, cwd=options.pop("cwd", ROOT), **options)
+    except OSError as error:
+        raise BuildError(f"{failure} ({words[0]}: {error.strerror}).") from error
+    if done.returncode:
+        raise BuildError(f"{failure} ({Path(words[0]).name} ended with {done.returncode}; its own words are above).")
+
+
+def pip_download(python: Path, folder: Path, packages: list[str], options: list[str]) -> None:
+    """Fetch these packages, without what they need, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [python, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps", "-d", folder]
+    run([*command, *options, *packages], f"{len(packages)} package(s) could not be downloaded; check the network")
+
+
+def project() -> dict:
+    """pyproject.toml, the one home of the pinned packages (read after the right Python is running)."""
+    import tomllib
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def requirements(*groups: str) -> list[str]:
+    """Pinned requirements of pyproject.toml: "runtime" is [project.dependencies], the others [dependency-groups]."""
+    content = project()
+    listed = [content["project"]["dependencies"] if g == "runtime" else content["dependency-groups"][g] for g in groups]
+    return [requirement for group in listed for requirement in group]
