@@ -7,7 +7,9 @@ import scipy.sparse as sp
 from scipy.interpolate import RBFInterpolator
 from scipy.sparse.csgraph import connected_components
 
+from freetalk_blender.core import handles as core_handles
 from freetalk_blender.core import spectral
+from freetalk_blender.core.interpolant import REACH
 
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -27,8 +29,9 @@ def nearest(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.n
     return (distance.argmin(1)[:, None] == np.arange(len(landmark_vertices))).astype(float)
 
 
-def _solved(order: int) -> Method:
-    """Harmonic (order 1) or biharmonic (2) with the landmarks as handles; parts without a landmark rest."""
+def _solved(order: int, held: bool = False) -> Method:
+    """Harmonic (order 1) or biharmonic (2) with the landmarks as handles; parts without a landmark rest, and if
+    `held` whatever is further than REACH from every landmark along the edges."""
 
     def weights(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> np.ndarray:
         stiffness, mass = spectral.laplacian(vertices, triangles)
@@ -36,6 +39,8 @@ def _solved(order: int) -> Method:
         handles, owner, count = np.unique(landmark_vertices, return_inverse=True, return_counts=True)
         _, part = connected_components(stiffness, directed=False)
         free = np.isin(part, part[handles])
+        if held:
+            free &= core_handles.edge_distance(core_handles.edge_graph(vertices, triangles), handles, REACH) < REACH
         free[handles] = False
         free = np.flatnonzero(free)
         rows = energy.tocsr()[free]
@@ -53,4 +58,5 @@ METHODS: dict[str, Method] = {
     "RBF thin-plate": _radial("thin_plate_spline"),
     "harmonic": _solved(1),
     "biharmonic": _solved(2),
+    "biharmonic, back held": _solved(2, held=True),
 }

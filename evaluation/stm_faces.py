@@ -1,18 +1,21 @@
 """Faces whose true dense motion is known: ICT identities kept for the test, and MakeHuman (validation only)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 
 from evaluation import makehuman
 from export import ict, scanner, stm_data
-from freetalk_blender.core import frame
+from freetalk_blender.core import frame, mouth
 from freetalk_blender.core.handles import landmark_vertices
 
 #: Height of the cut through MakeHuman's neck, decimetres.
 _NECK = 5.9
+#: Error of misplaced landmarks, sd per axis (canonical units): 1 mm.
+_MISPLACED = 1 / frame.EYE_DISTANCE_MM
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Case:
     real: np.ndarray
 
 
-def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[str, ...]) -> Case:
+def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[str, ...], misplaced: bool) -> Case:
     rng = np.random.default_rng([99, seed])
     face = model.face(scanner.identity(rng, model))
     scan = scanner.registered(face, model.triangles)
@@ -40,11 +43,19 @@ def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[
     similarity = frame.canonical_frame(scan.vertices[handles])
     truth = similarity.vectors_to_canonical(scan.transfer(model.offsets(weights))).astype(np.float32)
     canonical = similarity.to_canonical(scan.vertices.astype(np.float64))
-    return Case(f"ICT {seed}", canonical, scan.triangles, handles, truth, truth[:, handles], names, scan.real)
+    bound = handles
+    if misplaced:
+        bound = landmark_vertices(
+            canonical[handles] + rng.normal(0, _MISPLACED, (len(handles), 3)), canonical, scan.triangles
+        )
+    return Case(f"ICT {seed}", canonical, scan.triangles, bound, truth, truth[:, handles], names, scan.real)
 
 
-def ict_cases(data: Path, count: int) -> Iterator[Case]:
-    """Re-meshed identities of the test seeds: every shape once at full strength, then random mixtures."""
+def ict_cases(data: Path, count: int, misplaced: bool = False) -> Iterator[Case]:
+    """Re-meshed identities of the test seeds: every shape once at full strength, then random mixtures.
+
+    misplaced: each landmark is bound where a detector that errs by 1 mm (sd per axis) puts it, the same for all frames.
+    """
     model = ict.load(data)
     shapes = stm_data.skin_expressions(model)
     shapes = shapes[[not model.expression_names[i].startswith("eyeLook") for i in shapes]]
@@ -55,7 +66,7 @@ def ict_cases(data: Path, count: int) -> Iterator[Case]:
         mixed = np.zeros((40, singles.shape[1]), np.float32)
         rng = np.random.default_rng([98, seed])
         mixed[:, shapes] = stm_data.random_weights(rng, 40, len(shapes), names.index("jawOpen"))
-        yield _ict_case(model, seed, np.concatenate([singles, mixed]), names + ("mixture",) * 40)
+        yield _ict_case(model, seed, np.concatenate([singles, mixed]), names + ("mixture",) * 40, misplaced)
 
 
 def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[Case]:
@@ -63,7 +74,8 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
 
     Head and neck only: on the whole body a biharmonic field runs away, and the comparison would flatter us.
     variant: "" the artist's own mesh; "coarse" decimated to 2,500 vertices; "rough" re-meshed, with scanner noise and a
-    second component for a shirt; "misplaced" the landmarks bound 1 mm (sd, per axis) from where they belong.
+    second component for a shirt; "misplaced" the landmarks bound 1 mm (sd, per axis) from where they belong; "fused"
+    the surface that photogrammetry would leave, lips grown together, and then cut apart as the add-on does.
     """
     body = makehuman.load(data)
     count = len(body.vertices)
@@ -81,6 +93,8 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
             dense = np.stack(list(units.values()))
             truth = similarity.vectors_to_canonical(scan.transfer(dense)).astype(np.float32)
             moved = similarity.vectors_to_canonical(dense[:, body.landmark_vertices]).astype(np.float32)
+            if variant == "fused":
+                scan, handles, truth = _cut_apart(scan, vertices[body.landmark_vertices], truth)
             canonical = similarity.to_canonical(scan.vertices.astype(np.float64))
             name = f"MakeHuman {group} {identity} {variant}"
             yield Case(name, canonical, scan.triangles, handles, truth, moved, tuple(units), scan.real)
@@ -100,10 +114,26 @@ def _altered(
         shirt = np.stack([x, y + points[8, 1], points[8, 2] - 0.5 * x**2], -1).reshape(-1, 3)
         scan = scanner.add(scan, shirt, sheet)
     elif variant == "misplaced":
-        points = points + rng.normal(0, 0.01, points.shape)
+        unit = np.linalg.norm(points[45] - points[36])
+        points = points + rng.normal(0, _MISPLACED * unit, points.shape)
+    elif variant == "fused":
+        fused = scanner.fuse(replace(scan, vertices=scan.vertices * 10), rng)  # centimetres, as `fuse` expects
+        scan = scanner.remesh(replace(fused, vertices=fused.vertices / 10), 12_000, rng, "quadric")
     owner = np.full(scan.carry.shape[1], -1)
     single = np.flatnonzero(np.diff(scan.carry.indptr) == 1)
     owner[scan.carry.indices[scan.carry.indptr[single]]] = single
     if not variant:
         return scan, owner[registered].astype(np.int32)
     return scan, landmark_vertices(points, scan.vertices, scan.triangles)
+
+
+def _cut_apart(
+    scan: scanner.Scan, points: np.ndarray, truth: np.ndarray
+) -> tuple[scanner.Scan, np.ndarray, np.ndarray]:
+    """The skin of the opened scan, its landmark vertices, and the truth with zeros for vertices that the cut made."""
+    opened = mouth.open_lips(scan.vertices, scan.triangles, points)
+    added = opened.skin_count - len(scan.vertices)
+    nothing = sp.csr_matrix((added, scan.carry.shape[1]), dtype=np.float32)
+    carry = sp.vstack([scan.carry, nothing], "csr")
+    longer = np.concatenate([truth, np.zeros((len(truth), added, 3), np.float32)], 1)
+    return scanner.Scan(opened.skin_vertices, opened.skin_triangles, carry), opened.landmark_vertices, longer

@@ -56,7 +56,7 @@ def heat_map(case: stm_faces.Case, frames: tuple[str, ...], size: int = 200) -> 
     """Rows: truth, biharmonic, ours; columns: frames. Red is FULL_MM of error or more."""
     at = [case.frames.index(name) for name in frames]
     rows = [[picture(case.vertices + case.truth[k], case.triangles, size) for k in at]]
-    for method in ("biharmonic", "**FreeTalk STM**"):
+    for method in (stm.BASELINE, stm.OURS):
         found = stm.METHODS[method](case)
         error = np.linalg.norm(found - case.truth, axis=2) * frame.EYE_DISTANCE_MM * case.real
         rows.append([picture(case.vertices + found[k], case.triangles, size, error=error[k]) for k in at])

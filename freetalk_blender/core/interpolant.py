@@ -1,10 +1,10 @@
 """How a surface follows its landmarks when nothing is known about faces: the smoothest field through 68 handles.
 
 The field u minimises  ∫ |Δu|² + TENSION |∇u|² + SCREEN |u|²  over the surface with u given at the landmarks and u = 0
-further than REACH along the surface, so the back of the head, shirts and loose parts are still by construction. It is
-the posterior mean of a Gaussian process on the surface; `covariance` is that process at the landmarks. Sources: Botsch
-& Kobbelt 2004, "An Intuitive Framework for Real-Time Freeform Modeling" (bending and tension); Jacobson et al. 2011,
-"Bounded Biharmonic Weights" (handles on the surface).
+further than REACH along the surface; then it fades on ears and skull. So the back of the head, shirts and loose parts
+are still by construction. u is the posterior mean of a Gaussian process on the surface; `covariance` is that process at
+the landmarks. Sources: Botsch & Kobbelt 2004, "An Intuitive Framework for Real-Time Freeform Modeling" (bending and
+tension); Jacobson et al. 2011, "Bounded Biharmonic Weights" (handles on the surface).
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ TENSION, SCREEN = 20.0, 1000.0
 #: Beyond this distance along the edges from every landmark nothing moves (canonical units); the learned part of the
 #: motion starts to fade at FADE.
 REACH, FADE = 0.8, 0.6
+#: Ears and skull lie behind the landmark that is furthest back (an end of the jaw line) and above the base of the nose
+#: (landmark 33). Motion fades from the first to the second distance behind it and height above it (canonical units).
+_BEHIND, _ABOVE = (0.02, 0.14), (-0.2, 0.0)
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,15 @@ class Interpolant:
     """What follows from mesh and landmarks alone; N vertices lie within reach.
 
     vertices (N,) int: their indices. weights (N,68) float64: share of each landmark's displacement. distance (N,):
-    along the edges to the nearest landmark. covariance (68,68): of the smooth process at the landmarks. stiffness (N,N)
+    along the edges to the nearest landmark. loose (N,): 1 where skin may move, 0 on ears and skull, smooth between;
+    `weights` have it in them. covariance (68,68): of the smooth process at the landmarks. stiffness (N,N)
     sparse Laplacian and mass (N,) of the part within reach. rows (68,): row of each landmark in `vertices`.
     """
 
     vertices: np.ndarray
     weights: np.ndarray
     distance: np.ndarray
+    loose: np.ndarray
     covariance: np.ndarray
     stiffness: sp.csc_matrix
     mass: np.ndarray
@@ -42,9 +47,8 @@ class Interpolant:
 
     @property
     def gate(self) -> np.ndarray:
-        """(N,) 1 near the landmarks, 0 at REACH, smooth between."""
-        x = np.clip((REACH - self.distance) / (REACH - FADE), 0.0, 1.0)
-        return x * x * (3 - 2 * x)
+        """(N,) 1 near the landmarks, 0 at REACH and on ears and skull, smooth between."""
+        return self.loose * _step((REACH - self.distance) / (REACH - FADE))
 
 
 def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> Interpolant:
@@ -66,7 +70,23 @@ def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: 
     covariance = green[handles]
     weights = np.linalg.solve(covariance, green.T).T[:, owner] / shared[owner]
     weights[handles] = (owner[None] == np.arange(len(handles))[:, None]) / shared[owner]
-    return Interpolant(near, weights, distance[near], covariance[np.ix_(owner, owner)], inside, area, rows)
+    loose = _loose(vertices[near], vertices[landmark_vertices])
+    weights *= loose[:, None]
+    return Interpolant(near, weights, distance[near], loose, covariance[np.ix_(owner, owner)], inside, area, rows)
+
+
+def _loose(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(N,) 0 on ears and skull, 1 on skin that moves; vertices (N,3), landmarks (68,3)."""
+    behind = landmarks[:, 2].min() - vertices[:, 2]
+    above = vertices[:, 1] - landmarks[33, 1]
+    far, high = ((x - low) / (top - low) for x, (low, top) in ((behind, _BEHIND), (above, _ABOVE)))
+    return 1.0 - _step(far) * _step(high)
+
+
+def _step(x: np.ndarray) -> np.ndarray:
+    """Smooth step: 0 below 0, 1 above 1."""
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * (3 - 2 * x)
 
 
 def _columns(rows: np.ndarray, count: int) -> np.ndarray:

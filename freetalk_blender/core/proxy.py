@@ -58,14 +58,14 @@ def simplify(vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.n
     light, merged = np.array(light), np.asarray(merged)
     kept = np.searchsorted(used, keep)
     light[merged[kept]] = points[kept]
-    place, shares = _places(points, merged, light, light_faces)
+    place, shares = places(points, merged, light, light_faces)
     all_merged, corners = np.zeros(len(vertices), np.int64), np.zeros((len(vertices), 3), np.int32)
     all_shares = np.zeros((len(vertices), 3), np.float32)
     all_merged[used], corners[used], all_shares[used] = merged, light_faces[place], shares
     return Proxy(light, light_faces, all_merged, corners, all_shares)
 
 
-def _places(
+def places(
     points: np.ndarray, merged: np.ndarray, vertices: np.ndarray, triangles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Triangle (V,) and barycentric shares (V,3) nearest to each point, among those around its stand-in vertex."""

@@ -1,0 +1,154 @@
+"""Do closures close and lids meet on other faces? `python -m evaluation.stm_contact --data ../shared/data`
+
+ICT-FaceKit identities that training never saw, with lips made thin or thick, with the mouth or the eyes of the neutral
+face open or half shut, perform what the average face performs with its lips shut (pressed, puckered, smiling, "m" on an
+open jaw) and blink, through `prepare` and `deform` as in the add-on. Measured on the moved surface, not at the
+landmarks: columns of 1 mm along the middle 80 % of the mouth, and the lids at their landmarks. Millimetres of a face
+whose outer eye corners are 90 mm apart. "displacement as it is" is the same motion without retargeting and contact.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from evaluation.mouth import lips
+from export import ict, scanner, stm_data
+from freetalk_blender.core import frame, raster
+from freetalk_blender.core.face import deform, prepare
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS
+
+#: Frames in which the average face's lips are shut: ICT shapes and weights.
+SHUT = {
+    "rest": {},
+    "press": {"mouthPress_L": 1.0, "mouthPress_R": 1.0},
+    "pucker": {"mouthPucker": 0.8},
+    "smile": {"mouthSmile_L": 0.8, "mouthSmile_R": 0.8},
+    "m": {"jawOpen": 0.3, "mouthClose": 0.3},
+}
+BLINK = {"eyeBlink_L": 1.0, "eyeBlink_R": 1.0}
+#: Facing lip vertices are compared where they lie this near in plan (mm).
+_OVER = 1.5
+#: A column that holds fewer pairs of facing vertices is not judged.
+_LEAST = 4
+HEADER = (
+    "| neutral face | lips at rest: gap mm | shut: gap, mean / worst column mm | shut: crossing, worst mm "
+    "| blink: lids apart, mean / worst mm | displacement as it is: gap mm | crossing mm | lids mm |"
+)
+
+
+def weights(model: ict.IctModel, *frames: dict[str, float]) -> np.ndarray:
+    """(T,E) weights of frames that name shapes."""
+    found = np.zeros((len(frames), len(model.expression_names)), np.float32)
+    for row, shapes in zip(found, frames, strict=True):
+        for name, weight in shapes.items():
+            row[model.index(name)] = weight
+    return found
+
+
+def thicker(vertices: np.ndarray, landmarks: np.ndarray, factor: float) -> np.ndarray:
+    """The face (N,3) with lips `factor` as high; landmarks (68,3). The line where the lips meet stays."""
+    middle = landmarks[60:68].mean(0)
+    width = landmarks[54, 0] - landmarks[48, 0]
+    line = np.interp(vertices[:, 0], landmarks[[60, 61, 62, 63, 64], 0], landmarks[[60, 61, 62, 63, 64], 1])
+    away = (vertices - middle) / [0.55 * width, 0.35 * width, 0.6 * width]
+    share = np.exp(-((away**2).sum(1) ** 2))
+    moved = vertices.copy()
+    moved[:, 1] += (factor - 1) * share * (vertices[:, 1] - line)
+    return moved
+
+
+def faces(model: ict.IctModel) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and vertices (N,3) of neutral faces."""
+    for k, seed in enumerate(stm_data.TEST[:3]):
+        face = model.face(scanner.identity(np.random.default_rng([96, seed]), model))
+        yield f"identity {k + 1}", face
+        landmarks = face[model.landmark_vertices]
+        yield f"identity {k + 1}, thin lips (x 0.6)", thicker(face, landmarks, 0.6)
+        yield f"identity {k + 1}, thick lips (x 1.5)", thicker(face, landmarks, 1.5)
+        for name, shapes in {
+            "mouth ajar": {"jawOpen": 0.1},
+            "mouth open": {"jawOpen": 0.25},
+            "eyes half shut": {"eyeBlink_L": 0.5, "eyeBlink_R": 0.5},
+            "eyes wide": {"eyeWide_L": 1.0, "eyeWide_R": 1.0},
+        }.items():
+            yield f"identity {k + 1}, {name}", face + model.offsets(weights(model, shapes))[0]
+
+
+def columns(vertices: np.ndarray, triangles: np.ndarray, side: np.ndarray, corners: np.ndarray) -> tuple[float, ...]:
+    """Mean and largest gap, and deepest crossing (mm), of the columns of a mouth.
+
+    vertices (V,3) canonical mm; side (V,): +1 upper lip, -1 lower; corners (2,): x of the mouth's corners.
+    """
+    up = raster.vertex_normals(vertices, triangles)[:, 1]
+    upper, lower = np.flatnonzero((side > 0) & (up < -0.2)), np.flatnonzero((side < 0) & (up > 0.2))
+    distance, near = cKDTree(vertices[lower][:, [0, 2]]).query(vertices[upper][:, [0, 2]], 3)
+    share = 1 / np.maximum(distance, 1e-3) ** 2
+    under = (share * vertices[lower, 1][near]).sum(1) / share.sum(1)
+    over = distance[:, 0] < _OVER
+    clear, x = (vertices[upper, 1] - under)[over], vertices[upper[over], 0]
+    inset = 0.1 * (corners[1] - corners[0])
+    inside = (x > corners[0] + inset) & (x < corners[1] - inset)
+    place, clear = np.floor(x[inside]).astype(int), clear[inside]
+    names, number = np.unique(place, return_counts=True)
+    gap = np.array([max(clear[place == k].min(), 0.0) for k in names[number >= _LEAST]])
+    return float(gap.mean()), float(gap.max()), float(max(-clear.min(), 0.0))
+
+
+def lids(points: np.ndarray) -> tuple[float, float]:
+    """Mean and largest distance (mm) of the lids' landmark pairs along y; points (68,3) canonical mm."""
+    upper, lower = np.array(LID_PAIRS).T
+    apart = np.abs(points[upper, 1] - points[lower, 1])
+    return float(apart.mean()), float(apart.max())
+
+
+def row(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray, side: np.ndarray) -> str:
+    """A row of the table; motion (T,68,3): the frames of SHUT, then the blink."""
+    scan = scanner.select(
+        scanner.registered(neutral, model.triangles), scanner.part_mask(model, "head", eyeballs=False, mouth=True)
+    )
+    place = np.full(len(neutral), -1)
+    place[scan.carry.indices] = np.arange(len(scan.vertices))
+    handles = place[model.landmark_vertices]
+    face = prepare(scan.vertices, scan.triangles, handles)
+    labels = side[scan.carry.indices]
+
+    def moved(frames: np.ndarray) -> np.ndarray:
+        return face.frame.to_canonical(scan.vertices + frames) * frame.EYE_DISTANCE_MM
+
+    at_rest = moved(np.zeros((1, 1, 3)))[0]
+    corners = at_rest[handles[[60, 64]], 0]
+    own = moved(deform(face, motion))
+    raw = moved(deform(face, face.frame.vectors_to_mesh(motion), space="mesh"))
+    rest = columns(at_rest, scan.triangles, labels, corners)
+    found = np.array([[columns(v, scan.triangles, labels, corners) for v in points[:-1]] for points in (own, raw)])
+    (_, worst, crossing), plain = found[0].max(0), found[1].max(0)
+    shut = found[0, :, 0].mean()
+    blink = [lids(points[-1][handles]) for points in (own, raw)]
+    return (
+        f"| {name} | {rest[0]:.2f} | {shut:.2f} / {worst:.2f} | {crossing:.2f} | {blink[0][0]:.2f} / {blink[0][1]:.2f} "
+        f"| {plain[1]:.2f} | {plain[2]:.2f} | {blink[1][1]:.2f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    model = ict.load(parser.parse_args().data)
+    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
+    offsets = model.offsets(weights(model, *SHUT.values(), BLINK))[:, model.landmark_vertices]
+    motion = similarity.vectors_to_canonical(offsets).astype(np.float32)
+    average = frame.mean_landmarks() + motion
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    gaps = (average[:-1, upper, 1] - average[:-1, lower, 1]) * frame.EYE_DISTANCE_MM
+    shown = ", ".join(f"{name} {gap.mean():.2f}" for name, gap in zip(SHUT, gaps, strict=True))
+    print(f"The average face's own gap at its inner-lip landmarks, mm: {shown}\n\n{HEADER}\n|" + "---|" * 8)
+    side = lips(model)
+    for name, neutral in faces(model):
+        print(row(model, name, neutral, motion, side), flush=True)
+
+
+if __name__ == "__main__":
+    main()
