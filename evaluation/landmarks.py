@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from export import ict, landmark_data, scanner
-from freetalk_blender.core import detector, frame, landmarks
+from freetalk_blender.core import detector, face_placing, face_search, frame, landmark_preview, landmarks
 from freetalk_blender.core.errors import LandmarkError
 
 #: First seed of the identities measured here: neither trained on nor watched during training.
@@ -229,8 +229,8 @@ def nothing(data: Path, count: int) -> None:
         rng = np.random.default_rng(3)
         for _ in range(count):
             turned = vertices @ scanner.rotation(rng).T
-            candidates = detector.search(turned, triangles)[: detector.CANDIDATES]
-            fits = [detector.place(turned, triangles, one.face) for one in candidates]
+            candidates = face_search.search(turned, triangles)[: detector.CANDIDATES]
+            fits = [face_placing.place(turned, triangles, one.face) for one in candidates]
             kept = [fit for fit in fits if fit is not None]
             reported += any(fit.accepted for fit in kept)
             best = max([best, *(fit.probability for fit in kept)])
@@ -324,7 +324,7 @@ def previews(data: Path, count: int, folder: Path) -> None:
         if isinstance(result, str):
             print(f"  {name}: {result}")
         else:
-            detector.preview(vertices, triangles, result, folder / f"{name}.png", 400)
+            landmark_preview.preview(vertices, triangles, result, folder / f"{name}.png", 400)
 
 
 TABLES = {

@@ -37,15 +37,16 @@ class Subject:
     face: frame.Similarity
 
 
-def subject(model: ict.IctModel, rng: np.random.Generator) -> Subject:
-    """A random scan with everything scanners and faces do."""
+def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = None) -> Subject:
+    """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000."""
     vertices = registered_face(model, rng)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
         vertices = _beard(vertices, model, points, rng)
     lips = "fused" if rng.random() < 0.03 else None
     kind = "mask" if lips else None
-    count = int(np.exp(rng.uniform(np.log(900), np.log(25_000))))
+    if count is None:
+        count = int(np.exp(rng.uniform(np.log(900), np.log(25_000))))
     scan = scanner.random_scan(model, vertices, rng, count=count, kind=kind, lips=lips)
     if rng.random() < 0.25:
         scan = scanner.smooth(scan, int(rng.integers(1, 6)))
@@ -239,19 +240,25 @@ def photograph(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def write(model: ict.IctModel, out: Path, start: int, scans: int, say: Callable[[str], None] = print) -> None:
-    """Shards of SHARD scans with seeds from `start` on."""
+def write(
+    model: ict.IctModel,
+    out: Path,
+    start: int,
+    scans: int,
+    make: Callable[[ict.IctModel, int], dict[str, np.ndarray]] = photograph,
+) -> None:
+    """Shards of SHARD scans with seeds from `start` on, each as `make` photographs it."""
     out.mkdir(parents=True, exist_ok=True)
     for first in range(start, start + scans, SHARD):
         path = out / f"{first:07d}.npz"
         if path.exists():
             continue
-        made = [photograph(model, seed) for seed in range(first, first + SHARD)]
+        made = [make(model, seed) for seed in range(first, first + SHARD)]
         temporary = path.with_suffix(".tmp.npz")
         arrays: dict[str, Any] = {key: np.concatenate([one[key] for one in made]) for key in made[0]}
         np.savez(temporary, **arrays)
         temporary.rename(path)
-        say(f"{path.name}")
+        print(path.name, flush=True)
 
 
 def main() -> None:

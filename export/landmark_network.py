@@ -9,7 +9,7 @@ from freetalk_blender.core.face_view import FACE_SIZE
 LANDMARKS = 68
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
         nn.BatchNorm2d(outputs),
@@ -17,13 +17,26 @@ def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) 
     )
 
 
+def heat_places(maps: Tensor, columns: Tensor, rows: Tensor, widen: Tensor) -> tuple[Tensor, Tensor]:
+    """Map logits (B, K, H, W), columns (W,), rows (H,), widen (2, K) -> place (B, K, 2), spread (B, K).
+
+    The place is the map's mean; the spread is learned from its width.
+    """
+    share = torch.softmax(maps.flatten(2), -1).unflatten(2, maps.shape[2:])
+    across, down = share.sum(2), share.sum(3)
+    x, y = (across * columns).sum(-1), (down * rows).sum(-1)
+    variance = (across * (columns - x[..., None]) ** 2).sum(-1) + (down * (rows - y[..., None]) ** 2).sum(-1)
+    spread = torch.exp(widen[0] + widen[1] * torch.log(variance.detach() + 1e-6))
+    return torch.stack([x, y], -1), spread
+
+
 class Residual(nn.Module):
     """x + two convolutions."""
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = _convolution(channels, channels, dilation=dilation)
-        self.second = _convolution(channels, channels, dilation=dilation)
+        self.first = convolution(channels, channels, dilation=dilation)
+        self.second = convolution(channels, channels, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(self.first(x))
@@ -39,10 +52,10 @@ class FaceSearch(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _convolution(3, 24, 2),
-            _convolution(24, 40, 2),
+            convolution(3, 24, 2),
+            convolution(24, 40, 2),
             Residual(40),
-            _convolution(40, 80, 2),
+            convolution(40, 80, 2),
             Residual(80),
             Residual(80, 2),
             Residual(80),
@@ -63,13 +76,13 @@ class FaceLandmarks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fine = nn.Sequential(_convolution(4, 24, 2), _convolution(24, 24))
-        self.quarter = nn.Sequential(_convolution(24, 48, 2), Residual(48))
-        self.eighth = nn.Sequential(_convolution(48, 96, 2), Residual(96), Residual(96))
-        self.sixteenth = nn.Sequential(_convolution(96, 112, 2), Residual(112), Residual(112))
+        self.fine = nn.Sequential(convolution(4, 24, 2), convolution(24, 24))
+        self.quarter = nn.Sequential(convolution(24, 48, 2), Residual(48))
+        self.eighth = nn.Sequential(convolution(48, 96, 2), Residual(96), Residual(96))
+        self.sixteenth = nn.Sequential(convolution(96, 112, 2), Residual(112), Residual(112))
         self.up_eighth = nn.ModuleList([nn.Conv2d(112, 96, 1), Residual(96)])
         self.up_quarter = nn.ModuleList([nn.Conv2d(96, 48, 1), Residual(48)])
-        self.up_half = nn.ModuleList([nn.Conv2d(48, 32, 1), nn.Conv2d(24, 32, 1), _convolution(32, 32)])
+        self.up_half = nn.ModuleList([nn.Conv2d(48, 32, 1), nn.Conv2d(24, 32, 1), convolution(32, 32)])
         self.maps = nn.Conv2d(32, LANDMARKS, 1)
         self.widen = nn.Parameter(torch.stack([torch.zeros(LANDMARKS), torch.full((LANDMARKS,), 0.5)]))
         self.face = nn.Linear(112, 1)
@@ -94,13 +107,7 @@ class FaceLandmarks(nn.Module):
 
     def places(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Map logits -> place (B, 68, 2), spread (B, 68)."""
-        share = torch.softmax(maps.flatten(2), -1).unflatten(2, maps.shape[2:])
-        across, down = share.sum(2), share.sum(3)
-        x, y = (across * self.columns).sum(-1), (down * self.rows).sum(-1)
-        variance = (across * (self.columns - x[..., None]) ** 2).sum(-1)
-        variance = variance + (down * (self.rows - y[..., None]) ** 2).sum(-1)
-        spread = torch.exp(self.widen[0] + self.widen[1] * torch.log(variance.detach() + 1e-6))
-        return torch.stack([x, y], -1), spread
+        return heat_places(maps, self.columns, self.rows, self.widen)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         maps, face = self.heat(picture)

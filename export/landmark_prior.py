@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from export import ict, landmark_data
-from freetalk_blender.core import detector, frame
+from freetalk_blender.core import face_placing, frame
 
-OUTPUT = Path(detector.__file__).with_name("landmark_prior.npz")
+OUTPUT = Path(face_placing.__file__).with_name("landmark_prior.npz")
 FACES, MODES = 3000, 40
 
 

@@ -102,8 +102,8 @@ def face_loss(network: FaceLandmarks, shots: Shots, rng: np.random.Generator, ge
     weight = weight / weight.sum().clamp(min=1)
     found, spread = network.places(maps[:faces])
     cells = maps.shape[-1]
-    columns = _bell(network.columns, place[..., 0], cells)
-    rows = _bell(network.rows, place[..., 1], cells)
+    columns = bell(network.columns, place[..., 0], cells)
+    rows = bell(network.rows, place[..., 1], cells)
     logs = torch.log_softmax(maps[:faces].flatten(2), -1).unflatten(2, maps.shape[2:])
     entropy = -torch.einsum("bkhw,bkh,bkw->bk", logs, rows, columns)
     error = torch.linalg.vector_norm(found - place, dim=-1)
@@ -113,7 +113,7 @@ def face_loss(network: FaceLandmarks, shots: Shots, rng: np.random.Generator, ge
     return points + 0.5 * F.binary_cross_entropy_with_logits(face, truth)
 
 
-def _bell(line: Tensor, centre: Tensor, cells: int) -> Tensor:
+def bell(line: Tensor, centre: Tensor, cells: int) -> Tensor:
     """(..., cells) normal weights around the centre."""
     weight = torch.exp(-0.5 * ((line - centre[..., None]) / (SIGMA * 2 / cells)) ** 2)
     return weight / (weight.sum(-1, keepdim=True) + 1e-9)

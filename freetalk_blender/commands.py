@@ -12,7 +12,18 @@ from zipfile import BadZipFile
 import numpy as np
 
 from .blender.speech import Speech
-from .core import atomic, audio, checkup, detector, emotion_curve, landmarks, models, performance, scan_file
+from .core import (
+    atomic,
+    audio,
+    checkup,
+    detector,
+    emotion_curve,
+    landmark_preview,
+    landmarks,
+    models,
+    performance,
+    scan_file,
+)
 from .core import doctor as doctors
 from .core import face as faces
 from .core.errors import FreeTalkError
@@ -65,7 +76,7 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
         landmarks.write(arguments.output, placed)
     if arguments.preview:
         with steps("draw the preview"), atomic.output(arguments.preview) as temporary:
-            detector.preview(vertices, triangles, found, temporary)
+            landmark_preview.preview(vertices, triangles, found, temporary)
     return {"outputs": [str(path) for path in outputs], "points": np.round(placed.points, 6).tolist()}
 
 

@@ -15,6 +15,8 @@ FACE_HALF = 1.25
 FACE_SIZE = 128
 #: Point of the face whose pixel the search network names (canonical units), near the nose bridge's foot.
 SEARCH_POINT = np.array([0.0, -0.3, 0.15])
+#: Meshes above this many triangles are searched, and faces rendered, on a simplified copy.
+LIGHT = 80_000
 #: Eye distance in pixels at which the search network's log-scale is 0.
 SEARCH_EYE = 14.0
 
@@ -70,3 +72,24 @@ def shrink(channels: np.ndarray, factor: int) -> np.ndarray:
         for across in range(factor):
             total += channels[:, down::factor, across::factor]
     return total / factor**2
+
+
+def simplify(vertices: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices merged per cubic cell where the mesh has more than LIGHT triangles (Rossignac & Borrel 1993)."""
+    if len(triangles) <= LIGHT:
+        return vertices, triangles
+    key = np.floor((vertices - vertices.min(0)) / cell).astype(np.int64)
+    flat = (key[:, 0] << 42) | (key[:, 1] << 21) | key[:, 2]
+    _, owner = np.unique(flat, return_inverse=True)
+    count = np.bincount(owner)
+    merged = np.stack([np.bincount(owner, vertices[:, axis]) / count for axis in range(3)], 1)
+    corners = owner[triangles]
+    apart = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
+    return merged, corners[apart]
+
+
+def compact(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Only the vertices that triangles use."""
+    used = np.zeros(len(vertices), bool)
+    used[triangles.ravel()] = True
+    return vertices[used], (np.cumsum(used) - 1)[triangles]

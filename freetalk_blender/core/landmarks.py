@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import atomic, frame, mesh
+from . import atomic, frame, landmark_files, mesh
 from .errors import LandmarkError
 
 COUNT = 68
@@ -33,6 +33,28 @@ MIRRORED = np.array(
     + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
 )
 
+#: Parts of the face as a person would name them, for what to check.
+PARTS = {
+    "the right side of the jaw": range(6),
+    "the chin": range(6, 11),
+    "the left side of the jaw": range(11, 17),
+    "the right brow": range(17, 22),
+    "the left brow": range(22, 27),
+    "the bridge of the nose": range(27, 31),
+    "the base of the nose": range(31, 36),
+    "the right eye's corners": (36, 39),
+    "the right eye's upper lid": (37, 38),
+    "the right eye's lower lid": (40, 41),
+    "the left eye's corners": (42, 45),
+    "the left eye's upper lid": (43, 44),
+    "the left eye's lower lid": (46, 47),
+    "the corners of the mouth": (48, 54, 60, 64),
+    "the upper lip": (49, 50, 51, 52, 53, 61, 62, 63),
+    "the lower lip": (55, 56, 57, 58, 59, 65, 66, 67),
+}
+#: Confidence below which a landmark should be checked: half of the points there are more than 3.6 mm off (of 90).
+DOUBTFUL = 0.5
+
 FORMAT, VERSION = "freetalk-landmarks", 1
 #: A landmark further than this from the surface is not on this face (in eye distances; a 90 mm face: 18 mm).
 FAR = 0.2
@@ -50,9 +72,28 @@ class Landmarks:
     confidence: np.ndarray | None = None
 
 
+def doubtful(landmarks: Landmarks) -> tuple[str, ...]:
+    """Names of the parts of the face whose landmarks a person should check; none where a person placed them."""
+    if landmarks.confidence is None:
+        return ()
+    unsure = np.asarray(landmarks.confidence) < DOUBTFUL
+    return tuple(name for name, points in PARTS.items() if unsure[list(points)].any())
+
+
+def doubt(landmarks: Landmarks) -> tuple[str, ...]:
+    """The sentence that says which points to check, if any."""
+    names = doubtful(landmarks)
+    if not names:
+        return ()
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return (f"Some landmarks are uncertain: check {listed}.",)
+
+
 def read(path: Path) -> Landmarks:
-    """Read a landmark file; LandmarkError says what is wrong with it."""
+    """Read a landmark file, ours or another program's (landmark_files.py); LandmarkError says what is wrong with it."""
     path = Path(path)
+    if landmark_files.suffix(path) in landmark_files.READERS:
+        return Landmarks(landmark_files.read_points(path))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import detector, frame, landmarks, raster
+from freetalk_blender.core import detector, face_placing, face_view, frame, landmark_preview, landmarks, raster
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import Similarity
 
@@ -117,13 +117,15 @@ def nothing_seen() -> raster.Image:
 def test_rays_that_meet_give_their_point() -> None:
     truth = frame.mean_landmarks()
     face = Similarity(37.0, Rotation.from_euler("xyz", [10, 200, -70], degrees=True).as_matrix(), np.array([5.0, 6, 7]))
-    cameras = [detector.face_camera(face, yaw, pitch) for yaw, pitch in detector.VIEWS]
+    cameras = [face_placing.face_camera(face, yaw, pitch) for yaw, pitch in face_placing.VIEWS]
     views = [
-        detector.View(camera, camera.to_picture(face.to_mesh(truth))[:, :2], np.full(68, 0.005), 3.0, nothing_seen())
+        face_placing.View(
+            camera, camera.to_picture(face.to_mesh(truth))[:, :2], np.full(68, 0.005), 3.0, nothing_seen()
+        )
         for camera in cameras
     ]
     views[0].place[8] += 0.5  # one view is wrong about the chin
-    points, _, _ = detector.triangulate(views, face)
+    points, _, _ = face_placing.triangulate(views, face)
     gap = np.linalg.norm(face.to_canonical(points) - truth, axis=1)
     assert gap.max() < 0.01
 
@@ -132,7 +134,7 @@ def test_a_point_that_leaves_the_face_is_brought_back_and_the_others_stay() -> N
     truth = frame.mean_landmarks()
     wrong = truth.copy()
     wrong[30] += [0, 0, 0.5]
-    right, _ = detector.regularise(wrong, np.full(68, 0.01))
+    right, _ = face_placing.regularise(wrong, np.full(68, 0.01))
     gap = np.linalg.norm(right - truth, axis=1)
     assert gap[30] < 0.1
     assert np.delete(gap, 30).max() < 0.02
@@ -141,12 +143,12 @@ def test_a_point_that_leaves_the_face_is_brought_back_and_the_others_stay() -> N
 def test_a_heavy_mesh_is_simplified_in_place(head) -> None:
     vertices, triangles, _ = head
     many = np.concatenate([triangles] * 5)
-    points, fewer = detector.simplify(vertices.astype(float), many, 4.0)
+    points, fewer = face_view.simplify(vertices.astype(float), many, 4.0)
     assert len(points) < len(vertices) and fewer.max() < len(points)
     assert np.abs(points.mean(0) - vertices.mean(0)).max() < 20
 
 
 def test_preview_is_a_picture(head, tmp_path) -> None:
     vertices, triangles, truth = head
-    detector.preview(vertices, triangles, landmarks.Landmarks(truth), tmp_path / "preview.png", 128)
+    landmark_preview.preview(vertices, triangles, landmarks.Landmarks(truth), tmp_path / "preview.png", 128)
     assert (tmp_path / "preview.png").stat().st_size > 5_000

@@ -1,0 +1,88 @@
+"""Close-ups that train the refinement of landmarks: `python -m export.close_data --data ../shared/data --out FOLDER`.
+
+Scans as in export/landmark_data.py; half of them keep the registered mesh, which is quick. Each is photographed part by
+part by the very code that runs at inference, from where a first answer that is millimetres off would put the camera.
+Each shard is one .npz of 50 scans; scans already written are kept, so the command resumes.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from export import ict, landmark_data
+from freetalk_blender.core import close_view, frame
+from freetalk_blender.core.close_view import PARTS, SIDES, Side
+
+#: Pictures of each part of one scan.
+VIEWS = 4
+#: Seeds of these scans start here: other scans than those of the first network, below the ones kept for validation.
+FIRST_SEED = 100_000
+MOST_POINTS = max(len(part.points) for part in PARTS)
+
+
+def coarse(rng: np.random.Generator) -> int:
+    """Vertices of a scan: half keep the registered mesh (0), the others have 900 to 12,000."""
+    return 0 if rng.random() < 0.5 else int(np.exp(rng.uniform(np.log(900), np.log(12_000))))
+
+
+def close_sample(
+    who: landmark_data.Subject, side: Side, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Picture (4, S, S) int8, landmarks (20, 2) in [-1, 1] x right y up (the part's own, then zeros), visible (20,)."""
+    camera = _camera(who, side, rng)
+    channels, image = close_view.close_picture(
+        who.scan.vertices, who.scan.triangles, who.normals, camera, side.left, 1 + int(rng.random() < 0.6)
+    )
+    placed = camera.to_picture(who.points[side.points])
+    size = len(image.depth)
+    columns = ((placed[:, 0] + 1) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
+    rows = ((1 - placed[:, 1]) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
+    visible = np.abs(image.depth[rows, columns] - placed[:, 2]) < 0.04 * who.face.scale / camera.half
+    visible &= (np.abs(placed[:, :2]) < 1).all(1)
+    place = placed[:, :2] * [-1, 1] if side.left else placed[:, :2]
+    padding = MOST_POINTS - len(place)
+    return (
+        np.round(channels * 127).astype(np.int8),
+        np.pad(place, ((0, padding), (0, 0))).astype(np.float32),
+        np.pad(visible, (0, padding)),
+    )
+
+
+def _camera(who: landmark_data.Subject, side: Side, rng: np.random.Generator) -> close_view.Camera:
+    """A camera off by what a first answer leaves: some degrees, millimetres and a few percent of scale."""
+    worse = 1.8 if rng.random() < 0.2 else 1.0
+    turn = landmark_data.residual(rng, 5 * worse, 5 * worse, 3 * worse)
+    face = frame.Similarity(
+        who.face.scale * np.exp(rng.normal(0, 0.05 * worse)), who.face.rotation @ turn.T, who.face.translation
+    )
+    centre = who.points[side.points].mean(0) + who.face.scale * worse * rng.normal(0, 0.035, 3)
+    return close_view.close_camera(side, face, centre, rng.uniform(-25, 25), rng.uniform(-20, 20))
+
+
+def photograph(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
+    """All close-ups of one scan."""
+    rng = np.random.default_rng(seed)
+    who = landmark_data.subject(model, rng, coarse(rng))
+    sides = [side for side in SIDES for _ in range(VIEWS)]
+    pictures, places, visible = zip(*(close_sample(who, side, rng) for side in sides), strict=True)
+    return {
+        "close": np.stack(pictures),
+        "place": np.stack(places),
+        "visible": np.stack(visible),
+        "part": np.array([PARTS.index(side.part) for side in sides], np.int64),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--scans", type=int, default=2000)
+    parser.add_argument("--start", type=int, default=FIRST_SEED, help="first seed")
+    given = parser.parse_args()
+    landmark_data.write(ict.load(given.data), given.out, given.start, given.scans, make=photograph)
+
+
+if __name__ == "__main__":
+    main()

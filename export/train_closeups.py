@@ -1,0 +1,147 @@
+"""Train the refinement of landmarks: `python -m export.train_closeups --data ../shared/data --work FOLDER`.
+
+Photographs the close-ups that FOLDER does not hold yet, trains the network (it resumes from its checkpoint in FOLDER),
+writes onnx_models/landmark_closeups.onnx and prints the errors on held-out identities.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from export import close_data, ict, landmark_data
+from export.close_network import CloseLandmarks
+from export.train_landmarks import Shots, bell, decode, export_onnx, spoil, train
+from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
+from freetalk_blender.core.landmarks import MIRRORED
+
+NAME = "landmark_closeups"
+BATCH = 96
+#: Close-ups are moved by up to so many pixels.
+SHIFT = 5
+#: Channels (4, 20) of each part's points, its own first point again where it has fewer, and which are its own.
+CHANNELS = torch.as_tensor(
+    np.stack(
+        [
+            np.resize(np.r_[first : first + len(part.points)], close_data.MOST_POINTS)
+            for first, part in zip(FIRST[:-1], PARTS, strict=True)
+        ]
+    )
+)
+OWN = torch.as_tensor(np.stack([np.arange(close_data.MOST_POINTS) < len(part.points) for part in PARTS]))
+
+
+def close_loss(network: CloseLandmarks, shots: Shots, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+    """Heat-map cross-entropy + coordinate error + learned spread on one batch."""
+    packed, place, visible, part = shots.take(rng, BATCH, "close", "place", "visible", "part")
+    picture, place, visible = _mirror(decode(packed), place.clone(), visible, part, generator)
+    picture, place = _move(picture, place, generator)
+    picture = spoil(picture, generator).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = network.heat(picture)
+    maps = maps.float().take_along_dim(CHANNELS[part][:, :, None, None], 1)
+    found, spread = _part_places(network, maps, part)
+    weight = (0.3 + 0.7 * visible.float()) * (place.abs() < 0.98).all(-1) * OWN[part]
+    weight = weight / weight.sum().clamp(min=1)
+    cells = maps.shape[-1]
+    columns, rows = bell(network.columns, place[..., 0], cells), bell(network.rows, place[..., 1], cells)
+    logs = torch.log_softmax(maps.flatten(2), -1).unflatten(2, maps.shape[2:])
+    entropy = -torch.einsum("bkhw,bkh,bkw->bk", logs, rows, columns)
+    error = torch.linalg.vector_norm(found - place, dim=-1)
+    likelihood = error.detach() / spread + torch.log(spread)
+    return (weight * (entropy + 40 * error + 0.1 * likelihood)).sum()
+
+
+def _part_places(network: CloseLandmarks, maps: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (B, 20, 2) and spreads (B, 20) of maps (B, 20, H, W) already chosen by part."""
+    from export.landmark_network import heat_places
+
+    widen = network.widen[:, CHANNELS[part]]
+    return heat_places(maps, network.columns, network.rows, widen)
+
+
+def _mirror(
+    picture: Tensor, place: Tensor, visible: Tensor, part: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Half of the unpaired parts (mouth, nose) in a mirror."""
+    coin = torch.rand(len(part), generator=generator) < 0.5
+    for row, kind in enumerate(PARTS):
+        if kind.paired:
+            continue
+        chosen = coin & (part == row)
+        count, first = len(kind.points), int(kind.points[0])
+        order = torch.as_tensor(MIRRORED[kind.points] - first)
+        picture[chosen] = picture[chosen].flip(3) * torch.tensor([-1.0, 1, 1, 1])[:, None, None]
+        place[chosen, :count] = (place[chosen, :count] * torch.tensor([-1.0, 1.0]))[:, order]
+        visible[chosen, :count] = visible[chosen, :count][:, order]
+    return picture, place, visible
+
+
+def _move(picture: Tensor, place: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures moved by whole pixels, their borders drawn out."""
+    padded = F.pad(picture, (SHIFT,) * 4, mode="replicate")
+    down, across = torch.randint(0, 2 * SHIFT + 1, (2, len(picture)), generator=generator)
+    size = picture.shape[-1]
+    moved = torch.stack(
+        [one[:, y : y + size, x : x + size] for one, y, x in zip(padded, down.tolist(), across.tolist(), strict=True)]
+    )
+    shift = torch.stack([SHIFT - across, down - SHIFT], 1) * 2 / size
+    return moved, place + shift[:, None]
+
+
+@torch.no_grad()
+def close_errors(network: CloseLandmarks, shots: Shots) -> dict[str, float]:
+    """Mean error of visible points in mm, by part (eye distance 90 mm)."""
+    place, visible, part = shots.all("place"), shots.all("visible"), shots.all("part")
+    maps = torch.cat([network(decode(one))[0] for one in shots.all("close").split(128)])
+    found = maps.take_along_dim(CHANNELS[part][..., None], 1)
+    error = torch.linalg.vector_norm(found - place, dim=-1) * EYE_DISTANCE_MM
+    return {
+        kind.name: float(error[part == row][(visible & OWN[part])[part == row]].mean()) * kind.half
+        for row, kind in enumerate(PARTS)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
+    parser.add_argument("--scans", type=int, default=2000, help="training scans to photograph; 0 takes what is there")
+    parser.add_argument("--steps", type=int, default=5000, help="batches")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--snapshot", action="store_true", help="export the checkpoint as it is, train nothing")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    if given.scans and not given.snapshot:
+        model, make = ict.load(given.data), close_data.photograph
+        landmark_data.write(model, given.work / "close", close_data.FIRST_SEED, given.scans, make)
+        landmark_data.write(model, given.work / "close_valid", landmark_data.VALIDATION, 50, make)
+    keys = ("close", "place", "visible", "part")
+    network = CloseLandmarks()
+    if given.snapshot:
+        network.load_state_dict(torch.load(given.work / f"{NAME}.pt", weights_only=True)["average"])
+        network.eval()
+    else:
+        network = train(NAME, network, close_loss, Shots(given.work / "close", keys), given.work, given.steps)
+    errors = json.dumps(
+        {k: round(v, 3) for k, v in close_errors(network, Shots(given.work / "close_valid", keys)).items()}
+    )
+    print(NAME, errors, flush=True)
+    card = {
+        "version": "1",
+        "licence": "GPL-3.0-or-later",
+        "training_data": "close-ups of random ICT-FaceKit identities (MIT); export/train_closeups.py",
+        "held_out_mm": errors,
+        "unit": "half pictures",
+    }
+    export_onnx(NAME, network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"], card)
+
+
+if __name__ == "__main__":
+    main()

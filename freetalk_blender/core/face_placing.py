@@ -1,0 +1,290 @@
+"""68 points on a face that the search proposes: several views, fused, held against shape priors, laid on the surface.
+
+`landmarks` places the points in pictures of the whole face with their expected errors; they are triangulated, and a
+dense statistical face laid on the surface (surface_fit.py) says where they most probably are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from . import models, raster
+from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, compact, picture, simplify
+from .frame import Similarity
+from .landmarks import INNER_LIP_PAIRS, LID_PAIRS
+from .surface_fit import SurfaceFit, fit_surface
+
+#: Views of the face (yaw, pitch in degrees): first to correct the search, then to place the points.
+FIRST_VIEWS = ((0, 0), (-25, 0), (25, 0))
+VIEWS = ((0, 0), (-32, 0), (32, 0), (0, -22), (0, 22))
+#: A candidate is a face when its mean probability, the mean disagreement of its views and its distance from the shape
+#: prior (both in eye distances) pass these: chosen by looking at the sample and four real scans, with room to spare;
+#: `python -m evaluation.landmarks` prints what they find and refuse.
+LEAST_PROBABILITY, MOST_DISAGREEMENT, MOST_UNLIKE = 0.5, 0.06, 0.08
+#: Seen points that the dense face is laid on are thinned to about so many.
+MOST_SAMPLES = 25_000
+
+
+@dataclass(frozen=True)
+class Fit:
+    """68 points (68, 3) on a mesh with expected errors (68,) in eye distances, and how much of a face they are.
+
+    probability: mean over views. disagreement: root-mean-square distance between the views' rays and the points;
+    unlike: root-mean-square distance from the shape prior (both in eye distances). inward: share of the face's pixels
+    whose triangles face away from the viewer.
+    """
+
+    face: Similarity
+    points: np.ndarray
+    error: np.ndarray
+    probability: float
+    disagreement: float
+    unlike: float
+    inward: float
+
+    @property
+    def doubt(self) -> float:
+        """0 for a perfect face; each of the three tests adds 1 where it is just passed."""
+        improbable = (1 - self.probability) / (1 - LEAST_PROBABILITY)
+        return improbable + self.disagreement / MOST_DISAGREEMENT + self.unlike / MOST_UNLIKE
+
+    @property
+    def accepted(self) -> bool:
+        return (
+            self.probability > LEAST_PROBABILITY and self.disagreement < MOST_DISAGREEMENT and self.unlike < MOST_UNLIKE
+        )
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The surface around a face: vertices (V, 3), triangles (F, 3), normals (V, 3)."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    normals: np.ndarray
+
+
+def place(vertices: np.ndarray, triangles: np.ndarray, face: Similarity, device: str = "auto") -> Fit | None:
+    """68 points of the face near a proposed frame; None where there is nothing like a face to place them on."""
+    patch = _patch(vertices, triangles, face)
+    if patch is None:
+        return None
+    fit, _, _ = _look(patch, face, FIRST_VIEWS, device)
+    if fit.probability < 0.5 * LEAST_PROBABILITY or not 0.4 < fit.face.scale / face.scale < 2.5:
+        return None
+    near = fit.face
+    fit, seen, rays = _look(patch, near, VIEWS, device)
+    surface = _seen_surface(patch, seen)
+    if not len(surface.points):
+        return None
+    laid = _lay(near, rays, fit.error, surface)
+    points = _on_surface(laid.points, surface)
+    # Where a scan ends before the face does, a point lies on the nearest edge and owns up to it.
+    moved = np.linalg.norm(points - laid.points, axis=1) / fit.face.scale
+    return replace(fit, points=points, error=np.hypot(laid.error, moved), inward=_inward(patch, seen[0], points))
+
+
+def _look(
+    patch: Patch, face: Similarity, views: Sequence[tuple[int, int]], device: str
+) -> tuple[Fit, list["View"], np.ndarray]:
+    """One round: photograph the face from some views, place the points in each, fuse them; also where rays meet."""
+    seen = [_see(patch, face_camera(face, yaw, pitch), device) for yaw, pitch in views]
+    rays, error, disagreement = triangulate(seen, face)
+    canonical, unlike = regularise(face.to_canonical(rays), error)
+    points = face.to_mesh(uncrossed(canonical))
+    probability = float(np.mean([1 / (1 + np.exp(-view.face)) for view in seen]))
+    return Fit(refit(points, error), points, error, probability, disagreement, unlike, 0.0), seen, rays
+
+
+def _lay(face: Similarity, points: np.ndarray, error: np.ndarray, surface: "Surface") -> SurfaceFit:
+    """The dense statistical face laid on mesh points (68, 3) with errors (68,) and on the surface, in mesh axes."""
+    step = max(1, len(surface.points) // MOST_SAMPLES)
+    samples, normals = face.to_canonical(surface.points[::step]), surface.normals[::step] @ face.rotation
+    laid = fit_surface(face.to_canonical(points), error, samples, normals)
+    return replace(laid, points=face.to_mesh(uncrossed(laid.points)))
+
+
+@dataclass(frozen=True)
+class View:
+    """What the landmark network says of one picture: place (68, 2), spread (68,) in halves, face logit; the image."""
+
+    camera: Camera
+    place: np.ndarray
+    spread: np.ndarray
+    face: float
+    image: raster.Image
+
+
+def face_camera(face: Similarity, yaw: float = 0.0, pitch: float = 0.0) -> Camera:
+    """A camera on the face, turned by degrees to its left and up."""
+    turn = Rotation.from_euler("YX", [yaw, -pitch], degrees=True).as_matrix()
+    return Camera(turn.T @ face.rotation.T, face.to_mesh(FACE_CENTRE), FACE_HALF * face.scale)
+
+
+def _patch(vertices: np.ndarray, triangles: np.ndarray, face: Similarity) -> Patch | None:
+    """The surface around the face, simplified to a hundredth of the eye distance where it is heavy."""
+    with np.errstate(invalid="ignore"):
+        close = ((vertices - face.to_mesh(FACE_CENTRE)) ** 2).sum(1) < (2.6 * face.scale) ** 2
+    around = triangles[close[triangles].any(1)]
+    if len(around) < 50:
+        return None
+    points, around = simplify(*compact(vertices, around), face.scale / 130)
+    return Patch(points, around, raster.vertex_normals(points, around))
+
+
+def _see(patch: Patch, camera: Camera, device: str) -> View:
+    channels, image = picture(patch.vertices, patch.triangles, patch.normals, camera, FACE_SIZE, over=2)
+    places, spread, face = models.session("landmarks", device).run(None, {"picture": channels[None]})
+    return View(camera, places[0].astype(np.float64), spread[0].astype(np.float64), float(face[0]), image)
+
+
+def triangulate(seen: Sequence[View], face: Similarity) -> tuple[np.ndarray, np.ndarray, float]:
+    """Points (68, 3) nearest to the views' rays, their expected errors (68,) and the rays' mean disagreement.
+
+    Weighted least squares with weights from the network's spreads and, on the second and third pass, from the distance
+    to the first answer (Cauchy), so that one view that is wrong does not pull. Errors in eye distances.
+    """
+    axes = np.stack([view.camera.rotation[:2] for view in seen])  # (C, 2, 3)
+    target = np.stack([view.place for view in seen]) * FACE_HALF  # (C, 68, 2), eye distances from the shared centre
+    sigma = np.stack([view.spread for view in seen]) * FACE_HALF + 0.004
+    weight = sigma**-2
+    for _ in range(3):
+        normal = np.einsum("ck,cai,caj->kij", weight, axes, axes)
+        right = np.einsum("ck,cai,cka->ki", weight, axes, target)
+        points = np.linalg.solve(normal, right[..., None])[..., 0]
+        miss = np.linalg.norm(np.einsum("cai,ki->cka", axes, points) - target, axis=-1)
+        weight = sigma**-2 / (1 + (miss / (2 * sigma + 0.01)) ** 2)
+    share = weight / weight.sum(0)
+    error = np.sqrt((share * miss**2).sum(0) + 1 / weight.sum(0))
+    return points * face.scale + seen[0].camera.centre, error, float(np.sqrt((miss**2).mean(1)).mean())
+
+
+@lru_cache(maxsize=1)
+def _prior() -> tuple[np.ndarray, np.ndarray]:
+    """Mean (68, 3) and modes (K, 68, 3) of canonical landmarks, one standard deviation each."""
+    with np.load(Path(__file__).with_name("landmark_prior.npz")) as arrays:
+        return arrays["mean"].astype(np.float64), arrays["modes"].astype(np.float64)
+
+
+def regularise(points: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, float]:
+    """Canonical points (68, 3) held against the shape prior: (points where outliers follow it, distance from it).
+
+    A robust maximum a posteriori fit of similarity and modes; every point then becomes the mean of itself and the
+    prior's, weighted by their variances, so well-seen points stay and lost ones go where such a face has them.
+    """
+    mean, modes = _prior()
+    sigma = np.hypot(error, 0.02)
+    weight = sigma**-2
+    code = np.zeros(len(modes))
+    flat = modes.reshape(len(modes), -1).T
+    shape = mean
+    for _ in range(4):
+        move = weighted_align(shape, points, weight)
+        local = move.to_canonical(points)
+        w = np.repeat(weight * move.scale**2, 3)
+        code = np.linalg.solve((flat.T * w) @ flat + np.eye(len(modes)), (flat.T * w) @ (local - mean).ravel())
+        shape = mean + (flat @ code).reshape(-1, 3)
+        miss = np.linalg.norm(local - shape, axis=1) * move.scale
+        weight = sigma**-2 / (1 + (miss / (2 * sigma)) ** 2)
+    expected = move.to_mesh(shape)
+    own = (np.maximum(error, 0.5 * np.maximum(miss - 0.06, 0) * 4)) ** 2
+    share = 0.05**2 / (own + 0.05**2)
+    share = np.where(miss > 0.25, 0.0, share)
+    blended = share[:, None] * points + (1 - share)[:, None] * expected
+    return blended, float(np.sqrt((miss**2).mean()))
+
+
+def uncrossed(canonical: np.ndarray) -> np.ndarray:
+    """Canonical points (68, 3) whose lips and lids touch where the upper one was found under the lower one."""
+    points = canonical.copy()
+    for upper, lower in (*INNER_LIP_PAIRS, *LID_PAIRS):
+        if points[upper, 1] < points[lower, 1]:
+            points[[upper, lower]] = points[[upper, lower]].mean(0)
+    return points
+
+
+def weighted_align(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Similarity:
+    """Least-squares similarity with target ~ move(source); weights (N,). Source: Umeyama 1991, with weights."""
+    share = weight / weight.sum()
+    source_mean, target_mean = share @ source, share @ target
+    x, y = source - source_mean, target - target_mean
+    u, singular, vt = np.linalg.svd((share[:, None] * y).T @ x)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float((singular * sign).sum() / (share @ (x**2).sum(1)))
+    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
+
+
+def refit(points: np.ndarray, error: np.ndarray) -> Similarity:
+    """The frame of a face from all its points, each by its error: steadier than from the eye corners alone."""
+    mean, _ = _prior()
+    return weighted_align(mean, points, np.hypot(error, 0.03) ** -2)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What cameras saw: points (P, 3), unit normals (P, 3) and the corners (P, 3, 3) of their triangles."""
+
+    points: np.ndarray
+    normals: np.ndarray
+    corners: np.ndarray
+
+
+def _seen_surface(patch: Patch, seen: Sequence[View]) -> Surface:
+    faces = np.concatenate([view.image.triangle[view.image.seen] for view in seen])
+    weights = np.concatenate([view.image.weights[view.image.seen] for view in seen])
+    rows = patch.triangles[faces]
+    corners = patch.vertices[rows]
+    normals = np.einsum("pk,pkc->pc", weights, patch.normals[rows])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+    return Surface(np.einsum("pk,pkc->pc", weights, corners), normals, corners)
+
+
+def _on_surface(points: np.ndarray, surface: Surface, neighbours: int = 12) -> np.ndarray:
+    """(68, 3) the place nearest to each point on the triangles of its nearest samples."""
+    _, near = cKDTree(surface.points).query(points, neighbours)
+    near = np.minimum(near, len(surface.points) - 1)
+    corners = surface.corners[near.ravel()]
+    places = closest_on_triangles(np.repeat(points, neighbours, 0), corners).reshape(*near.shape, 3)
+    best = np.linalg.norm(places - points[:, None], axis=-1).argmin(1)
+    return places[np.arange(len(points)), best]
+
+
+def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """(P, 3) nearest place in triangle corners (P, 3, 3) to points (P, 3), row by row."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    ab, ac, ap = b - a, c - a, points - a
+    d11, d12, d22 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
+    d1, d2 = (ap * ab).sum(1), (ap * ac).sum(1)
+    bottom = np.maximum(d11 * d22 - d12**2, 1e-30)
+    v, w = (d22 * d1 - d12 * d2) / bottom, (d11 * d2 - d12 * d1) / bottom
+    inside = (v >= 0) & (w >= 0) & (v + w <= 1) & (d11 * d22 - d12**2 > 1e-12 * d11 * d22)
+    options = [a + v[:, None] * ab + w[:, None] * ac]
+    for p, q in ((a, b), (b, c), (c, a)):
+        along = (((points - p) * (q - p)).sum(1) / np.maximum(((q - p) ** 2).sum(1), 1e-30)).clip(0, 1)
+        options.append(p + along[:, None] * (q - p))
+    places = np.stack(options, 1)
+    gap = np.linalg.norm(places - points[:, None], axis=-1)
+    gap[~inside, 0] = np.inf
+    return places[np.arange(len(points)), gap.argmin(1)]
+
+
+def _inward(patch: Patch, view: View, found: np.ndarray) -> float:
+    """Share of the pixels inside the landmarks' box whose triangles are wound to face away from the viewer."""
+    placed = view.camera.to_picture(found)
+    low, high = placed[:, :2].min(0), placed[:, :2].max(0)
+    size = len(view.image.depth)
+    rows = slice(int((1 - high[1]) / 2 * size), int((1 - low[1]) / 2 * size) + 1)
+    columns = slice(int((low[0] + 1) / 2 * size), int((high[0] + 1) / 2 * size) + 1)
+    faces = view.image.triangle[rows, columns]
+    faces = faces[faces >= 0]
+    if not len(faces):
+        return 0.0
+    corners = patch.vertices[patch.triangles[faces]] @ view.camera.rotation.T
+    turn = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
+    return float((turn < 0).mean())

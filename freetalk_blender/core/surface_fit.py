@@ -1,0 +1,107 @@
+"""A dense statistical face laid on a scan, so that the whole surface says where its landmarks are.
+
+Sources: Blanz & Vetter 1999, "A morphable model for the synthesis of 3D faces" (the prior); Chen & Medioni 1991 (point
+to plane); Amberg et al. 2008, "Expression invariant 3D face recognition with a morphable model" (prior, landmarks and
+surface in one robust least-squares problem).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from .frame import Similarity
+from .landmarks import COUNT
+
+#: How far the surface may be from the model (eye distances), from the first round to the last.
+REACHES = (0.15, 0.12, 0.10, 0.08, 0.06, 0.06, 0.05, 0.05)
+#: Expected distance of surface from model: what the modes leave, noise, and that neighbours say the same thing.
+SURFACE_SIGMA = 0.01
+
+
+@dataclass(frozen=True)
+class SurfacePrior:
+    """mean (68 + P, 3) canonical landmarks and skin points; modes (K, 68 + P, 3), one standard deviation each; normals
+    (P, 3) of the mean's skin points."""
+
+    mean: np.ndarray
+    modes: np.ndarray
+    normals: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def prior() -> SurfacePrior:
+    with np.load(Path(__file__).with_name("surface_prior.npz")) as arrays:
+        return SurfacePrior(*(arrays[name].astype(np.float64) for name in ("mean", "modes", "normals")))
+
+
+@dataclass(frozen=True)
+class SurfaceFit:
+    """points (68, 3): where the model has the landmarks; error (68,): their standard deviation under the model;
+    coverage: share of skin points that found surface."""
+
+    points: np.ndarray
+    error: np.ndarray
+    coverage: float
+
+
+def fit_surface(points: np.ndarray, error: np.ndarray, samples: np.ndarray, normals: np.ndarray) -> SurfaceFit:
+    """The model laid on landmarks (68, 3) with expected errors (68,) and surface samples (S, 3) with normals (S, 3).
+
+    Everything canonical, in eye distances.
+    """
+    model = prior()
+    count = len(model.modes)
+    basis = model.modes.transpose(1, 2, 0)  # (68 + P, 3, K)
+    tree = cKDTree(samples)
+    sigma = np.hypot(error, 0.02)
+    code, move = np.zeros(count), Similarity(1.0, np.eye(3), np.zeros(3))
+    for step, reach in enumerate((None, None, *REACHES)):
+        placed = move.to_mesh(model.mean + basis @ code)
+        jacobian = _jacobian(move, placed, basis)
+        miss = points - placed[:COUNT]
+        distance = np.linalg.norm(miss, axis=1)
+        weight = sigma**-2 / (1 + (distance / (2 * sigma)) ** 2 * (step > 0))
+        rows = jacobian[:COUNT].reshape(3 * COUNT, -1)
+        left = (rows.T * np.repeat(weight, 3)) @ rows
+        right = rows.T @ (np.repeat(weight, 3) * miss.ravel())
+        covered = 0.0
+        if reach is not None:
+            gap, nearest = tree.query(placed[COUNT:], distance_upper_bound=reach)
+            near = np.flatnonzero(np.isfinite(gap))
+            normal = normals[nearest[near]]
+            turned = model.normals[near] @ move.rotation.T
+            facing = (normal * turned).sum(1)
+            normal = normal * np.sign(facing)[:, None]
+            near, normal = near[np.abs(facing) > 0.6], normal[np.abs(facing) > 0.6]
+            offset = (normal * (samples[nearest[near]] - placed[COUNT + near])).sum(1)
+            weight = SURFACE_SIGMA**-2 / (1 + (offset / (0.3 * reach)) ** 2) ** 2
+            along = np.einsum("pi,pik->pk", normal, jacobian[COUNT + near])
+            left += (along.T * weight) @ along
+            right += along.T @ (weight * offset)
+            covered = len(near) / len(model.normals)
+        left[range(count), range(count)] += 1
+        right[:count] -= code
+        change = np.linalg.solve(left, right)
+        code = code + change[:count]
+        turn = Rotation.from_rotvec(change[count : count + 3]).as_matrix()
+        grow = float(np.exp(change[count + 6]))
+        shift = change[count + 3 : count + 6]
+        move = Similarity(grow * move.scale, turn @ move.rotation, grow * turn @ move.translation + shift)
+    spread = np.linalg.inv(left)
+    covariance = np.einsum("pik,kl,pil->p", jacobian[:COUNT], spread, jacobian[:COUNT])
+    placed = move.to_mesh(model.mean[:COUNT] + basis[:COUNT] @ code)
+    return SurfaceFit(placed, np.sqrt(covariance), covered)
+
+
+def _jacobian(move: Similarity, placed: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """(N, 3, K + 7) change of placed points (N, 3) with code, turn, shift and log-scale."""
+    x, y, z = placed.T
+    zero = np.zeros_like(x)
+    turn = np.stack([np.stack([zero, z, -y], -1), np.stack([-z, zero, x], -1), np.stack([y, -x, zero], -1)], 1)
+    shift = np.broadcast_to(np.eye(3), (len(placed), 3, 3))
+    along = move.scale * np.einsum("ij,njk->nik", move.rotation, basis)
+    return np.concatenate([along, turn, shift, placed[:, :, None]], 2)
