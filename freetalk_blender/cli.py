@@ -93,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     marks.add_argument("scan", type=Path, metavar="SCAN")
     marks.add_argument("-o", "--output", type=_path(".json"), metavar="FILE.json", help="a landmark file")
     marks.add_argument("--preview", type=_path(".png"), metavar="PNG", help="the scan and the points, from three sides")
+    chosen = marks.add_mutually_exclusive_group()
+    chosen.add_argument(
+        "--landmarks", type=Path, metavar="FILE",
+        help="points to check and convert: .json, .xyz, .txt, .fcsv, .mrk.json or .pts, in the scan file's coordinates",
+    )  # fmt: skip
+    chosen.add_argument("--near", type=_three, metavar="X,Y,Z", help="of several faces, the one nearest to this point")
     _add_device(marks)
 
     check = command("check", commands.check, "What a scan is, what is wrong with it, and the fix.", commands.show_check)
@@ -183,6 +189,13 @@ def _emotion(text: str) -> np.ndarray:
         return emotion.parse(text)
     except EmotionError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _three(text: str) -> list[float]:
+    values = [_number(word) for word in text.split(",")]
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError("give three numbers: x,y,z")
+    return values
 
 
 def _vad(text: str) -> np.ndarray:

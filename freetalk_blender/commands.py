@@ -66,10 +66,19 @@ def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 
 def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
-    """The 68 landmarks of a scan, in the file's coordinates, as a landmark file and a picture of them."""
-    vertices, triangles, from_file = _read_own(arguments.scan, None, steps)
-    with steps("find the face"):
-        found = detector.detect(vertices, triangles, arguments.device)
+    """The 68 landmarks of a scan, in the file's coordinates, as a landmark file and a picture of them.
+
+    Landmarks that are given are read back (from any file that `landmarks.read` knows) and checked against the scan.
+    """
+    points = _points(arguments)
+    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
+    if points is None:
+        near = None if arguments.near is None else _moved(from_file, np.array(arguments.near))
+        with steps("find the face"):
+            found = detector.detect(vertices, triangles, arguments.device, near)
+    else:
+        found = landmarks.confirmed(landmarks.read(arguments.landmarks), _moved(from_file, points), vertices, triangles)
+    _tell(landmarks.doubt(found), steps)
     placed = landmarks.Landmarks(_moved(np.linalg.inv(from_file), found.points), found.vertices, found.confidence)
     outputs = [path for path in (arguments.output, arguments.preview) if path]
     if arguments.output:
@@ -77,7 +86,10 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
     if arguments.preview:
         with steps("draw the preview"), atomic.output(arguments.preview) as temporary:
             landmark_preview.preview(vertices, triangles, found, temporary)
-    return {"outputs": [str(path) for path in outputs], "points": np.round(placed.points, 6).tolist()}
+    answer: dict = {"outputs": [str(path) for path in outputs], "points": np.round(placed.points, 6).tolist()}
+    if placed.confidence is not None:
+        answer["confidence"] = np.round(placed.confidence, 3).tolist()
+    return answer | {"check": list(landmarks.doubtful(placed))}
 
 
 def show_landmarks(answer: dict) -> str:

@@ -187,6 +187,35 @@ def test_doctor_tells_versions_networks_and_providers_without_bpy() -> None:
     assert set(answer["providers"]) >= {"auto", "cpu", "cuda"}
 
 
+def test_landmarks_of_another_program_are_read_back_and_checked(
+    tmp_path: Path, head: Path, head_landmarks: Path
+) -> None:
+    truth = landmarks.read(head_landmarks)
+    np.savetxt(tmp_path / "marks.xyz", truth.points)
+    words = ["landmarks", head, "--landmarks", tmp_path / "marks.xyz", "-o", tmp_path / "out.json"]
+    done = without_bpy(*words, "--preview", tmp_path / "out.png")
+    assert done.returncode == cli.DONE and (tmp_path / "out.png").is_file()
+    found = landmarks.read(tmp_path / "out.json")
+    assert found.points == pytest.approx(truth.points, abs=1e-6) and found.confidence is None
+    again = without_bpy("landmarks", head, "--landmarks", tmp_path / "out.json", "--json")
+    answer = json.loads(again.stdout)
+    assert np.array(answer["points"]) == pytest.approx(truth.points, abs=1e-5) and answer["check"] == []
+    np.savetxt(tmp_path / "far.xyz", truth.points + 1e4)
+    far = without_bpy("landmarks", head, "--landmarks", tmp_path / "far.xyz", "-o", tmp_path / "far.json")
+    assert far.returncode == cli.BAD_INPUT and "off the mesh" in far.stderr
+    assert not (tmp_path / "far.json").exists()
+
+
+def test_parts_of_a_scan_that_are_uncertain_are_named(tmp_path: Path, head: Path, head_landmarks: Path) -> None:
+    truth = landmarks.read(head_landmarks)
+    sure = np.ones(68)
+    sure[[43, 44]] = 0.1
+    landmarks.write(tmp_path / "unsure.json", landmarks.Landmarks(truth.points, None, sure))
+    done = without_bpy("landmarks", head, "--landmarks", tmp_path / "unsure.json", "--json")
+    assert json.loads(done.stdout)["check"] == ["the left eye's upper lid"]
+    assert "check the left eye's upper lid" in done.stderr
+
+
 def test_check_tells_findings_with_a_fix_and_needs_no_bpy(head: Path, head_landmarks: Path) -> None:
     done = without_bpy("check", head, "--landmarks", head_landmarks, "--json")
     answer = json.loads(done.stdout)

@@ -3,7 +3,7 @@
 import bpy
 
 from ..core.errors import FreeTalkError
-from ..core.landmarks import Landmarks
+from ..core.landmarks import Landmarks, doubt
 from . import animate, chosen, landmark_points, placed, preferences, request
 from .job import Job, JobOperator, why_busy
 
@@ -51,7 +51,7 @@ class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
         request.check_unchanged(self._scan, original)
         placed.keep(original, result)
         context.scene.freetalk.landmarks = ""
-        self.report({"INFO"}, f"68 landmarks found, {len(placed.doubtful(original))} of them worth a look")
+        self.report({"INFO"}, " ".join(("68 landmarks found.", *doubt(result))))
 
 
 class FREETALK_OT_landmarks_edit(bpy.types.Operator):

@@ -3,11 +3,8 @@
 import bpy
 import numpy as np
 
-from ..core.landmarks import COUNT, Landmarks
+from ..core.landmarks import COUNT, DOUBTFUL, Landmarks
 from .marks import CONFIDENCE, POINTS
-
-#: Landmarks less sure than this are worth a look.
-DOUBTFUL = 0.5
 
 
 def points(item: bpy.types.Object) -> np.ndarray | None:

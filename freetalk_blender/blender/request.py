@@ -25,13 +25,15 @@ from .speech import Speech
 class Scan:
     """A face's surface, in axes in which it has its true proportions; shape (3,3) leads there from its own axes.
 
-    landmarks: (68,3) float32 in its own axes, or None to find them.
+    landmarks: (68,3) float32 in its own axes, or None to find them; near: the middle (3,) of the selected vertices, to
+    choose among several faces; None where none or all are selected.
     """
 
     vertices: np.ndarray
     triangles: np.ndarray
     shape: np.ndarray
     landmarks: np.ndarray | None
+    near: np.ndarray | None
     open_mouth: bool
     device: str
 
@@ -40,7 +42,7 @@ class Scan:
         if self.landmarks is not None:
             return Landmarks(self.landmarks)
         with step("find the face"):
-            found = detect(self.vertices, self.triangles, self.device)
+            found = detect(self.vertices, self.triangles, self.device, self.near)
         return replace(found, points=(found.points @ np.linalg.inv(self.shape).T).astype(np.float32))
 
     def fingerprint(self, own: np.ndarray) -> str:
@@ -125,7 +127,15 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
     vertices, triangles, _ = scene.read_face(original, None)
     own = None if points is None else points.astype(np.float32)
     shape = meshes.to_true_shape(original)
-    return Scan(vertices, triangles, shape, own, settings.open_mouth, preferences.get().device)
+    near = _selected_middle(original, vertices)
+    return Scan(vertices, triangles, shape, own, near, settings.open_mouth, preferences.get().device)
+
+
+def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:
+    """(3,) mean of the vertices that edit mode left selected; None where none or all are."""
+    selected = np.zeros(len(vertices), bool)
+    original.data.vertices.foreach_get("select", selected)
+    return vertices[selected].mean(0) if selected.any() and not selected.all() else None
 
 
 def read_voice(context: bpy.types.Context) -> Voice:

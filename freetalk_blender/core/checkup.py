@@ -13,7 +13,7 @@ from . import detector, eyes, frame, mesh, mouth, repairs
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
-from .landmarks import Landmarks, nearest_vertices, on_mesh
+from .landmarks import Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .repairs import counted
 
@@ -179,15 +179,16 @@ def _uv_seams(triangles: np.ndarray, uvs: np.ndarray) -> int:
 
 
 def _face(landmarks: Landmarks | np.ndarray, points: np.ndarray, similarity: frame.Similarity, facts: dict) -> list:
-    sure = getattr(landmarks, "confidence", None)
+    sure = landmarks.confidence if isinstance(landmarks, Landmarks) else None
     facts["landmarks"] = np.round(points, 6).tolist()
     facts["eye_distance"] = round(similarity.scale, 6)
     facts["up"], facts["forward"] = (_axis(similarity.rotation[:, k]) for k in (1, 2))
     found = [Finding("face", GOOD, "The face is where the landmarks say.")]
-    if sure is not None:
+    if isinstance(landmarks, Landmarks) and sure is not None:
         facts["confidence"] = round(float(np.mean(sure)), 3)
         level = GOOD if facts["confidence"] > 0.6 else NOTICE
-        fix = "" if level == GOOD else "Look at the landmarks before you trust the result, and move those that are off."
+        move = "Move those that are off before you trust the result."
+        fix = "" if level == GOOD else " ".join((*doubt(landmarks), move))
         found = [Finding("face", level, f"A face was found (confidence {facts['confidence']:.0%}).", fix)]
     near = [name for units, name in _UNITS if _ADULT[0] < similarity.scale / units < _ADULT[1]]
     facts["unit"] = near[0] if near else None

@@ -21,8 +21,10 @@ CANDIDATES = 6
 RIVAL = 0.35
 
 
-def detect(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> Landmarks:
-    """The 68 landmarks of the one face of a mesh.
+def detect(
+    vertices: np.ndarray, triangles: np.ndarray, device: str = "auto", near: np.ndarray | None = None
+) -> Landmarks:
+    """The 68 landmarks of the one face of a mesh, or of the face nearest to the point `near` (3,) of several.
 
     vertices (V, 3), any unit, rotation and place; triangles (F, 3) int. Returns points in mesh coordinates, the vertex
     nearest to each, and confidences in [0, 1]. Raises LandmarkError with one sentence where there is no face, more than
@@ -35,12 +37,13 @@ def detect(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") ->
             "No face was found on this mesh; check that it shows a whole face (not a closed hood or a body without "
             "facial detail), or place the 68 landmarks by hand."
         )
-    if len(fits) > 1:
+    if len(fits) > 1 and near is None:
+        places = " or ".join("--near=" + ",".join(f"{value:.4g}" for value in fit.points.mean(0)) for fit in fits)
         raise LandmarkError(
-            f"{len(fits)} faces were found on this mesh; separate them and choose one (in Blender: edit mode, P, by "
-            "loose parts), or place the landmarks by hand."
+            f"{len(fits)} faces were found on this mesh; choose one: in Blender select some of its vertices, or make "
+            f"it an object of its own; on the command line find its landmarks with {places}."
         )
-    best = fits[0]
+    best = fits[0] if near is None else min(fits, key=lambda fit: float(np.linalg.norm(fit.points.mean(0) - near)))
     if best.inward > 0.6:
         raise LandmarkError(
             "The face of this mesh is inside out, as mirroring or a negative scale leaves it; apply the scale, "

@@ -12,7 +12,7 @@ from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
 from .handles import landmark_vertices
-from .landmarks import COUNT, Landmarks, nearest_vertices, on_mesh
+from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .mouth import OpenedMouth
 from .retarget import retarget
@@ -76,6 +76,8 @@ def prepare(
     points = on_mesh(landmarks, vertices, faces)
     similarity = frame.canonical_frame(points)
     points, notes = _eyes(vertices, faces, points, found)
+    if isinstance(landmarks, Landmarks):
+        notes += doubt(landmarks)
     opened: OpenedMouth | None = None
     if open_mouth:
         with step("open the mouth"):

@@ -149,6 +149,17 @@ def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray, triangles
     return points
 
 
+def confirmed(given: Landmarks, points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> Landmarks:
+    """Landmarks of a file whose points (68, 3), in the mesh's coordinates, are checked: with the vertices next to them.
+
+    Raises LandmarkError where `on_mesh` does.
+    """
+    checked = on_mesh(points, vertices, triangles)
+    finite = np.flatnonzero(np.isfinite(vertices).all(1))
+    nearest = finite[nearest_vertices(checked, vertices[finite])].astype(np.int32)
+    return Landmarks(checked, nearest, given.confidence)
+
+
 def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     """(N,) int32 the vertex nearest to each point (N,3); vertices (V,3), finite."""
     return cKDTree(vertices).query(points)[1].astype(np.int32)
