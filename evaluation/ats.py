@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export import articulation, ats_data, grid, ict
+from evaluation import ats_peers, ats_rules
+from export import aligned, articulation, ats_data, grid, ict
 from freetalk_blender.core import audio, frame, performance, speech
 
 TALKERS = ("lbax4n", "pwij3p", "swiz3n")
@@ -161,6 +162,10 @@ def encoder(samples: np.ndarray) -> np.ndarray:
     return speech.features(samples, "cpu")
 
 
+def _peers(folder: Path, speaker: ats_rules.Speaker, shapes: np.ndarray) -> dict[str, Method]:
+    return {name: Posed(detect, shapes) for name, detect in ats_peers.detectors(folder, speaker).items()}
+
+
 def stillness(data: Path) -> dict[str, float]:
     """Lip motion in silence and in noise, as a share of lip motion in speech (root mean square of velocity)."""
     spoken = audio.load(sorted((Path(data) / "speech" / "dc_tts_voice").glob("*.flac"))[0])[0]
@@ -189,6 +194,24 @@ def speed(samples: np.ndarray) -> tuple[float, float]:
     began = time.perf_counter()
     performance.perform(ten, audio.SPEECH_RATE, {"happy": 1.0}, device="cpu")
     return whole / 10, 1000 * (time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Visemes as lips: by the postures written down for them."""
+
+    detect: ats_peers.Detector
+    shapes: np.ndarray
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        return np.tensordot(self.detect(samples) @ ats_peers.posed(), self.shapes, 1)[::2]
+
+
+def rules(data: Path, file: Path, speaker: ats_rules.Speaker, shapes: np.ndarray) -> Method:
+    """The oracle: the training talker's mean postures, in the phones that are truly said."""
+    found = {recording.name: recording.phones for recording in aligned.read(file)}
+    learned = ats_rules.learn(*grid.load(data), found)
+    return lambda samples: np.tensordot(learned.track(speaker(samples), -(-len(samples) // speech.HOP)), shapes, 1)[::2]
 
 
 def _plot(takes: list[Take], methods: dict[str, Method], path: Path) -> None:
@@ -220,6 +243,8 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> str:
 def _number(column: str, value: float) -> str:
     if np.isnan(value):
         return "-"
+    if isinstance(value, int):
+        return str(value)
     return f"{value:+.0f}" if column.endswith("ms") else f"{value:.2f}"
 
 
@@ -230,6 +255,8 @@ def main() -> None:
     )
     parser.add_argument("--plots", type=Path, help="folder for PNG plots of the curves")
     parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
+    parser.add_argument("--aligned", type=Path, help="file written by python -m export.aligned: judge the oracle too")
+    parser.add_argument("--peers", type=Path, help="folder with open viseme detectors, see evaluation/ats_peers.py")
     arguments = parser.parse_args()
     shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
     methods: dict[str, Method] = {
@@ -241,10 +268,17 @@ def main() -> None:
         pieces = ats_data.grid_pieces(*grid.load(arguments.data))[::2]
         methods["ridge, log-mel"] = ridge(pieces, log_mel, shapes)
         methods["ridge, encoder"] = ridge(pieces, encoder, shapes)
-    for title, takes in (
-        ("3 unseen talkers", other_talkers(arguments.data)),
-        ("training talker, unseen clips", held_out_clips(arguments.data)),
-    ):
+    groups = {
+        "3 unseen talkers": other_talkers(arguments.data),
+        "training talker, unseen clips": held_out_clips(arguments.data),
+    }
+    if arguments.aligned:
+        everything = {take.name: take.samples for takes in groups.values() for take in takes}
+        speaker = ats_rules.oracle(everything, arguments.aligned)
+        methods["phoneme rules (oracle)"] = rules(arguments.data, arguments.aligned, speaker, shapes)
+        if arguments.peers:
+            methods |= _peers(arguments.peers, speaker, shapes)
+    for title, takes in groups.items():
         print(table(title, {name: judge(method, takes) for name, method in methods.items()}), "\n", flush=True)
         if arguments.plots:
             _plot(takes[:4], methods, arguments.plots / f"{title.replace(' ', '_').replace(',', '')}.png")

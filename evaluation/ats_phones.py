@@ -1,6 +1,7 @@
-"""ATS on open speech, against the phones: `python -m evaluation.ats_phones --aligned build/ats/aligned.jsonl`.
+"""ATS on open speech, against the phones: `python -m evaluation.ats_phones --aligned FILE ...`.
 
-The file comes from `python -m export.aligned`. Only voices that training never heard are judged.
+The files come from `python -m export.aligned` (people), `python -m export.voices` (synthetic voices) and
+`python -m evaluation.prompts` (Asterisk's prompts in three languages). Only voices that training never heard count.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import TOUCH, table
-from export import aligned, ats_data
+from export import aligned, ats_data, voices
 from export.phones import Phone
 from freetalk_blender.core import audio, performance
 from freetalk_blender.core.emotion import EMOTIONS
@@ -21,6 +22,7 @@ OPEN = ("AA", "AE", "AW", "AY")
 MIDDLE = ("AH", "EH", "EY", "OW", "AO", "ER")
 CLOSE = ("IY", "IH", "UW", "UH")
 SPREAD = ("IY", "IH", "EH", "AE", "EY", "AY")
+BILABIAL = ("P", "B", "M")
 #: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
 _SLACK = 0.03
 _SHORTEST = 0.05
@@ -57,7 +59,7 @@ def animate(recording: aligned.Aligned, emotion: dict[str, float] | None = None)
 
 def judge(takes: list[Spoken]) -> dict[str, float]:
     """Checks over all phones of the takes; see the names."""
-    closures = [s.at(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens("P", "B", "M")]
+    closures = [s.at(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
     vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
     heights = {
@@ -65,6 +67,7 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         for name, kind in {"open": OPEN, "middle": MIDDLE, "close": CLOSE}.items()
     }
     return {
+        "bilabials": len(closures),
         "closure recall": float(np.mean(closures)),
         "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
         "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
@@ -73,6 +76,8 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         "gap open (mm)": 90 * heights["open"],
         "gap middle (mm)": 90 * heights["middle"],
         "gap close (mm)": 90 * heights["close"],
+        "gap bilabial (mm)": 90
+        * float(np.mean([s.at(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])),
     }
 
 
@@ -88,17 +93,38 @@ def _low(take: Spoken, phone: Phone) -> bool:
     return bool(vowels) and take.at(take.gap, phone, _SLACK).min() < 0.5 * np.mean(vowels)
 
 
+def never_heard(voice: str) -> bool:
+    """True for voices that training did not hear: held-out people and programs, and all prompts."""
+    if voice.startswith(aligned.SYNTHETIC):
+        return voices.is_held_out(voice)
+    return voice.startswith("prompts") or (voice != aligned.GRID_VOICE and ats_data.held_out(voice))
+
+
+def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[aligned.Aligned]]:
+    """People as one group; every program and every language of prompts as its own."""
+    result: dict[str, list[aligned.Aligned]] = {}
+    for recording in filter(lambda r: never_heard(r.voice), recordings):
+        title = recording.voice if recording.voice.startswith((aligned.SYNTHETIC, "prompts")) else "LibriSpeech"
+        if len(result.setdefault(title, [])) < limit:
+            result[title].append(recording)
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on aligned speech of voices it never heard.")
-    parser.add_argument("--aligned", type=Path, required=True, help="file written by python -m export.aligned")
-    parser.add_argument("--limit", type=int, default=40, help="recordings to judge")
+    parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
+    parser.add_argument("--limit", type=int, default=40, help="recordings to judge in each group")
     parser.add_argument("--emotions", action="store_true", help="also under every emotion at intensity 1")
     arguments = parser.parse_args()
-    recordings = [r for r in aligned.read(arguments.aligned) if ats_data.held_out(r.voice)][: arguments.limit]
-    print(f"{len(recordings)} recordings, {len({r.voice for r in recordings})} voices never heard in training")
-    names = EMOTIONS if arguments.emotions else EMOTIONS[:1]
-    takes = [[animate(recording, {name: 1.0}) for name in names] for recording in recordings]
-    print(table("open speech", {name: judge([take[i] for take in takes]) for i, name in enumerate(names)}))
+    found = groups([r for file in arguments.aligned for r in aligned.read(file)], arguments.limit)
+    for title, recordings in found.items():
+        print(f"{title}: {len(recordings)} recordings, {len({r.voice for r in recordings})} voices never heard")
+    rows = {title: judge([animate(recording) for recording in found[title]]) for title in found}
+    print(table("neutral", rows), flush=True)
+    if arguments.emotions:
+        people = found["LibriSpeech"]
+        felt = {name: judge([animate(recording, {name: 1.0}) for recording in people]) for name in EMOTIONS}
+        print(table("LibriSpeech", felt))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,35 @@
 """Aligned speech: `python -m export.aligned --data ../shared/data --wheel FILE` writes the phones of every recording.
 
-LibriSpeech (CC-BY 4.0, 251 speakers; its words are recognised, then aligned), dc_tts_voice (Apache-2.0, transcripts)
-and the real talker's GRID clips (CC-BY 4.0, words).
+LibriSpeech (CC-BY 4.0, 251 speakers; its words are recognised, then aligned), dc_tts_voice (Apache-2.0, transcripts),
+the real talker's GRID clips (CC-BY 4.0, words) and synthetic voices (`python -m export.voices`).
 Resumable: one JSON line for each recording in the work folder. A recording whose alignment is not credible is kept with
-the reason and left out of training.
+the reason and left out of training; where a single phone is not, its surroundings are (`trusted`).
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from export import grid, phones, transcribe
 from freetalk_blender.core import audio
+from freetalk_blender.core.speech import FEATURE_RATE
 
-#: Credible speech: phones in a second of speech, and no phone but a silence longer than this (s).
+#: Credible speech: phones in a second of speech; a phone other than a silence that is longer than this is not believed,
+#: nor what lies around it (s).
 PHONE_RATE = (6.0, 22.0)
 LONGEST_PHONE = 0.45
+_AROUND = 0.3
+#: At most this share of a recording's phones is too long.
+_TOO_LONG = 0.05
 GRID_VOICE = "grid_s1"
+#: Voices that a program speaks are named "synthetic ENGINE NAME".
+SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Recording:
     voice: str
     path: Path
     text: str | None
+    language: str = "en-us"
 
 
 @dataclass(frozen=True)
@@ -42,34 +54,44 @@ class Aligned:
 
 
 def recordings(data: Path) -> Iterator[Recording]:
-    """Every recording of the three collections."""
+    """Every recording of the three collections of people."""
     speech = Path(data) / "speech"
     for line in (speech / "dc_tts_voice" / "transcripts.csv").read_text().splitlines():
         name, text = line.split("|", 1)
         path = speech / "dc_tts_voice" / f"{name}.flac"
         if path.is_file():
             yield Recording(name, "dc_tts_voice", path, text)
-    for path in sorted((speech / "librispeech").glob("*.flac")):
-        yield Recording(path.stem, path.stem.split("-")[0], path, None)
     for name, spoken in grid.read_words(data).items():
         text = " ".join(word for _, _, word in spoken if word not in ("sil", "sp"))
         yield Recording(name, GRID_VOICE, Path(data) / "grid_s1" / "audio" / f"{name}.flac", text)
+    for path in sorted((speech / "librispeech").glob("*.flac")):
+        yield Recording(path.stem, path.stem.split("-")[0], path, None)
 
 
-def doubt(found: list[phones.Phone] | None, text: str) -> str:
+def doubt(found: list[phones.Phone] | None) -> str:
     """Why an alignment is not to be believed; empty where it is."""
     if found is None:
         return "no path through the grammar"
-    if any(character.isdigit() for character in text):
-        return "digits in the text"
     spoken = [phone for phone in found if phone.name != phones.SILENCE]
     if not spoken:
         return "no phones"
-    longest = max(phone.end - phone.start for phone in spoken)
-    if longest > LONGEST_PHONE:
-        return f"a phone of {longest:.2f} s"
+    if sum(map(_too_long, spoken)) > _TOO_LONG * len(spoken):
+        return "long phones"
     rate = len(spoken) / sum(phone.end - phone.start for phone in spoken)
     return "" if PHONE_RATE[0] <= rate <= PHONE_RATE[1] else f"{rate:.1f} phones a second"
+
+
+def _too_long(phone: phones.Phone) -> bool:
+    return phone.name != phones.SILENCE and phone.end - phone.start > LONGEST_PHONE
+
+
+def trusted(found: list[phones.Phone], frames: int) -> np.ndarray:
+    """(T,) at 50 Hz: 1 where the alignment is credible, 0 in and around a phone that is too long."""
+    times = np.arange(frames) / FEATURE_RATE
+    result = np.ones(frames, np.float32)
+    for phone in filter(_too_long, found):
+        result[(times > phone.start - _AROUND) & (times < phone.end + _AROUND)] = 0.0
+    return result
 
 
 def read(path: Path) -> list[Aligned]:
@@ -82,25 +104,42 @@ def read(path: Path) -> list[Aligned]:
     ]
 
 
-def write(data: Path, wheel: Path, output: Path) -> None:
-    """Align what the file does not hold yet."""
+def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
+    """Align what the file does not hold yet; the wheel recognises words where there is no text."""
     output.parent.mkdir(parents=True, exist_ok=True)
     done = {json.loads(line)["name"] for line in output.read_text().splitlines()} if output.is_file() else set()
-    transcriber, aligner = transcribe.Transcriber(wheel), phones.Aligner(output.parent)
+    transcriber = transcribe.Transcriber(wheel) if wheel else None
+    aligner = phones.Aligner(output.parent)
     with open(output, "a") as stream:
-        for recording in recordings(data):
+        for recording in found:
             if recording.name in done:
                 continue
             samples, _ = audio.load(recording.path)
-            text = recording.text or transcriber(samples)
-            found = aligner.align(samples, text)
+            text = recording.text or (transcriber(samples) if transcriber else "")
+            spoken = aligner.align(samples, text, recording.language)
             row = {
                 "name": recording.name, "voice": recording.voice, "path": str(recording.path), "text": text,
-                "doubt": doubt(found, text), "seconds": len(samples) / audio.SPEECH_RATE,
-                "phones": [[p.name, round(p.start, 3), round(p.end, 3)] for p in found or []],
+                "doubt": doubt(spoken), "seconds": len(samples) / audio.SPEECH_RATE,
+                "phones": [[p.name, round(p.start, 3), round(p.end, 3)] for p in spoken or []],
             }  # fmt: skip
             stream.write(json.dumps(row) + "\n")
             stream.flush()
+
+
+def report(output: Path) -> None:
+    """Print hours, speakers, and what was left out and why."""
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    for title, kind in (
+        ("GRID talker 1", lambda voice: voice == GRID_VOICE),
+        ("open speech", lambda voice: voice != GRID_VOICE and not voice.startswith(SYNTHETIC)),
+        ("synthetic voices", lambda voice: voice.startswith(SYNTHETIC)),
+    ):
+        mine = [row for row in rows if kind(row["voice"])]
+        good = [row for row in mine if not row["doubt"]]
+        reasons = Counter(re.sub(r"[\d.]+ ", "", row["doubt"]) for row in mine if row["doubt"])
+        hours = sum(row["seconds"] for row in good) / 3600
+        print(f"{title}: {len(good)} of {len(mine)} recordings, {hours:.2f} hours, "
+              f"{len({row['voice'] for row in good})} voices; left out: {dict(reasons)}")  # fmt: skip
 
 
 def main() -> None:
@@ -112,12 +151,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/ats"))
     arguments = parser.parse_args()
     output = arguments.work / "aligned.jsonl"
-    write(arguments.data, arguments.wheel, output)
-    rows = [json.loads(line) for line in output.read_text().splitlines()]
-    good = [row for row in rows if not row["doubt"]]
-    reasons = sorted({row["doubt"].split(" of ")[0] for row in rows} - {""})
-    print(f"{len(good)} of {len(rows)} recordings, {sum(row['seconds'] for row in good) / 60:.1f} minutes, "
-          f"{len({row['voice'] for row in good})} voices; left out: {reasons}")  # fmt: skip
+    write(recordings(arguments.data), arguments.wheel, output)
+    report(output)
 
 
 if __name__ == "__main__":

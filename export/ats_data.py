@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from export import articulation, augment, grid, postures
-from export.aligned import Aligned
+from export.aligned import Aligned, trusted
 from export.phones import Phone
 from freetalk_blender.core import audio, speech
 from freetalk_blender.core.ats import EVENTS
@@ -22,8 +22,8 @@ CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
 #: How much faster or slower, higher or lower, a voice is made.
 VOICES = (0.8, 1.25)
-#: Rules and teacher together are believed this much beside real lips, their closures as much as real ones.
-_RULE_TRUST = 0.35
+#: Rules and teacher together are believed this much beside real lips, heights of vowels more, closures as much as real.
+_RULE_TRUST, _HEIGHT_TRUST = 0.4, 0.7
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,12 @@ def aligned_piece(recording: Aligned, teacher: np.ndarray, by_phone: dict[tuple[
     controls = postures.correct(teacher[:length], recording.phones, by_phone).astype(np.float32)
     events, trust = postures.events(recording.phones, length)
     closing = postures.dominance(recording.phones, postures.BILABIAL, postures.DEMANDS[postures.BILABIAL], length)
-    believed = np.maximum(_RULE_TRUST, closing)[:, None] * np.ones_like(controls)
-    return Piece(samples[: length * speech.HOP], controls, believed.astype(np.float32), events, trust)
+    credible = trusted(recording.phones, length)[:, None]
+    height = _HEIGHT_TRUST * postures.vowel_height(recording.phones, length)
+    believed = np.maximum.reduce([np.full(length, _RULE_TRUST), height, closing])[:, None] * np.ones_like(controls)
+    return Piece(
+        samples[: length * speech.HOP], controls, (believed * credible).astype(np.float32), events, trust * credible
+    )
 
 
 def quiet_pieces(count: int, seed: int) -> list[Piece]:

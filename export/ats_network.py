@@ -1,8 +1,9 @@
 """The ATS network: a temporal convolution over speech features, and a face over its controls, in one graph.
 
-Trunk: standardised features -> 128 channels -> three residual blocks of dilated convolutions (kernel 5, dilation 1, 2,
-4: 14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes, in [0, 1]) and events
-(speech, bilabial, labiodental, rounding).
+Trunk: standardised features -> 64 channels -> three residual blocks of dilated convolutions (kernel 5, dilation 1, 2,
+4: 14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes) and events
+(speech, bilabial, labiodental, rounding). A linear path over five frames, solved in closed form, runs straight past the
+convolutions: what is linear in the features carries over to other talkers best, and the convolutions learn the rest.
 
 Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks, scaled by style; emotion and
 emphasis laid over it; lips that touch do not pass through each other; where a bilabial is heard they meet, whatever the
@@ -16,8 +17,11 @@ from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.emotion import EMOTIONS
 from freetalk_blender.core.speech import FEATURES
 
+WIDTH = 64
 KERNEL = 5
 DILATIONS = (1, 2, 4)
+#: The linear path sees frames 40 ms apart.
+STRIDE = 2
 if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
     raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/ats.py pads")
 SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
@@ -55,25 +59,55 @@ class Block(nn.Module):
         return x[:, :, self.crop : x.shape[2] - self.crop] + self.layers(x)
 
 
+class Convolutions(nn.Module):
+    """(B, T + 28, 384) standardised features -> (B,T,width): what lies within 280 ms to either side."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Dropout(dropout), nn.Linear(FEATURES, width), nn.GELU())
+        self.blocks = nn.Sequential(*[Block(width, dilation, dropout) for dilation in DILATIONS])
+
+    def forward(self, standard: Tensor) -> Tensor:
+        return self.blocks(self.enter(standard).transpose(1, 2)).transpose(1, 2)
+
+
+class Recurrence(nn.Module):
+    """The same from a recurrent network that answers 280 ms late: all that went before, and as much ahead."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Dropout(dropout), nn.Linear(FEATURES, width), nn.GELU(), nn.Dropout(dropout))
+        self.memory = nn.LSTM(width, 2 * width, batch_first=True)
+        self.leave = nn.Linear(2 * width, width)
+
+    def forward(self, standard: Tensor) -> Tensor:
+        return self.leave(self.memory(self.enter(standard))[0][:, 2 * CONTEXT :])
+
+
 class Trunk(nn.Module):
-    """features (B, T + 28, 384) -> controls (B,T,K) in [0,1], event logits (B,T,4)."""
+    """features (B, T + 28, 384) -> controls (B,T,K), event logits (B,T,4)."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, controls: int, width: int = 128, dropout: float = 0.2) -> None:
+    def __init__(
+        self, controls: int, body: type[nn.Module] = Convolutions, width: int = WIDTH, dropout: float = 0.2
+    ) -> None:
         super().__init__()
         self.controls = controls
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("deviation", torch.ones(FEATURES))
-        self.enter = nn.Sequential(nn.Dropout(dropout), nn.Linear(FEATURES, width), nn.GELU())
-        self.blocks = nn.Sequential(*[Block(width, dilation, dropout) for dilation in DILATIONS])
+        self.body = body(width, dropout)
         self.leave = nn.Linear(width, controls + len(EVENTS))
+        nn.init.zeros_(self.leave.weight)
+        self.straight = nn.Conv1d(FEATURES, controls, KERNEL, dilation=STRIDE).requires_grad_(False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.enter((features - self.mean) / self.deviation)
-        x = self.leave(self.blocks(x.transpose(1, 2)).transpose(1, 2))
-        return torch.relu(1.04 * torch.sigmoid(x[..., : self.controls]) - 0.02), x[..., self.controls :]
+        standard = (features - self.mean) / self.deviation
+        x = self.leave(self.body(standard))
+        crop = CONTEXT - STRIDE * (KERNEL // 2)
+        near = standard[:, crop : standard.shape[1] - crop].transpose(1, 2)
+        return x[..., : self.controls] + self.straight(near).transpose(1, 2), x[..., self.controls :]
 
 
 def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -1,7 +1,8 @@
 """Phones in time: words -> CMU dictionary -> forced alignment by PocketSphinx on a phone-level grammar.
 
-The grammar allows every pronunciation of each word and a silence between any two; a word that the dictionary does not
-know may be any string of phones. (PocketSphinx's own two-pass alignment fails on half of such recordings.)
+The grammar allows every pronunciation of each word and a silence between any two. Words that the dictionary does not
+know, numbers and other languages are pronounced by espeak-ng. (PocketSphinx's own two-pass alignment fails on half of
+such recordings.)
 """
 
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pocketsphinx
+
+from export.pronounce import pronounce
 
 FRAME_RATE = 100
 SILENCE = "SIL"
@@ -53,9 +56,9 @@ class Aligner:
         """The 39 phones."""
         return sorted({phone for forms in self.pronunciations.values() for form in forms for phone in form})
 
-    def align(self, samples: np.ndarray, text: str) -> list[Phone] | None:
+    def align(self, samples: np.ndarray, text: str, language: str = "en-us") -> list[Phone] | None:
         """Phones of 16 kHz samples that say the text, or None where no path through the grammar exists."""
-        transitions, last = self._grammar(words(text))
+        transitions, last = self._grammar([self._forms(word, language) for word in words(text)])
         self._decoder.add_fsg("text", self._decoder.create_fsg("text", 0, last, transitions))
         self._decoder.activate_search("text")
         self._decoder.start_utt()
@@ -66,17 +69,18 @@ class Aligner:
         found = [(s.word, s.start_frame, s.end_frame + 1) for s in self._decoder.seg() if s.word != "(NULL)"]
         return [Phone(n, max(0.0, a / FRAME_RATE - _LATE), b / FRAME_RATE - _LATE) for n, a, b in found if b > a]
 
-    def _grammar(self, text: list[str]) -> tuple[list[tuple], int]:
-        """(transitions (from, to, probability, phone), final state)."""
+    def _forms(self, word: str, language: str) -> list[list[str]]:
+        """The ways to say a word: the dictionary's, else espeak-ng's."""
+        known = self.pronunciations.get(word) if language == "en-us" else None
+        return known or [list(pronounce(word, language))]
+
+    def _grammar(self, text: list[list[list[str]]]) -> tuple[list[tuple], int]:
+        """Words as pronunciations -> (transitions (from, to, probability, phone), final state)."""
         transitions: list[tuple] = [(0, 0, 0.2, SILENCE)]
         state, free = 0, 1
-        for word in text:
+        for forms in filter(any, text):
             end, free = free, free + 1
-            forms = self.pronunciations.get(word)
-            if forms is None:
-                transitions += [(state, end, 0.02, phone) for phone in self.phones]
-                transitions += [(end, end, 0.02, phone) for phone in self.phones]
-            for form in forms or []:
+            for form in filter(None, forms):
                 here = state
                 for i, phone in enumerate(form):
                     there = end if i == len(form) - 1 else free
@@ -89,5 +93,5 @@ class Aligner:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words with their apostrophes."""
-    return [word.strip("'") for word in re.findall(r"[a-z']+", text.lower()) if word.strip("'")]
+    """Lower-case words with their apostrophes, and numbers."""
+    return [word.strip("'") for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower()) if word.strip("'")]

@@ -41,10 +41,12 @@ DEMANDS = {
     ROUNDED: Demand(0.4, 0.12, 0.06),
     PROTRUDED: Demand(0.5, 0.10, 0.06),
 }
-#: Vowels by the height of the jaw. The talker's words hold stressed letters ("b", "c", "d" for IY) beside unstressed
-#: little words ("at" for AE), so his close vowels are opener than in a sentence; the factors set that half right, for
-#: real lips are to be believed before a rule.
-HEIGHTS = {("AA", "AE", "AW", "AY", "AO"): 1.1, ("IY", "IH", "UW", "UH"): 0.85}
+#: Vowels by the height of the jaw, and how much wider or less wide they open than the talker of 51 words would have
+#: it. His words hold stressed letters ("b", "c", "d" for IY) beside unstressed little words ("at" for AE), so that his
+#: close vowels are as open as others' middle ones; in sentences they are about half as open as open ones (Lindblom &
+#: Sundberg 1971, "Acoustical consequences of lip, tongue, jaw, and larynx movement").
+HEIGHTS = {("AA", "AE", "AW", "AY"): 1.15, ("IY", "IH", "UW", "UH"): 0.6}
+_VOWEL_FLANK = Demand(1.0, 0.05, 0.05)
 #: The controls that open the mouth.
 OPENING = ("jawOpen", "mouthLowerDown", "mouthUpperUp")
 #: A stop's closure fills about this share of what the aligner calls the phone; the rest is its burst.
@@ -105,9 +107,14 @@ def _heights(phones: list[Phone], frames: int) -> np.ndarray:
     factors = np.ones((frames, len(articulation.SPEECH_CONTROLS)))
     opening = [list(articulation.SPEECH_CONTROLS).index(name) for name in OPENING]
     for names, factor in HEIGHTS.items():
-        share = dominance(phones, names, Demand(1.0, 0.06, 0.06), frames)[:, None]
+        share = dominance(phones, names, _VOWEL_FLANK, frames)[:, None]
         factors[:, opening] *= 1.0 + (factor - 1.0) * share
     return factors
+
+
+def vowel_height(phones: list[Phone], frames: int) -> np.ndarray:
+    """(T,) how strongly the height of a vowel is a rule's, 0 to 1."""
+    return np.max([dominance(phones, names, _VOWEL_FLANK, frames) for names in HEIGHTS], axis=0)
 
 
 def speaking(phones: list[Phone], frames: int) -> np.ndarray:

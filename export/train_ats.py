@@ -1,8 +1,10 @@
 """Train the ATS network and export onnx_models/ats.onnx: `python -m export.train_ats --data ../shared/data`.
 
-Two stages. A teacher learns from the real talker's lips alone. It then says how those lips would say LibriSpeech and
-dc_tts_voice; the phones correct it (export/postures.py), and the network that is kept learns from both.
+Two stages. A teacher learns from the real talker's lips alone. It then says how those lips would say LibriSpeech,
+dc_tts_voice and what synthetic voices say; the phones correct it (export/postures.py), and the network that is kept
+learns from both, and from the real talker's lips under synthetic voices (export/dubbing.py).
 
+Synthetic voices are taken from WORK/synthetic.jsonl (`python -m export.voices`), where that is there.
 Resumable: alignment, features and the last epoch of each stage are kept in the work folder. Fixed seeds.
 """
 
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,33 +21,48 @@ import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from export import (
     aligned,
     articulation,
     ats_data,
     ats_network,
+    dubbing,
     encoder_weights,
     feelings,
     grid,
     ict,
     onnx_file,
     postures,
+    voices,
 )
+from export.phones import Phone
 from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.emotion import EMOTIONS
 from freetalk_blender.core.speech import FEATURES
 
-VERSION = "1"
-TEACHER_EPOCHS, EPOCHS = 4, 6
+VERSION = "3"
+TEACHER_EPOCHS, EPOCHS = 4, 8
 #: How often each source is heard, each time by other voices and in other rooms.
-GRID_PASSES, TEACHER_PASSES, SPEECH_PASSES = 3, 2, 2
-QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 80
+GRID_PASSES, DUBBED_PASSES = 2, 1
+QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 40
 BATCH, LENGTH = 16, 150
 RATE = 2e-3
-#: How much each kind of error counts: landmarks, velocity, inner-lip gap, mouth width (canonical units), events.
-LOSSES = {"landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 8.0, "controls": 0.02, "events": 0.01}
+#: The linear path: its ridge as a share of the mean variance, and the frames that it is solved from.
+RIDGE, RIDGE_FRAMES = 1e-3, 120_000
+#: The network that is kept is a running mean over training, older weights fading by this much a step (Polyak & Juditsky
+#: 1992, "Acceleration of stochastic approximation by averaging").
+DECAY = 0.995
+#: How much each kind of error counts: landmarks, velocity, inner-lip gap, mouth width, jaw (canonical units), what the
+#: curves of those three lack in correlation, events.
+LOSSES = {
+    "landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 8.0, "jaw": 3.0, "controls": 0.02, "likeness": 0.03,
+    "events": 0.03,
+}  # fmt: skip
+#: The distances that a lip reader sees, as (landmark, landmark, axis): aperture, width, jaw.
+DISTANCES = ((62, 66, 1), (54, 48, 0), (27, 8, 1))
 
 #: Landmarks that speech moves.
 MOUTH = [*articulation.JAW.tolist(), *articulation.LIPS.tolist()]
@@ -87,8 +105,8 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
     trust = batch.control_trust
     error = torch.einsum("btk,kld->btld", (controls - batch.controls) * trust, shapes)
     gap = error[:, :, ats_network.UPPER_INNER, 1] - error[:, :, ats_network.LOWER_INNER, 1]
-    width = error[:, :, 54, 0] - error[:, :, 48, 0]
     mouth = error[:, :, MOUTH]
+    width, jaw = (error[:, :, a, axis] - error[:, :, b, axis] for a, b, axis in DISTANCES[1:])
     events = functional.binary_cross_entropy_with_logits(logits, batch.events, reduction="none") * batch.event_trust
     scale = 1.0 / trust.mean().clamp(min=1e-3)
     return {
@@ -96,24 +114,68 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
         "velocity": mouth.diff(dim=1).pow(2).sum(-1).mean() * 100 * scale,
         "gap": gap.pow(2).mean() * 100 * scale,
         "width": width.pow(2).mean() * 100 * scale,
+        "jaw": jaw.pow(2).mean() * 100 * scale,
         "controls": ((controls - batch.controls) * trust).pow(2).mean() * scale,
+        "likeness": _unlike(controls, batch.controls, trust, shapes),
         "events": events.sum() / batch.event_trust.sum().clamp(min=1.0),
     }
 
 
-def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: int) -> ats_network.Trunk:
+def _unlike(ours: Tensor, theirs: Tensor, trust: Tensor, shapes: Tensor) -> Tensor:
+    """1 - correlation over each window of each of DISTANCES, a mean weighted by trust; what is still counts nothing."""
+    spread = torch.stack([shapes[:, a, axis] - shapes[:, b, axis] for a, b, axis in DISTANCES], dim=1)
+    one, other = (curve - curve.mean(1, keepdim=True) for curve in (ours @ spread, theirs @ spread))
+    norms = one.norm(dim=1) * other.norm(dim=1)
+    moving = other.norm(dim=1) > 0.02
+    believed = trust.mean((1, 2))[:, None] * moving
+    return ((1.0 - (one * other).sum(1) / (norms + 1e-4)) * believed).sum() / believed.sum().clamp(min=1.0)
+
+
+def solve_straight(trunk: ats_network.Trunk, data: ats_data.Streams) -> None:
+    """Give the trunk the linear path that explains the controls best, each frame weighted by its trust (ridge)."""
+    reach = ats_network.STRIDE * (ats_network.KERNEL // 2)
+    offsets = np.arange(-reach, reach + 1, ats_network.STRIDE)
+    inner = np.arange(reach, len(data.stream) - reach)
+    inner = inner[data.stream[inner - reach] == data.stream[inner + reach]]
+    chosen = np.random.default_rng(0).choice(inner, min(RIDGE_FRAMES, len(inner)), replace=False)
+    size = FEATURES * len(offsets) + 1
+    gram, target = torch.zeros(size, size), torch.zeros(size, trunk.controls)
+    for rows in np.array_split(chosen, max(1, len(chosen) // 5000)):
+        near = torch.from_numpy(data.features[rows[:, None] + offsets].astype(np.float32))
+        x = ((near - trunk.mean) / trunk.deviation).transpose(1, 2).reshape(len(rows), -1)
+        x = torch.cat([x, torch.ones(len(rows), 1)], 1)
+        weighted = x * torch.from_numpy(data.control_trust[rows].mean(1, keepdims=True) ** 2)
+        gram += weighted.T @ x
+        target += weighted.T @ torch.from_numpy(data.controls[rows].astype(np.float32))
+    gram.diagonal().add_(RIDGE * gram.trace() / size)
+    solution = torch.linalg.solve(gram.double(), target.double()).float()
+    trunk.straight.weight.copy_(solution[:-1].T.reshape(trunk.straight.weight.shape))
+    trunk.straight.bias.copy_(solution[-1])
+
+
+def train(
+    data: ats_data.Streams,
+    shapes: np.ndarray,
+    checkpoint: Path,
+    epochs: int,
+    body: type[torch.nn.Module] = ats_network.Convolutions,
+) -> ats_network.Trunk:
     """The trunk after `epochs`; goes on from the checkpoint where there is one of the same data and settings."""
     torch.manual_seed(0)
-    trunk = ats_network.Trunk(len(shapes))
+    trunk = ats_network.Trunk(len(shapes), body)
+    mean = AveragedModel(trunk, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=False)
     sample = data.features[:: max(1, len(data.features) // 50000)].astype(np.float32)
     trunk.mean.copy_(torch.from_numpy(sample.mean(0)))
     trunk.deviation.copy_(torch.from_numpy(sample.std(0) + 1e-3))
-    optimiser = torch.optim.AdamW(trunk.parameters(), RATE, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW([p for p in trunk.parameters() if p.requires_grad], RATE, weight_decay=1e-2)
     steps = epochs * (len(data.stream) // (BATCH * LENGTH))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps + 10 * epochs)
-    settings = f"{epochs} {BATCH} {LENGTH} {RATE} {LOSSES}"
+    settings = f"{body.__name__} {epochs} {BATCH} {LENGTH} {RATE} {LOSSES}"
     key = f"{len(data.stream)} {data.controls.sum():.3f} {data.events.sum():.0f} {settings}"
-    start = _resume(checkpoint, key, trunk, optimiser, schedule)
+    parts = {"trunk": trunk, "mean": mean, "optimiser": optimiser, "schedule": schedule}
+    start = _resume(checkpoint, key, parts)
+    if start == 0:
+        solve_straight(trunk, data)
     landmarks = torch.from_numpy(shapes.astype(np.float32))
     for epoch in range(start, epochs):
         began, sums, count = time.time(), dict.fromkeys(LOSSES, 0.0), 0
@@ -124,6 +186,7 @@ def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: 
             torch.nn.utils.clip_grad_norm_(trunk.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+            mean.update_parameters(trunk)
             sums = {name: sums[name] + float(error.detach()) for name, error in errors.items()}
             count += 1
         print(
@@ -131,26 +194,22 @@ def train(data: ats_data.Streams, shapes: np.ndarray, checkpoint: Path, epochs: 
             {k: round(v / count, 4) for k, v in sums.items()},
             flush=True,
         )
-        state = {"key": key, "epoch": epoch + 1, "trunk": trunk.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save(state | {"schedule": schedule.state_dict()}, checkpoint)
-    return trunk.eval()
+        state = {name: part.state_dict() for name, part in parts.items()}
+        torch.save({"key": key, "epoch": epoch + 1, **state}, checkpoint)
+    mean.module.mean.copy_(trunk.mean)
+    mean.module.deviation.copy_(trunk.deviation)
+    return mean.module.eval()
 
 
-def _resume(
-    checkpoint: Path,
-    key: str,
-    trunk: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
+def _resume(checkpoint: Path, key: str, parts: dict[str, Any]) -> int:
+    """Epochs done; the parts take their states from the checkpoint if it is of the same data and settings."""
     if not checkpoint.is_file():
         return 0
     state = torch.load(checkpoint, weights_only=True)
     if state["key"] != key:
         return 0
-    trunk.load_state_dict(state["trunk"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     return int(state["epoch"])
 
 
@@ -209,19 +268,54 @@ def teach(
     recordings: list[aligned.Aligned],
     by_phone: dict[tuple[str, ...], np.ndarray],
     folder: Path,
-) -> list[ats_data.Piece]:
-    """Open speech as training pieces: the teacher's controls, corrected by the phones. `folder` keeps the features."""
+) -> ats_data.Streams:
+    """Open speech, a stream for each recording: the teacher's controls, corrected by the phones. `folder` keeps the
+    features."""
     folder.mkdir(exist_ok=True)
-    pieces = []
+    streams = []
     for recording in recordings:
         path = folder / f"{recording.name}.npy"
         if not path.is_file():
             np.save(path, speech.features(audio.load(recording.path)[0], "cpu").astype(np.float16))
-        features = np.pad(np.load(path).astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+        heard = np.load(path)
+        features = np.pad(heard.astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
         with torch.no_grad():
             controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()
-        pieces.append(ats_data.aligned_piece(recording, controls, by_phone))
-    return pieces
+        piece = ats_data.aligned_piece(recording, controls, by_phone)
+        labels = {name: getattr(piece, name) for name in ats_data.LABELS}
+        length = len(piece.controls)
+        streams.append(ats_data.Streams(heard[:length], **labels, stream=np.zeros(length, int)))
+    result = ats_data.join(streams)
+    print(f"open speech: {len(streams)} recordings, {len(result.stream) / ats_data.RATE / 60:.1f} min", flush=True)
+    return result
+
+
+def learned_postures(
+    clips: list[grid.Clip], controls: np.ndarray, phones: dict[str, list[Phone]]
+) -> dict[tuple[str, ...], np.ndarray]:
+    """What the real talker's mouth does in the phones that ask something definite, over the clips training may see."""
+    seen = [
+        (weights, clip.displacement[:, 62, 1] - clip.displacement[:, 66, 1], phones[clip.name])
+        for clip, weights in zip(clips, controls, strict=True)
+        if clip.name in phones and not ats_data.held_out(clip.name)
+    ]
+    return postures.mean_postures(*zip(*seen, strict=True))
+
+
+def real_clip(recording: aligned.Aligned) -> str:
+    """The name of the sentence that a synthetic voice says."""
+    return recording.name.rsplit("_", 1)[-1]
+
+
+def dub(
+    synthetic: list[aligned.Aligned], clips: list[grid.Clip], controls: np.ndarray, phones: dict[str, list[Phone]]
+) -> list[ats_data.Piece]:
+    """The real talker's lips under synthetic voices."""
+    known = {clip.name: weights for clip, weights in zip(clips, controls, strict=True) if clip.name in phones}
+    names = [(recording, real_clip(recording)) for recording in synthetic]
+    found = [dubbing.piece(r, known[name], phones[name]) for r, name in names if name in known]
+    print(f"dubbed: {sum(piece is not None for piece in found)} of {len(found)} sentences agree in their phones")
+    return [piece for piece in found if piece is not None]
 
 
 def passes(name: str, pieces: list[ats_data.Piece], count: int, work: Path) -> list[ats_data.Streams]:
@@ -248,7 +342,7 @@ def main() -> None:
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     if arguments.wheel:
-        aligned.write(arguments.data, arguments.wheel, work / "aligned.jsonl")
+        aligned.write(aligned.recordings(arguments.data), arguments.wheel, work / "aligned.jsonl")
     recordings = aligned.read(work / "aligned.jsonl")
     phones = {recording.name: recording.phones for recording in recordings}
     clips, controls = grid.load(arguments.data)
@@ -257,27 +351,27 @@ def main() -> None:
 
     quiet = passes("quiet", ats_data.quiet_pieces(QUIET_STREAMS, seed=7), 1, work)
     real = passes("grid", ats_data.grid_pieces(clips, controls, phones), GRID_PASSES, work)
-    teacher = train(ats_data.join([*real[:TEACHER_PASSES], *quiet]), shapes, work / "teacher.pt", TEACHER_EPOCHS)
+    teacher = train(ats_data.join([*real, *quiet]), shapes, work / "teacher.pt", TEACHER_EPOCHS)
 
-    seen = [
-        (weights, clip.displacement[:, 62, 1] - clip.displacement[:, 66, 1], phones[clip.name])
-        for clip, weights in zip(clips, controls, strict=True)
-        if clip.name in phones and not ats_data.held_out(clip.name)
-    ]
-    by_phone = postures.mean_postures(*zip(*seen, strict=True))
+    by_phone = learned_postures(clips, controls, phones)
+    said = work / "synthetic.jsonl"
+    synthetic = [r for r in aligned.read(said) if not voices.is_held_out(r.voice)] if said.is_file() else []
     open_speech = [r for r in recordings if r.voice != aligned.GRID_VOICE and not ats_data.held_out(r.voice)]
-    taught = teach(teacher, open_speech, by_phone, work / "open_speech")
-    spoken = passes("speech", taught, SPEECH_PASSES, work)
-    quiet += passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
-    trunk = train(ats_data.join([*real, *spoken, *quiet]), shapes, work / "checkpoint.pt", EPOCHS)
+    dubbed = dub(synthetic, clips, controls, phones)
+    spoken = [*open_speech, *[r for r in synthetic if real_clip(r) not in phones]]
+    taught = teach(teacher, spoken, by_phone, work / "open_speech")
+    parts = [*real, *passes("dubbed", dubbed, DUBBED_PASSES, work), taught, *quiet]
+    parts += passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
+    trunk = train(ats_data.join(parts), shapes, work / "checkpoint.pt", EPOCHS)
 
-    voices = len({recording.voice for recording in open_speech})
+    people, programs = ({r.voice for r in source} for source in (open_speech, synthetic))
     metadata = {
         "version": VERSION,
         "unit": "displacement: outer eye distances, canonical face frame, 50 Hz; events: " + ", ".join(EVENTS),
         "licence": "GPL-3.0-or-later; made from CC-BY 4.0, Apache-2.0 and MIT data, see NOTICE",
         "training data": f"GRID talker 1 (CC-BY 4.0): lips; LibriSpeech (CC-BY 4.0) and dc_tts_voice (Apache-2.0): "
-        f"{len(open_speech)} recordings of {voices} voices; ICT-FaceKit (MIT): shapes",
+        f"{len(open_speech)} recordings of {len(people)} voices; {len(synthetic)} recordings of {len(programs)} "
+        "synthetic voices; ICT-FaceKit (MIT): shapes",
     }
     output = models.folder() / "ats.onnx"
     parity = export(ats_network.Ats(trunk, build_face(model)), output, metadata)

@@ -32,7 +32,7 @@ _MAX_GAIN = 100.0
 _MARGIN = 25
 _WINDOW = 1000
 _OVERLAP = 200
-_FADE = 50
+_FADE = 150
 
 
 @lru_cache(maxsize=1)
@@ -83,8 +83,9 @@ def _power(samples: np.ndarray, centre: float) -> np.ndarray:
 def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
     """(N,) float32 mono at 16 kHz -> (ceil(N / 320), 384) float32 features; frame i is centred on second i / 50.
 
-    Windows of 20 s overlap by 4 s and cross-fade where both have a second and a half of context, so memory beyond the
-    result does not grow with the recording. Raises ModelError where the encoder is missing.
+    Windows of 20 s overlap by 4 s and cross-fade over 3 s, so slowly that no frame steps, with half a second of context
+    on either side; memory beyond the result does not grow with the recording. Raises ModelError where the encoder is
+    missing.
     """
     session = models.session("speech_encoder", device)
     frames = -(-len(samples) // HOP)

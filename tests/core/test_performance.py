@@ -110,7 +110,7 @@ def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray, monkeypa
             return gap()
 
     blended, earlier, later = gap(), only(later=False), only(later=True)
-    seam = slice(875 - 25, 925 - 25)
+    seam = slice(825 - 25, 975 - 25)
     steps = [np.diff(curve)[seam] for curve in (blended, earlier, later)]
     beyond = np.maximum(steps[0] - np.maximum(*steps[1:]), np.minimum(*steps[1:]) - steps[0])
     assert not np.array_equal(earlier[seam], later[seam])

