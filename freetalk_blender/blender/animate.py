@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys
-from . import chosen, landmark_points, placed, preferences, request, scene, session
+from . import chosen, landmark_points, live, placed, preferences, request, scene, session
 from .job import Job, JobOperator, why_busy
 from .marks import RANGE
 from .request import Answer, Request, Scan
@@ -98,7 +98,9 @@ def why_not_again(context: bpy.types.Context) -> str:
 
 def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Request, answer: Answer) -> bpy.types.Object:
     """The answer in the scene: landmarks, talking copy, frame range; the copy takes the original's place as active."""
-    placed.keep(original, answer.found)
+    known = placed.points(original)
+    if known is None or not np.array_equal(known.astype(np.float32), answer.found.points):
+        placed.keep(original, answer.found)
     if context.scene.freetalk.face is None:
         context.scene.freetalk.face = original
     source = wanted.voice.source
@@ -115,6 +117,7 @@ def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Reques
         context.view_layer.objects.active = copy
         copy.select_set(True)
     _reach(context.scene, copy, answer.keys, source.start)
+    live.baked(context, copy, wanted.voice)
     return copy
 
 

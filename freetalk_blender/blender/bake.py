@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.compress import ShapeKeys, extend
 from . import meshes, takes
-from .marks import BEFORE, ORIGINAL, PREFIX, copies_of
+from .marks import BEFORE, ORIGINAL, PREFIX, PREVIEW, copies_of
 from .takes import Line
 
 
@@ -103,7 +103,8 @@ def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     original = item.get(ORIGINAL)
     before = original.data.shape_keys.key_blocks if original and original.data.shape_keys else {}
     blocks = item.data.shape_keys.key_blocks
-    return [block for block in blocks if block.name.startswith(f"{PREFIX} ") and block.name not in before]
+    own = [block for block in blocks if block.name.startswith(f"{PREFIX} ") and block.name != PREVIEW]
+    return [block for block in own if block.name not in before]
 
 
 def shapes_of(item: bpy.types.Object) -> np.ndarray:

@@ -30,11 +30,29 @@ def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
 
 
 def forget_settings() -> None:
-    """The settings of all scenes and strips, as if FreeTalk had never been there."""
+    """The settings of all scenes, as if FreeTalk had never been there."""
     for scene in bpy.data.scenes:
-        for strip in compat.all_strips(scene):
-            strip.property_unset(_OWN)
+        _drop_curves(scene)
         scene.property_unset(_OWN)
+
+
+def _drop_curves(scene: bpy.types.Scene) -> None:
+    """The curves and drivers of FreeTalk's sliders; an action that holds nothing else goes with them."""
+    data = scene.animation_data
+    if data is None:
+        return
+    for driver in [driver for driver in data.drivers if _is_own_path(driver.data_path)]:
+        data.drivers.remove(driver)
+    action, curves = data.action, compat.existing_curves(scene)
+    own = [curve for curve in curves if _is_own_path(curve.data_path)]
+    for curve in own:
+        curves.remove(curve)
+    if own and not len(curves) and action.users == 1:
+        bpy.data.actions.remove(action)
+
+
+def _is_own_path(path: str) -> bool:
+    return path.startswith(f"{_OWN}.") or f".{_OWN}." in path
 
 
 def found() -> Iterator[str]:
@@ -46,14 +64,13 @@ def found() -> Iterator[str]:
             yield from (f"{kind}: {block.name}[{name}]" for name in (*block.keys(),) if name.startswith(_OWN))
             if isinstance(block, bpy.types.Scene) and block.is_property_set(_OWN):
                 yield f"{kind}: {block.name}.{_OWN}"
+    for scene in bpy.data.scenes:
+        curves = compat.existing_curves(scene)
+        yield from (f"curves: {curve.data_path}" for curve in curves if _is_own_path(curve.data_path))
     for key in bpy.data.shape_keys:
         yield from (f"shape keys: {block.name}" for block in key.key_blocks if block.name.startswith(PREFIX))
         tracks = key.animation_data.nla_tracks if key.animation_data else ()
         yield from (f"tracks: {track.name}" for track in tracks if track.name.startswith(PREFIX))
-    for scene in bpy.data.scenes:
-        for strip in compat.all_strips(scene):
-            if strip.is_property_set(_OWN):
-                yield f"strips: {strip.name}.{_OWN}"
 
 
 def _is_selected(item: bpy.types.Object) -> bool:

@@ -65,17 +65,23 @@ def curves(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collect
     return strip.channelbag(through, ensure=True).fcurves
 
 
-def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
-    """The curve that animates a property of `owner`; None where nothing does. Nothing is made."""
+def existing_curves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection | list:
+    """The curves that drive `owner`; an empty list where nothing does. Nothing is made."""
     data = owner.animation_data
     if data is None or data.action is None:
-        return None
+        return []
     if not hasattr(data.action, "slots"):
-        return data.action.fcurves.find(path)
+        return data.action.fcurves
     if data.action_slot is None or not data.action.layers or not data.action.layers[0].strips:
-        return None
+        return []
     bag = data.action.layers[0].strips[0].channelbag(data.action_slot)
-    return bag.fcurves.find(path) if bag else None
+    return bag.fcurves if bag else []
+
+
+def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
+    """The curve that animates a property of `owner`; None where nothing does. Nothing is made."""
+    found = existing_curves(owner)
+    return None if isinstance(found, list) else found.find(path)
 
 
 def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any) -> None:
@@ -88,11 +94,6 @@ def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any
 
 
 # The sequencer --------------------------------------------------------------------------------------------------------
-
-
-def strip_type() -> Any:
-    """The class of the sequencer's strips."""
-    return bpy.types.Strip if hasattr(bpy.types, "Strip") else bpy.types.Sequence
 
 
 def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection | list:

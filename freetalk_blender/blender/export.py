@@ -6,7 +6,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
-from . import chosen, files
+from . import chosen, files, live
 from .marks import original_of
 from .result import why_none
 
@@ -55,6 +55,8 @@ class FREETALK_OT_export(bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in files.EXPORTS:
             path = path.with_name(path.name + self.format)
+        if live.is_shown(chosen.talking(context)):
+            bpy.ops.freetalk.rebake()
         only = hanging_on(chosen.talking(context)) if context.scene.freetalk.only_face else None
         try:
             files.save(path, only)

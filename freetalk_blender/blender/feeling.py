@@ -13,9 +13,8 @@ from .properties import SLIDERS
 
 def group_of(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.PropertyGroup:
     """The sliders that count for a strip: its own where it has some, else the scene's."""
-    if strip is not None and strip.freetalk.override:
-        return strip.freetalk
-    return scene.freetalk
+    own = scene.freetalk.strips.get(strip.name) if strip is not None else None
+    return scene.freetalk if own is None else own
 
 
 def weights(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, start: float, frames: int) -> np.ndarray:

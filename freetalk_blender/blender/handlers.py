@@ -5,13 +5,17 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import landmark_points
+from . import landmark_points, live
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
     ("undo_pre", landmark_points.forget),
     ("redo_pre", landmark_points.forget),
     ("load_pre", landmark_points.forget),
+    ("frame_change_pre", live.follow),
+    ("save_pre", live.put_away),
+    ("render_init", live.put_away),
+    ("load_pre", live.opened),
 )
 
 
@@ -25,3 +29,4 @@ def remove() -> None:
         listed = getattr(bpy.app.handlers, name)
         if function in listed:
             listed.remove(function)
+    live.forget()

@@ -13,6 +13,7 @@ from typing import Any
 import bpy
 
 from ..core.errors import Cancelled, FreeTalkError
+from .log import log
 
 #: How often a running job is looked at (s).
 _TICK = 0.1
@@ -66,6 +67,7 @@ class Job(threading.Thread):
         self.stage, self._since = name, time.monotonic()
         yield
         self._done[name] = time.monotonic() - self._since
+        log.info("%s: %.2f s", name, self._done[name])
         self._since = time.monotonic()
 
 
@@ -156,6 +158,7 @@ class JobOperator:
         return {"FINISHED"}
 
     def _told(self, error: FreeTalkError) -> set[str]:
+        log.debug("%s", error)
         self.report({"ERROR"}, str(error))
         return {"CANCELLED"}
 

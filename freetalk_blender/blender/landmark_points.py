@@ -35,8 +35,9 @@ def editing() -> bpy.types.Object | None:
 def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
     """Put points on the face's landmarks, which must be known; the talking copy is hidden meanwhile."""
     global _seen
-    points = placed.points(original)
-    assert points is not None
+    known = placed.points(original)
+    assert known is not None
+    points = meshes.moved(meshes.world(original), known)
     layer, copy = context.view_layer.objects, copy_of(original)
     collection = bpy.data.collections.new(COLLECTION)
     context.scene.collection.children.link(collection)
@@ -55,8 +56,8 @@ def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
     for number, place in enumerate(points.tolist()):
         collection.objects.link(_point(number, place, original, size * (1.5 if number in doubtful else 1)))
         collection.objects[-1].show_name = number in doubtful
-    context.view_layer.update()
     _seen = None
+    context.view_layer.update()
 
 
 def _point(number: int, place: list[float], original: bpy.types.Object, size: float) -> bpy.types.Object:
@@ -64,10 +65,10 @@ def _point(number: int, place: list[float], original: bpy.types.Object, size: fl
     point[NUMBER] = number
     point.empty_display_type, point.empty_display_size = "SPHERE", size
     point.show_in_front = True
-    point.parent, point.location = original, place
+    point.location = place  # in the world: a parent would draw a line to each point
     point.lock_rotation = point.lock_scale = (True, True, True)
     hold = point.constraints.new("SHRINKWRAP")
-    hold.target, hold.shrinkwrap_type = original, "NEAREST_SURFACE"
+    hold.target, hold.shrinkwrap_type, hold.show_expanded = original, "NEAREST_SURFACE", False
     return point
 
 
@@ -80,15 +81,17 @@ def points() -> list[bpy.types.Object]:
 
 def places() -> np.ndarray:
     """(68,3) where the points lie on the surface, in the face's own axes; deleted ones where they began."""
-    collection, original = bpy.data.collections[COLLECTION], editing()
-    answer = np.array(collection[_START], float).reshape(COUNT, 3)
+    answer = _start()
     bpy.context.view_layer.update()
     graph = bpy.context.evaluated_depsgraph_get()
-    into = np.linalg.inv(meshes.world(original))
     for item in points():
-        world = np.array(item.evaluated_get(graph).matrix_world.translation)
-        answer[item[NUMBER]] = meshes.moved(into, world[None])[0]
-    return answer
+        answer[item[NUMBER]] = item.evaluated_get(graph).matrix_world.translation
+    return meshes.moved(np.linalg.inv(meshes.world(editing())), answer)
+
+
+def _start() -> np.ndarray:
+    """(68,3) where the points began, in the world."""
+    return np.array(bpy.data.collections[COLLECTION][_START], float).reshape(COUNT, 3)
 
 
 def keep(context: bpy.types.Context) -> None:
@@ -101,7 +104,7 @@ def keep(context: bpy.types.Context) -> None:
 def reset(context: bpy.types.Context) -> None:
     """The selected points, or all where none is selected, go back to where they began."""
     global _seen
-    start = np.array(bpy.data.collections[COLLECTION][_START], float).reshape(COUNT, 3)
+    start = _start()
     chosen = [item for item in points() if item.select_get()] or points()
     for item in chosen:
         item.location = start[item[NUMBER]].tolist()
@@ -170,8 +173,7 @@ def follow(scene: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) ->
     moved = np.abs(now - before).max(1) > 0
     lead = moved & ~moved[MIRRORED]
     if lead.any():
-        start = np.array(bpy.data.collections[COLLECTION][_START], float).reshape(COUNT, 3)
-        turn = canonical_frame(start).rotation
+        turn = canonical_frame(_start()).rotation
         across = turn @ np.diag([-1.0, 1.0, 1.0]) @ turn.T
         for number in np.flatnonzero(lead):
             now[MIRRORED[number]] += across @ (now[number] - before[number])

@@ -1,11 +1,18 @@
 """The Face step: landmarks found, dragged, reset."""
 
-import bpy
+from dataclasses import dataclass, replace
+from functools import partial
 
+import bpy
+import numpy as np
+
+from ..core.checkup import Finding, check_up
 from ..core.errors import FreeTalkError
+from ..core.face import Step
 from ..core.landmarks import Landmarks, doubt
 from . import animate, chosen, landmark_points, placed, preferences, request
 from .job import Job, JobOperator, why_busy
+from .request import Scan
 
 
 def why_not(context: bpy.types.Context) -> str:
@@ -25,8 +32,24 @@ def why_no_edit(context: bpy.types.Context) -> str:
     return "" if original.name in context.view_layer.objects else f"{original.name} is not in this view layer"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What Detect answers: landmarks in the object's own axes, and the check-up."""
+
+    landmarks: Landmarks
+    findings: tuple[Finding, ...]
+
+
+def look(scan: Scan, step: Step) -> Seen:
+    """Find the landmarks and look the mesh over; LandmarkError where there is no face."""
+    found = scan.find(step)
+    points = replace(found, points=found.points.astype(np.float64) @ scan.shape.T)
+    report = check_up(scan.vertices, scan.triangles, points, device=scan.device, step=step)
+    return Seen(found, report.findings)
+
+
 class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
-    """Find the 68 landmarks of the face"""
+    """Find the 68 landmarks of the face, and look the mesh over"""
 
     bl_idname = "freetalk.detect"
     bl_label = "Detect"
@@ -44,14 +67,17 @@ class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
         original = chosen.face_or_error(context)
         self._name = original.name
         self._scan = request.read_scan(context, original, known=False)
-        return Job("Detect", self._scan.find, {"find the face": animate.expected(self._scan, 0)["find the face"]})
+        times = {"find the face": animate.expected(self._scan, 0)["find the face"]}
+        times |= {"look at the surface": 0.1, "look at the face": 0.5}
+        return Job("Detect", partial(look, self._scan), times)
 
-    def finish(self, context: bpy.types.Context, result: Landmarks) -> None:
+    def finish(self, context: bpy.types.Context, result: Seen) -> None:
         original = bpy.data.objects.get(self._name)
         request.check_unchanged(self._scan, original)
-        placed.keep(original, result)
+        placed.keep(original, result.landmarks)
+        placed.keep_findings(original, result.findings)
         context.scene.freetalk.landmarks = ""
-        self.report({"INFO"}, " ".join(("68 landmarks found.", *doubt(result))))
+        self.report({"INFO"}, " ".join(("68 landmarks found.", *doubt(result.landmarks))))
 
 
 class FREETALK_OT_landmarks_edit(bpy.types.Operator):

@@ -4,6 +4,8 @@ import bpy
 
 #: Names of shape keys, tracks, materials and collections begin so.
 PREFIX = "FreeTalk"
+#: The shape key of the live preview.
+PREVIEW = f"{PREFIX} preview"
 #: Custom properties of a talking copy: its original, its 68 landmarks in its own axes (204 numbers), the fingerprint of
 #: what it was bound from, and how the scene was before it came.
 ORIGINAL = "freetalk_original"
@@ -15,6 +17,8 @@ RANGE = "freetalk_range"
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
 POINTS = "freetalk_points"
 CONFIDENCE = "freetalk_confidence"
+#: Custom property of a face that was looked at: the findings of its check-up, as JSON.
+CHECKUP = "freetalk_checkup"
 #: Custom property of an action that is a take: its lines, as JSON.
 TAKE = "freetalk_take"
 

@@ -1,10 +1,14 @@
-"""The landmarks of a face, as they were found or dragged, kept with its object."""
+"""The landmarks of a face, as they were found or dragged, and its check-up, kept with its object."""
+
+import json
+from dataclasses import asdict
 
 import bpy
 import numpy as np
 
+from ..core.checkup import Finding
 from ..core.landmarks import COUNT, DOUBTFUL, Landmarks
-from .marks import CONFIDENCE, POINTS
+from .marks import CHECKUP, CONFIDENCE, POINTS
 
 
 def points(item: bpy.types.Object) -> np.ndarray | None:
@@ -34,6 +38,16 @@ def keep(item: bpy.types.Object, landmarks: Landmarks) -> None:
         item[CONFIDENCE] = np.asarray(landmarks.confidence, float).tolist()
 
 
+def findings(item: bpy.types.Object) -> list[Finding]:
+    """What the check-up found; empty where there was none."""
+    return [Finding(**entry) for entry in json.loads(item.get(CHECKUP, "[]"))]
+
+
+def keep_findings(item: bpy.types.Object, found: tuple[Finding, ...]) -> None:
+    item[CHECKUP] = json.dumps([asdict(finding) for finding in found])
+
+
 def forget(item: bpy.types.Object) -> None:
-    for name in (POINTS, CONFIDENCE):
+    """Take landmarks and check-up off the object."""
+    for name in (POINTS, CONFIDENCE, CHECKUP):
         item.pop(name, None)

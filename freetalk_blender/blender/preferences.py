@@ -1,6 +1,5 @@
 """The add-on's preferences: what the networks run on, what is remembered, what is told."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +7,9 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..core import doctor, models
-from . import session
+from . import log, session
 
 PACKAGE = __package__.rpartition(".")[0]
-log = logging.getLogger("freetalk")
-_LEVELS = {"QUIET": logging.WARNING, "STEPS": logging.INFO, "ALL": logging.DEBUG}
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ def apply() -> None:
     chosen = get()
     models.configure(chosen.threads, Path(bpy.path.abspath(chosen.models)) if chosen.models else None)
     session.limit(chosen.cache * 2**20)
-    log.setLevel(_LEVELS[chosen.logging])
+    log.tell(chosen.logging)
 
 
 class FREETALK_AP_preferences(bpy.types.AddonPreferences):

@@ -1,10 +1,18 @@
-"""What a scene and its strips remember of the panel.
+"""What a scene remembers of the panel.
 
 No property has a Python callback: 4.2 as a module crashes on them.
 """
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..core.emotion import EMOTIONS, MAX_INTENSITY
 
@@ -48,12 +56,12 @@ _EMOTION = {
 }
 
 
-class FREETALK_PG_strip(bpy.types.PropertyGroup):
-    """The emotion of one strip, where it has its own."""
+#: The animated sliders of an emotion.
+EMOTION_SLIDERS = tuple(name for name in _EMOTION if name != "emotion_mode")
 
-    override: BoolProperty(
-        name="Own Emotion", description="This strip has an emotion of its own instead of the scene's", default=False
-    )
+
+class FREETALK_PG_strip(bpy.types.PropertyGroup):
+    """The emotion of the sound strip of that name. It is kept with the scene: Blender keys no groups of strips."""
 
 
 class FREETALK_PG_settings(bpy.types.PropertyGroup):
@@ -80,6 +88,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
             ("STRIP", "Strip", "A sound strip of the sequencer, where it stands and as it is trimmed"),
         ],
     )
+    strips: CollectionProperty(type=FREETALK_PG_strip, name="Strips with an emotion of their own")
     strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer; empty: the first one")
     sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, ...", subtype="FILE_PATH")
     strength: _factor("Strength", "How much of the speaker's motion is made", 1.0, 2.0, 2.0)

@@ -3,16 +3,37 @@
 import bpy
 from bpy.props import PointerProperty
 
-from . import animate, compat, export, handlers, job, landmarks, panel, preferences, properties, result, session
+from . import (
+    animate,
+    export,
+    handlers,
+    job,
+    landmarks,
+    log,
+    panel,
+    panel_face,
+    panel_result,
+    panel_speech,
+    preferences,
+    presets,
+    properties,
+    result,
+    session,
+    waveform,
+)
 
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
     *landmarks.CLASSES,
+    *presets.CLASSES,
     *animate.CLASSES,
     *result.CLASSES,
     *export.CLASSES,
     *panel.CLASSES,
+    *panel_face.CLASSES,
+    *panel_speech.CLASSES,
+    *panel_result.CLASSES,
 )
 _commands: list = []
 
@@ -21,18 +42,18 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.freetalk = PointerProperty(type=properties.FREETALK_PG_settings)
-    compat.strip_type().freetalk = PointerProperty(type=properties.FREETALK_PG_strip)
     _commands.append(bpy.utils.register_cli_command("freetalk", _command))
     handlers.add()
 
 
 def unregister() -> None:
     handlers.remove()
+    log.silence()
     job.stop()
     session.clear()
+    waveform.forget()
     while _commands:
         bpy.utils.unregister_cli_command(_commands.pop())
-    del compat.strip_type().freetalk
     del bpy.types.Scene.freetalk
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -14,8 +14,9 @@ from ..core.errors import FreeTalkError
 from ..core.face import Face, Step, prepare, shape_keys
 from ..core.landmarks import Landmarks
 from ..core.performance import Performance
-from ..core.style import Style
+from ..core.style import AS_PERFORMED, Style
 from . import chosen, feeling, meshes, placed, preferences, scene, session, sound
+from .log import log
 from .properties import STYLE
 from .sound import Source
 from .speech import Speech
@@ -75,7 +76,7 @@ class Voice:
     device: str
 
     def perform(self) -> Performance:
-        clip = self.source.clip()
+        clip = session.clip(self.source)
         speech = Speech(clip.samples, clip.rate, self.fps, self.emotion, self.seed, self.style, self.strength)
         return speech.perform(self.device)
 
@@ -107,6 +108,7 @@ class Request:
         with step("make shape keys"):
             keys = shape_keys(face, performed.displacement, self.tolerance)
         session.device = runs_on(self.scan.device)
+        log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), session.device)
         return Answer(found, key, face, performed, keys)
 
 
@@ -140,13 +142,20 @@ def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.nda
 
 def read_voice(context: bpy.types.Context) -> Voice:
     """The sound and the sliders, curves included; FreeTalkError where the sound is missing."""
-    current, settings = context.scene, context.scene.freetalk
+    current = context.scene
     source = chosen.source(current)
-    fps = sound.scene_fps(current)
-    frames = feeling.frames_of(source.duration(), fps)
-    emotion = feeling.weights(current, feeling.group_of(current, chosen.strip(current)), source.start, frames)
+    bare = Voice(source, sound.scene_fps(current), np.zeros(8), 0, AS_PERFORMED, 1.0, preferences.get().device)
+    return with_sliders(bare, current)
+
+
+def with_sliders(voice: Voice, current: bpy.types.Scene) -> Voice:
+    """The same words, said as the sliders say now."""
+    settings = current.freetalk
+    frames = feeling.frames_of(voice.source.duration(), voice.fps)
+    group = feeling.group_of(current, chosen.strip(current))
+    emotion = feeling.weights(current, group, voice.source.start, frames)
     style = Style(**{name: getattr(settings, name) for name in STYLE})
-    return Voice(source, fps, emotion, settings.seed, style, settings.strength, preferences.get().device)
+    return replace(voice, emotion=emotion, style=style, seed=settings.seed, strength=settings.strength)
 
 
 def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:

@@ -5,13 +5,18 @@ Nothing of it is saved. Kept by content, so undo, renaming and reopening cannot 
 
 import hashlib
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 
 from ..core import performance
 from ..core.face import Face
+from .sound import Clip, Source
 
 _faces: OrderedDict[str, Face] = OrderedDict()
+#: Sounds that were read; a few, so that a moved slider need not read its own again.
+_clips: OrderedDict[tuple, Clip] = OrderedDict()
+_CLIPS = 4
 _limit = 1024 * 2**20
 #: What the networks ran on last, as read back from onnxruntime; empty before they did.
 device = ""
@@ -41,6 +46,19 @@ def keep(key: str, bound: Face) -> None:
         _faces.popitem(last=False)
 
 
+def clip(source: Source) -> Clip:
+    """The samples of a source, read again only where its file changed; AudioError where they cannot be read."""
+    content = source.content
+    written = content.stat().st_mtime_ns if isinstance(content, Path) and content.is_file() else 0
+    key = (source, written)
+    if key not in _clips:
+        _clips[key] = source.clip()
+        while len(_clips) > _CLIPS:
+            _clips.popitem(last=False)
+    _clips.move_to_end(key)
+    return _clips[key]
+
+
 def limit(size: int) -> None:
     """Bytes that faces and heard speech may take, each."""
     global _limit
@@ -50,11 +68,14 @@ def limit(size: int) -> None:
 
 def used() -> int:
     """Bytes in use."""
-    return sum(map(_bytes, _faces.values())) + performance.cache_size()
+    heard = sum(known.samples.nbytes for known in _clips.values()) + performance.cache_size()
+    return sum(map(_bytes, _faces.values())) + heard
 
 
 def clear() -> None:
+    """Forget it all."""
     _faces.clear()
+    _clips.clear()
     performance.clear_cache()
 
 

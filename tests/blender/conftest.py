@@ -1,5 +1,6 @@
 """Scenes for the tests of the Blender layer."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
 
-from freetalk_blender.blender import files, meshes  # noqa: E402
-from freetalk_blender.core import frame, landmarks  # noqa: E402
+import freetalk_blender  # noqa: E402
+from freetalk_blender.blender import files, meshes, placed  # noqa: E402
+from freetalk_blender.core import frame, landmarks, scan_file  # noqa: E402
 from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
 
 
@@ -42,3 +44,44 @@ def chin_keys(scan: files.Scan, scan_landmarks: np.ndarray) -> ShapeKeys:
     weights = np.stack([np.sin(phase) ** 2, np.cos(phase)], 1)
     shapes = near[None, :, None] * directions[:, None, :]
     return ShapeKeys(shapes.astype(np.float32), weights.astype(np.float32), 0.0)
+
+
+@pytest.fixture
+def addon() -> Iterator[None]:
+    """FreeTalk enabled, and disabled again whatever happens."""
+    freetalk_blender.register()
+    yield
+    freetalk_blender.unregister()
+
+
+@pytest.fixture(scope="session")
+def bare_face(head: Path, head_landmarks: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The sample's face without the head around it, for tests that animate often: vertices, triangles, landmarks."""
+    vertices, triangles = scan_file.read(head)
+    points = landmarks.read(head_landmarks).points
+    near = np.linalg.norm(vertices - points[30], axis=1) < 130
+    kept = triangles[near[triangles].all(1)]
+    used, numbers = np.unique(kept, return_inverse=True)
+    return vertices[used], numbers.reshape(-1, 3), points
+
+
+def light_scene(bare_face: tuple[np.ndarray, np.ndarray, np.ndarray], sound: Path) -> bpy.types.Object:
+    """An empty scene at 25 frames a second with the bare face in it, landmarks placed, the panel filled in."""
+    files.empty_scene()
+    vertices, triangles, points = bare_face
+    mesh = bpy.data.meshes.new("head")
+    mesh.from_pydata(vertices.tolist(), [], triangles.tolist())
+    item = bpy.data.objects.new("head", mesh)
+    scene = bpy.context.scene
+    scene.collection.objects.link(item)
+    bpy.context.view_layer.objects.active = item
+    scene.render.fps, scene.render.fps_base, scene.frame_start, scene.frame_end = 25, 1.0, 1, 20
+    scene.freetalk.face, scene.freetalk.sound_file = item, str(sound)
+    placed.keep(item, landmarks.Landmarks(points))
+    return item
+
+
+@pytest.fixture
+def talker(addon: None, bare_face: tuple, short_clip: Path) -> bpy.types.Object:
+    """`light_scene` with two seconds of sound."""
+    return light_scene(bare_face, short_clip)

@@ -23,13 +23,6 @@ from freetalk_blender.core import landmarks
 
 
 @pytest.fixture
-def addon() -> None:
-    freetalk_blender.register()
-    yield
-    freetalk_blender.unregister()
-
-
-@pytest.fixture
 def ready(addon: None, scan: files.Scan, head_landmarks: Path, short_clip: Path) -> bpy.types.PropertyGroup:
     """The panel filled in: the sample head, a two-second clip as a file, scene at 25 frames a second."""
     current = bpy.context.scene

@@ -61,3 +61,12 @@ def test_a_lost_file_is_one_sentence(empty: bpy.types.Scene, ramp: Path) -> None
     ramp.unlink()
     with pytest.raises(AudioError, match="does not exist"):
         sound.from_strip(empty, strip).clip()
+
+
+def test_strips_in_meta_strips_are_heard_and_the_earliest_comes_first(empty: bpy.types.Scene, ramp: Path) -> None:
+    late, early = (sound.add_strip(empty, ramp, frame) for frame in (80, 5))
+    late.name, early.name = "late", "early"
+    meta = compat.strips(empty).new_meta("meta", 5, 5)
+    early.move_to_meta(meta)
+    assert [strip.name for strip in sound.sound_strips(empty)] == ["early", "late"]
+    assert abs(seconds_at(sound.from_strip(empty, sound.find_strip(empty, "early")).clip(), 1.0) - 1.0) < 2e-3

@@ -1,0 +1,235 @@
+"""The live preview: what the sliders do, shown at once on the talking copy, before it is baked.
+
+After Animate the face is bound and the speech was heard, so a moved slider runs the small network alone, in a thread;
+a shape key of its own then shows the frame at hand, and the baked keys are muted until Bake Again or until the sliders
+are back. Nothing of the preview is saved, rendered or exported.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from ..core import face as faces
+from ..core.errors import FreeTalkError
+from ..core.face import Moves
+from . import bake, chosen, compat, feeling, job, meshes, request, scene, sound
+from .marks import PREVIEW
+from .properties import EMOTION_SLIDERS, STYLE
+from .request import Voice
+
+#: How often the sliders, and a performance in a thread, are looked at (s).
+_TICK = 0.03
+
+
+@dataclass
+class _State:
+    """The talking copy that sliders act on: what was baked into it, and what is shown."""
+
+    copy: str
+    voice: Voice
+    said: tuple
+    baked: tuple
+    shown: tuple
+    moves: Moves | None = None
+
+
+_state: _State | None = None
+_thread: "_Performing | None" = None
+
+
+def baked(context: bpy.types.Context, copy: bpy.types.Object, voice: Voice) -> None:
+    """Animate has just written this: the preview ends, and moved sliders are judged against it."""
+    global _state
+    now = sliders(context.scene)
+    _state = _State(copy.name, voice, said(context.scene), now, now)
+    hide(copy)
+    if not bpy.app.background and not bpy.app.timers.is_registered(_look):
+        bpy.app.timers.register(_look, first_interval=_TICK)
+
+
+def forget() -> None:
+    """Nothing can be previewed until the next Animate."""
+    global _state, _thread
+    _state = _thread = None
+    if bpy.app.timers.is_registered(_look):
+        bpy.app.timers.unregister(_look)
+
+
+def is_stale(context: bpy.types.Context) -> bool:
+    """Do the sliders say something else than what was baked?"""
+    return _state is not None and sliders(context.scene) != _state.baked
+
+
+def is_shown(copy: bpy.types.Object) -> bool:
+    """Does the copy show a preview instead of what was baked?"""
+    return copy.data.shape_keys is not None and PREVIEW in copy.data.shape_keys.key_blocks
+
+
+def said(current: bpy.types.Scene) -> tuple:
+    """Which part of which sound is spoken, cheaply: equal as long as it is the same."""
+    strip = chosen.strip(current)
+    if strip is None:
+        return (current.freetalk.sound_file, current.frame_start, sound.scene_fps(current))
+    keys = tuple(key.timeline_frame for key in strip.retiming_keys)
+    times = (strip.frame_final_start, strip.frame_final_duration, float(strip.frame_start))
+    return (strip.name, strip.sound.filepath, *times, keys, sound.scene_fps(current))
+
+
+def sliders(current: bpy.types.Scene) -> tuple:
+    """All that shapes the performance: values, and keys where a slider is animated."""
+    settings = current.freetalk
+    group = feeling.group_of(current, chosen.strip(current))
+    style = tuple(getattr(settings, name) for name in (*STYLE, "seed", "strength"))
+    return (style, group.emotion_mode, *(_slider(current, group, name) for name in EMOTION_SLIDERS))
+
+
+def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str) -> object:
+    curve = compat.find_curve(current, group.path_from_id(name))
+    if curve is None:
+        return getattr(group, name)
+    points = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", points)
+    return points.tobytes()
+
+
+# The performance ------------------------------------------------------------------------------------------------------
+
+
+class _Performing(threading.Thread):
+    """The performance that these sliders ask for; touches no bpy."""
+
+    def __init__(self, face: faces.Face, voice: Voice, wanted: tuple):
+        super().__init__(daemon=True)
+        self.wanted = wanted
+        self.moves: Moves | None = None
+        self._face, self._voice = face, voice
+
+    def run(self) -> None:
+        try:
+            self.moves = faces.moves(self._face, self._voice.perform().displacement)
+        except FreeTalkError:  # a sound that is gone since: Animate says so
+            self.moves = None
+
+
+def _look() -> float | None:
+    """The timer, as long as there is something to preview."""
+    if _state is None:
+        return None
+    if _thread is not None and not _thread.is_alive():
+        _take(bpy.context.scene)
+    watch(bpy.context.scene)
+    return _TICK
+
+
+def watch(current: bpy.types.Scene) -> None:
+    """Where sliders moved, perform anew and show it."""
+    if _state is None or not current.freetalk.live or job.current is not None:
+        return
+    now = sliders(current)
+    if now == _state.shown:
+        return
+    copy = bpy.data.objects.get(_state.copy)
+    face = scene.remembered(copy) if copy is not None else None
+    if copy is None or face is None or copy.mode != "OBJECT":
+        return
+    if said(current) != _state.said:  # another sound or another place: what was baked stays until the next Animate
+        now = _state.baked
+    _state.shown = now
+    if now == _state.baked:
+        hide(copy)
+    else:
+        _perform(current, face, now)
+
+
+def _perform(current: bpy.types.Scene, face: faces.Face, wanted: tuple) -> None:
+    global _thread
+    assert _state is not None
+    if _thread is not None and _thread.is_alive():
+        return  # the latest sliders are looked up when it is done
+    _thread = _Performing(face, request.with_sliders(_state.voice, current), wanted)
+    if bpy.app.background:
+        _thread.run()
+        _take(current)
+    else:
+        _thread.start()
+
+
+def _take(current: bpy.types.Scene) -> None:
+    """A finished performance is shown, and the next begun where sliders moved on."""
+    global _thread
+    done, _thread = _thread, None
+    if _state is None or done is None:
+        return
+    _state.moves = done.moves
+    if _state.shown == done.wanted:
+        show(current)
+        return
+    copy = bpy.data.objects.get(_state.copy)
+    face = scene.remembered(copy) if copy is not None else None
+    if face is not None and _state.shown != _state.baked:
+        _perform(current, face, _state.shown)
+
+
+# What is seen ---------------------------------------------------------------------------------------------------------
+
+
+@persistent
+def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) -> None:
+    """Before another frame is shown: the preview goes there."""
+    if _state is not None and _state.moves is not None and _state.shown != _state.baked:
+        show(current)
+
+
+def show(current: bpy.types.Scene) -> None:
+    """The frame at hand on the copy's preview key."""
+    copy = bpy.data.objects.get(_state.copy) if _state is not None else None
+    if _state is None or _state.moves is None or copy is None or copy.mode != "OBJECT":
+        return
+    frame = current.frame_current + current.frame_subframe
+    moved = _state.moves.at(frame - _state.voice.source.start)
+    back = np.linalg.inv(meshes.to_true_shape(copy)).T
+    if not np.array_equal(back, np.identity(3)):
+        moved = (moved @ back).astype(np.float32)
+    block = _block(copy)
+    if len(block.points) != len(moved):
+        return  # another cut than the one that was bound
+    block.points.foreach_set("co", (meshes.vertices(copy.data) + moved).ravel())
+    copy.data.update_tag()
+
+
+def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
+    blocks = copy.data.shape_keys.key_blocks
+    if PREVIEW not in blocks:
+        block = copy.shape_key_add(name=PREVIEW, from_mix=False)
+        block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
+    for block in bake.own_blocks(copy):
+        block.mute = True
+    return blocks[PREVIEW]
+
+
+def hide(copy: bpy.types.Object) -> None:
+    """The copy shows what was baked."""
+    keys = copy.data.shape_keys
+    if not is_shown(copy):
+        return
+    for block in bake.own_blocks(copy):
+        block.mute = False
+    copy.shape_key_remove(keys.key_blocks[PREVIEW])
+
+
+@persistent
+def put_away(*_: object) -> None:
+    """Before the file is saved or rendered: what was baked counts; the next update shows the preview again."""
+    copy = bpy.data.objects.get(_state.copy) if _state is not None else None
+    if _state is not None and copy is not None:
+        hide(copy)
+        _state.shown = _state.baked
+
+
+@persistent
+def opened(*_: object) -> None:
+    """Another file is opened."""
+    forget()

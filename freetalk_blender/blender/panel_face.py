@@ -1,0 +1,99 @@
+"""The Face step of the sidebar: the object, its check-up, its landmarks."""
+
+import bpy
+
+from ..core.checkup import GOOD, LEVELS, NOTICE, PROBLEM
+from . import animate, chosen, landmark_points, placed
+from .landmarks import (
+    FREETALK_OT_detect,
+    FREETALK_OT_landmarks_cancel,
+    FREETALK_OT_landmarks_done,
+    FREETALK_OT_landmarks_edit,
+    FREETALK_OT_landmarks_reset,
+)
+from .panel import DONE, OPEN, WRONG, Step, say
+
+_LIGHTS = {GOOD: "CHECKMARK", NOTICE: "INFO", PROBLEM: "ERROR"}
+
+
+class FREETALK_PT_face(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_face"
+    bl_label = "Face"
+    bl_order = 1
+
+    def state(self, context: bpy.types.Context) -> str:
+        original = chosen.face(context)
+        if original is None or original.type != "MESH":
+            return OPEN
+        return DONE if placed.points(original) is not None or context.scene.freetalk.landmarks else OPEN
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, layout = context.scene.freetalk, self.layout
+        original = chosen.face(context)
+        row = layout.row()
+        row.enabled = landmark_points.editing() is None
+        row.prop(settings, "face", text="", icon="MESH_MONKEY")
+        if settings.face is None and original is not None:
+            say(layout, f"Active mesh: {original.name}", "MESH_DATA")
+        if landmark_points.editing():
+            self._editing(layout, settings)
+            return
+        known = placed.points(original) if original is not None else None
+        row = layout.row(align=True)
+        reason = animate.landmarks_busy() or chosen.why_no_face(context)
+        row.enabled = not reason
+        row.operator(FREETALK_OT_detect.bl_idname, icon="VIEWZOOM", text="Detect" if known is None else "Detect Again")
+        row.operator(FREETALK_OT_landmarks_edit.bl_idname, icon="EMPTY_DATA", text="Edit Points")
+        if reason:
+            say(layout, reason)
+        elif known is None:
+            say(layout, "68 landmarks from a file" if settings.landmarks else "Animate finds the landmarks by itself")
+        else:
+            self._found(layout, original)
+        if original is not None:
+            self._checked(layout, original)
+        header, body = layout.panel("freetalk_face_options", default_closed=True)
+        header.label(text="Options")
+        if body is not None:
+            body.prop(settings, "landmarks", text="", placeholder="Landmark file (optional)")
+            body.prop(settings, "open_mouth")
+
+    def _found(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
+        sure, doubtful = placed.confidence(original), placed.doubtful(original)
+        if sure is None:
+            say(layout, "68 landmarks, placed by hand", DONE)
+        else:
+            say(layout, f"68 landmarks, {100 * sure.mean():.0f} % sure", DONE if not doubtful else WRONG)
+        if doubtful:
+            numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
+            say(layout, f"Worth a look: {numbers}", "BLANK1")
+
+    def _checked(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
+        """What the check-up says, and what is done about it; what is good in a word."""
+        findings = placed.findings(original)
+        if not findings:
+            return
+        worst = max((finding.level for finding in findings), key=LEVELS.index)
+        notable = [finding for finding in findings if finding.level != GOOD]
+        header, body = layout.panel("freetalk_checkup", default_closed=worst != PROBLEM)
+        header.label(
+            text=f"Check-up: {len(notable)} to note" if notable else "Check-up: all in order", icon=_LIGHTS[worst]
+        )
+        if body is None:
+            return
+        for finding in sorted(notable, key=lambda finding: finding.level != PROBLEM):
+            say(body, f"{finding.sentence} {finding.fix}", _LIGHTS[finding.level])
+        good = ", ".join(dict.fromkeys(finding.topic for finding in findings if finding.level == GOOD))
+        say(body, f"In order: {good}", _LIGHTS[GOOD])
+
+    def _editing(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        say(layout, "Select points and press G: they stay on the surface")
+        row = layout.row(align=True)
+        row.prop(settings, "mirror", toggle=True, icon="MOD_MIRROR")
+        row.operator(FREETALK_OT_landmarks_reset.bl_idname, icon="LOOP_BACK")
+        row = layout.row(align=True)
+        row.operator(FREETALK_OT_landmarks_done.bl_idname, icon="CHECKMARK")
+        row.operator(FREETALK_OT_landmarks_cancel.bl_idname, icon="X")
+
+
+CLASSES = (FREETALK_PT_face,)

@@ -1,0 +1,85 @@
+"""The Animate, Result and Export steps of the sidebar."""
+
+import bpy
+
+from . import animate, chosen, export, job, live, preferences, result, session, takes
+from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
+from .export import FREETALK_OT_export
+from .marks import copy_of
+from .panel import DONE, OPEN, RUNNING, Step, button, say
+from .result import FREETALK_OT_remove, FREETALK_OT_take_choose, FREETALK_OT_take_delete, FREETALK_OT_take_new
+
+
+class FREETALK_PT_animate(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_animate"
+    bl_label = "Animate"
+    bl_order = 5
+
+    def state(self, context: bpy.types.Context) -> str:
+        if job.current is not None:
+            return RUNNING
+        return DONE if chosen.talking(context) is not None else OPEN
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        if job.current is not None:
+            share, left = job.current.progress()
+            layout.progress(factor=share, text=f"{job.current.stage.capitalize()}, {left:.0f} s left")
+            say(layout, "ESC stops it; nothing is changed before the end")
+            return
+        column = layout.column()
+        column.scale_y = 1.5
+        button(column, FREETALK_OT_animate, animate.why_not(context), icon="PLAY")
+        device = preferences.get().device
+        wanted = "automatic" if device == "auto" else device.upper()
+        say(layout, f"Ran on {session.device}" if session.device else f"Device: {wanted}", "MEMORY")
+
+
+class FREETALK_PT_result(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_result"
+    bl_label = "Result"
+    bl_order = 6
+
+    def state(self, context: bpy.types.Context) -> str:
+        return DONE if chosen.talking(context) is not None else OPEN
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        reason = result.why_none(context)
+        if reason:
+            say(layout, reason)
+            return
+        copy = copy_of(chosen.face(context))
+        current = takes.current(copy)
+        column = layout.column(align=True)
+        for take in takes.listed(copy):
+            row = column.row(align=True)
+            icon = "RADIOBUT_ON" if take == current else "RADIOBUT_OFF"
+            row.operator(FREETALK_OT_take_choose.bl_idname, text=take.name, icon=icon).take = take.name
+            row.operator(FREETALK_OT_take_delete.bl_idname, text="", icon="X").take = take.name
+        row = layout.row(align=True)
+        row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
+        row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
+        layout.prop(context.scene.freetalk, "live")
+        if live.is_stale(context):
+            say(layout, "The sliders moved: Bake Again keeps what they do", "KEYFRAME")
+        button(layout, FREETALK_OT_rebake, animate.why_not_again(context), icon="FILE_REFRESH")
+
+
+class FREETALK_PT_export(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_export"
+    bl_label = "Export"
+    bl_order = 7
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, reason = self.layout, result.why_none(context)
+        row = layout.row(align=True)
+        row.enabled = not reason
+        for suffix, name in export.FORMATS.items():
+            row.operator(FREETALK_OT_export.bl_idname, text=name).format = suffix
+        if reason:
+            say(layout, reason)
+        layout.prop(context.scene.freetalk, "only_face")
+
+
+CLASSES = (FREETALK_PT_animate, FREETALK_PT_result, FREETALK_PT_export)

@@ -1,0 +1,107 @@
+"""The Speech, Emotion and Performance steps of the sidebar."""
+
+from typing import ClassVar
+
+import bpy
+
+from . import chosen, compat, live, waveform
+from .feeling import group_of
+from .panel import DONE, OPEN, WRONG, Step, say
+from .presets import FREETALK_OT_own_emotion, FREETALK_OT_preset
+from .properties import SLIDERS, STYLE
+
+
+class FREETALK_PT_speech(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_speech"
+    bl_label = "Speech"
+    bl_order = 2
+
+    def state(self, context: bpy.types.Context) -> str:
+        return OPEN if chosen.why_no_sound(context.scene) else DONE
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, layout, scene = context.scene.freetalk, self.layout, context.scene
+        layout.row().prop(settings, "sound", expand=True)
+        strip = chosen.strip(scene)
+        if settings.sound == "FILE":
+            layout.prop(settings, "sound_file", text="", placeholder="Sound file")
+        elif scene.sequence_editor is not None:
+            layout.prop_search(settings, "strip", scene.sequence_editor, compat.all_strips_name(scene), text="")
+        if strip is not None and strip.name != settings.strip:
+            say(layout, f"First strip: {strip.name}", "SPEAKER")
+        reason = chosen.why_no_sound(scene)
+        if reason:
+            say(layout, reason)
+            return
+        self._sound(layout, scene, strip)
+        layout.prop(settings, "strength", slider=True)
+
+    def _sound(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, strip: bpy.types.ID | None) -> None:
+        """The picture of the sound, how long it is and where it starts."""
+        if strip is not None and len(strip.retiming_keys):
+            say(layout, "Its speed was changed; it is heard as Blender plays it", "TIME")
+            return
+        key = live.said(scene)
+        looked = waveform.look(key, None if waveform.seen(key) else chosen.source(scene))
+        if looked.problem:
+            say(layout, looked.problem, WRONG)
+            return
+        row = layout.row()
+        if looked.icon:
+            row.template_icon(looked.icon, scale=3.0)
+        column = row.column(align=True)
+        column.label(text=f"{looked.seconds:.2f} s" if looked.seconds else "Reading ...")
+        start = strip.frame_final_start if strip is not None else scene.frame_start
+        column.label(text=f"from frame {start}")
+
+
+class FREETALK_PT_emotion(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_emotion"
+    bl_label = "Emotion"
+    bl_order = 3
+
+    def state(self, context: bpy.types.Context) -> str:
+        return DONE
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene, layout = context.scene, self.layout
+        strip = chosen.strip(scene)
+        if strip is not None:
+            own = strip.name in scene.freetalk.strips
+            icon = "CHECKBOX_HLT" if own else "CHECKBOX_DEHLT"
+            layout.operator(FREETALK_OT_own_emotion.bl_idname, text=f"Own for {strip.name}", icon=icon, depress=own)
+        group = group_of(scene, strip)
+        row = layout.row(align=True)
+        row.prop(group, "emotion_mode", expand=True)
+        row.operator_menu_enum(FREETALK_OT_preset.bl_idname, "preset", text="", icon="PRESET")
+        layout.use_property_split = True
+        column = layout.column(align=True)
+        names = ("valence", "arousal", "dominance") if group.emotion_mode == "VAD" else (*SLIDERS, "neutral")
+        for name in names:
+            column.prop(group, name, slider=True)
+        layout.prop(group, "intensity", slider=True)
+
+
+class FREETALK_PT_performance(Step, bpy.types.Panel):
+    bl_idname = "FREETALK_PT_performance"
+    bl_label = "Performance"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+    bl_order = 4
+
+    def state(self, context: bpy.types.Context) -> str:
+        return DONE
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, layout = context.scene.freetalk, self.layout
+        layout.use_property_split = True
+        column = layout.column(align=True)
+        for name in STYLE:
+            column.prop(settings, name, slider=True)
+        column = layout.column()
+        column.prop(settings, "seed")
+        column.prop(settings, "tolerance", text="Tolerance (mm)")
+        render = context.scene.render
+        say(layout, f"{render.fps / render.fps_base:.5g} frames a second, as the scene", "TIME")
+
+
+CLASSES = (FREETALK_PT_speech, FREETALK_PT_emotion, FREETALK_PT_performance)

@@ -1,0 +1,112 @@
+"""A small picture of the sound that is chosen, and how long it is; made in a thread, drawn when it is there."""
+
+import threading
+from dataclasses import dataclass
+from itertools import pairwise
+
+import bpy
+import bpy.utils.previews
+import numpy as np
+
+from ..core.errors import FreeTalkError
+from . import job, session
+from .sound import Source
+
+#: Pixels of the picture, and its colour.
+SIZE = 128
+_COLOUR = (0.45, 0.75, 1.0, 1.0)
+_TICK = 0.1
+
+
+@dataclass
+class _Looked:
+    """What is known of one sound; icon 0 where there is no picture yet."""
+
+    icon: int = 0
+    seconds: float = 0.0
+    problem: str = ""
+
+
+_known: dict[tuple, _Looked] = {}
+_waiting: list["_Reading"] = []
+_previews: "bpy.utils.previews.ImagePreviewCollection | None" = None
+
+
+class _Reading(threading.Thread):
+    """One sound's envelope; touches no bpy."""
+
+    def __init__(self, key: tuple, source: Source):
+        super().__init__(daemon=True)
+        self.key, self.source = key, source
+        self.pixels: np.ndarray | None = None
+        self.looked = _Looked()
+
+    def run(self) -> None:
+        try:
+            clip = session.clip(self.source)
+        except FreeTalkError as error:
+            self.looked.problem = str(error)
+            return
+        self.looked.seconds = len(clip.samples) / clip.rate
+        self.pixels = picture(clip.samples)
+
+
+def picture(samples: np.ndarray) -> np.ndarray:
+    """(SIZE,SIZE,4) float32: the envelope of samples (N,) around the middle, on nothing."""
+    edges = np.linspace(0, len(samples), SIZE + 1).astype(int)
+    peaks = np.array([np.abs(samples[a : max(b, a + 1)]).max(initial=0) for a, b in pairwise(edges)])
+    height = np.maximum(peaks / max(peaks.max(), 1e-6), 0.02) * 0.48 * SIZE
+    from_middle = np.abs(np.arange(SIZE) + 0.5 - SIZE / 2)
+    inside = from_middle[:, None] <= height[None]
+    return (inside[..., None] * np.array(_COLOUR)).astype(np.float32)
+
+
+def look(key: tuple, source: Source | None) -> _Looked:
+    """What is known of a sound; where that is nothing yet, a thread finds it out and the sidebar is drawn again."""
+    if key not in _known and source is not None:
+        _known[key] = _Looked()
+        reading = _Reading(key, source)
+        _waiting.append(reading)
+        if bpy.app.background:
+            reading.run()
+            _collect()
+        else:
+            reading.start()
+            if not bpy.app.timers.is_registered(_collect):
+                bpy.app.timers.register(_collect, first_interval=_TICK)
+    return _known[key]
+
+
+def seen(key: tuple) -> bool:
+    """Has this sound been looked at?"""
+    return key in _known
+
+
+def _collect() -> float | None:
+    """The timer: pictures that are ready become icons."""
+    global _previews
+    ready = [reading for reading in _waiting if not reading.is_alive()]
+    for reading in ready:
+        _waiting.remove(reading)
+        _known[reading.key] = reading.looked
+        if reading.pixels is not None:
+            _previews = _previews or bpy.utils.previews.new()
+            image = _previews.new(f"{len(_known)} {reading.key}")
+            image.image_size = (SIZE, SIZE)
+            image.image_pixels_float.foreach_set(reading.pixels.ravel())
+            reading.looked.icon = image.icon_id
+    if ready:
+        job.redraw(bpy.context)
+    return _TICK if _waiting else None
+
+
+def forget() -> None:
+    """Throw all pictures away."""
+    global _previews
+    if bpy.app.timers.is_registered(_collect):
+        bpy.app.timers.unregister(_collect)
+    if _previews is not None:
+        bpy.utils.previews.remove(_previews)
+    _previews = None
+    _known.clear()
+    _waiting.clear()

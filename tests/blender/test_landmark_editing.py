@@ -1,0 +1,105 @@
+"""Landmarks found, dragged on the surface, mirrored, reset, kept."""
+
+import bpy
+import numpy as np
+from scipy.spatial import cKDTree
+
+from freetalk_blender.blender import landmark_points, marks, meshes, placed
+from freetalk_blender.core.landmarks import COUNT, MIRRORED
+
+
+def drag(number: int, offset: tuple[float, float, float]) -> None:
+    """Move a point as G does."""
+    item = landmark_points.points()[number]
+    item.location = (np.array(item.location) + offset).tolist()
+    bpy.context.view_layer.update()
+
+
+def test_points_lie_on_the_surface_and_start_at_the_landmarks(talker: bpy.types.Object) -> None:
+    known = placed.points(talker)
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    assert len(landmark_points.points()) == COUNT
+    assert np.abs(landmark_points.places() - known).max() < 3, "mm: the bare face is coarser than the landmarks"
+    drag(30, (0, 5, 40))
+    found = landmark_points.places()[30]
+    assert np.linalg.norm(found - known[30]) > 1 and cKDTree(meshes.vertices(talker.data)).query(found)[0] < 8
+
+
+def test_a_dragged_point_takes_its_counterpart_along_as_in_a_mirror(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.landmarks_edit()
+    before = np.array([item.location for item in landmark_points.points()])
+    drag(48, (-4, 2, 1))
+    moved = np.array([item.location for item in landmark_points.points()]) - before
+    assert set(np.flatnonzero(np.abs(moved).max(1) > 1e-4)) == {48, MIRRORED[48]}
+    assert moved[54][0] > 3 and moved[54][1] > 1, "mirrored across the face, which stands almost along the axes"
+    bpy.context.scene.freetalk.mirror = False
+    drag(36, (-2, 0, 0))
+    again = np.array([item.location for item in landmark_points.points()]) - before
+    assert np.abs(again[45]).max() < 1e-4
+
+
+def test_done_keeps_the_points_and_cancel_does_not(talker: bpy.types.Object) -> None:
+    known = placed.points(talker)
+    bpy.ops.freetalk.landmarks_edit()
+    drag(57, (0, -3, 0))
+    assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
+    assert np.array_equal(placed.points(talker), known) and landmark_points.editing() is None
+    bpy.ops.freetalk.landmarks_edit()
+    drag(57, (0, -3, 0))
+    assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
+    assert 1 < np.linalg.norm(placed.points(talker)[57] - known[57]) < 5
+    assert [item.name for item in bpy.data.objects] == ["head"] and len(bpy.data.collections) == 0
+
+
+def test_reset_puts_selected_points_back_and_all_where_none_is_selected(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.landmarks_edit()
+    bpy.context.scene.freetalk.mirror = False
+    start = np.array([item.location for item in landmark_points.points()])
+    drag(48, (-3, 0, 0))
+    drag(54, (3, 0, 0))
+    landmark_points.points()[48].select_set(True)
+    bpy.ops.freetalk.landmarks_reset()
+    moved = np.abs(np.array([item.location for item in landmark_points.points()]) - start).max(1)
+    assert moved[48] == 0 and moved[54] > 1
+    landmark_points.points()[48].select_set(False)
+    bpy.ops.freetalk.landmarks_reset()
+    assert np.array_equal([item.location for item in landmark_points.points()], start)
+
+
+def test_editing_shows_the_original_and_gives_everything_back(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.animate()
+    (copy,) = marks.all_copies()
+    assert talker.hide_get() and not copy.hide_get()
+    bpy.ops.freetalk.landmarks_edit()
+    assert not talker.hide_get() and copy.hide_get() and talker.hide_select
+    assert not bpy.ops.freetalk.animate.poll() and not bpy.ops.freetalk.detect.poll()
+    bpy.ops.freetalk.landmarks_done()
+    assert talker.hide_get() and not copy.hide_get() and not talker.hide_select
+    assert bpy.context.view_layer.objects.active is copy and copy.select_get()
+
+
+def test_detect_finds_and_checks_and_other_landmarks_make_another_cut(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.animate()
+    assert bpy.ops.freetalk.detect() == {"FINISHED"}
+    sure = placed.confidence(talker)
+    assert sure.shape == (COUNT,) and sure.mean() > 0.5
+    assert {"face", "lips", "eyes"} <= {finding.topic for finding in placed.findings(talker)}
+    before = marks.all_copies()[0].name_full
+    assert bpy.ops.freetalk.animate() == {"FINISHED"} and len(marks.all_copies()) == 1
+    assert before == marks.all_copies()[0].name_full
+
+
+def test_two_faces_in_one_scene_do_not_disturb_each_other(talker: bpy.types.Object) -> None:
+    other = bpy.data.objects.new("twin", talker.data.copy())
+    bpy.context.scene.collection.objects.link(other)
+    other.location.x = 300
+    bpy.context.view_layer.update()
+    bpy.ops.freetalk.animate()
+    bpy.context.scene.freetalk.face = other
+    placed.keep(other, placed.Landmarks(placed.points(talker)))
+    bpy.context.scene.freetalk.happy = 1.0
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert sorted(copy.name for copy in marks.all_copies()) == ["head FreeTalk", "twin FreeTalk"]
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert [copy.name for copy in marks.all_copies()] == ["head FreeTalk"]
+    assert bpy.context.scene.freetalk.sound_file, "the settings stay as long as another face talks"

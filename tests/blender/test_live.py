@@ -1,0 +1,82 @@
+"""The live preview: what the sliders do is shown at once, and never where it does not belong."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from freetalk_blender.blender import live, marks
+from freetalk_blender.blender.marks import PREVIEW
+
+
+def evaluated(item: bpy.types.Object) -> np.ndarray:
+    """(V,3) the object's vertices as Blender shows them."""
+    bpy.context.view_layer.update()
+    mesh = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    points = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", points)
+    return points.reshape(-1, 3)
+
+
+def move(name: str, value: float) -> None:
+    setattr(bpy.context.scene.freetalk, name, value)
+    live.watch(bpy.context.scene)
+
+
+def talking() -> bpy.types.Object:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    bpy.context.scene.frame_set(30)
+    return marks.all_copies()[0]
+
+
+def test_a_moved_slider_shows_what_baking_would(talker: bpy.types.Object) -> None:
+    copy = talking()
+    neutral = evaluated(copy)
+    move("happy", 1.0)
+    assert PREVIEW in copy.data.shape_keys.key_blocks
+    shown = evaluated(copy)
+    bpy.context.scene.frame_set(20, subframe=0.5)
+    between = evaluated(copy)
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert PREVIEW not in copy.data.shape_keys.key_blocks
+    assert np.abs(evaluated(copy) - between).max() < 0.25, "mm: shape keys are made to 0.1"
+    bpy.context.scene.frame_set(30)
+    assert np.abs(evaluated(copy) - shown).max() < 0.25
+    assert np.linalg.norm(shown - neutral, axis=1).max() > 2
+
+
+def test_sliders_that_are_back_show_what_was_baked(talker: bpy.types.Object) -> None:
+    copy = talking()
+    before = evaluated(copy)
+    move("jaw", 0.3)
+    assert live.is_stale(bpy.context)
+    move("jaw", 1.0)
+    assert PREVIEW not in copy.data.shape_keys.key_blocks and np.array_equal(evaluated(copy), before)
+    assert not any(block.mute for block in copy.data.shape_keys.key_blocks)
+
+
+def test_switched_off_it_shows_nothing(talker: bpy.types.Object) -> None:
+    copy = talking()
+    bpy.context.scene.freetalk.live = False
+    move("happy", 1.0)
+    assert PREVIEW not in copy.data.shape_keys.key_blocks
+
+
+def test_a_saved_file_holds_what_was_baked(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy = talking()
+    before = evaluated(copy)
+    move("sad", 1.0)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
+    (copy,) = marks.all_copies()
+    assert PREVIEW not in copy.data.shape_keys.key_blocks
+    assert np.abs(evaluated(copy) - before).max() < 1e-4
+
+
+def test_an_export_bakes_what_is_seen(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy = talking()
+    move("happy", 1.0)
+    shown = evaluated(copy)
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    assert (tmp_path / "head.glb").stat().st_size > 10_000
+    assert PREVIEW not in copy.data.shape_keys.key_blocks and np.abs(evaluated(copy) - shown).max() < 0.25

@@ -1,0 +1,122 @@
+"""Takes: several performances of one face, as actions that Blender's own tools see."""
+
+import bpy
+import numpy as np
+
+from freetalk_blender.blender import bake, cleanup, compat, marks, meshes, placed, takes
+from freetalk_blender.core.landmarks import Landmarks
+
+
+def animate(**sliders: float) -> bpy.types.Object:
+    """The talking copy after Animate with these sliders."""
+    for name, value in sliders.items():
+        setattr(bpy.context.scene.freetalk, name, value)
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = marks.all_copies()
+    return copy
+
+
+def motion(copy: bpy.types.Object) -> np.ndarray:
+    """(T,V,3) what the take that plays makes of the shape keys, by its curves."""
+    blocks, curves = bake.own_blocks(copy), compat.fcurves(copy.data.shape_keys)
+    frames = np.arange(1, 52)
+    found = [curves.find(f'key_blocks["{block.name}"].value') for block in blocks]
+    weights = [[curve.evaluate(frame) for frame in frames] for curve in found]
+    return np.tensordot(np.array(weights).T, bake.shapes_of(copy), 1)
+
+
+def test_a_second_take_leaves_the_first_as_it_was(talker: bpy.types.Object) -> None:
+    copy = animate(happy=0.0)
+    neutral = motion(copy)
+    assert bpy.ops.freetalk.take_new() == {"FINISHED"}
+    assert animate(happy=1.0) is copy
+    happy = motion(copy)
+    assert np.linalg.norm(happy - neutral, axis=2).max() > 2, "millimetres"
+    first, second = takes.listed(copy)
+    assert [first.name, second.name] == ["head take 1", "head take 2"] and takes.current(copy) == second
+    assert bpy.ops.freetalk.take_choose(take=first.name) == {"FINISHED"}
+    assert np.abs(motion(copy) - neutral).max() < 1e-3
+
+
+def test_the_second_take_is_as_exact_as_if_it_were_the_only_one(talker: bpy.types.Object) -> None:
+    sound, points = bpy.context.scene.freetalk.sound_file, placed.points(talker)
+    alone = motion(animate(happy=1.0))
+    bpy.ops.freetalk.remove()
+    settings = bpy.context.scene.freetalk
+    settings.face, settings.sound_file = talker, sound
+    placed.keep(talker, Landmarks(points))
+    animate(happy=0.0)
+    bpy.ops.freetalk.take_new()
+    second = motion(animate(happy=1.0))
+    assert np.linalg.norm(second - alone, axis=2).max() < 0.3, "both are made to 0.1 mm"
+
+
+def test_each_take_lies_on_a_muted_track_and_one_plays(talker: bpy.types.Object) -> None:
+    copy = animate()
+    bpy.ops.freetalk.take_new()
+    animate(sad=0.5)
+    data = copy.data.shape_keys.animation_data
+    assert [track.mute for track in data.nla_tracks] == [True, True]
+    assert [track.strips[0].action.name for track in data.nla_tracks] == ["head take 1", "head take 2"]
+    assert data.action.name == "head take 2"
+    assert [strip.strips[0].frame_end for strip in data.nla_tracks] == [51, 51]
+
+
+def test_a_deleted_take_takes_its_own_shapes_with_it(talker: bpy.types.Object) -> None:
+    copy = animate()
+    count = len(bake.own_blocks(copy))
+    bpy.ops.freetalk.take_new()
+    animate(angry=1.0)
+    assert len(bake.own_blocks(copy)) > count
+    assert bpy.ops.freetalk.take_delete(take="head take 2") == {"FINISHED"}
+    assert [take.name for take in takes.listed(copy)] == ["head take 1"] and takes.current(copy).name == "head take 1"
+    assert len(bake.own_blocks(copy)) == count and "head take 2" not in bpy.data.actions
+
+
+def test_animating_again_replaces_the_line_and_leaves_no_spare_shapes(talker: bpy.types.Object) -> None:
+    counts = {len(bake.own_blocks(animate(happy=value))) for value in (0.0, 0.5, 0.0)}
+    assert max(counts) < 45 and len(takes.listed(marks.all_copies()[0])) == 1
+
+
+def test_what_hands_have_keyed_outside_of_a_line_stays(talker: bpy.types.Object) -> None:
+    copy = animate()
+    curve = compat.fcurves(copy.data.shape_keys)[0]
+    curve.keyframe_points.insert(90, 0.5).interpolation = "BEZIER"
+    assert bpy.ops.freetalk.take_new() == {"FINISHED"}
+    animate(happy=0.5)
+    bpy.ops.freetalk.take_choose(take="head take 1")
+    point = compat.fcurves(copy.data.shape_keys)[0].keyframe_points[-1]
+    assert (point.co.x, point.co.y, point.interpolation) == (90, 0.5, "BEZIER")
+
+
+def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: bpy.types.Object) -> None:
+    talker.shape_key_add(name="Basis")
+    talker.shape_key_add(name="Smirk").value = 0.25
+    key = talker.data.shape_keys
+    compat.new_action(key, "mine")
+    compat.fcurves(key).new('key_blocks["Smirk"].value').keyframe_points.insert(5, 0.75)
+    copy = animate()
+    bpy.ops.freetalk.take_new()
+    animate(happy=0.5)
+    for take in takes.listed(copy):
+        takes.choose(copy, take)
+        assert compat.fcurves(copy.data.shape_keys).find('key_blocks["Smirk"].value').evaluate(5) == 0.75
+    bpy.ops.freetalk.remove()
+    assert key.animation_data.action.name == "mine" and len(compat.fcurves(key)) == 1
+    assert [block.name for block in key.key_blocks] == ["Basis", "Smirk"]
+
+
+def test_remove_leaves_nothing_of_freetalk_in_the_file(talker: bpy.types.Object) -> None:
+    before = {kind: sorted(getattr(bpy.data, kind).keys()) for kind in ("objects", "meshes", "materials", "actions")}
+    end = bpy.context.scene.frame_end
+    copy = animate(happy=0.5)
+    bpy.context.scene.freetalk.keyframe_insert("sad", frame=3)
+    bpy.ops.freetalk.take_new()
+    assert bpy.context.scene.frame_end > end and list(cleanup.found())
+    assert np.array_equal(meshes.vertices(copy.data)[: len(talker.data.vertices)], meshes.vertices(talker.data))
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert list(cleanup.found()) == []
+    after = {kind: sorted(getattr(bpy.data, kind).keys()) for kind in before}
+    assert after["objects"] == before["objects"] and after["meshes"] == before["meshes"]
+    assert after["materials"] == before["materials"] and bpy.context.scene.frame_end == end
+    assert not [name for name in after["actions"] if "take" in name]
