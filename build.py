@@ -2,11 +2,12 @@
 """Set up, test, package and show FreeTalk. Standard library only; everything it needs it fetches from PyPI.
 
     python3 build.py demo        set up, build the extension, install it into Blender, animate the sample
-    python3 build.py test        set up, run the tests (further arguments go to pytest)
+    python3 build.py test        set up, run the tests (--ui: a real Blender's window too; more words go to pytest)
     python3 build.py lint        set up, ruff and mypy
     python3 build.py build       set up, build the extension's zip for this machine (--platform, --python for others)
     python3 build.py setup       the product's environment in .venv, the speech encoder's weights, nothing else
     python3 build.py blenders    Blender 4.2 and 5.2 for the tests, in .venv-blender-*, where their Python is found
+    python3 build.py pictures    the user guide's screenshots, from a real Blender
     python3 build.py train-env   PyTorch's environment in .venv-train
 
 Each step says what it does; a second run skips what is there.
@@ -17,14 +18,16 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import extension
+from tools import desktop, extension
 from tools.steps import BUILD, ROOT, BuildError, pip_download, requirements, run, say
 
 VENV = ROOT / ".venv"
@@ -181,10 +184,47 @@ def command_demo(arguments: argparse.Namespace) -> int:
 
 
 def command_test(arguments: argparse.Namespace) -> int:
-    python = setup()
-    environment = os.environ | {"FREETALK_GLTF_VALIDATOR": str(gltf_validator() or "")}
-    words = [str(python), "-m", "pytest", *(arguments.rest or ["--durations=10"])]
-    return subprocess.run(words, cwd=ROOT, env=environment).returncode
+    with desktop_in_the_making(arguments.ui) as ready:
+        python = setup()
+        environment = os.environ | {"FREETALK_GLTF_VALIDATOR": str(gltf_validator() or "")}
+        command = [str(python), "-m", "pytest"]
+        result = 0
+        if arguments.rest or not arguments.ui:
+            words = arguments.rest or ["--durations=10"]
+        else:
+            result = subprocess.run(
+                [*command, "--durations=10", "--ignore=tests/ui"], cwd=ROOT, env=environment
+            ).returncode
+            words = ["tests/ui", "-rs", "--durations=0"]
+        if arguments.ui:
+            ready()
+            environment["FREETALK_UI"] = "1"
+        return subprocess.run([*command, *words], cwd=ROOT, env=environment).returncode or result
+
+
+@contextmanager
+def desktop_in_the_making(wanted: bool) -> Iterator[Callable[[], object]]:
+    """While the environment is set up and the other tests run, make a Blender with a window where there is none yet.
+
+    What it yields waits until that is done. Where it cannot be made, it has said why, and the tests that need it skip.
+    """
+    try:
+        if wanted:
+            desktop.find()
+        yield lambda: None
+        return
+    except desktop.NoDesktopError as error:
+        if desktop.VARIABLE in os.environ or not desktop.can_make():
+            say(f"{error} The tests of Blender's window will be skipped.")
+            yield lambda: None
+            return
+    say("making a Blender with a window in the background, from Debian's packages")
+    process = subprocess.Popen([sys.executable, "-m", "tools.desktop"], cwd=ROOT, start_new_session=True)
+    try:
+        yield process.wait
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def gltf_validator() -> Path | None:
@@ -268,6 +308,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     for name, function in COMMANDS.items():
         command = commands.add_parser(name)
         command.set_defaults(run=function)
+        if name == "test":
+            command.add_argument("--ui", action="store_true", help="drive a real Blender, made in a chroot if need be")
         if name == "build":
             command.add_argument("--platform", choices=[*extension.PLATFORMS, "all"], help="default: this machine")
             command.add_argument("--python", choices=[*extension.BLENDERS, "all"], help="default: the one of .venv")
@@ -281,6 +323,20 @@ def parse(words: list[str]) -> argparse.Namespace:
     return arguments
 
 
+def command_pictures(arguments: argparse.Namespace) -> int:
+    from tools import guide_pictures
+
+    with desktop_in_the_making(True) as ready:
+        python = setup()
+        ready()
+        try:
+            for path in guide_pictures.make(python):
+                say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
+        except desktop.NoDesktopError as error:
+            raise BuildError(str(error)) from error
+    return 0
+
+
 COMMANDS = {
     "demo": command_demo,
     "test": command_test,
@@ -288,6 +344,7 @@ COMMANDS = {
     "build": command_build,
     "setup": command_setup,
     "blenders": command_blenders,
+    "pictures": command_pictures,
     "train-env": command_train_env,
 }
 

@@ -1,7 +1,7 @@
 """A person at Blender's window: finds buttons by what they do, clicks, types, waits, takes pictures.
 
-The mouse and the keys are X's (xdotool). Where a button lies is asked of Blender: it is hovered over until Blender names
-the property or the operator under the mouse, as its "Copy Data Path" and "Copy Python Command" would.
+The mouse and the keys are X's (xdotool). Where a button lies is asked of Blender: the mouse moves until it names the
+button's property or operator under it, as its "Copy Data Path" and "Copy Python Command" do.
 """
 
 import json
@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,8 @@ from typing import Any
 from .desktop import SCREEN, Screen, find, screen
 
 _DRIVER = Path(__file__).with_name("ui_driver.py")
-#: Pixels between two looks; rows of buttons are 20 high.
-_STEP = 9
-#: Where to look across a region, as shares of its width: split rows and pairs of buttons need more than the middle.
-_COLUMNS = (0.62, 0.3, 0.9)
+#: Pixels between two looks; buttons are 20 high.
+_STEP = 17
 _START_SECONDS = 90
 _HELPERS = '''
 def _places(area, region):
@@ -54,6 +52,17 @@ def hovered(area, region):
                     pass
             said.append(manager.clipboard)
     return said
+
+def search(button, area, region, points):
+    """Move the mouse over points until the button is under it; that point, None where it is under none of them."""
+    for x, y in points:
+        window, _, _ = list(_places(area, region))[-1]
+        window.cursor_warp(x, window.height - y)
+        yield
+        yield
+        path, call = hovered(area, region)
+        if path == button or path.endswith("." + button) or button in call:
+            return [x, y]
 '''
 
 
@@ -77,7 +86,7 @@ class Ui:
     def ask(self, code: str) -> Any:
         """What a piece of Python leaves in `answer` in Blender; UiError with its traceback where it raises."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(120)
+            connection.settimeout(300)
             connection.connect(str(self.socket))
             with connection.makefile("rw", encoding="utf-8") as stream:
                 stream.write(json.dumps({"code": code}) + "\n")
@@ -102,6 +111,12 @@ class Ui:
             time.sleep(0.05)
         return time.perf_counter() - start
 
+    def lag(self) -> float:
+        """Seconds that Blender's main loop takes to go round, on this machine, now."""
+        start = time.perf_counter()
+        self.settle()
+        return (time.perf_counter() - start) / 2
+
     # --- mouse and keys ---
 
     def move(self, x: float, y: float) -> None:
@@ -111,7 +126,7 @@ class Ui:
         """Click where the mouse is, or there."""
         if x is not None and y is not None:
             self.move(x, y)
-            self._settle()
+        self.settle()
         self.clicks += 1
         self.screen.run("xdotool", "click", 1)
 
@@ -119,98 +134,116 @@ class Ui:
         """Press keys where the mouse is, as xdotool names them: n, ctrl+z, Escape."""
         self.screen.run("xdotool", "key", *keys)
 
-    def type(self, text: str) -> None:
-        self.screen.run("xdotool", "type", "--delay", 4, text)
+    def scroll(self, notches: int) -> None:
+        """Turn the wheel where the mouse is; less than 0 is away from the person."""
+        self.screen.run("xdotool", "click", "--repeat", abs(notches), "--delay", 30, 5 if notches > 0 else 4)
+        self.settle()
+
+    def drop(self, operator: str, **properties: str) -> None:
+        """Drop a file on the viewport: Blender answers a drop by invoking an operator with the file's path."""
+        left, top, width, height = self.box("VIEW_3D", "WINDOW")
+        self.move(left + width * 0.4, top + height * 0.45)
+        self.settle()
+        self.ask(f"""
+window, place, part = next(_places("VIEW_3D", "WINDOW"))
+with bpy.context.temp_override(window=window, area=place, region=part):
+    bpy.ops.{operator}("INVOKE_DEFAULT", **{properties!r})
+""")
+        time.sleep(0.5)
+
+    def confirm(self) -> None:
+        """Take the button that the dialog under the mouse offers, here by Return."""
+        self.clicks += 1
+        self.key("Return")
+        self.settle()
 
     # --- buttons ---
 
-    def find(self, button: str, area: str = "VIEW_3D", region: str = "UI") -> tuple[int, int]:
-        """Put the mouse on a button; its place. button: the end of a property's path, or part of an operator's call."""
-        key = (button, area, region)
-        if key in self._seen and self._is_at(key, *self._seen[key]):
-            return self._seen[key]
-        for turn in range(4):
-            for x, y in self._grid(area, region):
-                if self._is_at(key, x, y):
-                    self._seen[key] = (x, y)
-                    return x, y
-            self._scroll(area, region, -12 if turn == 0 else 8)
-        raise UiError(f"no button {button} in the {region} region of {area}")
+    def find(self, button: str, across: float = 0.6, area: str = "VIEW_3D", region: str = "UI") -> tuple[int, int]:
+        """Put the mouse on a button; its place.
 
-    def press(self, button: str, area: str = "VIEW_3D", region: str = "UI") -> None:
+        button: the end of a property's path, or part of an operator's call. across: where to look, as a share of the
+        region's width. UiError where there is no such button.
+        """
+        key = (button, area, region)
+        seen = [self._seen[key]] if key in self._seen else []
+        for notches in (-12, 8, 8, 8):
+            points = [*seen, *self._column(across, area, region)]
+            found = self.value(f"search({button!r}, {area!r}, {region!r}, {points})")
+            if found:
+                self._seen[key] = found[0], found[1]
+                return self._seen[key]
+            self._scroll(area, region, notches)
+        raise UiError(f"no button {button} at {across} of the {region} region of {area}")
+
+    def press(self, button: str, across: float = 0.6, area: str = "VIEW_3D", region: str = "UI") -> None:
         """Click a button that is found by what it does."""
-        self.find(button, area, region)
+        self.find(button, across, area, region)
         self.click()
 
     def tab(self, name: str) -> None:
         """Open the sidebar's tab of that name."""
-        left, top, width, height = self._box("VIEW_3D", "UI")
+        left, top, width, height = self.box("VIEW_3D", "UI")
         category = "list(_places('VIEW_3D', 'UI'))[-1][2].active_panel_category"
         for y in range(top + 10, top + height, 20):
             if self.value(category) == name:
                 break
             self.screen.run("xdotool", "mousemove", left + width - 8, y, "click", 1)
-            self._settle()
+            self.settle()
         else:
             raise UiError(f"the sidebar has no tab {name}")
         self.clicks += 1
 
-    def choose(self, name: str) -> None:
-        """Click a file in the file browser that is open, and accept it."""
+    def choose(self, name: str, see: Callable[[], object] = lambda: None) -> None:
+        """Double-click a file in the file browser that is open; see() is called when the mouse is on it."""
         self.wait("box('FILE_BROWSER', 'WINDOW') is not None")
         chosen = "list(_places('FILE_BROWSER', 'WINDOW'))[-1][1].spaces.active.params.filename"
-        left, top, width, height = self._box("FILE_BROWSER", "WINDOW")
+        left, top, width, height = self.box("FILE_BROWSER", "WINDOW")
         for y in range(top + 30, top + height, _STEP):
             self.screen.run("xdotool", "mousemove", left + width // 4, y, "click", 1)
-            self._settle()
+            self.settle()
             if self.value(chosen) == name:
                 break
         else:
             raise UiError(f"the file browser does not show {name}")
+        see()
+        time.sleep(0.7)  # or the next click would be the second of a double one
         self.clicks += 1
-        self.press("file.execute()", "FILE_BROWSER", "EXECUTE")
+        self.screen.run("xdotool", "click", "--repeat", 2, "--delay", 60, 1)
+        self.wait("box('FILE_BROWSER', 'WINDOW') is None")
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Let Blender's main loop go round, so that it has seen what the mouse and the keys did."""
         for _ in range(2):
             self.value("None")
 
-    def _box(self, area: str, region: str) -> tuple[int, int, int, int]:
+    def box(self, area: str, region: str) -> tuple[int, int, int, int]:
         found = self.value(f"box({area!r}, {region!r})")
         if found is None:
             raise UiError(f"no {region} region of {area} on the screen")
         left, top, width, height = found
         return left, top, width, height
 
-    def _grid(self, area: str, region: str) -> Iterator[tuple[int, int]]:
-        left, top, width, height = self._box(area, region)
-        for share in _COLUMNS:
-            for y in range(top + _STEP // 2, top + height, _STEP):
-                yield left + round(share * width), y
-
-    def _is_at(self, key: tuple[str, str, str], x: int, y: int) -> bool:
-        button, area, region = key
-        self.move(x, y)
-        self._settle()
-        path, call = self.value(f"hovered({area!r}, {region!r})")
-        return path == button or path.endswith("." + button) or (button in call and bool(call))
+    def _column(self, across: float, area: str, region: str) -> Iterator[tuple[int, int]]:
+        left, top, width, height = self.box(area, region)
+        for y in range(top + _STEP // 2, top + height, _STEP):
+            yield left + round(across * width), y
 
     def _scroll(self, area: str, region: str, notches: int) -> None:
-        left, top, width, height = self._box(area, region)
+        left, top, width, height = self.box(area, region)
         self.move(left + width / 2, top + height / 2)
-        self.screen.run("xdotool", "click", "--repeat", abs(notches), "--delay", 30, 5 if notches > 0 else 4)
-        time.sleep(0.3)
+        self.scroll(notches)
 
     # --- pictures ---
 
-    def picture(self, path: Path) -> Path:
-        """The whole screen, when Blender has drawn what it has to."""
-        self.ask("for window in bpy.context.window_manager.windows:\n for area in window.screen.areas: area.tag_redraw()")
-        time.sleep(0.6)
-        inside = self.screen.share / "picture.png"
-        self.screen.run("import", "-window", "root", inside)
+    def picture(self, path: Path, width: int = SCREEN[0]) -> Path:
+        """The whole screen, when Blender has drawn what it has to; the suffix says the format."""
+        self.value("[area.tag_redraw() for area in bpy.context.window.screen.areas]")
+        time.sleep(1 + 10 * self.lag())  # panels slide to their places
+        taken = self.screen.share / f"picture{path.suffix}"
+        self.screen.run("import", "-window", "root", "-resize", f"{width}x", "-quality", 76, self.screen.inside(taken))
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(inside, path)
+        shutil.move(taken, path)
         return path
 
 
@@ -223,7 +256,15 @@ def blender(share: Path) -> Iterator[Ui]:
     path = share / "socket"
     with screen(find(), share) as display:
         size = ("--window-geometry", 0, 0, *SCREEN)
-        words = (display.blender.executable, "--factory-startup", *size, "--python", share / _DRIVER.name, "--", path)
+        words = (
+            display.blender.executable,
+            "--factory-startup",
+            *size,
+            "--python",
+            display.inside(share / _DRIVER.name),
+            "--",
+            display.inside(path),
+        )
         process = display.start(*words, log=share / "blender.log")
         ui = Ui(display, process, path)
         try:

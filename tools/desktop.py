@@ -1,13 +1,12 @@
 """A real Blender with its window: found here or made in a Debian chroot, on a screen of its own (Xvfb).
 
-    python3 tools/desktop.py ROOT        make the chroot (root, mmdebstrap and a Debian mirror; some minutes, 1.4 GB)
+    python3 tools/desktop.py        make the chroot (root, mmdebstrap and a Debian mirror; some minutes, 1.4 GB)
 
 Which Blender: FREETALK_UI_BLENDER (an executable, or a chroot's folder), else `blender` on PATH, else the chroot.
 """
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,8 @@ PACKAGES = (
 )
 _TOOLS = ("Xvfb", "xdotool")
 _BINDS = ("proc", "dev", "dev/shm")
+#: Where a chroot shows the shared folder, and the person's own folder in it.
+_SEEN, HOME = Path("/home"), "artist"
 
 
 class NoDesktopError(Exception):
@@ -60,55 +61,69 @@ def find() -> Blender:
 
 def _in_root(root: Path) -> Blender:
     if not (root / "usr/bin/blender").exists():
-        raise NoDesktopError("There is no Blender on PATH and no chroot with one; `python3 build.py test --ui` makes it.")
+        raise NoDesktopError(
+            "There is no Blender on PATH and no chroot with one (`python3 build.py test --ui` makes it)."
+        )
     if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("nsenter")):
         raise NoDesktopError(f"The Blender in {root} can only be entered by root.")
     return Blender("/usr/bin/blender", root)
 
 
+def can_make() -> bool:
+    """Whether `make` has what it needs: root, mmdebstrap, namespaces."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return root and all(map(shutil.which, ("mmdebstrap", "unshare", "nsenter")))
+
+
 def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
     """A Debian with Blender in a folder, within so many seconds; NoDesktopError where that does not work."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        raise NoDesktopError("A chroot with Blender can only be made by root.")
-    if not (shutil.which("mmdebstrap") and shutil.which("unshare")):
-        raise NoDesktopError("A chroot with Blender needs mmdebstrap, which is not here.")
+    if not can_make():
+        raise NoDesktopError("A chroot with Blender needs root, mmdebstrap, unshare and nsenter.")
     part = root.with_name(root.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
-    options = ["APT::Install-Recommends \"false\"", "Acquire::Check-Valid-Until \"false\""]
+    options = ['APT::Install-Recommends "false"', 'Acquire::Check-Valid-Until "false"']
     words = ["mmdebstrap", "--quiet", "--variant=minbase", *[f"--aptopt={option}" for option in options]]
-    # a mount namespace of its own: whatever mmdebstrap mounts is gone with it
-    words = ["unshare", "--mount", *words, f"--include={PACKAGES}", "sid", str(part)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # namespaces of its own: what it mounts and what it starts ends with it
+    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+    words += [f"--include={PACKAGES}", "sid", str(part)]
     try:
-        _, errors = process.communicate(timeout=seconds)
+        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
         shutil.rmtree(part, ignore_errors=True)
         raise NoDesktopError(f"The chroot with Blender was not ready after {seconds:.0f} s.") from None
-    if process.returncode:
+    if done.returncode:
         shutil.rmtree(part, ignore_errors=True)
-        last = (errors.strip().splitlines() or ["no words"])[-1]
-        raise NoDesktopError(f"mmdebstrap ended with {process.returncode}: {last[:200]}")
+        last = (done.stderr.strip().splitlines() or ["no words"])[-1]
+        raise NoDesktopError(f"mmdebstrap ended with {done.returncode}: {last[:200]}")
     part.rename(root)
 
 
 @dataclass(frozen=True)
 class Screen:
-    """A running X server and how to start programs on it; paths below `share` are the same in and out of a chroot."""
+    """A running X server and how to start programs on it. share: a folder that they reach, at `seen`."""
 
     blender: Blender
     share: Path
+    seen: Path
     prefix: tuple[str, ...]
     display: str
+
+    @property
+    def home(self) -> Path:
+        """The person's own folder, where file dialogs begin."""
+        return self.share / HOME
+
+    def inside(self, path: Path) -> Path:
+        """How the programs call a file below `share`."""
+        return self.seen / path.relative_to(self.share)
 
     def command(self, words: Sequence[object]) -> list[str]:
         """The words to start a program on this screen with."""
         settings = {
             "DISPLAY": self.display,
-            "HOME": self.share / "home",
-            "BLENDER_USER_RESOURCES": self.share / "user",
+            "HOME": self.inside(self.home),
+            "BLENDER_USER_RESOURCES": self.seen / "user",
             "LIBGL_ALWAYS_SOFTWARE": 1,
             "LC_ALL": "C.UTF-8",
             "PATH": os.environ.get("PATH", "") + ":/usr/bin:/bin",
@@ -129,7 +144,7 @@ class Screen:
 @contextmanager
 def screen(blender: Blender, share: Path) -> Iterator[Screen]:
     """A screen for one Blender; at its end nothing of it runs and nothing is mounted any more."""
-    for folder in (share / "home", share / "user"):
+    for folder in (share / HOME, share / "user"):
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         prefix = stack.enter_context(_entered(blender.root, share)) if blender.root else ()
@@ -139,21 +154,20 @@ def screen(blender: Blender, share: Path) -> Iterator[Screen]:
         number = server.stdout.readline().strip()
         if not number:
             raise NoDesktopError("Xvfb does not start here.")
-        yield Screen(blender, share, prefix, f":{number}")
+        yield Screen(blender, share, _SEEN if blender.root else share, prefix, f":{number}")
 
 
 @contextmanager
 def _entered(root: Path, share: Path) -> Iterator[tuple[str, ...]]:
-    """The words before each command inside the chroot. The mounts live in a namespace and die with it."""
-    inside = root / share.relative_to("/")
-    inside.mkdir(parents=True, exist_ok=True)
-    binds = " && ".join(f"mount --bind /{name} '{root}/{name}'" for name in _BINDS)
-    script = f"{binds} && mount --bind '{share}' '{inside}' && exec chroot '{root}' sh -c 'echo in; exec sleep infinity'"
-    with _running(["unshare", "--mount", "sh", "-c", script]) as holder:
+    """The words before each command inside the chroot, without a network; its mounts end with their namespace."""
+    places = {f"/{name}": f"{root}/{name}" for name in _BINDS} | {str(share): f"{root}{_SEEN}"}
+    binds = " && ".join(f"mount --bind '{source}' '{target}'" for source, target in places.items())
+    script = f"{binds} && exec chroot '{root}' sh -c 'echo in; exec sleep infinity'"
+    with _running(["unshare", "--mount", "--net", "sh", "-c", script]) as holder:
         assert holder.stdout
         if holder.stdout.readline().strip() != "in":
-            raise NoDesktopError(f"The chroot {root} cannot be entered (mounting needs more rights than there are here).")
-        yield ("nsenter", "--target", str(holder.pid), "--mount", "--root", "--wdns=/")
+            raise NoDesktopError(f"The chroot {root} cannot be entered (mounting is not allowed here).")
+        yield ("nsenter", "--target", str(holder.pid), "--mount", "--net", "--root", "--wdns=/")
 
 
 @contextmanager
@@ -172,6 +186,6 @@ def _running(words: list[str]) -> Iterator[subprocess.Popen]:
 
 if __name__ == "__main__":
     try:
-        make(Path(sys.argv[1]) if len(sys.argv) > 1 else CHROOT)
+        make()
     except NoDesktopError as error:
-        sys.exit(f"desktop.py: {error}")
+        sys.exit(f"[build] {error}")

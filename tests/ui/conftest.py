@@ -1,0 +1,45 @@
+"""One Blender with its window for all tests of this folder, the built zip installed in it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import blender_ui, desktop, extension, first_clip
+from tools.blender_ui import Ui
+from tools.first_clip import PICTURES
+
+
+def photograph(ui: Ui) -> first_clip.See:
+    """Keep a picture of each step."""
+    return lambda name: ui.picture(PICTURES / f"{name}.png")
+
+
+@pytest.fixture(scope="session")
+def ui() -> Iterator[Ui]:
+    if not os.environ.get(desktop.VARIABLE) and not os.environ.get("FREETALK_UI"):
+        pytest.skip(f"`build.py test --ui` drives a real Blender; so does {desktop.VARIABLE}=its path")
+    try:
+        with blender_ui.blender(PICTURES / "share") as blender:
+            yield blender
+    except desktop.NoDesktopError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def installed(ui: Ui, tmp_path_factory: pytest.TempPathFactory) -> Ui:
+    """FreeTalk, as its zip for the Python of this Blender, installed by a drop on the window; its tab open."""
+    package = extension.build(Path(sys.executable), first_clip.target(ui))
+    first_clip.install(ui, package, photograph(ui))
+    first_clip.open_tab(ui)
+    return ui
+
+
+@pytest.fixture(scope="session")
+def ready(installed: Ui) -> Ui:
+    """The sample scan and its sentence, chosen in the panel."""
+    first_clip.add_scan(installed, see=photograph(installed))
+    first_clip.choose_speech(installed, see=photograph(installed))
+    return installed

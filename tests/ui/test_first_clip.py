@@ -1,0 +1,109 @@
+"""A person's first clip in a real Blender: install, press N, animate, think again, export, save, come back, play."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import read_glb
+
+from tools import extension, first_clip
+from tools.blender_ui import Ui
+from tools.first_clip import PICTURES
+
+#: Everything that a cancelled or undone Animate could have changed, as text.
+_SCENE = """
+import hashlib
+def _scene():
+    scene, view = bpy.context.scene, bpy.context.view_layer
+    blocks = {name: sorted(item.name for item in getattr(bpy.data, name))
+              for name in ("objects", "meshes", "shape_keys", "actions", "materials", "collections", "sounds")}
+    points = [hashlib.sha1(bytes(str([tuple(v.co) for v in mesh.vertices]), "ascii")).hexdigest()
+              for mesh in bpy.data.meshes]
+    seen = sorted((item.name, item.hide_get(), item.hide_render, item.select_get(), sorted(item.keys()))
+                  for item in view.objects)
+    active = view.objects.active
+    return repr([blocks, points, seen, active and active.name, active and active.mode,
+                 scene.frame_start, scene.frame_end, scene.frame_current, scene.freetalk.sound_file])
+answer = _scene()
+"""
+_FRAME = "bpy.context.scene.frame_current"
+
+
+def test_the_zip_installs_without_a_network_and_every_wheel_of_it_loads(installed: Ui) -> None:
+    pins = extension.bundled(Path(sys.executable), first_clip.target(installed))
+    names = [pin.split("==")[0] for pin in pins]
+    found = installed.ask(f"""
+import importlib.metadata, importlib
+found = {{}}
+for name in {names!r}:
+    files = importlib.metadata.distribution(name).files
+    tops = {{file.parts[0].split(".")[0] for file in files if file.parts[-1] == "__init__.py" or len(file.parts) == 1}}
+    for top in sorted(tops - {{"", ".", ".."}}):
+        found[top] = importlib.import_module(top).__file__ or ""
+answer = found
+""")
+    assert {"scipy", "onnxruntime", "soundfile", "soxr", "robust_laplacian", "cholespy"} <= set(found)
+    assert all("user/extensions" in path for path in found.values()), found
+    assert installed.value("bpy.app.online_access") is False
+
+
+def test_escape_leaves_the_scene_as_it_was_at_once(ready: Ui) -> None:
+    before = ready.ask(_SCENE)
+    ready.press("freetalk.animate(")
+    ready.wait(first_clip.RUNNING)
+    time.sleep(0.5)
+    assert ready.value(first_clip.RUNNING), "it ended before it could be stopped"
+    ready.picture(PICTURES / "running.png")
+    assert ready.value(first_clip.RUNNING), "it ended before it could be stopped"
+    ready.key("Escape")
+    ready.wait(f"not {first_clip.RUNNING}", 1 + 20 * ready.lag())
+    assert ready.ask(_SCENE) == before
+    ready.picture(PICTURES / "stopped.png")
+    time.sleep(5)
+    assert ready.ask(_SCENE) == before, "the stopped work came back"
+
+
+def test_undo_takes_a_whole_animation_back(ready: Ui) -> None:
+    before = ready.ask(_SCENE)
+    first_clip.animate(ready)
+    ready.picture(PICTURES / "animated.png")
+    assert ready.ask(_SCENE) != before
+    first_clip.over_viewport(ready)
+    ready.key("ctrl+z")
+    ready.wait(f"not {first_clip.TALKING}")
+    ready.picture(PICTURES / "undone.png")
+    assert ready.ask(_SCENE) == before
+
+
+def test_from_zip_to_glb_takes_eight_clicks(ready: Ui) -> None:
+    """Counted where they are needed: the tests before this one clicked Animate twice for their own ends."""
+    first_clip.animate(ready)
+    glb = first_clip.export(ready, lambda name: ready.picture(PICTURES / f"{name}.png"))
+    assert ready.clicks - 2 == 8
+    morphs = read_glb.read(glb)
+    frames = ready.value("max(action.frame_range[1] for action in bpy.data.actions)")
+    assert len(morphs.times) == frames and morphs.weights.shape == (len(morphs.times), len(morphs.names))
+    moved = np.einsum("tk,kvc->tvc", morphs.weights, morphs.shapes)
+    size = np.ptp(morphs.positions, axis=0).max()
+    assert 0.01 * size < np.linalg.norm(moved, axis=2).max() < 0.2 * size
+
+
+def test_a_saved_file_talks_again_when_it_is_opened(ready: Ui) -> None:
+    if not ready.value(first_clip.TALKING):
+        first_clip.animate(ready)
+    path = ready.screen.inside(ready.screen.home / "talking.blend")
+    ready.value(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r}) and None")
+    ready.value("bpy.ops.wm.read_homefile(use_factory_startup=False) and None")
+    ready.wait(f"not {first_clip.TALKING}")
+    ready.value(f"bpy.ops.wm.open_mainfile(filepath={str(path)!r}) and None")
+    ready.wait(first_clip.TALKING)
+    shapes = "[round(block.value, 4) for block in bpy.data.objects['head FreeTalk'].data.shape_keys.key_blocks]"
+    ready.value("bpy.context.scene.frame_set(1)")
+    first_clip.over_viewport(ready)
+    ready.key("space")
+    ready.wait(f"{_FRAME} > 20")
+    first, second = (ready.ask(f"bpy.context.scene.frame_set({f})\nanswer = {shapes}") for f in (40, 60))
+    ready.picture(PICTURES / "playing.png")
+    ready.key("Escape")
+    assert first != second and any(first)
