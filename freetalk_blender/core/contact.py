@@ -171,6 +171,8 @@ def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     """(V,) UPPER or LOWER for vertices within reach of a lip, by the way along the surface from the outer lips."""
     close = np.linalg.norm(points - landmarks[lip_line.LIPS].mean(0), axis=1) < 45
     used, local = np.unique(triangles[close[triangles].all(1)], return_inverse=True)
+    if not len(used):
+        raise LandmarkError("There is no surface around the lip landmarks; are they those of this mesh?")
     graph = handles.edge_graph(points[used], local.reshape(-1, 3))
     tree = cKDTree(points[used])
     ways = [

@@ -49,8 +49,8 @@ def detect(
             "The face of this mesh is inside out, as mirroring or a negative scale leaves it; apply the scale, "
             "recalculate the normals to the outside, and check that the face is not mirrored."
         )
-    tree = cKDTree(vertices)
-    index = tree.query(best.points)[1].astype(np.int32)
+    used = np.unique(triangles)  # the others may be anything but finite
+    index = used[cKDTree(vertices[used]).query(best.points)[1]].astype(np.int32)
     return Landmarks(best.points, index, confidence(best.error))
 
 

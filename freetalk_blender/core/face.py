@@ -87,6 +87,8 @@ def prepare(
         cleaned, handles = _skin(vertices, faces, opened, points)
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
         binding = _in_mesh_units(stm.bind(canonical, cleaned.triangles, handles, device=device), similarity)
+        if not np.isfinite(binding.matrix).all():
+            raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
         lips = _contact(vertices, faces, opened, points)
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))

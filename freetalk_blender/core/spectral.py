@@ -76,15 +76,27 @@ def laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sp.csc_matri
     return (matrix + matrix.T) * 0.5, full
 
 
+_BROKEN = (
+    "The face's triangles are too thin or too coarse in their coordinates to calculate with; move the mesh near its "
+    "origin, merge vertices by distance, or remesh it."
+)
+
+
 def factor(matrix: sp.spmatrix) -> Callable[[np.ndarray], np.ndarray]:
-    """Solver of a symmetric positive definite float64 matrix (N,N): right-hand sides (N,) or (N,C) -> solutions."""
+    """Solver of a symmetric positive definite float64 matrix (N,N): right-hand sides (N,) or (N,C) -> solutions.
+
+    Raises MeshError where the matrix, and so the surface that it comes from, is not definite to machine precision.
+    """
     matrix = sp.csc_matrix(matrix)
     if cholespy is None:
         return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve
     lower = sp.tril(matrix).tocoo()
-    solver = cholespy.CholeskySolverD(
-        matrix.shape[0], lower.row.astype(np.int32), lower.col.astype(np.int32), lower.data, cholespy.MatrixType.COO
-    )
+    try:
+        solver = cholespy.CholeskySolverD(
+            matrix.shape[0], lower.row.astype(np.int32), lower.col.astype(np.int32), lower.data, cholespy.MatrixType.COO
+        )
+    except ValueError as error:
+        raise MeshError(_BROKEN) from error
 
     def solve(right: np.ndarray) -> np.ndarray:
         result = np.empty_like(right, order="C")
