@@ -2,9 +2,9 @@
 
     python -m evaluation.mouth_pictures SCAN LANDMARKS.json -o docs/images/mouth_NAME.png
 
-Runs where bpy is. Rows: the jaw opened without the cut; then with it: at rest, ajar, wide open, "oo". Columns: front,
-below, three quarters, above. The landmarks are moved by formula (the jaw turns about the ears, the lips draw together),
-the surface by STM, the lips by the contact correction.
+Runs where bpy is. Rows: the jaw opened with the mouth left as it is; then made ready: at rest, ajar, wide open, "oo".
+Columns: front, below, three quarters, above. The average face's landmarks are moved by formula (the jaw turns about the
+ears, the lips draw together); the rest is what `animate` does.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from mathutils import Matrix
 
 from freetalk_blender.blender import files, meshes
 from freetalk_blender.blender import mouth as cut
-from freetalk_blender.core import contact, frame, handles, landmarks, mouth, stm
+from freetalk_blender.core import face, frame, landmarks
 from freetalk_blender.core.frame import Similarity
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
@@ -43,13 +43,6 @@ def motion(points: np.ndarray) -> np.ndarray:
         turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
         answer.append(((points - ears) @ turn.T + ears - points) * weight + rounding * lips)
     return np.array(answer, np.float32)
-
-
-def moved(vertices: np.ndarray, triangles: np.ndarray, chosen: np.ndarray, face: Similarity) -> np.ndarray:
-    """(T,V,3) every pose's displacement, mesh units."""
-    canonical = face.to_canonical(vertices.astype(float)).astype(np.float32)
-    binding = stm.bind(canonical, triangles, chosen)
-    return face.vectors_to_mesh(binding.displace(motion(canonical[chosen]))).astype(np.float32)
 
 
 def studio(face: Similarity, size: int) -> bpy.types.Object:
@@ -93,33 +86,31 @@ def shot(
     return pixels.reshape(side, side, 4)
 
 
-def picture(item: bpy.types.Object, points: np.ndarray, size: int) -> np.ndarray:
+def picture(item: bpy.types.Object, points: np.ndarray, size: int, inner: str) -> np.ndarray:
     """(rows,columns,4) pixels of all poses and views; points (68,3) in the object's own axes."""
-    face = frame.canonical_frame(points)
-    centre = face.to_canonical(points)[48:].mean(0)
     vertices, triangles = meshes.vertices(item.data), meshes.triangles(item.data)
+    take = motion(frame.mean_landmarks())
+    before = face.deform(face.prepare(vertices, triangles, points, open_mouth=False), take)
+    bound = face.prepare(vertices, triangles, points, inner_mouth=inner)
+    keys = face.shape_keys(bound, take)
+    after = np.tensordot(keys.weights, keys.shapes, 1)
+    centre = bound.frame.to_canonical(points)[48:].mean(0)
     paint = bpy.data.materials.new("skin")
     paint.diffuse_color = SKIN
     item.data.materials.clear()
     item.data.materials.append(paint)
-    camera = studio(face, size)
+    camera = studio(bound.frame, size)
 
     def row(places: np.ndarray) -> np.ndarray:
         item.data.attributes["position"].data.foreach_set("vector", places.astype(np.float32).ravel())
         item.data.update()
-        return np.concatenate([shot(camera, item, face, centre, view) for view in VIEWS], 1)
+        return np.concatenate([shot(camera, item, bound.frame, centre, view) for view in VIEWS], 1)
 
-    before = moved(vertices, triangles, handles.landmark_vertices(points, vertices, triangles), face)
     rows = [row(vertices + before[0])]
     row(vertices)
-    if mouth.state(vertices, triangles, points).fused:
-        opened = mouth.open_lips(vertices, triangles, points)
-        skin = moved(opened.skin_vertices, opened.skin_triangles, opened.landmark_vertices, face)
-        after = opened.carried(contact.of_opened(opened, points).corrected(skin))
-        cut.apply(item, opened)
-        vertices = opened.vertices
-    else:
-        after = contact.of_open_lips(vertices, triangles, points).corrected(before)
+    if bound.opened is not None:
+        cut.apply(item, bound.opened)
+        vertices = bound.opened.vertices
     rows += [row(vertices + pose) for pose in after[1:]]
     return np.concatenate(rows[::-1], 0)
 
@@ -130,11 +121,12 @@ def main() -> None:
     parser.add_argument("landmarks", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=200, help="pixels of one view")
+    parser.add_argument("--inner-mouth", choices=face.INNER_MOUTHS, default="teeth")
     arguments = parser.parse_args()
     given = landmarks.read(arguments.landmarks).points
     scan = files.load(arguments.scan, given)
     points = meshes.moved(scan.file_to_object, given)
-    pixels = picture(scan.item, points, arguments.size)
+    pixels = picture(scan.item, points, arguments.size, arguments.inner_mouth)
     image = bpy.data.images.new("picture", pixels.shape[1], pixels.shape[0], alpha=False)
     image.pixels.foreach_set(pixels.ravel())
     image.filepath_raw, image.file_format = str(arguments.output.resolve()), "PNG"

@@ -16,6 +16,7 @@ from . import commands
 from .core import doctor, emotion, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
+from .core.face import INNER_MOUTHS
 from .core.style import MAX_STYLE
 from .progress import Progress
 
@@ -152,6 +153,10 @@ def _add_landmarks(command: argparse.ArgumentParser) -> None:
 def _add_face(command: argparse.ArgumentParser) -> None:
     _add_landmarks(command)
     command.add_argument("--keep-mouth", action="store_true", help="do not cut lips that the scanner fused")
+    command.add_argument(
+        "--inner-mouth", choices=INNER_MOUTHS, default="teeth",
+        help="behind lips that open: teeth and a tongue (teeth), darkness alone (dark), what the scan has (none)",
+    )  # fmt: skip
     _add_device(command)
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -195,10 +196,21 @@ def _own_vertices(arguments: argparse.Namespace, steps: Progress) -> OwnVertices
     points = _points(arguments)
     vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
     local = None if points is None else _moved(from_file, points)
-    open_mouth, device = not arguments.keep_mouth, arguments.device
-    face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
-    _tell(face.notes, steps)
+    face = _prepare(arguments, vertices, triangles, local, steps=steps)
     return OwnVertices(face, from_file)
+
+
+def _prepare(arguments: argparse.Namespace, *scan: Any, steps: Progress) -> Face:
+    """The scan (vertices, triangles, landmarks) bound as the command asks for, with its notes told."""
+    face = faces.prepare(
+        *scan,
+        open_mouth=not arguments.keep_mouth,
+        inner_mouth=arguments.inner_mouth,
+        device=arguments.device,
+        step=steps,
+    )
+    _tell(face.notes, steps)
+    return face
 
 
 def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -275,9 +287,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps)
-    open_mouth, device = not arguments.keep_mouth, arguments.device
-    face = faces.prepare(vertices, triangles, local, open_mouth=open_mouth, device=device, step=steps)
-    _tell(face.notes, steps)
+    face = _prepare(arguments, vertices, triangles, local, steps=steps)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):

@@ -10,10 +10,16 @@ import bmesh
 import bpy
 import numpy as np
 
-from ..core.mouth import BAG, SKIN, OpenedMouth
+from ..core.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 
-#: Name of the bag's material, and its colour: dark, matt, a little red.
-MATERIAL, COLOUR = "FreeTalk mouth", (0.012, 0.003, 0.003, 1.0)
+#: Materials of what lies behind the lips: name, colour, roughness and the parts that have it. They are as dark as a
+#: mouth is, for few viewers cast shadows into it.
+MATERIAL = "FreeTalk mouth"
+MATERIALS = (
+    (MATERIAL, (0.012, 0.003, 0.003, 1.0), 1.0, (BAG, HOLLOW)),
+    ("FreeTalk teeth", (0.42, 0.38, 0.31, 1.0), 0.35, (TOOTH,)),
+    ("FreeTalk gums and tongue", (0.11, 0.022, 0.02, 1.0), 0.6, (GUM, TONGUE)),
+)
 #: Attribute data types that can be blended, with the property that holds the values and its width.
 _BLENDED = {
     "FLOAT": ("value", 1),
@@ -35,7 +41,7 @@ def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
     """
     mesh = item.data
     corners = _triangle_corners(mesh)
-    faces = _new_faces(mesh, opened)
+    faces, hollow = _new_faces(mesh, opened), _hollow_polygons(mesh, opened)
     before = {domain: dict(_read(mesh, domain)) for domain in ("POINT", "CORNER")}
     normals = _corner_normals(mesh) if mesh.has_custom_normals else None
     _number(mesh, _FACE, "FACE", len(mesh.polygons))
@@ -47,7 +53,7 @@ def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
     sources = corners[opened.triangle_source[faces]]
     _blend_corners(mesh, before["CORNER"], new_corners, sources, weights)
     _blend_points(mesh, before["POINT"], opened)
-    _paint(mesh, opened, faces, new_polygons)
+    _paint(mesh, opened.part[faces], new_polygons, hollow)
     if normals is not None:
         _restore_normals(mesh, normals, opened, faces, (new_corners, old_corners, from_corner), sources, weights)
     for name in (_FACE, _CORNER):
@@ -81,6 +87,12 @@ def _new_faces(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
     hit[polygons[changed]] = True
     rows = np.arange(len(opened.triangles))
     return rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
+
+
+def _hollow_polygons(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
+    """Polygons with a triangle inside the scan's own mouth."""
+    inside = opened.triangle_source[: opened.kept][opened.part[: opened.kept] == HOLLOW]
+    return np.unique(_triangle_polygons(mesh)[inside])
 
 
 def _read(mesh: bpy.types.Mesh, domain: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -128,7 +140,7 @@ def _rebuild(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray) -> No
     looks = [(face.material_index, face.smooth, face.hide) for face in examples]
     layers = _face_layers(bm, examples)
     bmesh.ops.delete(bm, geom=[old_faces[row] for row in hit.tolist()], context="FACES_ONLY")
-    is_skin = (opened.part[faces] == SKIN).tolist()
+    is_skin = np.isin(opened.part[faces], (SKIN, HOLLOW)).tolist()
     for row, (corners, look, skin) in enumerate(zip(opened.triangles[faces].tolist(), looks, is_skin, strict=True)):
         face = bm.faces.new([verts[corner] for corner in corners])
         face.material_index, face.smooth, face.hide = look[0], look[1] or not skin, look[2]
@@ -152,8 +164,8 @@ def _shapes(mesh: bpy.types.Mesh, opened: OpenedMouth) -> dict[str, np.ndarray]:
     for block in mesh.shape_keys.key_blocks:
         shape = np.empty(3 * count, np.float32)
         block.points.foreach_get("co", shape)
-        moved = opened.carry @ (opened.source[: opened.skin_count] @ (shape - basis).reshape(-1, 3))
-        answer[block.name] = opened.vertices[count:] + moved[count:]
+        moved = opened.carried((opened.source[: opened.skin_count] @ (shape - basis).reshape(-1, 3))[None])
+        answer[block.name] = opened.vertices[count:] + moved[0, count:]
     return answer
 
 
@@ -270,32 +282,46 @@ def _values(attribute: bpy.types.Attribute) -> tuple[np.ndarray, str]:
     return values.reshape(-1, width), data
 
 
-def _paint(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray, polygons: np.ndarray) -> None:
-    """The bag's own dark material; without any material before, slot 0 stays empty for the skin."""
+def _paint(mesh: bpy.types.Mesh, new_part: np.ndarray, polygons: np.ndarray, hollow: np.ndarray) -> None:
+    """The inside of the mouth gets materials of its own; without any before, slot 0 stays empty for the skin.
+
+    new_part (N,) of the new faces, which are the polygons (N,); hollow: old polygons inside the scan's own mouth.
+    """
     if not len(mesh.materials):
         mesh.materials.append(None)
-    names = [material.name if material else None for material in mesh.materials]
-    if MATERIAL not in names:
-        mesh.materials.append(_material())
-        names.append(MATERIAL)
     index = np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("material_index", index)
-    index[polygons[opened.part[faces] == BAG]] = names.index(MATERIAL)
+    part = np.full(len(mesh.polygons), SKIN)
+    number = np.empty(len(mesh.polygons), np.int32)
+    mesh.attributes[_FACE].data.foreach_get("value", number)
+    part[np.isin(number, hollow + 1)] = HOLLOW
+    part[polygons] = new_part
+    # A mouth that the artist gave a material of its own keeps it.
+    part[(part == HOLLOW) & (index != np.bincount(index[part == SKIN]).argmax())] = SKIN
+    for name, colour, roughness, parts in MATERIALS:
+        if not np.isin(part, parts).any():
+            continue
+        material = _material(name, colour, roughness)
+        names = [slot.name if slot else None for slot in mesh.materials]
+        if material.name not in names:
+            mesh.materials.append(material)
+            names.append(material.name)
+        index[np.isin(part, parts)] = names.index(material.name)
     mesh.polygons.foreach_set("material_index", index)
 
 
-def _material() -> bpy.types.Material:
-    found = bpy.data.materials.get(MATERIAL)
+def _material(name: str, colour: tuple[float, ...], roughness: float) -> bpy.types.Material:
+    found = bpy.data.materials.get(name)
     if found:
         return found
-    material = bpy.data.materials.new(MATERIAL)
-    material.diffuse_color, material.roughness, material.specular_intensity = COLOUR, 1.0, 0.0
+    material = bpy.data.materials.new(name)
+    material.diffuse_color, material.roughness, material.specular_intensity = colour, roughness, 0.0
     if not material.use_nodes:
         material.use_nodes = True
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
-    shader.inputs["Base Color"].default_value = COLOUR
-    shader.inputs["Roughness"].default_value = 1.0
-    shader.inputs["Specular IOR Level"].default_value = 0.0
+    shader.inputs["Base Color"].default_value = colour
+    shader.inputs["Roughness"].default_value = roughness
+    shader.inputs["Specular IOR Level"].default_value = 0.0 if roughness == 1.0 else 0.3
     return material
 
 
@@ -312,7 +338,7 @@ def _restore_normals(
     new, old, was = places
     values = np.zeros((len(mesh.loops), 3), np.float32)
     values[old] = normals[was]
-    skin = opened.part[faces] == SKIN
+    skin = np.isin(opened.part[faces], (SKIN, HOLLOW))
     values[new[skin]] = np.einsum("fks,fsw->fkw", weights, normals[sources])[skin]
     length = np.linalg.norm(values, axis=1, keepdims=True)
     values = np.divide(values, length, out=np.zeros_like(values), where=length > 1e-6)

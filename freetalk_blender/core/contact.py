@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from . import handles, lip_line
 from .compress import ShapeKeys, compress_factors
 from .errors import LandmarkError
-from .mouth import LOWER, UPPER, OpenedMouth
+from .opened_mouth import LOWER, UPPER, OpenedMouth
 
 #: Gaps below this are drawn together, the smaller the more (mm).
 CLOSING = 0.8

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, detector, eyes, frame, mesh, mouth, stm
+from . import contact, detector, eyes, frame, inner_mouth, mesh, mouth, mouth_hollow, rim, stm
 from .compress import ShapeKeys, compress_factors
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
@@ -14,7 +14,7 @@ from .frame import Similarity
 from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
-from .mouth import OpenedMouth
+from .opened_mouth import LOWER, UPPER, OpenedMouth
 from .retarget import retarget
 from .stm import Binding
 
@@ -24,6 +24,10 @@ Step = Callable[[str], AbstractContextManager]
 #: A mesh whose vertices are on average further than this from the landmarks is subdivided before binding (eye
 #: distances; 1.8 of 90 mm).
 COARSE = 0.02
+
+
+#: What is put behind lips that can open: nothing but a cut's own bag; darkness; teeth and a tongue too.
+INNER_MOUTHS = ("none", "dark", "teeth")
 
 
 def no_step(_: str) -> AbstractContextManager:
@@ -58,14 +62,15 @@ def prepare(
     landmarks: Landmarks | np.ndarray | None = None,
     *,
     open_mouth: bool = True,
+    inner_mouth: str = "teeth",
     device: str = "auto",
     step: Step = no_step,
 ) -> Face:
     """Bind the engine to one neutral scan.
 
     vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,), 68 points (68,3), or None to
-    find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); device: a key
-    of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
+    find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); inner_mouth:
+    one of INNER_MOUTHS; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
@@ -81,12 +86,15 @@ def prepare(
     opened: OpenedMouth | None = None
     if open_mouth:
         with step("open the mouth"):
-            opened, note = _opened(vertices, faces, points)
+            opened, note = _opened(vertices, faces, points, inner_mouth)
             notes += note
     with step("bind the face"):
         cleaned, handles = _skin(vertices, faces, opened, points)
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
-        binding = _in_mesh_units(stm.bind(canonical, cleaned.triangles, handles, device=device), similarity)
+        binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
+        if opened and opened.is_cut:
+            binding = rim.evened(binding, canonical, *_rims(cleaned, opened))
+        binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
         lips = _contact(vertices, faces, opened, points)
@@ -109,13 +117,20 @@ def _eyes(
 
 
 def _opened(
-    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, inner: str
 ) -> tuple[OpenedMouth | None, tuple[str, ...]]:
-    """The scan with fused lips cut apart, if they are; where they cannot be, a sentence instead."""
+    """The scan with a mouth that can open, None where it needs nothing; where that fails, a sentence."""
+    if inner not in INNER_MOUTHS:
+        raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
     try:
-        if not mouth.state(vertices, triangles, points).fused:
-            return None, ()
-        return mouth.open_lips(vertices, triangles, points), ()
+        if mouth.state(vertices, triangles, points).fused:
+            opened = mouth.open_lips(vertices, triangles, points)
+        else:
+            hollow = mouth_hollow.find(vertices, triangles, points)
+            if inner == "none" or not hollow.closed:
+                return None, ()
+            opened = mouth_hollow.darkened(vertices, triangles, hollow)
+        return (inner_mouth.furnished(opened, points) if inner == "teeth" else opened), ()
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
 
@@ -124,8 +139,9 @@ def _skin(
     vertices: np.ndarray, triangles: np.ndarray, opened: OpenedMouth | None, points: np.ndarray
 ) -> tuple[CleanMesh, np.ndarray]:
     """The surface to bind, cleaned and fine enough, and its vertices at the landmarks (68,)."""
-    if opened is None:
-        cleaned = _fine(mesh.clean(vertices, triangles), points)
+    if opened is None or not opened.is_cut:
+        surface = (vertices, triangles) if opened is None else (opened.skin_vertices, opened.skin_triangles)
+        cleaned = _fine(mesh.clean(*surface), points)
         return cleaned, landmark_vertices(points, cleaned.vertices, cleaned.triangles)
     rims = np.concatenate([opened.upper_rim, opened.lower_rim])
     cleaned = mesh.clean(opened.skin_vertices, opened.skin_triangles, apart=rims)
@@ -137,6 +153,13 @@ def _skin(
     cleaned = _fine(cleaned, points)
     handles[:48] = nearest_vertices(points[:48], cleaned.vertices)  # the lips' are on their own sides of the cut
     return cleaned, handles
+
+
+def _rims(cleaned: CleanMesh, opened: OpenedMouth) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Upper and lower rim, and the vertices of upper and lower lip, of the cleaned skin."""
+    side = opened.side[: opened.skin_count]
+    lips = tuple(cleaned.source[(side == which) & (cleaned.source >= 0)] for which in (UPPER, LOWER))
+    return (cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]), lips
 
 
 def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
@@ -160,9 +183,11 @@ def _contact(
     vertices: np.ndarray, triangles: np.ndarray, opened: OpenedMouth | None, points: np.ndarray
 ) -> Contact | None:
     """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips."""
-    if opened:
+    if opened and opened.is_cut:
         return contact.of_opened(opened, points)
     try:
+        if opened:
+            return contact.of_open_lips(opened.skin_vertices, opened.skin_triangles, points)
         return contact.of_open_lips(vertices, triangles, points)
     except LandmarkError:
         return None
@@ -241,11 +266,16 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     caller's. The dense sequence is never made: a binding's matrix is shapes already. Other arguments as
     `landmark_motion`.
     """
-    code = landmark_motion(face, displacement, space).reshape(len(displacement), -1)
+    motion = landmark_motion(face, displacement, space)
+    code = motion.reshape(len(motion), -1)
     moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
     half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips
     keys = compress_factors(code, moving, half)
     keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
     if face.contact and space == "canonical":
         keys = contact.met(keys, face.contact, half)
-    return replace(keys, shapes=face.opened.carried(keys.shapes)) if face.opened else keys
+    if face.opened is None:
+        return keys
+    keys = replace(keys, shapes=face.opened.carried(keys.shapes))
+    neutral = face.frame.to_canonical(face.landmarks.astype(np.float64))
+    return inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, neutral))

@@ -15,11 +15,7 @@ from . import lip_line, mesh, mouth_bag
 from .errors import LandmarkError, MeshError
 from .lip_line import LipLine, Patch
 from .mouth_bag import Bag
-
-#: What a triangle of an opened mouth is: skin; the inside of a lip; the bag between throat and lips.
-SKIN, LIP, BAG = 0, 1, 2
-#: Which lip a vertex belongs to. Corners and everything that is no lip belong to none.
-UPPER, LOWER, NEITHER = 1, -1, 0
+from .opened_mouth import BAG, LIP, LOWER, NEITHER, SKIN, UPPER, OpenedMouth
 
 #: Seam points closer than this are merged (mm).
 STEP = 0.7
@@ -36,57 +32,6 @@ class MouthState:
 
     fused: bool
     gap: float
-
-
-@dataclass(frozen=True)
-class OpenedMouth:
-    """A mesh whose mouth can open; vertices in the unit and axes of the input of V vertices and F triangles.
-
-    vertices (V+N,3) float32: the input's first, unmoved. triangles (G,3) int32: first `kept` of the input's own, in
-    order, then new ones. triangle_source (G,): the input triangle that each lies in, or, inside the mouth, borders on.
-    corner_weights (G-kept,3,3): barycentric weights, in that input triangle, of the three corners of each new triangle:
-    corner attributes such as UVs follow as sum(weights * attribute). source (V+N,V) sparse: vertex attributes follow as
-    source @ attribute; identity for the input's vertices. part (G,) int8: SKIN, LIP or BAG.
-    side (V+N,) int8: UPPER or LOWER on the lips near the seam and inside, NEITHER elsewhere.
-    upper_rim, lower_rim (n,): the seam's vertices from the subject's right corner to the left; pairs at one place, the
-    first and last of which are the corners and the same vertex.
-    skin_count: the first skin_count vertices and the SKIN triangles are the surface to bind; the rest is carried:
-    carry (V+N,skin_count) sparse, displacement of all = carry @ displacement of the skin.
-    landmark_vertices (68,): nearest vertices, inner lips on the rim, each lip's landmarks on its own side.
-    """
-
-    vertices: np.ndarray
-    triangles: np.ndarray
-    kept: int
-    triangle_source: np.ndarray
-    corner_weights: np.ndarray
-    source: sparse.csr_matrix
-    part: np.ndarray
-    side: np.ndarray
-    upper_rim: np.ndarray
-    lower_rim: np.ndarray
-    skin_count: int
-    carry: sparse.csr_matrix
-    landmark_vertices: np.ndarray
-
-    @property
-    def skin_vertices(self) -> np.ndarray:
-        """(skin_count,3) the vertices of the surface to bind."""
-        return self.vertices[: self.skin_count]
-
-    @property
-    def skin_triangles(self) -> np.ndarray:
-        """(S,3) the triangles of the surface to bind."""
-        return self.triangles[self.part == SKIN]
-
-    def carried(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,skin_count,3) displacement of the skin -> (T,V+N,3) of every vertex."""
-        inside = self.carry[self.skin_count :]
-        columns = np.unique(inside.indices)
-        narrow = inside[:, columns].astype(displacement.dtype)
-        moved = displacement[:, columns].transpose(1, 0, 2).reshape(len(columns), -1)
-        bag = (narrow @ moved).reshape(inside.shape[0], len(displacement), 3).transpose(1, 0, 2)
-        return np.concatenate([displacement, bag], 1)
 
 
 def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> MouthState:

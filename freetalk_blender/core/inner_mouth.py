@@ -1,0 +1,274 @@
+"""Teeth, gums and a tongue, made to measure for a mouth that opens: `furnished` adds them to an opened mesh.
+
+All of it is parametric, in millimetres of a face whose outer eye corners are 90 mm apart. Upper teeth stay with the
+skull. Lower teeth and tongue turn with the jaw: in the sagittal plane a point x of a hinged body moves by
+d(x) = d(chin) (x - h) / (chin - h), complex numbers, exact for every angle about the hinge h and linear in the chin's
+motion, so it is carried by shape keys. Sizes of teeth: Ash & Nelson 2003, "Wheeler's Dental Anatomy", 8th ed., ch. 1;
+place of the arches and of the hinge: ICT-FaceKit's own teeth and the way its jaw opens (within 3.6 of 31 mm).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sparse
+
+from . import lip_line, raster
+from .compress import ShapeKeys
+from .landmarks import nearest_vertices
+from .opened_mouth import GUM, NEITHER, TONGUE, TOOTH, Furniture, OpenedMouth
+
+#: Width and height of the crowns from the middle backward (mm).
+UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10.0, 8.5, 8.0, 7.5, 7.0)
+LOWER_WIDTH, LOWER_HEIGHT = (5.2, 5.6, 6.8, 7.0, 7.2, 11.0, 10.5), (9.0, 9.3, 10.5, 8.8, 8.2, 7.5, 7.0)
+#: Depth of a crown from lip to tongue at its neck and at its edge, and how blunt its section is, from the middle back.
+DEPTH_NECK, DEPTH_EDGE = (6.5, 6.0, 7.5, 8.5, 8.8, 10.5, 10.0), (1.8, 1.8, 3.0, 6.0, 6.5, 8.5, 8.5)
+#: Half-width and length of the arch on which the teeth stand (mm): an ellipse's quarter on either side.
+ARCH = (25.5, 50.0)
+#: Upper incisors' front behind the lip line and edge below it; lower incisors' front and edge (mm).
+UPPER_EDGE, LOWER_EDGE = (5.0, -1.6), (7.2, -2.6)
+#: The jaw's hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with it.
+HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
+#: Least distance behind the skin (mm).
+CLEARANCE = 2.5
+#: A mouth this wide has the sizes above; they follow its width within these bounds.
+MOUTH_WIDTH, SCALE = 51.0, (0.9, 1.05)
+#: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge (mm).
+TONGUE_SIZE, TONGUE_PLACE = (18.0, 54.0, 12.0), (7.5, 3.5)
+#: How far the tip rises for the alveolar ridge (mm), and the share of the tongue that bends.
+LIFT, BEND = 7.0, 0.45
+#: Parted lips between these gaps (mm) go with a raised tip: in over the first pair, out over the second.
+TIP_IN, TIP_OUT = (0.8, 2.0), (4.0, 8.0)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """points (n,3) mm; triangles (f,3), outward; part: TOOTH, GUM or TONGUE; jaw: turns with it; lift (n,): share of
+    the tongue tip's rise."""
+
+    points: np.ndarray
+    triangles: np.ndarray
+    part: int
+    jaw: bool
+    lift: np.ndarray
+
+
+def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
+    """The opened mesh with teeth, gums and tongue; landmarks (68,3) in its unit.
+
+    LandmarkError where there is no mouth.
+    """
+    frame = lip_line.frame_in_mm(landmarks)
+    placed = frame.to_canonical(np.asarray(landmarks, float))
+    curve = lip_line.mouth_curve(placed)
+    pieces = _pieces(curve)
+    points = np.concatenate([piece.points for piece in pieces])
+    skin = frame.to_canonical(opened.skin_vertices.astype(float))
+    points[:, 2] -= _behind(points, skin, opened.triangles[opened.part == 0])
+    start = np.cumsum([0, *[len(piece.points) for piece in pieces]])
+    triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
+    part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
+    jaw = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
+    lift = np.concatenate([piece.lift for piece in pieces])
+    used = np.unique(opened.skin_triangles)
+    chin = used[nearest_vertices(np.asarray(landmarks, float)[list(CHIN)], opened.vertices[used])]
+    turn = frame.rotation @ _hinged(points, skin[chin].mean(0)) @ frame.rotation.T
+    rise = frame.vectors_to_mesh(lift[:, None] * np.array([0, LIFT, 0.25 * LIFT]))
+    return _added(
+        opened,
+        frame.to_mesh(points).astype(np.float32),
+        triangles,
+        part,
+        Furniture(chin, (turn * jaw[:, None, None]).astype(np.float32), rise.astype(np.float32)),
+    )
+
+
+def tip(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """(T,) in [0,1]: how far the tongue's tip is up, of landmark motion (T,68,3) on neutral (68,3), canonical units.
+
+    A performance does not say which sound is spoken. t, d, n, l and th are spoken with lips a little apart and not
+    rounded, and so the tip rises there; close front vowels, whose tongue is high too, cannot be told from them.
+    """
+    moved = (neutral + motion) * 90
+    gap = (moved[:, [61, 62, 63], 1] - moved[:, [67, 66, 65], 1]).mean(1)
+    width = np.linalg.norm(moved[:, 64] - moved[:, 60], axis=1) / np.linalg.norm(neutral[64] - neutral[60]) / 90
+    apart, wide = (_step((gap - low) / (high - low)) for low, high in (TIP_IN, TIP_OUT))
+    return (apart * (1 - wide) * _step((width - 0.86) / 0.1)).astype(np.float32)
+
+
+def with_tip(keys: ShapeKeys, opened: OpenedMouth, raised: np.ndarray) -> ShapeKeys:
+    """The shape keys of an opened mesh with one more for the tongue's tip, raised (T,), if it has one."""
+    if opened.furniture is None or not raised.any():
+        return keys
+    shape = np.zeros((1, *keys.shapes.shape[1:]), np.float32)
+    shape[0, -len(opened.furniture.rise) :] = opened.furniture.rise
+    return ShapeKeys(
+        np.concatenate([keys.shapes, shape]), np.concatenate([keys.weights, raised[:, None]], 1), keys.max_error
+    )
+
+
+def _step(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+# Where it stands ------------------------------------------------------------------------------------------------------
+
+
+def _behind(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> float:
+    """mm by which everything has to go back to lie CLEARANCE behind the skin as seen from the front."""
+    middle, half = points.mean(0), 60.0
+    near = (np.abs(skin - middle) < (half, half, 90)).all(1)
+    faces = triangles[near[triangles].all(1)]
+    image = raster.render(((skin - middle) / half).astype(np.float32), faces, 160)
+    at = ((points[:, :2] - middle[:2]) / half + 1) * 80
+    column, row = at[:, 0].astype(int).clip(0, 159), (159 - at[:, 1]).astype(int).clip(0, 159)
+    front = np.where(image.seen, image.depth * half + middle[2], np.inf)[row, column]
+    # A slit between the lips lets the view through to the back: what lies far behind is not the skin in front.
+    front = np.where(front < points[:, 2] - 12, np.inf, front)
+    return float(np.clip((points[:, 2] + CLEARANCE - front).max(initial=0), 0, 15))
+
+
+def _hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
+    """(n,3,3): displacement of the jaw's points (n,3) = matrix @ displacement of the chin (3,), mm."""
+    arm = chin[2] - HINGE[1] + 1j * (chin[1] - HINGE[0])
+    lever = (points[:, 2] - HINGE[1] + 1j * (points[:, 1] - HINGE[0])) / arm
+    turn = np.zeros((len(points), 3, 3))
+    turn[:, 0, 0] = np.abs(lever)
+    turn[:, 2, 2] = turn[:, 1, 1] = lever.real
+    turn[:, 1, 2], turn[:, 2, 1] = lever.imag, -lever.imag
+    return turn
+
+
+def _added(
+    opened: OpenedMouth, points: np.ndarray, triangles: np.ndarray, part: np.ndarray, furniture: Furniture
+) -> OpenedMouth:
+    """The new vertices and triangles after the old ones; each looks like the skin's vertex next to it."""
+    count, added = len(opened.vertices), len(points)
+    own = opened.source.shape[1]
+    faces = opened.triangles[opened.part == 0]
+    nearest = np.unique(faces)[nearest_vertices(points, opened.vertices[np.unique(faces)])]
+    row = np.flatnonzero(opened.triangle_source >= 0)[0]
+    return replace(
+        opened,
+        vertices=np.concatenate([opened.vertices, points]),
+        triangles=np.concatenate([opened.triangles, triangles + count]).astype(np.int32),
+        triangle_source=np.concatenate([opened.triangle_source, np.full(len(triangles), opened.triangle_source[row])]),
+        corner_weights=np.concatenate([opened.corner_weights, np.full((len(triangles), 3, 3), 1 / 3)]),
+        source=sparse.csr_matrix(sparse.vstack([opened.source, opened.source[nearest]]), shape=(count + added, own)),
+        part=np.concatenate([opened.part, part]),
+        side=np.concatenate([opened.side, np.full(added, NEITHER, np.int8)]),
+        carry=sparse.vstack([opened.carry, sparse.csr_matrix((added, opened.skin_count))], "csr"),
+        furniture=furniture,
+    )
+
+
+# What it looks like ---------------------------------------------------------------------------------------------------
+
+
+def _pieces(curve: lip_line.MouthCurve) -> list[_Piece]:
+    """Both arches and the tongue for one mouth, canonical mm."""
+    width = curve.x[-1] - curve.x[0]
+    scale = float(np.clip(width / MOUTH_WIDTH, *SCALE))
+    lips = np.array([(curve.x[0] + curve.x[-1]) / 2, curve.y[1:-1].mean(), curve.z[2]])
+    upper = lips + np.array([0, UPPER_EDGE[1], -UPPER_EDGE[0]]) * scale
+    lower = lips + np.array([0, LOWER_EDGE[1], -LOWER_EDGE[0]]) * scale
+    pieces = _arch(UPPER_WIDTH, UPPER_HEIGHT, upper, scale, up=True)
+    pieces += _arch(LOWER_WIDTH, LOWER_HEIGHT, lower, scale, up=False)
+    return [*pieces, _tongue(lower, scale)]
+
+
+def _arch(widths: tuple, heights: tuple, edge: np.ndarray, scale: float, up: bool) -> list[_Piece]:
+    """Crowns and gum of one jaw; edge (3,): middle of the incisors' front at their edge."""
+    inset = 0.0 if up else 2.8
+    a, b = (ARCH[0] - inset) * scale, (ARCH[1] - inset) * scale
+    angle = np.linspace(0, np.pi / 2, 400)
+    bend = np.stack([a * np.sin(angle), -b * (1 - np.cos(angle))], 1)
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(bend, axis=0), axis=1))])
+    sign = 1.0 if up else -1.0
+    pieces, neck = [], []
+    end = 0.0
+    for number, (width, height) in enumerate(zip(widths, heights, strict=True)):
+        middle, end = end + width * scale / 2, end + width * scale
+        place = np.array([np.interp(middle, length, bend[:, k]) for k in range(2)])
+        ahead = np.array([np.interp(middle + 0.5, length, bend[:, k]) for k in range(2)]) - place
+        along = np.array([ahead[0], 0, ahead[1]]) / np.linalg.norm(ahead)
+        neck.append(height * scale)
+        crown = _crown(number, width * scale, height * scale, scale, sign)
+        for side in (1.0, -1.0):
+            out = np.array([-along[2], 0, along[0]])
+            points = crown[:, :1] * along + crown[:, 1:2] * [0, 1, 0] + crown[:, 2:] * out
+            points = (points + [place[0], 0, place[1]]) * [side, 1, 1] + edge
+            pieces.append((points, side))
+    triangles = _tube(8, 5, capped=True)
+    turned = triangles[:, ::-1]
+    teeth = [
+        _Piece(points, turned if (side > 0) == up else triangles, TOOTH, not up, np.zeros(len(points)))
+        for points, side in pieces
+    ]
+    return [*teeth, _gum(a, b, float(np.mean(neck)), edge, scale, sign)]
+
+
+def _crown(number: int, width: float, height: float, scale: float, sign: float) -> np.ndarray:
+    """(33,3) points of a tooth: along the arch, up from its edge (down for the lower jaw), outward; its front at 0."""
+    turn = np.linspace(0, 2 * np.pi, 8, endpoint=False) + np.pi / 8
+    round_x, round_z = (np.sign(f(turn)) * np.abs(f(turn)) ** 0.6 for f in (np.cos, np.sin))
+    rows = []
+    for share, wide in ((1.0, 0.80), (0.6, 0.95), (0.3, 0.99), (0.08, 0.96), (0.0, 0.84)):
+        thick = (DEPTH_NECK[number] * share + DEPTH_EDGE[number] * (1 - share)) * scale * (0.8 if share == 0 else 1)
+        back = 0.5 * (thick + (0.5 * scale if share < 0.05 else 0) + 0.6 * scale * share)
+        x, z = round_x * width * wide / 2, round_z * thick / 2 - back
+        rows.append(np.stack([x, np.full(8, sign * height * share), z], 1))
+    top = rows[-1].mean(0) - [0, sign * 0.25 * scale, 0]
+    return np.concatenate([*rows, top[None]])
+
+
+def _tube(around: int, rows: int, *, capped: bool) -> np.ndarray:
+    """Triangles of rows of `around` points each, closed around; capped: by one more point after the last row."""
+    index = np.arange(around)
+    following = (index + 1) % around
+    faces = []
+    for row in range(rows - 1):
+        a, b = row * around + index, row * around + following
+        c, d = a + around, b + around
+        faces += [np.stack([a, c, b], 1), np.stack([b, c, d], 1)]
+    if capped:
+        last = (rows - 1) * around
+        faces.append(np.stack([last + index, np.full(around, rows * around), last + following], 1))
+    return np.concatenate(faces)
+
+
+def _gum(a: float, b: float, height: float, edge: np.ndarray, scale: float, sign: float) -> _Piece:
+    """The ridge out of which the crowns stand, scalloped by none: the teeth hide its edge."""
+    angle = np.linspace(-1.45, 1.45, 25)
+    profile = np.array([(0.3, 0.72), (-2.6, 0.66), (-5.5, 0.72), (-8.6, 0.9), (-9.0, 1.9), (1.6, 1.9), (1.2, 1.0)])
+    middle = np.stack([a * np.sin(angle), 0 * angle, -b * (1 - np.cos(angle))], 1)
+    out = np.stack([b * np.sin(angle), 0 * angle, a * np.cos(angle)], 1)
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    rows = (
+        middle[:, None]
+        + profile[None, :, :1] * scale * out[:, None]
+        + profile[None, :, 1:] * sign * height * np.array([0, 1, 0])
+    )
+    triangles = _tube(len(profile), len(angle), capped=False)
+    points = rows.reshape(-1, 3) + edge
+    return _Piece(points, triangles[:, ::-1] if sign > 0 else triangles, GUM, sign < 0, np.zeros(len(points)))
+
+
+def _tongue(edge: np.ndarray, scale: float) -> _Piece:
+    """A flat, round-tipped body behind the lower teeth with a shallow groove; its front half can rise."""
+    wide, long, thick = (size * scale for size in TONGUE_SIZE)
+    share = np.linspace(0, 1, 14)
+    turn = np.linspace(0, 2 * np.pi, 14, endpoint=False) + np.pi / 14
+    outline = np.sqrt(np.clip(1 - (1 - np.clip(share / 0.55, 0, 1)) ** 2, 0.02, 1))
+    hump = np.sin(np.pi * np.clip(share, 0, 1) * 0.75) * 3.5 * scale
+    x = np.cos(turn)[None] * (wide * outline)[:, None]
+    y = np.sin(turn)[None] * (thick / 2 * (0.35 + 0.65 * outline))[:, None] + hump[:, None]
+    y -= (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.35) ** 2)) * 1.2 * scale * outline[:, None]
+    z = np.repeat(-share[:, None] * long, len(turn), 1)
+    centre = edge + np.array([0, -TONGUE_PLACE[1] - thick / 2 / scale, -TONGUE_PLACE[0]]) * scale
+    tip_point = np.array([[0.0, 0.0, 1.2 * scale]])
+    rows = np.stack([x, y, z], 2)[::-1].reshape(-1, 3)
+    points = np.concatenate([rows, tip_point]) + centre
+    bend = 1 - np.clip((centre[2] - points[:, 2]) / (BEND * long), 0, 1)
+    return _Piece(points, _tube(len(turn), len(share), capped=True)[:, ::-1], TONGUE, True, bend**2)
+

@@ -1,0 +1,114 @@
+"""What becomes of a mesh whose mouth is made ready to open: the old vertices and triangles, and what is added."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+#: What a triangle of an opened mouth is: skin; the inside of a lip; the bag between throat and lips; the hollow that
+#: the scan itself has behind its lips; what furnishes it.
+SKIN, LIP, BAG, HOLLOW, TOOTH, GUM, TONGUE = range(7)
+#: Which lip a vertex belongs to. Corners and everything that is no lip belong to none.
+UPPER, LOWER, NEITHER = 1, -1, 0
+
+
+@dataclass(frozen=True)
+class Furniture:
+    """What moves the last M vertices of an opened mesh, in its unit and axes.
+
+    chin (C,): the skin's vertices whose mean turns with the jaw. turn (M,3,3): displacement = turn @ displacement of
+    the chin. rise (M,3): displacement where the tongue's tip is all the way up.
+    """
+
+    chin: np.ndarray
+    turn: np.ndarray
+    rise: np.ndarray
+
+    def displacement(self, skin: np.ndarray) -> np.ndarray:
+        """(T,S,3) displacement of the skin -> (T,M,3)."""
+        return np.einsum("mij,tj->tmi", self.turn, skin[:, self.chin].mean(1)).astype(skin.dtype)
+
+
+@dataclass(frozen=True)
+class OpenedMouth:
+    """A mesh whose mouth can open; vertices in the unit and axes of the input of V vertices and F triangles.
+
+    vertices (V+N,3) float32: the input's first, unmoved. triangles (G,3) int32: first `kept` of the input's own, in
+    order, then new ones. triangle_source (G,): the input triangle that each lies in, or, inside the mouth, borders on.
+    corner_weights (G-kept,3,3): barycentric weights, in that input triangle, of the three corners of each new triangle:
+    corner attributes such as UVs follow as sum(weights * attribute). source (V+N,V) sparse: vertex attributes follow as
+    source @ attribute; identity for the input's vertices. part (G,) int8: SKIN, LIP, BAG,
+    HOLLOW, TOOTH, GUM or TONGUE.
+    side (V+N,) int8: UPPER or LOWER on the lips near the seam and inside, NEITHER elsewhere.
+    upper_rim, lower_rim (n,): the seam's vertices from the subject's right corner to the left; pairs at one place, the
+    first and last of which are the corners and the same vertex. Empty where nothing was cut.
+    skin_count: the first skin_count vertices and the SKIN and HOLLOW triangles are the surface to bind; the rest is
+    carried: carry (V+N,skin_count) sparse, displacement of all = carry @ displacement of the skin.
+    landmark_vertices (68,): nearest vertices, inner lips on the rim, each lip's landmarks on its own side. Empty where
+    nothing was cut. furniture: what moves the last vertices, whose rows of carry are empty; None where there are none.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    kept: int
+    triangle_source: np.ndarray
+    corner_weights: np.ndarray
+    source: sparse.csr_matrix
+    part: np.ndarray
+    side: np.ndarray
+    upper_rim: np.ndarray
+    lower_rim: np.ndarray
+    skin_count: int
+    carry: sparse.csr_matrix
+    landmark_vertices: np.ndarray
+    furniture: Furniture | None = None
+
+    @property
+    def skin_vertices(self) -> np.ndarray:
+        """(skin_count,3) the vertices of the surface to bind."""
+        return self.vertices[: self.skin_count]
+
+    @property
+    def skin_triangles(self) -> np.ndarray:
+        """(S,3) the triangles of the surface to bind."""
+        return self.triangles[np.isin(self.part, (SKIN, HOLLOW))]
+
+    @property
+    def is_cut(self) -> bool:
+        """The lips were fused and have been cut apart."""
+        return len(self.upper_rim) > 0
+
+    def carried(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,skin_count,3) displacement of the skin -> (T,V+N,3) of every vertex."""
+        if len(self.vertices) == self.skin_count:
+            return displacement
+        inside = self.carry[self.skin_count :]
+        columns = np.unique(inside.indices)
+        narrow = inside[:, columns].astype(displacement.dtype)
+        moved = displacement[:, columns].transpose(1, 0, 2).reshape(len(columns), 3 * len(displacement))
+        bag = (narrow @ moved).reshape(inside.shape[0], len(displacement), 3).transpose(1, 0, 2)
+        if self.furniture is not None:
+            bag[:, -len(self.furniture.turn) :] = self.furniture.displacement(displacement)
+        return np.concatenate([displacement, bag], 1)
+
+
+def untouched(vertices: np.ndarray, triangles: np.ndarray) -> OpenedMouth:
+    """A mesh (V,3), (F,3) to which nothing is done, as something can be added to."""
+    count = len(vertices)
+    whole = sparse.identity(count, format="csr")
+    none = np.empty(0, np.int32)
+    return OpenedMouth(
+        np.asarray(vertices, np.float32),
+        np.asarray(triangles, np.int32),
+        len(triangles),
+        np.arange(len(triangles), dtype=np.int32),
+        np.empty((0, 3, 3)),
+        whole,
+        np.full(len(triangles), SKIN, np.int8),
+        np.full(count, NEITHER, np.int8),
+        none,
+        none,
+        count,
+        whole,
+        none,
+    )

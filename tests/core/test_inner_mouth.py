@@ -1,0 +1,133 @@
+"""What is put behind lips: darkness in the scan's own mouth, teeth and a tongue, and how they move."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_mouth import landmarks, sheet
+
+from freetalk_blender.core import frame, inner_mouth, lip_line, mesh, mouth, mouth_hollow
+from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.opened_mouth import GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
+
+
+@pytest.fixture(scope="module")
+def opened() -> OpenedMouth:
+    return mouth.open_lips(*sheet(), landmarks())
+
+
+@pytest.fixture(scope="module")
+def furnished(opened) -> OpenedMouth:
+    return inner_mouth.furnished(opened, landmarks())
+
+
+@pytest.fixture(scope="module")
+def own() -> tuple[np.ndarray, np.ndarray]:
+    """A scan whose lips are apart before a mouth of its own: an opened sheet, as if it had come like that."""
+    answer = mouth.open_lips(*sheet(), landmarks())
+    return answer.vertices, answer.triangles
+
+
+def furniture_of(face: OpenedMouth, *parts: int) -> np.ndarray:
+    return np.unique(face.triangles[np.isin(face.part, parts)])
+
+
+def test_teeth_and_tongue_lie_behind_the_lips_and_are_manifold(furnished):
+    vertices, _ = sheet()
+    inside = furniture_of(furnished, TOOTH, GUM, TONGUE)
+    assert inside.min() == len(furnished.vertices) - len(inside)
+    for index in inside:
+        place = furnished.vertices[index]
+        near = np.linalg.norm(vertices[:, :2] - place[:2], axis=1) < 2.5
+        assert place[2] < vertices[near, 2].min() - 1
+    bodies = furnished.triangles[np.isin(furnished.part, (TOOTH, TONGUE))]
+    edges = np.concatenate([bodies[:, [0, 1]], bodies[:, [1, 2]], bodies[:, [2, 0]]])
+    assert len(np.unique(edges, axis=0)) == len(edges), "every edge once in each direction"
+
+
+def test_every_tooth_and_the_tongue_face_outward(furnished):
+    """The flux of x through a surface that faces outward, closed from the middle of its border, is its volume."""
+    bodies = furnished.triangles[np.isin(furnished.part, (TOOTH, TONGUE))]
+    label = mesh.connected_parts(bodies, len(furnished.vertices))[bodies[:, 0]]
+    assert len(np.unique(label)) == 29
+    for body in (bodies[label == number] for number in np.unique(label)):
+        base = furnished.vertices[mesh.boundary_vertices(body)].mean(0)
+        a, b, c = np.moveaxis(furnished.vertices[body].astype(float) - base, 1, 0)
+        assert (a * np.cross(b, c)).sum() / 6 > 80
+
+
+def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
+    face = lip_line.frame_in_mm(landmarks())
+    points = face.to_canonical(furnished.vertices.astype(float))
+    angle = np.radians(15)
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    hinge = np.array([0, *inner_mouth.HINGE])
+    turned = (points - hinge) @ turn.T + hinge - points
+    skin = face.vectors_to_mesh(turned[: furnished.skin_count])
+    moved = face.vectors_to_canonical(furnished.carried(skin[None])[0].astype(float))
+    upper = points[:, 1] > face.to_canonical(landmarks())[[62, 66], 1].mean() - 2
+    teeth = furniture_of(furnished, TOOTH)
+    still = np.linalg.norm(moved[teeth], axis=1) < 1e-6
+    assert still.sum() == len(teeth) / 2 and upper[teeth[still]].all()
+    jaw = np.concatenate([teeth[~still], furniture_of(furnished, TONGUE)])
+    assert np.abs(moved[jaw] - turned[jaw])[:, 1:].max() < 0.3, "a hinged body is carried exactly"
+
+
+def test_the_skin_and_the_bag_do_not_notice(opened, furnished):
+    motion = np.random.default_rng(0).normal(size=(3, opened.skin_count, 3)).astype(np.float32)
+    assert np.array_equal(furnished.carried(motion)[:, : len(opened.vertices)], opened.carried(motion))
+    assert np.array_equal(furnished.vertices[: len(opened.vertices)], opened.vertices)
+
+
+def test_the_tongues_tip_rises_for_lips_a_little_apart_and_gets_a_shape_key(furnished):
+    neutral = frame.mean_landmarks()
+    motion = np.zeros((4, 68, 3))
+    for row, gap in enumerate((0, 3, 20, 3)):
+        motion[row, [65, 66, 67], 1] = -gap / 90
+    motion[3, 60, 0], motion[3, 64, 0] = 0.05, -0.05  # rounded
+    raised = inner_mouth.tip(motion, neutral)
+    assert raised[0] < 0.01 and raised[1] > 0.9 and raised[2] == 0 and raised[3] < 0.1
+    keys = ShapeKeys(np.zeros((1, len(furnished.vertices), 3), np.float32), np.zeros((4, 1), np.float32), 0.0)
+    more = inner_mouth.with_tip(keys, furnished, raised)
+    tongue = furniture_of(furnished, TONGUE)
+    assert more.weights.shape == (4, 2) and np.array_equal(more.weights[:, 1], raised)
+    assert more.shapes[1, tongue, 1].max() > 5 and not np.delete(more.shapes[1], tongue, 0).any()
+    bare = replace(furnished, furniture=None)
+    assert inner_mouth.with_tip(keys, bare, raised) is keys
+
+
+def test_a_mouth_of_its_own_is_found_and_told_from_the_face(own):
+    found = mouth_hollow.find(*own, landmarks())
+    assert found.closed and found.deepest > 15 and not found.open_behind
+    added = np.arange(len(own[0])) >= len(sheet()[0])
+    assert not found.behind[found.depth < -3].any() and found.behind[added & (found.depth > 5)].all()
+
+
+def test_a_hole_behind_the_lips_and_teeth_of_its_own_are_told(own):
+    vertices, triangles = own
+    found = mouth_hollow.find(vertices, triangles, landmarks())
+    cut = triangles[~(found.behind & (found.depth > 8))[triangles].any(1)]
+    assert mouth_hollow.find(vertices, cut, landmarks()).open_behind
+    middle = landmarks()[60:68].mean(0) - [0, 0, 12]
+    blob = middle + np.random.default_rng(1).normal(size=(40, 3)) * 3
+    faces = len(vertices) + np.stack([np.arange(38), np.arange(1, 39), np.arange(2, 40)], 1)
+    with_teeth = np.concatenate([vertices, blob]).astype(np.float32), np.concatenate([triangles, faces])
+    assert mouth_hollow.find(*with_teeth, landmarks()).parts == 1
+
+
+def test_the_dark_begins_on_a_smooth_line_inside_the_lips(own):
+    vertices, triangles = own
+    found = mouth_hollow.find(vertices, triangles, landmarks())
+    answer = mouth_hollow.darkened(vertices, triangles, found)
+    assert np.array_equal(answer.vertices[: len(vertices)], vertices) and not answer.is_cut
+    dark, rest = (np.unique(answer.triangles[answer.part == part]) for part in (HOLLOW, SKIN))
+    line = np.intersect1d(dark, rest)
+    assert (line >= len(vertices)).mean() > 0.95
+    curve = lip_line.mouth_curve(lip_line.frame_in_mm(landmarks()).to_canonical(landmarks()))
+    points = lip_line.frame_in_mm(landmarks()).to_canonical(answer.vertices.astype(float))
+    assert np.abs(-curve.in_front(points[line]) - mouth_hollow.DARK).mean() < 0.5
+    area = np.linalg.norm(np.cross(*(np.diff(answer.vertices[answer.triangles], axis=1).transpose(1, 0, 2))), axis=1)
+    before = np.linalg.norm(np.cross(*(np.diff(vertices[triangles], axis=1).transpose(1, 0, 2))), axis=1)
+    assert area.sum() == pytest.approx(before.sum(), rel=1e-5)
+    place = np.einsum("gks,gsc->gkc", answer.corner_weights, vertices[triangles[answer.triangle_source[answer.kept :]]])
+    assert np.abs(place - answer.vertices[answer.triangles[answer.kept :]]).max() < 1e-3
