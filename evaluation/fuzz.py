@@ -10,10 +10,10 @@ alone.
 """
 
 import argparse
-import contextlib
-import io
 import json
 import multiprocessing
+import subprocess
+import sys
 import tempfile
 import time
 import traceback
@@ -218,8 +218,6 @@ def in_core(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | No
 
 def in_blender(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None, voice: Path) -> str:
     """The same for `freetalk animate`: an OBJ file in, a .glb out; exit code 0 with a file or 3 with a sentence."""
-    from freetalk_blender import cli
-
     with tempfile.TemporaryDirectory() as folder:
         scan, out = Path(folder) / "scan.obj", Path(folder) / "out.glb"
         lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.astype(float).tolist()]
@@ -233,16 +231,15 @@ def in_blender(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray |
             marks = Path(folder) / "marks.json"
             landmarks.write(marks, landmarks.Landmarks(points))
             words += ["--landmarks", marks]
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            code = cli.main([str(word) for word in words])
+        command = [sys.executable, "-m", "freetalk_blender", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=ROOT)
         assert scan.read_bytes() == before, "the file was changed"
-        sentences = [line for line in said.getvalue().splitlines() if line.strip().startswith("freetalk: ")]
-        if code == cli.DONE:
+        sentences = [line.strip() for line in done.stderr.splitlines() if line.strip().startswith("freetalk: ")]
+        if done.returncode == 0:
             assert out.stat().st_size > 0
             return "answer"
-        assert code == cli.BAD_INPUT and len(sentences) >= 1 and not out.exists(), f"exit code {code}: {sentences}"
-        return sentences[-1].strip().removeprefix("freetalk: ")
+        assert done.returncode == 3 and sentences and not out.exists(), f"exit code {done.returncode}: {done.stderr}"
+        return sentences[-1].removeprefix("freetalk: ")
 
 
 def judge(run: Callable[..., str], seed: int, number: int, whole: list) -> dict:

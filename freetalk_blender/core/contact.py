@@ -17,8 +17,9 @@ from .compress import ShapeKeys, compress_factors
 from .errors import LandmarkError
 from .opened_mouth import LOWER, UPPER, OpenedMouth
 
-#: Gaps below this are drawn together, the smaller the more (mm).
-CLOSING = 0.8
+#: Gaps below the first close: a binding's lips are within it of where a performance wants them. Up to the second they
+#: are drawn together, the smaller the more (mm).
+SHUT, CLOSING = 0.3, 2.0
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -112,8 +113,7 @@ def met(keys: ShapeKeys, lips: Contact, tolerance: float = 0.1) -> ShapeKeys:
 
 def _change(gap: np.ndarray) -> np.ndarray:
     """Wanted minus present gap (mm), differentiable: crossing lips meet, nearly closed ones close, open ones stay."""
-    share = np.clip(gap / CLOSING, 0, 1)
-    return np.where(gap < CLOSING, CLOSING * share**2 * (2 - share), gap) - gap
+    return gap * (_smooth_step((gap - SHUT) / (CLOSING - SHUT)) - 1)
 
 
 def _smooth_step(x: np.ndarray) -> np.ndarray:

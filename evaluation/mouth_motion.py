@@ -1,0 +1,142 @@
+"""How cut lips move, against lips that were open from the start: `python -m evaluation.mouth_motion --data DATA`.
+
+The same ICT-FaceKit identities (nothing here is trained) once with their own open lips and once with the lips fused,
+re-meshed alike. Both follow the true landmark motion of random expressions; the lips' vertices are judged by the true
+motion of the surface that they come from. Printed per kind (mm of a face of eye distance 90 mm): mean lip error of the
+open mesh, of the cut one, and their ratio.
+
+Then 1,000 random frames of the average face, half of them with closed lips, are performed on each cut face: the deepest
+interpenetration of the lips along the cut, their gap in closed frames (mean, largest), the shares of frames beyond
+0.3 and 0.2 mm, and what the correction costs a frame. Lips that are further apart in depth than contact.PASSING pass
+each other, as in "f", and are counted apart.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from evaluation import mouth
+from export import ict, scanner
+from freetalk_blender.core import face as faces
+from freetalk_blender.core.contact import PASSING
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
+
+#: Kinds of fused lips of evaluation.mouth that are judged, at their numbers of vertices.
+KINDS = ("welded, 10k", "scanned, 10k", "welded, 50k")
+#: Frames in which the error of the lips is measured, and frames performed.
+JUDGED, PERFORMED = 40, 1000
+#: What shapes lips without opening them.
+KEEP_CLOSED = (
+    "mouthPress_L", "mouthPress_R", "mouthPucker", "mouthSmile_L", "mouthSmile_R", "mouthFrown_L", "mouthFrown_R",
+    "mouthDimple_L", "mouthDimple_R", "mouthLeft", "mouthRight", "mouthShrugUpper", "mouthRollLower", "mouthRollUpper",
+)  # fmt: skip
+
+
+def expressions(model: ict.IctModel, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """(T,V,3) displacement of random expressions, cm: a few shapes at a time, the mouth's more often."""
+    weights = np.zeros((frames, len(model.expression_names)))
+    about = [k for k, name in enumerate(model.expression_names) if name.startswith(("mouth", "jaw"))]
+    for row in weights:
+        row[rng.choice(about, 4, replace=False)] = rng.uniform(0, 0.6, 4)
+        row[model.index("jawOpen")] = rng.uniform(0, 0.6)
+    return model.offsets(weights)
+
+
+def lip_error(
+    scan: scanner.Scan, side: np.ndarray, truth: mouth.Truth, landmarks: np.ndarray, offsets: np.ndarray, *, cut: bool
+) -> float:
+    """Mean error (mm) of the lips' vertices when the scan follows the true landmarks' motion."""
+    bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, open_mouth=cut, inner_mouth="none")
+    found = faces.deform(bound, offsets[:, landmarks], space="mesh")
+    lips = np.flatnonzero(side)
+    wanted = np.stack([scan.carry[lips] @ offset for offset in offsets])
+    return float(np.linalg.norm(found[:, lips] - wanted, axis=2).mean() / truth.mm)
+
+
+def performance(model: ict.IctModel, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(T,68,3) canonical motion of the average face's landmarks, and (T,) bool: the lips are closed in it.
+
+    Closed lips are shaped by what keeps them closed: the jaw opens as far as the lips make up for it.
+    """
+    closed = np.arange(frames) % 2 == 0
+    weights = np.zeros((frames, len(model.expression_names)))
+    for name in KEEP_CLOSED:
+        weights[:, model.index(name)] = rng.uniform(0, 0.6, frames) * (rng.random(frames) < 0.3)
+    jaw = rng.uniform(0, 0.4, frames)
+    weights[:, model.index("jawOpen")] = weights[:, model.index("mouthClose")] = jaw
+    offsets = np.where(closed[:, None, None], model.offsets(weights), expressions(model, frames, rng))
+    marks = model.landmark_vertices
+    offsets = offsets[:, marks]
+    scale = np.linalg.norm(model.neutral[marks[36]] - model.neutral[marks[45]])
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    gap = (model.neutral[marks] + offsets)[:, upper, 1] - (model.neutral[marks] + offsets)[:, lower, 1]
+    rest = model.neutral[marks][upper, 1] - model.neutral[marks][lower, 1]
+    closed &= (gap - rest).max(1) < 0.002 * scale
+    return (offsets / scale).astype(np.float32), closed
+
+
+def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[str, float]:
+    """What becomes of the lips of a cut face in a performance; mm and %."""
+    dense = bound.mesh.to_caller(bound.binding.displace(faces.landmark_motion(bound, motion)))
+    moved = np.concatenate([bound.contact.corrected(row[None])[:, bound.contact.vertices] for row in dense])
+    apart = bound.contact.separation(moved) / bound.contact.mm
+    gap = apart @ bound.contact.up
+    passing = np.abs(apart @ bound.contact.forward) > PASSING[0]
+    return {
+        "deepest": float(-gap[~passing].min()),
+        "deep %": 100 * float(((gap < -0.3) & ~passing).any(1).mean()),
+        "passing %": 100 * float(passing.any(1).mean()),
+        "closed": float(gap[closed].mean()),
+        "closed max": float(gap[closed].max()),
+        "ajar %": 100 * float((gap[closed].max(1) > 0.2).mean()),
+    }
+
+
+def cost(bound: faces.Face, motion: np.ndarray) -> float:
+    """CPU milliseconds a frame of the correction alone."""
+    near = bound.mesh.to_caller(bound.binding.displace(faces.landmark_motion(bound, motion[:200])))
+    near = np.ascontiguousarray(near[:, bound.contact.vertices])
+    start = time.process_time()
+    bound.contact.amount(near) @ bound.contact.spread.T
+    return 1000 * (time.process_time() - start) / len(near)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("--faces", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--kinds", nargs="*", default=list(KINDS))
+    arguments = parser.parse_args()
+    model = ict.load(arguments.data)
+    origin = mouth.lips(model)
+    for kind in arguments.kinds:
+        rows = []
+        for number in range(arguments.faces):
+            rng = np.random.default_rng([arguments.seed, number])
+            truth, marks = mouth.truth(model, rng, origin), model.landmark_vertices
+            offsets = expressions(model, JUDGED, rng)
+            scan, _, side = mouth.fused(model, truth, kind, rng)
+            whole = scanner.select(
+                scanner.registered(truth.vertices, model.triangles), scanner.part_mask(model, "face", eyeballs=False)
+            )
+            whole = scanner.rough(scanner.remesh(whole, mouth.KINDS[kind][1], rng), rng)
+            errors = (
+                lip_error(whole, np.rint(whole.carry @ truth.side), truth, marks, offsets, cut=False),
+                lip_error(scan, side, truth, marks, offsets, cut=True),
+            )
+            bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, inner_mouth="none")
+            take, closed = performance(model, PERFORMED, rng)
+            rows.append(
+                {"open": errors[0], "cut": errors[1]} | contact(bound, take, closed) | {"ms": cost(bound, take)}
+            )
+        mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        worst = {name: max(row[name] for row in rows) for name in ("deepest", "closed max")}
+        ratio = mean["cut"] / mean["open"]
+        print(f"{kind}: " + ", ".join(f"{k} {v:.2f}" for k, v in ({"ratio": ratio} | mean | worst).items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
