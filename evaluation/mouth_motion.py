@@ -19,8 +19,8 @@ import numpy as np
 
 from evaluation import mouth
 from export import ict, scanner
+from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
-from freetalk_blender.core.contact import PASSING
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
 
 #: Kinds of fused lips of evaluation.mouth that are judged, at their numbers of vertices.
@@ -50,9 +50,9 @@ def lip_error(
     """Mean error (mm) of the lips' vertices when the scan follows the true landmarks' motion."""
     bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, open_mouth=cut, inner_mouth="none")
     found = faces.deform(bound, offsets[:, landmarks], space="mesh")
-    lips = np.flatnonzero(side)
-    wanted = np.stack([scan.carry[lips] @ offset for offset in offsets])
-    return float(np.linalg.norm(found[:, lips] - wanted, axis=2).mean() / truth.mm)
+    judged = np.flatnonzero(side)
+    wanted = np.stack([scan.carry[judged] @ offset for offset in offsets])
+    return float(np.linalg.norm(found[:, judged] - wanted, axis=2).mean() / truth.mm)
 
 
 def performance(model: ict.IctModel, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -79,18 +79,21 @@ def performance(model: ict.IctModel, frames: int, rng: np.random.Generator) -> t
 
 def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[str, float]:
     """What becomes of the lips of a cut face in a performance; mm and %."""
-    dense = bound.mesh.to_caller(bound.binding.displace(faces.landmark_motion(bound, motion)))
-    moved = np.concatenate([bound.contact.corrected(row[None])[:, bound.contact.vertices] for row in dense])
+    own = faces.landmark_motion(bound, motion)
+    dense = bound.mesh.to_caller(bound.binding.displace(own))
+    shut = lips.closed(own, bound.neutral)
+    rows = zip(dense, shut, strict=True)
+    moved = np.concatenate([bound.contact.corrected(row[None], one)[:, bound.contact.vertices] for row, one in rows])
     apart = bound.contact.separation(moved) / bound.contact.mm
     gap = apart @ bound.contact.up
-    passing = np.abs(apart @ bound.contact.forward) > PASSING[0]
+    passing = np.abs(apart @ bound.contact.forward) > lips.PASSING[0]
     return {
         "deepest": float(-gap[~passing].min()),
         "deep %": 100 * float(((gap < -0.3) & ~passing).any(1).mean()),
         "passing %": 100 * float(passing.any(1).mean()),
         "closed": float(gap[closed].mean()),
-        "closed max": float(gap[closed].max()),
-        "ajar %": 100 * float((gap[closed].max(1) > 0.2).mean()),
+        "closed max": float(gap[closed][~passing[closed]].max()),
+        "ajar %": 100 * float(((gap > 0.2) & ~passing)[closed].any(1).mean()),
     }
 
 

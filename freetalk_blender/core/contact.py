@@ -15,11 +15,17 @@ from scipy.spatial import cKDTree
 from . import handles, lip_line
 from .compress import ShapeKeys, compress_factors
 from .errors import LandmarkError
+from .frame import EYE_DISTANCE_MM
+from .landmarks import INNER_LIP_PAIRS
 from .opened_mouth import LOWER, UPPER, OpenedMouth
+from .retarget import CLOSED_GAP
 
 #: Gaps below the first close: a binding's lips are within it of where a performance wants them. Up to the second they
 #: are drawn together, the smaller the more (mm).
 SHUT, CLOSING = 0.3, 2.0
+#: In a frame whose performance keeps the lips closed both bounds are this much wider; between these gaps of the inner
+#: lips' landmarks over their closed ones it counts as closed, less and less (mm).
+WIDER, PARTED = 1.4, (0.2, 0.9)
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -62,12 +68,16 @@ class Contact:
         """(T,P) mm between the lips along the face's vertical, negative where they cross; displacement (T,V,3)."""
         return self.separation(displacement[:, self.vertices]) @ self.up / self.mm
 
-    def amount(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0); displacement (T,M,3) of `vertices`."""
+    def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
+        """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0).
+
+        displacement (T,M,3) of `vertices`; shut (T,): see `closed`.
+        """
+        wide = WIDER * np.reshape(shut, (-1, 1))
         apart = self.separation(displacement)
         gap, still = apart @ self.up / self.mm, self.rest @ self.up / self.mm
         # What the correction would do to the face at rest is taken back, the less the more the lips have parted.
-        wanted = _change(gap) - _change(still) * (1 - _smooth_step((gap - still) / (2 * CLOSING)))
+        wanted = _change(gap, wide) - _change(still, wide) * (1 - _smooth_step((gap - still) / (2 * CLOSING)))
         offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
         wanted *= 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
         push = np.clip(wanted, 0, LARGEST)
@@ -82,23 +92,36 @@ class Contact:
         share = np.asarray(self.spread.todense()).T
         return (share[:, :, None] * (self.up * self.mm)).astype(np.float32)
 
-    def corrected(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,V,3) the motion with lips that meet and do not cross; displacement (T,V,3), mesh units."""
+    def corrected(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
+        """(T,V,3) the motion with lips that meet and do not cross; displacement (T,V,3), mesh units; shut as above."""
         answer = displacement.copy()
         near = displacement[:, self.vertices]
-        share = (self.spread @ self.amount(near).T).T.astype(displacement.dtype)
+        share = (self.spread @ self.amount(near, shut).T).T.astype(displacement.dtype)
         answer[:, self.vertices] = near + share[:, :, None] * (self.up * self.mm).astype(displacement.dtype)
         return answer
 
 
-def met(keys: ShapeKeys, lips: Contact, tolerance: float = 0.1) -> ShapeKeys:
+def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """(T,) in [0,1]: how surely the lips are closed in landmark motion (T,68,3) of neutral (68,3), canonical units."""
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    parted = motion[:, upper, 1] - motion[:, lower, 1]
+    rest = neutral[upper, 1] - neutral[lower, 1]
+    parted += rest - np.clip(rest, 0, CLOSED_GAP)
+    return 1 - _smooth_step((parted.max(1) * EYE_DISTANCE_MM - PARTED[0]) / (PARTED[1] - PARTED[0]))
+
+
+def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
     """Shape keys with a few more that make lips meet and not cross; the dense sequence is never made.
 
-    keys.shapes (K,V,3) for the vertices `lips` was made for; tolerance: largest error of what is added, mesh units.
+    keys.shapes (K,V,3) for the vertices `lips` was made for; shut (T,): see `closed`; tolerance: largest error of what
+    is added, mesh units.
     """
     shapes = keys.shapes[:, lips.vertices]
-    blocks = [keys.weights[start : start + _FRAMES_AT_ONCE] for start in range(0, len(keys.weights), _FRAMES_AT_ONCE)]
-    amount = np.concatenate([lips.amount(np.tensordot(block, shapes, 1)) for block in blocks] or [np.empty((0, 1))])
+    blocks = [slice(start, start + _FRAMES_AT_ONCE) for start in range(0, len(keys.weights), _FRAMES_AT_ONCE)]
+    amount = np.concatenate(
+        [lips.amount(np.tensordot(keys.weights[block], shapes, 1), shut[block]) for block in blocks]
+        or [np.empty((0, 1))]
+    )
     if not len(amount) or np.abs(amount).max() * lips.mm <= tolerance / 10:
         return keys
     added = compress_factors(amount, lips.modes(), tolerance)
@@ -111,9 +134,9 @@ def met(keys: ShapeKeys, lips: Contact, tolerance: float = 0.1) -> ShapeKeys:
     )
 
 
-def _change(gap: np.ndarray) -> np.ndarray:
+def _change(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
     """Wanted minus present gap (mm), differentiable: crossing lips meet, nearly closed ones close, open ones stay."""
-    return gap * (_smooth_step((gap - SHUT) / (CLOSING - SHUT)) - 1)
+    return gap * (_smooth_step((gap - SHUT - wider) / (CLOSING - SHUT)) - 1)
 
 
 def _smooth_step(x: np.ndarray) -> np.ndarray:

@@ -55,6 +55,11 @@ class Face:
     contact: Contact | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def neutral(self) -> np.ndarray:
+        """(68,3) the landmarks in the canonical frame."""
+        return self.frame.to_canonical(self.landmarks.astype(np.float64))
+
 
 def prepare(
     vertices: np.ndarray,
@@ -216,9 +221,10 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
 
     The lips of a performance meet and never cross; motion in mesh space is followed as it is.
     """
-    dense = face.mesh.to_caller(face.binding.displace(landmark_motion(face, displacement, space)))
+    motion = landmark_motion(face, displacement, space)
+    dense = face.mesh.to_caller(face.binding.displace(motion))
     if face.contact and space == "canonical":
-        dense = face.contact.corrected(dense)
+        dense = face.contact.corrected(dense, contact.closed(motion, face.neutral))
     return dense[:, : face.vertex_count]
 
 
@@ -273,9 +279,8 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     keys = compress_factors(code, moving, half)
     keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
     if face.contact and space == "canonical":
-        keys = contact.met(keys, face.contact, half)
+        keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
     if face.opened is None:
         return keys
     keys = replace(keys, shapes=face.opened.carried(keys.shapes))
-    neutral = face.frame.to_canonical(face.landmarks.astype(np.float64))
-    return inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, neutral))
+    return inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, face.neutral))

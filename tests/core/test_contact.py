@@ -78,6 +78,22 @@ def test_nearly_closed_lips_close(opened, lips):
     assert before.mean() > 0.2 and after.min() > -1e-6 and after.max() < 0.15
 
 
+def test_lips_close_further_where_the_performance_keeps_them_closed(opened, lips):
+    ajar = np.zeros((1, opened.skin_count, 3), np.float32)
+    ajar[:, opened.side[: opened.skin_count] == mouth.LOWER, 1] = -1.2
+    assert lips.gap(lips.corrected(ajar)).mean() > 0.4
+    assert lips.gap(lips.corrected(ajar, np.ones(1))).max() < 0.05
+    assert not lips.corrected(0 * ajar, np.ones(1)).any()
+
+
+def test_closed_lips_are_told_from_the_landmarks():
+    neutral = mean_landmarks()
+    motion = np.zeros((3, 68, 3))
+    motion[1, [65, 66, 67], 1] = -2 / 90
+    motion[2, :, 1] = -0.3
+    assert np.allclose(contact.closed(motion, neutral), [1, 0, 1])
+
+
 def test_the_correction_is_bounded_smooth_in_time_and_local(opened, lips):
     motion = chatter(opened, 200, 3)
     change = lips.corrected(motion) - motion
@@ -104,14 +120,14 @@ def test_the_correction_is_a_product_of_amounts_and_modes(opened, lips):
 def test_shape_keys_get_a_few_more_that_make_lips_meet(opened, lips):
     motion = chatter(opened, 90, 2)
     keys = compress(motion, 0.05)
-    met = contact.met(keys, lips, 0.05)
+    met = contact.met(keys, lips, np.zeros(90), 0.05)
     dense = np.tensordot(met.weights, met.shapes, 1)
     assert lips.gap(np.tensordot(keys.weights, keys.shapes, 1)).min() < -2
     assert lips.gap(dense).min() > -0.15
     assert np.linalg.norm(dense - lips.corrected(motion), axis=2).max() < met.max_error + 0.15
     assert len(met.shapes) - len(keys.shapes) < 40
     still = ShapeKeys(keys.shapes, 0 * keys.weights, 0.0)
-    assert contact.met(still, lips) is still
+    assert contact.met(still, lips, np.zeros(90)) is still
 
 
 def test_it_costs_less_than_a_millisecond_a_frame():
