@@ -1,6 +1,6 @@
 """Pictures to look at: error heat maps on faces with a known truth, and six expressions on scans.
 
-`python -m evaluation.stm_pictures --data ../shared/data -o FOLDER [--scan FILE --landmarks FILE.json ...]`
+`python -m evaluation.stm_pictures --data ../shared/data -o FOLDER [--scan FILE ... --landmarks FOLDER]`
 """
 
 import argparse
@@ -33,9 +33,15 @@ LOOKS = {
 
 
 def picture(
-    vertices: np.ndarray, triangles: np.ndarray, size: int, turn: float = 0.0, error: np.ndarray | None = None
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    size: int,
+    turn: float = 0.0,
+    error: np.ndarray | None = None,
+    dark: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(size,size,3) uint8: a face in canonical units, turned by `turn` degrees; error (V,) mm colours it."""
+    """(size,size,3) uint8: a face in canonical units, turned by `turn` degrees; error (V,) mm colours it, dark (V,)
+    bool is drawn dark."""
     angle = np.radians(turn)
     about = np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]])
     placed = ((vertices - [0, -0.25, -0.4]) @ about.T / 1.05).astype(np.float32)
@@ -47,6 +53,8 @@ def picture(
     if error is not None:
         heat = np.clip(error / FULL_MM, 0, 1)[:, None]
         base = base * (1 - heat) + base * heat * np.array([2.0, 0.15, 0.1])
+    if dark is not None:
+        base[dark] *= 0.25
     shaded = image.interpolate(np.clip(base, 0, 1).astype(np.float32), shown)
     shaded[~image.seen] = 1
     return (255 * shaded).astype(np.uint8)
@@ -73,10 +81,17 @@ def looks_motion(model: ict.IctModel) -> np.ndarray:
     return similarity.vectors_to_canonical(model.offsets(weights)[:, model.landmark_vertices]).astype(np.float32)
 
 
-def looks(face: Face, motion: np.ndarray, size: int = 240) -> np.ndarray:
-    """Rows: from in front, turned; columns: LOOKS."""
-    moved = face.frame.to_canonical(face.mesh.vertices + face.binding.displace(landmark_motion(face, motion)))
-    rows = [[picture(vertices, face.mesh.triangles, size, turn) for vertices in moved] for turn in (0.0, 40.0)]
+def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.ndarray, size: int = 240) -> np.ndarray:
+    """Rows: from in front, turned; columns: LOOKS. As in the scene: lips cut and in contact, with what lies behind."""
+    dense = face.mesh.to_caller(face.binding.displace(landmark_motion(face, motion)))
+    if face.contact:
+        dense = face.contact.corrected(dense)
+    inside = np.zeros(len(vertices), bool)
+    if face.opened:
+        inside = np.arange(len(face.opened.vertices)) >= face.opened.skin_count
+        dense, vertices, triangles = face.opened.carried(dense), face.opened.vertices, face.opened.triangles
+    moved = face.frame.to_canonical(vertices + dense)
+    rows = [[picture(points, triangles, size, turn, dark=inside) for points in moved] for turn in (0.0, 40.0)]
     return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 
@@ -85,15 +100,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pictures")
     parser.add_argument("--scan", type=Path, action="append", default=[])
-    parser.add_argument("--landmarks", type=Path, action="append", default=[])
+    parser.add_argument("--landmarks", type=Path, help="folder of the scans' landmark files; others are detected")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    pairs = list(zip(arguments.scan, arguments.landmarks, strict=True))
     motion = looks_motion(ict.load(arguments.data))
-    for scan, points in pairs:
-        face = prepare(*scan_file.read(scan), landmarks.read(points))
-        raster.write_png(arguments.output / f"stm_{scan.stem.lower()}.png", looks(face, motion))
-    if not pairs:
+    for scan in arguments.scan:
+        name = scan.stem.lower()
+        known = arguments.landmarks / f"{name}.json" if arguments.landmarks else Path()
+        vertices, triangles = scan_file.read(scan)
+        face = prepare(vertices, triangles, landmarks.read(known) if known.is_file() else None)
+        raster.write_png(arguments.output / f"stm_{name}.png", looks(face, vertices, triangles, motion))
+    if not arguments.scan:
         (one,) = islice(stm_faces.ict_cases(arguments.data, 1), 1)
         raster.write_png(arguments.output / "stm_error_ict.png", heat_map(one, ICT_FRAMES))
         (one,) = islice(stm_faces.makehuman_cases(arguments.data, 1), 1)

@@ -51,7 +51,25 @@ def test_lips_closed_in_the_performance_close_here(lip_gap):
 def test_an_opening_is_as_wide_here_as_there(lip_gap):
     neutral = face(lip_gap)
     moved = neutral + retarget(mouth(0.2), neutral)[0]
-    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0.2 + min(lip_gap, CLOSED_GAP), abs=1e-6)
+    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0.2 + (lip_gap if lip_gap < CLOSED_GAP else 0), abs=1e-6)
+
+
+def test_the_gap_of_shut_lips_depends_smoothly_on_the_neutral_mouth():
+    openings = np.linspace(0, 0.05, 200)
+    shut = [gaps(face(gap) + retarget(mouth(0.0), face(gap))[0], INNER_LIP_PAIRS) for gap in openings]
+    assert np.abs(np.diff(shut, axis=0)).max() < 1.1 * openings[1]
+
+
+@pytest.mark.parametrize("ratio", [0.8, 1.0, 1.25])
+def test_a_pucker_narrows_a_mouth_in_proportion_to_its_width(ratio):
+    neutral, motion = face(), np.zeros((1, 68, 3))
+    neutral[48:, 0] *= ratio
+    motion[0, 48, 0], motion[0, 54, 0] = 0.05, -0.05
+    moved = neutral + retarget(motion, neutral)[0]
+    width, before = (points[54, 0] - points[48, 0] for points in (moved, neutral))
+    average = face()
+    expected = 1 - 0.1 / (average[54, 0] - average[48, 0])
+    assert width / before == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_closed_mouth_takes_the_motion_as_it_is():
