@@ -11,6 +11,8 @@ PICTURES = ROOT / "docs" / "images"
 #: Pixels across; what a page shows.
 _WIDTH = 1280
 _LIMIT = 150_000
+#: A frame in mid-sentence.
+_SPEAKING = 45
 
 
 def make(python: Path) -> list[Path]:
@@ -20,6 +22,8 @@ def make(python: Path) -> list[Path]:
         package = extension.build(python, first_clip.target(ui))
 
         def see(name: str) -> None:
+            if name == "talking":
+                ui.value(f"bpy.context.scene.frame_set({_SPEAKING})")
             made.append(ui.picture(PICTURES / f"guide-{name}.jpg", _WIDTH))
 
         first_clip.install(ui, package, see)
@@ -44,7 +48,6 @@ def _feel(ui: Ui) -> None:
     """A happy face in mid-sentence, from close by."""
     ui.value("setattr(bpy.context.scene.freetalk, 'happy', 0.9)")
     first_clip.animate(ui)
-    ui.value("bpy.context.scene.frame_set(45)")
     first_clip.over_viewport(ui)
     ui.scroll(-4)
 
