@@ -2,8 +2,9 @@
 
 Each case spoils a face (the sample and, with --data, the scans there, all thinned out) by one to three kinds of damage
 and asks for a check-up, a bound face, and shape keys of a short performance. Good is an answer of finite numbers for
-the caller's vertices, or one sentence (FreeTalkError). Bad: any other exception, more than a minute, values that are
-not finite, an input array that changed. With --blender every case goes through `freetalk animate` as an OBJ file.
+the caller's vertices, or one sentence (FreeTalkError). Bad: any other exception, more than a minute of processor time,
+values that are not finite, an input array that changed. With --blender every case goes through `freetalk animate` as
+an OBJ file.
 
 The log holds one line a case; a second run goes on where the first stopped. A case depends on --seed and its number
 alone.
@@ -12,6 +13,7 @@ alone.
 import argparse
 import json
 import multiprocessing
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,8 +34,11 @@ from freetalk_blender.core.errors import FreeTalkError
 ROOT = Path(__file__).resolve().parents[1]
 #: Vertices of the thinned faces and how far from the landmarks they are cut off (eye distances).
 VERTICES, REACH = 1000, 0.25
-#: Seconds that a case may take; share of cases whose landmarks have to be found, and whose are given as points.
+#: Seconds of processor time that a case may take; share of cases whose landmarks have to be found, and of those whose
+#: are given as points.
 LIMIT, FOUND, POINTS = 60.0, 0.02, 0.1
+#: Seconds on the clock after which a process that uses no processor time counts as stuck.
+STUCK = 1800.0
 #: Scans under --data: file, landmark file of the project's.
 SCANS = (
     ("scans/leeperrysmith/LeePerrySmith_decoded.obj", "tests/landmarks/leeperrysmith.json"),
@@ -245,7 +250,7 @@ def in_blender(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray |
 def judge(run: Callable[..., str], seed: int, number: int, whole: list) -> dict:
     """One line of the log."""
     kinds, *scan = case(seed, number, whole)
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with np.errstate(all="ignore"):
             outcome, good = run(*scan), True
@@ -253,7 +258,7 @@ def judge(run: Callable[..., str], seed: int, number: int, whole: list) -> dict:
         outcome, good = traceback.format_exc(limit=-4), False
     return {
         "case": number, "damage": kinds, "good": good, "outcome": outcome,
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(time.process_time() - start, 2),
     }  # fmt: skip
 
 
@@ -273,7 +278,11 @@ def _work(pipe: Connection, arguments: argparse.Namespace) -> None:
     frame.mean_landmarks()
     pipe.send("ready")
     while True:
-        pipe.send(judge(run, arguments.seed, pipe.recv(), whole))
+        number = pipe.recv()
+        signal.setitimer(signal.ITIMER_PROF, LIMIT)  # of processor time, then the system ends this process
+        line = judge(run, arguments.seed, number, whole)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        pipe.send(line)
 
 
 def _worker(arguments: argparse.Namespace) -> tuple[multiprocessing.Process, Connection]:
@@ -292,10 +301,10 @@ def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
         for number in todo:
             pipe.send(number)
             try:
-                line = pipe.recv() if pipe.poll(LIMIT) else None
-                reason = "more than a minute"
+                line = pipe.recv() if pipe.poll(STUCK) else None
+                reason = "it waits for ever"
             except EOFError:
-                line, reason = None, "the process died"
+                line, reason = None, "more than a minute, or the process died"
             if line is None:
                 worker.kill()
                 worker, pipe = _worker(arguments)

@@ -116,7 +116,7 @@ def _surface(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh, fa
             "It works, through a lighter stand-in; a decimated copy makes smaller files." if heavy else "",
         )
     ]
-    if dirt.changed():
+    if dirt.welded or dirt.degenerate or dirt.duplicate or dirt.not_finite:
         fix = "A cleaned copy is bound; your own vertices stay as they are."
         found.append(Finding("surface", NOTICE, _dirt(dirt), fix))
     if dirt.non_manifold:

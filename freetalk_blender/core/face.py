@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, detector, eyes, frame, inner_mouth, mesh, mouth, mouth_hollow, rim, stm
+from . import contact, detector, eyes, frame, inner_mouth, mesh, mouth, mouth_hollow, repairs, rim, stm
 from .compress import ShapeKeys, compress_factors
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
@@ -103,6 +103,7 @@ def prepare(
         if not np.isfinite(binding.matrix).all():
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
         lips = _contact(vertices, faces, opened, points)
+    notes += repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
     return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes)

@@ -32,28 +32,25 @@ class Repairs:
     bits: int
     holes: int
 
-    def changed(self) -> str:
-        """What cleaning changed, as a sentence; empty where it changed nothing."""
-        told = [
-            text.format(counted(count, one, many))
-            for count, text, one, many in (
-                (self.welded, "welded {} along seams", "vertex", "vertices"),
-                (self.degenerate, "left out {} without an area", "face", "faces"),
-                (self.duplicate, "left out {} that were there twice", "face", "faces"),
-                (self.not_finite, "set aside {} that are not finite", "vertex", "vertices"),
-            )
-            if count
-        ]
-        return f"To bind the face, a cleaned copy {_listed(told)}; your own vertices stay as they are." if told else ""
+
+def notes(triangles: np.ndarray, sound: np.ndarray, source: np.ndarray) -> tuple[str, ...]:
+    """What binding a cleaned copy changed there, in one sentence, or none.
+
+    triangles (F,3) as they came; sound: the rows that were kept; source (V,): the clean vertex of each, -1 for none.
+    """
+    used = np.unique(np.asarray(triangles)[sound])
+    used = used[source[used] >= 0]
+    dropped, welded = len(triangles) - len(sound), len(used) - len(np.unique(source[used]))
+    told = [f"welded {counted(welded, 'vertex', 'vertices')} along open seams"] if welded else []
+    told += [f"left out {counted(dropped, 'face', 'faces')} without an area or there twice"] if dropped else []
+    if not told:
+        return ()
+    return (f"To bind the face, a cleaned copy {' and '.join(told)}; your own vertices stay as they are.",)
 
 
 def counted(number: int, one: str, many: str) -> str:
     """A number and its noun."""
     return f"{number:,} {one if number == 1 else many}"
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Repairs:

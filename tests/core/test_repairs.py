@@ -21,7 +21,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray) -> repairs.Repairs:
 def test_a_clean_surface_needs_none():
     found = find(*grid())
     assert found == repairs.Repairs(0, 0, 0, 0, 0, 0, 0, 0, 0)
-    assert found.changed() == ""
+    assert repairs.notes(grid()[1], np.arange(50), np.arange(36)) == ()
 
 
 def test_every_kind_of_dirt_is_counted():
@@ -31,7 +31,8 @@ def test_every_kind_of_dirt_is_counted():
     found = find(vertices, triangles)
     assert (found.not_finite, found.loose, found.degenerate, found.duplicate) == (1, 1, 2, 2)
     assert found.non_manifold == 1 and found.bits == 0
-    assert found.changed().startswith("To bind the face, a cleaned copy left out 2 faces without an area, left out 2")
+    told = repairs.notes(triangles, mesh.sound_triangles(vertices, triangles), mesh.clean(vertices, triangles).source)
+    assert told[0].startswith("To bind the face, a cleaned copy left out 4 faces without an area or there twice; your")
 
 
 def test_seams_turned_faces_bits_and_holes_are_counted():
@@ -40,6 +41,8 @@ def test_seams_turned_faces_bits_and_holes_are_counted():
     split = triangles.copy()
     split[100] = len(vertices) + np.arange(3)
     assert find(apart, split).welded == 3
+    told = repairs.notes(split, np.arange(len(split)), mesh.clean(apart, split).source)
+    assert "welded 3 vertices along open seams" in told[0]
     turned = triangles.copy()
     turned[100] = turned[100, ::-1]
     assert find(vertices, turned).flipped == 3
