@@ -106,6 +106,10 @@ def identities(data: Path, count: int) -> None:
         truth = move.to_mesh(who.points)
         found.append(errors(result.points, truth))
         swaps += swapped_lips(result.points, truth)
+        if (seed + 1 - SEEDS) % 20 == 0:  # so that a long run that is broken off has said something
+            far = np.array(found).mean(1) >= SUCCESS
+            print(f"  {seed + 1 - SEEDS} scans: found {len(found)}, mean {np.mean(found):.2f} mm, lip swaps {swaps}, "
+                  f"beyond {SUCCESS:g} mm {far.sum()}", flush=True)  # fmt: skip
     _accuracy(f"held-out identities, random rotation and unit ({count} scans)", found, count, swaps)
     for seed, reason in refused[:10]:
         print(f"  refused seed {seed}: {reason[:90]}")

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from export import close_data, ict, landmark_data
 from export.close_network import CloseLandmarks
+from export.landmark_network import heat_places
 from export.train_landmarks import Shots, bell, decode, export_onnx, spoil, train
 from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -59,10 +60,7 @@ def close_loss(network: CloseLandmarks, shots: Shots, rng: np.random.Generator, 
 
 def _part_places(network: CloseLandmarks, maps: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
     """Places (B, 20, 2) and spreads (B, 20) of maps (B, 20, H, W) already chosen by part."""
-    from export.landmark_network import heat_places
-
-    widen = network.widen[:, CHANNELS[part]]
-    return heat_places(maps, network.columns, network.rows, widen)
+    return heat_places(maps, network.columns, network.rows, network.widen[:, CHANNELS[part]])
 
 
 def _mirror(
@@ -111,8 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
-    parser.add_argument("--scans", type=int, default=2000, help="training scans to photograph; 0 takes what is there")
-    parser.add_argument("--steps", type=int, default=5000, help="batches")
+    parser.add_argument("--scans", type=int, default=450, help="training scans to photograph; 0 takes what is there")
+    parser.add_argument("--steps", type=int, default=1800, help="batches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--snapshot", action="store_true", help="export the checkpoint as it is, train nothing")
     given = parser.parse_args()
@@ -129,17 +127,16 @@ def main() -> None:
         network.eval()
     else:
         network = train(NAME, network, close_loss, Shots(given.work / "close", keys), given.work, given.steps)
-    errors = json.dumps(
-        {k: round(v, 3) for k, v in close_errors(network, Shots(given.work / "close_valid", keys)).items()}
-    )
-    print(NAME, errors, flush=True)
     card = {
         "version": "1",
         "licence": "GPL-3.0-or-later",
         "training_data": "close-ups of random ICT-FaceKit identities (MIT); export/train_closeups.py",
-        "held_out_mm": errors,
         "unit": "half pictures",
     }
+    held_out = Shots(given.work / "close_valid", keys)
+    if held_out.read:
+        card["held_out_mm"] = json.dumps({name: round(mm, 3) for name, mm in close_errors(network, held_out).items()})
+        print(NAME, card["held_out_mm"], flush=True)
     export_onnx(NAME, network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"], card)
 
 

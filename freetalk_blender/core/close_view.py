@@ -61,7 +61,7 @@ SIDES = tuple(
 
 
 def close_camera(side: Side, face: Similarity, centre: np.ndarray, yaw: float = 0.0, pitch: float = 0.0) -> Camera:
-    """A camera on a part around `centre` (3,), a mesh point, turned by degrees outwards (or to the left) and up."""
+    """A camera on a part around `centre` (3,), a mesh point, turned by degrees to its left (left parts: right), up."""
     aside = side.part.yaw + yaw
     turn = Rotation.from_euler("YX", [-aside if side.left else aside, -pitch], degrees=True).as_matrix()
     return Camera(turn.T @ face.rotation.T, centre, side.part.half * face.scale)

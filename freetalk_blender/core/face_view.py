@@ -39,6 +39,33 @@ class Camera:
         return self.half * points @ self.rotation + self.centre
 
 
+@dataclass(frozen=True)
+class Patch:
+    """The surface around a face: vertices (V, 3), triangles (F, 3), normals (V, 3)."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    normals: np.ndarray
+
+
+def meet(axes: np.ndarray, target: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (K, 3) nearest to rays, their expected errors (K,), and each ray's distance (C, K).
+
+    axes (C, 2, 3): right and up of C cameras around one centre; target (C, K, 2): places in their pictures with
+    expected errors sigma (C, K), all in one unit. Weighted least squares with weights from sigma and, on the second and
+    third pass, from the distance to the first answer (Cauchy), so that one view that is wrong does not pull.
+    """
+    weight = sigma**-2
+    for _ in range(3):
+        normal = np.einsum("ck,cai,caj->kij", weight, axes, axes)
+        right = np.einsum("ck,cai,cka->ki", weight, axes, target)
+        points = np.linalg.solve(normal, right[..., None])[..., 0]
+        miss = np.linalg.norm(np.einsum("cai,ki->cka", axes, points) - target, axis=-1)
+        weight = sigma**-2 / (1 + (miss / (2 * sigma + 0.01)) ** 2)
+    share = weight / weight.sum(0)
+    return points, np.sqrt((share * miss**2).sum(0) + 1 / weight.sum(0)), miss
+
+
 def picture(
     vertices: np.ndarray,
     triangles: np.ndarray,

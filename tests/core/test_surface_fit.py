@@ -1,0 +1,51 @@
+"""The surface around landmarks corrects them, and says nothing where there is none."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import surface_fit
+from freetalk_blender.core.landmarks import COUNT
+from freetalk_blender.core.surface_fit import fit_surface
+
+
+@pytest.fixture(scope="module")
+def stranger() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Landmarks (68, 3), skin points and their normals of a face that the model can make."""
+    model = surface_fit.prior()
+    code = np.random.default_rng(5).normal(0, 1, len(model.modes))
+    face = model.mean + np.tensordot(code, model.modes, 1)
+    return face[:COUNT], face[COUNT:], model.normals
+
+
+def off(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.linalg.norm(found - truth, axis=1).mean())
+
+
+def test_the_surface_corrects_landmarks_that_are_off(stranger) -> None:
+    truth, skin, normals = stranger
+    given = truth + np.random.default_rng(1).normal(0, 0.03, truth.shape)
+    error = np.full(COUNT, 0.05)
+    laid = fit_surface(given, error, skin, normals)
+    alone = fit_surface(given, error, skin + 9, normals)
+    assert off(laid.points, truth) < 0.6 * off(given, truth)
+    assert off(laid.points, truth) < off(alone.points, truth) - 0.002
+    assert laid.coverage > 0.8 and alone.coverage == 0
+
+
+def test_a_face_of_which_half_is_missing_is_completed(stranger) -> None:
+    truth, skin, normals = stranger
+    there = skin[:, 0] < 0.1
+    lost = truth[:, 0] > 0.15
+    given = truth + np.where(lost[:, None], 0.1, 0.01) * np.random.default_rng(2).normal(size=truth.shape)
+    error = np.where(lost, 0.2, 0.015)
+    laid = fit_surface(given, error, skin[there], normals[there])
+    assert off(laid.points[lost], truth[lost]) < 0.6 * off(given[lost], truth[lost])
+    assert laid.error[lost].mean() > laid.error[~lost].mean()
+
+
+def test_normals_may_point_inwards(stranger) -> None:
+    truth, skin, normals = stranger
+    given = truth + np.random.default_rng(3).normal(0, 0.03, truth.shape)
+    one = fit_surface(given, np.full(COUNT, 0.05), skin, normals)
+    other = fit_surface(given, np.full(COUNT, 0.05), skin, -normals)
+    assert other.points == pytest.approx(one.points)
