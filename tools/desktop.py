@@ -26,6 +26,8 @@ PACKAGES = (
     "ca-certificates,blender,python3-numpy,python3-cattr,python3-requests,xvfb,xauth,xdotool,"
     "libgl1-mesa-dri,libegl1,libgl1,imagemagick,fonts-dejavu-core"
 )
+#: True to its name where Blender can install extensions.
+_INSTALLS = "import bpy; bpy.ops.extensions.package_install_files.get_rna_type()"
 _TOOLS = ("Xvfb", "xdotool")
 _BINDS = ("proc", "dev", "dev/shm")
 #: Where a chroot shows the shared folder, and the person's own folder in it.
@@ -96,6 +98,10 @@ def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
         shutil.rmtree(part, ignore_errors=True)
         last = (done.stderr.strip().splitlines() or ["no words"])[-1]
         raise NoDesktopError(f"mmdebstrap ended with {done.returncode}: {last[:200]}")
+    words = ["--background", "--factory-startup", "--python-exit-code", "1", "--python-expr", _INSTALLS]
+    if subprocess.run(["chroot", str(part), "blender", *words], capture_output=True, timeout=120).returncode:
+        shutil.rmtree(part, ignore_errors=True)
+        raise NoDesktopError("Debian's Blender does not start its extension manager today.")
     part.rename(root)
 
 
