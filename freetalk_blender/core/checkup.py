@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from . import detector, eyes, frame, mesh, mouth, repairs
+from . import detector, eyes, frame, mesh, mouth, mouth_hollow, repairs
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
@@ -241,7 +241,24 @@ def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: di
     if state.fused:
         fix = "Animate cuts them apart on its copy and puts a dark mouth behind; without the cut the skin stretches."
         return [Finding("lips", NOTICE, "The lips are one surface, as scanners leave them.", fix)]
-    return [Finding("lips", GOOD, "The lips are apart.")]
+    return [Finding("lips", GOOD, "The lips are apart."), _cavity(vertices, faces, points, facts)]
+
+
+def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: dict) -> Finding:
+    """What lies behind lips that are apart."""
+    try:
+        found = mouth_hollow.find(vertices, faces, points)
+    except FreeTalkError as error:
+        return Finding("mouth", NOTICE, f"What lies behind the lips cannot be told: {error}", "It stays as it is.")
+    facts["cavity"] = "furnished" if found.parts else "closed" if found.closed else "open"
+    if found.parts:
+        parts = counted(found.parts, "loose part lies", "loose parts lie")
+        return Finding("mouth", GOOD, f"Behind them {parts}, as teeth would; nothing is added.")
+    if found.closed:
+        fix = "Animate paints it dark inside, unless it has a material of its own, and puts teeth and a tongue there."
+        return Finding("mouth", GOOD, f"Behind them is a mouth of its own, {found.deepest:.0f} mm deep.", fix)
+    fix = "It stays open; model a mouth there, or close it and let the lips be cut."
+    return Finding("mouth", NOTICE, "Behind the lips is no closed mouth.", fix)
 
 
 def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:

@@ -30,8 +30,9 @@ WIDER, PARTED = 1.4, (0.2, 0.9)
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
 LARGEST = 6.0
-#: A push at one pair holds its neighbours along the lip to this scale, and fades into the lip's skin at the next (mm).
-ALONG, FADING = 2.5, 5.0
+#: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them, and
+#: fades into the lip's skin at the next (mm).
+ALONG, FADING = 1.2, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0

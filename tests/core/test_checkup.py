@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from freetalk_blender.core import checkup, landmarks, scan_file
+from freetalk_blender.core import checkup, landmarks, mouth, scan_file
 from freetalk_blender.core.errors import MeshError
 
 
@@ -44,6 +44,13 @@ def test_an_open_mouth_is_no_neutral_face(scan):
     points[55:60, 1] -= 9
     report = checkup.check_up(vertices, triangles, points)
     assert levels(report)["expression"] == "notice" and not report.facts["neutral"]
+
+
+def test_open_lips_are_told_with_what_lies_behind(scan):
+    vertices, triangles, points = scan
+    opened = mouth.open_lips(vertices, triangles, points)
+    own = checkup.check_up(opened.vertices, opened.triangles, points)
+    assert own.facts["lips"] == "open" and own.facts["cavity"] == "closed" and levels(own)["mouth"] == "good"
 
 
 def test_texture_seams_are_counted(scan):

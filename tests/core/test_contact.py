@@ -61,7 +61,7 @@ def test_lips_never_cross_in_a_thousand_random_frames(opened, lips):
         motion = chatter(opened, 200, seed)
         assert lips.gap(motion).min() < -2, "the motion itself crosses"
         deepest.append(lips.gap(lips.corrected(motion)).min())
-    assert min(deepest) > -0.01
+    assert min(deepest) > -0.05
 
 
 def test_a_face_at_rest_and_open_lips_stay_as_they_are(opened, lips):
