@@ -13,6 +13,7 @@ from evaluation import stm, stm_faces
 from export import ict
 from freetalk_blender.core import frame, landmarks, raster, scan_file
 from freetalk_blender.core.face import Face, landmark_motion, prepare
+from freetalk_blender.core.opened_mouth import SKIN
 
 #: Error (mm) that is drawn in full red.
 FULL_MM = 3.0
@@ -88,8 +89,9 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
         dense = face.contact.corrected(dense)
     inside = np.zeros(len(vertices), bool)
     if face.opened:
-        inside = np.arange(len(face.opened.vertices)) >= face.opened.skin_count
         dense, vertices, triangles = face.opened.carried(dense), face.opened.vertices, face.opened.triangles
+        inside = np.ones(len(vertices), bool)
+        inside[triangles[face.opened.part == SKIN]] = False
     moved = face.frame.to_canonical(vertices + dense)
     rows = [[picture(points, triangles, size, turn, dark=inside) for points in moved] for turn in (0.0, 40.0)]
     return np.concatenate([np.concatenate(row, 1) for row in rows])
