@@ -1,4 +1,5 @@
-"""ATS against real talkers and against baselines: `python -m evaluation.ats --data ../shared/data [--plots DIR]`.
+"""ATS against real talkers and against baselines: `python -m evaluation.ats --data ../shared/data [--plots DIR]
+[--aligned FILE [--peers DIR]]`.
 
 Real lips: GRID clips of the training talker that training never saw, and three other GRID talkers (validation only).
 Curves are read off tracked video landmarks with the head's pose removed: aperture |62-66|, width |48-54|, jaw |27-8|,
@@ -281,7 +282,7 @@ def main() -> None:
     for title, takes in groups.items():
         print(table(title, {name: judge(method, takes) for name, method in methods.items()}), "\n", flush=True)
         if arguments.plots:
-            _plot(takes[:4], methods, arguments.plots / f"{title.replace(' ', '_').replace(',', '')}.png")
+            _plot(takes[:4], methods, arguments.plots / f"ats_{title.replace(' ', '_').replace(',', '')}.png")
     for name, share in stillness(arguments.data).items():
         print(f"lip motion in {name}: {100 * share:.2f} % of that in speech")
     whole, head = speed(audio.load(Path(arguments.data) / "video_grid" / "lbax4n.flac")[0])

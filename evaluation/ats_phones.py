@@ -5,6 +5,7 @@ The files come from `python -m export.aligned` (people), `python -m export.voice
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,9 @@ _SHORTEST = 0.05
 
 @dataclass(frozen=True)
 class Spoken:
-    """One recording: its phones, and the gap and width of our lips at 50 Hz (canonical units)."""
+    """One recording: who speaks, the phones, and the gap and width of our lips at 50 Hz (canonical units)."""
 
+    voice: str
     phones: list[Phone]
     gap: np.ndarray
     width: np.ndarray
@@ -54,12 +56,19 @@ def animate(recording: aligned.Aligned, emotion: dict[str, float] | None = None)
     """Our lips on one recording."""
     samples, rate = audio.load(recording.path)
     moved = performance.perform(samples, rate, emotion, RATE, device="cpu").displacement
-    return Spoken(recording.phones, moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0])
+    return Spoken(
+        recording.voice, recording.phones, moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0]
+    )
 
 
 def judge(takes: list[Spoken]) -> dict[str, float]:
-    """Checks over all phones of the takes; see the names."""
+    """Checks over all phones of the takes; see the names. Rounding is narrower than the same voice's spread vowels,
+    labiodental less than half as far apart as in its open and middle vowels."""
     closures = [s.at(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
+    wide = _by_voice(takes, lambda s: [s.at(s.width, p).mean() for p in s.tokens(*SPREAD, shortest=_SHORTEST)])
+    apart = _by_voice(takes, lambda s: [s.at(s.gap, p).mean() for p in s.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)])
+    round_ = [s.at(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
+    bitten = [s.at(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens("F", "V")]
     vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
     heights = {
@@ -71,8 +80,8 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         "closure recall": float(np.mean(closures)),
         "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
         "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
-        "rounding": float(np.mean([_narrow(s, p) for s in takes for p in s.tokens("UW", "W", "OW")])),
-        "labiodental": float(np.mean([_low(s, p) for s in takes for p in s.tokens("F", "V")])),
+        "rounding": float(np.mean(round_)),
+        "labiodental": float(np.mean(bitten)),
         "gap open (mm)": 90 * heights["open"],
         "gap middle (mm)": 90 * heights["middle"],
         "gap close (mm)": 90 * heights["close"],
@@ -81,16 +90,10 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     }
 
 
-def _narrow(take: Spoken, phone: Phone) -> bool:
-    """The mouth is narrower than in this speaker's spread vowels."""
-    spread = [take.at(take.width, other).mean() for other in take.tokens(*SPREAD, shortest=_SHORTEST)]
-    return bool(spread) and take.at(take.width, phone, _SLACK).min() < np.mean(spread)
-
-
-def _low(take: Spoken, phone: Phone) -> bool:
-    """The lips are less than half as far apart as in this speaker's open and middle vowels."""
-    vowels = [take.at(take.gap, other).mean() for other in take.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)]
-    return bool(vowels) and take.at(take.gap, phone, _SLACK).min() < 0.5 * np.mean(vowels)
+def _by_voice(takes: list[Spoken], values: Callable[[Spoken], list[float]]) -> dict[str, float]:
+    """The mean of some values over everything that each voice says."""
+    voices_ = {take.voice for take in takes}
+    return {voice: float(np.mean([x for s in takes if s.voice == voice for x in values(s)])) for voice in voices_}
 
 
 def never_heard(voice: str) -> bool:

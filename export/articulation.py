@@ -24,8 +24,6 @@ SPEECH_CONTROLS = {
         for name in ("Dimple", "Frown", "LowerDown", "Press", "Smile", "Stretch", "UpperUp")
     },
 }
-#: Those of them that are the jaw's; the lips' share of closing a jaw's gap goes with it.
-JAW_CONTROLS = ("jawForward", "jawOpen", "mouthClose")
 LIPS = np.arange(48, 68)
 #: The lower contour, ear to ear without the points that hair and ears move.
 JAW = np.arange(3, 14)

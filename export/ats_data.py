@@ -22,7 +22,8 @@ CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
 #: How much faster or slower, higher or lower, a voice is made.
 VOICES = (0.8, 1.25)
-#: Rules and teacher together are believed this much beside real lips, heights of vowels more, closures as much as real.
+#: Rules and teacher together are believed this much beside real lips, heights of vowels more, and what the phones
+#: demand the more the stricter they are: closures as much as real lips.
 _RULE_TRUST, _HEIGHT_TRUST = 0.4, 0.7
 
 
@@ -113,10 +114,12 @@ def aligned_piece(recording: Aligned, teacher: np.ndarray, by_phone: dict[tuple[
     length = min(len(samples) // speech.HOP, len(teacher))
     controls = postures.correct(teacher[:length], recording.phones, by_phone).astype(np.float32)
     events, trust = postures.events(recording.phones, length)
-    closing = postures.dominance(recording.phones, postures.BILABIAL, postures.DEMANDS[postures.BILABIAL], length)
+    demanded = [
+        postures.dominance(recording.phones, names, demand, length) for names, demand in postures.DEMANDS.items()
+    ]
     credible = trusted(recording.phones, length)[:, None]
     height = _HEIGHT_TRUST * postures.vowel_height(recording.phones, length)
-    believed = np.maximum.reduce([np.full(length, _RULE_TRUST), height, closing])[:, None] * np.ones_like(controls)
+    believed = np.maximum.reduce([np.full(length, _RULE_TRUST), height, *demanded])[:, None] * np.ones_like(controls)
     return Piece(
         samples[: length * speech.HOP], controls, (believed * credible).astype(np.float32), events, trust * credible
     )

@@ -4,6 +4,7 @@ Trunk: standardised features -> 64 channels -> three residual blocks of dilated 
 4: 14 frames, 280 ms, to either side) -> controls of the mouth (weights of ICT-FaceKit's shapes) and events
 (speech, bilabial, labiodental, rounding). A linear path over five frames, solved in closed form, runs straight past the
 convolutions: what is linear in the features carries over to other talkers best, and the convolutions learn the rest.
+Events have convolutions of their own, for the two are learned at different pace.
 
 Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks, scaled by style; emotion and
 emphasis laid over it; lips that touch do not pass through each other; where a bilabial is heard they meet, whatever the
@@ -26,10 +27,12 @@ if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
     raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/ats.py pads")
 SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
 #: Probabilities between which a decision fades in.
-SPEECH_FADE = (0.15, 0.5)
-CONTACT_FADE = (0.3, 0.6)
+SPEECH_FADE = (0.02, 0.12)
+CONTACT_FADE = (0.4, 0.7)
 #: An emotion that opens the mouth gives way earlier, to any sound that brings lip to lip or lip to teeth.
 GUARD_FADE = (0.1, 0.4)
+#: Share of the gap that closes where the lower lip bites: it meets the teeth, behind a lip that rises a little.
+BITE = 0.45
 #: Lips press together by at most this much beyond touching (canonical units, 0.4 mm).
 PRESS = 0.004
 #: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
@@ -38,6 +41,7 @@ UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
 UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
 #: Lids of both eyes.
 LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
+CHIN = 8
 #: Brows, nose and eyes: what the style's upper face scales.
 UPPER_FACE = tuple(range(17, 48))
 
@@ -98,16 +102,18 @@ class Trunk(nn.Module):
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("deviation", torch.ones(FEATURES))
         self.body = body(width, dropout)
-        self.leave = nn.Linear(width, controls + len(EVENTS))
+        self.leave = nn.Linear(width, controls)
         nn.init.zeros_(self.leave.weight)
+        self.ears = body(width, dropout)
+        self.decide = nn.Linear(width, len(EVENTS))
         self.straight = nn.Conv1d(FEATURES, controls, KERNEL, dilation=STRIDE).requires_grad_(False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         standard = (features - self.mean) / self.deviation
-        x = self.leave(self.body(standard))
         crop = CONTEXT - STRIDE * (KERNEL // 2)
         near = standard[:, crop : standard.shape[1] - crop].transpose(1, 2)
-        return x[..., : self.controls] + self.straight(near).transpose(1, 2), x[..., self.controls :]
+        controls = self.leave(self.body(standard)) + self.straight(near).transpose(1, 2)
+        return controls, self.decide(self.ears(standard))
 
 
 def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:
@@ -119,9 +125,9 @@ def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:
 class Face(nn.Module):
     """Controls, events, emotion, style, lids and brows -> displacement (B,T,68,3).
 
-    speech (K,68,3), feelings (8,68,3), lids (68,3) and brows (68,3): landmark shapes, canonical units. jaw (K,): 1 for
-    controls that the style's jaw scales, 0 for those that its lips do. energy (8,): how much larger or smaller an
-    emotion makes articulation.
+    speech (K,68,3), jaw (68,3), feelings (8,68,3), lids (68,3) and brows (68,3): landmark shapes, canonical units. Of
+    speech, as much of the jaw's shape as explains the chin's height is the jaw's motion, the rest is the lips'. energy
+    (8,): how much larger or smaller an emotion makes articulation.
     """
 
     speech: Tensor
@@ -156,8 +162,8 @@ class Face(nn.Module):
         energy = articulation * (1.0 + emotion @ self.energy[:, None])
         shape = (*emotion.shape[:2], 68, 3)
         plain = ((controls * speaks) @ self.speech).reshape(shape)
-        share = self.jaw * jaw + (1.0 - self.jaw) * lips
-        spoken = ((controls * speaks * energy * share) @ self.speech).reshape(shape)
+        dropped = (plain[:, :, CHIN, 1:2] / self.jaw[CHIN, 1])[..., None] * self.jaw
+        spoken = energy[..., None] * (jaw[..., None] * dropped + lips[..., None] * (plain - dropped))
         felt = (emotion @ self.feelings).reshape(shape) + brow[..., None] * self.brows
         felt = felt * (1.0 + (upper[..., None] - 1.0) * self.upper_mask)
         shut = blink[..., None] * self.lid_mask
@@ -165,8 +171,9 @@ class Face(nn.Module):
         gap, gap_plain = _gap(moved), _gap(plain)
         contact = fade(events[..., BILABIAL : BILABIAL + 1], CONTACT_FADE) * speaks
         guard = fade(events[..., [BILABIAL, LABIODENTAL]].amax(-1, keepdim=True), GUARD_FADE) * speaks
+        bite = BITE * fade(events[..., LABIODENTAL : LABIODENTAL + 1], CONTACT_FADE) * speaks
         added = gap - gap_plain
-        wanted = gap_plain * (1.0 - contact) + torch.relu(added) * (1.0 - guard) - torch.relu(-added)
+        wanted = gap_plain * (1.0 - contact) * (1.0 - bite) + torch.relu(added) * (1.0 - guard) - torch.relu(-added)
         return moved + ((torch.clamp(wanted, min=-PRESS) - gap) @ self.closing).reshape(shape)
 
 

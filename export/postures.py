@@ -38,7 +38,7 @@ class Demand:
 DEMANDS = {
     BILABIAL: Demand(1.0, 0.06, 0.06),
     LABIODENTAL: Demand(0.9, 0.06, 0.06),
-    ROUNDED: Demand(0.4, 0.12, 0.06),
+    ROUNDED: Demand(0.65, 0.12, 0.06),
     PROTRUDED: Demand(0.5, 0.10, 0.06),
 }
 #: Vowels by the height of the jaw, and how much wider or less wide they open than the talker of 51 words would have

@@ -1,7 +1,8 @@
 """Words that the dictionary does not hold, numbers, and other languages: espeak-ng's phonemes as the aligner's phones.
 
 espeak-ng (GPL-3.0-or-later) is a program of the system: `apt install espeak-ng`. The aligner knows 39 English phones;
-sounds of other languages are heard as the nearest of them by place and lips, for it is lips that are judged.
+sounds of other languages are heard as the nearest of them by place and lips, for it is lips that are judged: the
+Spanish b between vowels, where lips come near and do not touch, is a V.
 """
 
 import re
@@ -16,7 +17,7 @@ _PHONES = {
     "a": "AA", "e": "EY", "o": "OW", "y": "UW", "ø": "ER", "œ": "ER", "ɥ": "W",
     "p": "P", "b": "B", "m": "M", "f": "F", "v": "V", "t": "T", "d": "D", "n": "N", "s": "S", "z": "Z", "k": "K",
     "ɡ": "G", "g": "G", "ŋ": "NG", "l": "L", "ɫ": "L", "ɹ": "R", "r": "R", "ɾ": "D", "ʁ": "HH", "w": "W", "j": "Y",
-    "h": "HH", "x": "HH", "θ": "TH", "ð": "DH", "ʃ": "SH", "ʒ": "ZH", "β": "B", "ɣ": "G", "ɲ": "N Y", "ʎ": "Y",
+    "h": "HH", "x": "HH", "θ": "TH", "ð": "DH", "ʃ": "SH", "ʒ": "ZH", "β": "V", "ɣ": "G", "ɲ": "N Y", "ʎ": "Y",
     "ʝ": "Y", "ʔ": "T", "ɱ": "M", "ç": "HH",
 }  # fmt: skip
 _LONGEST = max(map(len, _PHONES))

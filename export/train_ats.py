@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,20 +25,18 @@ from export import (
     aligned,
     articulation,
     ats_data,
+    ats_export,
     ats_network,
     dubbing,
     encoder_weights,
-    feelings,
     grid,
     ict,
-    onnx_file,
     postures,
     voices,
 )
 from export.phones import Phone
 from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
-from freetalk_blender.core.emotion import EMOTIONS
 from freetalk_blender.core.speech import FEATURES
 
 VERSION = "3"
@@ -59,8 +55,10 @@ DECAY = 0.995
 #: curves of those three lack in correlation, events.
 LOSSES = {
     "landmarks": 1.0, "velocity": 2.0, "gap": 3.0, "width": 8.0, "jaw": 3.0, "controls": 0.02, "likeness": 0.03,
-    "events": 0.03,
+    "events": 0.1,
 }  # fmt: skip
+#: How much worse it is to miss each of EVENTS than to hear one that is none: lips must close.
+MISSED = (1.0, 4.0, 3.0, 1.0)
 #: The distances that a lip reader sees, as (landmark, landmark, axis): aperture, width, jaw.
 DISTANCES = ((62, 66, 1), (54, 48, 0), (27, 8, 1))
 
@@ -107,7 +105,10 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
     gap = error[:, :, ats_network.UPPER_INNER, 1] - error[:, :, ats_network.LOWER_INNER, 1]
     mouth = error[:, :, MOUTH]
     width, jaw = (error[:, :, a, axis] - error[:, :, b, axis] for a, b, axis in DISTANCES[1:])
-    events = functional.binary_cross_entropy_with_logits(logits, batch.events, reduction="none") * batch.event_trust
+    events = functional.binary_cross_entropy_with_logits(
+        logits, batch.events, reduction="none", pos_weight=torch.tensor(MISSED)
+    )
+    events = events * batch.event_trust
     scale = 1.0 / trust.mean().clamp(min=1e-3)
     return {
         "landmarks": mouth.pow(2).sum(-1).mean() * 100 * scale,
@@ -196,9 +197,25 @@ def train(
         )
         state = {name: part.state_dict() for name, part in parts.items()}
         torch.save({"key": key, "epoch": epoch + 1, **state}, checkpoint)
-    mean.module.mean.copy_(trunk.mean)
-    mean.module.deviation.copy_(trunk.deviation)
-    return mean.module.eval()
+    return _mean(parts)
+
+
+def load(checkpoint: Path) -> ats_network.Trunk:
+    """The trunk that a stage of training kept in its checkpoint."""
+    trunk = ats_network.Trunk(len(articulation.SPEECH_CONTROLS))
+    mean = AveragedModel(trunk, use_buffers=False)
+    state = torch.load(checkpoint, weights_only=True)
+    trunk.load_state_dict(state["trunk"])
+    mean.load_state_dict(state["mean"])
+    return _mean({"trunk": trunk, "mean": mean})
+
+
+def _mean(parts: dict[str, Any]) -> ats_network.Trunk:
+    """The running mean of the weights, with the standardisation, which is no weight."""
+    kept = parts["mean"].module
+    kept.mean.copy_(parts["trunk"].mean)
+    kept.deviation.copy_(parts["trunk"].deviation)
+    return kept.eval()
 
 
 def _resume(checkpoint: Path, key: str, parts: dict[str, Any]) -> int:
@@ -211,56 +228,6 @@ def _resume(checkpoint: Path, key: str, parts: dict[str, Any]) -> int:
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return int(state["epoch"])
-
-
-def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:
-    """Write the graph; the largest difference between it and PyTorch (canonical units)."""
-    network.eval()
-    temporary = output.with_suffix(".tmp")
-    frames = 60
-    random = np.random.default_rng(0)
-    inputs = (
-        torch.from_numpy(random.normal(size=(1, frames + 2 * CONTEXT, FEATURES)).astype(np.float32)),
-        torch.from_numpy(random.uniform(0, 0.3, (1, frames, len(EMOTIONS))).astype(np.float32)),
-        torch.from_numpy(random.uniform(0, 2, (1, frames, 4)).astype(np.float32)),
-        torch.from_numpy(random.uniform(0, 1, (1, frames, 1)).astype(np.float32)),
-        torch.from_numpy(random.uniform(0, 1, (1, frames, 1)).astype(np.float32)),
-    )
-    names = ["features", "emotion", "style", "blink", "brow"]
-    torch.onnx.export(
-        network,
-        inputs,
-        str(temporary),
-        input_names=names,
-        output_names=["displacement", "events"],
-        dynamic_axes={
-            "features": {1: "frames_and_context"},
-            **{name: {1: "frames"} for name in (*names[1:], "displacement", "events")},
-        },
-        opset_version=17,
-        dynamo=False,
-    )  # fmt: skip
-    model = onnx.load(temporary)
-    onnx_file.save(model, output, metadata)
-    temporary.unlink()
-    session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
-    ours = session.run(None, dict(zip(names, [x.numpy() for x in inputs], strict=True)))
-    with torch.no_grad():
-        theirs = network(*inputs)
-    return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(ours, theirs, strict=True))
-
-
-def build_face(model: ict.IctModel) -> ats_network.Face:
-    """The fixed part of the network: landmark shapes of speech, emotions and lids."""
-    arrays = (
-        articulation.basis(model, articulation.SPEECH_CONTROLS),
-        np.array([name in articulation.JAW_CONTROLS for name in articulation.SPEECH_CONTROLS]),
-        feelings.shapes(model),
-        feelings.lids(model),
-        feelings.brows(model),
-        feelings.energy(),
-    )
-    return ats_network.Face(*[torch.from_numpy(array.astype(np.float32)) for array in arrays])
 
 
 def teach(
@@ -374,7 +341,7 @@ def main() -> None:
         "synthetic voices; ICT-FaceKit (MIT): shapes",
     }
     output = models.folder() / "ats.onnx"
-    parity = export(ats_network.Ats(trunk, build_face(model)), output, metadata)
+    parity = ats_export.export(ats_network.Ats(trunk, ats_export.build_face(model)), output, metadata)
     print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
 
 

@@ -24,7 +24,7 @@ def spoken(*phones: tuple[str, float]) -> list[Phone]:
         ("t͡ʃˈɜːt͡ʃ", ("CH", "ER", "CH")),
         ("hˈa͡ʊ", ("HH", "AW")),
         ("bˈɔ̃", ("B", "AO")),
-        ("wˈeβo", ("W", "EY", "B", "OW")),
+        ("wˈeβo", ("W", "EY", "V", "OW")),
         ("", ()),
     ],
 )

@@ -1,0 +1,62 @@
+"""ATS against the animator: `python -m evaluation.ats_animator --data ../shared/data --work build/ats`.
+
+The animator is what open speech was taught with: the first network, that saw one man's lips, corrected by the phones
+(export/postures.py). On voices that training never heard, does the network do the same without knowing the phones?
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from evaluation.ats import lag, pearson, table
+from export import aligned, articulation, ats_data, grid, ict, postures, train_ats
+from freetalk_blender.core import audio, performance, speech
+from freetalk_blender.core.ats import CONTEXT
+
+RATE = speech.FEATURE_RATE
+
+
+def measures(moved: np.ndarray) -> dict[str, np.ndarray]:
+    """(T,68,3) displacement -> inner-lip gap, width and jaw, each (T,), canonical units."""
+    ends = {"aperture": (62, 66, 1), "width": (54, 48, 0), "jaw": (27, 8, 1)}
+    return {name: moved[:, a, axis] - moved[:, b, axis] for name, (a, b, axis) in ends.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Judge the ATS against the animator on voices it never heard.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
+    parser.add_argument("--work", type=Path, default=Path("build/ats"), help="where export.train_ats worked")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    recordings = aligned.read(arguments.work / "aligned.jsonl")
+    phones = {recording.name: recording.phones for recording in recordings}
+    by_phone = train_ats.learned_postures(*grid.load(arguments.data), phones)
+    shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
+    teacher = train_ats.load(arguments.work / "teacher.pt")
+    rows: list[dict[str, float]] = []
+    for recording in recordings:
+        if recording.voice == aligned.GRID_VOICE or not ats_data.held_out(recording.voice):
+            continue
+        samples, rate = audio.load(recording.path)
+        features = np.pad(speech.features(samples, "cpu"), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+        with torch.no_grad():
+            taught = teacher(torch.from_numpy(features[None]))[0][0].numpy()
+        animator = np.tensordot(postures.correct(taught, recording.phones, by_phone), shapes, 1)
+        ours = performance.perform(samples, rate, fps=RATE, device="cpu").displacement[: len(animator)]
+        wanted, got = measures(animator[: len(ours)]), measures(ours)
+        row = {f"{name} r": pearson(got[name], wanted[name]) for name in wanted}
+        error = np.linalg.norm(ours - animator[: len(ours)], axis=-1)
+        row["landmarks mm"] = articulation.mm(error).mean()
+        row["lips mm"] = articulation.mm(error[:, articulation.LIPS]).mean()
+        velocity = np.diff(ours - animator[: len(ours)], axis=0)[:, articulation.LIPS] * RATE
+        row["lip velocity mm/s"] = articulation.mm(np.linalg.norm(velocity, axis=-1)).mean()
+        row["lag ms"] = lag(got["aperture"], wanted["aperture"], RATE)
+        rows.append(row)
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    print(table(f"{len(rows)} voices never heard", {"ours": mean}))
+
+
+if __name__ == "__main__":
+    main()
