@@ -60,6 +60,8 @@ def why_no_face(context: bpy.types.Context) -> str:
     original = face(context)
     if original is None:
         return "Choose the face"
+    if original.name not in context.scene.objects:
+        return f"{original.name} is not in this scene; choose another face"
     if not len(original.data.polygons):
         return f"{original.name} has no faces; choose a mesh with a surface"
     return ""

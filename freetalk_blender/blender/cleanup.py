@@ -34,6 +34,7 @@ def forget_settings() -> None:
     for scene in bpy.data.scenes:
         _drop_curves(scene)
         scene.property_unset(_OWN)
+        scene.pop(_OWN, None)  # 5.x keeps what a file of 4.x had there beside its own
 
 
 def _drop_curves(scene: bpy.types.Scene) -> None:

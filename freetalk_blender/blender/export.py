@@ -7,6 +7,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
 from . import chosen, files, live
+from .animate import landmarks_busy
 from .marks import original_of
 from .result import why_none
 
@@ -25,6 +26,11 @@ def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
     return [item for item in dict.fromkeys(found) if item.visible_get() and item != original]
 
 
+def why_not(context: bpy.types.Context) -> str:
+    """Why nothing can be exported yet; empty where it can."""
+    return why_none(context) or landmarks_busy()
+
+
 class FREETALK_OT_export(bpy.types.Operator):
     """Write the talking face to a file that other programs read, shape keys and their animation included"""
 
@@ -39,7 +45,7 @@ class FREETALK_OT_export(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_none(context)
+        reason = why_not(context)
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -55,13 +61,18 @@ class FREETALK_OT_export(bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in files.EXPORTS:
             path = path.with_name(path.name + self.format)
-        if live.is_shown(chosen.talking(context)):
-            bpy.ops.freetalk.rebake()
-        only = hanging_on(chosen.talking(context)) if context.scene.freetalk.only_face else None
+        copy = chosen.talking(context)
+        assert copy is not None, "polled"
+        only = hanging_on(copy) if context.scene.freetalk.only_face else None
+        if not copy.visible_get():
+            self.report({"ERROR"}, f"{copy.name} is hidden; show it, for only what is seen is exported.")
+            return {"CANCELLED"}
         try:
+            if live.is_shown(copy):
+                bpy.ops.freetalk.rebake()
             files.save(path, only)
-        except (FreeTalkError, OSError) as error:
-            self.report({"ERROR"}, str(error))
+        except (FreeTalkError, OSError, RuntimeError) as error:
+            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}
         self.report({"INFO"}, f"{path} written, {path.stat().st_size / 1e6:.1f} MB")
         return {"FINISHED"}

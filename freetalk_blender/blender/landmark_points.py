@@ -20,7 +20,7 @@ _FACE, _START, _SELECTED, _ACTIVE, _STATE = (
     f"freetalk_{name}" for name in ("face", "start", "selected", "active", "state")
 )
 #: Radius of a point (eye distances).
-_SIZE = 0.012
+_SIZE = 0.016
 
 #: (68,3) locations at the last look; None where what changes next is not to be mirrored (undo, a new edit).
 _seen: np.ndarray | None = None

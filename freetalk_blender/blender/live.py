@@ -126,7 +126,7 @@ def _look() -> float | None:
 
 def watch(current: bpy.types.Scene) -> None:
     """Where sliders moved, perform anew and show it."""
-    if _state is None or not current.freetalk.live or job.current is not None:
+    if _state is None or not current.freetalk.live or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
     now = sliders(current)
     if now == _state.shown:

@@ -34,8 +34,8 @@ def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def copy_of(original: bpy.types.Object) -> bpy.types.Object | None:
-    """The talking copy of an object; None where it has none."""
-    return next(iter(copies_of(original)), None)
+    """The talking copy of an object; None where it has none, or where the person deleted it and a pointer holds it."""
+    return next((copy for copy in copies_of(original) if copy.users_collection), None)
 
 
 def all_copies() -> list[bpy.types.Object]:

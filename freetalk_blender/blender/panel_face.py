@@ -47,7 +47,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         if reason:
             say(layout, reason)
         elif known is None:
-            say(layout, "68 landmarks from a file" if settings.landmarks else "Animate finds the landmarks by itself")
+            say(layout, "Landmarks from a file" if settings.landmarks else "No points to edit yet: Detect finds them")
         else:
             self._found(layout, original)
         if original is not None:
@@ -57,6 +57,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         if body is not None:
             body.prop(settings, "landmarks", text="", placeholder="Landmark file (optional)")
             body.prop(settings, "open_mouth")
+            body.prop(settings, "inner_mouth", text="")
 
     def _found(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
         sure, doubtful = placed.confidence(original), placed.doubtful(original)

@@ -72,7 +72,7 @@ class FREETALK_PT_export(Step, bpy.types.Panel):
     bl_order = 7
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, reason = self.layout, result.why_none(context)
+        layout, reason = self.layout, export.why_not(context)
         row = layout.row(align=True)
         row.enabled = not reason
         for suffix, name in export.FORMATS.items():

@@ -95,6 +95,15 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
     open_mouth: BoolProperty(
         name="Open Mouth", description="Cut lips that the scanner fused, on the talking copy", default=True
     )
+    inner_mouth: EnumProperty(
+        name="Behind the Lips",
+        description="What is put into the mouth of the talking copy",
+        items=[
+            ("teeth", "Teeth and Tongue", "Teeth and a tongue that move with the jaw, in darkness"),
+            ("dark", "Darkness", "A dark hollow alone"),
+            ("none", "Nothing", "What the scan has; where lips are cut, the cut is closed from behind"),
+        ],
+    )
     seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0)
     tolerance: FloatProperty(
         name="Tolerance",

@@ -1,4 +1,9 @@
-"""Everything that Blender is told about when the add-on is enabled, and taken back when it is disabled."""
+"""Everything that Blender is told about when the add-on is enabled, and taken back when it is disabled.
+
+Blender as a module may end without disabling it: then it is taken back as Python ends, or 4.2 and 4.5 would crash.
+"""
+
+import atexit
 
 import bpy
 from bpy.props import PointerProperty
@@ -44,9 +49,11 @@ def register() -> None:
     bpy.types.Scene.freetalk = PointerProperty(type=properties.FREETALK_PG_settings)
     _commands.append(bpy.utils.register_cli_command("freetalk", _command))
     handlers.add()
+    atexit.register(unregister)
 
 
 def unregister() -> None:
+    atexit.unregister(unregister)
     handlers.remove()
     log.silence()
     job.stop()

@@ -36,6 +36,7 @@ class Scan:
     landmarks: np.ndarray | None
     near: np.ndarray | None
     open_mouth: bool
+    inner_mouth: str
     device: str
 
     def find(self, step: Step) -> Landmarks:
@@ -48,7 +49,8 @@ class Scan:
 
     def fingerprint(self, own: np.ndarray) -> str:
         """What the face bound with these landmarks (in its own axes, float32) depends on."""
-        return session.fingerprint(self.vertices, self.triangles, self.shape, own, self.open_mouth)
+        mouth = f"{self.open_mouth} {self.inner_mouth}"
+        return session.fingerprint(self.vertices, self.triangles, self.shape, own, mouth)
 
     def bind(self, own: np.ndarray, step: Step) -> tuple[str, Face]:
         """The bound face and its fingerprint; at once where this session bound it before."""
@@ -57,7 +59,13 @@ class Scan:
         if known is None:
             points = own.astype(np.float64) @ self.shape.T
             known = prepare(
-                self.vertices, self.triangles, points, open_mouth=self.open_mouth, device=self.device, step=step
+                self.vertices,
+                self.triangles,
+                points,
+                open_mouth=self.open_mouth,
+                inner_mouth=self.inner_mouth,
+                device=self.device,
+                step=step,
             )
             session.keep(key, known)
         return key, known
@@ -129,8 +137,8 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
     vertices, triangles, _ = scene.read_face(original, None)
     own = None if points is None else points.astype(np.float32)
     shape = meshes.to_true_shape(original)
-    near = _selected_middle(original, vertices)
-    return Scan(vertices, triangles, shape, own, near, settings.open_mouth, preferences.get().device)
+    near, device = _selected_middle(original, vertices), preferences.get().device
+    return Scan(vertices, triangles, shape, own, near, settings.open_mouth, settings.inner_mouth, device)
 
 
 def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth
+from .performance import sample
 from .retarget import retarget
 from .stm import Binding
 
@@ -233,24 +234,32 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
 class Moves:
     """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.
 
-    weights (T,R); shapes (R,N,3) for the vertices that `shape_keys` answers for, mesh units, lips not yet met.
+    weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut and
+    tip (T,): how surely the lips are closed, and how far the tongue's tip is up.
     """
 
     face: Face
     weights: np.ndarray
     shapes: np.ndarray
+    shut: np.ndarray
+    tip: np.ndarray
 
     def at(self, position: float) -> np.ndarray:
-        """(N,3) float32 displacement between frames, linear; held before the first and after the last."""
-        position = min(max(position, 0.0), len(self.weights) - 1.0)
-        before = min(int(position), max(len(self.weights) - 2, 0))
-        after = min(before + 1, len(self.weights) - 1)
-        row = self.weights[before] + (position - before) * (self.weights[after] - self.weights[before])
-        count = self.shapes.shape[1]
-        dense = (row @ self.shapes.reshape(len(self.shapes), -1)).reshape(1, count, 3)
+        """(N,3) float32 displacement, at a position between frames, of the vertices that `shape_keys` answers for.
+
+        Linear between frames, held before the first and after the last.
+        """
+        row, shut, tip = (sample(values, 1.0, np.array([position])) for values in (self.weights, self.shut, self.tip))
+        dense = self.face.mesh.to_caller(self.face.binding.spread((row @ self.shapes).reshape(1, -1, 3)))
         if self.face.contact is not None:
-            dense = self.face.contact.corrected(dense)
-        return (self.face.opened.carried(dense) if self.face.opened else dense)[0]
+            dense = self.face.contact.corrected(dense, shut)
+        if self.face.opened is None:
+            return dense[0]
+        dense = self.face.opened.carried(dense)
+        if self.face.opened.furniture is not None:
+            rise = self.face.opened.furniture.rise
+            dense[:, -len(rise) :] += tip[:, None, None] * rise
+        return dense[0]
 
 
 #: Share of a performance's energy that `moves` may lose: far below a hundredth of a millimetre.
@@ -259,11 +268,12 @@ _LOST = 1e-8
 
 def moves(face: Face, displacement: np.ndarray) -> Moves:
     """A performance (T,68,3), canonical, as it is looked at while sliders move: exact to the eye and quick to make."""
-    code = landmark_motion(face, displacement).reshape(len(displacement), -1).astype(np.float64)
+    motion = landmark_motion(face, displacement)
+    code = motion.reshape(len(motion), -1).astype(np.float64)
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
-    moving = (turn.T @ face.binding.matrix).reshape(turn.shape[1], -1, 3)
-    return Moves(face, (code @ turn).astype(np.float32), face.mesh.to_caller(face.binding.spread(moving)))
+    weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
+    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), inner_mouth.tip(motion, face.neutral))
 
 
 def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:

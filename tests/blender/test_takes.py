@@ -1,9 +1,12 @@
 """Takes: several performances of one face, as actions that Blender's own tools see."""
 
+from pathlib import Path
+
 import bpy
 import numpy as np
+import pytest
 
-from freetalk_blender.blender import bake, cleanup, compat, marks, meshes, placed, takes
+from freetalk_blender.blender import bake, chosen, cleanup, compat, export, marks, meshes, placed, takes
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -120,3 +123,28 @@ def test_remove_leaves_nothing_of_freetalk_in_the_file(talker: bpy.types.Object)
     assert after["objects"] == before["objects"] and after["meshes"] == before["meshes"]
     assert after["materials"] == before["materials"] and bpy.context.scene.frame_end == end
     assert not [name for name in after["actions"] if "take" in name]
+
+
+def test_what_the_person_hid_or_deleted_is_told_in_a_sentence(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy = animate()
+    copy.hide_set(True)
+    with pytest.raises(RuntimeError, match="head FreeTalk is hidden; show it"):
+        bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
+    assert not list(tmp_path.iterdir())
+    bpy.context.scene.freetalk.face = copy
+    bpy.context.scene.collection.objects.unlink(copy)
+    assert chosen.talking(bpy.context) is None and not bpy.ops.freetalk.export.poll()
+    again = animate()
+    assert again.users_collection and len(marks.all_copies()) == 1, "a deleted copy gives way to a new one"
+    bpy.context.scene.collection.objects.unlink(talker)
+    assert chosen.why_no_face(bpy.context) == "head is not in this scene; choose another face"
+    assert not bpy.ops.freetalk.animate.poll()
+
+
+def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object) -> None:
+    hat, bystander = (bpy.data.objects.new(name, None) for name in ("hat", "bystander"))
+    for item in (hat, bystander):
+        bpy.context.scene.collection.objects.link(item)
+    hat.parent = talker
+    copy = animate()
+    assert export.hanging_on(copy) == [copy, hat]

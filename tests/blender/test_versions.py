@@ -50,15 +50,106 @@ def test_another_blender_bakes_and_exports_the_same(
     assert {path.suffix for path in tmp_path.iterdir()} >= {".glb", ".fbx", ".usdc", ".blend"}
 
 
-_RETIMED = """
+_PANEL = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import bpy
+import numpy as np
+import freetalk_blender
+freetalk_blender.register()
+from freetalk_blender.blender import bake, cleanup, landmark_points, live, marks, takes
+from freetalk_blender.blender.marks import PREVIEW
+saved, scan, sound, points = sys.argv[2:6]
+bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+bpy.ops.wm.obj_import(filepath=scan, forward_axis="Y", up_axis="Z")
+scene = bpy.context.scene
+scene.render.fps = 25
+scene.freetalk.sound_file, scene.freetalk.landmarks = sound, points
+assert bpy.ops.freetalk.animate() == {"FINISHED"}
+(copy,) = marks.all_copies()
+scene.freetalk.happy = 0.9
+live.watch(scene)
+assert PREVIEW in copy.data.shape_keys.key_blocks
+scene.frame_set(30)
+assert bpy.ops.freetalk.rebake() == {"FINISHED"} and PREVIEW not in copy.data.shape_keys.key_blocks
+assert bpy.ops.freetalk.take_new() == {"FINISHED"}
+assert bpy.ops.freetalk.preset(preset="SAD") == {"FINISHED"}
+scene.freetalk.keyframe_insert("sad", frame=5)
+assert bpy.ops.freetalk.animate() == {"FINISHED"} and len(takes.listed(copy)) == 2
+assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"} and len(landmark_points.points()) == 68
+assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
+for suffix in ("glb", "fbx", "usdc"):
+    assert bpy.ops.freetalk.export(filepath=f"{saved}.{suffix}") == {"FINISHED"}
+bpy.ops.wm.save_as_mainfile(filepath=saved)
+assert bpy.ops.freetalk.remove() == {"FINISHED"}
+assert list(cleanup.found()) == [], list(cleanup.found())
+freetalk_blender.unregister()
+print("SAVED")
+"""
+_PLAYED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import bpy
+import numpy as np
+bpy.ops.wm.open_mainfile(filepath=sys.argv[2])
+copy = next(item for item in bpy.data.objects if item.name.endswith(" FreeTalk"))
+
+def seen(frame):
+    bpy.context.scene.frame_set(frame)
+    mesh = copy.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    points = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", points)
+    return points.reshape(-1, 3)
+
+assert np.linalg.norm(seen(30) - seen(1), axis=1).max() > 2, "it plays without the extension"
+import freetalk_blender
+freetalk_blender.register()
+from freetalk_blender.blender import cleanup, marks, takes
+(copy,) = marks.all_copies()
+assert [take.name for take in takes.listed(copy)] == ["head take 1", "head take 2"]
+assert bpy.ops.freetalk.take_choose(take="head take 1") == {"FINISHED"}
+assert bpy.context.scene.freetalk.sad > 0.5
+assert bpy.ops.freetalk.animate() == {"FINISHED"} and len(marks.all_copies()) == 1
+assert bpy.ops.freetalk.remove() == {"FINISHED"}
+assert list(cleanup.found()) == [], list(cleanup.found())
+freetalk_blender.unregister()
+print("PLAYED")
+"""
+
+
+def run_in(version: str, script: str, *words: object) -> str:
+    """What a script prints in another Blender; .venv's own where the version is empty."""
+    python = ROOT / (f".venv-blender-{version}" if version else ".venv") / "bin" / "python"
+    if not python.is_file():
+        pytest.skip(f"no Blender {version} here; `python3 build.py blenders` installs its wheel")
+    command = [str(python), "-W", "ignore", "-c", script, str(ROOT), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("version", ["4.2", "5.2"])
+def test_the_panel_works_in_another_blender_and_its_file_opens_in_the_others(
+    version: str, tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
+) -> None:
+    """An older file in a newer Blender; a newer file in the same, which is all that Blender itself promises."""
+    saved = tmp_path / "saved.blend"
+    assert "SAVED" in run_in(version, _PANEL, saved, head, short_clip, head_landmarks)
+    assert {f"saved.blend.{suffix}" for suffix in ("glb", "fbx", "usdc")} <= {path.name for path in tmp_path.iterdir()}
+    for other in ("5.2",) if version == "5.2" else ("", "5.2"):
+        assert "PLAYED" in run_in(other, _PLAYED, saved)
+
+
+_RETIMED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import bpy
+import numpy as np
 from freetalk_blender.blender import sound
 scene = bpy.context.scene
 scene.render.fps = 25
-strip = sound.add_strip(scene, sys.argv[2], 10)
-other = sound.add_strip(scene, sys.argv[2], 10)
+strip, other = (sound.add_strip(scene, Path(sys.argv[2]), 10) for _ in range(2))
 strip.retiming_keys.add(timeline_frame=10)
 strip.retiming_keys.add(timeline_frame=60)
 strip.retiming_keys[1].timeline_frame = 35
@@ -66,21 +157,17 @@ before = (scene.frame_start, scene.frame_end, strip.mute, other.mute, strip.volu
 source = sound.from_strip(scene, strip)
 assert before == (scene.frame_start, scene.frame_end, strip.mute, other.mute, strip.volume)
 clip = source.clip()
-peak = clip.samples[-2000:].max()
-for second, heard in ((1.0, 2.0), (2.0, 2 + 2 / 3), (3.5, 2 + 5 / 3)):
-    found = 4 * clip.samples[round(second * clip.rate)] / peak
-    assert abs(found - heard) < 0.05, (second, heard, found)
+loud = np.convolve(np.abs(clip.samples), np.ones(800) / 800, "same")
+found = [start + loud[round(start * clip.rate) :][: clip.rate // 2].argmax() / clip.rate for start in (0, 0.5, 1.5, 3)]
+assert np.allclose(found, (0.25, 0.75, 1.75, 3.25), atol=0.12), found  # Blender's stretching itself is early by 0.09
 assert clip.start == 10 and abs(len(clip.samples) / clip.rate - 4) < 0.01
 print("HEARD")
 """
 
 
 def test_a_strip_whose_speed_was_changed_is_heard_as_blender_plays_it(tmp_path: Path) -> None:
-    """Four seconds whose value tells the time; the first two play twice as fast. (4.5 crashes on adding such keys.)"""
-    python = ROOT / ".venv-blender-5.2" / "bin" / "python"
-    if not python.is_file():
-        pytest.skip("no Blender 5.2 here; `python3 build.py blenders` installs its wheel")
-    soundfile.write(tmp_path / "ramp.wav", np.linspace(0, 1, 64000, endpoint=False), 16000, subtype="FLOAT")
-    words = [str(python), "-W", "ignore", "-c", _RETIMED, str(ROOT), str(tmp_path / "ramp.wav")]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0 and "HEARD" in done.stdout, done.stderr
+    """Beeps at 0.5, 1.5, 2.5 and 3.5 s; the first two seconds play twice as fast. (4.5 crashes on adding such keys.)"""
+    time = np.arange(64000) / 16000
+    beeps = np.sin(2 * np.pi * 400 * time) * (np.abs(time % 1 - 0.5) < 0.04)
+    soundfile.write(tmp_path / "beeps.wav", beeps, 16000, subtype="FLOAT")
+    assert "HEARD" in run_in("5.2", _RETIMED, tmp_path / "beeps.wav")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.compress import compress, compress_factors
+from freetalk_blender.core.compress import ShapeKeys, compress, compress_factors, extend
 from freetalk_blender.core.errors import FreeTalkError
 
 
@@ -73,3 +73,21 @@ def test_what_is_no_sequence_is_told_in_a_sentence(dense):
 def test_a_negative_tolerance_is_refused():
     with pytest.raises(FreeTalkError, match="tolerance"):
         compress(sequence(frames=3), -1.0)
+
+
+def test_existing_shapes_serve_again_and_only_what_they_lack_is_added() -> None:
+    random = np.random.default_rng(3)
+    shapes = random.normal(size=(6, 40, 3)).astype(np.float32)
+    have, lacking = shapes[:4], shapes[4:]
+    weights = random.uniform(-1, 1, (30, 6)).astype(np.float32)
+    turned = ShapeKeys(np.concatenate([have[::-1] * 2, lacking]), weights, 0.25)
+    again, added = extend(have, turned, tolerance=1e-3)
+    assert added.shapes.shape[0] == 2 and again.shape == (30, 4)
+    both = np.tensordot(again, have, 1) + np.tensordot(added.weights, added.shapes, 1)
+    assert np.linalg.norm(both - np.tensordot(weights, turned.shapes, 1), axis=2).max() < 2e-3
+    assert added.max_error >= 0.25, "what was lost before is not gained back"
+
+
+def test_shapes_of_another_mesh_are_refused() -> None:
+    with pytest.raises(FreeTalkError, match="40 vertices cannot serve a mesh of 41"):
+        extend(np.zeros((2, 40, 3)), ShapeKeys(np.zeros((1, 41, 3)), np.zeros((5, 1)), 0.0))

@@ -1,0 +1,61 @@
+"""Preferences, memory, the doctor, and an add-on that leaves nothing behind."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+import pytest
+
+import freetalk_blender
+from freetalk_blender.blender import landmark_points, marks, preferences, session
+from freetalk_blender.core import models, performance
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_doctor_names_blender_and_every_network(addon: None, capsys: pytest.CaptureFixture) -> None:
+    assert bpy.ops.freetalk.doctor(copy=False) == {"FINISHED"}
+    told = capsys.readouterr().out
+    assert bpy.app.version_string in told and "stm" in told and "CPUExecutionProvider" in told
+
+
+def test_clear_forgets_faces_and_speech(talker: bpy.types.Object) -> None:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert session.used() > 1e6 and performance.cache_size() > 0
+    assert bpy.ops.freetalk.rebake.poll()
+    assert bpy.ops.freetalk.clear_cache() == {"FINISHED"}
+    assert session.used() == 0 and not bpy.ops.freetalk.rebake.poll()
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}, "it works them out again"
+
+
+def test_the_engine_does_what_the_preferences_say(addon: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wanted = preferences.Defaults(threads=1, models=str(tmp_path), cache=3, logging="STEPS")
+    monkeypatch.setattr(preferences, "get", lambda: wanted)
+    preferences.apply()
+    try:
+        assert models.folder() == tmp_path and logging.getLogger("freetalk").level == logging.INFO
+        with pytest.raises(models.ModelError, match="is missing from"):
+            models.session("stm", "cpu")
+    finally:
+        monkeypatch.undo()
+        preferences.apply()
+    assert models.folder() != tmp_path
+
+
+def test_disabling_ends_what_is_going_on(talker: bpy.types.Object) -> None:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    freetalk_blender.unregister()
+    assert session.used() == 0 and not logging.getLogger("freetalk").handlers
+    freetalk_blender.register()
+    assert landmark_points.editing() == talker and len(marks.all_copies()) == 1, "the file's own data stays"
+    assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
+
+
+def test_python_may_end_without_disabling(tmp_path: Path) -> None:
+    """Handlers left behind hang 4.5 for ever and crash 4.2."""
+    code = "import bpy, freetalk_blender; freetalk_blender.register(); print('LAST')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0 and "LAST" in done.stdout, done.stderr
