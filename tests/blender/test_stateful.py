@@ -33,8 +33,9 @@ class Panel(RuleBasedStateMachine):
     sound: Path
     folder: Path
 
-    @initialize()
-    def a_scene(self) -> None:
+    @initialize(animated=st.booleans(), takes=st.integers(0, 2))
+    def a_scene(self, animated: bool, takes: int) -> None:
+        """Half of the sequences begin with a face that talks, some of them with further takes."""
         self.original = light_scene(self.face, self.sound)
         self.original.shape_key_add(name="Basis")
         smirk = self.original.shape_key_add(name="Smirk")
@@ -47,6 +48,9 @@ class Panel(RuleBasedStateMachine):
         bpy.context.scene.collection.objects.link(bystander)
         bystander.select_set(True)
         self.bystander = bystander
+        for _ in range(animated * (1 + takes)):
+            self.call("animate")
+            self.call("take_new")
 
     def call(self, name: str, **options: object) -> None:
         """Press a button; greyed out ones cannot be pressed, and errors are one sentence."""
