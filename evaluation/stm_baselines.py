@@ -16,8 +16,9 @@ Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 def _radial(kernel: str) -> Method:
     def weights(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> np.ndarray:
-        handles, owner, count = np.unique(landmark_vertices, return_inverse=True, return_counts=True)
-        found = RBFInterpolator(vertices[handles], np.identity(len(handles)), kernel=kernel)(vertices)
+        # Landmarks at one place, as on lips that were cut apart, are one to a method that knows only places.
+        places, owner, count = np.unique(vertices[landmark_vertices], axis=0, return_inverse=True, return_counts=True)
+        found = RBFInterpolator(places, np.identity(len(places)), kernel=kernel)(vertices)
         return found[:, owner] / count[owner]
 
     return weights
