@@ -53,6 +53,8 @@ def register() -> None:
 
 
 def unregister() -> None:
+    if not hasattr(bpy.types.Scene, "freetalk"):
+        return  # as Python ended; Blender then disables its add-ons, this one again
     atexit.unregister(unregister)
     handlers.remove()
     log.silence()

@@ -55,6 +55,7 @@ def test_a_bare_blender_without_a_network_installs_the_zip_and_loads_every_model
     words = ["-S", ROOT / "tools" / "in_blender.py", site, tmp_path / "user", package, "doctor", "--json"]
     done = subprocess.run([*offline(), sys.executable, *map(str, words)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, "Blender disables the add-on at its end"
     answer = json.loads(done.stdout.strip().splitlines()[-1])
     assert answer["models"].startswith(str(tmp_path / "user")), "its own networks, not the checkout's"
     assert all("runs on CPUExecutionProvider" in network for network in answer["networks"].values())
