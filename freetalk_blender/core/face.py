@@ -1,5 +1,6 @@
 """A scan made ready to move, and moved: `prepare` once, then `deform` any number of frames."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth
-from .performance import sample
 from .retarget import retarget
 from .stm import Binding
 
@@ -247,18 +247,25 @@ class Moves:
     def at(self, position: float) -> np.ndarray:
         """(N,3) float32 displacement, at a position between frames, of the vertices that `shape_keys` answers for.
 
-        Linear between frames, held before the first and after the last.
+        Linear between frames, where lips meet, as baked curves are; held before the first and after the last.
         """
-        row, shut, tip = (sample(values, 1.0, np.array([position])) for values in (self.weights, self.shut, self.tip))
-        dense = self.face.mesh.to_caller(self.face.binding.spread((row @ self.shapes).reshape(1, -1, 3)))
+        place = min(max(position, 0.0), len(self.weights) - 1.0)
+        before = self._frame(math.floor(place))
+        if place % 1 == 0:
+            return before
+        return before + np.float32(place % 1) * (self._frame(math.ceil(place)) - before)
+
+    def _frame(self, index: int) -> np.ndarray:
+        dense = (self.weights[index] @ self.shapes).reshape(1, -1, 3)
+        dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
         if self.face.contact is not None:
-            dense = self.face.contact.corrected(dense, shut)
+            dense = self.face.contact.corrected(dense, self.shut[index])
         if self.face.opened is None:
             return dense[0]
         dense = self.face.opened.carried(dense)
         if self.face.opened.furniture is not None:
             rise = self.face.opened.furniture.rise
-            dense[:, -len(rise) :] += tip[:, None, None] * rise
+            dense[:, -len(rise) :] += self.tip[index] * rise
         return dense[0]
 
 

@@ -72,10 +72,9 @@ def test_shape_keys_are_the_dense_motion_within_their_tolerance(face):
 def test_what_is_looked_at_frame_by_frame_is_the_dense_motion(face):
     motion = np.concatenate([jaw(0.3 * share)[1:] for share in np.linspace(0, 1, 5)])
     looked, dense = moves(face, motion), deform(face, motion)
-    for position, wanted in ((0.0, dense[0]), (3.0, dense[3]), (9.0, dense[4]), (-2.0, dense[0])):
+    between = (dense[2] + dense[3]) / 2
+    for position, wanted in ((0.0, dense[0]), (3.0, dense[3]), (2.5, between), (9.0, dense[4]), (-2.0, dense[0])):
         assert mm(face, looked.at(position)[: face.vertex_count] - wanted).max() < 0.02
-    between = looked.at(2.5)[: face.vertex_count]
-    assert mm(face, between - (dense[2] + dense[3]) / 2).max() < 0.3, "lips meet by their own gap in between"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
