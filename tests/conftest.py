@@ -1,6 +1,7 @@
 """What tests share: the project's own sample, and a Blender that leaves the person's settings alone."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,8 +10,23 @@ import pytest
 # Before the first `import bpy`: no settings, no extensions of the person's.
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-tests-")
 
+_STATUS = pytest.StashKey[int]()
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A failed test's traceback keeps Blender alive as Python ends, and Blender 4.5 then waits for ever."""
+    status = config.stash.get(_STATUS, 0)
+    if status and "bpy" in sys.modules:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 @pytest.fixture(scope="session")

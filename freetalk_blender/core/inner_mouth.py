@@ -271,4 +271,3 @@ def _tongue(edge: np.ndarray, scale: float) -> _Piece:
     points = np.concatenate([rows, tip_point]) + centre
     bend = 1 - np.clip((centre[2] - points[:, 2]) / (BEND * long), 0, 1)
     return _Piece(points, _tube(len(turn), len(share), capped=True)[:, ::-1], TONGUE, True, bend**2)
-

@@ -85,7 +85,9 @@ def test_every_frame_rate_shows_the_same_motion_at_the_same_second(
         wanted = from_file[before] * (1 - share) + from_file[before + 1] * share
         return np.linalg.norm(there[inside] - wanted, axis=2).max(1)
 
-    assert np.median(error(0)) < 0.3 and np.percentile(error(0), 95) < 3, "lips close in less than a frame"
+    met = np.isclose(25 * seconds[inside], np.round(25 * seconds[inside]))
+    assert error(0)[met].max() < 0.3, "frames of the same second, both made to 0.1 mm"
+    assert np.median(error(0)) < 0.3, "between frames; lips close in less than one"
     assert min(error(1).mean(), error(-1).mean()) > 2 * error(0).mean()
 
 
