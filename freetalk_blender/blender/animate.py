@@ -50,7 +50,10 @@ class _Animating(JobOperator):
     def finish(self, context: bpy.types.Context, result: Answer) -> None:
         original = bpy.data.objects.get(self._name)
         request.check_unchanged(self._request.scan, original)
+        gone = scene.takes_given_up(original, result.fingerprint)
         copy = write(context, original, self._request, result)
+        if gone > 1:
+            self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
         for note in result.face.notes:
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)

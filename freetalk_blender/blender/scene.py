@@ -11,7 +11,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM
 from ..core.landmarks import COUNT, FAR
-from . import bake, files, meshes, mouth, session
+from . import bake, files, meshes, mouth, session, takes
 from .marks import FACE, LANDMARKS, copy_of
 
 
@@ -43,7 +43,7 @@ def talk(
     """
     copy = copy_of(original)
     back = np.linalg.inv(meshes.to_true_shape(original)).T
-    if copy is None or not fingerprint or copy.get(FACE) != fingerprint:
+    if copy is None or not _is_of(copy, fingerprint):
         bake.remove(original)
         copy = bake.duplicate(original)
         if face.opened is not None:
@@ -54,6 +54,17 @@ def talk(
     bake.bake(copy, own, start, source, tolerance / 4 * face.frame.units_per_mm)
     bpy.context.view_layer.update()
     return copy
+
+
+def _is_of(copy: bpy.types.Object, fingerprint: str) -> bool:
+    """A talking copy was made of the face with this fingerprint."""
+    return bool(fingerprint) and copy.get(FACE) == fingerprint
+
+
+def takes_given_up(original: bpy.types.Object, fingerprint: str) -> int:
+    """How many takes go with a copy that `talk` would replace, as its face had other landmarks or another mouth."""
+    copy = copy_of(original)
+    return 0 if copy is None or _is_of(copy, fingerprint) else len(takes.listed(copy))
 
 
 def remembered(copy: bpy.types.Object) -> Face | None:

@@ -2,9 +2,10 @@
 
 import bpy
 import numpy as np
+import pytest
 from scipy.spatial import cKDTree
 
-from freetalk_blender.blender import landmark_points, marks, meshes, placed
+from freetalk_blender.blender import landmark_points, marks, meshes, placed, takes
 from freetalk_blender.core.landmarks import COUNT, MIRRORED
 
 
@@ -87,6 +88,18 @@ def test_detect_finds_and_checks_and_other_landmarks_make_another_cut(talker: bp
     before = marks.all_copies()[0].name_full
     assert bpy.ops.freetalk.animate() == {"FINISHED"} and len(marks.all_copies()) == 1
     assert before == marks.all_copies()[0].name_full
+
+
+def test_takes_that_other_landmarks_cost_are_told(talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]) -> None:
+    bpy.ops.freetalk.animate()
+    bpy.ops.freetalk.take_new()
+    bpy.ops.freetalk.animate()
+    assert len(takes.listed(marks.all_copies()[0])) == 2
+    capfd.readouterr()
+    bpy.ops.freetalk.detect()
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert len(takes.listed(marks.all_copies()[0])) == 1
+    assert "its 2 earlier takes are gone; Undo brings them back" in capfd.readouterr().out
 
 
 def test_two_faces_in_one_scene_do_not_disturb_each_other(talker: bpy.types.Object) -> None:
