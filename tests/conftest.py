@@ -21,12 +21,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """A failed test's traceback keeps Blender alive as Python ends, and Blender 4.5 then waits for ever."""
-    status = config.stash.get(_STATUS, 0)
-    if status and "bpy" in sys.modules:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    """Tests keep parts of Blender alive as Python ends; Blender 4.5 may then wait for its sound device for ever."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if "bpy" in sys.modules and reporter is not None:
+        reporter.flush()
+        os._exit(config.stash.get(_STATUS, 1))
 
 
 @pytest.fixture(scope="session")
