@@ -22,8 +22,8 @@ from .stm import Binding
 #: `with step("bind the face"): ...` lets a caller show a stage, time it, or end the work there by raising Cancelled.
 Step = Callable[[str], AbstractContextManager]
 
-#: A mesh whose vertices are on average further than this from the landmarks is subdivided before binding (eye
-#: distances; 1.8 of 90 mm).
+#: A mesh whose vertices are further than this from half of the landmarks is subdivided before binding (eye distances;
+#: 1.8 of 90 mm).
 COARSE = 0.02
 
 
@@ -174,7 +174,7 @@ def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
     coarse = COARSE * np.linalg.norm(points[45] - points[36])
     while 4 * len(cleaned.vertices) < stm.HEAVY:
         gap = np.linalg.norm(cleaned.vertices[nearest_vertices(points, cleaned.vertices)] - points, axis=1)
-        if gap.mean() < coarse:
+        if np.median(gap) < coarse:
             break
         cleaned = mesh.subdivided(cleaned)
     return cleaned
