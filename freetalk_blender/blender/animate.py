@@ -68,10 +68,7 @@ class FREETALK_OT_animate(_Animating, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return chosen.explained(cls, why_not(context))
 
 
 class FREETALK_OT_rebake(_Animating, bpy.types.Operator):
@@ -82,10 +79,7 @@ class FREETALK_OT_rebake(_Animating, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_not(context) or why_not_again(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return chosen.explained(cls, why_not(context) or why_not_again(context))
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         return self.execute(context)

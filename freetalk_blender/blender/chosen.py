@@ -8,6 +8,13 @@ from .marks import copy_of, original_of
 from .sound import Source
 
 
+def explained(operator: type, reason: str) -> bool:
+    """What an operator's `poll` answers: it can run where there is no reason why not, which Blender else shows."""
+    if reason:
+        operator.poll_message_set(reason)  # type: ignore[attr-defined]
+    return not reason
+
+
 def face(context: bpy.types.Context) -> bpy.types.Object | None:
     """The person's own object that is to talk: the one picked, else the active mesh; None where there is neither."""
     picked = landmark_points.editing() or context.scene.freetalk.face

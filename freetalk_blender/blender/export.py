@@ -45,10 +45,7 @@ class FREETALK_OT_export(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return chosen.explained(cls, why_not(context))
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         name = bpy.path.clean_name(original_of(chosen.talking(context)).name)

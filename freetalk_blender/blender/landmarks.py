@@ -57,10 +57,7 @@ class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return chosen.explained(cls, why_not(context))
 
     def begin(self, context: bpy.types.Context) -> Job:
         preferences.apply()
@@ -89,10 +86,7 @@ class FREETALK_OT_landmarks_edit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_no_edit(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return chosen.explained(cls, why_no_edit(context))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         original = chosen.face(context)

@@ -17,10 +17,7 @@ class _OnCopy:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_none(context)
-        if reason:
-            cls.poll_message_set(reason)  # type: ignore[attr-defined]
-        return not reason
+        return chosen.explained(cls, why_none(context))
 
 
 class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
