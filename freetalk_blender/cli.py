@@ -1,18 +1,21 @@
 """FreeTalk's command line: `freetalk`, `python -m freetalk_blender` and `blender --command freetalk`.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input (one sentence, nothing
-half-written); 130 interrupted. bpy is imported by the commands that need it.
+half-written); 4 some jobs of a batch failed; 130 interrupted. bpy is imported by the commands that need it.
 """
 
 import argparse
+import contextlib
+import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from . import commands
+from . import batch, commands
 from .core import doctor, emotion, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
@@ -28,7 +31,7 @@ _STYLES = {
     "upper_face": "how far brows, lids and cheeks move",
     "blinks": "how often the eyes blink",
 }
-DONE, USAGE, BAD_INPUT, INTERRUPTED = 0, 2, 3, 130
+DONE, USAGE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 def main(words: list[str] | None = None) -> int:
@@ -48,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
             steps.say("freetalk: interrupted.")
             return INTERRUPTED
     print(json.dumps({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
-    return DONE
+    return SOME_FAILED if answer.get("failed") else DONE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,11 +114,55 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("scene", type=Path, metavar="SCENE.blend")
     _add_outputs(render, (".mp4", ".png"))
 
+    many = command("batch", run_batch, "Many animations, from a list of jobs.", show_batch)
+    many.formatter_class, many.description = argparse.RawDescriptionHelpFormatter, batch.__doc__
+    many.add_argument("jobs", type=Path, metavar="JOBS.json")
+    many.add_argument(
+        "--workers", type=_count, default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
+        help="jobs at a time (half of the processor's cores)",
+    )  # fmt: skip
+    many.add_argument("--resume", action="store_true", help="leave out what JOBS.results.jsonl knows as done")
+
     checkup = command(
         "doctor", commands.doctor, "What is installed, and what the networks really run on.", doctor.report
     )
     _add_device(checkup)
     return top
+
+
+def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """Every job of the list, each in a process of its own; what became of each."""
+    listed = batch.read(arguments.jobs, _wrong)
+    jobs = batch.left(arguments.jobs, listed) if arguments.resume else listed
+    failed: list[dict] = []
+    recording = batch.record(arguments.jobs, arguments.resume)
+    with recording as add, steps(f"animate {len(jobs)} of {len(listed)} jobs") as share:
+        for finished, outcome in enumerate(batch.run(jobs, arguments.workers), 1):
+            add(outcome)
+            told = "done" if outcome.done else outcome.sentence
+            steps.say(f"{outcome.seconds:8.2f} s  job {outcome.job.number} ({finished} of {len(jobs)}): {told}")
+            share(finished / len(jobs))
+            if not outcome.done:
+                failed.append({"job": outcome.job.number, "error": outcome.sentence})
+    results = str(batch.results_path(arguments.jobs))
+    return {"jobs": len(listed), "run": len(jobs), "failed": sorted(failed, key=lambda f: f["job"]), "results": results}
+
+
+def show_batch(answer: dict) -> str:
+    lines = [f"job {failure['job']}: {failure['error']}" for failure in answer["failed"]]
+    count = f"{answer['run'] - len(lines)} of {answer['run']} jobs done"
+    return "\n".join([*lines, f"{count}; {answer['results']} tells what became of each"])
+
+
+def _wrong(words: list[str]) -> str:
+    """What is wrong with a command's words, as argparse says it; empty where nothing is."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            parser().parse_args(words)
+    except SystemExit:
+        return told.getvalue().strip().splitlines()[-1].partition("error: ")[2] or "wrong words"
+    return ""
 
 
 def _path(*suffixes: str) -> Callable[[str], Path]:
@@ -175,6 +222,12 @@ def _positive(text: str) -> float:
     if not 0 < _number(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
     return float(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
 
 
 def _factor(text: str) -> float:

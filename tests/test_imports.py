@@ -16,6 +16,7 @@ ALLOWED = {
     "freetalk_blender/blender": {"freetalk_blender/core"},
     "freetalk_blender/cli.py": {
         "freetalk_blender/core",
+        "freetalk_blender/batch.py",
         "freetalk_blender/commands.py",
         "freetalk_blender/progress.py",
     },
@@ -24,6 +25,7 @@ ALLOWED = {
         "freetalk_blender/blender",
         "freetalk_blender/progress.py",
     },
+    "freetalk_blender/batch.py": {"freetalk_blender/core"},
     "freetalk_blender/progress.py": set(),
     "export": {"freetalk_blender/core"},
     "evaluation": {"freetalk_blender/core", "freetalk_blender/blender", "export"},

@@ -1,0 +1,258 @@
+"""Many animations by one command: `freetalk batch JOBS.json`.
+
+JOBS.json holds a list of jobs, or {"defaults": {...}, "jobs": [...]}. A job names what `animate` takes: "scan",
+"audio", "outputs" (one or a list), and any of its options by its long name: "emotion" ("happy=0.8" or {"happy": 0.8}),
+"vad" ([V, A, D]), "landmarks", "fps", "keep-mouth" (true), ... Paths are relative to the folder of JOBS.json.
+
+Every job runs in a process of its own, so that none can harm another. What became of each is a line of
+JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done there, as they stand, with their files.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .core import atomic
+from .core.errors import FreeTalkError
+
+#: Keys of a job whose values are paths.
+_PATHS = ("scan", "audio", "outputs", "landmarks", "emotion_curve")
+_REQUIRED = ("scan", "audio", "outputs")
+
+
+class BatchError(FreeTalkError):
+    """The list of jobs cannot be read or cannot be done as it stands."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One animation: its place in the list (from 1), the words of the command line after `freetalk`, what it writes."""
+
+    number: int
+    words: tuple[str, ...]
+    outputs: tuple[Path, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Says whether a remembered result is of this very job."""
+        return hashlib.sha256("\0".join(self.words).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job; sentence: why it failed, empty where it is done; answer: what `animate --json` printed."""
+
+    job: Job
+    seconds: float
+    sentence: str = ""
+    answer: dict | None = None
+
+    @property
+    def done(self) -> bool:
+        return not self.sentence
+
+    def line(self) -> dict:
+        """As a line of the results' file."""
+        told = {"job": self.job.number, "fingerprint": self.job.fingerprint, "done": self.done}
+        told |= {"outputs": [str(path) for path in self.job.outputs], "seconds": round(self.seconds, 2)}
+        return told | ({"answer": self.answer} if self.done else {"error": self.sentence})
+
+
+# The list -------------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path, check: Callable[[list[str]], str]) -> list[Job]:
+    """The jobs of a file; check(words) says what is wrong with a command's words, empty where nothing is.
+
+    Raises BatchError with the file and the job where the list is not one that can be done.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BatchError(f"The jobs {path} cannot be read ({error.strerror or error}); check the path.") from error
+    except ValueError as error:
+        raise BatchError(f"The jobs {path} are no JSON ({error}); mend the file.") from error
+    whole = content if isinstance(content, dict) else {"jobs": content}
+    defaults, listed = whole.get("defaults", {}), whole.get("jobs")
+    if not isinstance(listed, list) or not listed or not isinstance(defaults, dict):
+        raise BatchError(f'{path} must hold a list of jobs, or "jobs" and "defaults"; see freetalk batch --help.')
+    jobs = [_job(path, number, job, defaults, check) for number, job in enumerate(listed, 1)]
+    _refuse_shared_outputs(path, jobs)
+    return jobs
+
+
+def _job(path: Path, number: int, job: Any, defaults: dict, check: Callable[[list[str]], str]) -> Job:
+    if not isinstance(job, dict):
+        raise BatchError(f"Job {number} of {path} is no object with scan, audio and outputs; mend it.")
+    given = {key.replace("-", "_"): value for key, value in {**defaults, **job}.items()}
+    missing = [key for key in _REQUIRED if not given.get(key)]
+    if missing:
+        raise BatchError(f"Job {number} of {path} does not say its {' and '.join(missing)}; add it.")
+    for key in _PATHS:
+        if key in given:
+            given[key] = _resolved(path, number, key, given[key])
+    words = ["animate", str(given.pop("scan")[0]), str(given.pop("audio")[0])]
+    outputs = given.pop("outputs")
+    words += [f"--output={output}" for output in outputs]
+    words += [word for key, value in given.items() for word in _option(path, number, key, value)]
+    wrong = check(words)
+    if wrong:
+        raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; mend it.")
+    return Job(number, tuple(words), tuple(outputs))
+
+
+def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:
+    """Absolute paths of a job's value, which is one path or, for outputs, a list of them."""
+    listed = value if isinstance(value, list) and key == "outputs" else [value]
+    if not all(isinstance(item, str) for item in listed):
+        raise BatchError(f"Job {number} of {path} needs a path as its {key}, not {json.dumps(value)}; mend it.")
+    return [Path(os.path.abspath(path.parent / item)) for item in listed]
+
+
+def _option(path: Path, number: int, key: str, value: Any) -> Iterator[str]:
+    """The words of one option: none for false and null, a bare one for true."""
+    name = "--" + key.replace("_", "-")
+    if value is True:
+        yield name
+    elif isinstance(value, dict):
+        yield f"{name}={','.join(f'{part}={weight}' for part, weight in value.items())}"
+    elif isinstance(value, list):
+        yield f"{name}={','.join(map(str, value))}"
+    elif value is not None and value is not False:
+        yield f"{name}={value}"
+
+
+def _refuse_shared_outputs(path: Path, jobs: list[Job]) -> None:
+    owner: dict[Path, int] = {}
+    for job in jobs:
+        for output in job.outputs:
+            if owner.setdefault(output, job.number) != job.number:
+                raise BatchError(f"Jobs {owner[output]} and {job.number} of {path} both write {output}; rename one.")
+
+
+# What is done ---------------------------------------------------------------------------------------------------------
+
+
+def results_path(path: Path) -> Path:
+    """Where the results of a list of jobs are kept."""
+    return Path(path).with_suffix(".results.jsonl")
+
+
+def left(path: Path, jobs: list[Job]) -> list[Job]:
+    """The jobs that the results' file does not know as done, or whose files are gone."""
+    done = {line.get("fingerprint") for line in _remembered(results_path(path)) if line.get("done")}
+    return [job for job in jobs if job.fingerprint not in done or not all(p.is_file() for p in job.outputs)]
+
+
+def _remembered(path: Path) -> Iterator[dict]:
+    """The lines of a results' file; the last one may be half a line of a run that was killed."""
+    if not path.is_file():
+        return
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line
+
+
+@contextmanager
+def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
+    """A function that adds an outcome to the results' file; keep: after what is there."""
+    target = results_path(path)
+    if not keep:
+        with atomic.output(target):
+            pass  # an empty file in place of the last run's
+    with target.open("a", encoding="utf-8") as stream:
+
+        def add(outcome: Outcome) -> None:
+            stream.write(json.dumps(outcome.line()) + "\n")
+            stream.flush()
+
+        yield add
+
+
+# Running --------------------------------------------------------------------------------------------------------------
+
+
+def run(jobs: list[Job], workers: int) -> Iterator[Outcome]:
+    """Outcomes as they come, of at most `workers` jobs at a time; where the caller stops, those at work are ended."""
+    running = _Running(max(1, (os.cpu_count() or 1) // workers))
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(running.outcome, job) for job in jobs]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            running.end()
+
+
+class _Running:
+    """The processes at work, so that all of them end when the command does."""
+
+    def __init__(self, threads: int) -> None:
+        package = Path(__file__).resolve().parent
+        paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+        self._environment = {**limits, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        self._processes: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def outcome(self, job: Job) -> Outcome:
+        start = time.perf_counter()
+        command = [*_door(), *job.words, "--json"]
+        with self._lock:
+            if self._ended:
+                return Outcome(job, 0.0, "interrupted")
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environment
+            )
+            self._processes.add(process)
+        printed, told = process.communicate()
+        with self._lock:
+            self._processes.discard(process)
+        seconds = time.perf_counter() - start
+        if process.returncode == 0:
+            try:
+                return Outcome(job, seconds, answer=json.loads(printed.strip().splitlines()[-1]))
+            except (ValueError, IndexError):
+                return Outcome(job, seconds, "The job ended without an answer; run it by itself to see why.")
+        return Outcome(job, seconds, _why(told, process.returncode))
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                process.terminate()
+
+
+def _why(told: str, code: int) -> str:
+    """The sentence of a job that failed, as the command line said it."""
+    for line in reversed(told.splitlines()):
+        if line.startswith("freetalk: "):
+            return line.removeprefix("freetalk: ")
+    last = (told.strip().splitlines() or ["nothing was said"])[-1]
+    return f"The job ended with exit code {code} ({last}); run it by itself to see why."
+
+
+def _door() -> list[str]:
+    """The command that starts FreeTalk anew: this Blender, or this Python."""
+    bpy = sys.modules.get("bpy")
+    if bpy is not None and bpy.app.binary_path:
+        return [bpy.app.binary_path, "--command", "freetalk"]
+    return [sys.executable, "-m", __package__]

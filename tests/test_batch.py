@@ -1,0 +1,156 @@
+"""Batches: jobs of a list, each on its own, what became of them, and going on where a run stopped."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender import batch, cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def accept(_words: list[str]) -> str:
+    return ""
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A stand-in for the program: writes its output, or fails with a sentence where the scan is called bad."""
+    script = write(
+        tmp_path / "stand_in.py",
+        "import json, pathlib, sys\n"
+        "words = sys.argv[1:]\n"
+        "if 'bad' in words[1]: print('freetalk: No face was found.', file=sys.stderr); sys.exit(3)\n"
+        "if 'crash' in words[1]: sys.exit(-11)\n"
+        "out = next(w for w in words if w.startswith('--output=')).partition('=')[2]\n"
+        "pathlib.Path(out).open('a').write('x')\n"
+        "print(json.dumps({'outputs': [out]}))\n",
+    )
+    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+    return tmp_path
+
+
+def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> None:
+    content = {
+        "defaults": {"fps": 25, "keep-mouth": True},
+        "jobs": [
+            {
+                "scan": "a.obj",
+                "audio": "/elsewhere/b.wav",
+                "outputs": ["c.glb", "c.npz"],
+                "emotion": {"happy": 0.5, "sad": 0.1},
+                "keep_mouth": False,
+            },
+            {"scan": "a.obj", "audio": "b.wav", "outputs": "d.glb", "vad": [-0.5, 0.2, 0], "landmarks": "../a.json"},
+        ],
+    }
+    seen = []
+    first, second = batch.read(write(tmp_path / "jobs.json", content), lambda words: seen.append(words) or "")
+    assert first.words[:3] == ("animate", str(tmp_path / "a.obj"), "/elsewhere/b.wav")
+    assert first.words[3:] == (
+        f"--output={tmp_path / 'c.glb'}", f"--output={tmp_path / 'c.npz'}", "--fps=25", "--emotion=happy=0.5,sad=0.1"
+    )  # fmt: skip
+    assert f"--landmarks={tmp_path.parent / 'a.json'}" in second.words
+    assert {"--vad=-0.5,0.2,0", "--keep-mouth"} <= set(second.words)
+    assert [tuple(words) for words in seen] == [first.words, second.words]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "are no JSON"),
+        ([], "must hold a list of jobs"),
+        ({"jobs": {}}, "must hold a list of jobs"),
+        (["talk"], "Job 1"),
+        ([{"scan": "a.obj", "audio": "b.wav"}], "does not say its outputs"),
+        ([{"scan": 3, "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.txt"}], "must end in"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "mood": "good"}], "unrecognized arguments"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "emotion": {"grumpy": 1}}], "grumpy"),
+        ([{"scan": s, "audio": "b.wav", "outputs": "c.glb"} for s in ("a.obj", "b.obj")], "Jobs 1 and 2"),
+    ],
+)
+def test_a_list_that_cannot_be_done_is_refused_before_any_job_runs(
+    content: object, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    jobs = write(tmp_path / "jobs.json", content)
+    assert cli.main(["batch", str(jobs)]) == cli.BAD_INPUT
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("freetalk: ") and sentence in told and str(jobs) in told and told[-1] == "."
+    assert list(tmp_path.iterdir()) == [jobs]
+
+
+def test_a_missing_list_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["batch", str(tmp_path / "none.json")]) == cli.BAD_INPUT
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_failed_jobs_are_told_and_harm_no_other(quick: Path, capsys: pytest.CaptureFixture) -> None:
+    names = ("good", "bad", "fine", "crash")
+    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in names]
+    path = write(quick / "jobs.json", jobs)
+    assert cli.main(["batch", str(path), "--workers", "2", "--json"]) == cli.SOME_FAILED
+    answer = json.loads(capsys.readouterr().out)
+    assert [(f["job"], f["error"].split(" ")[0]) for f in answer["failed"]] == [(2, "No"), (4, "The")]
+    assert (quick / "good.glb").is_file() and (quick / "fine.glb").is_file()
+    lines = [json.loads(line) for line in (quick / "jobs.results.jsonl").read_text().splitlines()]
+    assert sorted((line["job"], line["done"]) for line in lines) == [(1, True), (2, False), (3, True), (4, False)]
+
+
+def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, capsys: pytest.CaptureFixture) -> None:
+    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in ("a", "b", "c", "bad")]
+    path = write(quick / "jobs.json", jobs)
+    assert cli.main(["batch", str(path)]) == cli.SOME_FAILED
+    with (quick / "jobs.results.jsonl").open("a") as stream:
+        stream.write('{"job": 1, "fing')  # a run that was killed
+    (quick / "b.glb").unlink()
+    jobs[2]["fps"], jobs[3]["scan"] = 25, "mended.obj"
+    write(path, jobs)
+    capsys.readouterr()
+    assert cli.main(["batch", str(path), "--resume", "--json"]) == cli.DONE
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["jobs"], answer["run"]) == (4, 3)
+    assert (quick / "a.glb").read_text() == "x" and (quick / "c.glb").read_text() == "xx"
+    assert cli.main(["batch", str(path), "--resume", "--json"]) == cli.DONE
+    assert json.loads(capsys.readouterr().out)["run"] == 0
+
+
+def test_a_stopped_batch_ends_the_jobs_at_work(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = write(quick / "slow.py", "import time; time.sleep(60)")
+    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+    jobs = [batch.Job(n, ("animate", f"{n}.obj"), ()) for n in (1, 2, 3)]
+    running = batch._Running(1)
+    outcomes: list[batch.Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(running.outcome(jobs[0])))
+    thread.start()
+    while not running._processes:
+        time.sleep(0.01)
+    running.end()
+    thread.join(10)
+    assert not thread.is_alive() and not outcomes[0].done
+    assert running.outcome(jobs[1]).sentence == "interrupted"
+
+
+def test_a_batch_animates_real_scans(tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture) -> None:
+    head, marks = ROOT / "examples/head.obj", str(ROOT / "examples/head.landmarks.json")
+    jobs = [
+        {"scan": str(head), "audio": str(short_clip), "outputs": "calm.npz", "landmarks": marks},
+        {"scan": str(head), "audio": str(short_clip), "outputs": "none.npz", "landmarks": "none.json"},
+    ]
+    path = write(tmp_path / "jobs.json", jobs)
+    assert cli.main(["batch", str(path), "--workers", "1", "--json"]) == cli.SOME_FAILED
+    (failure,) = json.loads(capsys.readouterr().out)["failed"]
+    assert failure["job"] == 2 and "none.json cannot be read" in failure["error"]
+    with np.load(tmp_path / "calm.npz") as arrays:
+        assert np.abs(arrays["displacement"]).max() > 1
+    assert not (tmp_path / "none.npz").exists()
