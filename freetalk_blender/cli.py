@@ -75,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
         "--tolerance", type=_positive, default=0.1, metavar="MM", help="largest vertex error of the shape keys (0.1)"
     )
 
+    animate.add_argument(
+        "--keys", type=_keys, default=commands.AUTO, metavar="auto|arkit|N",
+        help="shape keys: as few as the tolerance needs; ARKit's by name, weights 0 to 1; or at most N",
+    )  # fmt: skip
+
     perform = command("perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
     perform.add_argument("audio", type=Path, metavar="AUDIO")
     _add_outputs(perform, (".npz",))
@@ -226,8 +231,12 @@ def _positive(text: str) -> float:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)
+
+
+def _keys(text: str) -> str | int:
+    return text if text in (commands.AUTO, commands.ARKIT) else _count(text)
 
 
 def _factor(text: str) -> float:

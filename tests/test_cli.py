@@ -40,6 +40,8 @@ def without_bpy(*words: object) -> subprocess.CompletedProcess:
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--vad", "0,0"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--fps", "0"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--tolerance", "-1"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--keys", "0"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--keys", "many"),
         ("perform", "speech.wav", "-o", "out.npz", "--device", "abacus"),
         ("deform", "head.obj", "motion.npz", "-o", "out.obj"),
     ],

@@ -96,6 +96,15 @@ def bake(
     return names
 
 
+def rename(item: bpy.types.Object, names: tuple[str, ...]) -> None:
+    """Give FreeTalk's shape keys names that mean something elsewhere, and weights from 0 up; curves follow.
+
+    Only for a finished file: the sidebar knows its keys by their own names.
+    """
+    for block, name in zip(own_blocks(item), names, strict=True):
+        block.name, block.slider_min = name, 0.0
+
+
 def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """FreeTalk's shape keys among the object's."""
     if item.data.shape_keys is None:

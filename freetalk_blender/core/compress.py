@@ -18,11 +18,13 @@ _SAME = 1e-5
 @dataclass(frozen=True)
 class ShapeKeys:
     """dense ~ weights @ shapes: shapes (K,V,3) float32 displacement at weight 1; weights (T,K) float32 in [-1,1];
-    max_error: the largest distance of any vertex in any frame, in the unit of the shapes."""
+    max_error: the largest distance of any vertex in any frame, in the unit of the shapes; names: K of them where the
+    shapes have a meaning of their own."""
 
     shapes: np.ndarray
     weights: np.ndarray
     max_error: float
+    names: tuple[str, ...] = ()
 
 
 def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
@@ -40,10 +42,13 @@ def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
     return compress_factors(code, shapes.reshape(-1, *dense.shape[1:]), tolerance)
 
 
-def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
+def compress_factors(
+    code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.1, most: int | None = None
+) -> ShapeKeys:
     """Shape keys of the sequence code @ shapes, which is never made: memory does not grow with T x V.
 
-    code (T,R), shapes (R,V,3), tolerance >= 0 in the shapes' unit. Raises FreeTalkError on a negative tolerance.
+    code (T,R), shapes (R,V,3), tolerance >= 0 in the shapes' unit; most: no more keys than this, whatever the error.
+    Raises FreeTalkError on a negative tolerance.
     """
     if not tolerance >= 0:
         raise FreeTalkError(f"The tolerance must be 0 or more; got {tolerance}.")
@@ -51,6 +56,7 @@ def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.
         np.asarray(code, np.float64), np.asarray(shapes, np.float64).reshape(len(shapes), 3 * shapes.shape[1])
     )
     count = _smallest_count(weights, modes, tolerance)
+    count = count if most is None else min(count, most)
     peak = weights[np.abs(weights[:, :count]).argmax(0), np.arange(count)] if len(weights) else np.ones(count)
     keys = (modes[:count] * peak[:, None]).astype(np.float32)
     curves = (weights[:, :count] / peak).astype(np.float32)
@@ -71,6 +77,20 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float = 0.1) -> tuple
     missing = (wanted - share @ have).reshape(keys.shapes.shape)
     added = compress_factors(keys.weights, missing, tolerance)
     return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
+
+
+def limited(keys: ShapeKeys, most: int) -> ShapeKeys:
+    """The same motion in at most so many keys, with the error that this costs."""
+    if len(keys.shapes) <= most:
+        return keys
+    fewer = compress_factors(keys.weights, keys.shapes, 0.0, most)
+    return replace(fewer, max_error=fewer.max_error + keys.max_error)
+
+
+def distance(one: ShapeKeys, other: ShapeKeys) -> float:
+    """The largest distance of any vertex in any frame between two motions of the same vertices and frames."""
+    code = np.concatenate([one.weights, -other.weights], 1)
+    return compress_factors(code, np.concatenate([one.shapes, other.shapes]), np.inf).max_error
 
 
 def _principal(code: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -230,6 +230,14 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
     return dense[:, : face.vertex_count]
 
 
+def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
+    """(K,V,3) mesh displacement, of the vertices that `shape_keys` answers for, by landmark motion (K,68,3) in
+    canonical units; linear, so lips may cross."""
+    flat = motion.reshape(len(motion), -1).astype(np.float32) @ face.binding.matrix
+    dense = face.mesh.to_caller(face.binding.spread(flat.reshape(len(motion), -1, 3)))
+    return dense if face.opened is None else face.opened.carried(dense)
+
+
 @dataclass(frozen=True)
 class Moves:
     """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.

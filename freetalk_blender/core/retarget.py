@@ -31,10 +31,16 @@ def retarget(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     Both in canonical units. Lips that close on the average face close here, and open by the same gap; lids that meet
     there meet here. Lips never cross at the landmarks.
     """
+    moved = proportioned(displacement, neutral).astype(np.float64)
+    _close_lips(moved, neutral)
+    return moved.astype(np.float32)
+
+
+def proportioned(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """The part of `retarget` that is linear in the displacement (T,68,3): lids and mouth in this face's proportions."""
     moved = np.array(displacement, dtype=np.float64)
     _scale_lids(moved, neutral)
     _scale_mouth(moved, neutral)
-    _close_lips(moved, neutral)
     return moved.astype(np.float32)
 
 

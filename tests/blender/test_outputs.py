@@ -20,7 +20,7 @@ from read_glb import read
 
 from freetalk_blender import cli
 from freetalk_blender.blender import compat, files, meshes, scene
-from freetalk_blender.core import landmarks, scan_file
+from freetalk_blender.core import arkit, landmarks, scan_file
 
 #: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
 FPS, FRAMES, SILENT = 25, 51, 10
@@ -257,6 +257,27 @@ def test_a_blend_talks_in_its_own_scene(tmp_path: Path, head: Path, head_landmar
     assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
     assert bpy.context.scene.render.fps == 24
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 101 + 48)
+
+
+def test_arkit_keys_have_their_names_and_weights_that_engines_may_clamp(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, run: Run
+) -> None:
+    out, saved = tmp_path / "arkit.glb", tmp_path / "arkit.blend"
+    words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--fps", FPS, "--keys", "arkit"]
+    assert cli.main([str(word) for word in [*words, "-o", out, "-o", saved]]) == cli.DONE
+    morphs = read(out)
+    assert morphs.names[:51] == list(arkit.NAMES)
+    assert morphs.weights.min() >= 0 and morphs.weights.max() <= 1
+    jaw = morphs.weights[:, morphs.names.index("jawOpen")]
+    assert jaw[:SILENT].max() < 0.1 < jaw.max()
+    assert np.corrcoef(jaw[: len(run.aperture)], run.aperture)[0, 1] > 0.7
+
+
+def test_a_number_of_keys_is_not_exceeded(tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path) -> None:
+    out = tmp_path / "few.glb"
+    words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--keys", "6", "-o", out]
+    assert cli.main([str(word) for word in words]) == cli.DONE
+    assert len(read(out).names) == 6
 
 
 def test_render_films_a_saved_scene(run: Run, tmp_path: Path) -> None:

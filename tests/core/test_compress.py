@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.compress import ShapeKeys, compress, compress_factors, extend
+from freetalk_blender.core.compress import ShapeKeys, compress, compress_factors, distance, extend, limited
 from freetalk_blender.core.errors import FreeTalkError
 
 
@@ -91,3 +91,18 @@ def test_existing_shapes_serve_again_and_only_what_they_lack_is_added() -> None:
 def test_shapes_of_another_mesh_are_refused() -> None:
     with pytest.raises(FreeTalkError, match="40 vertices cannot serve a mesh of 41"):
         extend(np.zeros((2, 40, 3)), ShapeKeys(np.zeros((1, 41, 3)), np.zeros((5, 1)), 0.0))
+
+
+def test_at_most_so_many_keys_state_the_error_that_this_costs():
+    dense = sequence(noise=0.01)
+    keys = compress(dense, 0.1)
+    fewer = limited(keys, 3)
+    assert len(fewer.shapes) == 3 and limited(keys, 99) is keys
+    assert largest_error(dense, fewer) <= fewer.max_error <= largest_error(dense, fewer) + 2 * keys.max_error
+
+
+def test_the_distance_of_two_motions_is_that_of_their_most_distant_vertex():
+    one, other = compress(sequence(), 1e-4), compress(sequence(noise=0.2), 1e-4)
+    rebuilt = [np.einsum("tk,kvc->tvc", keys.weights, keys.shapes) for keys in (one, other)]
+    assert distance(one, other) == pytest.approx(np.linalg.norm(rebuilt[0] - rebuilt[1], axis=2).max(), rel=1e-3)
+    assert distance(one, one) == pytest.approx(0, abs=1e-3)

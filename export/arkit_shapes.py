@@ -1,0 +1,33 @@
+"""Write ARKit's blend shapes as motion of 68 landmarks: `python -m export.arkit_shapes --data ../shared/data`."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from export import articulation, ict
+from freetalk_blender.core import arkit
+
+
+def members(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The ICT shapes that make up one of ARKit's: its own side's, or both sides where ARKit has one for both."""
+    stem, side = name.removesuffix("Left").removesuffix("Right"), {"Left": "_L", "Right": "_R"}
+    for word, letter in side.items():
+        if name.endswith(word) and stem + letter in known:
+            return (stem + letter,)
+    return (name,) if name in known else (f"{name}_L", f"{name}_R")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    model = ict.load(parser.parse_args().data)
+    parts = {name: members(name, model.expression_names) for name in arkit.NAMES}
+    shapes = articulation.basis(model, parts).astype(np.float32)
+    np.savez_compressed(arkit.FILE, shapes=shapes)
+    still = [name for name, shape in zip(arkit.NAMES, shapes, strict=True) if np.abs(shape).max() < 1e-3]
+    print(f"wrote {arkit.FILE}: {len(shapes)} shapes; without motion of a landmark: {', '.join(still) or 'none'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A performance as weights of ARKit's blend shapes, 0 to 1, which engines and capture programs know by name.
+
+Each shape is the motion of 68 landmarks that ICT-FaceKit's shape of that name makes on the average face
+(`python -m export.arkit_shapes`), brought to this face, and its vertices' motion is STM's. A frame's weights are the
+bounded least squares over the landmarks; what the shapes cannot say is left out, and `max_error` says how much that is.
+Names and meaning: Apple's ARFaceAnchor.BlendShapeLocation; tongueOut is not made.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from . import contact, inner_mouth
+from . import face as faces
+from .compress import ShapeKeys, distance
+from .face import Face
+from .landmarks import INNER_LIP_PAIRS
+from .retarget import proportioned
+
+FILE = Path(__file__).with_name("arkit_shapes.npz")
+#: Apple's order by region; "eyeLook..." come first of each eye there.
+NAMES = (
+    *(
+        f"eye{what}{side}"
+        for side in ("Left", "Right")
+        for what in ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
+    ),
+    "jawForward", "jawLeft", "jawRight", "jawOpen",
+    "mouthClose", "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight",
+    "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight",
+    "mouthStretchLeft", "mouthStretchRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthPressLeft", "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+#: The key of the tongue's tip, which has no name in ARKit.
+TONGUE = "tongueTipUp"
+#: Gazes move lids, too; a performance has none, so they are made for whoever wants to look about, and stay at 0.
+_GAZES = np.array([name.startswith("eyeLook") for name in NAMES])
+#: What counts in the fit besides each landmark (1): lips; and the gap between them, open and shut.
+_LIPS, _GAP_OPEN, _GAP_SHUT = 1.0, 3.0, 10.0
+#: Keeps shapes that undo each other from doing so; small against one shape's own motion.
+_RIDGE = 1e-4
+_STEPS = 600
+
+
+@cache
+def shapes() -> np.ndarray:
+    """(51,68,3) motion of the average face's landmarks at weight 1, canonical units."""
+    with np.load(FILE) as arrays:
+        return arrays["shapes"]
+
+
+def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
+    """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and a key for the tongue's tip.
+
+    Vertices as those of `face.shape_keys`; max_error: of any vertex and frame against the keys that `tolerance` (mm)
+    would give, mesh units.
+    """
+    motion = faces.landmark_motion(face, displacement)
+    own = proportioned(shapes(), face.neutral)
+    weights = fit(motion, own, contact.closed(motion, face.neutral))
+    keys = ShapeKeys(faces.moved_by(face, own), weights, 0.0)
+    exact = faces.shape_keys(face, displacement, tolerance)
+    names = NAMES
+    if face.opened is not None:
+        keys = inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, face.neutral))
+        names += (TONGUE,) * (len(keys.shapes) - len(names))
+    return ShapeKeys(keys.shapes, keys.weights, distance(keys, exact) + exact.max_error, names)
+
+
+def fit(motion: np.ndarray, own: np.ndarray, shut: np.ndarray) -> np.ndarray:
+    """(T,51) float32 weights in [0,1] of shapes `own` (51,68,3) that best explain landmark motion (T,68,3).
+
+    shut (T,): how surely the lips are closed (`contact.closed`): there, that they meet counts most.
+    """
+    usable = ~_GAZES
+    weights = np.zeros((len(motion), len(NAMES)), np.float32)
+    for gap, share in ((_GAP_OPEN, 1 - shut), (_GAP_SHUT, shut)):
+        rows, target = _evidence(own[usable], gap), _evidence(motion, gap)
+        hessian = rows @ rows.T + _RIDGE * np.identity(len(rows))
+        weights[:, usable] += share[:, None] * bounded_least_squares(hessian, target @ rows.T, _STEPS)
+    return weights
+
+
+def bounded_least_squares(hessian: np.ndarray, gradient: np.ndarray, steps: int) -> np.ndarray:
+    """(T,K) the w in [0,1] that minimise w H w / 2 - g w for each row g of gradient (T,K); hessian (K,K).
+
+    Accelerated projected gradient, all frames at once (Beck & Teboulle 2009, FISTA).
+    """
+    step = 1.0 / np.linalg.eigvalsh(hessian)[-1]
+    weights = np.zeros(gradient.shape)
+    ahead, momentum = weights, 1.0
+    for _ in range(steps):
+        moved = np.clip(ahead - step * (ahead @ hessian - gradient), 0.0, 1.0)
+        following = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+        ahead = moved + (momentum - 1.0) / following * (moved - weights)
+        weights, momentum = moved, following
+    return weights
+
+
+def _evidence(motion: np.ndarray, gap: float) -> np.ndarray:
+    """(N,68,3) -> (N,M): coordinates of landmarks, lips again, and the gaps of the inner lips times `gap`."""
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    parts = [motion, _LIPS * motion[:, 48:], gap * (motion[:, upper] - motion[:, lower])]
+    return np.concatenate(parts, 1).reshape(len(motion), -1).astype(np.float64)

@@ -1,0 +1,77 @@
+"""A performance said in ARKit's blend shapes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import arkit, contact, landmarks, scan_file
+from freetalk_blender.core import face as faces
+from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
+
+
+def test_there_are_51_names_each_once_and_each_side_has_its_partner() -> None:
+    assert len(arkit.NAMES) == len(set(arkit.NAMES)) == len(arkit.shapes()) == 51
+    left = {name.removesuffix("Left") for name in arkit.NAMES if name.endswith("Left")}
+    right = {name.removesuffix("Right") for name in arkit.NAMES if name.endswith("Right")}
+    assert left == right
+
+
+@pytest.mark.parametrize(
+    ("name", "point", "axis", "sign"),
+    [
+        ("jawOpen", 8, 1, -1),
+        ("mouthSmileLeft", 54, 1, 1),
+        ("mouthSmileRight", 48, 1, 1),
+        ("mouthPucker", 54, 0, -1),
+        ("browInnerUp", 21, 1, 1),
+        ("eyeBlinkLeft", 43, 1, -1),
+        ("eyeBlinkRight", 38, 1, -1),
+    ],
+)
+def test_shapes_move_the_landmark_that_their_name_says(name: str, point: int, axis: int, sign: int) -> None:
+    motion = arkit.shapes()[arkit.NAMES.index(name)]
+    assert sign * motion[point, axis] * EYE_DISTANCE_MM > 1
+
+
+def test_what_the_shapes_made_is_said_by_their_own_weights() -> None:
+    truth = np.zeros((4, 51), np.float32)
+    for row, names in enumerate((("jawOpen",), ("mouthSmileLeft", "browInnerUp"), ("mouthFunnel",), ("eyeBlinkLeft",))):
+        truth[row, [arkit.NAMES.index(name) for name in names]] = 0.6
+    motion = np.tensordot(truth, arkit.shapes(), 1)
+    found = arkit.fit(motion, arkit.shapes(), contact.closed(motion, mean_landmarks()))
+    assert np.abs(found - truth).max() < 0.1
+    missed = np.tensordot(found, arkit.shapes(), 1) - motion
+    assert np.abs(missed).max() * EYE_DISTANCE_MM < 0.2
+
+
+def test_bounded_least_squares_meets_the_conditions_of_a_minimum() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(8, 40))
+    hessian, gradient = rows @ rows.T, 3 * rng.normal(size=(50, 40)) @ rows.T
+    found = arkit.bounded_least_squares(hessian, gradient, 3000)
+    slope = found @ hessian - gradient
+    inside = (found > 1e-6) & (found < 1 - 1e-6)
+    assert found.min() >= 0 and found.max() <= 1 and inside.any()
+    assert np.abs(slope[inside]).max() < 1e-3
+    assert slope[found <= 1e-6].min() > -1e-3 and slope[found >= 1 - 1e-6].max() < 1e-3
+
+
+def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(head: Path, head_landmarks: Path) -> None:
+    face = faces.prepare(*scan_file.read(head), landmarks.read(head_landmarks))
+    jaw, pucker = (arkit.shapes()[arkit.NAMES.index(name)] for name in ("jawOpen", "mouthPucker"))
+    swing = np.sin(np.linspace(0, np.pi, 20))[:, None, None]
+    motion = np.concatenate([swing * 0.7 * jaw, swing * pucker]).astype(np.float32)
+    keys = arkit.shape_keys(face, motion)
+    assert keys.names[:51] == arkit.NAMES and len(keys.names) == len(keys.shapes)
+    assert keys.weights.min() >= 0 and keys.weights.max() <= 1
+    exact = faces.shape_keys(face, motion)
+    dense = [np.tensordot(each.weights, each.shapes, 1) for each in (keys, exact)]
+    largest = np.linalg.norm(dense[0] - dense[1], axis=2).max()
+    assert largest <= keys.max_error * 1.001 < largest + 0.3 * face.frame.units_per_mm
+    moved = faces.landmark_motion(face, motion)
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    own = np.tensordot(keys.weights[:, :51], arkit.proportioned(arkit.shapes(), face.neutral), 1)
+    gaps = [(each[:, upper, 1] - each[:, lower, 1]) * EYE_DISTANCE_MM for each in (own, moved)]
+    assert np.abs(gaps[0] - gaps[1]).mean() < 0.3
