@@ -6,6 +6,7 @@ import numpy as np
 
 from export import ict
 from freetalk_blender.core import frame
+from freetalk_blender.core.arkit import bounded_least_squares
 
 #: Shapes that speech moves: controls of the network, each the sum of the ICT shapes named (left and right move alike,
 #: for one talker's crooked smile is not everybody's).
@@ -62,21 +63,11 @@ class FitWeights:
 def fit(displacement: np.ndarray, shapes: np.ndarray, trust: FitWeights) -> np.ndarray:
     """Weights (T, K) in [0, 1] whose landmarks best explain displacement (T, 68, 3), canonical units.
 
-    Bounded least squares over lips, inner-lip gaps, mouth width and lower contour, with a ridge, all frames at once by
-    accelerated projected gradient (Beck & Teboulle 2009, FISTA).
+    Bounded least squares over lips, inner-lip gaps, mouth width and lower contour, with a ridge.
     """
     rows, target = _evidence(shapes, trust), _evidence(displacement, trust)
     hessian = rows @ rows.T + trust.ridge * np.eye(len(shapes))
-    gradient_at_zero = target @ rows.T
-    step = 1.0 / np.linalg.eigvalsh(hessian)[-1]
-    weights = np.zeros((len(displacement), len(shapes)))
-    ahead, momentum = weights, 1.0
-    for _ in range(400):
-        moved = np.clip(ahead - step * (ahead @ hessian - gradient_at_zero), 0.0, 1.0)
-        following = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        ahead = moved + (momentum - 1.0) / following * (moved - weights)
-        weights, momentum = moved, following
-    return weights
+    return bounded_least_squares(hessian, target @ rows.T, 400)
 
 
 def _evidence(displacement: np.ndarray, trust: FitWeights) -> np.ndarray:
