@@ -1,6 +1,7 @@
 """A real Blender with its window: found here or made in a Debian chroot, on a screen of its own (Xvfb).
 
-    python3 tools/desktop.py        make the chroot (root, mmdebstrap and a Debian mirror; some minutes, 1.4 GB)
+    python3 tools/desktop.py        make the chroot (root, mmdebstrap and a Debian mirror; some minutes, 1.4 GB),
+                                    in ~/.cache/freetalk
 
 Which Blender: FREETALK_UI_BLENDER (an executable, or a chroot's folder), else `blender` on PATH, else the chroot.
 """
@@ -14,9 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-#: Where `make` puts the chroot and `find` looks for it.
-CHROOT = ROOT / "build" / "blender-root"
+#: Where `make` puts the chroot and `find` looks for it: one for all checkouts, and none of them has to walk through it.
+CHROOT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "freetalk" / "blender-root"
 VARIABLE = "FREETALK_UI_BLENDER"
 #: Seconds that a chroot may take; a machine that needs longer goes without.
 MAKE_SECONDS = 600
@@ -29,9 +29,16 @@ PACKAGES = (
 #: True to its name where Blender can install extensions.
 _INSTALLS = "import bpy; bpy.ops.extensions.package_install_files.get_rna_type()"
 _TOOLS = ("Xvfb", "xdotool")
-_BINDS = ("proc", "dev", "dev/shm")
+_BINDS = ("dev", "dev/shm")
+#: What starts and ends a chroot's processes (util-linux).
+_TOOLS_OF_ROOT = ("unshare", "nsenter", "setpriv")
 #: Where a chroot shows the shared folder, and the person's own folder in it.
 _SEEN, HOME = Path("/home"), "artist"
+
+
+#: The words before a command that shall leave nothing behind: with it, or with this Python however that ends, all that
+#: it started ends, and with that its mounts.
+_ALONE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child")
 
 
 class NoDesktopError(Exception):
@@ -66,28 +73,33 @@ def _in_root(root: Path) -> Blender:
         raise NoDesktopError(
             "There is no Blender on PATH and no chroot with one (`python3 build.py test --ui` makes it)."
         )
-    if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("nsenter")):
+    if not _is_root() or not all(map(shutil.which, _TOOLS_OF_ROOT)):
         raise NoDesktopError(f"The Blender in {root} can only be entered by root.")
     return Blender("/usr/bin/blender", root)
 
 
 def can_make() -> bool:
     """Whether `make` has what it needs: root, mmdebstrap, namespaces."""
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return root and all(map(shutil.which, ("mmdebstrap", "unshare", "nsenter")))
+    return _is_root() and all(map(shutil.which, ("mmdebstrap", *_TOOLS_OF_ROOT)))
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
     """A Debian with Blender in a folder, within so many seconds; NoDesktopError where that does not work."""
     if not can_make():
-        raise NoDesktopError("A chroot with Blender needs root, mmdebstrap, unshare and nsenter.")
-    part = root.with_name(root.name + ".part")
+        raise NoDesktopError(f"A chroot with Blender needs root, mmdebstrap, {', '.join(_TOOLS_OF_ROOT)}.")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    for left in root.parent.glob(f"{root.name}.part-*"):  # by one that was killed
+        if not Path(f"/proc/{left.suffix.removeprefix('.part-')}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    part = root.with_name(f"{root.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
     options = ['APT::Install-Recommends "false"', 'Acquire::Check-Valid-Until "false"']
     words = ["mmdebstrap", "--quiet", "--variant=minbase", *[f"--aptopt={option}" for option in options]]
-    # namespaces of its own: what it mounts and what it starts ends with it
-    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+    words = [*_ALONE, "--mount-proc", *words]
     words += [f"--include={PACKAGES}", "sid", str(part)]
     try:
         done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=seconds)
@@ -102,7 +114,10 @@ def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
     if subprocess.run(["chroot", str(part), "blender", *words], capture_output=True, timeout=120).returncode:
         shutil.rmtree(part, ignore_errors=True)
         raise NoDesktopError("Debian's Blender does not start its extension manager today.")
-    part.rename(root)
+    if root.exists():  # another checkout was faster
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.rename(root)
 
 
 @dataclass(frozen=True)
@@ -167,13 +182,15 @@ def screen(blender: Blender, share: Path) -> Iterator[Screen]:
 def _entered(root: Path, share: Path) -> Iterator[tuple[str, ...]]:
     """The words before each command inside the chroot, without a network; its mounts end with their namespace."""
     places = {f"/{name}": f"{root}/{name}" for name in _BINDS} | {str(share): f"{root}{_SEEN}"}
-    binds = " && ".join(f"mount --bind '{source}' '{target}'" for source, target in places.items())
-    script = f"{binds} && exec chroot '{root}' sh -c 'echo in; exec sleep infinity'"
-    with _running(["unshare", "--mount", "--net", "sh", "-c", script]) as holder:
+    binds = [f"mount --bind '{source}' '{target}'" for source, target in places.items()]
+    mounts = " && ".join([f"mount -t proc proc '{root}/proc'", *binds])
+    script = f"{mounts} && exec chroot '{root}' sh -c 'echo in; exec sleep infinity'"
+    with _running([*_ALONE, "--net", "sh", "-c", script]) as holder:
         assert holder.stdout
         if holder.stdout.readline().strip() != "in":
             raise NoDesktopError(f"The chroot {root} cannot be entered (mounting is not allowed here).")
-        yield ("nsenter", "--target", str(holder.pid), "--mount", "--net", "--root", "--wdns=/")
+        first = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()[0]
+        yield ("nsenter", "--target", first, "--mount", "--net", "--pid", "--root", "--wdns=/")
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any
 
 import bpy
 
-from ..core.errors import Cancelled, FreeTalkError
+from ..core import cancel
+from ..core.errors import FreeTalkError
 from .log import log
 
 #: How often a running job is looked at (s).
@@ -23,9 +24,10 @@ current: "Job | None" = None
 
 
 class Job(threading.Thread):
-    """work(step) in a thread of its own; `stage` is what it does now; cancel() ends it at the next stage.
+    """work(step) in a thread of its own; `stage` is what it does now.
 
-    expected: stage -> seconds it may take, in order; what really happens corrects them.
+    cancel() ends it where it asks next (core/cancel.py), which it does several times a second; what it was working out
+    is thrown away. expected: stage -> seconds it may take, in order; what really happens corrects them.
     """
 
     def __init__(self, title: str, work: Callable[[Any], Any], expected: dict[str, float]):
@@ -40,7 +42,8 @@ class Job(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.result = self._work(self._step)
+            with cancel.until(self._cancelled.is_set):
+                self.result = self._work(self._step)
         except BaseException as error:  # told by the operator, in the main thread
             self.error = error
 
@@ -62,8 +65,7 @@ class Job(threading.Thread):
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        if self._cancelled.is_set():
-            raise Cancelled("Cancelled.")
+        cancel.check()
         self.stage, self._since = name, time.monotonic()
         yield
         self._done[name] = time.monotonic() - self._since

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import models
+from . import cancel, models
 from .emotion import EMOTIONS
 from .speech import FEATURES
 from .style import AS_PERFORMED, Style
@@ -64,6 +64,7 @@ def _run(
     session = models.session("ats", device)
     pieces = []
     for start in range(0, frames, _CHUNK):
+        cancel.check()
         stop = min(start + _CHUNK, frames)
         inputs = {
             "features": _surrounded(features, start - CONTEXT, stop + CONTEXT, _silence(device)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import cancel
 from .errors import FreeTalkError
 
 _FRAMES_AT_ONCE = 256
@@ -116,6 +117,7 @@ def _factor(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """flat (T,N) = code (T,R) @ shapes (R,N) to float32's own precision, block of frames by block."""
     codes, shapes = [], []
     for start in range(0, len(flat), _FRAMES_AT_ONCE):
+        cancel.check()
         block = flat[start : start + _FRAMES_AT_ONCE].astype(np.float64)
         values, vectors = np.linalg.eigh(block @ block.T)
         vectors = vectors[:, values > 1e-14 * values.max(initial=0)]
@@ -133,6 +135,7 @@ def _smallest_count(weights: np.ndarray, modes: np.ndarray, tolerance: float) ->
     """A number of modes whose error is within the tolerance while one fewer on the way to it was not (bisection)."""
     low, high = 0, len(modes)
     while low < high:
+        cancel.check()
         middle = (low + high) // 2
         if _largest_error(weights, modes, middle) <= tolerance:
             high = middle

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import handles, lip_line
+from . import cancel, handles, lip_line
 from .compress import ShapeKeys, compress_factors
 from .errors import LandmarkError
 from .frame import EYE_DISTANCE_MM
@@ -84,6 +84,7 @@ class Contact:
         push = np.clip(wanted, 0, LARGEST)
         held = np.zeros_like(push)
         active = np.flatnonzero(push.any(1))
+        cancel.check()
         for frame in active:
             held[frame] = (push[frame] * self.envelope).max(1)
         return held + np.minimum(wanted, 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, detector, eyes, frame, inner_mouth, mesh, mouth, mouth_hollow, repairs, rim, stm
+from . import cancel, contact, detector, eyes, frame, inner_mouth, mesh, mouth, mouth_hollow, repairs, rim, stm
 from .compress import ShapeKeys, compress_factors
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
@@ -19,7 +19,7 @@ from .opened_mouth import LOWER, UPPER, OpenedMouth
 from .retarget import retarget
 from .stm import Binding
 
-#: `with step("bind the face"): ...` lets a caller show a stage, time it, or end the work there by raising Cancelled.
+#: `with step("bind the face"): ...` lets a caller show a stage and time it. To end the work: cancel.py.
 Step = Callable[[str], AbstractContextManager]
 
 #: A mesh whose vertices are further than this from half of the landmarks is subdivided before binding (eye distances;
@@ -86,6 +86,7 @@ def prepare(
             landmarks = detector.detect(vertices, faces, device)
     points = on_mesh(landmarks, vertices, faces)
     similarity = frame.canonical_frame(points)
+    cancel.check()
     points, notes = _eyes(vertices, faces, points, found)
     if isinstance(landmarks, Landmarks):
         notes += doubt(landmarks)
@@ -96,10 +97,12 @@ def prepare(
             notes += note
     with step("bind the face"):
         cleaned, handles = _skin(vertices, faces, opened, points)
+        cancel.check()
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
         binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
         if opened and opened.is_cut:
             binding = rim.evened(binding, canonical, *_rims(cleaned, opened))
+        cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")

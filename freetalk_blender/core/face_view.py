@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import raster
+from . import cancel, raster
 
 #: Camera of the landmark network: centre (canonical units), half of the picture's side, picture side in pixels.
 FACE_CENTRE = np.array([0.0, -0.42, 0.0])
@@ -79,6 +79,7 @@ def picture(
     Channels: normal x right, y up, z towards the viewer (both sides of a surface face the viewer), depth in halves
     clipped to [-1, 1]; the background is 0, 0, 0, -1.
     """
+    cancel.check()
     placed = camera.to_picture(vertices).astype(np.float32)
     turned = (normals @ camera.rotation.T).astype(np.float32)
     image = raster.render(placed, triangles, size * over)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from . import cancel
 from .errors import ModelError
 
 #: The preference a person chooses -> execution providers to try, best first. CPU always follows.
@@ -46,7 +47,7 @@ def configure(threads: int = 0, folder: Path | None = None) -> None:
     wanted = _Settings(threads, folder)
     if wanted != _settings:
         _settings = wanted
-        session.cache_clear()
+        forget()
 
 
 def folder() -> Path:
@@ -77,9 +78,22 @@ def _available(device: str) -> list[str]:
     return [*wanted, CPU]
 
 
-@lru_cache(maxsize=16)
 def session(name: str, device: str = "auto") -> onnxruntime.InferenceSession:
-    """The network's session on the device asked for, on the CPU where that does not load; ModelError if damaged."""
+    """The network's session on the device asked for, on the CPU where that does not load; ModelError if damaged.
+
+    Raises Cancelled where the network's answer is not wanted any more (cancel.py).
+    """
+    cancel.check()
+    return _loaded(name, device)
+
+
+def forget() -> None:
+    """Let go of the networks that are loaded."""
+    _loaded.cache_clear()
+
+
+@lru_cache(maxsize=16)
+def _loaded(name: str, device: str) -> onnxruntime.InferenceSession:
     file = path(name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _settings.threads

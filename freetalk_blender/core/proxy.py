@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import cancel
 from .mesh import nearest_on_triangles
 
 #: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
@@ -75,6 +76,7 @@ def places(
     first = np.searchsorted(owner[order], np.arange(len(vertices) + 1))
     place, shares = np.zeros(len(points), np.int64), np.zeros((len(points), 3), np.float32)
     for start in range(0, len(points), _BATCH):
+        cancel.check()
         vertex = merged[start : start + _BATCH]
         count = first[vertex + 1] - first[vertex]
         point = np.repeat(np.arange(len(vertex)), count)

@@ -18,6 +18,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
+from . import cancel
 from .errors import MeshError
 
 try:
@@ -87,6 +88,7 @@ def factor(matrix: sp.spmatrix) -> Callable[[np.ndarray], np.ndarray]:
 
     Raises MeshError where the matrix, and so the surface that it comes from, is not definite to machine precision.
     """
+    cancel.check()
     matrix = sp.csc_matrix(matrix)
     if cholespy is None:
         return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve
@@ -104,6 +106,7 @@ def factor(matrix: sp.spmatrix) -> Callable[[np.ndarray], np.ndarray]:
             solver.solve(np.ascontiguousarray(right), result)
             return result
         for start in range(0, right.shape[1], 64):  # the library takes at most 128 columns at once
+            cancel.check()
             block = np.ascontiguousarray(right[:, start : start + 64])
             solved = np.empty_like(block)
             solver.solve(block, solved)

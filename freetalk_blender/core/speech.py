@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import models
+from . import cancel, models
 from .audio import SPEECH_RATE
 
 #: Feature frames in a second and values in a frame.
@@ -93,6 +93,7 @@ def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
     scale = gain(samples, centre)
     result = np.zeros((frames, FEATURES), np.float32)
     for start, stop in windows(frames + 2 * _MARGIN):
+        cancel.check()
         heard = _slice(samples, (start - _MARGIN) * HOP, (stop - _MARGIN) * HOP, centre) * scale
         energy = log_mel_energy(heard)
         log_mel = (np.maximum(energy, _LOUDEST - _RANGE) + 4.0) / 4.0

@@ -106,7 +106,7 @@ def test_bad_input_is_one_report_and_changes_nothing(ready: bpy.types.PropertyGr
     assert sorted(bpy.data.objects.keys()) == names and not ready.face.hide_get()
 
 
-def test_a_worker_that_is_cancelled_stops_at_the_next_stage(ready: bpy.types.PropertyGroup) -> None:
+def test_a_worker_that_is_cancelled_stops(ready: bpy.types.PropertyGroup) -> None:
     worker = job.Job("Animate", request.read(bpy.context, ready.face).run, {})
     worker.cancel()
     worker.start()

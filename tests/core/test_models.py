@@ -9,9 +9,9 @@ from freetalk_blender.core.errors import ModelError
 @pytest.fixture
 def model_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
-    models.session.cache_clear()
+    models.forget()
     yield tmp_path
-    models.session.cache_clear()
+    models.forget()
 
 
 def test_a_missing_network_is_told_in_a_sentence(model_folder):
