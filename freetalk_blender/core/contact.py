@@ -77,8 +77,8 @@ class Contact:
         wide = WIDER * np.reshape(shut, (-1, 1))
         apart = self.separation(displacement)
         gap, still = apart @ self.up / self.mm, self.rest @ self.up / self.mm
-        # What the correction would do to the face at rest is taken back, the less the more the lips have parted.
-        wanted = _change(gap, wide) - _change(still, wide) * (1 - _smooth_step((gap - still) / (2 * CLOSING)))
+        # What the correction would do to the face at rest is taken back, the less the more the gap differs from rest.
+        wanted = _change(gap, wide) - _change(still, wide) * (1 - _smooth_step(np.abs(gap - still) / (2 * CLOSING)))
         offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
         wanted *= 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
         push = np.clip(wanted, 0, LARGEST)

@@ -5,7 +5,7 @@ import pytest
 
 from freetalk_blender.core import frame
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS
-from freetalk_blender.core.retarget import CLOSED_GAP, retarget
+from freetalk_blender.core.retarget import CLOSED_GAP, retarget, shut_jaw
 
 
 def face(lip_gap: float = 0.0, lid_share: float = 1.0) -> np.ndarray:
@@ -93,3 +93,30 @@ def test_what_is_given_is_not_changed():
     motion = mouth(0.1)
     retarget(motion, face(0.1))
     assert np.array_equal(motion, mouth(0.1))
+
+
+def hanging(turn: float) -> np.ndarray:
+    """The average face with its jaw open by `turn` radians, as ICT-FaceKit's opens."""
+    shut = face(0.0)
+    return shut - shut_jaw(face(0.12)) * turn
+
+
+@pytest.mark.parametrize("turn", [0.3, 0.8])
+def test_a_hanging_jaw_turns_until_the_lips_meet(turn):
+    neutral = hanging(turn)
+    moved = neutral + retarget(mouth(0.0), neutral)[0]
+    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0, abs=1e-6)
+    assert (
+        np.abs(moved[[8, 48, 54, 57, 66]] - face(0.0)[[8, 48, 54, 57, 66]]).max()
+        < 0.3 * np.abs(neutral[66] - face(0.0)[66]).max()
+    )
+
+
+def test_a_shut_jaw_stays():
+    assert not shut_jaw(face(0.0)).any()
+
+
+def test_both_sides_of_the_jaw_turn_alike():
+    turned = shut_jaw(face(0.1))
+    assert turned[:17, 1:] == pytest.approx(turned[16::-1, 1:], abs=0.02)
+    assert (turned[[0, 16, 27, 33, 36]] == 0).all()
