@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from export import ict, scanner
-from freetalk_blender.core import lip_line, mesh, mouth
+from freetalk_blender.core import borders, lip_line, mesh, mouth
 from freetalk_blender.core.errors import FreeTalkError
 
 #: name -> (how the lips are fused, vertices after re-meshing, part of the head).
@@ -51,7 +51,7 @@ class Truth:
 
 def contour(model: ict.IctModel, through: list[int]) -> np.ndarray:
     """Vertices of the shortest path along the average face's edges through landmarks."""
-    edges, _ = lip_line.edges_of(model.triangles)
+    edges, _ = borders.edges_of(model.triangles)
     skin = (edges < ict.SKIN).all(1)
     length = np.linalg.norm(model.neutral[edges[skin, 0]] - model.neutral[edges[skin, 1]], axis=1)
     graph = sparse.coo_matrix((length, tuple(edges[skin].T)), (len(model.neutral),) * 2).tocsr()
@@ -74,7 +74,7 @@ def lips(model: ict.IctModel) -> np.ndarray:
     near &= (model.neutral[:, 0] > corner[0] + 0.3) & (model.neutral[:, 0] < corner[1] - 0.3)
     near[ict.SKIN :] = False
     # The lips of the neutral model do not touch: its own surface distance tells them apart.
-    edges, _ = lip_line.edges_of(model.triangles)
+    edges, _ = borders.edges_of(model.triangles)
     inside = near[edges].all(1)
     graph = sparse.coo_matrix((np.ones(inside.sum()), tuple(edges[inside].T)), (len(near),) * 2)
     label = sparse.csgraph.connected_components(graph, False)[1]
@@ -102,7 +102,7 @@ def true_line(scan: scanner.Scan, face: Truth) -> np.ndarray:
     piece = mesh.connected_parts(triangles, len(used))
     nose = cKDTree(scan.vertices[used]).query(face.landmarks[33])[1]
     triangles = triangles[piece[triangles[:, 0]] == piece[nose]]
-    edges, _ = lip_line.edges_of(triangles)
+    edges, _ = borders.edges_of(triangles)
     graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(used),) * 2).tocsr()
     label = lip_line._settled(graph + graph.T, np.full(len(used), 1e-6), np.sign(lip[used]) * known[used], ~known[used])
     ends = label[edges]

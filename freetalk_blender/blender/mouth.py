@@ -80,13 +80,19 @@ def _triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
 
 def _new_faces(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
     """(N,) rows of opened.triangles that become new faces: all of every polygon that the cut changed, and the bag."""
+    hit, polygons = _changed_polygons(mesh, opened), _triangle_polygons(mesh)
+    rows = np.arange(len(opened.triangles))
+    return rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
+
+
+def _changed_polygons(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
+    """(P,) bool: polygons with a triangle that was cut or taken out."""
     polygons = _triangle_polygons(mesh)
     changed = np.ones(len(polygons), bool)
     changed[opened.triangle_source[: opened.kept]] = False
     hit = np.zeros(len(mesh.polygons), bool)
     hit[polygons[changed]] = True
-    rows = np.arange(len(opened.triangles))
-    return rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
+    return hit
 
 
 def _hollow_polygons(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
@@ -120,7 +126,7 @@ def _number(mesh: bpy.types.Mesh, name: str, domain: str, count: int) -> None:
 def _rebuild(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray) -> None:
     """Exchange the changed polygons for new faces; the loops here are over the mouth alone."""
     polygons = _triangle_polygons(mesh)
-    hit = np.unique(polygons[opened.triangle_source[faces[opened.part[faces] == SKIN]]])
+    hit = np.flatnonzero(_changed_polygons(mesh, opened))
     count = len(mesh.vertices)
     shapes = _shapes(mesh, opened)
     bm = bmesh.new()
@@ -148,7 +154,8 @@ def _rebuild(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray) -> No
             face[layer] = values[row]
         face[number] = -(row + 1)
     _inherit_edges(bm, verts, old_edges, opened, count)
-    bmesh.ops.delete(bm, geom=[edge for edge in old_edges if edge.is_valid and not edge.link_faces], context="EDGES")
+    bare = [edge for edge in old_edges if edge.is_valid and not edge.link_faces]
+    bmesh.ops.delete(bm, geom=bare, context="EDGES_FACES")  # their vertices stay: they keep the numbers right
     bm.to_mesh(mesh)
     bm.free()
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from . import detector, eyes, frame, mesh, mouth, mouth_hollow, repairs
+from . import detector, eyes, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
@@ -238,6 +238,9 @@ def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: di
     except FreeTalkError as error:
         fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
         return [Finding("lips", PROBLEM, f"The lips cannot be told or parted: {error}", fix)]
+    if state.fused and mouth_web.stands_open(points):
+        fix = "Animate takes that skin out on its copy and puts a dark mouth behind the lips."
+        return [Finding("lips", NOTICE, "The mouth stood open in the scan, with a skin between the lips.", fix)]
     if state.fused:
         fix = "Animate cuts them apart on its copy and puts a dark mouth behind; without the cut the skin stretches."
         return [Finding("lips", NOTICE, "The lips are one surface, as scanners leave them.", fix)]
@@ -248,12 +251,16 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
     """What lies behind lips that are apart."""
     try:
         found = mouth_hollow.find(vertices, faces, points)
+        hole = hole_bag.find(vertices, faces, points)
     except FreeTalkError as error:
         return Finding("mouth", NOTICE, f"What lies behind the lips cannot be told: {error}", "It stays as it is.")
-    facts["cavity"] = "furnished" if found.parts else "closed" if found.closed else "open"
+    facts["cavity"] = "furnished" if found.parts else "hole" if hole else "closed" if found.closed else "open"
     if found.parts:
         parts = counted(found.parts, "loose part lies", "loose parts lie")
         return Finding("mouth", GOOD, f"Behind them {parts}, as teeth would; nothing is added.")
+    if hole is not None:
+        fix = "Animate closes it with a dark bag that follows lips and jaw, and puts teeth and a tongue there."
+        return Finding("mouth", NOTICE, "Behind the lips the surface ends in a hole.", fix)
     if found.closed:
         fix = "Animate paints it dark inside, unless it has a material of its own, and puts teeth and a tongue there."
         return Finding("mouth", GOOD, f"Behind them is a mouth of its own, {found.deepest:.0f} mm deep.", fix)

@@ -3,10 +3,11 @@
 A network moves each lip well within a millimetre, and that is enough for closed lips to cross or to leave a sliver of
 darkness. Points of the upper lip are paired with what lies below them on the lower one. Where a pair would cross, both
 sides give way by half; where it nearly closes, it closes. The amount is a smooth function of the pair's gap alone, so
-the correction is as smooth in time as the motion is, and zero for a face at rest.
+the correction is as smooth in time as the motion is, and zero for a face at rest. Where the performance keeps the lips
+closed they close, also on a scan whose own lips stand a little open.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -26,6 +27,8 @@ SHUT, CLOSING = 0.3, 2.0
 #: In a frame whose performance keeps the lips closed both bounds are this much wider; between these gaps of the inner
 #: lips' landmarks over their closed ones it counts as closed, less and less (mm).
 WIDER, PARTED = 1.4, (0.2, 0.9)
+#: Lips that were modelled apart meet where pairs of them were sampled: they press into each other by this much (mm).
+PRESS = 0.15
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -36,6 +39,8 @@ ALONG, FADING = 1.2, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
+#: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
+_GRID, _COLUMN = 1.0, 1.5
 _FRAMES_AT_ONCE = 1024
 
 
@@ -46,7 +51,8 @@ class Contact:
     vertices (M,): the mesh's vertices that a correction moves. upper, lower (P,M) sparse: the pairs' points among them.
     rest (P,3): upper minus lower point at rest. spread (M,P) sparse: share of each pair's correction that a vertex
     takes, positive on the upper lip. envelope (P,P): how firmly a push at one pair holds another. up, forward (3,):
-    unit vectors of the face. mm: mesh units per millimetre.
+    unit vectors of the face. mm: mesh units per millimetre. columns: where several pairs lie behind each other, which
+    of them belong together; None where every pair is alone.
     """
 
     vertices: np.ndarray
@@ -58,6 +64,7 @@ class Contact:
     up: np.ndarray
     forward: np.ndarray
     mm: float
+    columns: "Columns | None" = None
 
     def separation(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P,3) upper minus lower point of each pair; displacement (T,M,3) of `vertices`."""
@@ -79,6 +86,11 @@ class Contact:
         gap, still = apart @ self.up / self.mm, self.rest @ self.up / self.mm
         # What the correction would do to the face at rest is taken back, the less the more the gap differs from rest.
         wanted = _change(gap, wide) - _change(still, wide) * (1 - _smooth_step(np.abs(gap - still) / (2 * CLOSING)))
+        # Where the performance keeps the lips closed they close, however they stand at rest.
+        least = np.maximum(gap if self.columns is None else self.columns.least(gap), 0)
+        press = 0.0 if self.columns is None else PRESS * (1 - _stays(least, wide))
+        drawn = np.minimum(wanted, 0)
+        wanted = np.maximum(wanted, 0) + drawn + np.reshape(shut, (-1, 1)) * (_change(least, wide) - press - drawn)
         offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
         wanted *= 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
         push = np.clip(wanted, 0, LARGEST)
@@ -101,6 +113,22 @@ class Contact:
         share = (self.spread @ self.amount(near, shut).T).T.astype(displacement.dtype)
         answer[:, self.vertices] = near + share[:, :, None] * (self.up * self.mm).astype(displacement.dtype)
         return answer
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Pairs in order of their columns, from right to left. order (P,); starts (C,): where each column begins in it;
+    blend (C,P): from values of the columns to the pairs, linear between their middles."""
+
+    order: np.ndarray
+    starts: np.ndarray
+    blend: np.ndarray
+
+    def least(self, gap: np.ndarray) -> np.ndarray:
+        """(T,P) the smallest gap (T,P) in and beside each pair's column: there the lips meet first."""
+        lowest = np.minimum.reduceat(gap[:, self.order], self.starts, axis=1)
+        wide = np.pad(lowest, ((0, 0), (1, 1)), mode="edge")
+        return np.minimum(np.minimum(wide[:, :-2], wide[:, 2:]), lowest) @ self.blend
 
 
 def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -138,7 +166,12 @@ def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1
 
 def _change(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
     """Wanted minus present gap (mm), differentiable: crossing lips meet, nearly closed ones close, open ones stay."""
-    return gap * (_smooth_step((gap - SHUT - wider) / (CLOSING - SHUT)) - 1)
+    return gap * (_stays(gap, wider) - 1)
+
+
+def _stays(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
+    """0 for gaps that close, 1 for those that stay."""
+    return _smooth_step((gap - SHUT - wider) / (CLOSING - SHUT))
 
 
 def _smooth_step(x: np.ndarray) -> np.ndarray:
@@ -156,24 +189,27 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     )
 
 
-def of_open_lips(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> Contact:
+def of_open_lips(
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, shutting: np.ndarray | None = None
+) -> Contact:
     """The contact of lips that are modelled apart: vertices of the upper one over the surface of the lower one.
 
-    vertices (V,3), triangles (F,3), landmarks (68,3), mesh units. LandmarkError where no lips face each other.
+    vertices (V,3), triangles (F,3), landmarks (68,3), mesh units; shutting (V,3): displacement that shuts a mouth which
+    stands open. LandmarkError where no lips face each other.
     """
     frame = lip_line.frame_in_mm(landmarks)
-    points, handles_mm = (
-        frame.to_canonical(np.asarray(vertices, float)),
-        frame.to_canonical(np.asarray(landmarks, float)),
-    )
+    rest = frame.to_canonical(np.asarray(vertices, float))
+    handles_mm = frame.to_canonical(np.asarray(landmarks, float))
     curve = lip_line.mouth_curve(handles_mm)
-    side = _sides(points, triangles, handles_mm)
+    side = _sides(rest, triangles, handles_mm)
+    points = rest if shutting is None else rest + frame.vectors_to_canonical(shutting)
     facing = lip_line.vertex_normals(points, triangles)[:, 1] * side
     near = curve.between_corners(points, -1) & (np.abs(curve.in_front(points)) < _APART)
     near &= (np.abs(curve.above(points)) < _APART) & (facing < -0.2)
     upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
     if len(upper) < 4 or len(lower) < 4:
         raise LandmarkError("No facing lips were found between the mouth corners; check the lip landmarks.")
+    upper = upper[np.unique(np.rint(points[upper][:, [0, 2]] / _GRID), axis=0, return_index=True)[1]]
     distance, index = cKDTree(points[lower][:, [0, 2]]).query(points[upper][:, [0, 2]], 3)
     weights = 1 / np.maximum(distance, 1e-3) ** 2
     weights /= weights.sum(1, keepdims=True)
@@ -185,7 +221,20 @@ def of_open_lips(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndar
         raise LandmarkError("The lips do not face each other; check the lip landmarks.")
     rows = np.repeat(np.arange(count), 3)
     below = sparse.csr_matrix((weights.ravel(), (rows, lower[index[paired]].ravel())), (count, len(points)))
-    return _contact(points, side, _rows(upper[paired], len(points)), below, frame)
+    above = _rows(upper[paired], len(points))
+    apart = frame.vectors_to_mesh((above - below) @ rest)
+    columns = _columns(points[upper[paired], 0])
+    return replace(_contact(points, side, above, below, frame), rest=apart, columns=columns)
+
+
+def _columns(x: np.ndarray) -> Columns:
+    """Pairs at x (P,), mm, in columns of _COLUMN."""
+    number = np.floor((x - x.min()) / _COLUMN).astype(int)
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    middle = np.add.reduceat(x[order], starts) / np.diff(np.append(starts, len(x)))
+    blend = np.stack([np.interp(x, middle, row) for row in np.identity(len(middle))])
+    return Columns(order, starts, blend)
 
 
 def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:

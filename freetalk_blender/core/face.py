@@ -4,10 +4,26 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from . import cancel, contact, detector, eyes, frame, inner_mouth, mesh, mouth, mouth_hollow, repairs, rim, stm
+from . import (
+    cancel,
+    contact,
+    detector,
+    eyes,
+    frame,
+    hole_bag,
+    inner_mouth,
+    mesh,
+    mouth,
+    mouth_hollow,
+    mouth_web,
+    repairs,
+    rim,
+    stm,
+)
 from .compress import ShapeKeys, compress_factors
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
@@ -106,7 +122,8 @@ def prepare(
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
-        lips = _contact(vertices, faces, opened, points)
+        shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
+        lips = _contact(vertices, faces, opened, points, shut)
     notes += repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
@@ -134,15 +151,39 @@ def _opened(
         raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
     try:
         if mouth.state(vertices, triangles, points).fused:
-            opened = mouth.open_lips(vertices, triangles, points)
+            webbed = mouth_web.stands_open(points)
+            opened = (_unwebbed if webbed else mouth.open_lips)(vertices, triangles, points)
         else:
-            hollow = mouth_hollow.find(vertices, triangles, points)
-            if inner == "none" or not hollow.closed:
+            own = None if inner == "none" else _own_mouth(vertices, triangles, points)
+            if own is None:
                 return None, ()
-            opened = mouth_hollow.darkened(vertices, triangles, hollow)
+            opened = own
         return (inner_mouth.furnished(opened, points) if inner == "teeth" else opened), ()
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
+
+
+def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:
+    """Lips that are apart already: dark inside, and closed behind where they end in a hole; None where it is neither,
+    or where loose parts lie inside as teeth do."""
+    hollow = mouth_hollow.find(vertices, triangles, points)
+    if hollow.parts:
+        return None
+    opened = mouth_hollow.darkened(vertices, triangles, hollow)
+    hole = hole_bag.find(opened.vertices, opened.triangles, points)
+    if hole is not None:
+        return hole_bag.closed(opened, hole, triangles, points)
+    return opened if hollow.closed else None
+
+
+def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth:
+    """A mouth that stood open while it was scanned: a bag instead of the skin between its lips; where that leaves no
+    hole that a bag fits, the lips are cut apart."""
+    opened = mouth_web.removed(vertices, triangles, points)
+    hole = hole_bag.find(opened.vertices, opened.triangles, points)
+    if hole is None:
+        return mouth.open_lips(vertices, triangles, points)
+    return hole_bag.closed(opened, hole, triangles, points)
 
 
 def _skin(
@@ -190,17 +231,29 @@ def _in_mesh_units(binding: Binding, similarity: Similarity) -> Binding:
 
 
 def _contact(
-    vertices: np.ndarray, triangles: np.ndarray, opened: OpenedMouth | None, points: np.ndarray
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    opened: OpenedMouth | None,
+    points: np.ndarray,
+    shutting: Callable[[], np.ndarray],
 ) -> Contact | None:
-    """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips."""
+    """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips.
+
+    shutting: displacement (V,3) that a performance with closed lips begins with.
+    """
     if opened and opened.is_cut:
         return contact.of_opened(opened, points)
     try:
         if opened:
-            return contact.of_open_lips(opened.skin_vertices, opened.skin_triangles, points)
-        return contact.of_open_lips(vertices, triangles, points)
+            return contact.of_open_lips(opened.skin_vertices, opened.skin_triangles, points, shutting())
+        return contact.of_open_lips(vertices, triangles, points, shutting())
     except LandmarkError:
         return None
+
+
+def _shutting(cleaned: CleanMesh, binding: Binding, neutral: np.ndarray) -> np.ndarray:
+    """(V,3) displacement of the face at which lips and lids of a silent performance stand; neutral (68,3) canonical."""
+    return cleaned.to_caller(binding.displace(retarget(np.zeros((1, COUNT, 3)), neutral)))[0]
 
 
 def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:

@@ -15,7 +15,7 @@ import scipy.sparse as sparse
 from . import lip_line, raster
 from .compress import ShapeKeys
 from .landmarks import nearest_vertices
-from .opened_mouth import GUM, NEITHER, TONGUE, TOOTH, Furniture, OpenedMouth
+from .opened_mouth import GUM, NEITHER, TONGUE, TOOTH, Addition, Furniture, OpenedMouth, with_added
 
 #: Width and height of the crowns from the middle backward (mm).
 UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10.0, 8.5, 8.0, 7.5, 7.0)
@@ -28,6 +28,8 @@ ARCH = (25.5, 50.0)
 UPPER_EDGE, LOWER_EDGE = (5.0, -1.6), (7.2, -2.6)
 #: The jaw's hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with it.
 HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
+#: Lips whose inner landmarks are further apart than this stand open (mm).
+SHUT_GAP = 1.4
 #: Least distance behind the skin (mm).
 CLEARANCE = 2.5
 #: A mouth this wide has the sizes above; they follow its width within these bounds.
@@ -60,7 +62,8 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     frame = lip_line.frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
     curve = lip_line.mouth_curve(placed)
-    pieces = _pieces(curve)
+    open_by = (placed[lip_line.INNER_UPPER] - placed[lip_line.INNER_LOWER])[:, 1].mean() - SHUT_GAP
+    pieces = _pieces(curve, max(open_by, 0.0))
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
     points[:, 2] -= _behind(points, skin, opened.triangles[opened.part == 0])
@@ -144,37 +147,40 @@ def _added(
 ) -> OpenedMouth:
     """The new vertices and triangles after the old ones; each looks like the skin's vertex next to it."""
     count, added = len(opened.vertices), len(points)
-    own = opened.source.shape[1]
     faces = opened.triangles[opened.part == 0]
     nearest = np.unique(faces)[nearest_vertices(points, opened.vertices[np.unique(faces)])]
     row = np.flatnonzero(opened.triangle_source >= 0)[0]
-    return replace(
-        opened,
-        vertices=np.concatenate([opened.vertices, points]),
-        triangles=np.concatenate([opened.triangles, triangles + count]).astype(np.int32),
-        triangle_source=np.concatenate([opened.triangle_source, np.full(len(triangles), opened.triangle_source[row])]),
-        corner_weights=np.concatenate([opened.corner_weights, np.full((len(triangles), 3, 3), 1 / 3)]),
-        source=sparse.csr_matrix(sparse.vstack([opened.source, opened.source[nearest]]), shape=(count + added, own)),
-        part=np.concatenate([opened.part, part]),
-        side=np.concatenate([opened.side, np.full(added, NEITHER, np.int8)]),
-        carry=sparse.vstack([opened.carry, sparse.csr_matrix((added, opened.skin_count))], "csr"),
-        furniture=furniture,
+    more = Addition(
+        points,
+        triangles + count,
+        part,
+        np.full(added, NEITHER, np.int8),
+        opened.source[nearest],
+        sparse.csr_matrix((added, opened.skin_count)),
+        np.full(len(triangles), opened.triangle_source[row]),
+        np.full((len(triangles), 3, 3), 1 / 3),
     )
+    return replace(with_added(opened, more), furniture=furniture)
 
 
 # What it looks like ---------------------------------------------------------------------------------------------------
 
 
-def _pieces(curve: lip_line.MouthCurve) -> list[_Piece]:
-    """Both arches and the tongue for one mouth, canonical mm."""
+def _pieces(curve: lip_line.MouthCurve, open_by: float) -> list[_Piece]:
+    """Both arches and the tongue for one mouth, canonical mm, as they stand where the jaw is open by so many mm."""
     width = curve.x[-1] - curve.x[0]
     scale = float(np.clip(width / MOUTH_WIDTH, *SCALE))
-    lips = np.array([(curve.x[0] + curve.x[-1]) / 2, curve.y[1:-1].mean(), curve.z[2]])
+    line = curve.y[1:-1].mean() + 0.5 * open_by
+    lips = np.array([(curve.x[0] + curve.x[-1]) / 2, line, curve.z[2]])
     upper = lips + np.array([0, UPPER_EDGE[1], -UPPER_EDGE[0]]) * scale
     lower = lips + np.array([0, LOWER_EDGE[1], -LOWER_EDGE[0]]) * scale
     pieces = _arch(UPPER_WIDTH, UPPER_HEIGHT, upper, scale, up=True)
     pieces += _arch(LOWER_WIDTH, LOWER_HEIGHT, lower, scale, up=False)
-    return [*pieces, _tongue(lower, scale)]
+    pieces.append(_tongue(lower, scale))
+    hinge = np.array([0, *HINGE])
+    turn = open_by / (lips[2] - HINGE[1])
+    back = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    return [replace(piece, points=(piece.points - hinge) @ back.T + hinge) if piece.jaw else piece for piece in pieces]
 
 
 def _arch(widths: tuple, heights: tuple, edge: np.ndarray, scale: float, up: bool) -> list[_Piece]:
@@ -240,7 +246,7 @@ def _tube(around: int, rows: int, *, capped: bool) -> np.ndarray:
 def _gum(a: float, b: float, height: float, edge: np.ndarray, scale: float, sign: float) -> _Piece:
     """The ridge out of which the crowns stand, scalloped by none: the teeth hide its edge."""
     angle = np.linspace(-1.45, 1.45, 25)
-    profile = np.array([(0.3, 0.72), (-2.6, 0.66), (-5.5, 0.72), (-8.6, 0.9), (-9.0, 1.9), (1.6, 1.9), (1.2, 1.0)])
+    profile = np.array([(0.3, 0.72), (-2.6, 0.66), (-5.5, 0.72), (-8.6, 0.9), (-9.0, 1.6), (0.4, 1.6), (1.0, 1.0)])
     middle = np.stack([a * np.sin(angle), 0 * angle, -b * (1 - np.cos(angle))], 1)
     out = np.stack([b * np.sin(angle), 0 * angle, a * np.cos(angle)], 1)
     out /= np.linalg.norm(out, axis=1, keepdims=True)

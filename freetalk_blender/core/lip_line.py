@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
+from .borders import border_edges, edges_of, filled, loops
 from .errors import LandmarkError, MeshError
 from .frame import EYE_DISTANCE_MM, Similarity, canonical_frame
 from .mesh import connected_parts
@@ -140,14 +141,6 @@ def mouth_curve(landmarks: np.ndarray) -> MouthCurve:
     return MouthCurve(points[:, 0], points[:, 1], points[:, 2], max(up, 0.0), max(down, 0.0))
 
 
-def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles (f,3) -> unique edges (e,2), lower index first, and (f,3) the edges 0-1, 1-2, 2-0 of each triangle."""
-    pairs = np.sort(np.stack([triangles, np.roll(triangles, -1, 1)], 2).reshape(-1, 2), 1).astype(np.int64)
-    size = int(triangles.max(initial=0)) + 1
-    keys, index = np.unique(pairs[:, 0] * size + pairs[:, 1], return_inverse=True)
-    return np.stack([keys // size, keys % size], 1), index.reshape(-1, 3)
-
-
 def _compact(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     used, index = np.unique(triangles, return_inverse=True)
     return used, index.reshape(-1, 3)
@@ -217,13 +210,6 @@ def _welded(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 # Holes in the lips ----------------------------------------------------------------------------------------------------
 
 
-def border_edges(triangles: np.ndarray) -> np.ndarray:
-    """(b,2) edges that one triangle has and no other shares, in that triangle's direction."""
-    directed = np.stack([triangles, np.roll(triangles, -1, 1)], 2).reshape(-1, 2)
-    sides = edges_of(triangles)[1].ravel()
-    return directed[np.bincount(sides)[sides] == 1]
-
-
 def _without_holes(patch: Patch, border: np.ndarray, curve: MouthCurve) -> Patch:
     """Fill the holes that the lip line would run into: those that reach the band around the curve.
 
@@ -233,14 +219,14 @@ def _without_holes(patch: Patch, border: np.ndarray, curve: MouthCurve) -> Patch
     links = [(number[a], number[b]) for a, b in border.tolist() if a in number and b in number]
     triangles, source = [patch.triangles], [patch.source]
     owner = _owners(patch, links)
-    for loop in _loops(links):
+    for loop in loops(links):
         points = patch.points[loop]
         at_line = curve.between_corners(points, 3) & (np.abs(curve.above(points)) < BANDS[0])
         length = np.linalg.norm(points - np.roll(points, 1, 0), axis=1).sum()
         if at_line.any() and length < 2.5 * (curve.x[-1] - curve.x[0]):
-            filled = _filled(loop, patch.points)
-            triangles.append(np.array(filled))
-            source.append(np.full(len(filled), owner[loop[0]]))
+            lid = np.array(filled(loop, patch.points))
+            triangles.append(lid)
+            source.append(np.full(len(lid), owner[loop[0]]))
     return replace(patch, triangles=np.concatenate(triangles), source=np.concatenate(source))
 
 
@@ -250,43 +236,6 @@ def _owners(patch: Patch, links: list[tuple[int, int]]) -> dict[int, int]:
     on_border[[vertex for link in links for vertex in link]] = True
     rows = np.flatnonzero(on_border[patch.triangles].any(1))
     return {v: int(s) for t, s in zip(patch.triangles[rows].tolist(), patch.source[rows], strict=True) for v in t}
-
-
-def _loops(links: list[tuple[int, int]]) -> list[list[int]]:
-    """Closed loops along directed links; where loops touch in a vertex, the shorter ones are split off."""
-    following: dict[int, list[int]] = {}
-    for a, b in links:
-        following.setdefault(a, []).append(b)
-    loops = []
-    while following:
-        path = [next(iter(following))]
-        while True:
-            here = path[-1]
-            if here not in following:
-                break
-            ahead = following[here].pop()
-            if not following[here]:
-                del following[here]
-            if ahead in path:
-                at = path.index(ahead)
-                if len(path) - at > 2:
-                    loops.append(path[at:])
-                path = path[: at + 1]
-            else:
-                path.append(ahead)
-    return loops
-
-
-def _filled(loop: list[int], points: np.ndarray) -> list[tuple[int, int, int]]:
-    """Triangles across a hole, always the one whose new edge is shortest; they face as the hole's surroundings do."""
-    loop = list(loop)
-    triangles = []
-    while len(loop) > 3:
-        ring = points[loop]
-        ear = int(np.linalg.norm(np.roll(ring, 1, 0) - np.roll(ring, -1, 0), axis=1).argmin())
-        triangles.append((loop[(ear + 1) % len(loop)], loop[ear], loop[ear - 1]))
-        del loop[ear]
-    return [*triangles, (loop[2], loop[1], loop[0])]
 
 
 # Refinement -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,17 @@ from . import lip_line, mesh, mouth_bag
 from .errors import LandmarkError, MeshError
 from .lip_line import LipLine, Patch
 from .mouth_bag import Bag
-from .opened_mouth import BAG, LIP, LOWER, NEITHER, SKIN, UPPER, OpenedMouth
+from .opened_mouth import (
+    BAG,
+    LIP,
+    LOWER,
+    NEITHER,
+    SKIN,
+    UPPER,
+    OpenedMouth,
+    barycentric_weights,
+    spread_columns,
+)
 
 #: Seam points closer than this are merged (mm).
 STEP = 0.7
@@ -295,7 +305,7 @@ def _assembled(
     skin_count = count + len(cut.points) - own
 
     local = sparse.vstack([cut.weights, _bag_weights(cut, bag)], "csr")[own:]
-    source = sparse.vstack([sparse.identity(count, format="csr"), _spread(local, patch.origin, count)], "csr")
+    source = sparse.vstack([sparse.identity(count, format="csr"), spread_columns(local, patch.origin, count)], "csr")
 
     skin = _as_split(number[cut.triangles], triangles[cut.source], patch.welded)
     changed = ~(skin == triangles[cut.source]).all(1)
@@ -321,13 +331,13 @@ def _assembled(
     out = np.concatenate([vertices.astype(np.float32), frame.to_mesh(added).astype(np.float32)])
     surface = surface[np.isfinite(out[surface]).all(1)]
     upper, lower = number[cut.upper], number[cut.lower]
-    follow = _spread(bag.follow, np.concatenate([upper, lower]), skin_count)
+    follow = spread_columns(bag.follow, np.concatenate([upper, lower]), skin_count)
     return OpenedMouth(
         vertices=out,
         triangles=np.concatenate([triangles[kept], new]).astype(np.int32),
         kept=len(kept),
         triangle_source=np.concatenate([kept, new_source]).astype(np.int32),
-        corner_weights=_corner_weights(source, vertices.astype(float), new, triangles[new_source]),
+        corner_weights=barycentric_weights(source, vertices.astype(float), new, triangles[new_source]),
         source=source,
         part=part.astype(np.int8),
         side=side,
@@ -354,34 +364,6 @@ def _bag_weights(cut: Cut, bag: Bag) -> sparse.csr_matrix:
     seam = np.where(bag.side < 0, cut.lower[bag.column], cut.upper[bag.column])
     beside = np.where(bag.side < 0, cut.beside_lower[bag.column], cut.beside_upper[bag.column])
     return sparse.csr_matrix(sparse.diags(1 - blend) @ cut.weights[seam] + sparse.diags(blend) @ cut.weights[beside])
-
-
-def _spread(rows: sparse.csr_matrix, columns: np.ndarray, count: int) -> sparse.csr_matrix:
-    """Rows over a few columns (R,C) as rows over all of them (R,count); repeated columns add up."""
-    rows = sparse.coo_matrix(rows)
-    return sparse.csr_matrix((rows.data, (rows.row, columns[rows.col])), (rows.shape[0], count))
-
-
-def _corner_weights(
-    source: sparse.csr_matrix, vertices: np.ndarray, triangles: np.ndarray, source_triangles: np.ndarray
-) -> np.ndarray:
-    """(G,3,3) barycentric weights, in each triangle's source triangle, of where its corners take their looks from.
-
-    A corner merged away from its own triangle lies a little outside: linear extrapolation is right for UVs.
-    """
-    looks = (source @ vertices)[triangles]
-    a, b, c = np.moveaxis(vertices[source_triangles], 1, 0)
-    u, v = (b - a)[:, None], (c - a)[:, None]
-    w = looks - a[:, None]
-    uu, uv, vv, uw, vw = ((p * q).sum(-1) for p, q in ((u, u), (u, v), (v, v), (u, w), (v, w)))
-    area = uu * vv - uv**2
-    flat = area <= 1e-12 * uu * vv
-    area = np.where(flat, 1, area)
-    second, third = (vv * uw - uv * vw) / area, (uu * vw - uv * uw) / area
-    weights = np.clip(np.stack([1 - second - third, second, third], -1), -1, 2)
-    total = weights.sum(-1, keepdims=True)
-    weights = np.where(flat[..., None] | (total < 0.1), 1 / 3, weights)
-    return weights / weights.sum(-1, keepdims=True)
 
 
 def _sides(patch: Patch, line: LipLine) -> np.ndarray:

@@ -56,11 +56,20 @@ class Bag:
 def build(seam: np.ndarray, skin: np.ndarray, skin_triangles: np.ndarray, outward: bool) -> Bag:
     """A bag behind the seam (n,3), inside the skin (P,3), (f,3), in canonical mm; outward: the skin faces outward."""
     upper, lower, ring, column, side = _grid(len(seam))
-    points = _fitted(seam, ring, column, side, skin, skin_triangles, outward)
+    along = way_along(seam)
+    points = fitted(seam, along, ring, column, side, skin, skin_triangles, outward)
     triangles, step, row = _faces(upper, lower)
     if not outward:
         triangles = triangles[:, ::-1]
-    return Bag(points, ring, column, side, triangles, step, row < LIP_RINGS, _follow(seam, ring, column, side))
+    rims = np.concatenate([np.full(len(seam), 1), np.full(len(seam), -1)])
+    carried = follow(np.concatenate([along, along]), rims, along[column], ring, side)
+    return Bag(points, ring, column, side, triangles, step, row < LIP_RINGS, carried)
+
+
+def way_along(path: np.ndarray) -> np.ndarray:
+    """(n,) share of the length of a path (n,3) at each of its points."""
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    return length / max(length[-1], 1e-9)
 
 
 def _grid(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -80,8 +89,9 @@ def _grid(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, n
     return upper, lower, ring, column, side
 
 
-def _fitted(
-    seam: np.ndarray,
+def fitted(
+    rim: np.ndarray,
+    along: np.ndarray,
     ring: np.ndarray,
     column: np.ndarray,
     side: np.ndarray,
@@ -89,13 +99,17 @@ def _fitted(
     skin_triangles: np.ndarray,
     outward: bool,
 ) -> np.ndarray:
-    """The bag's points (B,3), flattened step by step until the skin covers every deep ring from the front."""
+    """The bag's points (B,3), flattened step by step until the skin covers every deep ring from the front.
+
+    rim (n,3): where the bag begins, mm; along (n,): share of the way from the right corner to the left; ring, column,
+    side (B,): as in Bag; skin (P,3), (f,3).
+    """
     normals = vertex_normals(skin, skin_triangles) * (1 if outward else -1)
     front = skin[normals[:, 2] > 0.1]
     tree = cKDTree(front[:, :2])
     height = np.ones(len(ring))
     for _ in range(8):
-        points = _shape(seam, ring, column, side, height)
+        points = _shape(rim, along, ring, column, side, height)
         deep = ring >= LIP_RINGS
         above = front[tree.query(points[deep, :2], 3)[1], 2].min(1)
         bad = np.zeros(len(ring), bool)
@@ -107,16 +121,16 @@ def _fitted(
     return points
 
 
-def _shape(seam: np.ndarray, ring: np.ndarray, column: np.ndarray, side: np.ndarray, height: np.ndarray) -> np.ndarray:
-    base = seam[column]
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(seam, axis=0), axis=1))])
-    along = (length / length[-1])[column]
+def _shape(
+    rim: np.ndarray, along: np.ndarray, ring: np.ndarray, column: np.ndarray, side: np.ndarray, height: np.ndarray
+) -> np.ndarray:
+    base = rim[column]
     # Flat at the corners, full in the middle, with a round end.
-    full = np.sin(np.pi * along) ** 0.7
-    middle = (seam[0] + seam[-1]) / 2
-    x = middle[0] + (base[:, 0] - middle[0]) * WIDTH[ring]
+    full = np.sin(np.pi * along[column]) ** 0.7
+    middle = (rim[along.argmin(), 0] + rim[along.argmax(), 0]) / 2
+    x = middle + (base[:, 0] - middle) * WIDTH[ring]
     level = np.clip(INWARD[ring] / INWARD[-1], 0, 1)
-    y = base[:, 1] * (1 - level) + seam[:, 1].mean() * level
+    y = base[:, 1] * (1 - level) + rim[:, 1].mean() * level
     y = y + np.where(side > 0, RISE[ring], -SINK[ring]) * full * height * np.abs(side)
     return np.stack([x, y, base[:, 2] - INWARD[ring]], 1)
 
@@ -142,14 +156,20 @@ def _faces(upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.concatenate(triangles), np.concatenate(step), np.concatenate(row)
 
 
-def _follow(seam: np.ndarray, ring: np.ndarray, column: np.ndarray, side: np.ndarray) -> sparse.csr_matrix:
-    """(B,2n) weights of the upper and lower seam that carry each bag vertex."""
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(seam, axis=0), axis=1))])
-    along = length / length[-1]
+def follow(
+    along: np.ndarray, rim: np.ndarray, place: np.ndarray, ring: np.ndarray, side: np.ndarray
+) -> sparse.csr_matrix:
+    """(B,m) weights of the lips' edges that carry each bag vertex.
+
+    along (m,): share of the way along its lip of each vertex of the edges; rim (m,): 1 on the upper, -1 on the lower
+    lip, 0 on both; place (B,): share of the way; ring, side (B,): as in Bag.
+    """
     spread = np.maximum(SPREAD[ring], 1e-4)[:, None]
-    near = np.exp(-0.5 * ((along[None] - along[column][:, None]) / spread) ** 2)
+    near = np.exp(-0.5 * ((along[None] - place[:, None]) / spread) ** 2)
     near[near < 1e-3] = 0
-    near /= near.sum(1, keepdims=True)
-    upper = near * (UPPER_FOLLOWS[ring] * np.select([side > 0, side < 0], [1.0, 0.0], 0.5))[:, None]
-    lower = near * (LOWER_FOLLOWS[ring] * np.select([side > 0, side < 0], [0.0, 1.0], 0.5))[:, None]
-    return sparse.csr_matrix(np.concatenate([upper, lower], 1))
+    answer = np.zeros_like(near)
+    for sign, follows in ((1, UPPER_FOLLOWS), (-1, LOWER_FOLLOWS)):
+        own = near * (rim != -sign)
+        share = follows[ring] * np.select([side == sign, side == -sign], [1.0, 0.0], 0.5)
+        answer += own * (share / np.maximum(own.sum(1), 1e-12))[:, None]
+    return sparse.csr_matrix(answer)

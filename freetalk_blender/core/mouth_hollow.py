@@ -107,10 +107,18 @@ def _loose(points: np.ndarray, cleaned: CleanMesh, placed: np.ndarray, curve: li
 def darkened(vertices: np.ndarray, triangles: np.ndarray, hollow: Hollow) -> OpenedMouth:
     """The mesh with the inside of its own mouth told apart (HOLLOW) by a smooth line DARK behind the lips."""
     level = np.where(hollow.behind, hollow.depth - DARK, np.minimum(hollow.depth - DARK, -0.5))
-    level[level == 0] = 1e-6
+    return split_at(vertices, triangles, level, hollow.behind)
+
+
+def split_at(vertices: np.ndarray, triangles: np.ndarray, level: np.ndarray, where: np.ndarray) -> OpenedMouth:
+    """The mesh (V,3), (F,3) with its triangles split along level 0: HOLLOW where `level` (V,) is above, SKIN below.
+
+    where (V,) bool: triangles with a corner there may be split, and are HOLLOW where all corners are.
+    """
+    level = np.where(level == 0, 1e-6, level)
     faces = np.asarray(triangles)
-    crossed = (np.ptp(np.sign(level[faces]), axis=1) > 0) & hollow.behind[faces].any(1)
-    dark = (level[faces] > 0).all(1) & hollow.behind[faces].all(1)
+    crossed = (np.ptp(np.sign(level[faces]), axis=1) > 0) & where[faces].any(1)
+    dark = (level[faces] > 0).all(1) & where[faces].all(1)
     edges, share, pieces, owner, part = _split(faces, np.flatnonzero(crossed), level)
     kept = np.flatnonzero(~crossed)
     count, added = len(vertices), len(edges)

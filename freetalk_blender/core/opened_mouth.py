@@ -1,6 +1,6 @@
 """What becomes of a mesh whose mouth is made ready to open: the old vertices and triangles, and what is added."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -92,6 +92,52 @@ class OpenedMouth:
         return np.concatenate([displacement, bag], 1)
 
 
+@dataclass(frozen=True)
+class Addition:
+    """N vertices and G triangles to be added to an opened mouth that has V0 of them.
+
+    vertices (N,3); triangles (G,3): V0.. are the new ones; part (G,); side (N,); source (N,V) and carry (N,skin_count)
+    sparse; triangle_source (G,); corner_weights (G,3,3): all as in OpenedMouth.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    part: np.ndarray
+    side: np.ndarray
+    source: sparse.csr_matrix
+    carry: sparse.csr_matrix
+    triangle_source: np.ndarray
+    corner_weights: np.ndarray
+
+
+def with_added(opened: OpenedMouth, more: Addition) -> OpenedMouth:
+    """The opened mouth with more in it, after what it has."""
+    return replace(
+        opened,
+        vertices=np.concatenate([opened.vertices, more.vertices]).astype(np.float32),
+        triangles=np.concatenate([opened.triangles, more.triangles]).astype(np.int32),
+        triangle_source=np.concatenate([opened.triangle_source, more.triangle_source]).astype(np.int32),
+        corner_weights=np.concatenate([opened.corner_weights, more.corner_weights]),
+        source=sparse.csr_matrix(sparse.vstack([opened.source, more.source])),
+        part=np.concatenate([opened.part, more.part]).astype(np.int8),
+        side=np.concatenate([opened.side, more.side]).astype(np.int8),
+        carry=sparse.csr_matrix(sparse.vstack([opened.carry, more.carry])),
+    )
+
+
+def without(opened: OpenedMouth, part: int) -> OpenedMouth:
+    """The opened mouth without the triangles of one part. Its vertices stay."""
+    keep = opened.part != part
+    return replace(
+        opened,
+        triangles=opened.triangles[keep],
+        kept=int(keep[: opened.kept].sum()),
+        triangle_source=opened.triangle_source[keep],
+        corner_weights=opened.corner_weights[keep[opened.kept :]],
+        part=opened.part[keep],
+    )
+
+
 def untouched(vertices: np.ndarray, triangles: np.ndarray) -> OpenedMouth:
     """A mesh (V,3), (F,3) to which nothing is done, as something can be added to."""
     count = len(vertices)
@@ -112,3 +158,31 @@ def untouched(vertices: np.ndarray, triangles: np.ndarray) -> OpenedMouth:
         whole,
         none,
     )
+
+
+def spread_columns(rows: sparse.csr_matrix, columns: np.ndarray, count: int) -> sparse.csr_matrix:
+    """(R,C) rows over a few columns (C,) -> (R,count) over all of them; repeated columns add up."""
+    rows = sparse.coo_matrix(rows)
+    return sparse.csr_matrix((rows.data, (rows.row, columns[rows.col])), (rows.shape[0], count))
+
+
+def barycentric_weights(
+    source: sparse.csr_matrix, vertices: np.ndarray, triangles: np.ndarray, source_triangles: np.ndarray
+) -> np.ndarray:
+    """(G,3,3) barycentric weights, in each triangle's source triangle, of where its corners take their looks from.
+
+    A corner merged away from its own triangle lies a little outside: linear extrapolation is right for UVs.
+    """
+    looks = (source @ vertices)[triangles]
+    a, b, c = np.moveaxis(vertices[source_triangles], 1, 0)
+    u, v = (b - a)[:, None], (c - a)[:, None]
+    w = looks - a[:, None]
+    uu, uv, vv, uw, vw = ((p * q).sum(-1) for p, q in ((u, u), (u, v), (v, v), (u, w), (v, w)))
+    area = uu * vv - uv**2
+    flat = area <= 1e-12 * uu * vv
+    area = np.where(flat, 1, area)
+    second, third = (vv * uw - uv * vw) / area, (uu * vw - uv * uw) / area
+    weights = np.clip(np.stack([1 - second - third, second, third], -1), -1, 2)
+    total = weights.sum(-1, keepdims=True)
+    weights = np.where(flat[..., None] | (total < 0.1), 1 / 3, weights)
+    return weights / weights.sum(-1, keepdims=True)

@@ -153,6 +153,31 @@ def test_lips_that_were_modelled_apart_are_paired_by_what_lies_below(opened):
     assert np.allclose(lips.corrected(motion)[2], motion[2], atol=1e-5)
 
 
+def test_lips_that_stand_a_little_open_close_where_the_performance_keeps_them_closed(opened):
+    vertices = opened.vertices.copy()
+    lower = opened.side == mouth.LOWER
+    vertices[lower, 1] -= 0.8
+    lips = contact.of_open_lips(vertices, opened.triangles, landmarks())
+    still = np.zeros((2, *vertices.shape), np.float32)
+    after = lips.gap(lips.corrected(still, np.array([0.0, 1.0])))
+    middle = np.abs(lips.upper @ vertices[lips.vertices, 0]) < 15
+    assert np.allclose(after[0], lips.gap(still)[0], atol=1e-5), "a face at rest is left as it is"
+    nearest = after[1][middle].min()
+    assert -0.2 < nearest < 0.1 < lips.gap(still)[0][middle].min()
+
+
+def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):
+    vertices, lower = opened.vertices.copy(), opened.side == mouth.LOWER
+    vertices[lower, 1] -= 10
+    with pytest.raises(LandmarkError):
+        contact.of_open_lips(vertices, opened.triangles, landmarks())
+    shut = np.zeros_like(vertices)
+    shut[lower, 1] = 10
+    lips = contact.of_open_lips(vertices, opened.triangles, landmarks(), shut)
+    assert lips.gap(np.zeros((1, *vertices.shape), np.float32)).min() > 9
+    assert lips.gap(lips.corrected(1.2 * shut[None])).min() > -0.5
+
+
 def test_no_lips_is_a_sentence():
     vertices, triangles = sheet()
     vertices = vertices.copy()

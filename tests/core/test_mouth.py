@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from freetalk_blender.core import lip_line, mesh, mouth
+from freetalk_blender.core import borders, mesh, mouth
 from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import mean_landmarks
 
@@ -44,7 +44,7 @@ def sheet(columns: int = 61, rows: int = 61, seed: int | None = 0, depth: float 
 
 
 def edge_uses(triangles: np.ndarray) -> np.ndarray:
-    return np.bincount(lip_line.edges_of(triangles)[1].ravel())
+    return np.bincount(borders.edges_of(triangles)[1].ravel())
 
 
 @pytest.fixture(scope="module")

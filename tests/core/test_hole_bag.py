@@ -1,0 +1,73 @@
+"""Lips that are apart with a hole behind them, or with the skin that a scanner spanned between them."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import borders, face, hole_bag, mouth, mouth_web
+from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.opened_mouth import BAG, LIP, LOWER, SKIN, UPPER, OpenedMouth, untouched
+from tests.core.test_mouth import sheet
+
+
+def landmarks(gap: float = 0.0) -> np.ndarray:
+    """(68,3) the average face in millimetres, its inner lips `gap` further apart."""
+    points = mean_landmarks() * 90
+    points[[61, 62, 63], 1] += gap / 2
+    points[[65, 66, 67], 1] -= gap / 2
+    return points
+
+
+@pytest.fixture(scope="module")
+def mask() -> tuple[np.ndarray, np.ndarray]:
+    """Lips cut apart, with nothing behind them: vertices (V,3), triangles (F,3)."""
+    cut = mouth.open_lips(*sheet(), landmarks())
+    vertices = cut.skin_vertices.copy()
+    vertices[cut.lower_rim[1:-1], 1] -= 0.3
+    return vertices, cut.skin_triangles
+
+
+@pytest.fixture(scope="module")
+def closed(mask) -> OpenedMouth:
+    return hole_bag.closed(untouched(*mask), hole_bag.find(*mask, landmarks()), mask[1], landmarks())
+
+
+def open_edges(triangles: np.ndarray) -> int:
+    return len(borders.border_edges(triangles))
+
+
+def test_the_hole_behind_the_lips_is_found_and_no_other(mask):
+    hole = hole_bag.find(*mask, landmarks())
+    ends = np.stack([hole.vertices, np.roll(hole.vertices, -1)], 1)
+    assert {tuple(edge) for edge in ends.tolist()} <= {tuple(edge) for edge in borders.border_edges(mask[1]).tolist()}
+    assert np.isin(ends, mask[1][hole.owner]).all()
+    assert hole_bag.find(*sheet(), landmarks()) is None, "the sheet's own border lies outside the mouth"
+
+
+def test_the_bag_closes_the_hole_and_faces_as_the_skin_does(mask, closed):
+    assert np.array_equal(closed.vertices[: len(mask[0])], mask[0])
+    assert open_edges(closed.triangles) == open_edges(sheet()[1])
+    directed = np.stack([closed.triangles, np.roll(closed.triangles, -1, 1)], 2).reshape(-1, 2)
+    assert len(np.unique(directed, axis=0)) == len(directed)
+    assert {SKIN, LIP, BAG} == set(closed.part.tolist())
+    assert np.allclose(closed.source.sum(1), 1) and np.allclose(closed.corner_weights.sum(2), 1)
+
+
+def test_the_bag_lies_behind_the_lips_and_follows_them(mask, closed):
+    bag, side = closed.vertices[closed.skin_count :], closed.side[closed.skin_count :]
+    assert 20 < landmarks()[62, 2] - bag[:, 2].min() < 50
+    skin = np.zeros((1, closed.skin_count, 3), np.float32)
+    skin[0, mouth.open_lips(*sheet(), landmarks()).lower_rim[1:-1], 1] = -10
+    moved = closed.carried(skin)[0, closed.skin_count :, 1]
+    assert moved[side == LOWER].mean() < -2 < moved[side == UPPER].mean()
+
+
+def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():
+    vertices, triangles = sheet()
+    points = landmarks(12)
+    assert mouth_web.stands_open(points) and not mouth_web.stands_open(landmarks())
+    opened, notes = face._opened(vertices, triangles, points, "dark")
+    assert not notes and np.array_equal(opened.vertices[: len(vertices)], vertices)
+    assert open_edges(opened.triangles) == open_edges(triangles)
+    web = opened.vertices[opened.triangles[opened.part == SKIN]].mean(1)
+    inside = (np.abs(web[:, 0]) < 12) & (np.abs(web[:, 1] - points[60:68, 1].mean()) < 3)
+    assert not inside.any(), "no skin is left between the lips"
