@@ -233,8 +233,8 @@ def nothing(data: Path, count: int) -> None:
         rng = np.random.default_rng(3)
         for _ in range(count):
             turned = vertices @ scanner.rotation(rng).T
-            candidates = face_search.search(turned, triangles)[: detector.CANDIDATES]
-            fits = [face_placing.place(turned, triangles, one.face) for one in candidates]
+            rounds = [found[: detector.CANDIDATES] for found in face_search.search(turned, triangles)]
+            fits = [face_placing.place(turned, triangles, one.face) for found in rounds for one in found]
             kept = [fit for fit in fits if fit is not None]
             reported += any(fit.accepted for fit in kept)
             best = max([best, *(fit.probability for fit in kept)])

@@ -396,7 +396,10 @@ def waves(points: np.ndarray, rng: np.random.Generator, wavelength: float, count
     """(P,) smooth random field of unit variance: a sum of plane waves around one wavelength."""
     direction = rng.normal(size=(3, count))
     direction *= 2 * np.pi / (wavelength * rng.uniform(0.6, 2.0, count)) / np.linalg.norm(direction, axis=0)
-    return np.cos(points @ direction + rng.uniform(0, 2 * np.pi, count)).sum(1) * np.sqrt(2 / count)
+    phase = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
+    # Single precision: the cosines are a third of the time that a scan takes, and four times as quick.
+    height = np.cos(points.astype(np.float32) @ direction.astype(np.float32) + phase).sum(1)
+    return height * np.float32(np.sqrt(2 / count))
 
 
 def smooth(scan: Scan, rounds: int = 3, share: float = 0.5) -> Scan:

@@ -11,7 +11,7 @@ from .landmarks import COUNT
 #: Views of each close-up: degrees to the face's left (to its right for left parts) and up.
 VIEWS = ((-18, -8), (18, -8), (0, 14))
 #: Surface further from a close-up's middle than so many halves of the picture is left out.
-REACH = 3.0
+REACH = 2.0
 #: A point further out than this (halves of the picture) may lie beyond the border and counts as unseen: expected error
 #: in eye distances.
 EDGE, UNSEEN = 0.92, 1.0

@@ -11,14 +11,18 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .errors import LandmarkError
-from .face_placing import Fit, place
-from .face_search import search
+from .face_placing import PATCH_CELL, Fit, place
+from .face_search import extent, search
+from .face_view import compact, simplify
 from .landmarks import Landmarks
 
 #: At most so many candidates are looked at closely.
 CANDIDATES = 6
 #: Share of an accepted face's votes above which another candidate may be a second face.
 RIVAL = 0.35
+#: A heavy mesh is searched on a copy of so many cells from its middle to its end; where that is as fine as a face
+#: needs, as on the scan of a head, the face is placed on it too.
+LIGHTENED = 300
 
 
 def detect(
@@ -49,9 +53,20 @@ def detect(
             "The face of this mesh is inside out, as mirroring or a negative scale leaves it; apply the scale, "
             "recalculate the normals to the outside, and check that the face is not mirrored."
         )
-    used = np.unique(triangles)  # the others may be anything but finite
-    index = used[cKDTree(vertices[used]).query(best.points)[1]].astype(np.int32)
-    return Landmarks(best.points, index, confidence(best.error))
+    return Landmarks(best.points, nearest(vertices, triangles, best.points), confidence(best.error))
+
+
+def nearest(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(P,) int32 the vertex nearest to each point (P, 3) among those that triangles use."""
+    used = np.zeros(len(vertices), bool)  # the others may be anything but finite
+    used[triangles] = True
+    # The nearest among some is as far as the nearest of all can be: on heavy scans only few need be looked at.
+    some = np.flatnonzero(used)
+    some = some[:: max(1, len(some) // 20_000)]
+    reach = cKDTree(vertices[some]).query(points)[0].max()
+    used &= ((vertices >= points.min(0) - reach) & (vertices <= points.max(0) + reach)).all(1)
+    rows = np.flatnonzero(used)
+    return rows[cKDTree(vertices[rows], balanced_tree=False, compact_nodes=False).query(points)[1]].astype(np.int32)
 
 
 def confidence(error: np.ndarray) -> np.ndarray:
@@ -72,14 +87,23 @@ def find(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> l
 
 
 def _find(vertices: np.ndarray, triangles: np.ndarray, device: str) -> list[Fit]:
-    """Faces that pass. Candidates far weaker than an accepted one are not looked at."""
+    """Faces that pass, of the first round of the search that has any.
+
+    Candidates far weaker than an accepted one are not looked at.
+    """
     accepted: list[tuple[float, Fit]] = []
-    for candidate in search(vertices, triangles, device)[:CANDIDATES]:
-        if accepted and candidate.score < RIVAL * accepted[0][0]:
+    cell = extent(vertices, triangles)[1] / LIGHTENED
+    light = simplify(*compact(vertices, triangles), cell)
+    for candidates in search(*light, device):
+        for candidate in candidates[:CANDIDATES]:
+            if accepted and candidate.score < RIVAL * accepted[0][0]:
+                break
+            fine = cell < PATCH_CELL * candidate.face.scale
+            fit = place(*(light if fine else (vertices, triangles)), candidate.face, device)
+            if fit is not None and fit.accepted:
+                accepted.append((candidate.score, fit))
+        if accepted:
             break
-        fit = place(vertices, triangles, candidate.face, device)
-        if fit is not None and fit.accepted:
-            accepted.append((candidate.score, fit))
     return [fit for _, fit in accepted]
 
 
@@ -103,13 +127,15 @@ def _same(one: Fit, other: Fit) -> bool:
 
 def usable(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float32 vertices and the triangles whose corners are finite; LandmarkError where nothing is left."""
-    vertices, triangles = np.asarray(vertices, np.float64), np.asarray(triangles, np.int64)
+    vertices, triangles = np.asarray(vertices, np.float64), np.asarray(triangles, np.int32)
     if vertices.ndim != 2 or vertices.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
         raise LandmarkError(
             f"A mesh must be vertices (V, 3) and triangles (F, 3); got {vertices.shape} and {triangles.shape}."
         )
     finite = np.isfinite(vertices).all(1)
-    triangles = triangles[finite[triangles].all(1)]
+    if not finite.all():
+        triangles = triangles[finite[triangles].all(1)]
+        vertices = np.where(finite[:, None], vertices, np.inf)
     if len(triangles) < 100:
         raise LandmarkError(f"The mesh has {len(triangles)} triangles, too few to show a face.")
-    return np.where(finite[:, None], vertices, np.inf), triangles
+    return vertices, triangles

@@ -1,6 +1,6 @@
 """Where on a mesh a face may be: pictures from all around, read by the `face_search` network, and a vote."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,34 +27,35 @@ class Candidate:
     score: float
 
 
-def search(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> list[Candidate]:
-    """Candidates from 32 directions, best first."""
+def search(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> Iterator[list[Candidate]]:
+    """Candidates, best first: those that 12 directions show, then, for who is not content with them, those of 32."""
     vertices, triangles = compact(vertices, triangles)
-    centre, half = _extent(vertices, triangles)
+    centre, half = extent(vertices, triangles)
     vertices, triangles = simplify(vertices, triangles, half / 110)
     normals = raster.vertex_normals(vertices, triangles)
     network = models.session("face_search", device)
     proposals: list[tuple[float, Similarity]] = []
-    for direction in directions():
-        camera = Camera(_looking(direction), centre, half)
-        channels, image = picture(vertices, triangles, normals, camera, SEARCH_SIZE)
+    for around in directions():
+        cameras = [Camera(_looking(direction), centre, half) for direction in around]
+        seen = [picture(vertices, triangles, normals, camera, SEARCH_SIZE) for camera in cameras]
         for factor in SHRINKS:
-            small = shrink(channels[:3], factor)[None]
-            found = network.run(None, {"picture": small})[0][0]
-            proposals += _proposals(found, image.depth, camera)
-    return _vote(proposals)
+            small = np.stack([shrink(channels[:3], factor) for channels, _ in seen])
+            found = network.run(None, {"picture": small})[0]
+            for answer, (_, image), camera in zip(found, seen, cameras, strict=True):
+                proposals += _proposals(answer, image.depth, camera)
+        yield _vote(proposals)
 
 
 @lru_cache(maxsize=1)
-def directions() -> np.ndarray:
-    """(32, 3) unit vectors: the corners of an icosahedron and of its dual; every direction is within 23 degrees."""
+def directions() -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors (12, 3) and (20, 3), the corners of an icosahedron and of its dual: every direction is within 38
+    degrees of the first, within 23 of both."""
     golden = (1 + 5**0.5) / 2
     signs = [(a, b) for a in (-1, 1) for b in (-1, 1)]
     corners = [np.roll([0, a, b * golden], turn) for turn in range(3) for a, b in signs]
     dual = [np.roll([0, a * golden, b / golden], turn) for turn in range(3) for a, b in signs]
     dual += [np.array([a, b, c]) for a, b in signs for c in (-1, 1)]
-    every = np.array([*corners, *dual], dtype=float)
-    return every / np.linalg.norm(every, axis=1, keepdims=True)
+    return tuple(np.array(one) / np.linalg.norm(one, axis=1, keepdims=True) for one in (corners, dual))
 
 
 def _looking(direction: np.ndarray) -> np.ndarray:
@@ -65,7 +66,7 @@ def _looking(direction: np.ndarray) -> np.ndarray:
     return np.stack([right, np.cross(direction, right), direction])
 
 
-def _extent(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, float]:
+def extent(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre and half side of a picture that shows the mesh whatever its rotation; a thousandth may stick out."""
     some = vertices[triangles[:: max(1, len(triangles) // 100_000)].ravel()]
     low, high = np.quantile(some, [0.001, 0.999], axis=0)

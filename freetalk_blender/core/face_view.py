@@ -106,9 +106,13 @@ def simplify(vertices: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[
     """Vertices merged per cubic cell where the mesh has more than LIGHT triangles (Rossignac & Borrel 1993)."""
     if len(triangles) <= LIGHT:
         return vertices, triangles
-    key = np.floor((vertices - vertices.min(0)) / cell).astype(np.int64)
+    key = ((vertices - vertices.min(0)) / cell).astype(np.int64)
     flat = (key[:, 0] << 42) | (key[:, 1] << 21) | key[:, 2]
-    _, owner = np.unique(flat, return_inverse=True)
+    # What np.unique does, with a sort that need not be stable: a third of its time.
+    order = np.argsort(flat)
+    ordered = flat[order]
+    owner = np.empty(len(flat), np.int32)
+    owner[order] = np.cumsum(np.append(False, ordered[1:] != ordered[:-1]))
     count = np.bincount(owner)
     merged = np.stack([np.bincount(owner, vertices[:, axis]) / count for axis in range(3)], 1)
     corners = owner[triangles]
@@ -119,5 +123,7 @@ def simplify(vertices: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[
 def compact(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Only the vertices that triangles use."""
     used = np.zeros(len(vertices), bool)
-    used[triangles.ravel()] = True
-    return vertices[used], (np.cumsum(used) - 1)[triangles]
+    used[triangles] = True
+    if used.all():
+        return vertices, triangles
+    return vertices[used], (np.cumsum(used, dtype=np.int32) - 1)[triangles]

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-#: Candidate pixels tested at once; bounds the memory of one batch (about 50 bytes each).
-_BATCH = 1 << 19
+#: Candidate pixels tested at once; bounds the memory of one batch (about 50 bytes each) and keeps it in the cache.
+_BATCH = 1 << 16
+#: Barycentric coordinates may be so much below 0: rounding leaves no gap between triangles.
+_EDGE = np.float32(1e-5)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Image:
         """(H, W, C) values (V, C) of the vertices at every pixel, 0 where there is nothing."""
         result = np.zeros((*self.triangle.shape, values.shape[1]), np.float32)
         seen = self.seen
-        corners = values[triangles[self.triangle[seen]]]
-        result[seen] = np.einsum("pk,pkc->pc", self.weights[seen], corners)
+        corners, weights = triangles[self.triangle[seen]], self.weights[seen]
+        result[seen] = sum(weights[:, corner, None] * values[corners[:, corner]] for corner in range(3))
         return result
 
 
@@ -53,89 +55,96 @@ def render(vertices: np.ndarray, triangles: np.ndarray, size: int) -> Image:
     left, wide = _centres_between(column, triangles, size)
     top, high = _centres_between(row, triangles, size)
     candidates = np.flatnonzero((wide > 0) & (high > 0))
-    # Batches of similar boxes: squares whose side is the next power of two.
-    side = 1 << np.ceil(np.log2(np.maximum(wide, high)[candidates])).astype(np.int64)
+    left, wide, top, high = left[candidates], wide[candidates], top[candidates], high[candidates]
+    corners = triangles[candidates]
+    start, right, down = _barycentric_planes(column[corners], row[corners], left, top)
+    depth = vertices[:, 2].astype(np.float32)[corners]
+    first = top * size + left
+    # Batches of similar boxes, each side rounded up to the next power of two.
+    across, along = (np.ceil(np.log2(extent)).astype(np.int64) for extent in (wide, high))
+    kind = across * 32 + along
     hits = []
-    for box in np.unique(side):
-        members = candidates[side == box]
-        for part in np.array_split(members, max(1, len(members) * box * box // _BATCH)):
-            corners = triangles[part]
-            planes = _barycentric_planes(column[corners], row[corners], left[part], top[part])
-            hits.append(
-                _hits(part, corners, vertices[:, 2], planes, box, left[part], top[part], wide[part], high[part])
+    for box in np.unique(kind):
+        members = np.flatnonzero(kind == box)
+        box_wide, box_high = 1 << int(box) // 32, 1 << int(box) % 32
+        for part in np.array_split(members, max(1, len(members) * box_wide * box_high // _BATCH)):
+            which, cell, weights = _covered(
+                start[:, part], right[:, part], down[:, part], wide[part], high[part], box_wide, box_high
             )
+            which = part[which]
+            z = depth[which]
+            nearness = z[:, 0] + weights[0] * (z[:, 1] - z[:, 0]) + weights[1] * (z[:, 2] - z[:, 0])
+            pixel = first[which] + (cell // box_wide * size + cell % box_wide).astype(np.int32)
+            hits.append((pixel, nearness, candidates[which], *weights))
     return _nearest(hits, size)
 
 
 def _centres_between(coordinate: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """First pixel centre (F,) inside each triangle's extent, clipped to the picture, and how many there are (F,)."""
-    a, b, c = (coordinate[triangles[:, corner]] for corner in range(3))
-    low = np.ceil(np.minimum(np.minimum(a, b), c)).clip(0, size).astype(np.int32)
-    high = np.floor(np.maximum(np.maximum(a, b), c)).clip(-1, size - 1).astype(np.int32)
-    return low, high - low + 1
+    """First pixel centre (F,) within each triangle's extent, clipped to the picture, and how many there are (F,).
+
+    An extent holds its lower end, not its upper one.
+    """
+    with np.errstate(invalid="ignore"):
+        onward = np.ceil(coordinate).clip(0, size).astype(np.int32)
+    a, b, c = (onward[triangles[:, corner]] for corner in range(3))
+    low = np.minimum(np.minimum(a, b), c)
+    return low, np.maximum(np.maximum(a, b), c) - low
 
 
-def _barycentric_planes(column: np.ndarray, row: np.ndarray, left: np.ndarray, top: np.ndarray) -> tuple:
-    """Second and third barycentric coordinate as planes over a box: (F, 1) at its first pixel, per column and per row.
+def _barycentric_planes(
+    column: np.ndarray, row: np.ndarray, left: np.ndarray, top: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Second and third barycentric coordinate (2, F) float32 as planes: at pixel (left, top), per column and per row.
 
     Not finite for triangles seen edge-on, which therefore hit nothing.
     """
-    x, y = column.astype(np.float64) - left[:, None], row.astype(np.float64) - top[:, None]
+    x, y = (column.T - left).astype(np.float64), (row.T - top).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        turn = 1 / ((x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0]))
-        second = (y[:, 2] - y[:, 0]) * turn, (x[:, 0] - x[:, 2]) * turn
-        third = (y[:, 0] - y[:, 1]) * turn, (x[:, 1] - x[:, 0]) * turn
-        starts = [-x[:, 0] * one[0] - y[:, 0] * one[1] for one in (second, third)]
-    return tuple(
-        (start[:, None], *(slope[:, None] for slope in one)) for start, one in zip(starts, (second, third), strict=True)
-    )
+        turn = 1 / ((x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0]))
+        right = np.stack([y[2] - y[0], y[0] - y[1]]) * turn
+        down = np.stack([x[0] - x[2], x[1] - x[0]]) * turn
+        start = -x[0] * right - y[0] * down
+    return start.astype(np.float32), right.astype(np.float32), down.astype(np.float32)
 
 
-def _hits(
-    part: np.ndarray,
-    corners: np.ndarray,
-    depth: np.ndarray,
-    planes: tuple,
-    box: int,
-    left: np.ndarray,
-    top: np.ndarray,
+def _covered(
+    start: np.ndarray,
+    right: np.ndarray,
+    down: np.ndarray,
     wide: np.ndarray,
     high: np.ndarray,
-) -> tuple[np.ndarray, ...]:
-    """Pixel centres covered by some triangles: row, column, triangle (N,), weights (N, 3), depth (N,)."""
-    over, under = (grid.ravel()[None] for grid in np.meshgrid(np.arange(box), np.arange(box), indexing="ij"))
+    box_wide: int,
+    box_high: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixel centres of boxes that lie in their triangles: which triangle (N,), which cell (N,), weights (2, N)."""
+    across, along = np.tile(np.arange(box_wide), box_high), np.repeat(np.arange(box_high), box_wide)
+    column, row = across.astype(np.float32), along.astype(np.float32)
     with np.errstate(invalid="ignore"):
-        second, third = (start + across * over + down * under for start, across, down in planes)
-        covered = (second >= -1e-9) & (third >= -1e-9) & (second + third <= 1 + 1e-9)
-    covered &= (over < wide[:, None]) & (under < high[:, None])
-    which, cell = np.nonzero(covered)
-    weights = np.empty((len(which), 3), np.float32)
-    weights[:, 1], weights[:, 2] = second[which, cell], third[which, cell]
-    weights[:, 0] = 1 - weights[:, 1] - weights[:, 2]
-    z = depth[corners[which]]
-    return (
-        top[which] + under[0, cell],
-        left[which] + over[0, cell],
-        part[which],
-        weights,
-        weights[:, 0] * z[:, 0] + weights[:, 1] * z[:, 1] + weights[:, 2] * z[:, 2],
-    )
+        second, third = (start[k, :, None] + (right[k, :, None] * column + down[k, :, None] * row) for k in range(2))
+        inside = (second >= -_EDGE) & (third >= -_EDGE) & (second + third <= 1 + _EDGE)
+    inside &= (across < wide[:, None]) & (along < high[:, None])
+    hit = np.flatnonzero(inside)
+    return hit // len(across), hit % len(across), np.stack([second.ravel()[hit], third.ravel()[hit]])
 
 
-def _nearest(hits: list, size: int) -> Image:
+def _nearest(hits: list[tuple[np.ndarray, ...]], size: int) -> Image:
     """Keep the hit nearest to the viewer in every pixel."""
-    triangle = np.full((size, size), -1, np.int32)
-    weights = np.zeros((size, size, 3), np.float32)
-    depth = np.full((size, size), -np.inf, np.float32)
+    triangle = np.full(size * size, -1, np.int32)
+    weights = np.zeros((size * size, 3), np.float32)
+    depth = np.full(size * size, -np.inf, np.float32)
     if hits:
-        rows, columns, face, bary, z = (np.concatenate(part) for part in zip(*hits, strict=True))
-        order = np.argsort(z, kind="stable")
-        # numpy assigns repeated indices in order, so the last one, nearest to the viewer, stays.
-        rows, columns = rows[order], columns[order]
-        triangle[rows, columns] = face[order]
-        weights[rows, columns] = bary[order]
-        depth[rows, columns] = z[order]
-    return Image(triangle, weights, depth)
+        pixel, z, face, second, third = (np.concatenate(part) for part in zip(*hits, strict=True))
+        # Repeated indices are assigned in order and the last one stays, so what is nearer than it is written again,
+        # until nothing is: as many rounds as surfaces lie behind each other, faster than sorting.
+        open_ = np.arange(len(pixel))
+        while len(open_):
+            depth[pixel[open_]] = z[open_]
+            open_ = open_[z[open_] > depth[pixel[open_]]]
+        front = np.flatnonzero(z == depth[pixel])
+        pixel = pixel[front]
+        triangle[pixel] = face[front]
+        weights[pixel] = np.stack([1 - second[front] - third[front], second[front], third[front]], 1)
+    return Image(triangle.reshape(size, size), weights.reshape(size, size, 3), depth.reshape(size, size))
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

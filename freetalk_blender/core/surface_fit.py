@@ -18,6 +18,8 @@ from .landmarks import COUNT
 
 #: How far the surface may be from the model (eye distances), from the first round to the last.
 REACHES = (0.15, 0.12, 0.10, 0.08, 0.06, 0.06, 0.05, 0.05)
+#: A fit that starts from an earlier one begins with this round.
+AGAIN = 4
 #: Expected distance of surface from model: what the modes leave, noise, and that neighbours say the same thing.
 SURFACE_SIGMA = 0.01
 
@@ -38,33 +40,46 @@ def prior() -> SurfacePrior:
         return SurfacePrior(*(arrays[name].astype(np.float64) for name in ("mean", "modes", "normals")))
 
 
+@lru_cache(maxsize=1)
+def _basis() -> np.ndarray:
+    """(68 + P, 3, K) the modes, as the fit multiplies them."""
+    return np.ascontiguousarray(prior().modes.transpose(1, 2, 0))
+
+
 @dataclass(frozen=True)
 class SurfaceFit:
     """points (68, 3): where the model has the landmarks; error (68,): their standard deviation under the model;
-    coverage: share of skin points that found surface."""
+    coverage: share of skin points that found surface; code (K,) and move: the model's shape and place."""
 
     points: np.ndarray
     error: np.ndarray
     coverage: float
+    code: np.ndarray
+    move: Similarity
 
 
-def fit_surface(points: np.ndarray, error: np.ndarray, samples: np.ndarray, normals: np.ndarray) -> SurfaceFit:
+def fit_surface(
+    points: np.ndarray, error: np.ndarray, samples: np.ndarray, normals: np.ndarray, start: SurfaceFit | None = None
+) -> SurfaceFit:
     """The model laid on landmarks (68, 3) with expected errors (68,) and surface samples (S, 3) with normals (S, 3).
 
-    Everything canonical, in eye distances.
+    Everything canonical, in eye distances. start: an earlier fit to the same samples, from which fewer rounds do.
     """
     model = prior()
     count = len(model.modes)
-    basis = model.modes.transpose(1, 2, 0)  # (68 + P, 3, K)
+    basis = _basis()
     tree = cKDTree(samples)
     sigma = np.hypot(error, 0.02)
     code, move = np.zeros(count), Similarity(1.0, np.eye(3), np.zeros(3))
-    for step, reach in enumerate((None, None, *REACHES)):
+    reaches: tuple[float | None, ...] = (None, None, *REACHES)
+    if start is not None:
+        code, move, reaches = start.code, start.move, REACHES[AGAIN:]
+    for step, reach in enumerate(reaches):
         placed = move.to_mesh(model.mean + basis @ code)
         jacobian = _jacobian(move, placed, basis)
         miss = points - placed[:COUNT]
         distance = np.linalg.norm(miss, axis=1)
-        weight = sigma**-2 / (1 + (distance / (2 * sigma)) ** 2 * (step > 0))
+        weight = sigma**-2 / (1 + (distance / (2 * sigma)) ** 2 * (step > 0 or start is not None))
         rows = jacobian[:COUNT].reshape(3 * COUNT, -1)
         left = (rows.T * np.repeat(weight, 3)) @ rows
         right = rows.T @ (np.repeat(weight, 3) * miss.ravel())
@@ -94,7 +109,7 @@ def fit_surface(points: np.ndarray, error: np.ndarray, samples: np.ndarray, norm
     spread = np.linalg.inv(left)
     covariance = np.einsum("pik,kl,pil->p", jacobian[:COUNT], spread, jacobian[:COUNT])
     placed = move.to_mesh(model.mean[:COUNT] + basis[:COUNT] @ code)
-    return SurfaceFit(placed, np.sqrt(covariance), covered)
+    return SurfaceFit(placed, np.sqrt(covariance), covered, code, move)
 
 
 def _jacobian(move: Similarity, placed: np.ndarray, basis: np.ndarray) -> np.ndarray:

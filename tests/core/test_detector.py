@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import detector, face_placing, face_view, frame, landmark_preview, landmarks, raster
+from freetalk_blender.core import (
+    detector,
+    face_placing,
+    face_search,
+    face_view,
+    frame,
+    landmark_preview,
+    landmarks,
+    raster,
+)
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import Similarity
 
@@ -111,6 +120,24 @@ def test_a_ball_is_no_face() -> None:
 def test_what_is_no_mesh_is_told_so(vertices, triangles, words) -> None:
     with pytest.raises(LandmarkError, match=words):
         detector.detect(vertices, triangles)
+
+
+def test_every_direction_is_near_one_that_the_search_looks_from() -> None:
+    first, further = face_search.directions()
+    anywhere = np.random.default_rng(0).normal(size=(5000, 3))
+    anywhere /= np.linalg.norm(anywhere, axis=1, keepdims=True)
+    for looks, degrees in ((first, 38), (np.concatenate([first, further]), 23)):
+        assert (anywhere @ looks.T).max(1).min() > np.cos(np.radians(degrees))
+
+
+def test_a_landmark_names_the_nearest_vertex_that_is_part_of_the_surface() -> None:
+    rng = np.random.default_rng(4)
+    vertices, points = rng.normal(size=(60_000, 3)), rng.normal(0, 0.2, (68, 3))
+    triangles = rng.permutation(50_000)[:45_000].reshape(-1, 3)  # the last vertices belong to no triangle
+    vertices[50_000:50_068], vertices[-1] = points, np.inf
+    used = np.unique(triangles)
+    gap = np.linalg.norm(vertices[used] - points[:, None], axis=-1)
+    np.testing.assert_array_equal(detector.nearest(vertices, triangles, points), used[gap.argmin(1)])
 
 
 def nothing_seen() -> raster.Image:

@@ -43,6 +43,16 @@ def test_a_face_of_which_half_is_missing_is_completed(stranger) -> None:
     assert laid.error[lost].mean() > laid.error[~lost].mean()
 
 
+def test_a_fit_goes_on_from_an_earlier_one_and_ends_where_it_would_have(stranger) -> None:
+    truth, skin, normals = stranger
+    rng = np.random.default_rng(6)
+    rough, better = (truth + rng.normal(0, spread, truth.shape) for spread in (0.04, 0.01))
+    anew = fit_surface(better, np.full(COUNT, 0.015), skin, normals)
+    first = fit_surface(rough, np.full(COUNT, 0.05), skin, normals)
+    further = fit_surface(better, np.full(COUNT, 0.015), skin, normals, first)
+    assert off(further.points, anew.points) < 0.1 * off(first.points, anew.points) + 0.001
+
+
 def test_normals_may_point_inwards(stranger) -> None:
     truth, skin, normals = stranger
     given = truth + np.random.default_rng(3).normal(0, 0.03, truth.shape)
