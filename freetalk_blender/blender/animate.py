@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys
-from . import chosen, landmark_points, live, placed, preferences, request, scene, session
+from . import chosen, heard, landmark_points, live, placed, preferences, request, scene, session, sound
 from .job import Job, JobOperator, why_busy
 from .marks import RANGE
 from .request import Answer, Request, Scan
@@ -94,7 +94,7 @@ def why_not_again(context: bpy.types.Context) -> str:
 
 
 def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Request, answer: Answer) -> bpy.types.Object:
-    """The answer in the scene: landmarks, talking copy, frame range; the copy takes the original's place as active."""
+    """The answer in the scene: landmarks, talking copy, its sound, frame range; the copy becomes active."""
     known = placed.points(original)
     if known is None or not np.array_equal(known.astype(np.float32), answer.found.points):
         placed.keep(original, answer.found)
@@ -114,8 +114,20 @@ def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Reques
         context.view_layer.objects.active = copy
         copy.select_set(True)
     _reach(context.scene, copy, answer.keys, source.start)
+    _sound(context.scene, wanted)
     live.baked(context, copy, wanted.voice)
     return copy
+
+
+def _sound(current: bpy.types.Scene, wanted: Request) -> None:
+    """A file is heard where that is wished; a strip is known by its name from now on, whatever it is renamed to."""
+    kind, _, name = wanted.source.partition(" ")
+    strip = sound.find_strip(current, name) if kind == "strip" else None
+    if strip is not None:
+        sound.remember(current, strip)
+    elif kind == "file" and current.freetalk.hear:
+        heard.hear(current, wanted.voice.source, wanted.source)
+    heard.tune(current)
 
 
 def _reach(current: bpy.types.Scene, copy: bpy.types.Object, keys: ShapeKeys, start: float) -> None:

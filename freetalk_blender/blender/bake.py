@@ -17,6 +17,7 @@ def duplicate(original: bpy.types.Object) -> bpy.types.Object:
     """A copy with a mesh of its own, in the original's place and collections; the original is hidden."""
     copy = original.copy()
     copy.data = original.data.copy()
+    meshes.smooth(copy.data)
     copy.name = f"{original.name} {PREFIX}"
     copy[ORIGINAL] = original
     copy[BEFORE] = [int(_is_hidden(original)), int(original.hide_render)]

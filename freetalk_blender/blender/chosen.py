@@ -4,7 +4,7 @@ import bpy
 
 from ..core.errors import FreeTalkError
 from . import landmark_points, sound
-from .marks import copy_of, original_of
+from .marks import HEARD, copy_of, original_of
 from .sound import Source
 
 
@@ -45,7 +45,7 @@ def strip(scene: bpy.types.Scene) -> bpy.types.ID | None:
         return None
     if settings.sound == "STRIP" and settings.strip:
         return sound.find_strip(scene, settings.strip)
-    return next(iter(sound.sound_strips(scene)), None)
+    return next((found for found in sound.sound_strips(scene) if HEARD not in found), None)
 
 
 def source(scene: bpy.types.Scene) -> Source:
@@ -81,4 +81,4 @@ def why_no_sound(scene: bpy.types.Scene) -> str:
         return ""
     if settings.sound == "STRIP":
         return "Choose a sound strip of the sequencer" if sound.sound_strips(scene) else "The sequencer has no sound"
-    return "" if settings.sound_file else "Choose a sound file, or a strip of the sequencer"
+    return "" if settings.sound_file else "Choose a sound file"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import bpy
 
-from . import bake, compat, landmark_points, placed
-from .marks import PREFIX, RANGE, TAKE, all_copies, copies_of
+from . import bake, compat, heard, landmark_points, placed
+from .marks import PREFIX, RANGE, STRIP, TAKE, all_copies, copies_of
 
 _OWN = "freetalk"
 
@@ -19,6 +19,7 @@ def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
     landmark_points.discard(original)
     bake.remove(original)
     placed.forget(original)
+    heard.tune(context.scene)
     if original.name in layer:
         if active:
             layer.active = original
@@ -32,6 +33,9 @@ def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
 def forget_settings() -> None:
     """The settings of all scenes, as if FreeTalk had never been there."""
     for scene in bpy.data.scenes:
+        heard.tune(scene)
+        for strip in compat.all_strips(scene):
+            strip.pop(STRIP, None)
         _drop_curves(scene)
         scene.property_unset(_OWN)
         scene.pop(_OWN, None)  # 5.x keeps what a file of 4.x had there beside its own
@@ -66,6 +70,8 @@ def found() -> Iterator[str]:
             if isinstance(block, bpy.types.Scene) and block.is_property_set(_OWN):
                 yield f"{kind}: {block.name}.{_OWN}"
     for scene in bpy.data.scenes:
+        for strip in compat.all_strips(scene):
+            yield from (f"strips: {strip.name}[{name}]" for name in (*strip.keys(),) if name.startswith(_OWN))
         curves = compat.existing_curves(scene)
         yield from (f"curves: {curve.data_path}" for curve in curves if _is_own_path(curve.data_path))
     for key in bpy.data.shape_keys:

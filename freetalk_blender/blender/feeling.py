@@ -7,14 +7,37 @@ import numpy as np
 
 from ..core import emotion
 from ..core.emotion import EMOTIONS
-from . import compat
-from .properties import SLIDERS
+from . import compat, sound
+from .properties import EMOTION_SLIDERS, SLIDERS
 
 
 def group_of(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.PropertyGroup:
     """The sliders that count for a strip: its own where it has some, else the scene's."""
-    own = scene.freetalk.strips.get(strip.name) if strip is not None else None
-    return scene.freetalk if own is None else own
+    return own_group(scene, strip) or scene.freetalk
+
+
+def own_group(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.PropertyGroup | None:
+    """The sliders of this strip alone; None where it has none."""
+    return scene.freetalk.strips.get(sound.identity(scene, strip)) if strip is not None else None
+
+
+def give_own(scene: bpy.types.Scene, strip: bpy.types.ID) -> bpy.types.PropertyGroup:
+    """Sliders for this strip alone, which begin as the scene's are."""
+    settings = scene.freetalk
+    free = settings.strips.find("")
+    own = settings.strips.add() if free < 0 else settings.strips[free]
+    own.name, own.emotion_mode = sound.remember(scene, strip), settings.emotion_mode
+    for slider in EMOTION_SLIDERS:
+        setattr(own, slider, getattr(settings, slider))
+    return own
+
+
+def take_own(scene: bpy.types.Scene, own: bpy.types.PropertyGroup) -> None:
+    """Throw a strip's own sliders away, with their curves. Their place stays: curves name the others by number."""
+    prefix, curves = own.path_from_id() + ".", compat.existing_curves(scene)
+    for curve in [curve for curve in curves if curve.data_path.startswith(prefix)]:
+        curves.remove(curve)
+    own.name = ""
 
 
 def weights(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, start: float, frames: int) -> np.ndarray:

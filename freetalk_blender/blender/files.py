@@ -65,7 +65,7 @@ def load(path: Path, landmarks: np.ndarray | None = None) -> Scan:
     bpy.context.view_layer.update()
     face = _face(path, file_to_world, landmarks)
     if path.suffix.lower() != ".blend":
-        _smooth(face.data)
+        meshes.smooth(face.data)
     return Scan(face, file_to_world)
 
 
@@ -76,12 +76,6 @@ def _face(path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None) -
     if landmarks is None or len(found) == 1:
         return max(found, key=lambda item: len(item.data.vertices))
     return min(found, key=lambda item: _distance(item, meshes.moved(file_to_world, landmarks)))
-
-
-def _smooth(mesh: bpy.types.Mesh) -> None:
-    """Shade smoothly what came without normals: facets are no part of a scan, and they triple the size of a glTF."""
-    if not mesh.has_custom_normals and not any(polygon.use_smooth for polygon in mesh.polygons):
-        mesh.shade_smooth()
 
 
 def _distance(item: bpy.types.Object, points: np.ndarray) -> float:

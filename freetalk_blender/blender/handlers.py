@@ -16,6 +16,9 @@ _HANDLERS = (
     ("save_pre", live.put_away),
     ("render_init", live.put_away),
     ("load_pre", live.opened),
+    ("load_post", live.tidied),
+    ("undo_post", live.undone),
+    ("redo_post", live.undone),
 )
 
 

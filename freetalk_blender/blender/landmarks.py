@@ -103,16 +103,21 @@ class FREETALK_OT_landmarks_edit(bpy.types.Operator):
 
 
 class _WhileEditing:
-    """An operator for points that are being dragged."""
+    """An operator for points that are being dragged; `act` does it."""
 
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if landmark_points.editing() is None or context.mode != "OBJECT":
-            cls.poll_message_set("Press Edit first")  # type: ignore[attr-defined]
-            return False
-        return True
+        editing = landmark_points.editing() is not None and context.mode == "OBJECT"
+        return chosen.explained(cls, "" if editing else "Press Edit Points first")
+
+    def act(self, context: bpy.types.Context) -> None:
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        self.act(context)
+        return {"FINISHED"}
 
 
 class FREETALK_OT_landmarks_done(_WhileEditing, bpy.types.Operator):
@@ -121,10 +126,9 @@ class FREETALK_OT_landmarks_done(_WhileEditing, bpy.types.Operator):
     bl_idname = "freetalk.landmarks_done"
     bl_label = "Done"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         landmark_points.keep(context)
         context.scene.freetalk.landmarks = ""
-        return {"FINISHED"}
 
 
 class FREETALK_OT_landmarks_cancel(_WhileEditing, bpy.types.Operator):
@@ -133,9 +137,8 @@ class FREETALK_OT_landmarks_cancel(_WhileEditing, bpy.types.Operator):
     bl_idname = "freetalk.landmarks_cancel"
     bl_label = "Cancel"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         landmark_points.end(context)
-        return {"FINISHED"}
 
 
 class FREETALK_OT_landmarks_reset(_WhileEditing, bpy.types.Operator):
@@ -144,9 +147,8 @@ class FREETALK_OT_landmarks_reset(_WhileEditing, bpy.types.Operator):
     bl_idname = "freetalk.landmarks_reset"
     bl_label = "Reset"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         landmark_points.reset(context)
-        return {"FINISHED"}
 
 
 CLASSES = (

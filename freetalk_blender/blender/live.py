@@ -2,7 +2,8 @@
 
 After Animate the face is bound and the speech was heard, so a moved slider runs the small network alone, in a thread;
 a shape key of its own then shows the frame at hand, and the baked keys are muted until Bake Again or until the sliders
-are back. Nothing of the preview is saved, rendered or exported.
+are back. Nothing of the preview is saved, rendered or exported. What was baked is written on the copy, so that it
+follows undo; what is shown is looked at anew after it.
 """
 
 import threading
@@ -15,8 +16,8 @@ from bpy.app.handlers import persistent
 from ..core import face as faces
 from ..core.errors import FreeTalkError
 from ..core.face import Moves
-from . import bake, chosen, compat, feeling, job, meshes, request, scene, sound
-from .marks import PREVIEW
+from . import bake, chosen, compat, feeling, job, meshes, request, scene, session, sound
+from .marks import BAKED, PREVIEW, all_copies
 from .properties import EMOTION_SLIDERS, STYLE
 from .request import Voice
 
@@ -26,13 +27,12 @@ _TICK = 0.03
 
 @dataclass
 class _State:
-    """The talking copy that sliders act on: what was baked into it, and what is shown."""
+    """The talking copy that sliders act on; shown: `key` of the sliders whose preview is seen, None for the bake."""
 
     copy: str
     voice: Voice
     said: tuple
-    baked: tuple
-    shown: tuple
+    shown: str | None = None
     moves: Moves | None = None
 
 
@@ -43,8 +43,8 @@ _thread: "_Performing | None" = None
 def baked(context: bpy.types.Context, copy: bpy.types.Object, voice: Voice) -> None:
     """Animate has just written this: the preview ends, and moved sliders are judged against it."""
     global _state
-    now = sliders(context.scene)
-    _state = _State(copy.name, voice, said(context.scene), now, now)
+    copy[BAKED] = key(context.scene)
+    _state = _State(copy.name, voice, said(context.scene))
     hide(copy)
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
         bpy.app.timers.register(_look, first_interval=_TICK)
@@ -60,7 +60,8 @@ def forget() -> None:
 
 def is_stale(context: bpy.types.Context) -> bool:
     """Do the sliders say something else than what was baked?"""
-    return _state is not None and sliders(context.scene) != _state.baked
+    copy = bpy.data.objects.get(_state.copy) if _state is not None else None
+    return copy is not None and key(context.scene) != copy.get(BAKED)
 
 
 def is_shown(copy: bpy.types.Object) -> bool:
@@ -75,7 +76,7 @@ def said(current: bpy.types.Scene) -> tuple:
         return (current.freetalk.sound_file, current.frame_start, sound.scene_fps(current))
     keys = tuple(key.timeline_frame for key in strip.retiming_keys)
     times = (strip.frame_final_start, strip.frame_final_duration, float(strip.frame_start))
-    return (strip.name, strip.sound.filepath, *times, keys, sound.scene_fps(current))
+    return (sound.identity(current, strip), strip.sound.filepath, *times, keys, sound.scene_fps(current))
 
 
 def sliders(current: bpy.types.Scene) -> tuple:
@@ -84,6 +85,11 @@ def sliders(current: bpy.types.Scene) -> tuple:
     group = feeling.group_of(current, chosen.strip(current))
     style = tuple(getattr(settings, name) for name in (*STYLE, "seed", "strength"))
     return (style, group.emotion_mode, *(_slider(current, group, name) for name in EMOTION_SLIDERS))
+
+
+def key(current: bpy.types.Scene) -> str:
+    """A hash of `sliders`."""
+    return session.fingerprint(*map(repr, sliders(current)))
 
 
 def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str) -> object:
@@ -101,7 +107,7 @@ def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str)
 class _Performing(threading.Thread):
     """The performance that these sliders ask for; touches no bpy."""
 
-    def __init__(self, face: faces.Face, voice: Voice, wanted: tuple):
+    def __init__(self, face: faces.Face, voice: Voice, wanted: str):
         super().__init__(daemon=True)
         self.wanted = wanted
         self.moves: Moves | None = None
@@ -128,23 +134,22 @@ def watch(current: bpy.types.Scene) -> None:
     """Where sliders moved, perform anew and show it."""
     if _state is None or not current.freetalk.live or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
-    now = sliders(current)
-    if now == _state.shown:
-        return
     copy = bpy.data.objects.get(_state.copy)
     face = scene.remembered(copy) if copy is not None else None
     if copy is None or face is None or copy.mode != "OBJECT":
         return
-    if said(current) != _state.said:  # another sound or another place: what was baked stays until the next Animate
-        now = _state.baked
-    _state.shown = now
-    if now == _state.baked:
+    wanted: str | None = key(current)
+    if wanted == copy.get(BAKED) or said(current) != _state.said:
+        wanted = None  # with another sound or another place, what was baked stays until the next Animate
+    if wanted is None:
+        _state.shown = None
         hide(copy)
-    else:
-        _perform(current, face, now)
+    elif wanted != _state.shown:
+        _state.shown = wanted
+        _perform(current, face, wanted)
 
 
-def _perform(current: bpy.types.Scene, face: faces.Face, wanted: tuple) -> None:
+def _perform(current: bpy.types.Scene, face: faces.Face, wanted: str) -> None:
     global _thread
     assert _state is not None
     if _thread is not None and _thread.is_alive():
@@ -169,7 +174,7 @@ def _take(current: bpy.types.Scene) -> None:
         return
     copy = bpy.data.objects.get(_state.copy)
     face = scene.remembered(copy) if copy is not None else None
-    if face is not None and _state.shown != _state.baked:
+    if face is not None and _state.shown is not None:
         _perform(current, face, _state.shown)
 
 
@@ -179,7 +184,7 @@ def _take(current: bpy.types.Scene) -> None:
 @persistent
 def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) -> None:
     """Before another frame is shown: the preview goes there."""
-    if _state is not None and _state.moves is not None and _state.shown != _state.baked:
+    if _state is not None and _state.moves is not None and _state.shown is not None:
         show(current)
 
 
@@ -226,10 +231,25 @@ def put_away(*_: object) -> None:
     copy = bpy.data.objects.get(_state.copy) if _state is not None else None
     if _state is not None and copy is not None:
         hide(copy)
-        _state.shown = _state.baked
+        _state.shown = None
+
+
+@persistent
+def undone(*_: object) -> None:
+    """After undo and redo: what is in the file is what was seen then; it is looked at anew."""
+    if _state is not None:
+        _state.shown = _state.moves = None
+    job.redraw(bpy.context)
 
 
 @persistent
 def opened(*_: object) -> None:
     """Another file is opened."""
     forget()
+
+
+@persistent
+def tidied(*_: object) -> None:
+    """Another file was opened: Blender saves by itself too, without asking, and then a preview may be in it."""
+    for copy in all_copies():
+        hide(copy)

@@ -12,6 +12,8 @@ ORIGINAL = "freetalk_original"
 LANDMARKS = "freetalk_landmarks"
 FACE = "freetalk_face"
 BEFORE = "freetalk_before"
+#: Custom property of a talking copy: a hash of the sliders that were baked last.
+BAKED = "freetalk_baked"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
@@ -19,6 +21,12 @@ POINTS = "freetalk_points"
 CONFIDENCE = "freetalk_confidence"
 #: Custom property of a face that was looked at: the findings of its check-up, as JSON.
 CHECKUP = "freetalk_checkup"
+#: Custom property of a strip that was used: the name by which FreeTalk knows it, which renaming does not change.
+STRIP = "freetalk_strip"
+#: Custom property of a strip that FreeTalk put into the sequencer: the source that is heard there; and of a scene whose
+#: sequencer it made.
+HEARD = "freetalk_heard"
+SEQUENCER = "freetalk_sequencer"
 #: Custom property of an action that is a take: its lines, as JSON.
 TAKE = "freetalk_take"
 

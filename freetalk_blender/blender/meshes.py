@@ -24,6 +24,12 @@ def triangles(mesh: bpy.types.Mesh) -> np.ndarray:
     return corners.reshape(-1, 3)
 
 
+def smooth(mesh: bpy.types.Mesh) -> None:
+    """Shade smoothly what came without normals: facets are no part of a scan, and they triple the size of a glTF."""
+    if not mesh.has_custom_normals and not any(polygon.use_smooth for polygon in mesh.polygons):
+        mesh.shade_smooth()
+
+
 def world(item: bpy.types.Object) -> np.ndarray:
     """(4,4) object to world, float64."""
     return np.array(item.matrix_world, dtype=np.float64)

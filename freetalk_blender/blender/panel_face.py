@@ -32,9 +32,8 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         original = chosen.face(context)
         row = layout.row()
         row.enabled = landmark_points.editing() is None
-        row.prop(settings, "face", text="", icon="MESH_MONKEY")
-        if settings.face is None and original is not None:
-            say(layout, f"Active mesh: {original.name}", "MESH_DATA")
+        active = original.name if settings.face is None and original is not None else "Select a mesh"
+        row.prop(settings, "face", text="", icon="MESH_MONKEY", placeholder=active)
         if landmark_points.editing():
             self._editing(layout, settings)
             return

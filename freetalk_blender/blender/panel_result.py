@@ -27,9 +27,7 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
             layout.progress(factor=share, text=f"{job.current.stage.capitalize()}, {left:.0f} s left")
             say(layout, "ESC stops it; nothing is changed before the end")
             return
-        column = layout.column()
-        column.scale_y = 1.5
-        button(column, FREETALK_OT_animate, animate.why_not(context), icon="PLAY")
+        button(layout, FREETALK_OT_animate, animate.why_not(context), 1.5, icon="PLAY")
         device = preferences.get().device
         wanted = "automatic" if device == "auto" else device.upper()
         say(layout, f"Ran on {session.device}" if session.device else f"Device: {wanted}", "MEMORY")
@@ -60,10 +58,16 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
         row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
-        layout.prop(context.scene.freetalk, "live")
-        if live.is_stale(context):
+        reason = animate.why_not_again(context)
+        row = layout.row(align=True)
+        row.prop(context.scene.freetalk, "live", toggle=True, icon="HIDE_OFF")
+        row = row.row(align=True)
+        row.enabled = not reason
+        row.operator(FREETALK_OT_rebake.bl_idname, icon="FILE_REFRESH")
+        if reason:
+            say(layout, reason)
+        elif live.is_stale(context):
             say(layout, "The sliders moved: Bake Again keeps what they do", "KEYFRAME")
-        button(layout, FREETALK_OT_rebake, animate.why_not_again(context), icon="FILE_REFRESH")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):

@@ -5,7 +5,7 @@ from typing import ClassVar
 import bpy
 
 from . import chosen, compat, live, waveform
-from .feeling import group_of
+from .feeling import group_of, own_group
 from .panel import DONE, OPEN, WRONG, Step, say
 from .presets import FREETALK_OT_own_emotion, FREETALK_OT_preset
 from .properties import SLIDERS, STYLE
@@ -24,14 +24,15 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
         layout.row().prop(settings, "sound", expand=True)
         strip = chosen.strip(scene)
         if settings.sound == "FILE":
-            layout.prop(settings, "sound_file", text="", placeholder="Sound file")
+            layout.prop(settings, "sound_file", text="", placeholder="Choose a sound file")
         elif scene.sequence_editor is not None:
             layout.prop_search(settings, "strip", scene.sequence_editor, compat.all_strips_name(scene), text="")
         if strip is not None and strip.name != settings.strip:
-            say(layout, f"First strip: {strip.name}", "SPEAKER")
+            say(layout, f"{'Now called' if settings.strip else 'First strip:'} {strip.name}", "SPEAKER")
         reason = chosen.why_no_sound(scene)
         if reason:
-            say(layout, reason)
+            if settings.sound == "STRIP":  # the empty field for a file says so itself
+                say(layout, reason)
             return
         self._sound(layout, scene, strip)
         layout.prop(settings, "strength", slider=True)
@@ -46,13 +47,16 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
         if looked.problem:
             say(layout, looked.problem, WRONG)
             return
-        row = layout.row()
-        if looked.icon:
-            row.template_icon(looked.icon, scale=3.0)
-        column = row.column(align=True)
-        column.label(text=f"{looked.seconds:.2f} s" if looked.seconds else "Reading ...")
+        row = layout.row(align=True)
+        row.alignment = "CENTER"
+        for icon in looked.icons:
+            row.template_icon(icon, scale=2.0)
         start = strip.frame_final_start if strip is not None else scene.frame_start
-        column.label(text=f"from frame {start}")
+        length = f"{looked.seconds:.2f} s from frame {start}" if looked.seconds else "Reading ..."
+        row = layout.row()
+        row.label(text=length, icon="TIME")
+        if strip is None and compat.can_make_sound():
+            row.prop(scene.freetalk, "hear", text="", icon="PLAY_SOUND")
 
 
 class FREETALK_PT_emotion(Step, bpy.types.Panel):
@@ -67,18 +71,21 @@ class FREETALK_PT_emotion(Step, bpy.types.Panel):
         scene, layout = context.scene, self.layout
         strip = chosen.strip(scene)
         if strip is not None:
-            own = strip.name in scene.freetalk.strips
+            own = own_group(scene, strip) is not None
             icon = "CHECKBOX_HLT" if own else "CHECKBOX_DEHLT"
             layout.operator(FREETALK_OT_own_emotion.bl_idname, text=f"Own for {strip.name}", icon=icon, depress=own)
         group = group_of(scene, strip)
         row = layout.row(align=True)
         row.prop(group, "emotion_mode", expand=True)
         row.operator_menu_enum(FREETALK_OT_preset.bl_idname, "preset", text="", icon="PRESET")
-        layout.use_property_split = True
-        column = layout.column(align=True)
-        names = ("valence", "arousal", "dominance") if group.emotion_mode == "VAD" else (*SLIDERS, "neutral")
-        for name in names:
-            column.prop(group, name, slider=True)
+        if group.emotion_mode == "VAD":
+            column = layout.column(align=True)
+            for name in ("valence", "arousal", "dominance"):
+                column.prop(group, name, slider=True)
+        else:
+            grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+            for name in (*SLIDERS, "neutral"):
+                grid.prop(group, name, slider=True)
         layout.prop(group, "intensity", slider=True)
 
 

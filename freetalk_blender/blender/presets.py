@@ -4,7 +4,7 @@ import bpy
 from bpy.props import EnumProperty
 
 from . import chosen, feeling
-from .properties import EMOTION_SLIDERS, SLIDERS
+from .properties import SLIDERS
 
 #: Name -> weights of a blend; one emotion each first, then mixtures as people name them.
 PRESETS: dict[str, dict[str, float]] = {
@@ -53,15 +53,12 @@ class FREETALK_OT_own_emotion(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings, strip = context.scene.freetalk, chosen.strip(context.scene)
-        name = strip.name if strip is not None else ""
-        if name in settings.strips:
-            settings.strips.remove(settings.strips.find(name))
-            return {"FINISHED"}
-        own = settings.strips.add()
-        own.name, own.emotion_mode = name, settings.emotion_mode
-        for slider in EMOTION_SLIDERS:
-            setattr(own, slider, getattr(settings, slider))
+        strip = chosen.strip(context.scene)
+        own = feeling.own_group(context.scene, strip)
+        if own is None:
+            feeling.give_own(context.scene, strip)
+        else:
+            feeling.take_own(context.scene, own)
         return {"FINISHED"}
 
 

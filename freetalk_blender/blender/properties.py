@@ -38,6 +38,11 @@ def _axis(name: str, text: str) -> object:
     return FloatProperty(name=name, description=text, default=0.0, min=-1.0, max=1.0, subtype="FACTOR")
 
 
+def _label(emotion: str) -> str:
+    """What a slider of half the sidebar's width is called."""
+    return "Disgust" if emotion == "disgusted" else emotion.capitalize()
+
+
 _EMOTION = {
     "emotion_mode": EnumProperty(
         name="Emotion",
@@ -47,7 +52,7 @@ _EMOTION = {
             ("VAD", "V-A-D", "A point of valence, arousal and dominance"),
         ],
     ),
-    **{name: _factor(name.capitalize(), f"How {name}; 1 is full, more is exaggerated") for name in SLIDERS},
+    **{name: _factor(_label(name), f"How {name}; 1 is full, more is exaggerated") for name in SLIDERS},
     "neutral": _factor("Neutral", "How much of the emotions is taken back: at 1 none of them shows", 0.0, 1.0),
     "intensity": _factor("Intensity", "How strongly all of the emotion shows", 1.0, MAX_INTENSITY, MAX_INTENSITY),
     "valence": _axis("Valence", "From unpleasant (-1) to pleasant (1)"),
@@ -91,6 +96,11 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
     strips: CollectionProperty(type=FREETALK_PG_strip, name="Strips with an emotion of their own")
     strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer; empty: the first one")
     sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, ...", subtype="FILE_PATH")
+    hear: BoolProperty(
+        name="Add Sound to the Scene",
+        description="Put the sound file into the scene's sequencer too, so that it is heard when the face plays",
+        default=True,
+    )
     strength: _factor("Strength", "How much of the speaker's motion is made", 1.0, 2.0, 2.0)
     open_mouth: BoolProperty(
         name="Open Mouth", description="Cut lips that the scanner fused, on the talking copy", default=True

@@ -169,8 +169,9 @@ def with_sliders(voice: Voice, current: bpy.types.Scene) -> Voice:
 def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
     """The scene's settings as a request; FreeTalkError where something is missing or cannot be read."""
     voice = read_voice(context)
-    kind = "strip" if chosen.strip(context.scene) is not None else "file"
-    return Request(read_scan(context, original), voice, context.scene.freetalk.tolerance, f"{kind} {voice.source.name}")
+    strip, settings = chosen.strip(context.scene), context.scene.freetalk
+    name = f"file {voice.source.name}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
+    return Request(read_scan(context, original), voice, settings.tolerance, name)
 
 
 def check_unchanged(scan: Scan, original: bpy.types.Object | None) -> None:

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import StringProperty
 
-from . import bake, chosen, cleanup, takes
+from . import bake, chosen, cleanup, heard, takes
 from .job import why_busy
 
 
@@ -33,11 +33,23 @@ class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
 
 
 class _OnTake(_OnCopy):
+    """An operator on the take of that name; `act` does it."""
+
+    bl_options = {"REGISTER", "UNDO"}
     take: StringProperty(name="Take")
 
-    def chosen_take(self, context: bpy.types.Context) -> bpy.types.Action | None:
-        found = takes.listed(chosen.talking(context))
-        return next((take for take in found if take.name == self.take), None)
+    def act(self, copy: bpy.types.Object, take: bpy.types.Action) -> None:
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        copy = chosen.talking(context)
+        take = next((take for take in takes.listed(copy) if take.name == self.take), None)
+        if take is None:
+            self.report({"ERROR"}, f"There is no take {self.take} any more.")  # type: ignore[attr-defined]
+            return {"CANCELLED"}
+        self.act(copy, take)
+        heard.tune(context.scene)
+        return {"FINISHED"}
 
 
 class FREETALK_OT_take_choose(_OnTake, bpy.types.Operator):
@@ -45,15 +57,9 @@ class FREETALK_OT_take_choose(_OnTake, bpy.types.Operator):
 
     bl_idname = "freetalk.take_choose"
     bl_label = "Play This Take"
-    bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        take = self.chosen_take(context)
-        if take is None:
-            self.report({"ERROR"}, f"There is no take {self.take} any more.")
-            return {"CANCELLED"}
-        takes.choose(chosen.talking(context), take)
-        return {"FINISHED"}
+    def act(self, copy: bpy.types.Object, take: bpy.types.Action) -> None:
+        takes.choose(copy, take)
 
 
 class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
@@ -61,17 +67,10 @@ class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
 
     bl_idname = "freetalk.take_delete"
     bl_label = "Delete Take"
-    bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        take = self.chosen_take(context)
-        if take is None:
-            self.report({"ERROR"}, f"There is no take {self.take} any more.")
-            return {"CANCELLED"}
-        copy = chosen.talking(context)
+    def act(self, copy: bpy.types.Object, take: bpy.types.Action) -> None:
         takes.delete(copy, take)
         bake.prune(copy)
-        return {"FINISHED"}
 
 
 class FREETALK_OT_remove(_OnCopy, bpy.types.Operator):

@@ -12,6 +12,7 @@ import numpy as np
 from ..core import audio
 from ..core.errors import AudioError
 from . import compat
+from .marks import STRIP
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,31 @@ def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
 
 
 def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.ID | None:
-    """The sound strip of that name; None where there is none."""
-    return next((strip for strip in sound_strips(scene) if strip.name == name), None)
+    """The sound strip of that name, or that had it when it was first used; None where there is none."""
+    strips = sound_strips(scene)
+    named = (strip for strip in strips if strip.name == name)
+    return next(named, None) or next((strip for strip in strips if identity(scene, strip) == name), None)
+
+
+def identity(scene: bpy.types.Scene, strip: bpy.types.ID) -> str:
+    """What FreeTalk calls a strip: the name that it had when it was first used (`remember`), else the one it has.
+
+    A strip that was made by copying another is a strip of its own.
+    """
+    known, strips = strip.get(STRIP), sound_strips(scene)
+    same = [other for other in strips if known is not None and other.get(STRIP) == known]
+    if same and strip == next((other for other in same if other.name == known), same[0]):
+        return known
+    name, taken = strip.name, {other.get(STRIP) for other in strips}
+    while name in taken:
+        name += "'"
+    return name
+
+
+def remember(scene: bpy.types.Scene, strip: bpy.types.ID) -> str:
+    """Its identity, kept from now on whatever it is renamed to."""
+    strip[STRIP] = identity(scene, strip)
+    return strip[STRIP]
 
 
 def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
@@ -90,8 +114,12 @@ def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
         return Source(strip.name, _played(scene, strip), start, 0.0, seconds)
     skipped = (strip.frame_final_start - strip.frame_start) / fps - getattr(strip, "sound_offset", 0.0)
     packed = strip.sound.packed_file
-    path = Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library))
-    return Source(strip.name, path if packed is None else packed.data, start, skipped, seconds)
+    return Source(strip.name, file_of(strip) if packed is None else packed.data, start, skipped, seconds)
+
+
+def file_of(strip: bpy.types.ID) -> Path:
+    """Where a strip's sound lies, or lay before it was packed."""
+    return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library))
 
 
 def from_file(path: str, start: float) -> Source:
@@ -141,9 +169,14 @@ def add_strip(scene: bpy.types.Scene, path: Path, start: int) -> bpy.types.ID | 
     """Put the sound, packed, into the sequencer at a frame; None where this Blender has no audio library."""
     if not compat.can_make_sound():
         return None
+    strip = new_strip(scene, path.name, path, start)
+    strip.sound.pack()
+    return strip
+
+
+def new_strip(scene: bpy.types.Scene, name: str, path: Path, start: int) -> bpy.types.ID:
+    """A strip of that sound from a frame on, in a channel of its own."""
     collection = compat.ensure_strips(scene)
     taken = {strip.channel for strip in collection}
     channel = next(number for number in range(1, 129) if number not in taken)
-    strip = collection.new_sound(path.name, str(Path(path).resolve()), channel, start)
-    strip.sound.pack()
-    return strip
+    return collection.new_sound(name, str(Path(path).resolve()), channel, start)

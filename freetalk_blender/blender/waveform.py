@@ -12,17 +12,18 @@ from ..core.errors import FreeTalkError
 from . import job, session
 from .sound import Source
 
-#: Pixels of the picture, and its colour.
-SIZE = 128
+#: Pixels of a tile, tiles side by side, and their colour: what Blender draws large in a panel is square.
+SIZE = 64
+TILES = 5
 _COLOUR = (0.45, 0.75, 1.0, 1.0)
 _TICK = 0.1
 
 
 @dataclass
 class _Looked:
-    """What is known of one sound; icon 0 where there is no picture yet."""
+    """What is known of one sound; no icons where there is no picture yet."""
 
-    icon: int = 0
+    icons: tuple[int, ...] = ()
     seconds: float = 0.0
     problem: str = ""
 
@@ -52,8 +53,8 @@ class _Reading(threading.Thread):
 
 
 def picture(samples: np.ndarray) -> np.ndarray:
-    """(SIZE,SIZE,4) float32: the envelope of samples (N,) around the middle, on nothing."""
-    edges = np.linspace(0, len(samples), SIZE + 1).astype(int)
+    """(SIZE,TILES*SIZE,4) float32: the envelope of samples (N,) around the middle, on nothing."""
+    edges = np.linspace(0, len(samples), TILES * SIZE + 1).astype(int)
     peaks = np.array([np.abs(samples[a : max(b, a + 1)]).max(initial=0) for a, b in pairwise(edges)])
     height = np.maximum(peaks / max(peaks.max(), 1e-6), 0.02) * 0.48 * SIZE
     from_middle = np.abs(np.arange(SIZE) + 0.5 - SIZE / 2)
@@ -91,10 +92,13 @@ def _collect() -> float | None:
         _known[reading.key] = reading.looked
         if reading.pixels is not None:
             _previews = _previews or bpy.utils.previews.new()
-            image = _previews.new(f"{len(_known)} {reading.key}")
-            image.image_size = (SIZE, SIZE)
-            image.image_pixels_float.foreach_set(reading.pixels.ravel())
-            reading.looked.icon = image.icon_id
+            icons = []
+            for tile in np.split(reading.pixels, TILES, axis=1):
+                image = _previews.new(f"{len(_previews)}")
+                image.image_size = (SIZE, SIZE)
+                image.image_pixels_float.foreach_set(np.ascontiguousarray(tile).ravel())
+                icons.append(image.icon_id)
+            reading.looked.icons = tuple(icons)
     if ready:
         job.redraw(bpy.context)
     return _TICK if _waiting else None

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, feeling, marks, sound
+from freetalk_blender.blender import chosen, compat, feeling, marks, sound, takes
 from freetalk_blender.core.emotion import EMOTIONS, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
@@ -75,3 +75,46 @@ def test_a_strip_may_have_an_emotion_of_its_own(talker: bpy.types.Object, short_
     assert scene.frame_end == 151
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert not scene.is_property_set("freetalk") and compat.find_curve(scene, 'freetalk.strips["second"].sad') is None
+
+
+@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+def test_a_renamed_strip_keeps_its_emotion_its_choice_and_its_line(talker: bpy.types.Object, short_clip: Path) -> None:
+    scene = bpy.context.scene
+    strip = sound.add_strip(scene, short_clip, 1)
+    scene.freetalk.sound, scene.freetalk.strip = "STRIP", strip.name
+    assert bpy.ops.freetalk.own_emotion() == {"FINISHED"}
+    feeling.group_of(scene, strip).sad = 0.75
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    strip.name = "another name"
+    assert chosen.strip(scene) == strip and weights(scene, strip=strip)[SAD] == 0.75
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = marks.all_copies()
+    assert len(takes.lines(takes.current(copy))) == 1, "the same line again"
+
+    copied = sound.add_strip(scene, short_clip, 101)
+    copied.name, copied["freetalk_strip"] = "another name.001", strip["freetalk_strip"]
+    assert sound.identity(scene, copied) == copied.name, "a copy of a strip is another strip"
+    assert feeling.own_group(scene, copied) is None
+    assert bpy.ops.freetalk.remove() == {"FINISHED"} and list(strip.keys()) == []
+
+
+@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+def test_curves_of_one_strips_emotion_stay_when_anothers_goes(
+    addon: None, empty: bpy.types.Scene, short_clip: Path
+) -> None:
+    names = ("first", "second", "third")
+    for name, frame in zip(names, (1, 101, 201), strict=True):
+        sound.add_strip(empty, short_clip, frame).name = name
+    empty.freetalk.sound = "STRIP"
+    for name in names:
+        empty.freetalk.strip = name
+        assert bpy.ops.freetalk.own_emotion() == {"FINISHED"}
+        own = feeling.group_of(empty, sound.find_strip(empty, name))
+        own.happy = names.index(name) / 4
+        own.keyframe_insert("happy", frame=1)
+    empty.freetalk.strip = "first"
+    assert bpy.ops.freetalk.own_emotion() == {"FINISHED"}
+    happy = {name: weights(empty, strip=sound.find_strip(empty, name))[..., HAPPY].mean() for name in names}
+    assert happy == {"first": 0.0, "second": 0.25, "third": 0.5}
+    assert len(compat.existing_curves(empty)) == 2
+    assert bpy.ops.freetalk.own_emotion() == {"FINISHED"} and len(empty.freetalk.strips) == 3, "its place is used again"

@@ -5,8 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import in_blender
+import numpy as np
 import pytest
 
+from freetalk_blender.core import landmarks, scan_file
 from tools import blender_ui, desktop, extension, first_clip
 from tools.blender_ui import Ui
 from tools.first_clip import PICTURES
@@ -45,4 +48,19 @@ def ready(installed: Ui) -> Ui:
     """The sample scan and its sentence, chosen in the panel."""
     first_clip.add_scan(installed, see=photograph(installed))
     first_clip.choose_speech(installed, see=photograph(installed))
+    return installed
+
+
+@pytest.fixture(scope="session")
+def bench(installed: Ui, head: Path, head_landmarks: Path, short_clip: Path) -> Ui:
+    """A window that knows in_blender.py: `fresh` makes the sample's face without its head, and two seconds of sound."""
+    vertices, triangles = scan_file.read(head)
+    points = landmarks.read(head_landmarks).points
+    near = np.linalg.norm(vertices - points[30], axis=1) < 130
+    used, numbers = np.unique(triangles[near[triangles].all(1)], return_inverse=True)
+    share = installed.screen.share
+    np.savez(share / "face.npz", vertices=vertices[used], triangles=numbers.reshape(-1, 3), points=points)
+    (share / "short.wav").write_bytes(short_clip.read_bytes())
+    installed.ask(in_blender.HELPERS)
+    installed.ask(in_blender.FRESH)
     return installed

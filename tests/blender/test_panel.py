@@ -1,0 +1,93 @@
+"""The sidebar is drawn, in every state, with words and icons that this Blender knows."""
+
+from types import SimpleNamespace
+
+import bpy
+
+from freetalk_blender.blender import chosen, job, panel_face, panel_result, panel_speech
+from freetalk_blender.blender.panel import FREETALK_PT_main
+
+FUNCTIONS = bpy.types.UILayout.bl_rna.functions
+ICONS = set(FUNCTIONS["label"].parameters["icon"].enum_items.keys())
+PANELS = (FREETALK_PT_main, *panel_face.CLASSES, *panel_speech.CLASSES, *panel_result.CLASSES)
+
+
+class Layout:
+    """A layout that takes only what Blender's takes, and writes down what is drawn."""
+
+    def __init__(self, drawn: list[str]):
+        self.__dict__["drawn"] = drawn
+
+    def __setattr__(self, name: str, value: object) -> None:
+        assert name in bpy.types.UILayout.bl_rna.properties, name
+        self.__dict__[name] = value
+
+    def __getattr__(self, name: str):
+        known = FUNCTIONS[name].parameters
+
+        def draw(*given: object, **options: object):
+            assert set(options) <= set(known.keys()), f"{name}({', '.join(options)})"
+            assert options.get("icon", "NONE") in ICONS, options["icon"]
+            if name in ("prop", "prop_search"):
+                item, prop = given[:2]
+                self.drawn.append(options.get("text", item.bl_rna.properties[prop].name))
+                return None
+            if name in ("operator", "operator_menu_enum"):
+                operator = bpy.ops
+                for part in given[0].split("."):
+                    operator = getattr(operator, part)
+                self.drawn.append(options.get("text", operator.get_rna_type().name))
+                return SimpleNamespace()
+            self.drawn.append(str(options.get("text", "")))
+            if name == "panel":
+                return Layout(self.drawn), Layout(self.drawn)
+            return Layout(self.drawn)
+
+        return draw
+
+
+def drawn() -> list[str]:
+    """Every word in the sidebar, top down, all sub-panels open."""
+    words: list[str] = []
+    for panel in PANELS:
+        this = SimpleNamespace(layout=Layout(words), bl_rna=panel.bl_rna)
+        this.state = lambda context, panel=panel: panel.state(None, context)
+        for name in vars(panel):
+            if name.startswith("_") and callable(getattr(panel, name)) and not name.startswith("__"):
+                setattr(this, name, getattr(panel, name).__get__(this))
+        if hasattr(panel, "draw_header"):
+            assert panel.state(None, bpy.context) in ICONS
+        panel.draw(this, bpy.context)
+    return [word for word in words if word]
+
+
+def test_an_empty_scene_says_what_to_do(addon: None, empty: bpy.types.Scene) -> None:
+    words = drawn()
+    assert words.count("Choose the face") == 2 and "Animate the face first" in words
+    assert "Select a face scan and press Animate" in words
+
+
+def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    assert "68 landmarks, placed by hand" in drawn()
+    scene.freetalk.sound_file = ""
+    assert drawn().count("Choose a sound file") == 1
+    scene.freetalk.sound = "STRIP"
+    assert drawn().count("The sequencer has no sound") == 2
+    scene.freetalk.sound = "FILE"
+    scene.freetalk.emotion_mode = "VAD"
+    assert {"Valence", "Arousal", "Dominance"} <= set(drawn())
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    assert "Done" in drawn() and "Finish editing the landmarks" in " ".join(drawn())
+    assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
+
+
+def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert {"head take 1", "Live Preview", "Bake Again", "glTF"} <= set(drawn())
+    job.current = job.Job("Animate", lambda step: None, {"find the face": 2.0})
+    try:
+        assert any(word.endswith("s left") for word in drawn())
+        assert "ESC stops it" in chosen.why_no_face(bpy.context) + job.why_busy()
+    finally:
+        job.current = None
