@@ -56,8 +56,9 @@ PARTS = {
 DOUBTFUL = 0.5
 
 FORMAT, VERSION = "freetalk-landmarks", 1
-#: A landmark further than this from the surface is not on this face (in eye distances; a 90 mm face: 18 mm).
-FAR = 0.2
+#: A landmark further than this from the surface is not on this face (in eye distances; a 90 mm face: 27 mm). Those that
+#: are found beyond an edge or under hair lie up to face_placing.FURTHEST off it.
+FAR = 0.3
 #: Root-mean-square distance from the average face above which 68 points are no face in this order (eye distances).
 UNLIKE_A_FACE = 0.25
 
