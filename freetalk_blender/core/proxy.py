@@ -8,12 +8,17 @@ around that vertex, so an upper-lip vertex never lands on the lower lip that tou
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from . import cancel
 from .mesh import nearest_on_triangles
 
 #: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
 _BATCH = 100_000
+#: Edges of a stand-in below this share of the median are taken away: where a scan is flat, collapses cost nothing and
+#: leave triangles too thin to calculate with.
+_SHORT = 0.05
 #: Numbers carried at once: a few megabytes, so that the sum stays in the processor's cache.
 _BLOCK = 1_000_000
 
@@ -59,11 +64,29 @@ def simplify(vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.n
     light, merged = np.array(light), np.asarray(merged)
     kept = np.searchsorted(used, keep)
     light[merged[kept]] = points[kept]
+    owner = _without_short_edges(light, light_faces, merged[kept])
+    light_faces, merged = owner[light_faces], owner[merged]
+    light_faces = light_faces[(light_faces != np.roll(light_faces, 1, axis=1)).all(1)]
     place, shares = places(points, merged, light, light_faces)
     all_merged, corners = np.zeros(len(vertices), np.int64), np.zeros((len(vertices), 3), np.int32)
     all_shares = np.zeros((len(vertices), 3), np.float32)
     all_merged[used], corners[used], all_shares[used] = merged, light_faces[place], shares
     return Proxy(light, light_faces, all_merged, corners, all_shares)
+
+
+def _without_short_edges(vertices: np.ndarray, triangles: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """(V,) the vertex that each vertex becomes when edges much shorter than the others are collapsed; `keep` stay."""
+    start, end = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
+    length = np.linalg.norm(vertices[start] - vertices[end], axis=1)
+    short = length < _SHORT * np.median(length)
+    graph = sp.coo_matrix((np.ones(short.sum()), (start[short], end[short])), (len(vertices),) * 2)
+    count, label = connected_components(graph, directed=False)
+    first = np.zeros(count, np.int32)
+    first[label[::-1]] = np.arange(len(vertices))[::-1]
+    first[label[keep]] = keep
+    owner = first[label]
+    owner[keep] = keep
+    return owner
 
 
 def places(

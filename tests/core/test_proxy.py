@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from freetalk_blender.core import proxy, stm
+from freetalk_blender.core import mesh, proxy, stm
+from freetalk_blender.core.interpolant import interpolant
 from tests.core.test_stm import MM, head, speech
 
 
@@ -43,3 +44,16 @@ def test_loose_vertices_stay_where_they_are():
     vertices, triangles, _ = head(3000)
     light = proxy.simplify(np.concatenate([vertices, [[5, 5, 5]]]), triangles, 1000, np.zeros(0, int))
     assert not light.carry(np.ones((2, len(light.vertices), 3), np.float32))[:, -1].any()
+
+
+def test_the_stand_in_of_a_subdivided_sculpt_has_no_vanishing_edges():
+    vertices, triangles, landmarks = head(1500)
+    fine = mesh.CleanMesh(vertices, triangles, np.arange(len(vertices)))
+    for _ in range(2):
+        fine = mesh.subdivided(fine)  # flat within each of the first triangles
+    light = proxy.simplify(fine.vertices, fine.triangles, 6000, landmarks)
+    corners = light.vertices[light.triangles]
+    edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
+    assert edges.min() > 0.02 * np.median(edges)
+    assert (light.vertices[light.merged[landmarks]] == fine.vertices[landmarks].astype(np.float32)).all()
+    interpolant(light.vertices.astype(np.float64), light.triangles, light.merged[landmarks])
