@@ -32,6 +32,7 @@ def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
 
 def forget_settings() -> None:
     """The settings of all scenes, as if FreeTalk had never been there."""
+    landmark_points.sweep()
     for scene in bpy.data.scenes:
         heard.tune(scene)
         for strip in compat.all_strips(scene):
@@ -67,8 +68,7 @@ def found() -> Iterator[str]:
             if block.name.startswith(PREFIX) or block.name.endswith(f" {PREFIX}"):
                 yield f"{kind}: {block.name}"
             yield from (f"{kind}: {block.name}[{name}]" for name in (*block.keys(),) if name.startswith(_OWN))
-            if isinstance(block, bpy.types.Scene) and block.is_property_set(_OWN):
-                yield f"{kind}: {block.name}.{_OWN}"
+            yield from (f"{kind}: {block.name}.{_OWN}.{name}" for name in _set_by_somebody(block))
     for scene in bpy.data.scenes:
         for strip in compat.all_strips(scene):
             yield from (f"strips: {strip.name}[{name}]" for name in (*strip.keys(),) if name.startswith(_OWN))
@@ -78,6 +78,17 @@ def found() -> Iterator[str]:
         yield from (f"shape keys: {block.name}" for block in key.key_blocks if block.name.startswith(PREFIX))
         tracks = key.animation_data.nla_tracks if key.animation_data else ()
         yield from (f"tracks: {track.name}" for track in tracks if track.name.startswith(PREFIX))
+
+
+def _set_by_somebody(block: bpy.types.ID) -> Iterator[str]:
+    """The settings of a scene that differ from none being there; 5.x makes an empty group as soon as a panel looks."""
+    if isinstance(block, bpy.types.Scene) and block.is_property_set(_OWN):
+        group = getattr(block, _OWN)
+        for prop in group.bl_rna.properties:
+            name = prop.identifier
+            empty = name == "rna_type" or (prop.type == "POINTER" and getattr(group, name) is None)
+            if group.is_property_set(name) and not empty:
+                yield name
 
 
 def _is_selected(item: bpy.types.Object) -> bool:

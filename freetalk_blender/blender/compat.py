@@ -5,6 +5,15 @@ from typing import Any
 import bpy
 
 
+def exists(operator: Any) -> bool:
+    """Does this Blender have the operator? Some are built without USD."""
+    try:
+        operator.get_rna_type()
+    except KeyError:
+        return False
+    return True
+
+
 def known_options(operator: Any, **options) -> dict:
     """The options that this Blender's operator has; newer and older ones name theirs differently."""
     properties = operator.get_rna_type().properties

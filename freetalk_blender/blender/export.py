@@ -6,7 +6,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
-from . import chosen, files, live
+from . import chosen, compat, files, live
 from .animate import landmarks_busy
 from .marks import original_of
 from .result import why_none
@@ -24,6 +24,12 @@ def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
         found.append(parent)
         parent = parent.parent
     return [item for item in dict.fromkeys(found) if item.visible_get() and item != original]
+
+
+def formats() -> dict[str, str]:
+    """The formats that this Blender can write: suffix -> name."""
+    can = {".usdc": compat.exists(bpy.ops.wm.usd_export)}
+    return {suffix: name for suffix, name in FORMATS.items() if can.get(suffix, True)}
 
 
 def why_not(context: bpy.types.Context) -> str:

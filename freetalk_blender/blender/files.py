@@ -150,6 +150,8 @@ def _fbx_to_world(path: Path) -> np.ndarray:
 
 def _read_usd(path: Path) -> np.ndarray:
     """Through a stage of our own over the scan's layer that says "+Z up, metres": nothing is turned or scaled."""
+    if not compat.exists(bpy.ops.wm.usd_import):
+        raise MeshError(f"The scan {path} needs a Blender with USD, and this one is built without; convert it to glTF.")
     with TemporaryDirectory() as folder:
         stage = Path(folder) / "scan.usda"
         layer = path.as_posix().replace("@", "\\@")
@@ -263,6 +265,8 @@ def _write_fbx(path: Path, selected: bool) -> None:
 
 def _write_usd(path: Path, selected: bool) -> None:
     operator = bpy.ops.wm.usd_export
+    if not compat.exists(operator):
+        raise FreeTalkError(f"{path.name} needs a Blender with USD, and this one is built without; write glTF or FBX.")
     options = compat.known_options(
         operator,
         export_animation=True,

@@ -37,6 +37,8 @@ def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
     global _seen
     known = placed.points(original)
     assert known is not None
+    sweep()
+    context.view_layer.update()
     points = meshes.moved(meshes.world(original), known)
     layer, copy = context.view_layer.objects, copy_of(original)
     collection = bpy.data.collections.new(COLLECTION)
@@ -136,6 +138,13 @@ def discard(original: bpy.types.Object) -> None:
     """Put the points of this face away, if it is being edited."""
     if editing() == original:
         end(bpy.context)
+
+
+def sweep() -> None:
+    """Put away points whose face was deleted while they were being dragged."""
+    collection = bpy.data.collections.get(COLLECTION)
+    if collection is not None and editing() is None:
+        _delete(collection)
 
 
 def _delete(collection: bpy.types.Collection) -> None:

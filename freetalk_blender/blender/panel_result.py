@@ -79,7 +79,7 @@ class FREETALK_PT_export(Step, bpy.types.Panel):
         layout, reason = self.layout, export.why_not(context)
         row = layout.row(align=True)
         row.enabled = not reason
-        for suffix, name in export.FORMATS.items():
+        for suffix, name in export.formats().items():
             row.operator(FREETALK_OT_export.bl_idname, text=name).format = suffix
         if reason:
             say(layout, reason)

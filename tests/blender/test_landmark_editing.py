@@ -116,3 +116,15 @@ def test_two_faces_in_one_scene_do_not_disturb_each_other(talker: bpy.types.Obje
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert [copy.name for copy in marks.all_copies()] == ["head FreeTalk"]
     assert bpy.context.scene.freetalk.sound_file, "the settings stay as long as another face talks"
+
+
+def test_points_of_a_face_that_was_deleted_go_when_the_next_face_is_edited(talker: bpy.types.Object) -> None:
+    other = talker.copy()
+    bpy.context.scene.collection.objects.link(other)
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    bpy.data.objects.remove(talker)
+    bpy.context.scene.freetalk.face = other
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    assert landmark_points.editing() == other and len(landmark_points.points()) == COUNT
+    assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
+    assert not [item for item in bpy.data.collections if item.name.startswith("FreeTalk")]

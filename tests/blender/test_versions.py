@@ -145,14 +145,27 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import bpy
-import numpy as np
 from freetalk_blender.blender import sound
 scene = bpy.context.scene
 scene.render.fps = 25
 strip, other = (sound.add_strip(scene, Path(sys.argv[2]), 10) for _ in range(2))
+strip.name = "fast"
 strip.retiming_keys.add(timeline_frame=10)
 strip.retiming_keys.add(timeline_frame=60)
 strip.retiming_keys[1].timeline_frame = 35
+bpy.ops.wm.save_as_mainfile(filepath=sys.argv[3])
+"""
+_HEARD = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import bpy
+import numpy as np
+from freetalk_blender.blender import compat, sound
+bpy.ops.wm.open_mainfile(filepath=sys.argv[2])
+scene = bpy.context.scene
+strip = sound.find_strip(scene, "fast")
+other = next(found for found in compat.all_strips(scene) if found != strip)
+assert len(strip.retiming_keys)
 before = (scene.frame_start, scene.frame_end, strip.mute, other.mute, strip.volume)
 source = sound.from_strip(scene, strip)
 assert before == (scene.frame_start, scene.frame_end, strip.mute, other.mute, strip.volume)
@@ -160,14 +173,20 @@ clip = source.clip()
 loud = np.convolve(np.abs(clip.samples), np.ones(800) / 800, "same")
 found = [start + loud[round(start * clip.rate) :][: clip.rate // 2].argmax() / clip.rate for start in (0, 0.5, 1.5, 3)]
 assert np.allclose(found, (0.25, 0.75, 1.75, 3.25), atol=0.12), found  # Blender's stretching itself is early by 0.09
-assert clip.start == 10 and abs(len(clip.samples) / clip.rate - 4) < 0.01
-print("HEARD")
+assert clip.start == 10 and abs(len(clip.samples) / clip.rate - 4) < 0.05
+print("HEARD", flush=True)
+os._exit(0)  # 4.5 as a module may wait for its sound device for ever
 """
 
 
-def test_a_strip_whose_speed_was_changed_is_heard_as_blender_plays_it(tmp_path: Path) -> None:
-    """Beeps at 0.5, 1.5, 2.5 and 3.5 s; the first two seconds play twice as fast. (4.5 crashes on adding such keys.)"""
+@pytest.mark.parametrize("version", ["", "5.2"])
+def test_a_strip_whose_speed_was_changed_is_heard_as_blender_plays_it(version: str, tmp_path: Path) -> None:
+    """Beeps at 0.5, 1.5, 2.5 and 3.5 s; the first two seconds play twice as fast.
+
+    5.2 makes the file, for 4.5 as a module crashes on adding such keys; it hears them all the same.
+    """
     time = np.arange(64000) / 16000
     beeps = np.sin(2 * np.pi * 400 * time) * (np.abs(time % 1 - 0.5) < 0.04)
     soundfile.write(tmp_path / "beeps.wav", beeps, 16000, subtype="FLOAT")
-    assert "HEARD" in run_in("5.2", _RETIMED, tmp_path / "beeps.wav")
+    run_in("5.2", _RETIMED, tmp_path / "beeps.wav", tmp_path / "fast.blend")
+    assert "HEARD" in run_in(version, _HEARD, tmp_path / "fast.blend")

@@ -127,10 +127,12 @@ def fresh(folder):
         scene.sequence_editor_clear()
     for kind in ("objects", "meshes", "actions", "sounds", "materials"):
         bpy.data.batch_remove(list(getattr(bpy.data, kind)))
+    bpy.data.batch_remove([item for item in bpy.data.collections if item.name.startswith("FreeTalk")])
     arrays = np.load(folder + "/face.npz")
     mesh = bpy.data.meshes.new("head")
     mesh.from_pydata(arrays["vertices"].tolist(), [], arrays["triangles"].tolist())
     item = bpy.data.objects.new("head", mesh)
+    item.rotation_euler[0] = np.pi / 2  # +Y up in the file, as importers stand it up
     scene.collection.objects.link(item)
     bystander = bpy.data.objects.new("bystander", None)
     scene.collection.objects.link(bystander)

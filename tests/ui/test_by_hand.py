@@ -20,6 +20,9 @@ def begin(ui: Ui, talks: bool = True) -> None:
     ui.value(f"fresh({folder(ui)!r})")
     if talks:
         assert ui.value("press('animate')") == ""
+    ui.ask(
+        "bpy.data.objects['bystander'].select_set(False); bpy.context.window.view_layer.objects.active.select_set(True)"
+    )
     first_clip.look_at_face(ui)
 
 
@@ -94,9 +97,9 @@ def test_fbx_is_written_from_its_button_and_what_cannot_be_is_told(bench: Ui) ->
     written = bench.screen.home / "head.fbx"
     assert written.stat().st_size > 100_000
     written.unlink()
-    usd = bench.value("hasattr(bpy.ops.wm, 'usd_export') and 'usd_export' in dir(bpy.ops.wm)")
+    usd = bench.value("'usd_export' in dir(bpy.ops.wm)")
     said = bench.value(f"press('export', filepath={folder(bench) + '/head.usdc'!r})")
-    assert (said == "") == usd and "Traceback" not in said
+    assert said == "" if usd else "built without" in said and "Traceback" not in said, said
 
 
 def test_the_add_on_is_switched_off_and_on_again_and_leaves_nothing_behind(bench: Ui) -> None:
@@ -116,5 +119,6 @@ def test_the_add_on_is_switched_off_and_on_again_and_leaves_nothing_behind(bench
     assert bench.value("press('take_new')") == "" and bench.value("press('animate')") == ""
     assert bench.value("press('remove')") == ""
     left = 'list(importlib.import_module(f"{package}.blender.cleanup").found())'
-    assert bench.value(left) == []
+    found = bench.value(left)
+    assert found == [], found
     time.sleep(0.5)
