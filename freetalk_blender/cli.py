@@ -209,6 +209,7 @@ def _add_face(command: argparse.ArgumentParser) -> None:
         "--inner-mouth", choices=INNER_MOUTHS, default="teeth",
         help="behind lips that open: teeth and a tongue (teeth), darkness alone (dark), what the scan has (none)",
     )  # fmt: skip
+    command.add_argument("--eyeballs", action="store_true", help="put eyeballs into eyes that are holes or sockets")
     _add_device(command)
 
 

@@ -210,6 +210,7 @@ def _prepare(arguments: argparse.Namespace, *scan: Any, steps: Progress) -> Face
         *scan,
         open_mouth=not arguments.keep_mouth,
         inner_mouth=arguments.inner_mouth,
+        eyeballs=arguments.eyeballs,
         device=arguments.device,
         step=steps,
     )

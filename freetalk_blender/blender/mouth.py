@@ -10,15 +10,18 @@ import bmesh
 import bpy
 import numpy as np
 
-from ..core.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
+from ..core.opened_mouth import BAG, GUM, HOLLOW, IRIS, PUPIL, SCLERA, SKIN, TONGUE, TOOTH, OpenedMouth
 
-#: Materials of what lies behind the lips: name, colour, roughness and the parts that have it. They are as dark as a
-#: mouth is, for few viewers cast shadows into it.
+#: Materials of what lies behind the lips and lids: name, colour, roughness and the parts that have it. The mouth's are
+#: as dark as a mouth is, for few viewers cast shadows into it.
 MATERIAL = "FreeTalk mouth"
 MATERIALS = (
     (MATERIAL, (0.012, 0.003, 0.003, 1.0), 1.0, (BAG, HOLLOW)),
     ("FreeTalk teeth", (0.42, 0.38, 0.31, 1.0), 0.35, (TOOTH,)),
     ("FreeTalk gums and tongue", (0.11, 0.022, 0.02, 1.0), 0.6, (GUM, TONGUE)),
+    ("FreeTalk eye white", (0.62, 0.57, 0.53, 1.0), 0.25, (SCLERA,)),
+    ("FreeTalk iris", (0.09, 0.05, 0.025, 1.0), 0.2, (IRIS,)),
+    ("FreeTalk pupil", (0.002, 0.002, 0.002, 1.0), 0.15, (PUPIL,)),
 )
 #: Attribute data types that can be blended, with the property that holds the values and its width.
 _BLENDED = {

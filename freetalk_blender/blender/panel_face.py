@@ -57,6 +57,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             body.prop(settings, "landmarks", text="", placeholder="Landmark file (optional)")
             body.prop(settings, "open_mouth")
             body.prop(settings, "inner_mouth", text="")
+            body.prop(settings, "eyeballs")
 
     def _found(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
         sure, doubtful = placed.confidence(original), placed.doubtful(original)

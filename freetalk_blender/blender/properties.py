@@ -114,6 +114,11 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
             ("none", "Nothing", "What the scan has; where lips are cut, the cut is closed from behind"),
         ],
     )
+    eyeballs: BoolProperty(
+        name="Eyeballs",
+        description="Put eyeballs into the eyes of the talking copy where those are holes or hollow sockets",
+        default=False,
+    )
     seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0)
     tolerance: FloatProperty(
         name="Tolerance",

@@ -37,6 +37,7 @@ class Scan:
     near: np.ndarray | None
     open_mouth: bool
     inner_mouth: str
+    eyeballs: bool
     device: str
 
     def find(self, step: Step) -> Landmarks:
@@ -49,8 +50,8 @@ class Scan:
 
     def fingerprint(self, own: np.ndarray) -> str:
         """What the face bound with these landmarks (in its own axes, float32) depends on."""
-        mouth = f"{self.open_mouth} {self.inner_mouth}"
-        return session.fingerprint(self.vertices, self.triangles, self.shape, own, mouth)
+        options = f"{self.open_mouth} {self.inner_mouth} {self.eyeballs}"
+        return session.fingerprint(self.vertices, self.triangles, self.shape, own, options)
 
     def bind(self, own: np.ndarray, step: Step) -> tuple[str, Face]:
         """The bound face and its fingerprint; at once where this session bound it before."""
@@ -64,6 +65,7 @@ class Scan:
                 points,
                 open_mouth=self.open_mouth,
                 inner_mouth=self.inner_mouth,
+                eyeballs=self.eyeballs,
                 device=self.device,
                 step=step,
             )
@@ -138,7 +140,8 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
     own = None if points is None else points.astype(np.float32)
     shape = meshes.to_true_shape(original)
     near, device = _selected_middle(original, vertices), preferences.get().device
-    return Scan(vertices, triangles, shape, own, near, settings.open_mouth, settings.inner_mouth, device)
+    mouth = settings.open_mouth, settings.inner_mouth
+    return Scan(vertices, triangles, shape, own, near, *mouth, settings.eyeballs, device)
 
 
 def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:

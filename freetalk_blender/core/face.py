@@ -15,7 +15,8 @@ from . import (
     eyes,
     frame,
     hole_bag,
-    inner_mouth,
+    lids,
+    lip_line,
     mesh,
     mouth,
     mouth_hollow,
@@ -24,14 +25,17 @@ from . import (
     rim,
     stm,
 )
+from . import eyeballs as eye_balls
+from . import inner_mouth as inner_mouths
 from .compress import ShapeKeys, compress_factors
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .frame import Similarity
 from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
+from .lids import Lids
 from .mesh import CleanMesh
-from .opened_mouth import LOWER, UPPER, OpenedMouth
+from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
 from .retarget import retarget
 from .stm import Binding
 
@@ -60,7 +64,8 @@ class Face:
     mesh; opened: the scan with its fused lips cut apart, None where they already were; mesh: the cleaned skin, with the
     way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, from canonical
     landmark motion to displacement in mesh units; contact: keeps the lips of that skin from crossing, None where no
-    lips face each other; notes: sentences that the person should read.
+    lips face each other; notes: sentences that the person should read; lids: keeps the lids off eyeballs, None where
+    there are none.
     """
 
     vertex_count: int
@@ -71,6 +76,7 @@ class Face:
     binding: Binding
     contact: Contact | None
     notes: tuple[str, ...] = ()
+    lids: Lids | None = None
 
     @property
     def neutral(self) -> np.ndarray:
@@ -85,6 +91,7 @@ def prepare(
     *,
     open_mouth: bool = True,
     inner_mouth: str = "teeth",
+    eyeballs: bool = False,
     device: str = "auto",
     step: Step = no_step,
 ) -> Face:
@@ -92,7 +99,8 @@ def prepare(
 
     vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,), 68 points (68,3), or None to
     find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); inner_mouth:
-    one of INNER_MOUTHS; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
+    one of INNER_MOUTHS; eyeballs: put balls into eyes that are holes or hollow sockets; device: a key of
+    models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
@@ -124,10 +132,16 @@ def prepare(
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
         shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
         lips = _contact(vertices, faces, opened, points, shut)
+    surface = untouched(vertices, faces) if opened is None else opened
+    with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs)
+    notes += note
+    if opened is not None or with_balls is not surface:
+        furnish = opened is not None and inner_mouth == "teeth"
+        opened = inner_mouths.furnished(with_balls, points) if furnish else with_balls
     notes += repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
-    return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes)
+    return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes, lid)
 
 
 def _eyes(
@@ -141,6 +155,30 @@ def _eyes(
     told = "The eyes of this scan are shut" if all(shut) else f"The {('left', 'right')[shut[0]]} eye is shut"
     note = f"{told}: no blink moves them, and they stay shut."
     return (eyes.shut_landmarks(points, lines) if found else points), (note,)
+
+
+def _with_eyeballs(
+    opened: OpenedMouth, cleaned: CleanMesh, handles: np.ndarray, points: np.ndarray, wanted: bool
+) -> tuple[OpenedMouth, Lids | None, tuple[str, ...]]:
+    """The mesh with eyeballs where they are wanted and fit, what keeps its lids off these and off its own, and what to
+    tell. cleaned: its skin; handles (68,): the skin's vertices at the landmarks."""
+    mm = lip_line.frame_in_mm(points)
+    part = cleaned.components()
+    skin = part == np.bincount(part[handles]).argmax()
+    surface = mm.to_canonical(cleaned.vertices.astype(float)), cleaned.triangles[skin[cleaned.triangles[:, 0]]]
+    sockets = [
+        eye_balls.socket(eye, *surface, mm.to_canonical(points[rows]))
+        for eye, rows in zip(eyes.look(cleaned.vertices, cleaned.triangles, points), eyes.EYES, strict=True)
+    ]
+    balls = [ball for ball in (eye_balls.own(socket, surface[0]) for socket in sockets) if ball is not None]
+    notes: tuple[str, ...] = ()
+    if wanted:
+        opened, more, notes = eye_balls.added(opened, mm, sockets)
+        balls += more
+    if not balls:
+        return opened, None, notes
+    used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
+    return opened, lids.of_balls(opened.skin_vertices, used, balls, mm), notes
 
 
 def _opened(
@@ -158,7 +196,7 @@ def _opened(
             if own is None:
                 return None, ()
             opened = own
-        return (inner_mouth.furnished(opened, points) if inner == "teeth" else opened), ()
+        return opened, ()
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
 
@@ -277,12 +315,15 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
 def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
     """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`.
 
-    The lips of a performance meet and never cross; motion in mesh space is followed as it is.
+    The lips of a performance meet and never cross, and its lids stay in front of eyeballs; motion in mesh space is
+    followed as it is.
     """
     motion = landmark_motion(face, displacement, space)
     dense = face.mesh.to_caller(face.binding.displace(motion))
     if face.contact and space == "canonical":
         dense = face.contact.corrected(dense, contact.closed(motion, face.neutral))
+    if face.lids and space == "canonical":
+        dense = face.lids.corrected(dense)
     return dense[:, : face.vertex_count]
 
 
@@ -324,6 +365,8 @@ class Moves:
         dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
         if self.face.contact is not None:
             dense = self.face.contact.corrected(dense, self.shut[index])
+        if self.face.lids is not None:
+            dense = self.face.lids.corrected(dense)
         if self.face.opened is None:
             return dense[0]
         dense = self.face.opened.carried(dense)
@@ -344,7 +387,7 @@ def moves(face: Face, displacement: np.ndarray) -> Moves:
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
     weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
-    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), inner_mouth.tip(motion, face.neutral))
+    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), inner_mouths.tip(motion, face.neutral))
 
 
 def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:
@@ -357,12 +400,14 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     motion = landmark_motion(face, displacement, space)
     code = motion.reshape(len(motion), -1)
     moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
-    half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips
+    half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips, and for the lids
     keys = compress_factors(code, moving, half)
     keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
     if face.contact and space == "canonical":
         keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
+    if face.lids and space == "canonical":
+        keys = lids.met(keys, face.lids, half)
     if face.opened is None:
         return keys
     keys = replace(keys, shapes=face.opened.carried(keys.shapes))
-    return inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, face.neutral))
+    return inner_mouths.with_tip(keys, face.opened, inner_mouths.tip(motion, face.neutral))

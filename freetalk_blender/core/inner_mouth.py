@@ -10,12 +10,11 @@ place of the arches and of the hinge: ICT-FaceKit's own teeth and the way its ja
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sparse
 
 from . import lip_line, raster
 from .compress import ShapeKeys
 from .landmarks import nearest_vertices
-from .opened_mouth import GUM, NEITHER, TONGUE, TOOTH, Addition, Furniture, OpenedMouth, with_added
+from .opened_mouth import GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 
 #: Width and height of the crowns from the middle backward (mm).
 UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10.0, 8.5, 8.0, 7.5, 7.0)
@@ -76,13 +75,8 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     chin = used[nearest_vertices(np.asarray(landmarks, float)[list(CHIN)], opened.vertices[used])]
     turn = frame.rotation @ _hinged(points, skin[chin].mean(0)) @ frame.rotation.T
     rise = frame.vectors_to_mesh(lift[:, None] * np.array([0, LIFT, 0.25 * LIFT]))
-    return _added(
-        opened,
-        frame.to_mesh(points).astype(np.float32),
-        triangles,
-        part,
-        Furniture(chin, (turn * jaw[:, None, None]).astype(np.float32), rise.astype(np.float32)),
-    )
+    furniture = Furniture(chin, (turn * jaw[:, None, None]).astype(np.float32), rise.astype(np.float32))
+    return replace(with_loose(opened, frame.to_mesh(points), triangles, part), furniture=furniture)
 
 
 def tip(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -140,27 +134,6 @@ def _hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
     turn[:, 2, 2] = turn[:, 1, 1] = lever.real
     turn[:, 1, 2], turn[:, 2, 1] = lever.imag, -lever.imag
     return turn
-
-
-def _added(
-    opened: OpenedMouth, points: np.ndarray, triangles: np.ndarray, part: np.ndarray, furniture: Furniture
-) -> OpenedMouth:
-    """The new vertices and triangles after the old ones; each looks like the skin's vertex next to it."""
-    count, added = len(opened.vertices), len(points)
-    faces = opened.triangles[opened.part == 0]
-    nearest = np.unique(faces)[nearest_vertices(points, opened.vertices[np.unique(faces)])]
-    row = np.flatnonzero(opened.triangle_source >= 0)[0]
-    more = Addition(
-        points,
-        triangles + count,
-        part,
-        np.full(added, NEITHER, np.int8),
-        opened.source[nearest],
-        sparse.csr_matrix((added, opened.skin_count)),
-        np.full(len(triangles), opened.triangle_source[row]),
-        np.full((len(triangles), 3, 3), 1 / 3),
-    )
-    return replace(with_added(opened, more), furniture=furniture)
 
 
 # What it looks like ---------------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
+from scipy.spatial import cKDTree
 
 #: What a triangle of an opened mouth is: skin; the inside of a lip; the bag between throat and lips; the hollow that
-#: the scan itself has behind its lips; what furnishes it.
-SKIN, LIP, BAG, HOLLOW, TOOTH, GUM, TONGUE = range(7)
+#: the scan itself has behind its lips; what furnishes it; an eyeball.
+SKIN, LIP, BAG, HOLLOW, TOOTH, GUM, TONGUE, SCLERA, IRIS, PUPIL = range(10)
 #: Which lip a vertex belongs to. Corners and everything that is no lip belong to none.
 UPPER, LOWER, NEITHER = 1, -1, 0
 
@@ -38,7 +39,7 @@ class OpenedMouth:
     corner_weights (G-kept,3,3): barycentric weights, in that input triangle, of the three corners of each new triangle:
     corner attributes such as UVs follow as sum(weights * attribute). source (V+N,V) sparse: vertex attributes follow as
     source @ attribute; identity for the input's vertices. part (G,) int8: SKIN, LIP, BAG,
-    HOLLOW, TOOTH, GUM or TONGUE.
+    HOLLOW, TOOTH, GUM, TONGUE, SCLERA, IRIS or PUPIL.
     side (V+N,) int8: UPPER or LOWER on the lips near the seam and inside, NEITHER elsewhere.
     upper_rim, lower_rim (n,): the seam's vertices from the subject's right corner to the left; pairs at one place, the
     first and last of which are the corners and the same vertex. Empty where nothing was cut.
@@ -123,6 +124,28 @@ def with_added(opened: OpenedMouth, more: Addition) -> OpenedMouth:
         side=np.concatenate([opened.side, more.side]).astype(np.int8),
         carry=sparse.csr_matrix(sparse.vstack([opened.carry, more.carry])),
     )
+
+
+def with_loose(opened: OpenedMouth, points: np.ndarray, triangles: np.ndarray, part: np.ndarray) -> OpenedMouth:
+    """The mesh with loose pieces: points (N,3), mesh units, triangles (G,3) of them, part (G,).
+
+    They stay where they are; each vertex looks like the skin's next to it.
+    """
+    faces = opened.triangles[opened.part == SKIN]
+    skin = np.unique(faces)
+    nearest = skin[cKDTree(opened.vertices[skin]).query(points)[1]]
+    row = int(np.flatnonzero(opened.triangle_source >= 0)[0])
+    more = Addition(
+        points,
+        triangles + len(opened.vertices),
+        part,
+        np.full(len(points), NEITHER, np.int8),
+        opened.source[nearest],
+        sparse.csr_matrix((len(points), opened.skin_count)),
+        np.full(len(triangles), opened.triangle_source[row]),
+        np.full((len(triangles), 3, 3), 1 / 3),
+    )
+    return with_added(opened, more)
 
 
 def without(opened: OpenedMouth, part: int) -> OpenedMouth:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import bake, meshes, mouth
+from freetalk_blender.core import eyeballs, hole_bag, mouth_web
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import BAG, SKIN, OpenedMouth, open_lips
+from freetalk_blender.core.opened_mouth import PUPIL, untouched, with_loose
 
 WIDTH, HEIGHT = 41, 61
 
@@ -157,3 +159,30 @@ def test_a_mesh_without_material_keeps_its_skin_without_one(face):
     mouth.apply(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks))
     index = {p.material_index for p in item.data.polygons}
     assert index == {0, 1} and item.data.materials[0] is None and item.data.materials[1].name == mouth.MATERIAL
+
+
+def test_what_a_cut_takes_out_leaves_the_mesh_and_the_vertices_keep_their_numbers(face):
+    item, landmarks = face
+    wide = landmarks.copy()
+    wide[[61, 62, 63], 1] += 6
+    wide[[65, 66, 67], 1] -= 6
+    vertices, triangles = meshes.vertices(item.data), meshes.triangles(item.data)
+    web = mouth_web.removed(vertices, triangles, wide)
+    result = hole_bag.closed(web, hole_bag.find(web.vertices, web.triangles, wide), triangles, wide)
+    mouth.apply(item, result)
+    assert np.allclose(meshes.vertices(item.data), result.vertices, atol=1e-4)
+    assert len(meshes.triangles(item.data)) == len(result.triangles)
+    assert [m.name for m in item.data.materials] == ["skin", "other", mouth.MATERIAL]
+    assert item.data.shape_keys.key_blocks["smile"] and item.vertex_groups["jaw"] and item.data.uv_layers["UVMap"]
+
+
+def test_eyeballs_come_with_materials_of_their_own(face):
+    item, _ = face
+    before = untouched(meshes.vertices(item.data), meshes.triangles(item.data))
+    points, triangles, part = eyeballs.ball(12.0)
+    mouth.apply(item, with_loose(before, points + [30, 30, -20], triangles, part))
+    names = [material.name for material in item.data.materials]
+    assert names == ["skin", "other", "FreeTalk eye white", "FreeTalk iris", "FreeTalk pupil"]
+    index = np.array([p.material_index for p in item.data.polygons])
+    assert (index == 4).sum() == (part == PUPIL).sum() and (index < 2).sum() == (WIDTH - 1) * (HEIGHT - 1)
+    assert len(item.data.vertices) == len(before.vertices) + len(points)

@@ -1,0 +1,129 @@
+"""Eyeballs for hollow eyes, and lids that slide over a ball."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import borders, eyeballs, lids
+from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.eyes import Eye
+from freetalk_blender.core.frame import Similarity, mean_landmarks
+from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA, untouched
+
+UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
+NO_BALL = np.empty(0, int)
+OPEN = Eye(False, np.empty((0, 3)), NO_BALL, True)
+
+
+def lid_landmarks() -> np.ndarray:
+    """(6,3) the average face's right eye, mm."""
+    return mean_landmarks()[36:42] * 90
+
+
+def plate(hole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Skin around the right eye, a dome as flat as lids are, with or without a hole in the shape of the eye."""
+    marks = lid_landmarks()
+    middle = marks.mean(0)
+    x, y = np.meshgrid(np.linspace(-30, 30, 81), np.linspace(-25, 25, 71))
+    z = 1.5 - 0.02 * (x**2 + y**2)
+    points = middle + np.stack([x.ravel(), y.ravel(), z.ravel()], 1)
+    corner = (np.arange(70)[:, None] * 81 + np.arange(80)).ravel()
+    faces = [np.stack([corner, corner + 1, corner + 81], 1), np.stack([corner + 1, corner + 82, corner + 81], 1)]
+    triangles = np.concatenate(faces)
+    if hole:
+        wide, high = np.ptp(marks[:, 0]) / 2, np.ptp(marks[:, 1]) / 2 + 1
+        off = points[triangles].mean(1) - middle
+        triangles = triangles[(off[:, 0] / wide) ** 2 + (off[:, 1] / high) ** 2 > 1]
+    return points, triangles
+
+
+def socket(hole: bool, eye: Eye = OPEN) -> eyeballs.Socket:
+    return eyeballs.socket(eye, *plate(hole), lid_landmarks())
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple:
+    points, triangles = plate(True)
+    return eyeballs.added(untouched(points, triangles), UNIT, [socket(True), socket(False)])
+
+
+def test_a_hole_gets_a_ball_and_a_filled_eye_a_sentence(made):
+    opened, balls, told = made
+    assert len(balls) == 1 and told == ("An eyeball was left out: the left eye is one surface with its lids.",)
+    assert {SCLERA, IRIS, PUPIL} <= set(opened.part.tolist())
+    assert opened.skin_count == len(plate(True)[0]) and not opened.carry[opened.skin_count :].nnz
+
+
+@pytest.mark.parametrize(
+    ("eye", "reason"),
+    [(Eye(True, np.zeros((3, 3)), NO_BALL, False), "is shut"), (Eye(False, NO_BALL, np.arange(30), True), "has one")],
+)
+def test_shut_eyes_and_eyes_with_a_ball_get_none(eye, reason):
+    points, triangles = plate(True)
+    opened, balls, told = eyeballs.added(untouched(points, triangles), UNIT, [socket(True, eye)] * 2)
+    assert not balls and told == (f"No eyeballs were made: each eye {reason}.",)
+    assert len(opened.vertices) == len(points)
+
+
+def test_the_ball_fits_the_lids_and_stays_behind_the_skin(made):
+    ((centre, radius),) = made[1]
+    assert 9 < radius < 14
+    off = np.linalg.norm(lid_landmarks()[[1, 2, 4, 5]] - centre, axis=1) - radius
+    assert off.min() > -0.5 and off.max() < 4, "the lids' edges lie on it"
+    points, triangles = plate(True)
+    skin = points[np.unique(triangles)]
+    near = np.linalg.norm((skin - centre)[:, :2], axis=1) < 0.9 * radius
+    assert (np.linalg.norm(skin[near] - centre, axis=1) > radius - 0.3).all()
+
+
+def test_a_ball_is_closed_outward_and_looks_ahead():
+    points, triangles, part = eyeballs.ball(12.0)
+    assert np.allclose(np.linalg.norm(points, axis=1), 12)
+    corner = points[triangles]
+    outward = (np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]) * corner.mean(1)).sum(1)
+    assert (outward > 0).all()
+    assert points[np.unique(triangles[part == PUPIL]), 2].min() > points[np.unique(triangles[part == IRIS]), 2].min()
+    places = np.unique(points.round(6), axis=0, return_inverse=True)[1].reshape(-1)
+    assert not len(borders.border_edges(places[triangles]))
+
+
+def test_the_scans_own_ball_is_measured_where_lids_are_open_over_it():
+    points, _, _ = eyeballs.ball(11.0)
+    centre, radius = eyeballs.sphere(points + [30, 2, -9])
+    assert np.allclose(centre, [30, 2, -9], atol=1e-6) and radius == pytest.approx(11)
+    assert eyeballs.sphere(np.random.default_rng(0).normal(size=(200, 3)) * 10) is None
+    filled = socket(False, Eye(False, NO_BALL, np.arange(len(points)), False))
+    assert eyeballs.own(filled, points) is None, "a bubble behind a filled eye is no ball"
+
+
+def lid() -> tuple[lids.Lids, np.ndarray]:
+    """A strip of skin over the upper half of a ball at the origin, and where it is when the eye is shut: it moves down
+    along a straight line, into the ball."""
+    x, y = np.meshgrid(np.linspace(-12, 12, 25), np.linspace(5, 16, 12))
+    rest = np.stack([x.ravel(), y.ravel(), np.sqrt(np.maximum(13**2 - x**2 - y**2, 0)).ravel() + 0.5], 1)
+    found = lids.of_balls(rest, np.arange(len(rest)), [(np.zeros(3), 12.0)], UNIT)
+    down = np.zeros_like(rest)
+    down[:, 1] = -9 * (16 - rest[:, 1]) / 11  # the edge most
+    return found, down
+
+
+def test_lids_stay_in_front_of_the_ball_and_at_rest_where_they_are():
+    found, down = lid()
+    motion = np.linspace(0, 1, 31)[:, None, None] * down
+    assert found.clearance(motion[:, found.vertices]).min() < -0.5, "without the correction they cut through it"
+    moved = found.corrected(motion)
+    assert np.array_equal(moved[0], motion[0])
+    assert (found.clearance(moved[:, found.vertices]) >= np.minimum(found.kept, 0) - 1e-6).all()
+    step = np.abs(np.diff(moved[..., 2], axis=0)).max()
+    assert step < 1.5 and np.abs(moved - motion).max() <= lids.LARGEST
+    assert np.array_equal(moved[..., :2], motion[..., :2]), "only forward"
+
+
+def test_shape_keys_get_a_few_more_that_keep_lids_off():
+    found, down = lid()
+    keys = ShapeKeys(down[None].astype(np.float32), np.linspace(0, 1, 31, dtype=np.float32)[:, None], 0.0)
+    answer = lids.met(keys, found, 0.05)
+    assert 1 < len(answer.shapes) < 16
+    dense = np.tensordot(answer.weights, answer.shapes, 1)
+    exact = found.corrected(np.tensordot(keys.weights, keys.shapes, 1))
+    assert np.abs(dense - exact).max() < 0.06
+    assert lids.met(ShapeKeys(keys.shapes, 0 * keys.weights, 0.0), found, 0.05).shapes.shape == keys.shapes.shape
