@@ -8,6 +8,7 @@ Which Blender: FREETALK_UI_BLENDER (an executable, or a chroot's folder), else `
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -185,7 +186,7 @@ def _entered(root: Path, share: Path) -> Iterator[tuple[str, ...]]:
     binds = [f"mount --bind '{source}' '{target}'" for source, target in places.items()]
     mounts = " && ".join([f"mount -t proc proc '{root}/proc'", *binds])
     script = f"{mounts} && exec chroot '{root}' sh -c 'echo in; exec sleep infinity'"
-    with _running([*_ALONE, "--net", "sh", "-c", script]) as holder:
+    with _running([*_ALONE, "--net", "sh", "-c", script], signal.SIGKILL) as holder:
         assert holder.stdout
         if holder.stdout.readline().strip() != "in":
             raise NoDesktopError(f"The chroot {root} cannot be entered (mounting is not allowed here).")
@@ -194,12 +195,13 @@ def _entered(root: Path, share: Path) -> Iterator[tuple[str, ...]]:
 
 
 @contextmanager
-def _running(words: list[str]) -> Iterator[subprocess.Popen]:
+def _running(words: list[str], end: int = signal.SIGTERM) -> Iterator[subprocess.Popen]:
+    """A process for as long as it is needed; `end`: how it is told to stop (unshare hears nothing but SIGKILL)."""
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         yield process
     finally:
-        process.terminate()
+        process.send_signal(end)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -47,10 +47,8 @@ class FREETALK_OT_own_emotion(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if chosen.strip(context.scene) is None:
-            cls.poll_message_set("Choose a sound strip of the sequencer first")
-            return False
-        return True
+        known = chosen.strip(context.scene) is not None
+        return chosen.explained(cls, "" if known else "Choose a sound strip of the sequencer first")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         strip = chosen.strip(context.scene)

@@ -32,7 +32,13 @@ def ui() -> Iterator[Ui]:
 
 
 @pytest.fixture(scope="session")
-def installed(ui: Ui, tmp_path_factory: pytest.TempPathFactory) -> Ui:
+def clicks() -> dict[str, int]:
+    """Clicks of each part of the way to the first clip."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def installed(ui: Ui, clicks: dict[str, int]) -> Ui:
     """FreeTalk, as its zip for the Python of this Blender, installed by a drop on the window; its tab open."""
     target = first_clip.target(ui)
     if target.python not in extension.PYTHONS_OF[target.platform]:
@@ -40,14 +46,17 @@ def installed(ui: Ui, tmp_path_factory: pytest.TempPathFactory) -> Ui:
     package = extension.build(Path(sys.executable), target)
     first_clip.install(ui, package, photograph(ui))
     first_clip.open_tab(ui)
+    clicks["install, open the tab"] = ui.clicks
     return ui
 
 
 @pytest.fixture(scope="session")
-def ready(installed: Ui) -> Ui:
+def ready(installed: Ui, clicks: dict[str, int]) -> Ui:
     """The sample scan and its sentence, chosen in the panel."""
+    before = installed.clicks
     first_clip.add_scan(installed, see=photograph(installed))
     first_clip.choose_speech(installed, see=photograph(installed))
+    clicks["scan, speech"] = installed.clicks - before
     return installed
 
 
