@@ -12,7 +12,7 @@ PICTURES = ROOT / "docs" / "images"
 _WIDTH = 1280
 _LIMIT = 150_000
 #: A frame in mid-sentence.
-_SPEAKING = 45
+_SPEAKING = 60
 
 
 def make(python: Path) -> list[Path]:
