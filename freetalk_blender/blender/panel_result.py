@@ -58,7 +58,7 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
         row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
-        reason = animate.why_not_again(context)
+        reason = animate.why_not(context) or animate.why_not_again(context)
         row = layout.row(align=True)
         row.prop(context.scene.freetalk, "live", toggle=True, icon="HIDE_OFF")
         row = row.row(align=True)

@@ -85,6 +85,9 @@ def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
 def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     assert {"head take 1", "Live Preview", "Bake Again", "glTF"} <= set(drawn())
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    assert drawn().count("Finish editing the landmarks first") == 3, "Animate, Bake Again and Export say why not"
+    assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
     job.current = job.Job("Animate", lambda step: None, {"find the face": 2.0})
     try:
         assert any(word.endswith("s left") for word in drawn())
