@@ -637,13 +637,15 @@ def random_scan(
     kind: str | None = None,
     lips: str | None = None,
     extras: bool = True,
+    spare: np.ndarray | None = None,
 ) -> Scan:
     """One random scan of a registered face (N, 3), in the model's frame and unit.
 
     count: vertices of the face (drawn from 1.5k-30k, log-uniform; 0 keeps the registered mesh, its vertices slid along
     edges: ten times as fast). kind: one of KINDS. lips: "open" (a slit, as in
     sculpts and after cutting), "sealed" (touching lips joined by a strip) or "fused" (surface reconstruction, 3-10 s,
-    drawn only on request). extras: shirt, hair and glasses as further components.
+    drawn only on request). extras: shirt, hair and glasses as further components. spare: points (S, 3) that holes and
+    crops leave in place.
     """
     kind = kind or str(rng.choice(KINDS, p=[0.3, 0.25, 0.45]))
     lips = lips or str(rng.choice(["open", "sealed"]))
@@ -667,11 +669,12 @@ def random_scan(
         scan = add(scan, *hair(vertices, model.triangles, rng, rng.uniform(0.3, 2.5)))
     if extras and rng.random() < 0.15:
         scan = add(scan, *glasses(vertices[model.landmark_vertices], rng))
-    return defects(scan, rng)
+    return defects(scan, rng, spare)
 
 
-def defects(scan: Scan, rng: np.random.Generator) -> Scan:
-    """A random choice of noise, smoothing, quantisation, holes, spikes and a cropping plane."""
+def defects(scan: Scan, rng: np.random.Generator, spare: np.ndarray | None = None) -> Scan:
+    """A random choice of noise, smoothing, quantisation, holes, spikes and a cropping plane; the points `spare` (S, 3)
+    keep their surface."""
     if rng.random() < 0.7:
         scan = rough(
             scan, rng, white=rng.exponential(0.008), bumps=rng.exponential(0.012), wavelength=rng.uniform(0.4, 2)
@@ -681,13 +684,15 @@ def defects(scan: Scan, rng: np.random.Generator) -> Scan:
     if rng.random() < 0.2:
         scan = quantise(scan, rng.uniform(0.005, 0.05))
     if rng.random() < 0.4:
-        scan = holes(scan, rng, int(rng.integers(1, 6)), rng.uniform(0.3, 1.5))
+        scan = holes(scan, rng, int(rng.integers(1, 6)), rng.uniform(0.3, 1.5), spare)
     if rng.random() < 0.2:
         scan = spikes(scan, rng, int(rng.integers(1, 20)), rng.uniform(0.2, 2))
     if rng.random() < 0.3:
         normal = rng.normal(size=3) * [1, 1, 0.2]
-        height = scan.vertices @ normal / np.linalg.norm(normal)
-        scan = crop(scan, normal, float(np.quantile(height, rng.uniform(0.85, 0.99))), rng)
+        unit = normal / np.linalg.norm(normal)
+        offset = float(np.quantile(scan.vertices @ unit, rng.uniform(0.85, 0.99)))
+        if spare is None or (spare @ unit).max() + 0.8 < offset:
+            scan = crop(scan, normal, offset, rng)
     return scan
 
 

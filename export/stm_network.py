@@ -29,7 +29,8 @@ class Basis(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02 / width**0.5)
         nn.init.zeros_(self.head.bias)
         # Of the smooth process (variance per unit of covariance) and of landmark placement (canonical units squared).
-        self.log_scale = nn.Parameter(torch.tensor(0.0))
+        # What no column explains begins at 0.7 and 0.4 mm, small beside the shapes, so that the sizes of columns count.
+        self.log_scale = nn.Parameter(torch.tensor(-4.0))
         self.log_noise = nn.Parameter(torch.tensor(-11.0))
 
     def normalise(self, mean: Tensor, deviation: Tensor) -> None:
@@ -42,16 +43,18 @@ class Basis(nn.Module):
         return self.head(self.body(x)).unflatten(-1, (3, self.rank))
 
 
-def displacement(
-    network: Basis, features: Tensor, gate: Tensor, weights: Tensor, covariance: Tensor, motion: Tensor
-) -> Tensor:
+def gated(network: Basis, features: Tensor, gate: Tensor) -> Tensor:
+    """Basis (M,N,3,R) at vertices of M meshes: features (M,N,F), gate (M,N) of the interpolant."""
+    return network(features) * gate[..., None, None]
+
+
+def displacement(basis: Tensor, network: Basis, weights: Tensor, covariance: Tensor, motion: Tensor) -> Tensor:
     """Vertex displacement (M,T,P,3) of M meshes in canonical units.
 
-    features (M,68+P,F) and gate (M,68+P), the landmarks first; weights (M,P,68) and covariance (M,68,68) of the
-    interpolant; motion (M,T,68,3).
+    basis (M,68+P,3,R), gated, the landmarks first; weights (M,P,68) and covariance (M,68,68) of the interpolant; motion
+    (M,T,68,3).
     """
     landmarks = motion.shape[2]
-    basis = network(features) * gate[..., None, None]
     at, basis = basis[:, :landmarks], basis[:, landmarks:]
     identity = torch.eye(landmarks)
     precision = torch.linalg.inv(network.log_scale.exp() * covariance + network.log_noise.exp() * identity)

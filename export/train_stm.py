@@ -1,7 +1,7 @@
 """Train STM and export it: `python -m export.train_stm --data ../shared/data`.
 
 Resumable: samples and checkpoints stay in the work folder, and a second run goes on where the first stopped. On one
-idle core of 2026: seven minutes of samples and a quarter of an hour of training. Writes onnx_models/stm.onnx when the
+core of 2026: five minutes of samples and a quarter of an hour of training. Writes onnx_models/stm.onnx when the
 network beats the interpolant alone on the identities kept for validation.
 """
 
@@ -17,32 +17,49 @@ import torch
 from torch import Tensor
 
 from export import ict, onnx_file, stm_data
-from export.stm_network import Basis, displacement
+from export.stm_network import Basis, displacement, gated
 from freetalk_blender.core import frame, models, stm
 from freetalk_blender.core.landmarks import COUNT
 
-MESHES, VERTICES, FRAMES = 8, 256, 24
+MESHES, VERTICES, FRAMES = 12, 160, 32
+#: Steps in which the rate of learning rises, and in which the variances of what no column explains are learned: columns
+#: can grow or shrink instead, so the variances would drift for ever.
+WARM_UP, VARIANCES = 100, 1000
+#: Share of faces whose landmarks' motion is that of the vertices they are bound to, whatever the sample says.
+EXACT = 0.5
 #: Columns of the features that hold the interpolant's weights.
 _WEIGHTS = slice(9, 9 + COUNT)
+#: Region -> its landmarks, the reach around them (canonical units) and its share of the vertices that are drawn. A
+#: vertex belongs to the first region that reaches it.
+REGIONS = {
+    "lips": (range(48, 68), 0.08, 0.25),
+    "lids": (range(36, 48), 0.08, 0.15),
+    "brows": (range(17, 27), 0.12, 0.1),
+    "cheeks and jaw": (range(68), 0.35, 0.4),
+    "beyond": (range(68), np.inf, 0.1),
+}
 
 
 @dataclass(frozen=True)
 class Options:
-    """steps of the whole run; style: strength of the expression styles; unfamiliar: of motion
-    that no expression explains; held_out: shapes never seen in training."""
+    """steps of the whole run; rate of learning; style: strength of the expression styles; plain: share of faces whose
+    expressions keep ICT-FaceKit's style; unfamiliar: strength of motion that no expression
+    explains; rank of the basis and width of the network; held_out: shapes never seen in training."""
 
-    steps: int = 8000
-    rate: float = 1e-3
+    steps: int = 4600
+    rate: float = 2e-3
     style: float = 2.0
+    plain: float = 0.4
     unfamiliar: float = 1.3
-    rank: int = 96
-    width: int = 256
+    rank: int = 128
+    width: int = 288
     held_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of `displacement`, the true displacement (M,T,P,3) and the importance (M,P) of each vertex."""
+    """Tensors of `displacement`, the true displacement (M,T,P,3), the importance (M,P) and the region (M,P)
+    of each vertex, and ICT-FaceKit's own shapes (M,68+P,3,E)."""
 
     features: Tensor
     gate: Tensor
@@ -51,6 +68,8 @@ class Batch:
     motion: Tensor
     truth: Tensor
     importance: Tensor
+    region: Tensor
+    shapes: Tensor
 
 
 class Faces:
@@ -64,7 +83,7 @@ class Faces:
         # (registered vertices, shapes * 3), so that a carry row picks the displacements of all shapes at once
         expression = model.expression[self.shapes]
         self.expression = np.ascontiguousarray(expression.transpose(1, 0, 2).reshape(expression.shape[1], -1))
-        self.chance = [_chance(sample) for sample in self.samples]
+        self.regions = [_regions(sample) for sample in self.samples]
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation (F,) of the features."""
@@ -77,31 +96,35 @@ class Faces:
         return _stack([self._one(rng, int(i), options) for i in picked])
 
     def _one(self, rng: np.random.Generator, index: int, options: Options) -> dict[str, np.ndarray]:
-        sample = self.samples[index]
-        at = rng.choice(len(sample.features), VERTICES, p=self.chance[index])
-        place = sp.vstack([sample.landmark_carry, sample.carry[at]], "csr")
+        sample, region = self.samples[index], self.regions[index]
+        at = rng.choice(len(region), VERTICES, p=_chance(region))
+        landmarks = sample.carry[sample.rows] if rng.random() < EXACT else sample.landmark_carry
+        place = sp.vstack([landmarks, sample.carry[at]], "csr")
         shapes = (place @ self.expression).reshape(COUNT + VERTICES, -1, 3).transpose(1, 0, 2) @ sample.to_canonical
-        points = sample.features[np.concatenate([sample.rows, at]), :3].astype(np.float32)
-        if options.style:
-            shapes = stm_data.style(points, shapes, options.style * rng.uniform(), rng)
-        moved = np.tensordot(stm_data.random_weights(rng, FRAMES, len(shapes), self.jaw), shapes, 1)
-        weights = sample.features[at, _WEIGHTS].astype(np.float32)
-        if options.unfamiliar:
-            extra = options.unfamiliar * stm_data.unfamiliar(points[:COUNT], FRAMES, rng)
-            extra[rng.random(FRAMES) < 0.4] = 0
-            alone = rng.random(FRAMES) < 0.15
-            moved[alone] = 0
-            moved = moved + np.concatenate([extra, np.einsum("pk,tkc->tpc", weights, extra, optimize=True)], 1)
+        own = shapes.transpose(1, 2, 0)
         everywhere = np.concatenate([sample.rows, at])
-        real = np.diff(place.indptr)[COUNT:] > 0
+        features = sample.features[everywhere].astype(np.float32)
+        if rng.random() >= options.plain:
+            behind = np.asarray(place[:, slice(*ict.PARTS["mouth_socket"])].sum(1))[:, 0]
+            shapes = stm_data.style(features[:, :3], shapes, options.style * rng.uniform(), rng)
+            shapes = shapes * stm_data.mouth_style(features[:, :3], behind, rng)
+        moved = np.tensordot(stm_data.random_weights(rng, FRAMES, len(shapes), self.jaw), shapes, 1)
+        weights = features[COUNT:, _WEIGHTS]
+        if options.unfamiliar:
+            extra = options.unfamiliar * stm_data.unfamiliar(features[:COUNT, :3], FRAMES, rng)
+            extra[rng.random(FRAMES) < 0.5] = 0
+            moved[rng.random(FRAMES) < 0.15] = 0
+            moved = moved + np.concatenate([extra, np.einsum("pk,tkc->tpc", weights, extra, optimize=True)], 1)
         return {
-            "features": sample.features[everywhere].astype(np.float32),
+            "features": features,
             "gate": sample.gate[everywhere],
             "weights": weights,
             "covariance": sample.covariance,
             "motion": moved[:, :COUNT].astype(np.float32),
             "truth": moved[:, COUNT:].astype(np.float32),
-            "importance": real.astype(np.float32),
+            "importance": (np.diff(place.indptr)[COUNT:] > 0).astype(np.float32),
+            "region": region[at],
+            "shapes": np.ascontiguousarray(own),
         }
 
 
@@ -109,32 +132,46 @@ def _stack(items: list[dict[str, np.ndarray]]) -> Batch:
     return Batch(**{key: torch.from_numpy(np.stack([item[key] for item in items])) for key in items[0]})
 
 
-def _chance(sample: stm_data.Sample) -> np.ndarray:
-    """(N,) chance of each vertex: two in five anywhere, two near the lips, one near the eyes."""
+def _regions(sample: stm_data.Sample) -> np.ndarray:
+    """(N,) the region, an index into REGIONS, of each vertex."""
     position = sample.features[:, :3].astype(np.float32)
-    landmarks = position[sample.rows]
-
-    def near(which: slice) -> np.ndarray:
-        distance = np.linalg.norm(position[:, None] - landmarks[None, which], axis=2).min(1)
-        density = np.exp(-((distance / 0.1) ** 2))
-        return density / density.sum()
-
-    return 0.4 / len(position) + 0.4 * near(slice(48, 68)) + 0.2 * near(slice(36, 48))
+    distance = np.linalg.norm(position[:, None] - position[None, sample.rows], axis=2)
+    inside = [distance[:, list(which)].min(1) < reach for which, reach, _ in REGIONS.values()]
+    return np.argmax(inside, axis=0)
 
 
-def error(network: Basis, batch: Batch) -> Tensor:
-    """(M,T,P) distance from the truth, mm of a face whose outer eye corners are 90 mm apart."""
-    found = displacement(network, batch.features, batch.gate, batch.weights, batch.covariance, batch.motion)
+def _chance(region: np.ndarray) -> np.ndarray:
+    """(N,) chance of each vertex to be drawn."""
+    share = np.array([share for *_, share in REGIONS.values()])
+    chance = (share / np.maximum(np.bincount(region, minlength=len(share)), 1))[region]
+    return chance / chance.sum()
+
+
+def error(basis: Tensor, network: Basis, batch: Batch) -> Tensor:
+    """(M,T,P) distance from the truth, mm of a face whose outer eye corners are 90 mm apart; basis (M,68+P,3,R)."""
+    found = displacement(basis, network, batch.weights, batch.covariance, batch.motion)
     return (found - batch.truth).square().sum(-1).add(1e-9).sqrt() * frame.EYE_DISTANCE_MM
 
 
-def loss(network: Basis, batch: Batch) -> Tensor:
+def loss(basis: Tensor, network: Basis, batch: Batch) -> Tensor:
     """Mean distance, a share of its square (by which the worst lip vertex is judged) and of its logarithm (so that what
     should rest does rest)."""
-    distance = error(network, batch)
+    distance = error(basis, network, batch)
     share = batch.importance[:, None, :]
     penalty = distance + 0.1 * distance.square() + 0.1 * torch.log1p(distance / 0.1)
     return (penalty * share).sum() / (share.sum() * batch.motion.shape[1])
+
+
+def guidance(basis: Tensor, batch: Batch) -> Tensor:
+    """Distance (mm) of the first columns of the basis (M,68+P,3,R) from ICT-FaceKit's shapes, as a loss to begin with.
+
+    Which basis spans the motion is free, and left to itself the network settles on columns that are large and nearly
+    alike; shown one basis that is good, it learns several times as fast.
+    """
+    shapes = batch.shapes.shape[-1]
+    distance = (basis[..., :shapes] - batch.shapes).square().sum(2).add(1e-8).sqrt() * frame.EYE_DISTANCE_MM
+    real = torch.cat([torch.ones_like(basis[:, :COUNT, 0, 0]), batch.importance], 1)[..., None]
+    return (distance * real).sum() / real.sum() / shapes**0.5
 
 
 def interpolant_error(batch: Batch) -> Tensor:
@@ -143,82 +180,90 @@ def interpolant_error(batch: Batch) -> Tensor:
     return (found - batch.truth).norm(dim=-1) * frame.EYE_DISTANCE_MM
 
 
-def validate(network: Basis, faces: Faces, options: Options, batches: int = 6) -> tuple[float, float]:
-    """Mean error (mm) of the network and of the interpolant on fixed batches without style."""
+def validate(network: Basis, faces: Faces, batches: int = 6) -> dict[str, tuple[float, float]]:
+    """Region -> mean error (mm) of the network and of the interpolant, on fixed batches in ICT-FaceKit's own style."""
     rng = np.random.default_rng(12345)
-    plain = Options(style=0.0, unfamiliar=0.0)
-    ours, smooth = [], []
-    network.eval()
+    plain = Options(plain=1.0, unfamiliar=0.0)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in REGIONS}
     with torch.no_grad():
         for _ in range(batches):
             batch = faces.draw(rng, MESHES, plain)
-            share = (batch.importance[:, None, :] > 0).expand(-1, FRAMES, -1)
-            ours.append(error(network, batch)[share].mean())
-            smooth.append(interpolant_error(batch)[share].mean())
-    network.train()
-    return float(torch.stack(ours).mean()), float(torch.stack(smooth).mean())
+            basis = gated(network, batch.features, batch.gate)
+            ours, smooth = (e.mean(1) for e in (error(basis, network, batch), interpolant_error(batch)))
+            for k, name in enumerate(REGIONS):
+                inside = (batch.region == k) & (batch.importance > 0)
+                found[name].append((float(ours[inside].mean()), float(smooth[inside].mean())))
+    means = {name: np.mean(pairs, axis=0) for name, pairs in found.items()}
+    return {name: (float(ours), float(smooth)) for name, (ours, smooth) in means.items()}
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Share of the rate: a short rise, level, and a fall to nothing over the last three quarters."""
+    return min(1.0, (step + 1) / WARM_UP, (steps - step) / (0.75 * steps))
+
+
+def guidance_at(step: int, steps: int) -> float:
+    """Weight of `guidance`: 1 at first, two thirds from step 1000, and over the last quarter down to nothing, when the
+    rate is too low for the columns to run away."""
+    return max(2 / 3, 1 - step / 3000) * min(1.0, (steps - step) / (0.25 * steps))
+
+
+def optimisers(network: Basis, rate: float) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon for the matrices (Jordan et al. 2024, "Muon: an optimizer for hidden layers"), AdamW for all else."""
+    matrices = [p for p in network.parameters() if p.ndim == 2]
+    others = [p for p in network.parameters() if p.ndim != 2]
+    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=1e-3, adjust_lr_fn="match_rms_adamw")
+    return muon, torch.optim.AdamW(others, lr=rate, weight_decay=1e-3)
 
 
 def train(
-    faces: Faces,
-    options: Options,
-    checkpoint: Path,
-    probes: dict[str, Faces],
-    start_from: Path | None = None,
-    report: Callable[[str], None] = print,
+    faces: Faces, options: Options, checkpoint: Path, probes: dict[str, Faces], report: Callable[[str], None] = print
 ) -> Basis:
-    """Adam with a one-cycle rate; goes on from `checkpoint` where it exists, else from the weights of `start_from`."""
+    """The whole run; goes on from `checkpoint` where it exists."""
     torch.manual_seed(0)
     network = Basis(options.rank, options.width)
     network.normalise(*faces.statistics())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.rate, total_steps=options.steps, pct_start=0.05)
+    running_optimisers = optimisers(network, options.rate)
     done = 0
-    if start_from and not checkpoint.exists():
-        network.load_state_dict(torch.load(start_from, weights_only=True)["network"])
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
+        for optimiser, saved in zip(running_optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         done = state["done"]
         report(f"resumed at step {done}")
-    start, running = time.time(), 0.0
+    start, running = time.process_time(), 0.0
     for step in range(done, options.steps):
         batch = faces.draw(np.random.default_rng([7, step]), MESHES, options)
-        value = loss(network, batch)
-        optimiser.zero_grad()
-        value.backward()
+        basis = gated(network, batch.features, batch.gate)
+        value = loss(basis, network, batch)
+        network.zero_grad()
+        (value + guidance_at(step, options.steps) * guidance(basis, batch)).backward()
+        if step >= VARIANCES:
+            network.log_scale.grad = network.log_noise.grad = None
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for optimiser in running_optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = options.rate * rate_at(step, options.steps)
+            optimiser.step()
         running = value.item() if step == done else 0.98 * running + 0.02 * value.item()
         if (step + 1) % 250 == 0 or step + 1 == options.steps:
-            scores = {name: validate(network, probe, options) for name, probe in probes.items()}
-            shown = ", ".join(
-                f"{name} {ours:.3f} (interpolant {smooth:.3f}) mm" for name, (ours, smooth) in scores.items()
-            )
             scale, noise = network.log_scale.exp().item(), network.log_noise.exp().item()
-            took = f"{time.time() - start:.0f} s"
-            report(f"step {step + 1} {took} loss {running:.3f}: {shown}; {scale:.2f} {noise:.1e}")
-            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            state |= {"schedule": schedule.state_dict(), "done": step + 1}
+            took = time.process_time() - start
+            apart = guidance(basis, batch).item()
+            report(
+                f"step {step + 1}, {took:.0f} s of a processor: loss {running:.3f}, basis {apart:.2f} from the shapes, "
+                f"scale {scale:.3f}, noise {noise:.1e}"
+            )
+            for name, probe in probes.items():
+                scores = validate(network, probe).items()
+                shown = ", ".join(f"{region} {ours:.3f} ({smooth:.3f})" for region, (ours, smooth) in scores)
+                report(f"  {name}, mm (interpolant): {shown}")
+            state = {"network": network.state_dict(), "done": step + 1}
+            state["optimisers"] = [optimiser.state_dict() for optimiser in running_optimisers]
             partial = checkpoint.with_suffix(".partial")
             torch.save(state, partial)
             partial.rename(checkpoint)
-    return network
-
-
-def averaged(checkpoints: list[Path]) -> Basis:
-    """The mean of several checkpoints' weights, where one was trained on from another.
-
-    Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves accuracy".
-    """
-    states = [torch.load(path, weights_only=True)["network"] for path in checkpoints]
-    mean = {key: torch.stack([state[key].float() for state in states]).mean(0) for key in states[0]}
-    width, rank = mean["head.weight"].shape[1], mean["head.weight"].shape[0] // 3
-    network = Basis(rank, width)
-    network.load_state_dict(mean)
     return network
 
 
@@ -253,45 +298,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/stm"), help="folder of samples and checkpoints")
-    parser.add_argument("--samples", type=int, default=620, help="random scans to train on")
+    parser.add_argument("--scans", type=int, default=300, help="random scans to train on")
     parser.add_argument("--steps", type=int, default=Options.steps)
     parser.add_argument("--name", default="stm", help="name of the checkpoint")
     parser.add_argument("--style", type=float, default=Options.style, help="strength of the expression styles")
+    parser.add_argument("--plain", type=float, default=Options.plain, help="share of faces without a style")
     parser.add_argument("--unfamiliar", type=float, default=Options.unfamiliar, help="strength of unexplained motion")
     parser.add_argument("--rate", type=float, default=Options.rate)
-    parser.add_argument("--start", type=Path, help="checkpoint whose weights to start from")
     parser.add_argument("--rank", type=int, default=Options.rank)
+    parser.add_argument("--width", type=int, default=Options.width)
     parser.add_argument("--hold-out", type=int, default=0, help="leave every n-th shape out, to compare settings")
-    parser.add_argument("--average", type=Path, nargs="+", help="export the mean of these checkpoints, train nothing")
     parser.add_argument("--no-export", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = ict.load(arguments.data)
-    files = stm_data.prepare(model, arguments.work / "samples", arguments.samples)
+    files = stm_data.prepare(model, arguments.work / "samples", arguments.scans)
+    validation = arguments.work / "validation"
+    kept = stm_data.prepare(model, validation, len(stm_data.VALIDATION), first=stm_data.VALIDATION[0])
     held_out = stm_data.held_out(model, arguments.hold_out)
     options = Options(
         arguments.steps,
         arguments.rate,
         style=arguments.style,
+        plain=arguments.plain,
         unfamiliar=arguments.unfamiliar,
         rank=arguments.rank,
+        width=arguments.width,
         held_out=held_out,
     )
-    kept = stm_data.prepare(model, arguments.work / "validation", 30, first=stm_data.VALIDATION[0])
     probes = {"unseen identities": Faces(model, kept)}
     if held_out:
         seen = set(stm_data.skin_expressions(model)) - set(held_out)
         probes["unseen shapes"] = Faces(model, kept, tuple(seen))
-    checkpoint = arguments.work / f"{arguments.name}.pt"
-    if arguments.average:
-        network = averaged(arguments.average)
-    else:
-        network = train(Faces(model, files, held_out), options, checkpoint, probes, arguments.start)
+    network = train(Faces(model, files, held_out), options, arguments.work / f"{arguments.name}.pt", probes)
     if arguments.no_export:
         return
-    ours, smooth = validate(network, probes["unseen identities"], options)
-    if ours >= smooth:
-        raise SystemExit(f"not exported: {ours:.3f} mm is no better than the interpolant's {smooth:.3f} mm")
+    worse = [name for name, (ours, smooth) in validate(network, probes["unseen identities"]).items() if ours > smooth]
+    if worse:
+        raise SystemExit(f"not exported: no better than the interpolant at {', '.join(worse)}")
     difference = export(network, models.folder() / "stm.onnx")
     print(f"wrote {models.folder() / 'stm.onnx'}; torch against onnxruntime: {difference:.1e}")
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 
 def test_torch_and_numpy_agree():
-    from export.stm_network import Basis, displacement
+    from export.stm_network import Basis, displacement, gated
 
     vertices, triangles, landmarks = head(2000)
     smooth = interpolant(vertices, triangles, landmarks)
@@ -23,11 +23,12 @@ def test_torch_and_numpy_agree():
     motion = speech()
     tensors = (seen[rows], smooth.gate[rows], smooth.weights, smooth.covariance, motion)
     with torch.no_grad():
-        trained = displacement(network, *(torch.from_numpy(a.astype(np.float32))[None] for a in tensors))[0].numpy()
+        seen_there, gate, *rest = (torch.from_numpy(a.astype(np.float32))[None] for a in tensors)
+        trained = displacement(gated(network, seen_there, gate), network, *rest)[0].numpy()
         basis = network(torch.from_numpy(seen)).numpy()
         scale, noise = network.log_scale.exp().item(), network.log_noise.exp().item()
-    gated = basis * smooth.gate[:, None, None].astype(np.float32)
-    code = stm.posterior(gated, smooth.rows, smooth.covariance, scale, noise)
-    matrix = stm.assemble(smooth, gated, code)
+    bound = basis * smooth.gate[:, None, None].astype(np.float32)
+    code = stm.posterior(bound, smooth.rows, smooth.covariance, scale, noise)
+    matrix = stm.assemble(smooth, bound, code)
     used = (motion.reshape(5, 204) @ matrix).reshape(5, -1, 3)
     np.testing.assert_allclose(used, trained, atol=0.02 * MM)
