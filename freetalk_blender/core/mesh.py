@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from . import cancel
 from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
@@ -48,6 +49,7 @@ def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None 
     """
     points, faces = _checked(vertices, triangles)
     faces = faces[_sound(points, faces)]
+    cancel.check()
     welded = _weld(points, faces, np.empty(0, int) if apart is None else apart)
     faces = welded[faces]
     faces = faces[_sound(points, faces)]
@@ -72,6 +74,7 @@ def sound_triangles(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _sound(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    cancel.check()
     corners = np.sort(faces, axis=1)
     good = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & np.isfinite(points)[faces].all((1, 2))
     candidates = np.flatnonzero(good)
