@@ -107,9 +107,11 @@ def identities(data: Path, count: int) -> None:
         found.append(errors(result.points, truth))
         swaps += swapped_lips(result.points, truth)
         if (seed + 1 - SEEDS) % 20 == 0:  # so that a long run that is broken off has said something
-            far = np.array(found).mean(1) >= SUCCESS
-            print(f"  {seed + 1 - SEEDS} scans: found {len(found)}, mean {np.mean(found):.2f} mm, lip swaps {swaps}, "
-                  f"beyond {SUCCESS:g} mm {far.sum()}", flush=True)  # fmt: skip
+            table = np.array(found)
+            means = ", ".join(f"{name} {table[:, rows].mean():.2f}" for name, rows in REGIONS.items())
+            print(f"  {seed + 1 - SEEDS} scans: found {len(found)}, mean {table.mean():.2f} mm ({means}), p95 "
+                  f"{np.quantile(table, 0.95):.2f}, lip swaps {swaps}, beyond {SUCCESS:g} mm "
+                  f"{(table.mean(1) >= SUCCESS).sum()}", flush=True)  # fmt: skip
     _accuracy(f"held-out identities, random rotation and unit ({count} scans)", found, count, swaps)
     for seed, reason in refused[:10]:
         print(f"  refused seed {seed}: {reason[:90]}")

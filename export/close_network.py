@@ -1,8 +1,5 @@
 """The network that refines landmarks on close-ups of eye, mouth, nose and jaw."""
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,35 +43,6 @@ class CloseLandmarks(nn.Module):
     def places(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Map logits -> place (B, 49, 2), spread (B, 49)."""
         return heat_places(maps, self.columns, self.rows, self.widen)
-
-    @torch.no_grad()
-    def take_over(self, weights: Mapping[str, np.ndarray], sample: Tensor) -> None:
-        """Become an exported network again, whose normalisations are folded into its convolutions, to train it further.
-
-        weights: of the file, by name; sample (B, 4, 64, 64): pictures. Each normalisation is given the mean and the
-        variance of what it sees of the sample and undoes itself, so the answers are those of the file.
-        """
-        for name, value in self.state_dict().items():
-            if name in weights:
-                value.copy_(torch.from_numpy(weights[name].astype(np.float32)))
-        self.widen.copy_(torch.from_numpy(np.stack([weights["select"], weights["select_1"]])))
-
-        def settle(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-            assert isinstance(norm, nn.BatchNorm2d)
-            variance, mean = torch.var_mean(given[0], (0, 2, 3))
-            norm.running_mean, norm.running_var = mean, variance
-            norm.weight.copy_(torch.sqrt(variance + norm.eps))
-            norm.bias.copy_(mean + folded[norm])
-
-        folded, hooks = {}, []
-        for name, module in self.named_modules():
-            if isinstance(module, nn.BatchNorm2d):
-                convolution_name = f"{name[: -len('.1')]}.0"
-                folded[module] = torch.tensor(weights[f"{convolution_name}.weight_bias"])
-                hooks.append(module.register_forward_pre_hook(settle))
-        self.eval()(sample)
-        for hook in hooks:
-            hook.remove()
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         return self.places(self.heat(picture))

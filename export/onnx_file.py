@@ -39,9 +39,3 @@ def halve_weights(model: onnx.ModelProto, least: int = 256) -> None:
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend([*casts, *nodes])
-
-
-def weights(path: Path) -> dict[str, np.ndarray]:
-    """The weights that a file holds, by the names they had before `halve_weights`."""
-    stored = onnx.load(path).graph.initializer
-    return {one.name.removesuffix(".half"): onnx.numpy_helper.to_array(one) for one in stored}

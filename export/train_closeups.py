@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from export import close_data, ict, landmark_data, onnx_file
+from export import close_data, ict, landmark_data
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
-from export.train_landmarks import MODELS, RATE, Shots, bell, decode, export_onnx, spoil, train
+from export.train_landmarks import Shots, bell, decode, export_onnx, spoil, train
 from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import MIRRORED
@@ -111,7 +111,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
     parser.add_argument("--scans", type=int, default=450, help="training scans to photograph; 0 takes what is there")
     parser.add_argument("--steps", type=int, default=1800, help="batches")
-    parser.add_argument("--further", action="store_true", help="go on from the committed network, at half the rate")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--snapshot", action="store_true", help="export the checkpoint as it is, train nothing")
     given = parser.parse_args()
@@ -127,12 +126,7 @@ def main() -> None:
         network.load_state_dict(torch.load(given.work / f"{NAME}.pt", weights_only=True)["average"])
         network.eval()
     else:
-        shots = Shots(given.work / "close", keys)
-        if given.further:
-            sample = shots.take(np.random.default_rng(0), 512, "close")[0]
-            network.take_over(onnx_file.weights(MODELS / f"{NAME}.onnx"), decode(sample))
-        rate = RATE / 2 if given.further else RATE
-        network = train(NAME, network, close_loss, shots, given.work, given.steps, rate=rate)
+        network = train(NAME, network, close_loss, Shots(given.work / "close", keys), given.work, given.steps)
     card = {
         "version": "1",
         "licence": "GPL-3.0-or-later",

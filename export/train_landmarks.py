@@ -160,9 +160,7 @@ def search_terms(found: Tensor, truth: Tensor) -> dict[str, Tensor]:
     }
 
 
-def train(
-    name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, seed: int = 0, rate: float = RATE
-) -> nn.Module:
+def train(name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, seed: int = 0) -> nn.Module:
     """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network."""
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
@@ -178,7 +176,7 @@ def train(
     while step < steps:
         rng, generator = np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed * 1_000_003 + step)
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-6
+            group["lr"] = RATE * min(1.0, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-6
         network.train()
         value = loss(network, shots, rng, generator)
         optimizer.zero_grad()
