@@ -20,11 +20,11 @@ from freetalk_blender.core.ats import EVENTS
 RATE = speech.FEATURE_RATE
 CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
-#: How much faster or slower, higher or lower, a voice is made.
-VOICES = (0.8, 1.25)
+#: How much faster and higher a voice is made, and how much higher its resonances beside that.
+VOICES, FORMANTS = (0.78, 1.28), (0.87, 1.15)
 #: Rules and teacher together are believed this much beside real lips, heights of vowels more, and what the phones
 #: demand the more the stricter they are: closures as much as real lips.
-_RULE_TRUST, _HEIGHT_TRUST = 0.4, 0.7
+_RULE_TRUST, _HEIGHT_TRUST = 0.4, 0.85
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,8 @@ def _labels(parts: list[Piece], factor: float) -> list[np.ndarray]:
 def _hear(parts: list[Piece], factor: float, length: int, random: np.random.Generator | None) -> np.ndarray:
     """(length, 384) float16 features of the parts as one sound; disturbed where there is chance."""
     samples = np.concatenate([part.samples for part in parts])
-    if factor != 1.0:
-        samples = augment.change_voice(samples, factor)
     if random is not None:
+        samples = augment.change_formants(augment.change_voice(samples, factor), float(random.uniform(*FORMANTS)))
         samples = augment.disturb(samples, random)
     wanted = length * speech.HOP
     samples = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]

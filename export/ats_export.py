@@ -12,10 +12,6 @@ from freetalk_blender.core.ats import CONTEXT
 from freetalk_blender.core.emotion import EMOTIONS
 from freetalk_blender.core.speech import FEATURES
 
-#: What is predicted moves less than what is, the more so the less certain it is: on clips that training never saw the
-#: width of the mouth moves 0.75 as far as the real one, so the face that is exported moves lips sideways further.
-WIDER = 1.33
-
 
 def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:
     """Write the graph; the largest difference between it and PyTorch (canonical units)."""
@@ -54,10 +50,15 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
     return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def build_face(model: ict.IctModel) -> ats_network.Face:
-    """The fixed part of the network: landmark shapes of speech, emotions, lids and emphasis."""
+def build_face(model: ict.IctModel, wider: float, taller: float) -> ats_network.Face:
+    """The fixed part of the network: landmark shapes of speech, emotions, lids and emphasis.
+
+    In speech lips move sideways `wider` times as far as predicted, and up and down from their middle `taller` times.
+    """
     spoken = articulation.basis(model, articulation.SPEECH_CONTROLS)
-    spoken[:, articulation.LIPS, 0] *= WIDER
+    spoken[:, articulation.LIPS, 0] *= wider
+    middle = spoken[:, [62, 66], 1].mean(1, keepdims=True)
+    spoken[:, articulation.LIPS, 1] = middle + taller * (spoken[:, articulation.LIPS, 1] - middle)
     arrays = (
         spoken,
         spoken[list(articulation.SPEECH_CONTROLS).index("jawOpen")],

@@ -21,6 +21,8 @@ from freetalk_blender.core.speech import FEATURES
 WIDTH = 64
 KERNEL = 5
 DILATIONS = (1, 2, 4)
+#: Deviation of the noise that blurs features in training; its square is the ridge that it amounts to.
+NOISE = 0.5
 #: The linear path sees frames 40 ms apart.
 STRIDE = 2
 if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
@@ -28,7 +30,7 @@ if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
 SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
 #: Probabilities between which a decision fades in.
 SPEECH_FADE = (0.02, 0.12)
-CONTACT_FADE = (0.4, 0.7)
+CONTACT_FADE = (0.3, 0.6)
 #: An emotion that opens the mouth gives way earlier, to any sound that brings lip to lip or lip to teeth.
 GUARD_FADE = (0.1, 0.4)
 #: Share of the gap that closes where the lower lip bites: it meets the teeth, behind a lip that rises a little.
@@ -89,16 +91,27 @@ class Recurrence(nn.Module):
 
 
 class Trunk(nn.Module):
-    """features (B, T + 28, 384) -> controls (B,T,K), event logits (B,T,4)."""
+    """features (B, T + 28, 384) -> controls (B,T,K), event logits (B,T,4).
+
+    While it learns, standardised features are blurred by white noise of deviation `noise`: this asks for small weights
+    as a ridge does (Bishop 1995, "Training with noise is equivalent to Tikhonov regularization"), and so for what many
+    features agree on.
+    """
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(
-        self, controls: int, body: type[nn.Module] = Convolutions, width: int = WIDTH, dropout: float = 0.2
+        self,
+        controls: int,
+        body: type[nn.Module] = Convolutions,
+        width: int = WIDTH,
+        dropout: float = 0.2,
+        noise: float = NOISE,
     ) -> None:
         super().__init__()
         self.controls = controls
+        self.noise = noise
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("deviation", torch.ones(FEATURES))
         self.body = body(width, dropout)
@@ -112,8 +125,9 @@ class Trunk(nn.Module):
         standard = (features - self.mean) / self.deviation
         crop = CONTEXT - STRIDE * (KERNEL // 2)
         near = standard[:, crop : standard.shape[1] - crop].transpose(1, 2)
-        controls = self.leave(self.body(standard)) + self.straight(near).transpose(1, 2)
-        return controls, self.decide(self.ears(standard))
+        heard = standard + self.noise * torch.randn_like(standard) if self.training else standard
+        controls = self.leave(self.body(heard)) + self.straight(near).transpose(1, 2)
+        return controls, self.decide(self.ears(heard))
 
 
 def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -1,7 +1,7 @@
 """Facial expressions of emotion: action units of the prototypes (EMFACS) as weights of ICT-FaceKit's shapes.
 
 Sources: Ekman & Friesen 1978, "Facial Action Coding System", and Friesen & Ekman 1983, "EMFACS-7" (prototypes: happy
-6+12; sad 1+4+15; angry 4+5+7+23; fearful 1+2+4+5+20+26; disgusted 9+15+16; surprised 1+2+5+26; contempt unilateral
+6+12; sad 1+4+15; angry 4+5+7+23+24; fearful 1+2+4+5+20+26; disgusted 9+15+16; surprised 1+2+5+26; contempt unilateral
 12+14). The size of articulation: sadness makes it small, anger, joy and surprise large (Bevacqua & Pelachaud 2004,
 "Expressive audio-visual speech"); the numbers are ours.
 """
@@ -17,7 +17,8 @@ PROTOTYPES: dict[str, dict[str, float]] = {
     "happy": {"mouthSmile": 0.65, "cheekSquint": 0.7, "cheekRaiser": 0.5, "eyeSquint": 0.3, "mouthDimple": 0.15},
     "sad": {"browInnerUp": 0.85, "browDown": 0.25, "mouthFrown": 0.6, "mouthShrugLower": 0.2, "eyeBlink": 0.2},
     "angry": {
-        "browDown": 0.95, "eyeSquint": 0.35, "eyeWide": 0.25, "mouthPress": 0.45, "noseSneer": 0.3, "mouthFrown": 0.15,
+        "browDown": 0.95, "eyeSquint": 0.35, "eyeWide": 0.25, "mouthPress": 0.6, "mouthRollUpper": 0.2,
+        "mouthRollLower": 0.15, "mouthFrown": 0.15,
     },
     "fearful": {
         "browInnerUp": 0.9, "browOuterUp": 0.45, "browDown": 0.3, "eyeWide": 0.85, "mouthStretch": 0.65,
@@ -34,7 +35,7 @@ PROTOTYPES: dict[str, dict[str, float]] = {
 EMPHASIS = {"browInnerUp": 0.35, "browOuterUp": 0.4}
 #: How much larger articulation becomes at intensity 1.
 ENERGY = {
-    "happy": 0.1, "sad": -0.25, "angry": 0.2, "fearful": -0.05, "disgusted": -0.1, "surprised": 0.15, "contempt": -0.1,
+    "happy": 0.1, "sad": -0.25, "angry": 0.15, "fearful": -0.05, "disgusted": -0.1, "surprised": 0.15, "contempt": -0.1,
 }  # fmt: skip
 
 

@@ -45,12 +45,14 @@ DEMANDS = {
 #: it. His words hold stressed letters ("b", "c", "d" for IY) beside unstressed little words ("at" for AE), so that his
 #: close vowels are as open as others' middle ones; in sentences they are about half as open as open ones (Lindblom &
 #: Sundberg 1971, "Acoustical consequences of lip, tongue, jaw, and larynx movement").
-HEIGHTS = {("AA", "AE", "AW", "AY"): 1.15, ("IY", "IH", "UW", "UH"): 0.6}
+HEIGHTS = {("AA", "AE", "AW", "AY"): 1.15, ("IY", "IH", "UW", "UH"): 0.5}
 _VOWEL_FLANK = Demand(1.0, 0.05, 0.05)
 #: The controls that open the mouth.
 OPENING = ("jawOpen", "mouthLowerDown", "mouthUpperUp")
 #: A stop's closure fills about this share of what the aligner calls the phone; the rest is its burst.
 _CLOSURE = 0.75
+#: Bilabial closures last 60 to 120 ms (Loefqvist & Gracco 1997), labiodental ones hardly less (s).
+_SHORTEST_CONTACT = 0.07
 _SPEECH_MARGIN = 0.3
 
 
@@ -128,7 +130,8 @@ def speaking(phones: list[Phone], frames: int) -> np.ndarray:
 
 
 def events(phones: list[Phone], frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (T,4), trust (T,4)) of EVENTS; boundaries are not to be trusted, nor rounding in neutral consonants."""
+    """(labels (T,4), trust (T,4)) of EVENTS; boundaries are trusted less, least on the outer side, and rounding in
+    neutral consonants not at all."""
     inside = {
         "speech": speaking(phones, frames),
         "bilabial": _within(phones, BILABIAL, frames),
@@ -139,19 +142,29 @@ def events(phones: list[Phone], frames: int) -> tuple[np.ndarray, np.ndarray]:
     trust = np.ones_like(labels)
     for column, name in enumerate(EVENTS[1:], start=1):
         edges = np.abs(np.diff(labels[:, column], prepend=labels[0, column], append=labels[-1, column])) > 0.5
-        trust[edges[:-1] | edges[1:], column] = 0.2
+        border = edges[:-1] | edges[1:]
+        trust[border, column] = np.where(labels[border, column] > 0.5, 0.6, 0.2)
         if name == "rounding":
             trust[:, column] *= np.maximum(labels[:, column], _within(phones, (*SPREAD, SILENCE), frames))
     return labels.astype(np.float32), trust.astype(np.float32)
 
 
 def _within(phones: list[Phone], names: tuple[str, ...], frames: int) -> np.ndarray:
-    """(T,) 1 in the phones of these names (in the closure of a stop), at least one frame each."""
+    """(T,) 1 in the phones of these names (in the closure of a stop), at least one frame each.
+
+    Lips that touch do so for _SHORTEST_CONTACT at least: where the aligner hears less, it has heard the burst alone,
+    and the silence before it was the closure.
+    """
     result = np.zeros(frames)
-    for phone in phones:
+    before = [0.0, *[phone.end if phone.name != SILENCE else phone.start for phone in phones[:-1]]]
+    for phone, free in zip(phones, before, strict=True):
         if phone.name in names:
             share = _CLOSURE if phone.name in ("P", "B") else 1.0
-            first = round(phone.start * FEATURE_RATE)
-            last = round((phone.start + share * (phone.end - phone.start)) * FEATURE_RATE)
+            start, end = phone.start, phone.start + share * (phone.end - phone.start)
+            missing = max(0.0, _SHORTEST_CONTACT - (end - start)) if phone.name in (*BILABIAL, *LABIODENTAL) else 0.0
+            # into a silence wholly; into a neighbouring sound half and half, for its border is no surer than ours
+            earlier = missing if phone.start - free > missing else 0.5 * missing
+            first = max(0, round((start - earlier) * FEATURE_RATE))
+            last = round((end + missing - earlier) * FEATURE_RATE)
             result[first : max(last, first + 1)] = 1.0
     return result

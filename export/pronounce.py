@@ -18,7 +18,7 @@ _PHONES = {
     "p": "P", "b": "B", "m": "M", "f": "F", "v": "V", "t": "T", "d": "D", "n": "N", "s": "S", "z": "Z", "k": "K",
     "ɡ": "G", "g": "G", "ŋ": "NG", "l": "L", "ɫ": "L", "ɹ": "R", "r": "R", "ɾ": "D", "ʁ": "HH", "w": "W", "j": "Y",
     "h": "HH", "x": "HH", "θ": "TH", "ð": "DH", "ʃ": "SH", "ʒ": "ZH", "β": "V", "ɣ": "G", "ɲ": "N Y", "ʎ": "Y",
-    "ʝ": "Y", "ʔ": "T", "ɱ": "M", "ç": "HH",
+    "ʝ": "Y", "ʔ": "T", "ɱ": "N", "ç": "HH",
 }  # fmt: skip
 _LONGEST = max(map(len, _PHONES))
 
@@ -28,7 +28,9 @@ def pronounce(word: str, language: str = "en-us") -> tuple[str, ...]:
     """One word, or a number in digits, as phones; empty where espeak-ng says nothing. OSError without espeak-ng."""
     command = ["espeak-ng", "-q", "--ipa", "--tie=͡", "-v", language, word]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return arpabet(re.sub(r"\([a-z-]+\)", "", said))
+    ipa = re.sub(r"\([a-z-]+\)", "", said)
+    # Spanish brings lip to teeth in "nf" and "nv"; espeak-ng writes an m there, but the lips do not meet
+    return arpabet(ipa if language.startswith("en") else re.sub("m(?=[fvɱ])", "n", ipa))
 
 
 def arpabet(ipa: str) -> tuple[str, ...]:

