@@ -1,7 +1,7 @@
 """Files that older versions of FreeTalk made open, play, go on and can be cleaned: the versions are taken from git."""
 
 import io
-import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -42,7 +42,7 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         pytest.skip(f"git does not hold version {request.param} here")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(tmp_path / "older", filter="data")
-    os.link(ROOT / "onnx_models/speech_encoder.data", tmp_path / "older/onnx_models/speech_encoder.data")
+    shutil.copy2(ROOT / "onnx_models/speech_encoder.data", tmp_path / "older/onnx_models")
     return tmp_path / "older"
 
 
