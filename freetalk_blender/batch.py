@@ -105,7 +105,7 @@ def _job(path: Path, number: int, job: Any, defaults: dict, check: Callable[[lis
     words = ["animate", str(given.pop("scan")[0]), str(given.pop("audio")[0])]
     outputs = given.pop("outputs")
     words += [f"--output={output}" for output in outputs]
-    words += [word for key, value in given.items() for word in _option(path, number, key, value)]
+    words += [word for key, value in given.items() for word in _option(key, value)]
     wrong = check(words)
     if wrong:
         raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; mend it.")
@@ -120,7 +120,7 @@ def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:
     return [Path(os.path.abspath(path.parent / item)) for item in listed]
 
 
-def _option(path: Path, number: int, key: str, value: Any) -> Iterator[str]:
+def _option(key: str, value: Any) -> Iterator[str]:
     """The words of one option: none for false and null, a bare one for true."""
     name = "--" + key.replace("_", "-")
     if value is True:

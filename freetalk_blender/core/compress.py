@@ -80,6 +80,15 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float = 0.1) -> tuple
     return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
 
 
+def with_more(
+    keys: ShapeKeys, vertices: np.ndarray | slice, shapes: np.ndarray, weights: np.ndarray, max_error: float
+) -> ShapeKeys:
+    """The keys and more of them: shapes (M,n,3) of the n `vertices` among all, weights (T,M); max_error: of the sum."""
+    more = np.zeros((len(shapes), *keys.shapes.shape[1:]), np.float32)
+    more[:, vertices] = shapes
+    return ShapeKeys(np.concatenate([keys.shapes, more]), np.concatenate([keys.weights, weights], 1), max_error)
+
+
 def limited(keys: ShapeKeys, most: int) -> ShapeKeys:
     """The same motion in at most so many keys, with the error that this costs."""
     if len(keys.shapes) <= most:

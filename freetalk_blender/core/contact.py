@@ -14,7 +14,7 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from . import cancel, handles, lip_line
-from .compress import ShapeKeys, compress_factors
+from .compress import ShapeKeys, compress_factors, with_more
 from .errors import LandmarkError
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS
@@ -155,13 +155,7 @@ def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1
     if not len(amount) or np.abs(amount).max() * lips.mm <= tolerance / 10:
         return keys
     added = compress_factors(amount, lips.modes(), tolerance)
-    shapes = np.zeros((len(added.shapes), *keys.shapes.shape[1:]), np.float32)
-    shapes[:, lips.vertices] = added.shapes
-    return ShapeKeys(
-        np.concatenate([keys.shapes, shapes]),
-        np.concatenate([keys.weights, added.weights], 1),
-        keys.max_error + added.max_error,
-    )
+    return with_more(keys, lips.vertices, added.shapes, added.weights, keys.max_error + added.max_error)
 
 
 def _change(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import lip_line, raster
-from .compress import ShapeKeys
+from .compress import ShapeKeys, with_more
 from .landmarks import nearest_vertices
 from .opened_mouth import GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 
@@ -96,11 +96,8 @@ def with_tip(keys: ShapeKeys, opened: OpenedMouth, raised: np.ndarray) -> ShapeK
     """The shape keys of an opened mesh with one more for the tongue's tip, raised (T,), if it has one."""
     if opened.furniture is None or not raised.any():
         return keys
-    shape = np.zeros((1, *keys.shapes.shape[1:]), np.float32)
-    shape[0, -len(opened.furniture.rise) :] = opened.furniture.rise
-    return ShapeKeys(
-        np.concatenate([keys.shapes, shape]), np.concatenate([keys.weights, raised[:, None]], 1), keys.max_error
-    )
+    rise = opened.furniture.rise
+    return with_more(keys, slice(-len(rise), None), rise[None], raised[:, None], keys.max_error)
 
 
 def _step(x: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .compress import ShapeKeys, compress
+from .compress import ShapeKeys, compress, with_more
 from .frame import Similarity
 
 #: Skin keeps the distance from the ball that it has at rest, but no more than this (mm): a lid is about as thick.
@@ -108,10 +108,4 @@ def met(keys: ShapeKeys, lids: Lids, tolerance: float) -> ShapeKeys:
     added = compress(amount[busy, :, None] * lids.forward, tolerance)
     weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
     weights[busy] = added.weights
-    more = np.zeros((len(added.shapes), *keys.shapes.shape[1:]), np.float32)
-    more[:, lids.vertices] = added.shapes
-    return ShapeKeys(
-        np.concatenate([keys.shapes, more]),
-        np.concatenate([keys.weights, weights], 1),
-        keys.max_error + max(added.max_error, tolerance / 2),
-    )
+    return with_more(keys, lids.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))
