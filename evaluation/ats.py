@@ -17,12 +17,11 @@ import numpy as np
 from evaluation import ats_peers, ats_rules
 from export import aligned, articulation, ats_data, grid, ict
 from freetalk_blender.core import audio, frame, performance, speech
+from freetalk_blender.core.metrics import CURVES, curves, lag, pearson
 
 TALKERS = ("lbax4n", "pwij3p", "swiz3n")
-CURVES = {"aperture": (62, 66), "width": (48, 54), "jaw": (27, 8)}
 #: Lips count as touching where the inner gap is within this of rest (canonical units, 0.9 mm).
 TOUCH = 0.010
-_MAX_LAG = 0.2
 
 Method = Callable[[np.ndarray], np.ndarray]
 """16 kHz samples -> landmark displacement (T,68,3) at 25 frames a second."""
@@ -37,35 +36,11 @@ class Take:
     faces: np.ndarray
 
 
-def curves(faces: np.ndarray) -> dict[str, np.ndarray]:
-    """(T,68,3) -> the three distances, each (T,), in the frontal plane (tracked depth is a guess)."""
-    return {name: np.linalg.norm((faces[:, a] - faces[:, b])[:, :2], axis=-1) for name, (a, b) in CURVES.items()}
-
-
-def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Correlation; 0 where one of the two does not move."""
-    x, y = x - x.mean(), y - y.mean()
-    norm = np.linalg.norm(x) * np.linalg.norm(y)
-    return float(x @ y / norm) if norm > 1e-12 else 0.0
-
-
 def concordance(x: np.ndarray, y: np.ndarray) -> float:
     """Lin's concordance of two curves measured from their own rest (10th percentile)."""
     x, y = x - np.percentile(x, 10), y - np.percentile(y, 10)
     spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
     return float(2 * np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 1e-12 else 0.0
-
-
-def lag(predicted: np.ndarray, real: np.ndarray, rate: float) -> float:
-    """Milliseconds by which the prediction comes late, from the peak of the correlation (10 ms steps); NaN if still."""
-    if np.ptp(predicted) < 1e-9:
-        return float("nan")
-    times = np.arange(len(real)) / rate
-    inner = times[(times > _MAX_LAG) & (times < times[-1] - _MAX_LAG)]
-    shifts = np.arange(-_MAX_LAG, _MAX_LAG + 1e-9, 0.01)
-    truth = np.interp(inner, times, real)
-    scores = [pearson(np.interp(inner + shift, times, predicted), truth) for shift in shifts]
-    return float(1000 * shifts[int(np.argmax(scores))])
 
 
 def judge(method: Method, takes: list[Take]) -> dict[str, float]:

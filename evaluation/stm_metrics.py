@@ -1,4 +1,4 @@
-"""What a dense motion is judged by: regions that any mesh has, and errors in millimetres on them.
+"""What a dense motion is judged by: errors in millimetres on regions that any mesh has.
 
 Lengths are canonical; millimetres are those of a face whose outer eye corners are 90 mm apart.
 """
@@ -7,23 +7,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import ConvexHull
 
-from freetalk_blender.core import handles, raster, spectral
+from freetalk_blender.core import face_regions, handles, spectral
+from freetalk_blender.core.face_regions import NAMES
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 
-#: Yaw and pitch (degrees) of the views from which skin counts as visible.
-_VIEWS = ((0, 0), (-45, 0), (45, 0), (0, 35), (0, -35))
-#: The front of the face reaches this far above the brows (canonical units).
-FOREHEAD = 0.2
 #: Ears and skull lie this far behind the ends of the jaw line, above the base of the nose (canonical units).
 BACK = 0.15
 #: A vertex is at rest when it truly moves less than this (mm).
 _REST_MM = 0.01
 #: Normals and edges are compared in every so many-th frame.
 SOME = 4
-#: Regions, in the order of `Scores.mean`.
-NAMES = ("front", "lips", "eyelids", "brows", "cheeks", "jaw", "neck and beyond")
 
 
 @dataclass(frozen=True)
@@ -92,56 +86,19 @@ class Scores:
         ]
 
 
-def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """(P,) bool: points (P,2) inside the convex hull of polygon (N,2)."""
-    hull = ConvexHull(polygon)
-    return (points @ hull.equations[:, :2].T + hull.equations[:, 2] <= 0).all(1)
-
-
-def _grown(points: np.ndarray, factor: float) -> np.ndarray:
-    centre = points.mean(0)
-    return centre + factor * (points - centre)
-
-
-def visible(vertices: np.ndarray, triangles: np.ndarray, size: int = 500) -> np.ndarray:
-    """(V,) bool: corners of triangles that are seen from in front, from the sides, from above or below."""
-    seen = np.zeros(len(vertices), bool)
-    for yaw, pitch in np.radians(_VIEWS):
-        turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-        nod = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
-        moved = (vertices - [0, -0.2, 0]) @ (nod @ turn).T / 1.6
-        inside = (np.abs(moved[triangles][..., :2]) < 1).all((1, 2))
-        chosen = np.flatnonzero(inside)
-        image = raster.render(moved.astype(np.float32), triangles[chosen], size)
-        seen[triangles[chosen[np.unique(image.triangle[image.seen])]]] = True
-    return seen
-
-
 def regions(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> Regions:
     """Regions of a neutral mesh (V,3), (F,3) in canonical units, from its 68 landmarks and what can be seen of it."""
     points = vertices[landmark_vertices]
-    seen = visible(vertices, triangles)
-    plane, height, depth = vertices[:, :2], vertices[:, 1], vertices[:, 2]
-    brow = points[17:27, :2]
-    front = seen & _inside(plane, np.concatenate([points[:, :2], brow + [0, FOREHEAD]]))
-    front &= depth > points[:17, 2].min()
-    outer = points[48:60]
-    lips = seen & _inside(plane, _grown(outer[:, :2], 1.1)) & (depth > outer[:, 2].min() - 0.05)
-    lids = np.zeros(len(vertices), bool)
-    for eye in (points[36:42], points[42:48]):
-        lids |= seen & _inside(plane, _grown(eye[:, :2], 1.5)) & (depth > eye[:, 2].min() - 0.06)
-    mouth, eyes = points[[48, 54], 1].mean(), points[36:48, 1].min()
-    nose = _inside(plane, _grown(points[27:36, :2], 1.3))
-    brows = front & ~lids & _inside(plane, np.concatenate([brow + [0, 0.1], brow - [0, 0.06]]))
-    cheeks = front & ~lids & ~lips & ~nose & (height > mouth) & (height < eyes)
-    jaw = front & ~lips & (height <= mouth)
+    depth, height = vertices[:, 2], vertices[:, 1]
+    masks = face_regions.masks(vertices, triangles, points)
+    front = masks[NAMES.index("front")]
     graph = handles.edge_graph(vertices, triangles)
     part = connected_components(graph, directed=False)[1]
     behind = (depth < points[[0, 16], 2].min() - BACK) & (height > points[33, 1])
     _, area = spectral.laplacian(vertices, triangles)
     edges = np.stack(graph.nonzero(), 1)
     return Regions(
-        np.stack([front, lips, lids, brows, cheeks, jaw, ~front & ~lips & ~lids]),
+        masks,
         behind | ~np.isin(part, part[landmark_vertices]),
         area,
         edges[front[edges].all(1)],

@@ -115,6 +115,15 @@ def parser() -> argparse.ArgumentParser:
     _add_landmarks(check)
     _add_device(check)
 
+    compare = command(
+        "evaluate", commands.evaluate, "A motion against the true one: the papers' metrics.", commands.show_metrics
+    )
+    compare.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,N,3) of perform or deform")
+    compare.add_argument("truth", type=Path, metavar="TRUTH.npz", help="the true displacement of the same points")
+    compare.add_argument("--scan", type=Path, metavar="SCAN", help="the mesh at rest, where its vertices moved")
+    _add_landmarks(compare)
+    _add_device(compare)
+
     render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
     render.add_argument("scene", type=Path, metavar="SCENE.blend")
     _add_outputs(render, (".mp4", ".png"))

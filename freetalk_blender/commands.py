@@ -20,8 +20,10 @@ from .core import (
     checkup,
     detector,
     emotion_curve,
+    frame,
     landmark_preview,
     landmarks,
+    metrics,
     models,
     performance,
     scan_file,
@@ -68,6 +70,34 @@ def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     with steps("move every vertex"):
         displacement = scan.displacement(motion, arguments.space)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
+
+
+def evaluate(arguments: argparse.Namespace, steps: Progress) -> dict:
+    """A motion against the true one, landmarks or every vertex of a scan: the metrics of core/metrics.py."""
+    found, true, answer = _read_pair(arguments.motion, arguments.truth)
+    if arguments.scan is None:
+        if found.shape[1] != 68:
+            raise FreeTalkError(f"The motions move {found.shape[1]} vertices; say of which mesh with --scan SCAN.")
+        return answer | metrics.landmark_metrics(found, true, frame.mean_landmarks(), answer["fps"])
+    points = _points(arguments)
+    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
+    if len(vertices) != found.shape[1]:
+        counts = f"has {len(vertices)} vertices, the motions move {found.shape[1]}"
+        raise FreeTalkError(f"{arguments.scan} {counts}; pass the scan they are of.")
+    if points is None:
+        with steps("find the face"):
+            local = detector.detect(vertices, triangles, arguments.device).points
+    else:
+        local = _moved(from_file, points)
+    with steps("compare"):
+        found, true = found @ from_file[:3, :3].T, true @ from_file[:3, :3].T
+        return answer | metrics.vertex_metrics(found, true, vertices, triangles, local)
+
+
+def show_metrics(answer: dict) -> str:
+    """A line for each number."""
+    width = max(map(len, answer))
+    return "\n".join(f"{name:{width}}  {value:.4g}" for name, value in answer.items())
 
 
 def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
@@ -237,6 +267,21 @@ def _read_motion(path: Path) -> tuple[np.ndarray, float]:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, KeyError, BadZipFile, TypeError) as error:
         raise FreeTalkError(f"The motion {path} is no .npz with a displacement; write one with perform.") from error
+
+
+def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Two displacements (T,N,3) of the same points in the frames that both have, and what is told of them."""
+    pair = [_read_motion(path) for path in (motion, truth)]
+    for path, (moved, _) in zip((motion, truth), pair, strict=True):
+        if moved.ndim != 3 or moved.shape[2] != 3 or not len(moved) or not np.isfinite(moved).all():
+            raise FreeTalkError(f"The motion {path} is no finite (T,N,3) array; write one with perform or deform.")
+    (found, fps), (true, true_fps) = pair
+    if found.shape[1] != true.shape[1] or not np.isclose(fps, true_fps):
+        both = " and ".join(f"{moved.shape[1]} points at {rate:g} fps" for moved, rate in pair)
+        raise FreeTalkError(f"The two motions differ ({both}); compare motions of the same points and frame rate.")
+    frames = min(len(found), len(true))
+    answer = {"frames": frames, "frames_left_out": max(len(found), len(true)) - frames, "fps": fps}
+    return found[:frames].astype(np.float64), true[:frames].astype(np.float64), answer
 
 
 def import_bpy() -> None:

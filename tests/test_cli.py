@@ -54,7 +54,7 @@ def test_wrong_usage_ends_with_2(words: tuple[str, ...], capsys: pytest.CaptureF
 def test_help_ends_with_0_and_names_every_command(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["--help"]) == cli.DONE
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("animate", "perform", "deform", "landmarks", "check", "render", "doctor"))
+    assert all(name in shown for name in ("animate", "perform", "deform", "landmarks", "check", "evaluate", "doctor"))
 
 
 def bad_inputs() -> dict[str, tuple[list[str], str]]:
@@ -86,6 +86,13 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
             ["deform", sample, "{tmp}/five.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
             "(T, 68, 3)",
         ),
+        "a comparison with another motion": (["evaluate", "{tmp}/five.npz", "{tmp}/still.npz"], "5 points at 30 fps"),
+        "a comparison of unknown vertices": (["evaluate", "{tmp}/five.npz", "{tmp}/five.npz"], "--scan"),
+        "a comparison on another scan": (
+            ["evaluate", "{tmp}/five.npz", "{tmp}/five.npz", "--scan", sample, "--landmarks", marks],
+            "pass the scan they are of",
+        ),
+        "a comparison of what is no motion": (["evaluate", "{tmp}/nan.npz", "{tmp}/still.npz"], "no finite"),
         "an output folder that is a file": (changed(6, "{tmp}/broken.obj/out.npz"), "Cannot write"),
         "a scan in a foreign format": (changed(1, "{tmp}/broken.json"), "no scan that FreeTalk reads"),
     }
@@ -98,6 +105,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_bytes(b"v 1 2\nf 1 2 3\n")
     (folder / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
     np.savez(folder / "five.npz", displacement=np.zeros((4, 5, 3)), fps=30)
+    np.savez(folder / "still.npz", displacement=np.zeros((4, 68, 3)), fps=30)
+    np.savez(folder / "nan.npz", displacement=np.full((4, 68, 3), np.nan), fps=30)
     far = landmarks.read(ROOT / "examples/head.landmarks.json")
     landmarks.write(folder / "far.json", landmarks.Landmarks(far.points + 1e4, None, None))
     return folder
@@ -266,3 +275,20 @@ def test_style_is_an_option_of_the_performance(tmp_path: Path, short_clip: Path)
             spans.append(np.ptp(arrays["displacement"][:, 8, 1]))
     assert spans[0] < spans[1] < spans[2]
     assert cli.main(["perform", str(short_clip), "-o", str(tmp_path / "no.npz"), "--lips", "-1"]) == cli.USAGE
+
+
+def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name, more in (("calm", []), ("wide", ["--articulation", "1.3"])):
+        motion, dense = tmp_path / f"{name}.npz", tmp_path / f"{name}_dense.npz"
+        assert cli.main(["perform", str(short_clip), "-o", str(motion), "--seed", "1", *more]) == cli.DONE
+        assert cli.main(["deform", str(head), str(motion), "--landmarks", str(head_landmarks), "-o", str(dense)]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(tmp_path / "wide.npz"), str(tmp_path / "calm.npz"), "--json"]) == cli.DONE
+    points = json.loads(capsys.readouterr().out)
+    assert points["aperture_r"] > 0.9 and points["aperture_ratio"] > 1.1 and points["lips_mm"] > 0.1
+    scan = ["--scan", str(head), "--landmarks", str(head_landmarks)]
+    assert cli.main(["evaluate", str(tmp_path / "wide_dense.npz"), str(tmp_path / "calm_dense.npz"), *scan]) == cli.DONE
+    shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert 0 < float(shown["MVE_mm"]) < 1 and float(shown["LVE_mm2"]) > 0
