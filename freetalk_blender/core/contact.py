@@ -1,21 +1,24 @@
 """Lips that touch and never cross: a correction of a finished motion, frame by frame.
 
 A network moves each lip well within a millimetre, and that is enough for closed lips to cross or to leave a sliver of
-darkness. Points of the upper lip are paired with what lies below them on the lower one. Where a pair would cross, both
-sides give way by half; where it nearly closes, it closes. The amount is a smooth function of the pair's gap alone, so
+darkness. Points of the upper lip are paired with what lies below them on the lower one: along a cut with the other rim,
+on lips that were modelled apart with what has slid there (facing.py). Where a pair would cross, both sides give way by
+half; where it nearly closes, it closes. The amount is a smooth function of the pairs' gaps alone, so
 the correction is as smooth in time as the motion is, and zero for a face at rest. Where the performance keeps the lips
 closed they close, also on a scan whose own lips stand a little open.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import cancel, handles, lip_line
+from . import cancel, facing, handles, lip_line
 from .compress import ShapeKeys, compress_factors, with_more
 from .errors import LandmarkError
+from .facing import Facing
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS
 from .opened_mouth import LOWER, UPPER, OpenedMouth
@@ -28,7 +31,9 @@ SHUT, CLOSING = 0.3, 2.0
 #: lips' landmarks over their closed ones it counts as closed, less and less (mm).
 WIDER, PARTED = 1.4, (0.2, 0.9)
 #: Lips that were modelled apart meet where pairs of them were sampled: they press into each other by this much (mm).
-PRESS = 0.15
+PRESS = 0.05
+#: Pushing moves other skin under a point: how often such lips are looked at anew.
+_ROUNDS = 2
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -40,7 +45,9 @@ ALONG, FADING = 1.2, 5.0
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 #: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
-_GRID, _COLUMN = 1.0, 1.5
+_GRID, _COLUMN = 0.8, 1.5
+#: A pair does not hold or move what it would take less of than this.
+_LEAST = 0.02
 _FRAMES_AT_ONCE = 1024
 
 
@@ -49,22 +56,25 @@ class Contact:
     """P pairs of points on facing lips.
 
     vertices (M,): the mesh's vertices that a correction moves. upper, lower (P,M) sparse: the pairs' points among them.
-    rest (P,3): upper minus lower point at rest. spread (M,P) sparse: share of each pair's correction that a vertex
-    takes, positive on the upper lip. envelope (P,P): how firmly a push at one pair holds another. up, forward (3,):
-    unit vectors of the face. mm: mesh units per millimetre. columns: where several pairs lie behind each other, which
-    of them belong together; None where every pair is alone.
+    rest (P,3): upper minus lower point at rest. spread (M,P): share of each pair's correction that a vertex takes,
+    positive on the upper lip. neighbours, envelope (P,N): other pairs, and how firmly a push there holds this one. up,
+    forward (3,): unit vectors of the face. mm: mesh units per millimetre. columns, facing: of lips that were modelled
+    apart: where several pairs lie behind each other, which of them belong together, and what lies below each point;
+    None along a cut.
     """
 
     vertices: np.ndarray
     upper: sparse.csr_matrix
     lower: sparse.csr_matrix
     rest: np.ndarray
-    spread: sparse.csr_matrix
+    spread: np.ndarray
+    neighbours: np.ndarray
     envelope: np.ndarray
     up: np.ndarray
     forward: np.ndarray
     mm: float
     columns: "Columns | None" = None
+    facing: Facing | None = None
 
     def separation(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P,3) upper minus lower point of each pair; displacement (T,M,3) of `vertices`."""
@@ -74,43 +84,76 @@ class Contact:
 
     def gap(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P) mm between the lips along the face's vertical, negative where they cross; displacement (T,V,3)."""
-        return self.separation(displacement[:, self.vertices]) @ self.up / self.mm
+        return self._gap(displacement[:, self.vertices])[0]
+
+    def _gap(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for displacement (T,M,3) of `vertices`, and (T,P) in [0,1]: how surely the lips face each other."""
+        if self.facing is not None:
+            return self.facing.gap(displacement[:, self.facing.vertices] @ self._axes)
+        apart = self.separation(displacement)
+        offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
+        return apart @ self.up / self.mm, 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
+
+    @property
+    def _axes(self) -> np.ndarray:
+        """(3,3) from mesh axes and units to canonical millimetres."""
+        axes = np.stack([np.cross(self.up, self.forward), self.up, self.forward], 1)
+        return (axes / self.mm).astype(np.float32)
+
+    @cached_property
+    def _still(self) -> np.ndarray:
+        """(P,) mm between the lips at rest."""
+        still = self.rest @ self.up / self.mm
+        if self.facing is None:
+            return still
+        gap, near = self.facing.gap(np.zeros((1, len(self.facing.vertices), 3), np.float32))
+        return np.where(near[0] > 0, gap[0], still)
 
     def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
         """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0).
 
         displacement (T,M,3) of `vertices`; shut (T,): see `closed`.
         """
-        wide = WIDER * np.reshape(shut, (-1, 1))
-        apart = self.separation(displacement)
-        gap, still = apart @ self.up / self.mm, self.rest @ self.up / self.mm
+        if self.facing is None:
+            return self._wanted(*self._gap(displacement), shut)
+        near = displacement[:, self.facing.vertices] @ self._axes
+        amount = self._wanted(*self.facing.gap(near), shut)
+        spread = self.spread[self.facing.vertices].T
+        for _ in range(_ROUNDS - 1):
+            moved = near.copy()
+            moved[..., 1] += amount @ spread
+            amount += np.maximum(self._wanted(*self.facing.gap(moved), shut), 0)
+        return np.clip(amount, -LARGEST, LARGEST)
+
+    def _wanted(self, gap: np.ndarray, near: np.ndarray, shut: np.ndarray | float) -> np.ndarray:
+        """(T,P) one round of `amount`, from the gaps and from how surely the lips face each other (T,P)."""
+        cancel.check()
+        shut = np.reshape(shut, (-1, 1))
         # What the correction would do to the face at rest is taken back, the less the more the gap differs from rest.
-        wanted = _change(gap, wide) - _change(still, wide) * (1 - _smooth_step(np.abs(gap - still) / (2 * CLOSING)))
+        same = 1 - _smooth_step(np.abs(gap - self._still) / (2 * CLOSING))
+        wanted = _change(gap, WIDER * shut) - _change(self._still, WIDER * shut) * same
         # Where the performance keeps the lips closed they close, however they stand at rest.
-        least = np.maximum(gap if self.columns is None else self.columns.least(gap), 0)
-        press = 0.0 if self.columns is None else PRESS * (1 - _stays(least, wide))
-        drawn = np.minimum(wanted, 0)
-        wanted = np.maximum(wanted, 0) + drawn + np.reshape(shut, (-1, 1)) * (_change(least, wide) - press - drawn)
-        offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
-        wanted *= 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
+        if self.columns is None:
+            closed = np.maximum(wanted, 0) + _change(np.maximum(gap, 0), WIDER * shut)
+        else:
+            closed = self.columns.closing(np.where(near > 0.5, gap, np.inf), WIDER * shut)
+            closed = np.where(gap < -PRESS, -PRESS - gap, closed)
+        wanted = (wanted + shut * (closed - wanted)) * near
         push = np.clip(wanted, 0, LARGEST)
         held = np.zeros_like(push)
         active = np.flatnonzero(push.any(1))
-        cancel.check()
-        for frame in active:
-            held[frame] = (push[frame] * self.envelope).max(1)
+        held[active] = _held(push[active], self.neighbours, self.envelope)
         return held + np.minimum(wanted, 0)
 
     def modes(self) -> np.ndarray:
         """(P,M,3) displacement of `vertices` by one millimetre at each pair: amount @ modes is the correction."""
-        share = np.asarray(self.spread.todense()).T
-        return (share[:, :, None] * (self.up * self.mm)).astype(np.float32)
+        return (self.spread.T[:, :, None] * (self.up * self.mm)).astype(np.float32)
 
     def corrected(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
         """(T,V,3) the motion with lips that meet and do not cross; displacement (T,V,3), mesh units; shut as above."""
         answer = displacement.copy()
         near = displacement[:, self.vertices]
-        share = (self.spread @ self.amount(near, shut).T).T.astype(displacement.dtype)
+        share = self.amount(near, shut).astype(displacement.dtype) @ self.spread.T
         answer[:, self.vertices] = near + share[:, :, None] * (self.up * self.mm).astype(displacement.dtype)
         return answer
 
@@ -124,11 +167,16 @@ class Columns:
     starts: np.ndarray
     blend: np.ndarray
 
-    def least(self, gap: np.ndarray) -> np.ndarray:
-        """(T,P) the smallest gap (T,P) in and beside each pair's column: there the lips meet first."""
+    def closing(self, gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
+        """(T,P) the change (mm, <= 0) at which lips with these gaps (T,P) meet first in and beside each pair's column;
+        wider (T,1): see `_stays`."""
         lowest = np.minimum.reduceat(gap[:, self.order], self.starts, axis=1)
         wide = np.pad(lowest, ((0, 0), (1, 1)), mode="edge")
-        return np.minimum(np.minimum(wide[:, :-2], wide[:, 2:]), lowest) @ self.blend
+        least = np.minimum(np.minimum(wide[:, :-2], wide[:, 2:]), lowest)
+        least = np.minimum(least, CLOSING + np.float32(WIDER))  # nothing closes there, nor where no lip lies below
+        least = least @ self.blend
+        press = np.clip(PRESS + least, 0, PRESS) * (1 - _stays(least, wider))
+        return _change(np.maximum(least, 0), wider) - press
 
 
 def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -156,6 +204,14 @@ def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1
         return keys
     added = compress_factors(amount, lips.modes(), tolerance)
     return with_more(keys, lips.vertices, added.shapes, added.weights, keys.max_error + added.max_error)
+
+
+def _held(push: np.ndarray, neighbours: np.ndarray, envelope: np.ndarray) -> np.ndarray:
+    """(T,P) the largest of the pushes (T,P) around each pair, each as firm as it holds there; (P,N) as in Contact."""
+    held = np.zeros_like(push)
+    for column, firm in zip(neighbours.T, envelope.T, strict=True):
+        np.maximum(held, push[:, column] * firm, out=held)
+    return held
 
 
 def _change(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
@@ -197,13 +253,13 @@ def of_open_lips(
     curve = lip_line.mouth_curve(handles_mm)
     side = _sides(rest, triangles, handles_mm)
     points = rest if shutting is None else rest + frame.vectors_to_canonical(shutting)
-    facing = lip_line.vertex_normals(points, triangles)[:, 1] * side
+    lean = lip_line.vertex_normals(points, triangles)[:, 1] * side
     near = curve.between_corners(points, -1) & (np.abs(curve.in_front(points)) < _APART)
-    near &= (np.abs(curve.above(points)) < _APART) & (facing < -0.2)
+    near &= (np.abs(curve.above(points)) < _APART) & (lean < -0.2)
     upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
     if len(upper) < 4 or len(lower) < 4:
         raise LandmarkError("No facing lips were found between the mouth corners; check the lip landmarks.")
-    upper = upper[np.unique(np.rint(points[upper][:, [0, 2]] / _GRID), axis=0, return_index=True)[1]]
+    upper = _thinned(upper[np.argsort(points[upper, 1])], points)  # keeping the lowest of each cell
     distance, index = cKDTree(points[lower][:, [0, 2]]).query(points[upper][:, [0, 2]], 3)
     weights = 1 / np.maximum(distance, 1e-3) ** 2
     weights /= weights.sum(1, keepdims=True)
@@ -217,8 +273,17 @@ def of_open_lips(
     below = sparse.csr_matrix((weights.ravel(), (rows, lower[index[paired]].ravel())), (count, len(points)))
     above = _rows(upper[paired], len(points))
     apart = frame.vectors_to_mesh((above - below) @ rest)
-    columns = _columns(points[upper[paired], 0])
-    return replace(_contact(points, side, above, below, frame), rest=apart, columns=columns)
+    lips = _contact(points, side, above, below, frame)
+    row = np.full(len(points), -1)
+    row[lips.vertices] = np.arange(len(lips.vertices))
+    lower = lower[row[lower] >= 0]
+    slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices], rest[lips.vertices])
+    return replace(lips, rest=apart, columns=_columns(points[upper[paired], 0]), facing=slid)
+
+
+def _thinned(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The first of the vertices (n,) in each cell of _GRID, seen from above."""
+    return vertices[np.unique(np.rint(points[vertices][:, [0, 2]] / _GRID), axis=0, return_index=True)[1]]
 
 
 def _columns(x: np.ndarray) -> Columns:
@@ -261,26 +326,28 @@ def _contact(
     for sign, rim in ((UPPER, above), (LOWER, below)):
         tree = cKDTree(rim)
         mine = np.flatnonzero(side == sign)
-        mine = mine[tree.query(points[mine], distance_upper_bound=3 * FADING)[0] < 2.5 * FADING]
+        mine = mine[tree.query(points[mine], distance_upper_bound=3 * FADING)[0] < 2 * FADING]
         distance = np.linalg.norm(points[mine][:, None] - rim[None], axis=2)
         nearest = distance.min(1, keepdims=True)
         # Beside the rim a vertex follows its own pair; further away, the pairs around it.
         scale = 0.2 + 0.5 * nearest
         share = np.exp(-(((distance - nearest) / scale) ** 2) - (distance / (8 * FADING)) ** 2)
-        share[share < 1e-3] = 0
+        share[share < _LEAST] = 0
         share *= 0.5 * sign * np.exp(-((nearest / FADING) ** 2)) / share.sum(1, keepdims=True)
         blocks.append(share)
         vertices.append(mine)
     order = np.concatenate(vertices)
     middle = (above + below) / 2
-    apart = np.linalg.norm(middle[:, None] - middle[None], axis=2)
+    firm = np.exp(-((np.linalg.norm(middle[:, None] - middle[None], axis=2) / ALONG) ** 2)).astype(np.float32)
+    neighbours = np.argsort(-firm, axis=1)[:, : (firm > _LEAST).sum(1).max()]
     return Contact(
         vertices=order,
         upper=upper[:, order],
         lower=lower[:, order],
         rest=frame.vectors_to_mesh(above - below),
-        spread=sparse.csr_matrix(np.concatenate(blocks)),
-        envelope=np.exp(-((apart / ALONG) ** 2)),
+        spread=np.concatenate(blocks).astype(np.float32),
+        neighbours=neighbours,
+        envelope=np.take_along_axis(firm, neighbours, 1),
         up=frame.rotation[:, 1].copy(),
         forward=frame.rotation[:, 2].copy(),
         mm=frame.scale,

@@ -178,6 +178,23 @@ def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):
     assert lips.gap(lips.corrected(1.2 * shut[None])).min() > -0.5
 
 
+def test_lips_that_slide_over_each_other_do_not_cross(opened):
+    """Where the lower lip rises towards the back, an upper one that is pushed back must rise with it."""
+    lips = contact.of_open_lips(opened.vertices, opened.triangles, landmarks())
+    skin = np.isin(np.arange(len(opened.vertices)), lips.vertices)
+    motion = np.zeros((1, len(opened.vertices), 3), np.float32)
+    motion[:, skin & (opened.side == mouth.LOWER)] = [0, 1.0, 1.0]
+    before, after = lips.gap(motion).min(), lips.gap(lips.corrected(motion)).min()
+    assert before < -0.8 and after > lips.gap(0 * motion).min() - 0.1
+
+
+def test_a_finer_mesh_takes_no_more_pairs(opened):
+    fine = mouth.open_lips(*sheet(241, 211), landmarks())
+    few, many = (contact.of_open_lips(one.vertices, one.triangles, landmarks()) for one in (opened, fine))
+    assert fine.skin_count > 10 * opened.skin_count
+    assert len(few.rest) < len(many.rest) < 350 and many.facing.below.shape[1] < 60
+
+
 def test_no_lips_is_a_sentence():
     vertices, triangles = sheet()
     vertices = vertices.copy()
