@@ -18,10 +18,16 @@ from typing import Any
 from .desktop import SCREEN, Screen, find, screen
 
 _DRIVER = Path(__file__).with_name("ui_driver.py")
+#: Seconds between two clicks that are one double-click, even where the machine is busy with something else.
+DOUBLE_CLICK = 1.0
 #: Pixels between two looks; buttons are 20 high.
 _STEP = 17
 _START_SECONDS = 90
-_HELPERS = '''
+#: Turns of Blender's main loop, each at least .02 s: the first drawing, the opening of a dialog, a panel that slides.
+_MANY, _SOME, _FEW = 50, 10, 5
+#: Seconds that a file browser may take to read a folder.
+_READ_SECONDS = 60
+_HELPERS = f"STILL = {_FEW}" + '''
 def _places(area, region):
     """Every region of that kind on screen: (window, area, region)."""
     for window in bpy.context.window_manager.windows:
@@ -53,16 +59,22 @@ def hovered(area, region):
             said.append(manager.clipboard)
     return said
 
+def under(button, area, region):
+    """Is the mouse on that button?"""
+    path, call = hovered(area, region)
+    return path == button or path.endswith("." + button) or button in call
+
 def search(button, area, region, points):
-    """Move the mouse over points until the button is under it; that point, None where it is under none of them."""
+    """Move the mouse over points until the button is under it, and stays; that point, None where it is under none."""
     for x, y in points:
         window, _, _ = list(_places(area, region))[-1]
         window.cursor_warp(x, window.height - y)
         yield
         yield
-        path, call = hovered(area, region)
-        if path == button or path.endswith("." + button) or button in call:
-            return [x, y]
+        if under(button, area, region):
+            yield from range(STILL)  # a panel that still slides to its place takes it away again
+            if under(button, area, region):
+                return [x, y]
 '''
 
 
@@ -149,7 +161,7 @@ window, place, part = next(_places("VIEW_3D", "WINDOW"))
 with bpy.context.temp_override(window=window, area=place, region=part):
     bpy.ops.{operator}("INVOKE_DEFAULT", **{properties!r})
 """)
-        time.sleep(0.5)
+        self.settle(_SOME)
 
     def confirm(self) -> None:
         """Take the button that the dialog under the mouse offers, here by Return."""
@@ -197,24 +209,33 @@ with bpy.context.temp_override(window=window, area=place, region=part):
     def choose(self, name: str, see: Callable[[], object] = lambda: None) -> None:
         """Double-click a file in the file browser that is open; see() is called when the mouse is on it."""
         self.wait("box('FILE_BROWSER', 'WINDOW') is not None")
+        start = time.perf_counter()
+        while not self._pick(name):  # the folder is read in the background
+            if time.perf_counter() - start > _READ_SECONDS:
+                raise UiError(f"the file browser does not show {name}")
+        see()
+        time.sleep(1.5 * DOUBLE_CLICK)  # or the next click would be the second of a double one
+        self.clicks += 1
+        self.screen.run("xdotool", "click", "--repeat", 2, "--delay", 60, 1)
+        self.wait("box('FILE_BROWSER', 'WINDOW') is None")
+
+    def _pick(self, name: str) -> bool:
+        """Click on one file after the other until this one is chosen."""
         chosen = "list(_places('FILE_BROWSER', 'WINDOW'))[-1][1].spaces.active.params.filename"
         left, top, width, height = self.box("FILE_BROWSER", "WINDOW")
         for y in range(top + 30, top + height, _STEP):
             self.screen.run("xdotool", "mousemove", left + width // 4, y, "click", 1)
             self.settle()
             if self.value(chosen) == name:
-                break
-        else:
-            raise UiError(f"the file browser does not show {name}")
-        see()
-        time.sleep(0.7)  # or the next click would be the second of a double one
-        self.clicks += 1
-        self.screen.run("xdotool", "click", "--repeat", 2, "--delay", 60, 1)
-        self.wait("box('FILE_BROWSER', 'WINDOW') is None")
+                return True
+        return False
 
-    def settle(self) -> None:
-        """Let Blender's main loop go round, so that it has seen what the mouse and the keys did."""
-        for _ in range(2):
+    def settle(self, turns: int = 2) -> None:
+        """Let Blender's main loop go round, so that it has seen what the mouse and the keys did.
+
+        xdotool ends when the X server has its events; a turn may have begun by then, the one after it reads them.
+        """
+        for _ in range(turns):
             self.value("None")
 
     def box(self, area: str, region: str) -> tuple[int, int, int, int]:
@@ -285,4 +306,5 @@ def _wait_for_start(ui: Ui) -> None:
             if ui.process.poll() is not None or time.perf_counter() - start > _START_SECONDS:
                 raise UiError(f"Blender did not start; its words are in {ui.screen.share / 'blender.log'}") from None
             time.sleep(0.2)
-    time.sleep(1)  # the first drawing
+    ui.ask(f"bpy.context.preferences.inputs.mouse_double_click_time = {round(1000 * DOUBLE_CLICK)}")
+    ui.settle(_MANY)

@@ -4,11 +4,12 @@
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import extension
-from .blender_ui import Ui
+from .blender_ui import Ui, UiError
 from .steps import BUILD, ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -18,6 +19,47 @@ PICTURES = BUILD / "ui"
 RUNNING = "any(op.bl_idname == 'FREETALK_OT_animate' for op in bpy.context.window_manager.windows[0].modal_operators)"
 TALKING = "[item.name for item in bpy.data.objects if 'freetalk_original' in item]"
 See = Callable[[str], object]
+#: Leaves in Blender: `hold(stage)`, `let_go()`, `working()`, `ended()`.
+_WORK = '''
+import importlib, threading, time
+job = importlib.import_module("bl_ext.user_default.freetalk.blender.job")
+cancel = importlib.import_module("bl_ext.user_default.freetalk.core.cancel")
+
+if not hasattr(cancel, "asked"):
+    cancel.asked, cancel.held, job.ends = cancel.check, None, 0
+    job.really_end = job.JobOperator._end
+
+    def _end(self, context):
+        job.really_end(self, context)
+        job.ends += 1
+
+    job.JobOperator._end = _end
+
+def hold(stage):
+    """The work waits in the middle of this stage, whenever it is begun next, until it is stopped or let go."""
+    cancel.held = held = threading.Event()
+    cancel.waits = True
+    def check():
+        if not held.is_set() and job.current is not None and job.current.stage == stage:
+            held.set()
+            while cancel.waits and job.current is not None:
+                time.sleep(0.01)
+        cancel.asked()
+    cancel.check = check
+
+def let_go():
+    cancel.check, cancel.waits = cancel.asked, False
+
+def working():
+    """Does a thread work, wanted or not?"""
+    return any(type(thread).__name__ == "Job" for thread in threading.enumerate())
+
+def ended():
+    """How many pieces of work have come to an end in the window, done or stopped, since this was asked first."""
+    return job.ends
+'''
+#: Seconds that any step of the sample may take, on a machine that is busy with much else.
+PATIENCE = 300
 
 
 def blind(_name: str) -> None:
@@ -36,7 +78,7 @@ def install(ui: Ui, package: Path, see: See = blind) -> None:
     ui.drop("extensions.package_install_files", url=str(ui.screen.inside(file)))
     see("install")
     ui.confirm()
-    ui.wait("hasattr(bpy.types.Scene, 'freetalk')", 180)
+    ui.wait("hasattr(bpy.types.Scene, 'freetalk')", PATIENCE)
     file.unlink()
 
 
@@ -85,15 +127,54 @@ def choose_speech(ui: Ui, speech: Path = EXAMPLES / "speech.flac", see: See = bl
     ui.wait("bpy.context.scene.freetalk.sound_file != ''")
 
 
-def animate(ui: Ui, see: See = blind) -> float:
-    """Press Animate and wait; the seconds it took. One click."""
-    ui.press("freetalk.animate(")
-    if see is not blind:
-        ui.wait(RUNNING)
-        see("animate")
-    seconds = ui.wait(f"not {RUNNING} and {TALKING}", 180)
+def animate(ui: Ui, see: See = blind) -> None:
+    """Press Animate and wait; it is seen while it binds the face. One click."""
+    if see is blind:
+        with finished(ui):
+            ui.press("freetalk.animate(")
+    else:
+        with finished(ui), held(ui, "bind the face"):
+            ui.press("freetalk.animate(")
+            ui.wait("cancel.held.is_set()", PATIENCE)
+            see("animate")
+    if not ui.value(TALKING):
+        raise UiError("Animate ended, and nothing talks")
     see("talking")
-    return seconds
+
+
+@contextmanager
+def finished(ui: Ui) -> Iterator[None]:
+    """What is begun inside has ended, or was stopped, when this ends."""
+    ui.ask(_WORK)
+    before = ui.value("ended()")
+    yield
+    ui.wait(f"ended() > {before}", PATIENCE)
+
+
+@contextmanager
+def held(ui: Ui, stage: str) -> Iterator[None]:
+    """Work that is begun inside stays in the middle of this stage; `cancel.held.is_set()` when it is there."""
+    ui.ask(_WORK)
+    ui.value(f"hold({stage!r})")
+    try:
+        yield
+    finally:
+        ui.value("let_go()")
+
+
+def rest(ui: Ui) -> None:
+    """Close what is open and stop what runs, so that whatever comes next begins in peace."""
+    if ui.value("box('FILE_BROWSER', 'WINDOW')"):
+        ui.ask("""
+window, place, part = next(_places("FILE_BROWSER", "WINDOW"))
+with bpy.context.temp_override(window=window, area=place, region=part):
+    bpy.ops.file.cancel()
+""")
+        ui.wait("box('FILE_BROWSER', 'WINDOW') is None")
+    if ui.value("hasattr(bpy.types.Scene, 'freetalk')"):
+        ui.ask(_WORK)
+        ui.value("let_go(), job.stop()")
+        ui.wait("not working()", PATIENCE)
 
 
 def export(ui: Ui, see: See = blind) -> Path:
@@ -103,5 +184,5 @@ def export(ui: Ui, see: See = blind) -> Path:
     ui.find("file.execute()", 0.9, "FILE_BROWSER", "EXECUTE")
     see("export")
     ui.click()
-    ui.wait("box('FILE_BROWSER', 'WINDOW') is None")
+    ui.wait("box('FILE_BROWSER', 'WINDOW') is None", PATIENCE)
     return max(ui.screen.home.glob("*.glb"), key=lambda path: path.stat().st_mtime)

@@ -134,9 +134,9 @@ def test_emotion_may_be_a_curve_and_neutral_is_exact(spoken: np.ndarray) -> None
 def test_a_new_emotion_runs_the_small_network_alone(spoken: np.ndarray) -> None:
     ten = np.tile(spoken, 10)[: 10 * RATE]
     perform(ten)
-    began = time.perf_counter()
+    began = time.process_time()
     perform(ten, emotion={"angry": 1.0})
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_half_an_hour_performs(spoken: np.ndarray) -> None:

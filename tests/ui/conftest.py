@@ -8,6 +8,7 @@ from pathlib import Path
 import in_blender
 import numpy as np
 import pytest
+from in_blender import open_file, save_file
 
 from freetalk_blender.core import landmarks, scan_file
 from tools import blender_ui, desktop, extension, first_clip
@@ -29,6 +30,13 @@ def ui() -> Iterator[Ui]:
             yield blender
     except desktop.NoDesktopError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def at_rest(ui: Ui) -> Iterator[None]:
+    """What a test that failed left open or running is none of the next one's business."""
+    first_clip.rest(ui)
+    yield
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +65,16 @@ def ready(installed: Ui, clicks: dict[str, int]) -> Ui:
     first_clip.add_scan(installed, see=photograph(installed))
     first_clip.choose_speech(installed, see=photograph(installed))
     clicks["scan, speech"] = installed.clicks - before
+    save_file(installed, "ready")
     return installed
+
+
+@pytest.fixture
+def silent(ready: Ui) -> Ui:
+    """The file that `ready` kept, opened anew: nothing animated, undone or remembered, whatever ran before."""
+    open_file(ready, "ready")
+    ready.ask("importlib.import_module('bl_ext.user_default.freetalk.blender.session').clear()")
+    return ready
 
 
 @pytest.fixture(scope="session")

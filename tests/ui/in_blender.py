@@ -8,6 +8,22 @@ def folder(ui: Ui) -> str:
     return str(ui.screen.inside(ui.screen.share))
 
 
+def path(ui: Ui, name: str) -> str:
+    """How Blender calls a file of the person's own."""
+    return str(ui.screen.inside(ui.screen.home / f"{name}.blend"))
+
+
+def save_file(ui: Ui, name: str) -> None:
+    """Keep the scene as it is."""
+    ui.value(f"bpy.ops.wm.save_as_mainfile(filepath={path(ui, name)!r}) and None")
+
+
+def open_file(ui: Ui, name: str) -> None:
+    """Open what was kept; the window shows it."""
+    ui.value(f"bpy.ops.wm.open_mainfile(filepath={path(ui, name)!r}) and None")
+    ui.settle(10)
+
+
 #: Leaves the functions `everything()`, `press(name, **options)`, `undo()` and `redo()` in Blender.
 #: `everything` tells all that an operator may have changed but what the live preview shows for the moment.
 HELPERS = '''
@@ -111,7 +127,8 @@ def redo():
 FRESH = """
 import importlib, time
 package = "bl_ext.user_default.freetalk"
-placed, live, marks = (importlib.import_module(f"{package}.blender.{name}") for name in ("placed", "live", "marks"))
+placed, live, marks, session = (
+    importlib.import_module(f"{package}.blender.{name}") for name in ("placed", "live", "marks", "session"))
 core = importlib.import_module(f"{package}.core.landmarks")
 
 def fresh(folder):

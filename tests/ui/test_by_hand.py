@@ -1,7 +1,5 @@
 """What the first clip does without: sliders, landmarks, takes, other formats, the add-on switched off and on."""
 
-import time
-
 from in_blender import folder
 
 from tools import first_clip
@@ -65,6 +63,7 @@ def test_a_landmark_is_dragged_on_the_surface_and_its_mirror_image_follows(bench
     left, top, width, height = bench.box("VIEW_3D", "WINDOW")
     bench.move(left + width * 0.4 + 25, top + height * 0.45 - 15)
     bench.click()
+    bench.wait("not list(bpy.context.window_manager.windows[0].modal_operators)")
     bench.picture(PICTURES / "dragged.png")
     after = bench.value(_PLACES)
     moved = [number for number in range(68) if before[number] != after[number]]
@@ -121,4 +120,3 @@ def test_the_add_on_is_switched_off_and_on_again_and_leaves_nothing_behind(bench
     left = 'list(importlib.import_module(f"{package}.blender.cleanup").found())'
     found = bench.value(left)
     assert found == [], found
-    time.sleep(0.5)

@@ -1,11 +1,11 @@
 """A person's first clip in a real Blender: install, press N, animate, think again, export, save, come back, play."""
 
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import read_glb
+from in_blender import open_file, save_file
 
 from tools import extension, first_clip
 from tools.blender_ui import Ui
@@ -48,63 +48,62 @@ answer = found
     assert installed.value("bpy.app.online_access") is False
 
 
-def test_escape_leaves_the_scene_as_it_was_at_once(ready: Ui) -> None:
-    before = ready.ask(_SCENE)
-    ready.press("freetalk.animate(")
-    ready.wait(first_clip.RUNNING)
-    time.sleep(0.5)
-    assert ready.value(first_clip.RUNNING), "it ended before it could be stopped"
-    ready.picture(PICTURES / "running.png")
-    assert ready.value(first_clip.RUNNING), "it ended before it could be stopped"
-    ready.key("Escape")
-    ready.wait(f"not {first_clip.RUNNING}", 1 + 20 * ready.lag())
-    assert ready.ask(_SCENE) == before
-    ready.picture(PICTURES / "stopped.png")
-    time.sleep(5)
-    assert ready.ask(_SCENE) == before, "the stopped work came back"
+def test_escape_leaves_the_scene_as_it_was_at_once(silent: Ui) -> None:
+    before = silent.ask(_SCENE)
+    with first_clip.held(silent, "bind the face"):
+        with first_clip.finished(silent):
+            silent.press("freetalk.animate(")
+            silent.wait("cancel.held.is_set()", first_clip.PATIENCE)
+            assert silent.value(first_clip.RUNNING)
+            silent.picture(PICTURES / "running.png")
+            first_clip.over_viewport(silent)
+            silent.key("Escape")
+        assert silent.ask(_SCENE) == before
+        silent.picture(PICTURES / "stopped.png")
+    silent.wait("not working()", first_clip.PATIENCE)
+    silent.settle(50)
+    assert silent.ask(_SCENE) == before, "the stopped work came back"
 
 
-def test_undo_takes_a_whole_animation_back(ready: Ui) -> None:
-    before = ready.ask(_SCENE)
-    first_clip.animate(ready)
-    ready.picture(PICTURES / "animated.png")
-    assert ready.ask(_SCENE) != before
-    first_clip.over_viewport(ready)
-    ready.key("ctrl+z")
-    ready.wait(f"not {first_clip.TALKING}")
-    ready.picture(PICTURES / "undone.png")
-    assert ready.ask(_SCENE) == before
+def test_undo_takes_a_whole_animation_back(silent: Ui) -> None:
+    before = silent.ask(_SCENE)
+    first_clip.animate(silent)
+    silent.picture(PICTURES / "animated.png")
+    assert silent.ask(_SCENE) != before
+    first_clip.over_viewport(silent)
+    silent.key("ctrl+z")
+    silent.wait(f"not {first_clip.TALKING}")
+    silent.picture(PICTURES / "undone.png")
+    assert silent.ask(_SCENE) == before
 
 
-def test_from_zip_to_glb_takes_eight_clicks(ready: Ui, clicks: dict[str, int]) -> None:
-    before = ready.clicks
-    first_clip.animate(ready)
-    glb = first_clip.export(ready, lambda name: ready.picture(PICTURES / f"{name}.png"))
-    clicks["animate, export"] = ready.clicks - before
+def test_from_zip_to_glb_takes_eight_clicks(silent: Ui, clicks: dict[str, int]) -> None:
+    before = silent.clicks
+    first_clip.animate(silent)
+    glb = first_clip.export(silent, lambda name: silent.picture(PICTURES / f"{name}.png"))
+    clicks["animate, export"] = silent.clicks - before
     assert sum(clicks.values()) == 8, clicks
     morphs = read_glb.read(glb)
-    frames = ready.value("max(action.frame_range[1] for action in bpy.data.actions)")
+    frames = silent.value("max(action.frame_range[1] for action in bpy.data.actions)")
     assert len(morphs.times) == frames and morphs.weights.shape == (len(morphs.times), len(morphs.names))
     moved = np.einsum("tk,kvc->tvc", morphs.weights, morphs.shapes)
     size = np.ptp(morphs.positions, axis=0).max()
     assert 0.01 * size < np.linalg.norm(moved, axis=2).max() < 0.2 * size
 
 
-def test_a_saved_file_talks_again_when_it_is_opened(ready: Ui) -> None:
-    if not ready.value(first_clip.TALKING):
-        first_clip.animate(ready)
-    path = ready.screen.inside(ready.screen.home / "talking.blend")
-    ready.value(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r}) and None")
-    ready.value("bpy.ops.wm.read_homefile(use_factory_startup=False) and None")
-    ready.wait(f"not {first_clip.TALKING}")
-    ready.value(f"bpy.ops.wm.open_mainfile(filepath={str(path)!r}) and None")
-    ready.wait(first_clip.TALKING)
+def test_a_saved_file_talks_again_when_it_is_opened(silent: Ui) -> None:
+    first_clip.animate(silent)
+    save_file(silent, "talking")
+    silent.value("bpy.ops.wm.read_homefile(use_factory_startup=False) and None")
+    assert not silent.value(first_clip.TALKING)
+    open_file(silent, "talking")
+    assert silent.value(first_clip.TALKING)
     shapes = "[round(block.value, 4) for block in bpy.data.objects['head FreeTalk'].data.shape_keys.key_blocks]"
-    ready.value("bpy.context.scene.frame_set(1)")
-    first_clip.over_viewport(ready)
-    ready.key("space")
-    ready.wait(f"{_FRAME} > 20")
-    first, second = (ready.ask(f"bpy.context.scene.frame_set({f})\nanswer = {shapes}") for f in (40, 60))
-    ready.picture(PICTURES / "playing.png")
-    ready.key("Escape")
+    silent.value("bpy.context.scene.frame_set(1)")
+    first_clip.over_viewport(silent)
+    silent.key("space")
+    silent.wait(f"{_FRAME} > 20")
+    first, second = (silent.ask(f"bpy.context.scene.frame_set({f})\nanswer = {shapes}") for f in (40, 60))
+    silent.picture(PICTURES / "playing.png")
+    silent.key("Escape")
     assert first != second and any(first)
