@@ -10,6 +10,8 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
+from . import rows
+
 #: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.
 _UPPER = (np.array([49, 50, 51, 52, 53]), np.array([61, 62, 63]))
 _LOWER = (np.array([55, 56, 57, 58, 59]), np.array([65, 66, 67]))
@@ -22,7 +24,7 @@ _FARTHEST = 0.08
 def edge_graph(vertices: np.ndarray, triangles: np.ndarray) -> sp.csr_matrix:
     """(V,V) upper triangular graph of edge lengths."""
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    edges = rows.unique(np.sort(edges, axis=1))
     length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
     return sp.csr_matrix((np.maximum(length, 1e-12), (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
 

@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from . import cancel
+from . import cancel, rows
 from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
@@ -78,7 +78,7 @@ def _sound(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     corners = np.sort(faces, axis=1)
     good = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & np.isfinite(points)[faces].all((1, 2))
     candidates = np.flatnonzero(good)
-    return candidates[np.sort(np.unique(corners[good], axis=0, return_index=True)[1])]
+    return candidates[np.sort(rows.first(corners[good]))]
 
 
 def check_arrays(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,12 +158,12 @@ def subdivided(cleaned: CleanMesh) -> CleanMesh:
     """Every triangle as four, with new vertices at the middles of edges after the old ones, which stay as they are."""
     corners = cleaned.triangles
     edges = np.sort(directed_edges(corners), axis=1)
-    unique, index = np.unique(edges, axis=0, return_inverse=True)
+    _, first, index = np.unique(rows.keys(edges), return_index=True, return_inverse=True)
     middle = len(cleaned.vertices) + index.reshape(3, -1)
     ab, bc, ca = middle
     a, b, c = corners.T
     quarters = np.concatenate([np.stack(part, 1) for part in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-    vertices = np.concatenate([cleaned.vertices, cleaned.vertices[unique].mean(1)])
+    vertices = np.concatenate([cleaned.vertices, cleaned.vertices[edges[first]].mean(1)])
     return CleanMesh(vertices, quarters.astype(np.int32), cleaned.source)
 
 

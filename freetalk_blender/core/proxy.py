@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from . import cancel
+from . import cancel, rows
 from .mesh import nearest_on_triangles
 
 #: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
@@ -98,7 +98,7 @@ def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     middle = np.stack([np.bincount(label, axis, clusters) for axis in points.T], 1) / size[:, None]
     corners = label[faces]
     corners = corners[(corners != np.roll(corners, 1, axis=1)).all(1)]
-    _, first = np.unique(np.sort(corners, axis=1), axis=0, return_index=True)
+    first = rows.first(np.sort(corners, axis=1))
     return middle.astype(np.float32), np.ascontiguousarray(corners[first], np.int32), label
 
 

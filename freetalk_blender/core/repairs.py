@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from . import mesh
+from . import mesh, rows
 from .mesh import CleanMesh
 
 #: A loose part with less than this share of the vertices is an isolated bit.
@@ -67,7 +67,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
         not_finite=int((~finite).sum()),
         loose=int((finite & ~used).sum()),
         degenerate=int((~whole).sum()),
-        duplicate=int(whole.sum() - len(np.unique(corners[whole], axis=0))),
+        duplicate=int(whole.sum() - len(rows.first(corners[whole]))),
         welded=int((used & surface).sum() - len(np.unique(cleaned.source[used & surface]))),
         non_manifold=int((_uses(cleaned.triangles)[1] > 2).sum()),
         flipped=_flipped(cleaned.triangles),
