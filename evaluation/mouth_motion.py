@@ -5,10 +5,12 @@ re-meshed alike. Both follow the true landmark motion of random expressions; the
 motion of the surface that they come from. Printed per kind (mm of a face of eye distance 90 mm): mean lip error of the
 open mesh, of the cut one, and their ratio.
 
-Then 1,000 random frames of the average face, half of them with closed lips, are performed on each cut face: the deepest
-interpenetration of the lips along the cut, their gap in closed frames (mean, largest), the shares of frames beyond
-0.3 and 0.2 mm, and what the correction costs a frame. Lips that are further apart in depth than contact.PASSING pass
-each other, as in "f", and are counted apart.
+Then 1,000 random frames of the average face, half of them with closed lips, are performed on each cut face. How deep
+the lips lie in each other is measured on their skin (lip_crossing.py), wherever it has slid to: the deepest point, how
+deep the scan's own lips lie in each other at rest, the share of frames in which any vertex lies more than 0.3 mm deeper
+than it does at rest, and the same without the correction. Then the gap of the cut's two rims in closed frames (mean,
+largest, share of frames beyond 0.2 mm) where they are not further apart in depth than contact.PASSING, and what the
+correction costs a frame, beside `deform` without it; the same for the lips that were open from the start.
 """
 
 import argparse
@@ -17,16 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation import mouth
+from evaluation import lip_crossing, mouth
 from export import ict, scanner
 from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
 
 #: Kinds of fused lips of evaluation.mouth that are judged, at their numbers of vertices.
 KINDS = ("welded, 10k", "scanned, 10k", "welded, 50k")
 #: Frames in which the error of the lips is measured, and frames performed.
 JUDGED, PERFORMED = 40, 1000
+#: Frames in which cost is measured; how deep a lip may lie in the other (mm).
+TIMED, DEEP = 200, 0.3
 #: What shapes lips without opening them.
 KEEP_CLOSED = (
     "mouthPress_L", "mouthPress_R", "mouthPucker", "mouthSmile_L", "mouthSmile_R", "mouthFrown_L", "mouthFrown_R",
@@ -77,33 +82,59 @@ def performance(model: ict.IctModel, frames: int, rng: np.random.Generator) -> t
     return (offsets / scale).astype(np.float32), closed
 
 
+def crossings(bound: faces.Face, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T,N) mm by which lip vertices of a cut face clear the other lip, negative inside it, in frames (T,V,3) of
+    displacement; and (N,) at rest."""
+    opened = bound.opened
+    side, triangles = opened.side[: opened.skin_count], opened.skin_triangles
+    near = np.flatnonzero((side[triangles] != 0).any(1))
+    used, triangles = np.unique(triangles[near], return_inverse=True)
+    triangles, side = triangles.reshape(-1, 3), side[used]
+    rest = bound.frame.to_canonical(opened.skin_vertices[used].astype(float)) * EYE_DISTANCE_MM
+    moved = bound.frame.vectors_to_canonical(frames[:, used].astype(float)) * EYE_DISTANCE_MM
+    clear = np.array([lip_crossing.lip_clearance(rest + frame, triangles, side) for frame in moved])
+    return clear, lip_crossing.lip_clearance(rest, triangles, side)
+
+
 def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[str, float]:
     """What becomes of the lips of a cut face in a performance; mm and %."""
     own = faces.landmark_motion(bound, motion)
     dense = bound.mesh.to_caller(bound.binding.displace(own))
-    shut = lips.closed(own, bound.neutral)
-    rows = zip(dense, shut, strict=True)
-    moved = np.concatenate([bound.contact.corrected(row[None], one)[:, bound.contact.vertices] for row, one in rows])
-    apart = bound.contact.separation(moved) / bound.contact.mm
+    met = bound.contact.corrected(dense, lips.closed(own, bound.neutral))
+    before, _ = crossings(bound, dense)
+    after, still = crossings(bound, met)
+    allowed = np.minimum(still, 0) - DEEP
+    apart = bound.contact.separation(met[:, bound.contact.vertices]) / bound.contact.mm
     gap = apart @ bound.contact.up
     passing = np.abs(apart @ bound.contact.forward) > lips.PASSING[0]
     return {
-        "deepest": float(-gap[~passing].min()),
-        "deep %": 100 * float(((gap < -0.3) & ~passing).any(1).mean()),
-        "passing %": 100 * float(passing.any(1).mean()),
-        "closed": float(gap[closed].mean()),
+        "deepest": float(-after.min()),
+        "at rest": float(-still.min()),
+        "deep %": 100 * float((after < allowed).any(1).mean()),
+        "uncorrected": float(-before.min()),
+        "uncorrected deep %": 100 * float((before < allowed).any(1).mean()),
+        "closed": float(gap[closed][~passing[closed]].mean()),
         "closed max": float(gap[closed][~passing[closed]].max()),
         "ajar %": 100 * float(((gap > 0.2) & ~passing)[closed].any(1).mean()),
+        "passing %": 100 * float(passing.any(1).mean()),
     }
 
 
-def cost(bound: faces.Face, motion: np.ndarray) -> float:
-    """CPU milliseconds a frame of the correction alone."""
-    near = bound.mesh.to_caller(bound.binding.displace(faces.landmark_motion(bound, motion[:200])))
-    near = np.ascontiguousarray(near[:, bound.contact.vertices])
+def cost(bound: faces.Face, motion: np.ndarray) -> dict[str, float]:
+    """CPU milliseconds a frame: of moving every vertex, and of the correction; NaN where no lips face each other."""
+    own = faces.landmark_motion(bound, motion[:TIMED])
+    shut = lips.closed(own, bound.neutral)
+    bound.binding.displace(own[:10])
     start = time.process_time()
-    bound.contact.amount(near) @ bound.contact.spread.T
-    return 1000 * (time.process_time() - start) / len(near)
+    dense = bound.mesh.to_caller(bound.binding.displace(own))
+    moved = time.process_time() - start
+    found = {"deform ms": 1000 * moved / len(own), "correction ms": np.nan}
+    if bound.contact is not None:
+        near = np.ascontiguousarray(dense[:, bound.contact.vertices])
+        start = time.process_time()
+        bound.contact.amount(near, shut) @ bound.contact.spread.T
+        found["correction ms"] = 1000 * (time.process_time() - start) / len(own)
+    return found
 
 
 def main() -> None:
@@ -131,9 +162,13 @@ def main() -> None:
                 lip_error(scan, side, truth, marks, offsets, cut=True),
             )
             bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, inner_mouth="none")
+            apart = faces.prepare(whole.vertices, whole.triangles, truth.landmarks, open_mouth=False)
             take, closed = performance(model, PERFORMED, rng)
             rows.append(
-                {"open": errors[0], "cut": errors[1]} | contact(bound, take, closed) | {"ms": cost(bound, take)}
+                {"open": errors[0], "cut": errors[1]}
+                | contact(bound, take, closed)
+                | cost(bound, take)
+                | {f"{name}, open": value for name, value in cost(apart, take).items()}
             )
         mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         worst = {name: max(row[name] for row in rows) for name in ("deepest", "closed max")}

@@ -174,6 +174,19 @@ def test_deform_answers_for_every_vertex_of_the_file_in_its_order(
     assert np.abs(dense[1][:, 1:][:, rank] - dense[0]).max() < 0.5, "order of vertices changes rounding, not the face"
 
 
+def test_fused_lips_that_are_kept_are_told(
+    tmp_path: Path, head: Path, head_landmarks: Path, capsys: pytest.CaptureFixture
+) -> None:
+    motion, out = tmp_path / "motion.npz", tmp_path / "dense.npz"
+    np.savez(motion, displacement=np.zeros((2, 68, 3), np.float32), fps=25)
+    words = ["deform", head, motion, "--landmarks", head_landmarks, "-o", out]
+    told = []
+    for more in ([], ["--keep-mouth"]):
+        assert cli.main([str(word) for word in words + more]) == cli.DONE
+        told.append(capsys.readouterr().err)
+    assert "lips of this scan are fused" not in told[0] and "lips of this scan are fused" in told[1]
+
+
 def test_landmark_motion_in_the_scans_own_axes_moves_its_landmarks_there(
     tmp_path: Path, head: Path, head_landmarks: Path
 ) -> None:

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from . import cancel, facing, handles, lip_line
 from .compress import ShapeKeys, compress_factors, with_more
 from .errors import LandmarkError
-from .facing import Facing
+from .facing import Facing, Slid
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS
 from .opened_mouth import LOWER, UPPER, OpenedMouth
@@ -46,6 +46,9 @@ ALONG, FADING = 1.2, 5.0
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 #: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
 _GRID, _COLUMN = 0.8, 1.5
+#: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
+#: to lie on the other lip; of fine meshes one vertex in so many mm.
+_AROUND, _LEAN, _SPARSE = 7.0, 0.2, 1.2
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 _FRAMES_AT_ONCE = 1024
@@ -60,7 +63,7 @@ class Contact:
     positive on the upper lip. neighbours, envelope (P,N): other pairs, and how firmly a push there holds this one. up,
     forward (3,): unit vectors of the face. mm: mesh units per millimetre. columns, facing: of lips that were modelled
     apart: where several pairs lie behind each other, which of them belong together, and what lies below each point;
-    None along a cut.
+    None along a cut. slid: of a cut, the skin of each lip over that of the other.
     """
 
     vertices: np.ndarray
@@ -75,6 +78,7 @@ class Contact:
     mm: float
     columns: "Columns | None" = None
     facing: Facing | None = None
+    slid: tuple[Slid, ...] = ()
 
     def separation(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P,3) upper minus lower point of each pair; displacement (T,M,3) of `vertices`."""
@@ -115,7 +119,7 @@ class Contact:
         displacement (T,M,3) of `vertices`; shut (T,): see `closed`.
         """
         if self.facing is None:
-            return self._wanted(*self._gap(displacement), shut)
+            return self._slid_apart(displacement, self._wanted(*self._gap(displacement), shut))
         near = displacement[:, self.facing.vertices] @ self._axes
         amount = self._wanted(*self.facing.gap(near), shut)
         spread = self.spread[self.facing.vertices].T
@@ -123,6 +127,21 @@ class Contact:
             moved = near.copy()
             moved[..., 1] += amount @ spread
             amount += np.maximum(self._wanted(*self.facing.gap(moved), shut), 0)
+        return np.clip(amount, -LARGEST, LARGEST)
+
+    def _slid_apart(self, displacement: np.ndarray, amount: np.ndarray) -> np.ndarray:
+        """amount (T,P), and what keeps rims that have slid past each other out of the other lip's skin."""
+        frames = np.arange(len(amount))
+        for _ in range(_ROUNDS if self.slid else 0):
+            cancel.check()
+            push = np.zeros((len(frames), amount.shape[1]), np.float32)
+            for lip in self.slid:
+                moved = displacement[frames[:, None], lip.facing.vertices] @ self._axes
+                moved[..., 1] += amount[frames] @ self.spread[lip.facing.vertices].T
+                np.maximum(push, lip.crossing(moved, amount.shape[1]), out=push)
+            active = push.any(1)
+            frames, push = frames[active], push[active]
+            amount[frames] += _held(push, self.neighbours, self.envelope)
         return np.clip(amount, -LARGEST, LARGEST)
 
     def _wanted(self, gap: np.ndarray, near: np.ndarray, shut: np.ndarray | float) -> np.ndarray:
@@ -234,8 +253,21 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     frame = lip_line.frame_in_mm(landmarks)
     points = frame.to_canonical(opened.skin_vertices.astype(float))
     upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
-    return _contact(
-        points, opened.side[: opened.skin_count], _rows(upper, len(points)), _rows(lower, len(points)), frame
+    side = opened.side[: opened.skin_count]
+    lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame)
+    lean = lip_line.vertex_normals(points, opened.skin_triangles)[:, 1] * side
+    inside = lean < -_LEAN
+    inside[upper] = inside[lower] = True
+    place, side = points[lips.vertices], side[lips.vertices]
+    inside = inside[lips.vertices] & (cKDTree(points[upper]).query(place)[0] < _AROUND)
+    above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
+    above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
+    return replace(
+        lips,
+        slid=(
+            facing.over_rim(facing.of_lips(above, below, place, place), points[upper]),
+            facing.over_rim(facing.of_lips(below, above, place, place, LOWER), points[lower]),
+        ),
     )
 
 
@@ -259,7 +291,7 @@ def of_open_lips(
     upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
     if len(upper) < 4 or len(lower) < 4:
         raise LandmarkError("No facing lips were found between the mouth corners; check the lip landmarks.")
-    upper = _thinned(upper[np.argsort(points[upper, 1])], points)  # keeping the lowest of each cell
+    upper = upper[facing.thinned(-points[upper], _GRID)]
     distance, index = cKDTree(points[lower][:, [0, 2]]).query(points[upper][:, [0, 2]], 3)
     weights = 1 / np.maximum(distance, 1e-3) ** 2
     weights /= weights.sum(1, keepdims=True)
@@ -279,11 +311,6 @@ def of_open_lips(
     lower = lower[row[lower] >= 0]
     slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices], rest[lips.vertices])
     return replace(lips, rest=apart, columns=_columns(points[upper[paired], 0]), facing=slid)
-
-
-def _thinned(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The first of the vertices (n,) in each cell of _GRID, seen from above."""
-    return vertices[np.unique(np.rint(points[vertices][:, [0, 2]] / _GRID), axis=0, return_index=True)[1]]
 
 
 def _columns(x: np.ndarray) -> Columns:

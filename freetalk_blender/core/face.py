@@ -119,6 +119,8 @@ def prepare(
         with step("open the mouth"):
             opened, note = _opened(vertices, faces, points, inner_mouth)
             notes += note
+    else:
+        notes += _left_fused(vertices, faces, points)
     with step("bind the face"):
         cleaned, handles = _skin(vertices, faces, opened, points)
         cancel.check()
@@ -199,6 +201,16 @@ def _opened(
         return opened, ()
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
+
+
+def _left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> tuple[str, ...]:
+    """What to tell where lips that are one surface were not to be cut."""
+    try:
+        fused = mouth.state(vertices, triangles, points).fused
+    except (LandmarkError, MeshError):
+        return ()
+    told = "The lips of this scan are fused and were left so: a mouth that opens stretches the skin between them."
+    return (told,) if fused else ()
 
 
 def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:

@@ -1,4 +1,4 @@
-"""What lies below a point of the upper lip, wherever the lips have slid to.
+"""What lies below a point of the upper lip, or above one of the lower, wherever the lips have slid to.
 
 Lips slide over each other by millimetres: pursed lips roll out, the jaw pulls the lower one back. A point of the upper
 lip is therefore measured against the part of the lower one that lies below it now, not against what did at rest: a
@@ -9,6 +9,7 @@ Salkauskas 1981, Mathematics of Computation 37), so that the gap is a smooth fun
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 #: Scale of the plane's fit (mm), and the mean square distance (mm²) from its middle below which it is held level.
 _SCALE, _LEVEL = 1.0, 0.05
@@ -18,15 +19,18 @@ _BELOW = 0.3
 _ASIDE, _DEEP = 2.0, 5.0
 #: On fine meshes one vertex in so many mm stands for its neighbours.
 _APART = 1.0
+#: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
+_GIVE = 0.05
 _FRAMES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class Facing:
-    """P points of the upper lip over the lower one.
+    """P points of one lip over the other one, "upper" and "below" being the other way round for the lower lip's points.
 
     vertices (N,): of the mesh, that follow. place (N,3): they at rest, canonical mm. upper (P,): the points among them.
-    below (P,K): those that may come to lie under each; known (P,K): which of them are any.
+    below (P,K): those that may come to lie under each; known (P,K): which of them are any. upright: 1 for points of the
+    upper lip, -1 for the lower one's.
     """
 
     vertices: np.ndarray
@@ -34,6 +38,7 @@ class Facing:
     upper: np.ndarray
     below: np.ndarray
     known: np.ndarray
+    upright: int = 1
 
     def gap(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(T,P) mm of each point over the lower lip, negative where they cross, and (T,P) in [0,1]: how surely the
@@ -53,32 +58,68 @@ class Facing:
         near = np.clip(weight.max(2, initial=0) / _BELOW, 0, 1)
         weight /= weight.sum(2, keepdims=True) + np.float32(1e-9)
 
-        def mean(first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
-            terms = (weight, first) if second is None else (weight, first, second)
-            return np.einsum(",".join(["tpk"] * len(terms)) + "->tp", *terms)
-
-        mx, my, mz = mean(x), mean(y), mean(z)
-        xx, zz, xz = mean(x, x) - mx * mx + _LEVEL, mean(z, z) - mz * mz + _LEVEL, mean(x, z) - mx * mz
-        xy, zy = mean(x, y) - mx * my, mean(z, y) - mz * my
+        wx, wz = weight * x, weight * z
+        mx, my, mz = wx.sum(2), _product(weight, y), wz.sum(2)
+        xx, zz = _product(wx, x) - mx * mx + _LEVEL, _product(wz, z) - mz * mz + _LEVEL
+        xz, xy, zy = _product(wx, z) - mx * mz, _product(wx, y) - mx * my, _product(wz, y) - mz * my
         aside, deep = xy * zz - zy * xz, zy * xx - xy * xz
-        return (aside * mx + deep * mz) / (xx * zz - xz * xz) - my, near * near * (3 - 2 * near)
+        gap = (aside * mx + deep * mz) / (xx * zz - xz * xz) - my
+        return self.upright * gap, near * near * (3 - 2 * near)
 
 
-def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.ndarray) -> Facing:
-    """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,).
+def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(T,P) sums over the last axis of first * second (T,P,K)."""
+    return np.einsum("tpk,tpk->tp", first, second)
+
+
+def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.ndarray, upright: int = 1) -> Facing:
+    """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,); upright: see Facing.
 
     shut (M,3): all vertices where the mouth is shut, place (M,3): at rest; canonical mm.
     """
-    lower = lower[_first_of_each(shut[lower])]
+    lower = lower[thinned(upright * shut[lower], _APART)]
     offset = shut[lower][None] - shut[upper][:, None]
     inside = (np.abs(offset[..., 0]) < _ASIDE) & (np.abs(offset[..., 2]) < _DEEP)
     order = np.argsort(~inside, axis=1, kind="stable")[:, : inside.sum(1).max()]
     vertices = np.concatenate([upper, lower])
-    below = len(upper) + order
-    return Facing(vertices, place[vertices], np.arange(len(upper)), below, np.take_along_axis(inside, order, 1))
+    below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
+    return Facing(vertices, place[vertices], np.arange(len(upper)), below, known, upright)
 
 
-def _first_of_each(points: np.ndarray) -> np.ndarray:
-    """Rows of the highest points (n,3) in each square of _APART, seen from above."""
-    down = np.argsort(-points[:, 1])
-    return down[np.unique(np.rint(points[down][:, [0, 2]] / _APART), axis=0, return_index=True)[1]]
+def thinned(points: np.ndarray, step: float) -> np.ndarray:
+    """Rows of the highest points (n,3) in each square of `step`, seen from above."""
+    down = np.argsort(-points[:, 1], kind="stable")
+    return down[np.unique(np.rint(points[down][:, [0, 2]] / step), axis=0, return_index=True)[1]]
+
+
+@dataclass(frozen=True)
+class Slid:
+    """Points of one lip of a cut mouth over the other lip's skin, by the place on the rim that each lies beside.
+
+    allowed (P,): how deep they may lie in it, mm; order (P,): the points by their place; rim (R,): places that have
+    any; starts (R,): where each begins in order.
+    """
+
+    facing: Facing
+    allowed: np.ndarray
+    order: np.ndarray
+    rim: np.ndarray
+    starts: np.ndarray
+
+    def crossing(self, displacement: np.ndarray, count: int) -> np.ndarray:
+        """(T,count) mm by which the lips cross at each place of a rim of `count`; displacement as in Facing.gap."""
+        gap, near = self.facing.gap(displacement)
+        deep = np.maximum(-gap - self.allowed, 0) * near
+        found = np.zeros((len(gap), count), np.float32)
+        if len(self.rim):
+            found[:, self.rim] = np.maximum.reduceat(deep[:, self.order], self.starts, axis=1)
+        return found
+
+
+def over_rim(facing: Facing, rim: np.ndarray) -> Slid:
+    """rim (R,3): places along the points' rim, canonical mm. What lies in the other lip at rest may stay there."""
+    owner = cKDTree(rim).query(facing.place[facing.upper])[1]
+    order = np.argsort(owner, kind="stable")
+    places, starts = np.unique(owner[order], return_index=True)
+    gap, near = (rows[0] for rows in facing.gap(np.zeros((1, *facing.place.shape), np.float32)))
+    return Slid(facing, np.maximum(-gap * (near > 0), 0) + _GIVE, order, places, starts)

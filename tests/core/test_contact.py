@@ -1,10 +1,12 @@
 """Lips that touch and never cross."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from evaluation import lip_crossing
 from freetalk_blender.core import contact, mouth
 from freetalk_blender.core.compress import ShapeKeys, compress
 from freetalk_blender.core.errors import LandmarkError
@@ -15,12 +17,12 @@ def landmarks() -> np.ndarray:
     return mean_landmarks() * 90
 
 
-def sheet(columns: int = 61, rows: int = 61) -> tuple[np.ndarray, np.ndarray]:
+def sheet(columns: int = 61, rows: int = 61, deep: float = 3, high: float = 2) -> tuple[np.ndarray, np.ndarray]:
     """Fused lips: a curved sheet with a crease on the landmarks' lip line."""
     points = landmarks()
     u, v = np.meshgrid(np.linspace(-60, 60, columns), np.linspace(-50, 50, rows))
     x, y = u.ravel(), v.ravel() + points[60:68, 1].mean() + 0.013
-    groove = 3 * np.exp(-((v.ravel() / 2) ** 2)) / (1 + np.exp((np.abs(x) - 24) / 2))
+    groove = deep * np.exp(-((v.ravel() / high) ** 2)) / (1 + np.exp((np.abs(x) - 24) / 2))
     z = points[62, 2] + 4 - 0.02 * x**2 - groove
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
     right, up = corner + 1, corner + columns
@@ -110,6 +112,21 @@ def test_the_lower_lip_may_tuck_behind_the_upper_one(opened, lips):
     assert np.abs(lips.corrected(tucked) - tucked).max() < 1e-5
 
 
+def test_a_rim_that_has_slid_forward_stays_out_of_the_skin_of_the_other_lip():
+    """The rims are too far apart in depth to meet; the upper one lies over the front of the lower lip."""
+    opened = mouth.open_lips(*sheet(121, 121, deep=7, high=4), landmarks())
+    lips, side = contact.of_opened(opened, landmarks()), opened.side[: opened.skin_count]
+    slid = np.zeros((1, opened.skin_count, 3), np.float32)
+    slid[:, side == mouth.LOWER] = [0, 6, -4.5]
+
+    def deepest(motion: np.ndarray) -> float:
+        moved = opened.skin_vertices + motion[0]
+        return lip_crossing.lip_clearance(moved.astype(float), opened.skin_triangles, side).min()
+
+    assert deepest(slid) < -1 and deepest(replace(lips, slid=()).corrected(slid)) < -1
+    assert deepest(lips.corrected(slid)) > -0.3
+
+
 def test_the_correction_is_a_product_of_amounts_and_modes(opened, lips):
     motion = chatter(opened, 20, 1)
     amount = lips.amount(motion[:, lips.vertices])
@@ -136,9 +153,12 @@ def test_it_costs_less_than_a_millisecond_a_frame():
     assert opened.skin_count > 50_000
     motion = chatter(opened, 60, 0)
     near = np.ascontiguousarray(motion[:, lips.vertices])
-    start = time.process_time()
-    lips.amount(near) @ lips.spread.T
-    assert (time.process_time() - start) / 60 < 1e-3
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        lips.amount(near) @ lips.spread.T
+        seconds.append((time.process_time() - start) / 60)
+    assert min(seconds) < 1e-3
 
 
 def test_lips_that_were_modelled_apart_are_paired_by_what_lies_below(opened):

@@ -52,6 +52,7 @@ def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
     assert face.opened is not None and face.notes == ()
     whole = prepare(*scan, open_mouth=False)
     assert whole.opened is None
+    assert len(whole.notes) == 1 and "lips of this scan are fused" in whole.notes[0]
     rims = face.opened.upper_rim[1:-1], face.opened.lower_rim[1:-1]
     keys = shape_keys(face, jaw())
     opened = face.opened.vertices + np.tensordot(keys.weights[1], keys.shapes, 1)
