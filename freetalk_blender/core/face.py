@@ -264,13 +264,15 @@ def _rims(cleaned: CleanMesh, opened: OpenedMouth) -> tuple[tuple[np.ndarray, ..
 
 
 def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
-    """The surface subdivided until landmarks have vertices near them, as far as it stays light."""
-    coarse = COARSE * np.linalg.norm(points[45] - points[36])
+    """The surface subdivided until landmarks have vertices near them, as far as it stays light and that helps: landmarks
+    that do not lie on it get none."""
+    coarse, last = COARSE * np.linalg.norm(points[45] - points[36]), np.inf
     while 4 * len(cleaned.vertices) < stm.HEAVY:
-        gap = np.linalg.norm(cleaned.vertices[nearest_vertices(points, cleaned.vertices)] - points, axis=1)
-        if np.median(gap) < coarse:
+        nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
+        gap = np.median(np.linalg.norm(nearest - points, axis=1))
+        if gap < coarse or gap > 0.9 * last:
             break
-        cleaned = mesh.subdivided(cleaned)
+        cleaned, last = mesh.subdivided(cleaned), gap
     return cleaned
 
 

@@ -152,6 +152,11 @@ def test_lips_that_press_together_meet_and_do_not_cross(face):
     assert gap.max() / face.frame.units_per_mm < 0.1
 
 
+def test_a_few_faces_far_from_the_landmarks_are_not_subdivided_without_end(scan):
+    bound = prepare(scan[0], scan[1][:5], scan[2])
+    assert len(bound.mesh.vertices) < 500
+
+
 @pytest.mark.parametrize("count", [200, 1000])
 def test_a_coarse_scan_moves_like_the_fine_one(scan, face, count):
     vertices, triangles, points = scan
