@@ -48,7 +48,7 @@ _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 _GRID, _COLUMN = 0.8, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
 #: to lie on the other lip; of fine meshes one vertex in so many mm.
-_AROUND, _LEAN, _SPARSE = 7.0, 0.2, 1.2
+_AROUND, _LEAN, _SPARSE = 7.0, 0.35, 0.9
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 _FRAMES_AT_ONCE = 1024
@@ -259,14 +259,15 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     inside = lean < -_LEAN
     inside[upper] = inside[lower] = True
     place, side = points[lips.vertices], side[lips.vertices]
+    row = _row(lips.vertices, len(points))
     inside = inside[lips.vertices] & (cKDTree(points[upper]).query(place)[0] < _AROUND)
     above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
     above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
     return replace(
         lips,
         slid=(
-            facing.over_rim(facing.of_lips(above, below, place, place), points[upper]),
-            facing.over_rim(facing.of_lips(below, above, place, place, LOWER), points[lower]),
+            facing.over_rim(facing.of_lips(above, below, place, place), row[upper], row[lower], place),
+            facing.over_rim(facing.of_lips(below, above, place, place, LOWER), row[lower], row[upper], place),
         ),
     )
 
@@ -306,8 +307,7 @@ def of_open_lips(
     above = _rows(upper[paired], len(points))
     apart = frame.vectors_to_mesh((above - below) @ rest)
     lips = _contact(points, side, above, below, frame)
-    row = np.full(len(points), -1)
-    row[lips.vertices] = np.arange(len(lips.vertices))
+    row = _row(lips.vertices, len(points))
     lower = lower[row[lower] >= 0]
     slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices], rest[lips.vertices])
     return replace(lips, rest=apart, columns=_columns(points[upper[paired], 0]), facing=slid)
@@ -321,6 +321,13 @@ def _columns(x: np.ndarray) -> Columns:
     middle = np.add.reduceat(x[order], starts) / np.diff(np.append(starts, len(x)))
     blend = np.stack([np.interp(x, middle, row) for row in np.identity(len(middle))])
     return Columns(order, starts, blend)
+
+
+def _row(vertices: np.ndarray, count: int) -> np.ndarray:
+    """(count,) where each vertex stands among `vertices`, -1 where it does not."""
+    row = np.full(count, -1)
+    row[vertices] = np.arange(len(vertices))
+    return row
 
 
 def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:

@@ -264,8 +264,8 @@ def _rims(cleaned: CleanMesh, opened: OpenedMouth) -> tuple[tuple[np.ndarray, ..
 
 
 def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
-    """The surface subdivided until landmarks have vertices near them, as far as it stays light and that helps: landmarks
-    that do not lie on it get none."""
+    """The surface subdivided until landmarks have vertices near them, as far as it stays light and that helps:
+    landmarks that do not lie on it get none."""
     coarse, last = COARSE * np.linalg.norm(points[45] - points[36]), np.inf
     while 4 * len(cleaned.vertices) < stm.HEAVY:
         nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]

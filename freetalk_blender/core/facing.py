@@ -6,7 +6,7 @@ plane through the lower lip's vertices near it, each counted by its distance in 
 Salkauskas 1981, Mathematics of Computation 37), so that the gap is a smooth function of the motion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,7 +20,9 @@ _ASIDE, _DEEP = 2.0, 5.0
 #: On fine meshes one vertex in so many mm stands for its neighbours.
 _APART = 1.0
 #: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
-_GIVE = 0.05
+_GIVE = 0.1
+#: So far in front of the other rim a point may lie on its skin (mm).
+_AHEAD = 0.4
 _FRAMES_AT_ONCE = 32
 
 
@@ -94,13 +96,15 @@ def thinned(points: np.ndarray, step: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Slid:
-    """Points of one lip of a cut mouth over the other lip's skin, by the place on the rim that each lies beside.
+    """Points of one lip of a cut mouth over the other lip's skin, by the place on the rims that each lies beside.
 
-    allowed (P,): how deep they may lie in it, mm; order (P,): the points by their place; rim (R,): places that have
-    any; starts (R,): where each begins in order.
+    behind (P,): vertex of the other rim, among the facing's, at each point's place; allowed (P,): how deep they may lie
+    in the other lip, mm; order (P,): the points by their place; rim (R,): places that have any; starts (R,): where each
+    begins in order.
     """
 
     facing: Facing
+    behind: np.ndarray
     allowed: np.ndarray
     order: np.ndarray
     rim: np.ndarray
@@ -110,16 +114,25 @@ class Slid:
         """(T,count) mm by which the lips cross at each place of a rim of `count`; displacement as in Facing.gap."""
         gap, near = self.facing.gap(displacement)
         deep = np.maximum(-gap - self.allowed, 0) * near
+        # Behind the other rim there is no skin to lie in; beside it the rims themselves meet.
+        ahead = (self.facing.place[:, 2] + displacement[..., 2])[:, np.stack([self.facing.upper, self.behind])]
+        deep *= np.clip((ahead[:, 0] - ahead[:, 1]) / _AHEAD, 0, 1)
         found = np.zeros((len(gap), count), np.float32)
         if len(self.rim):
             found[:, self.rim] = np.maximum.reduceat(deep[:, self.order], self.starts, axis=1)
         return found
 
 
-def over_rim(facing: Facing, rim: np.ndarray) -> Slid:
-    """rim (R,3): places along the points' rim, canonical mm. What lies in the other lip at rest may stay there."""
-    owner = cKDTree(rim).query(facing.place[facing.upper])[1]
+def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarray) -> Slid:
+    """What lies in the other lip at rest may stay there.
+
+    own, other (R,): vertices of the points' rim and of the other one; place (M,3): of all vertices, canonical mm.
+    """
+    owner = cKDTree(place[own]).query(facing.place[facing.upper])[1]
+    behind = len(facing.vertices) + owner
+    vertices = np.concatenate([facing.vertices, other])
+    facing = replace(facing, vertices=vertices, place=place[vertices])
     order = np.argsort(owner, kind="stable")
     places, starts = np.unique(owner[order], return_index=True)
     gap, near = (rows[0] for rows in facing.gap(np.zeros((1, *facing.place.shape), np.float32)))
-    return Slid(facing, np.maximum(-gap * (near > 0), 0) + _GIVE, order, places, starts)
+    return Slid(facing, behind, np.maximum(-gap * (near > 0), 0) + _GIVE, order, places, starts)
