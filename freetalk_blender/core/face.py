@@ -180,7 +180,7 @@ def _with_eyeballs(
     if not balls:
         return opened, None, notes
     used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
-    return opened, lids.of_balls(opened.skin_vertices, used, balls, mm), notes
+    return opened, lids.of_balls(opened.skin_vertices, used, balls, mm, mm.to_canonical(points)), notes
 
 
 def _opened(

@@ -1,14 +1,17 @@
 """Lids that slide over an eyeball: a correction of a finished motion, frame by frame, as `contact` is for lips.
 
 A blink carries the upper lid down by about ten millimetres over a ball whose front bulges by as much, and a lid that
-moves straight cuts through it. Skin in front of a ball is brought forward to where it does not; at rest nothing moves.
+moves straight cuts through it. Skin in front of a ball is brought forward to where it does not. A blink also ends where
+the landmarks of the lids meet, and between them the edges still stand apart, or cross: lids that have come near each
+other meet all along. At rest nothing moves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .compress import ShapeKeys, compress, with_more
+from .eyes import EYES
 from .frame import Similarity
 
 #: Skin keeps the distance from the ball that it has at rest, but no more than this (mm): a lid is about as thick.
@@ -19,14 +22,39 @@ _INSIDE = 3.0
 LARGEST = 6.0
 #: Beyond this share of its radius the ball counts as a cone, and skin is looked after up to the second share.
 _CONE, _REACH = 0.85, 1.4
+#: Lids whose edges are nearer than the first share of what they are at rest meet; beyond the second they stay (as
+#: shares of the opening at rest).
+SHUT, PARTED = 0.25, 0.55
+#: Their edges overlap by this (mm), since they are known at vertices only; the upper lid's share of the way.
+_OVERLAP, _UPPER = 0.2, 0.75
+#: Width of a column of an eye, the least opening of one that counts, and how far from the edge skin follows (mm).
+_COLUMN, _LEAST, _FADING = 1.5, 1.0, 4.0
 _FRAMES_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The edges of an eye's lids in C columns from right to left. upper, lower (C,): vertices among those of Lids;
+    opening (C,): height of the one over the other at rest, mm; spread (M,C): how far up a vertex goes as lids close by
+    one millimetre."""
+
+    upper: np.ndarray
+    lower: np.ndarray
+    opening: np.ndarray
+    spread: np.ndarray
+
+    def closing(self, moved: np.ndarray) -> np.ndarray:
+        """(T,C) mm by which each column is to close, or to open where edges cross; moved (T,M,3), canonical mm."""
+        gap = moved[:, self.upper, 1] - moved[:, self.lower, 1]
+        share = np.clip((gap / self.opening - SHUT) / (PARTED - SHUT), 0, 1)
+        return (gap + _OVERLAP) * (1 - share * share * (3 - 2 * share))
 
 
 @dataclass(frozen=True)
 class Lids:
     """M vertices of skin in front of eyeballs. vertices (M,): of the mesh; place (M,3): at rest; centre (M,3) and
     radius (M,): of the ball behind each; kept (M,): distance in front of it, all in canonical mm; frame: from
-    canonical mm to the mesh."""
+    canonical mm to the mesh; edges: of the lids of each eye."""
 
     vertices: np.ndarray
     place: np.ndarray
@@ -34,6 +62,7 @@ class Lids:
     radius: np.ndarray
     kept: np.ndarray
     frame: Similarity
+    edges: tuple[Edges, ...] = ()
 
     def clearance(self, displacement: np.ndarray) -> np.ndarray:
         """(T,M) mm in front of the ball, negative inside; displacement (T,M,3) of `vertices`, mesh units."""
@@ -44,28 +73,36 @@ class Lids:
         """(T,M) mm by which each vertex is to be brought forward; displacement (T,M,3) of `vertices`, mesh units."""
         return np.clip(self.kept - self.clearance(displacement), 0, LARGEST)
 
-    @property
-    def forward(self) -> np.ndarray:
-        """(3,) one millimetre out of the face, mesh units."""
-        return self.frame.vectors_to_mesh(np.array([0.0, 0.0, 1.0]))
+    def correction(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,M,3) what makes lids meet and keeps them off the ball; displacement (T,M,3) of `vertices`, mesh units."""
+        moved = self.place + self.frame.vectors_to_canonical(displacement)
+        change = np.zeros_like(moved)
+        for edges in self.edges:
+            change[..., 1] += edges.closing(moved) @ edges.spread.T
+        change[..., 2] = self.amount(displacement + self.frame.vectors_to_mesh(change))
+        return self.frame.vectors_to_mesh(change)
 
     def corrected(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,V,3) the motion with lids that stay in front of the ball; displacement (T,V,3), mesh units."""
-        amount = self.amount(displacement[:, self.vertices])
-        if not amount.any():
+        """(T,V,3) the motion with lids that meet and stay in front of the ball; displacement (T,V,3), mesh units."""
+        change = self.correction(displacement[:, self.vertices])
+        if not change.any():
             return displacement
         answer = displacement.copy()
-        answer[:, self.vertices] += (amount[..., None] * self.forward).astype(answer.dtype)
+        answer[:, self.vertices] += change.astype(answer.dtype)
         return answer
 
 
 def of_balls(
-    skin: np.ndarray, used: np.ndarray, balls: list[tuple[np.ndarray, float]], frame: Similarity
+    skin: np.ndarray,
+    used: np.ndarray,
+    balls: list[tuple[np.ndarray, float]],
+    frame: Similarity,
+    landmarks: np.ndarray | None = None,
 ) -> Lids | None:
     """The lids of some balls; None where none has skin in front of it.
 
     skin (V,3): vertices of the skin, mesh units; used (k,): those that the skin's surface has; balls: centre (3,) and
-    radius, canonical mm; frame: from canonical mm to the mesh.
+    radius, canonical mm; frame: from canonical mm to the mesh; landmarks (68,3), canonical mm: where the edges are.
     """
     points = frame.to_canonical(skin[used].astype(float))
     chosen = []
@@ -81,7 +118,49 @@ def of_balls(
     if not chosen:
         return None
     rows, kept, centres, radii = (np.concatenate(part) for part in zip(*chosen, strict=True))
-    return Lids(used[rows], points[rows], centres, radii, kept, frame) if len(rows) else None
+    if not len(rows):
+        return None
+    found = Lids(used[rows], points[rows], centres, radii, kept, frame)
+    if landmarks is None:
+        return found
+    clear = found.clearance(np.zeros((1, len(rows), 3)))[0]
+    edges = [
+        _edges(found.place, clear, landmarks[eye])
+        for eye in EYES
+        if any(np.linalg.norm(landmarks[eye].mean(0) - centre) < 2 * radius for centre, radius in balls)
+    ]
+    return replace(found, edges=tuple(one for one in edges if one is not None))
+
+
+def _edges(place: np.ndarray, clear: np.ndarray, lids: np.ndarray) -> Edges | None:
+    """place (M,3), mm, and clear (M,) of the skin around eyes, mm in front of a ball; lids (6,3): landmarks of one."""
+    first, last = np.sort(lids[[0, 3], 0])
+    order = np.argsort(lids[[0, 1, 2, 3], 0])
+    above = np.interp(place[:, 0], lids[[0, 1, 2, 3], 0][order], lids[[0, 1, 2, 3], 1][order])
+    order = np.argsort(lids[[0, 5, 4, 3], 0])
+    below = np.interp(place[:, 0], lids[[0, 5, 4, 3], 0][order], lids[[0, 5, 4, 3], 1][order])
+    middle, high = (above + below) / 2, place[:, 1]
+    inside = (place[:, 0] > first) & (place[:, 0] < last) & (clear > -_INSIDE / 3) & (np.abs(high - middle) < 12)
+    column = np.floor((place[:, 0] - first) / _COLUMN).astype(int)
+    pairs = []
+    for number in np.unique(column[inside]):
+        mine = np.flatnonzero(inside & (column == number))
+        over, under = mine[high[mine] > middle[mine]], mine[high[mine] <= middle[mine]]
+        if len(over) and len(under):
+            pairs.append((over[high[over].argmin()], under[high[under].argmax()]))
+    pairs = [(a, b) for a, b in pairs if high[a] - high[b] > _LEAST]
+    if len(pairs) < 3:
+        return None
+    upper, lower = np.array(pairs).T
+    x = (place[upper, 0] + place[lower, 0]) / 2
+    along = np.stack([np.interp(place[:, 0], x, row) for row in np.identity(len(x))], 1)
+    beyond = np.maximum(np.maximum(x[0] - place[:, 0], place[:, 0] - x[-1]), 0)
+    rim = (np.interp(place[:, 0], x, high[upper]), np.interp(place[:, 0], x, high[lower]))
+    is_upper = high > (rim[0] + rim[1]) / 2
+    away = np.where(is_upper, np.maximum(high - rim[0], 0), np.maximum(rim[1] - high, 0))
+    share = np.where(is_upper, -_UPPER, 1 - _UPPER) * np.exp(-((away / _FADING) ** 2) - (beyond / _COLUMN) ** 2)
+    share[np.linalg.norm(place - lids.mean(0), axis=1) > 25] = 0
+    return Edges(upper, lower, high[upper] - high[lower], share[:, None] * along)
 
 
 def _surface(points: np.ndarray, centre: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
@@ -100,12 +179,12 @@ def met(keys: ShapeKeys, lids: Lids, tolerance: float) -> ShapeKeys:
     shapes = keys.shapes[:, lids.vertices]
     starts = range(0, len(keys.weights), _FRAMES_AT_ONCE)
     blocks = [np.tensordot(keys.weights[start : start + _FRAMES_AT_ONCE], shapes, 1) for start in starts]
-    amount = np.concatenate([lids.amount(block) for block in blocks] or [np.zeros((0, 1))])
-    size = float(np.linalg.norm(lids.forward))
-    busy = np.flatnonzero(amount.max(1, initial=0) * size > tolerance / 2)
+    change = [lids.correction(block).astype(np.float32) for block in blocks]
+    largest = np.concatenate([np.linalg.norm(one, axis=2).max(1, initial=0) for one in change] or [np.zeros(0)])
+    busy = np.flatnonzero(largest > tolerance / 2)
     if not len(busy):
         return keys
-    added = compress(amount[busy, :, None] * lids.forward, tolerance)
+    added = compress(np.concatenate(change)[busy], tolerance)
     weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
     weights[busy] = added.weights
     return with_more(keys, lids.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))

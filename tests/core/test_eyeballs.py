@@ -118,6 +118,39 @@ def test_lids_stay_in_front_of_the_ball_and_at_rest_where_they_are():
     assert np.array_equal(moved[..., :2], motion[..., :2]), "only forward"
 
 
+def eye() -> tuple[lids.Lids, np.ndarray]:
+    """Both lids of an open eye over a ball; a blink (V,3) that leaves 1.5 mm in the middle and crosses beside it."""
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-12, 12, 33), np.linspace(0, 9, 13)))
+    edge = 5 * (1 - (x / 14) ** 2)
+    high = np.concatenate([edge + y, -edge - y])
+    rest = np.stack([np.tile(x, 2), high, np.sqrt(np.maximum(13**2 - np.tile(x, 2) ** 2 - high**2, 0)) + 0.5], 1)
+    points = np.zeros((68, 3)) + [100, 0, 0]
+    points[36:42, :2] = [(-11, 1.9), (-5, 4.4), (5, 4.4), (11, 1.9), (5, -4.4), (-5, -4.4)]
+    points[36:42, 2] = 11
+    found = lids.of_balls(rest, np.arange(len(rest)), [(np.zeros(3), 12.0)], UNIT, points)
+    blink = np.zeros_like(rest)
+    fade = np.exp(-((y / 6) ** 2))
+    blink[: len(x), 1] = -fade * (2 * edge - 1.5 * np.cos(x / 4))
+    return found, blink
+
+
+def test_the_edges_of_lids_meet_all_along_a_blink():
+    found, blink = eye()
+
+    def gap(motion: np.ndarray) -> np.ndarray:
+        moved = found.place[:, 1] + motion[0, found.vertices, 1]
+        return moved[found.edges[0].upper] - moved[found.edges[0].lower]
+
+    assert len(found.edges) == 1
+    before, after = gap(blink[None]), gap(found.corrected(blink[None]))
+    assert before.max() > 1.3 and before.min() < -0.5
+    assert after.max() < 0.15 and after.min() > -0.5
+    clear = found.clearance(found.corrected(blink[None])[:, found.vertices])
+    assert (clear >= np.minimum(found.kept, 0) - 1e-6).all()
+    assert not found.corrected(0 * blink[None]).any(), "at rest nothing moves"
+    assert np.abs(gap(found.corrected(0.3 * blink[None])) - gap(0.3 * blink[None])).max() < 0.1, "nor half open"
+
+
 def test_shape_keys_get_a_few_more_that_keep_lids_off():
     found, down = lid()
     keys = ShapeKeys(down[None].astype(np.float32), np.linspace(0, 1, 31, dtype=np.float32)[:, None], 0.0)
