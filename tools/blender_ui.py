@@ -27,7 +27,9 @@ _START_SECONDS = 90
 _MANY, _SOME, _FEW = 50, 10, 5
 #: Seconds that a file browser may take to read a folder.
 _READ_SECONDS = 60
-_HELPERS = f"STILL = {_FEW}" + '''
+_HELPERS = (
+    f"STILL = {_FEW}"
+    + '''
 def _places(area, region):
     """Every region of that kind on screen: (window, area, region)."""
     for window in bpy.context.window_manager.windows:
@@ -76,6 +78,7 @@ def search(button, area, region, points):
             if under(button, area, region):
                 return [x, y]
 '''
+)
 
 
 class UiError(AssertionError):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import bake, meshes, mouth
-from freetalk_blender.core import eyeballs, hole_bag, mouth_web
+from freetalk_blender.core import eyeballs, hole_bag, inner_mouth, mouth_web
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import BAG, SKIN, OpenedMouth, open_lips
-from freetalk_blender.core.opened_mouth import PUPIL, untouched, with_loose
+from freetalk_blender.core.opened_mouth import PUPIL, TONGUE, TOOTH, untouched, with_loose
 
 WIDTH, HEIGHT = 41, 61
 
@@ -62,11 +62,17 @@ def face() -> tuple[bpy.types.Object, np.ndarray]:
     return item, landmarks
 
 
-@pytest.fixture
-def opened(face):
+@pytest.fixture(params=["cut", "cut, with teeth and eyeballs"])
+def opened(request, face):
     item, landmarks = face
     copy = bake.duplicate(item)
     result = open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)
+    if "teeth" in request.param:
+        points, triangles, part = eyeballs.ball(12.0)
+        for side in (-30, 30):
+            result = with_loose(result, points + [side, 30, -20], triangles, part)
+        result = inner_mouth.furnished(result, landmarks)
+        assert {PUPIL, TOOTH, TONGUE} <= set(result.part.tolist())
     mouth.apply(copy, result)
     return item, copy, result
 
@@ -128,15 +134,18 @@ def test_an_existing_shape_key_moves_the_new_vertices_like_the_skin_around_them(
     moved = smile.reshape(-1, 3) - places
     wanted = 0.1 * np.stack([places[:, 1], places[:, 0], places[:, 0] * 0], 1)
     assert np.abs(moved[: result.skin_count] - wanted[: result.skin_count]).max() < 0.1
-    bag = moved[result.skin_count :]
+    inside = np.unique(result.triangles[result.part == BAG])
+    bag = moved[inside[inside >= result.skin_count]]
+    assert len(bag)
     assert np.linalg.norm(bag, axis=1).max() < np.linalg.norm(moved[result.upper_rim], axis=1).max() + 1e-3
 
 
 def test_materials_seams_face_attributes_and_custom_normals_survive(opened):
     item, copy, result = opened
     mesh, count = copy.data, WIDTH * HEIGHT
-    assert [m.name for m in mesh.materials] == ["skin", "other", mouth.MATERIAL]
-    bag = [p for p in mesh.polygons if p.material_index == 2]
+    names = [m.name for m in mesh.materials]
+    assert names[:2] == ["skin", "other"] and mouth.MATERIAL in names[2:]
+    bag = [p for p in mesh.polygons if p.material_index == names.index(mouth.MATERIAL)]
     assert len(bag) == (result.part == BAG).sum()
     polygons = [mesh.polygons[p] for p in skin_polygons(mesh, result, count).tolist()]
     border = 100 / (WIDTH - 1)  # the first column of quads whose first corner lies at x > 0
