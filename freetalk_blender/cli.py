@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from . import batch, commands
-from .core import doctor, emotion, models
+from .core import doctor, emotion, key_sets, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
 from .core.face import INNER_MOUTHS
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     animate.add_argument(
-        "--keys", type=_keys, default=commands.AUTO, metavar="auto|arkit|N",
+        "--keys", type=_keys, default=key_sets.AUTO, metavar="auto|arkit|N",
         help="shape keys: as few as the tolerance needs; ARKit's by name, weights 0 to 1; or at most N",
     )  # fmt: skip
 
@@ -246,7 +246,7 @@ def _count(text: str) -> int:
 
 
 def _keys(text: str) -> str | int:
-    return text if text in (commands.AUTO, commands.ARKIT) else _count(text)
+    return text if text in (key_sets.AUTO, key_sets.ARKIT) else _count(text)
 
 
 def _factor(text: str) -> float:

@@ -14,13 +14,13 @@ import numpy as np
 
 from .blender.speech import Speech
 from .core import (
-    arkit,
     atomic,
     audio,
     checkup,
     detector,
     emotion_curve,
     frame,
+    key_sets,
     landmark_preview,
     landmarks,
     metrics,
@@ -30,7 +30,6 @@ from .core import (
 )
 from .core import doctor as doctors
 from .core import face as faces
-from .core.compress import ShapeKeys, limited
 from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.style import Style
@@ -38,8 +37,6 @@ from .progress import Progress
 
 #: Outputs of `animate`, by suffix.
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
-#: What `--keys` may be besides a number.
-AUTO, ARKIT = "auto", "arkit"
 #: Frames a second where neither the command nor a scene says otherwise.
 FPS = 30.0
 
@@ -329,7 +326,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         import_bpy()
         import bpy
 
-        from .blender import bake, files, meshes, scene, sound
+        from .blender import files, meshes, scene, sound
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points)
         local = None if points is None else meshes.moved(scan.file_to_object, points)
@@ -341,7 +338,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):
-        keys = _shape_keys(face, take.displacement, arguments.keys, arguments.tolerance)
+        keys = key_sets.shape_keys(face, take.displacement, arguments.keys, arguments.tolerance)
     with steps.blender("bake"):
         if arguments.scan.suffix.lower() in files.UNORIENTED:
             files.upright(scan, scene.up(scan.item, face))
@@ -349,8 +346,6 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))
         copy = scene.talk(scan.item, face, keys, start)
-        if keys.names:
-            bake.rename(copy, keys.names)
         sound.add_strip(bpy.context.scene, arguments.audio, start)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:
@@ -367,14 +362,6 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         "mouth_opened": face.opened is not None,
         "provider": models.device_report("stm", arguments.device).provider,
     }
-
-
-def _shape_keys(face: Face, displacement: np.ndarray, wanted: str | int, tolerance: float) -> ShapeKeys:
-    """The shape keys that --keys asks for: as many as the tolerance needs, ARKit's, or at most so many."""
-    if wanted == ARKIT:
-        return arkit.shape_keys(face, displacement, tolerance)
-    keys = faces.shape_keys(face, displacement, tolerance)
-    return limited(keys, wanted) if isinstance(wanted, int) else keys
 
 
 def _write_pictures(path: Path, face: object, share: Callable[[float], None]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 from ..core.compress import ShapeKeys
 from . import chosen, heard, landmark_points, live, placed, preferences, request, scene, session, sound
 from .job import Job, JobOperator, why_busy
-from .marks import RANGE
+from .marks import KEY_SET, RANGE
 from .request import Answer, Request, Scan
+from .steps import Steps
 
 #: Seconds that each stage takes for 10,000 vertices, or for a second of speech (measured on two cores); what really
 #: happens corrects them while a job runs.
@@ -47,11 +48,12 @@ class _Animating(JobOperator):
         seconds = self._request.voice.source.duration()
         return Job("Animate", self._request.run, expected(self._request.scan, seconds))
 
-    def finish(self, context: bpy.types.Context, result: Answer) -> None:
+    def finish(self, context: bpy.types.Context, result: Answer) -> Steps[None]:
         original = bpy.data.objects.get(self._name)
         request.check_unchanged(self._request.scan, original)
+        yield
         gone = scene.takes_given_up(original, result.fingerprint)
-        copy = write(context, original, self._request, result)
+        copy = yield from writing(context, original, self._request, result)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
         for note in result.face.notes:
@@ -93,15 +95,12 @@ def why_not_again(context: bpy.types.Context) -> str:
     return "" if scene.remembered(copy) else "Press Animate once in this session"
 
 
-def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Request, answer: Answer) -> bpy.types.Object:
+def writing(
+    context: bpy.types.Context, original: bpy.types.Object, wanted: Request, answer: Answer
+) -> Steps[bpy.types.Object]:
     """The answer in the scene: landmarks, talking copy, its sound, frame range; the copy becomes active."""
-    known = placed.points(original)
-    if known is None or not np.array_equal(known.astype(np.float32), answer.found.points):
-        placed.keep(original, answer.found)
-    if context.scene.freetalk.face is None:
-        context.scene.freetalk.face = original
     source = wanted.voice.source
-    copy = scene.talk(
+    copy = yield from scene.talking(
         original,
         answer.face,
         answer.keys,
@@ -110,6 +109,12 @@ def write(context: bpy.types.Context, original: bpy.types.Object, wanted: Reques
         fingerprint=answer.fingerprint,
         tolerance=wanted.tolerance,
     )
+    copy[KEY_SET] = wanted.key_set
+    known = placed.points(original)
+    if known is None or not np.array_equal(known.astype(np.float32), answer.found.points):
+        placed.keep(original, answer.found)
+    if context.scene.freetalk.face is None:
+        context.scene.freetalk.face = original
     if copy.name in context.view_layer.objects:
         context.view_layer.objects.active = copy
         copy.select_set(True)

@@ -4,33 +4,56 @@ The copy stands where the original stood, with everything that it had (modifiers
 keys and their animation); the original is hidden, not touched. One undo step takes all of it back, and `remove` does.
 """
 
+import json
+from dataclasses import dataclass
+from functools import partial
+
 import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import meshes, takes
-from .marks import BEFORE, ORIGINAL, PREFIX, PREVIEW, copies_of
+from . import meshes, steps, takes
+from .marks import BEFORE, NAMED, ORIGINAL, PREFIX, copies_of, named_keys, own_blocks
+from .steps import Steps
 from .takes import Line
 
 
 def duplicate(original: bpy.types.Object) -> bpy.types.Object:
     """A copy with a mesh of its own, in the original's place and collections; the original is hidden."""
+    copy = copied(original)
+    put(copy, original)
+    return copy
+
+
+def copied(original: bpy.types.Object) -> bpy.types.Object:
+    """A copy with a mesh of its own, in no collection yet: nobody sees it."""
     copy = original.copy()
     copy.data = original.data.copy()
     meshes.smooth(copy.data)
-    copy.name = f"{original.name} {PREFIX}"
     copy[ORIGINAL] = original
+    return copy
+
+
+def put(copy: bpy.types.Object, original: bpy.types.Object) -> None:
+    """The copy in the original's place and collections; the original is hidden."""
+    copy.name = f"{original.name} {PREFIX}"
     copy[BEFORE] = [int(_is_hidden(original)), int(original.hide_render)]
     for collection in original.users_collection:
         collection.objects.link(copy)
     copy.hide_render = False
     show_original(original, False)
-    return copy
 
 
-def remove(original: bpy.types.Object) -> None:
-    """Delete the object's talking copies with their meshes and takes, and show the original as it was."""
-    copies = copies_of(original)
+def discard(copy: bpy.types.Object) -> None:
+    """Delete a copy that nobody has seen."""
+    mesh = copy.data
+    bpy.data.objects.remove(copy)
+    bpy.data.meshes.remove(mesh)
+
+
+def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -> None:
+    """Delete the object's talking copies, all but one, with their meshes and takes; show the original as it was."""
+    copies = [copy for copy in copies_of(original) if copy != spared]
     hidden, hide_render = copies[0].get(BEFORE, (0, 0)) if copies else (0, 0)
     for copy in copies:
         mesh, actions = copy.data, _own_actions(copy)
@@ -67,63 +90,92 @@ def _is_hidden(item: bpy.types.Object) -> bool:
 
 def bake(
     item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", tolerance: float = 0.0
-) -> list[str]:
+) -> None:
     """Put a line of speech into the object's current take: shapes, and curves with a key a frame from `start` on.
 
     keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source
     again replaces its line. Existing shape keys and their curves stay. Shapes of other lines and takes are used again,
-    and what they lack is added within `tolerance`. Answers the names of FreeTalk's keys. Raises MeshError where the
-    object cannot take shape keys.
+    and what they lack is added within `tolerance`; those with names are used by others of these names alone. Raises
+    MeshError where the object cannot take shape keys.
     """
+    finish(item, steps.run(shaping(item, keys, source, tolerance)), start, source)
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """Shape keys made for a line, which nothing drives yet.
+
+    columns: name of each of FreeTalk's keys that will stay -> its weights (T,); added: those of them that are new, and
+    their names to be; gone: the keys that they replace.
+    """
+
+    frames: int
+    columns: dict[str, np.ndarray]
+    added: dict[str, str]
+    gone: list[str]
+
+
+def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: float) -> Steps[Shaped]:
+    """The shapes that this line lacks, added to the object; MeshError where it cannot take shape keys."""
     meshes.check(item)
-    if item.data.shape_keys is None:
-        item.shape_key_add(name="Basis", from_mix=False)
-    take = takes.current(item)
-    if take is None or _is_only_line(item, take, source):
-        _drop_shapes(item, [block.name for block in own_blocks(item)])
-    have = own_blocks(item)
-    names, weights = [block.name for block in have], keys.weights
-    if have:
-        weights, keys = extend(shapes_of(item), keys, tolerance)
-        names_added = _add_shapes(item, keys.shapes)
-        weights, names = np.concatenate([weights, keys.weights], 1), names + names_added
-        _widen(item, names, weights)
+    take, own = takes.current(item), own_blocks(item)
+    only = take is None or _is_only_line(item, take, source)
+    kept = [] if only else [block.name for block in own]
+    frames = len(keys.weights)
+    columns = {name: np.zeros(frames, np.float32) for name in kept}
+    if keys.names:
+        there = set(named_keys(item)) & set(kept)
+        columns |= {name: weights for name, weights in zip(keys.names, keys.weights.T, strict=True) if name in there}
+        new = [number for number, name in enumerate(keys.names) if name not in there]
+        shapes, weights, names = keys.shapes[new], keys.weights[:, new], [keys.names[number] for number in new]
     else:
-        names = _add_shapes(item, keys.shapes)
-    if take is None:
-        take = takes.create(item)
-    takes.write(item, take, names, weights, Line(source, start, len(weights)))
+        plain = [name for name in kept if name not in named_keys(item)]
+        if plain:
+            have = yield from _read_shapes(item, plain)
+            shared, keys = yield from steps.aside(partial(extend, have, keys, tolerance))
+            columns |= dict(zip(plain, shared.T, strict=True))
+        shapes, weights = keys.shapes, keys.weights
+        names = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(shapes))]
+    added = yield from _adding(item, shapes)
+    columns |= dict(zip(added, weights.T, strict=True))
+    return Shaped(frames, columns, dict(zip(added, names, strict=True)), [] if not only else [b.name for b in own])
+
+
+def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) -> None:
+    """Let the take's curves drive the shapes from `start` on."""
+    _drop_shapes(item, shaped.gone)
+    blocks, final = item.data.shape_keys.key_blocks, {}
+    for name, wanted in shaped.added.items():
+        block = blocks[name]
+        block.name = wanted
+        final[name] = block.name
+        if not wanted.startswith(PREFIX):
+            item[NAMED] = json.dumps([*named_keys(item), block.name])
+    columns = {final.get(name, name): weights for name, weights in shaped.columns.items()}
+    named = set(named_keys(item))
+    for name, weights in columns.items():
+        if name in named:
+            blocks[name].slider_min = 0.0
+        else:
+            _widen(blocks[name], weights)
+    take = takes.current(item) or takes.create(item)
+    weights = np.stack([*columns.values()], 1) if columns else np.zeros((shaped.frames, 0), np.float32)
+    takes.write(item, take, [*columns], weights, Line(source, start, shaped.frames))
     item.data.update()
-    return names
-
-
-def rename(item: bpy.types.Object, names: tuple[str, ...]) -> None:
-    """Give FreeTalk's shape keys names that mean something elsewhere, and weights from 0 up; curves follow.
-
-    Only for a finished file: the sidebar knows its keys by their own names.
-    """
-    for block, name in zip(own_blocks(item), names, strict=True):
-        block.name, block.slider_min = name, 0.0
-
-
-def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
-    """FreeTalk's shape keys among the object's."""
-    if item.data.shape_keys is None:
-        return []
-    original = item.get(ORIGINAL)
-    before = original.data.shape_keys.key_blocks if original and original.data.shape_keys else {}
-    blocks = item.data.shape_keys.key_blocks
-    own = [block for block in blocks if block.name.startswith(f"{PREFIX} ") and block.name != PREVIEW]
-    return [block for block in own if block.name not in before]
 
 
 def shapes_of(item: bpy.types.Object) -> np.ndarray:
     """(K,V,3) float32 displacement of FreeTalk's shape keys at weight 1."""
-    blocks = own_blocks(item)
-    points = np.empty((len(blocks), 3 * len(item.data.vertices)), np.float32)
-    for row, block in zip(points, blocks, strict=True):
-        block.points.foreach_get("co", row)
-    return points.reshape(len(blocks), -1, 3) - meshes.vertices(item.data)
+    return steps.run(_read_shapes(item, [block.name for block in own_blocks(item)]))
+
+
+def _read_shapes(item: bpy.types.Object, names: list[str]) -> Steps[np.ndarray]:
+    points = np.empty((len(names), 3 * len(item.data.vertices)), np.float32)
+    for row, name in zip(points, names, strict=True):
+        item.data.shape_keys.key_blocks[name].points.foreach_get("co", row)
+        yield
+    points -= meshes.vertices(item.data).ravel()
+    return points.reshape(len(names), -1, 3)
 
 
 def prune(item: bpy.types.Object) -> None:
@@ -138,18 +190,27 @@ def _is_only_line(item: bpy.types.Object, take: bpy.types.Action, source: str) -
     return not others and takes.listed(item) == [take]
 
 
-def _add_shapes(item: bpy.types.Object, shapes: np.ndarray) -> list[str]:
-    basis = meshes.vertices(item.data)
-    reference = item.data.shape_keys.reference_key
-    number = len(own_blocks(item))
-    names = []
-    for shape in shapes:
-        number += 1
-        block = item.shape_key_add(name=f"{PREFIX} {number:02d}", from_mix=False)
-        block.relative_key = reference
-        block.slider_min, block.slider_max = -1.0, 1.0
-        block.points.foreach_set("co", (basis + shape).ravel())
-        names.append(block.name)
+def _adding(item: bpy.types.Object, shapes: np.ndarray) -> Steps[list[str]]:
+    """New keys of these shapes (K,V,3), at rest, under names for the time being; where it is closed, they go again."""
+    bare = item.data.shape_keys is None
+    names: list[str] = []
+    try:
+        if bare:
+            item.shape_key_add(name="Basis", from_mix=False)
+        basis, reference = meshes.vertices(item.data), item.data.shape_keys.reference_key
+        for shape in shapes:
+            block = item.shape_key_add(name=f"{PREFIX} new", from_mix=False)
+            names.append(block.name)
+            block.relative_key, block.value = reference, 0.0
+            block.points.foreach_set("co", (basis + shape).ravel())
+            yield
+    except BaseException:
+        if bare:
+            item.shape_key_clear()
+        else:
+            for name in names:
+                item.shape_key_remove(item.data.shape_keys.key_blocks[name])
+        raise
     return names
 
 
@@ -157,11 +218,12 @@ def _drop_shapes(item: bpy.types.Object, names: list[str]) -> None:
     takes.forget(item, names)
     for name in names:
         item.shape_key_remove(item.data.shape_keys.key_blocks[name])
+    if NAMED in item:
+        item[NAMED] = json.dumps([name for name in named_keys(item) if name not in names])
 
 
-def _widen(item: bpy.types.Object, names: list[str], weights: np.ndarray) -> None:
-    """Another line may need more of a shape than the one it was made for: Blender clamps at a slider's ends."""
-    for name, peak in zip(names, np.abs(weights).max(0, initial=0), strict=True):
-        block = item.data.shape_keys.key_blocks[name]
-        block.slider_max = max(block.slider_max, float(np.ceil(peak * 10) / 10))
-        block.slider_min = min(block.slider_min, -block.slider_max)
+def _widen(block: bpy.types.ShapeKey, weights: np.ndarray) -> None:
+    """Sliders from -1 to 1, and farther where a line needs more: Blender clamps at a slider's ends."""
+    peak = float(np.ceil(np.abs(weights).max(initial=0) * 10) / 10)
+    block.slider_max = max(block.slider_max, peak, 1.0)
+    block.slider_min = min(block.slider_min, -block.slider_max)

@@ -71,7 +71,7 @@ class FREETALK_OT_export(bpy.types.Operator):
             self.report({"ERROR"}, f"{copy.name} is hidden; show it, for only what is seen is exported.")
             return {"CANCELLED"}
         try:
-            if live.is_shown(copy):
+            if live.is_shown(copy) or live.has_other_keys(context.scene, copy):
                 bpy.ops.freetalk.rebake()
             files.save(path, only)
         except (FreeTalkError, OSError, RuntimeError) as error:

@@ -1,7 +1,7 @@
 """Long work in a thread, watched by a modal operator: progress, time left, ESC.
 
 The work gets a `step` (core.face.Step) and touches no bpy; the operator reads the scene before it and writes after it,
-so a cancelled job has changed nothing.
+in steps (steps.py) that are taken back where ESC ends them: a cancelled job has changed nothing.
 """
 
 import threading
@@ -14,10 +14,15 @@ import bpy
 
 from ..core import cancel
 from ..core.errors import FreeTalkError
+from . import steps
 from .log import log
+from .steps import Steps
 
-#: How often a running job is looked at (s).
-_TICK = 0.1
+#: How often a running job is looked at, and how long its answer is written before the window has its turn again (s).
+_TICK, _TURN = 0.1, 0.2
+
+#: The stage of a job whose answer is being written.
+WRITING = "write it into the scene"
 
 #: The job whose progress the panel shows; None where nothing runs.
 current: "Job | None" = None
@@ -81,18 +86,19 @@ def why_busy() -> str:
 class JobOperator:
     """The part of an operator that runs a job; a subclass says what to do before and after.
 
-    begin(context) -> Job reads the scene, finish(context, result) writes to it; both may raise FreeTalkError, which is
-    reported in one sentence. finish must change nothing before it can no longer fail.
+    begin(context) -> Job reads the scene, finish(context, result) writes to it, in steps; both may raise FreeTalkError,
+    which is reported in one sentence. finish must change nothing that is seen before it can no longer fail or be ended.
     """
 
     _job: Job
     _timer: bpy.types.Timer
+    _writing: Steps[None] | None = None
     report: Callable[[set[str], str], None]
 
     def begin(self, context: bpy.types.Context) -> Job:
         raise NotImplementedError
 
-    def finish(self, context: bpy.types.Context, result: Any) -> None:
+    def finish(self, context: bpy.types.Context, result: Any) -> Steps[None]:
         raise NotImplementedError
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -102,7 +108,11 @@ class JobOperator:
         except FreeTalkError as error:
             return self._told(error)
         self._job.run()
-        return self._finished(context)
+        try:
+            steps.run(self._answered(context))
+        except FreeTalkError as error:
+            return self._told(error)
+        return {"FINISHED"}
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """In a thread, with the interface alive; ESC ends it and leaves the scene as it was."""
@@ -126,15 +136,35 @@ class JobOperator:
             self.report({"INFO"}, "Cancelled; nothing was changed.")
             return {"CANCELLED"}
         if event.type != "TIMER":
-            return {"PASS_THROUGH"}
+            # what is being written is nobody else's to change
+            return {"PASS_THROUGH"} if self._writing is None else {"RUNNING_MODAL"}
         if self._job.is_alive():
-            share, left = self._job.progress()
-            context.window_manager.progress_update(round(100 * share))
-            context.workspace.status_text_set(f"FreeTalk: {self._job.stage}, {left:.0f} s left (ESC to cancel)")
-            redraw(context)
+            self._show(context, *self._job.progress())
             return {"RUNNING_MODAL"}
-        self._end(context)
-        return self._finished(context)
+        if self._writing is None:
+            self._writing = self._answered(context)
+            self._job.stage = WRITING
+            self._show(context, 1.0, 0.0)
+            return {"RUNNING_MODAL"}
+        try:
+            end = time.monotonic() + _TURN
+            next(self._writing)
+            while time.monotonic() < end:
+                next(self._writing)
+            return {"RUNNING_MODAL"}
+        except StopIteration:
+            self._end(context)
+            return {"FINISHED"}
+        except BaseException as error:
+            self._end(context)
+            if not isinstance(error, FreeTalkError):
+                raise
+            return self._told(error)
+
+    def _show(self, context: bpy.types.Context, share: float, left: float) -> None:
+        context.window_manager.progress_update(round(100 * share))
+        context.workspace.status_text_set(f"FreeTalk: {self._job.stage}, {left:.0f} s left (ESC to cancel)")
+        redraw(context)
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator: another file is opened, or Blender quits."""
@@ -143,6 +173,8 @@ class JobOperator:
     def _end(self, context: bpy.types.Context) -> None:
         global current
         self._job.cancel()
+        if self._writing is not None:
+            self._writing.close()
         current = None
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
@@ -150,14 +182,11 @@ class JobOperator:
             context.workspace.status_text_set(None)
         redraw(context)
 
-    def _finished(self, context: bpy.types.Context) -> set[str]:
-        try:
-            if self._job.error:
-                raise self._job.error
-            self.finish(context, self._job.result)
-        except FreeTalkError as error:
-            return self._told(error)
-        return {"FINISHED"}
+    def _answered(self, context: bpy.types.Context) -> Steps[None]:
+        """What came of the work, in the scene."""
+        if self._job.error:
+            raise self._job.error
+        yield from self.finish(context, self._job.result)
 
     def _told(self, error: FreeTalkError) -> set[str]:
         log.debug("%s", error)

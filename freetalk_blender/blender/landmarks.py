@@ -13,6 +13,7 @@ from ..core.landmarks import Landmarks, doubt
 from . import animate, chosen, landmark_points, placed, preferences, request
 from .job import Job, JobOperator, why_busy
 from .request import Scan
+from .steps import Steps
 
 
 def why_not(context: bpy.types.Context) -> str:
@@ -68,9 +69,10 @@ class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
         times |= {"look at the surface": 0.1, "look at the face": 0.5}
         return Job("Detect", partial(look, self._scan), times)
 
-    def finish(self, context: bpy.types.Context, result: Seen) -> None:
+    def finish(self, context: bpy.types.Context, result: Seen) -> Steps[None]:
         original = bpy.data.objects.get(self._name)
         request.check_unchanged(self._scan, original)
+        yield
         placed.keep(original, result.landmarks)
         placed.keep_findings(original, result.findings)
         context.scene.freetalk.landmarks = ""

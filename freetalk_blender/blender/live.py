@@ -14,10 +14,11 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from ..core import face as faces
+from ..core import key_sets
 from ..core.errors import FreeTalkError
 from ..core.face import Moves
 from . import bake, chosen, compat, feeling, job, meshes, request, scene, session, sound
-from .marks import BAKED, PREVIEW, all_copies
+from .marks import BAKED, KEY_SET, PREVIEW, all_copies
 from .properties import EMOTION_SLIDERS, STYLE
 from .request import Voice
 
@@ -59,9 +60,14 @@ def forget() -> None:
 
 
 def is_stale(context: bpy.types.Context) -> bool:
-    """Do the sliders say something else than what was baked?"""
+    """Do the sliders, or the choice of shape keys, say something else than what was baked?"""
     copy = bpy.data.objects.get(_state.copy) if _state is not None else None
-    return copy is not None and key(context.scene) != copy.get(BAKED)
+    return copy is not None and (key(context.scene) != copy.get(BAKED) or has_other_keys(context.scene, copy))
+
+
+def has_other_keys(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
+    """Were other shape keys baked than are wanted now?"""
+    return copy.get(KEY_SET, key_sets.AUTO) != str(request.wanted_keys(current))
 
 
 def is_shown(copy: bpy.types.Object) -> bool:

@@ -1,5 +1,7 @@
 """What FreeTalk writes into a .blend, by name: the one place that knows, so that Remove can take all of it back."""
 
+import json
+
 import bpy
 
 #: Names of shape keys, tracks, materials and collections begin so.
@@ -14,6 +16,10 @@ FACE = "freetalk_face"
 BEFORE = "freetalk_before"
 #: Custom property of a talking copy: a hash of the sliders that were baked last.
 BAKED = "freetalk_baked"
+#: Custom properties of a talking copy: which set of shape keys was baked last (core.key_sets), and the names of its
+#: shape keys that have a meaning of their own, such as ARKit's, as JSON.
+KEY_SET = "freetalk_key_set"
+NAMED = "freetalk_named"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
@@ -49,3 +55,23 @@ def copy_of(original: bpy.types.Object) -> bpy.types.Object | None:
 def all_copies() -> list[bpy.types.Object]:
     """Every talking copy in the file."""
     return [item for item in bpy.data.objects if ORIGINAL in item]
+
+
+def named_keys(copy: bpy.types.Object) -> list[str]:
+    """Names of those of FreeTalk's shape keys that are called by what they do."""
+    return json.loads(copy.get(NAMED, "[]"))
+
+
+def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """FreeTalk's shape keys among the object's."""
+    if item.data.shape_keys is None:
+        return []
+    original = item.get(ORIGINAL)
+    before = original.data.shape_keys.key_blocks if original and original.data.shape_keys else {}
+    named = set(named_keys(item))
+    own = [block for block in item.data.shape_keys.key_blocks if _is_own_name(block.name) or block.name in named]
+    return [block for block in own if block.name not in before]
+
+
+def _is_own_name(name: str) -> bool:
+    return name.startswith(f"{PREFIX} ") and name != PREVIEW

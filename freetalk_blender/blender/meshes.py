@@ -18,15 +18,49 @@ def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
 
 def triangles(mesh: bpy.types.Mesh) -> np.ndarray:
     """(F,3) int32 corners of the polygons' triangles."""
+    return corner_vertices(mesh)[triangle_corners(mesh)]
+
+
+def corner_vertices(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(C,) int32 vertex of each corner of a polygon."""
+    found = np.empty(len(mesh.loops), np.int32)
+    mesh.attributes[".corner_vert"].data.foreach_get("value", found)
+    return found
+
+
+def triangle_corners(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(F,3) int32 corners (loops) of the polygons' triangles, in the order of Blender's own loop_triangles."""
+    if is_triangulated(mesh):
+        return np.arange(len(mesh.loops), dtype=np.int32).reshape(-1, 3)
     mesh.calc_loop_triangles()
     corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("vertices", corners)
+    mesh.loop_triangles.foreach_get("loops", corners)
     return corners.reshape(-1, 3)
+
+
+def triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(F,) int32 polygon of each of those triangles."""
+    if is_triangulated(mesh):
+        return np.arange(len(mesh.polygons), dtype=np.int32)
+    mesh.calc_loop_triangles()
+    polygons = np.empty(len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("polygon_index", polygons)
+    return polygons
+
+
+def is_triangulated(mesh: bpy.types.Mesh) -> bool:
+    """Is every polygon a triangle (none has fewer corners), as scans are? Then nothing has to be worked out."""
+    return len(mesh.loops) == 3 * len(mesh.polygons)
 
 
 def smooth(mesh: bpy.types.Mesh) -> None:
     """Shade smoothly what came without normals: facets are no part of a scan, and they triple the size of a glTF."""
-    if not mesh.has_custom_normals and not any(polygon.use_smooth for polygon in mesh.polygons):
+    flat = mesh.attributes.get("sharp_face")
+    if mesh.has_custom_normals or flat is None or flat.domain != "FACE":
+        return
+    sharp = np.empty(len(mesh.polygons), bool)
+    flat.data.foreach_get("value", sharp)
+    if sharp.all():
         mesh.shade_smooth()
 
 

@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from ..core.opened_mouth import BAG, GUM, HOLLOW, IRIS, PUPIL, SCLERA, SKIN, TONGUE, TOOTH, OpenedMouth
+from . import meshes
 
 #: Materials of what lies behind the lips and lids: name, colour, roughness and the parts that have it. The mouth's are
 #: as dark as a mouth is, for few viewers cast shadows into it.
@@ -42,55 +43,47 @@ def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
     opened: what core.mouth.open_lips answers for meshes.vertices and meshes.triangles of this mesh. The mesh's vertices
     keep their numbers. The object must own its mesh (one user) and be out of edit mode.
     """
+    for _ in applying(item, opened):
+        pass
+
+
+def applying(item: bpy.types.Object, opened: OpenedMouth) -> Iterator[None]:
+    """The same, step by step; closed before its end, it leaves a mesh that is of no use any more."""
     mesh = item.data
-    corners = _triangle_corners(mesh)
-    faces, hollow = _new_faces(mesh, opened), _hollow_polygons(mesh, opened)
+    corners, polygons = meshes.triangle_corners(mesh), meshes.triangle_polygons(mesh)
+    hit, hollow = _changed_polygons(mesh, polygons, opened), _hollow_polygons(polygons, opened)
+    rows = np.arange(len(opened.triangles))
+    faces = rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
     before = {domain: dict(_read(mesh, domain)) for domain in ("POINT", "CORNER")}
     normals = _corner_normals(mesh) if mesh.has_custom_normals else None
     _number(mesh, _FACE, "FACE", len(mesh.polygons))
     _number(mesh, _CORNER, "CORNER", len(mesh.loops))
-    _rebuild(mesh, opened, faces)
+    yield
+    yield from _rebuilding(mesh, opened, faces, polygons, np.flatnonzero(hit))
 
     new_polygons, new_corners, old_corners, from_corner = _places(mesh, len(faces))
     weights = _corner_weights(opened, faces)
     sources = corners[opened.triangle_source[faces]]
+    yield
     _blend_corners(mesh, before["CORNER"], new_corners, sources, weights)
+    yield
     _blend_points(mesh, before["POINT"], opened)
+    yield
     _paint(mesh, opened.part[faces], new_polygons, hollow)
     if normals is not None:
+        yield
         _restore_normals(mesh, normals, opened, faces, (new_corners, old_corners, from_corner), sources, weights)
     for name in (_FACE, _CORNER):
         mesh.attributes.remove(mesh.attributes[name])
+    yield
     mesh.update()
 
 
 # What is there before -------------------------------------------------------------------------------------------------
 
 
-def _triangle_corners(mesh: bpy.types.Mesh) -> np.ndarray:
-    """(F,3) corner (loop) numbers of each triangle."""
-    mesh.calc_loop_triangles()
-    corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("loops", corners)
-    return corners.reshape(-1, 3)
-
-
-def _triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
-    polygons = np.empty(len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("polygon_index", polygons)
-    return polygons
-
-
-def _new_faces(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
-    """(N,) rows of opened.triangles that become new faces: all of every polygon that the cut changed, and the bag."""
-    hit, polygons = _changed_polygons(mesh, opened), _triangle_polygons(mesh)
-    rows = np.arange(len(opened.triangles))
-    return rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
-
-
-def _changed_polygons(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
-    """(P,) bool: polygons with a triangle that was cut or taken out."""
-    polygons = _triangle_polygons(mesh)
+def _changed_polygons(mesh: bpy.types.Mesh, polygons: np.ndarray, opened: OpenedMouth) -> np.ndarray:
+    """(P,) bool: polygons with a triangle that was cut or taken out; polygons (F,): the one of each triangle."""
     changed = np.ones(len(polygons), bool)
     changed[opened.triangle_source[: opened.kept]] = False
     hit = np.zeros(len(mesh.polygons), bool)
@@ -98,10 +91,10 @@ def _changed_polygons(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
     return hit
 
 
-def _hollow_polygons(mesh: bpy.types.Mesh, opened: OpenedMouth) -> np.ndarray:
+def _hollow_polygons(polygons: np.ndarray, opened: OpenedMouth) -> np.ndarray:
     """Polygons with a triangle inside the scan's own mouth."""
     inside = opened.triangle_source[: opened.kept][opened.part[: opened.kept] == HOLLOW]
-    return np.unique(_triangle_polygons(mesh)[inside])
+    return np.unique(polygons[inside])
 
 
 def _read(mesh: bpy.types.Mesh, domain: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -126,29 +119,56 @@ def _number(mesh: bpy.types.Mesh, name: str, domain: str, count: int) -> None:
 # The new topology -----------------------------------------------------------------------------------------------------
 
 
-def _rebuild(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray) -> None:
-    """Exchange the changed polygons for new faces; the loops here are over the mouth alone."""
-    polygons = _triangle_polygons(mesh)
-    hit = np.flatnonzero(_changed_polygons(mesh, opened))
-    count = len(mesh.vertices)
+def _rebuilding(
+    mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray, polygons: np.ndarray, hit: np.ndarray
+) -> Iterator[None]:
+    """Exchange the changed polygons `hit` for new faces; the loops here are over the mouth alone.
+
+    polygons (F,): the one of each old triangle.
+    """
     shapes = _shapes(mesh, opened)
+    yield
     bm = bmesh.new()
-    bm.from_mesh(mesh)
+    try:
+        bm.from_mesh(mesh, face_normals=False, vertex_normals=False)
+        yield
+        _exchange(bm, opened, faces, polygons, hit.tolist(), len(mesh.vertices), shapes)
+        yield
+        bm.to_mesh(mesh)
+    finally:
+        bm.free()
+    yield
+
+
+def _exchange(
+    bm: bmesh.types.BMesh,
+    opened: OpenedMouth,
+    faces: np.ndarray,
+    polygons: np.ndarray,
+    hit: list[int],
+    count: int,
+    shapes: dict[str, np.ndarray],
+) -> None:
+    """The new faces in place of the old ones; count: vertices that were there before."""
     bm.verts.ensure_lookup_table()
     bm.faces.ensure_lookup_table()
-    old_verts, old_faces = list(bm.verts), list(bm.faces)
-    verts = old_verts + _new_vertices(bm, old_verts, opened, count)
+    source = opened.source[count:].tocsr()
+    wanted = np.unique(np.concatenate([opened.triangles[faces].ravel(), source.indices]))
+    verts = {number: bm.verts[number] for number in wanted[wanted < count].tolist()}
+    old_faces = [bm.faces[number] for number in hit]
+    examples = [bm.faces[number] for number in polygons[opened.triangle_source[faces]].tolist()]
+    new = _new_vertices(bm, verts, opened, count)
+    verts |= dict(enumerate(new, count))
     for name, moved in shapes.items():
         layer = bm.verts.layers.shape[name]
-        for vertex, place in zip(verts[count:], moved.tolist(), strict=True):
+        for vertex, place in zip(new, moved.tolist(), strict=True):
             vertex[layer] = place
     number = bm.faces.layers.int[_FACE]
-    old_edges = {edge for row in hit.tolist() for edge in old_faces[row].edges}
-    examples = [old_faces[row] for row in polygons[opened.triangle_source[faces]].tolist()]
+    old_edges = {edge for face in old_faces for edge in face.edges}
     # Old faces go first: a new face may have the same three corners as one of them.
     looks = [(face.material_index, face.smooth, face.hide) for face in examples]
     layers = _face_layers(bm, examples)
-    bmesh.ops.delete(bm, geom=[old_faces[row] for row in hit.tolist()], context="FACES_ONLY")
+    bmesh.ops.delete(bm, geom=old_faces, context="FACES_ONLY")
     is_skin = np.isin(opened.part[faces], (SKIN, HOLLOW)).tolist()
     for row, (corners, look, skin) in enumerate(zip(opened.triangles[faces].tolist(), looks, is_skin, strict=True)):
         face = bm.faces.new([verts[corner] for corner in corners])
@@ -156,11 +176,9 @@ def _rebuild(mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray) -> No
         for layer, values in layers:
             face[layer] = values[row]
         face[number] = -(row + 1)
-    _inherit_edges(bm, verts, old_edges, opened, count)
+    _inherit_edges(new, old_edges, opened)
     bare = [edge for edge in old_edges if edge.is_valid and not edge.link_faces]
     bmesh.ops.delete(bm, geom=bare, context="EDGES_FACES")  # their vertices stay: they keep the numbers right
-    bm.to_mesh(mesh)
-    bm.free()
 
 
 def _shapes(mesh: bpy.types.Mesh, opened: OpenedMouth) -> dict[str, np.ndarray]:
@@ -179,7 +197,7 @@ def _shapes(mesh: bpy.types.Mesh, opened: OpenedMouth) -> dict[str, np.ndarray]:
     return answer
 
 
-def _new_vertices(bm: bmesh.types.BMesh, old: list, opened: OpenedMouth, count: int) -> list:
+def _new_vertices(bm: bmesh.types.BMesh, old: dict, opened: OpenedMouth, count: int) -> list:
     """The new vertices, with the vertex groups of the two heaviest vertices that each comes from."""
     source = opened.source[count:].tocsr()
     new = []
@@ -203,8 +221,8 @@ def _face_layers(bm: bmesh.types.BMesh, examples: list) -> list[tuple]:
     return [(layer, [face[layer] for face in examples]) for layer in layers if layer.name != _FACE]
 
 
-def _inherit_edges(bm: bmesh.types.BMesh, verts: list, old_edges: set, opened: OpenedMouth, count: int) -> None:
-    """Pieces of a marked edge (seam, sharp) are marked as it was."""
+def _inherit_edges(new: list, old_edges: set, opened: OpenedMouth) -> None:
+    """Pieces of a marked edge (seam, sharp) are marked as it was; new: the new vertices, in order."""
     marked = {}
     for edge in old_edges:
         if edge.is_valid and (edge.seam or not edge.smooth):
@@ -216,7 +234,9 @@ def _inherit_edges(bm: bmesh.types.BMesh, verts: list, old_edges: set, opened: O
     def parents(index: int) -> set[int]:
         return set(source.indices[source.indptr[index] : source.indptr[index + 1]].tolist())
 
-    for vertex in verts[count : opened.skin_count]:
+    for vertex in new:
+        if vertex.index >= opened.skin_count:
+            break
         for edge in vertex.link_edges:
             ends = [end.index for end in edge.verts]
             if max(ends) < opened.skin_count:

@@ -3,7 +3,7 @@
 import bpy
 
 from ..core.checkup import GOOD, LEVELS, NOTICE, PROBLEM
-from . import animate, chosen, landmark_points, placed
+from . import animate, chosen, job, landmark_points, placed
 from .landmarks import (
     FREETALK_OT_detect,
     FREETALK_OT_landmarks_cancel,
@@ -27,6 +27,13 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             return OPEN
         return DONE if placed.points(original) is not None or context.scene.freetalk.landmarks else OPEN
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        """How many landmarks are known, and how surely."""
+        original = chosen.face(context)
+        if original is not None and placed.points(original) is not None:
+            sure = placed.confidence(original)
+            self.layout.label(text=f"68 landmarks, {'by hand' if sure is None else f'{100 * sure.mean():.0f} %'}")
+
     def draw(self, context: bpy.types.Context) -> None:
         settings, layout = context.scene.freetalk, self.layout
         original = chosen.face(context)
@@ -43,12 +50,13 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         row.enabled = not reason
         row.operator(FREETALK_OT_detect.bl_idname, icon="VIEWZOOM", text="Detect" if known is None else "Detect Again")
         row.operator(FREETALK_OT_landmarks_edit.bl_idname, icon="EMPTY_DATA", text="Edit Points")
-        if reason:
+        if reason and job.current is None:  # that something runs is told beside Animate
             say(layout, reason)
         elif known is None:
             say(layout, "Landmarks from a file" if settings.landmarks else "No points to edit yet: Detect finds them")
-        else:
-            self._found(layout, original)
+        elif doubtful := placed.doubtful(original):
+            numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
+            say(layout, f"Worth a look: {numbers}", WRONG)
         if original is not None:
             self._checked(layout, original)
         header, body = layout.panel("freetalk_face_options", default_closed=True)
@@ -58,16 +66,6 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             body.prop(settings, "open_mouth")
             body.prop(settings, "inner_mouth", text="")
             body.prop(settings, "eyeballs")
-
-    def _found(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
-        sure, doubtful = placed.confidence(original), placed.doubtful(original)
-        if sure is None:
-            say(layout, "68 landmarks, placed by hand", DONE)
-        else:
-            say(layout, f"68 landmarks, {100 * sure.mean():.0f} % sure", DONE if not doubtful else WRONG)
-        if doubtful:
-            numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
-            say(layout, f"Worth a look: {numbers}", "BLANK1")
 
     def _checked(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
         """What the check-up says, and what is done about it; what is good in a word."""

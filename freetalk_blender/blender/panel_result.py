@@ -5,9 +5,11 @@ import bpy
 from . import animate, chosen, export, job, live, preferences, result, session, takes
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
-from .marks import copy_of
 from .panel import DONE, OPEN, RUNNING, Step, button, say
 from .result import FREETALK_OT_remove, FREETALK_OT_take_choose, FREETALK_OT_take_delete, FREETALK_OT_take_new
+
+#: Letters that a device's name may have beside a step's.
+_SHORT = 12
 
 
 class FREETALK_PT_animate(Step, bpy.types.Panel):
@@ -28,9 +30,16 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
             say(layout, "ESC stops it; nothing is changed before the end")
             return
         button(layout, FREETALK_OT_animate, animate.why_not(context), 1.5, icon="PLAY")
+        if len(session.device) > _SHORT:  # what it says besides a name: why not on the card that was wished for
+            say(layout, f"Ran on {session.device}", "MEMORY")
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        """What the networks ran on, or shall run on."""
+        if len(session.device) > _SHORT:
+            return
         device = preferences.get().device
-        wanted = "automatic" if device == "auto" else device.upper()
-        say(layout, f"Ran on {session.device}" if session.device else f"Device: {wanted}", "MEMORY")
+        wanted = "Automatic" if device == "auto" else device.upper()
+        self.layout.label(text=f"Ran on {session.device}" if session.device else f"Device: {wanted}")
 
 
 class FREETALK_PT_result(Step, bpy.types.Panel):
@@ -43,11 +52,11 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        reason = result.why_none(context)
-        if reason:
-            say(layout, reason)
+        copy = chosen.talking(context)
+        if copy is None:
+            say(layout, result.NONE)
             return
-        copy = copy_of(chosen.face(context))
+        layout.enabled = job.current is None  # that something runs is told beside Animate
         current = takes.current(copy)
         column = layout.column(align=True)
         for take in takes.listed(copy):
@@ -64,10 +73,10 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         row = row.row(align=True)
         row.enabled = not reason
         row.operator(FREETALK_OT_rebake.bl_idname, icon="FILE_REFRESH")
-        if reason:
+        if reason and job.current is None:
             say(layout, reason)
         elif live.is_stale(context):
-            say(layout, "The sliders moved: Bake Again keeps what they do", "KEYFRAME")
+            say(layout, "Bake Again keeps what you changed", "KEYFRAME")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):
@@ -81,9 +90,14 @@ class FREETALK_PT_export(Step, bpy.types.Panel):
         row.enabled = not reason
         for suffix, name in export.formats().items():
             row.operator(FREETALK_OT_export.bl_idname, text=name).format = suffix
-        if reason:
+        if reason and job.current is None:
             say(layout, reason)
-        layout.prop(context.scene.freetalk, "only_face")
+        settings = context.scene.freetalk
+        row = layout.row(align=True)
+        row.prop(settings, "keys", text="")
+        if settings.keys == "MOST":
+            row.prop(settings, "most", text="")
+        row.prop(settings, "only_face", text="", icon="RESTRICT_SELECT_OFF")
 
 
 CLASSES = (FREETALK_PT_animate, FREETALK_PT_result, FREETALK_PT_export)

@@ -6,12 +6,12 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ..core import key_sets, models
 from ..core import landmarks as landmark_files
-from ..core import models
 from ..core.compress import ShapeKeys
 from ..core.detector import detect
 from ..core.errors import FreeTalkError
-from ..core.face import Face, Step, prepare, shape_keys
+from ..core.face import Face, Step, prepare
 from ..core.landmarks import Landmarks
 from ..core.performance import Performance
 from ..core.style import AS_PERFORMED, Style
@@ -108,6 +108,12 @@ class Request:
     voice: Voice
     tolerance: float
     source: str
+    keys: str | int = key_sets.AUTO
+
+    @property
+    def key_set(self) -> str:
+        """Which shape keys are wanted, in a word."""
+        return str(self.keys)
 
     def run(self, step: Step) -> Answer:
         """Raises FreeTalkError, each one sentence, and Cancelled."""
@@ -116,7 +122,7 @@ class Request:
         with step("perform the speech"):
             performed = self.voice.perform()
         with step("make shape keys"):
-            keys = shape_keys(face, performed.displacement, self.tolerance)
+            keys = key_sets.shape_keys(face, performed.displacement, self.keys, self.tolerance)
         session.device = runs_on(self.scan.device)
         log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), session.device)
         return Answer(found, key, face, performed, keys)
@@ -174,7 +180,13 @@ def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
     voice = read_voice(context)
     strip, settings = chosen.strip(context.scene), context.scene.freetalk
     name = f"file {voice.source.name}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
-    return Request(read_scan(context, original), voice, settings.tolerance, name)
+    return Request(read_scan(context, original), voice, settings.tolerance, name, wanted_keys(context.scene))
+
+
+def wanted_keys(current: bpy.types.Scene) -> str | int:
+    """Which shape keys the person wants, as core.key_sets takes it."""
+    settings = current.freetalk
+    return settings.most if settings.keys == "MOST" else settings.keys.lower()
 
 
 def check_unchanged(scan: Scan, original: bpy.types.Object | None) -> None:

@@ -6,10 +6,13 @@ from bpy.props import StringProperty
 from . import bake, chosen, cleanup, heard, takes
 from .job import why_busy
 
+#: What is told where there is no result yet.
+NONE = "Animate the face first"
+
 
 def why_none(context: bpy.types.Context) -> str:
-    """Why there is no result yet; empty where there is one."""
-    return why_busy() or ("" if chosen.talking(context) is not None else "Animate the face first")
+    """Why there is no result to work on; empty where there is."""
+    return why_busy() or ("" if chosen.talking(context) is not None else NONE)
 
 
 class _OnCopy:

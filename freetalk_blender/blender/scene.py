@@ -11,8 +11,9 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM
 from ..core.landmarks import COUNT, FAR
-from . import bake, files, meshes, mouth, session, takes
+from . import bake, files, meshes, mouth, session, steps, takes
 from .marks import FACE, LANDMARKS, copy_of
+from .steps import Steps
 
 
 def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -21,8 +22,9 @@ def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.
     Raises MeshError where the object has no surface or cannot take shape keys.
     """
     meshes.check(item)
-    shape = meshes.to_true_shape(item)
-    vertices = (meshes.vertices(item.data) @ shape.T).astype(np.float32)
+    shape, vertices = meshes.to_true_shape(item), meshes.vertices(item.data)
+    if not _is_identity(shape):
+        vertices = (vertices @ shape.T).astype(np.float32)
     return vertices, meshes.triangles(item.data), None if landmarks is None else landmarks @ shape.T
 
 
@@ -41,19 +43,72 @@ def talk(
     face, keys: as prepared from `read_face` of this object. A copy made of the same face (fingerprint, where given)
     stays, and its takes with it: the line goes into the take that plays. Any other copy gives way to a new one.
     """
-    copy = copy_of(original)
-    back = np.linalg.inv(meshes.to_true_shape(original)).T
-    if copy is None or not _is_of(copy, fingerprint):
-        bake.remove(original)
-        copy = bake.duplicate(original)
-        if face.opened is not None:
-            mouth.apply(copy, replace(face.opened, vertices=(face.opened.vertices @ back).astype(np.float32)))
+    return steps.run(
+        talking(original, face, keys, start, source=source, fingerprint=fingerprint, tolerance=tolerance)
+    )
+
+
+def talking(
+    original: bpy.types.Object,
+    face: Face,
+    keys: ShapeKeys,
+    start: float,
+    *,
+    source: str = "speech",
+    fingerprint: str = "",
+    tolerance: float = 0.1,
+) -> Steps[bpy.types.Object]:
+    """The same in steps; nothing of it is seen before the last one, and closed before, it leaves nothing behind."""
+    here = copy_of(original)
+    shape = meshes.to_true_shape(original)
+    own = _in_own_axes(keys, shape)
+    materials = set(bpy.data.materials)
+    same = here is not None and _is_of(here, fingerprint)
+    copy = here if here is not None and same else bake.copied(original)
+    try:
+        if not same:
+            yield
+            yield from _opening(copy, face, shape)
+        shaped = yield from bake.shaping(copy, own, source, tolerance / 4 * face.frame.units_per_mm)
+    except BaseException:
+        if not same:
+            bake.discard(copy)
+            _drop(set(bpy.data.materials) - materials)
+        raise
+    if not same:
+        bake.remove(original, copy)
+        bake.put(copy, original)
         copy[FACE] = fingerprint
-        copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ back).ravel().tolist()
-    own = replace(keys, shapes=(keys.shapes @ back).astype(np.float32))
-    bake.bake(copy, own, start, source, tolerance / 4 * face.frame.units_per_mm)
+        copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ np.linalg.inv(shape).T).ravel().tolist()
+    bake.finish(copy, shaped, start, source)
     bpy.context.view_layer.update()
     return copy
+
+
+def _opening(copy: bpy.types.Object, face: Face, shape: np.ndarray) -> Steps[None]:
+    """The mouth opened, where the face has it so."""
+    opened = face.opened
+    if opened is None:
+        return
+    if not _is_identity(shape):
+        opened = replace(opened, vertices=(opened.vertices @ np.linalg.inv(shape).T).astype(np.float32))
+    yield from mouth.applying(copy, opened)
+
+
+def _in_own_axes(keys: ShapeKeys, shape: np.ndarray) -> ShapeKeys:
+    """Shape keys of the true shape in the object's own axes."""
+    if _is_identity(shape):
+        return keys
+    return replace(keys, shapes=keys.shapes @ np.linalg.inv(shape).T.astype(np.float32))
+
+
+def _is_identity(shape: np.ndarray) -> bool:
+    return np.array_equal(shape, np.identity(3))
+
+
+def _drop(materials: set[bpy.types.Material]) -> None:
+    for material in materials:
+        bpy.data.materials.remove(material)
 
 
 def _is_of(copy: bpy.types.Object, fingerprint: str) -> bool:

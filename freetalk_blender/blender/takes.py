@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from . import compat
-from .marks import ORIGINAL, PREFIX, TAKE
+from .marks import ORIGINAL, PREFIX, TAKE, own_blocks
 
 _LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
 
@@ -71,10 +71,8 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
 
 def own_names(item: bpy.types.Object) -> list[str]:
     """Names of FreeTalk's keys that some take's curve drives."""
-    prefix = f'key_blocks["{PREFIX} '
     paths = {curve.data_path for strip in _strips(item) for curve in _curves(strip)}
-    blocks = item.data.shape_keys.key_blocks
-    return [block.name for block in blocks if _path(block.name) in paths and _path(block.name).startswith(prefix)]
+    return [block.name for block in own_blocks(item) if _path(block.name) in paths]
 
 
 def moved_names(item: bpy.types.Object) -> set[str]:

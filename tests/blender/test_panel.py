@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import bpy
 
-from freetalk_blender.blender import chosen, job, panel_face, panel_result, panel_speech
+from freetalk_blender.blender import job, panel_face, panel_result, panel_speech
 from freetalk_blender.blender.panel import FREETALK_PT_main
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
@@ -57,6 +57,8 @@ def drawn() -> list[str]:
                 setattr(this, name, getattr(panel, name).__get__(this))
         if hasattr(panel, "draw_header"):
             assert panel.state(None, bpy.context) in ICONS
+        if hasattr(panel, "draw_header_preset"):
+            panel.draw_header_preset(this, bpy.context)
         panel.draw(this, bpy.context)
     return [word for word in words if word]
 
@@ -69,7 +71,7 @@ def test_an_empty_scene_says_what_to_do(addon: None, empty: bpy.types.Scene) -> 
 
 def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
     scene = bpy.context.scene
-    assert "68 landmarks, placed by hand" in drawn()
+    assert "68 landmarks, by hand" in drawn()
     scene.freetalk.sound_file = ""
     assert drawn().count("Choose a sound file") == 1
     scene.freetalk.sound = "STRIP"
@@ -82,6 +84,19 @@ def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
     assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
 
 
+def test_which_shape_keys_are_made_can_be_chosen(talker: bpy.types.Object) -> None:
+    settings = bpy.context.scene.freetalk
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert "Bake Again keeps what you changed" not in drawn()
+    settings.keys = "ARKIT"
+    assert "Bake Again keeps what you changed" in drawn()
+    settings.keys = "MOST"
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert "Bake Again keeps what you changed" not in drawn()
+    settings.most = 5
+    assert "Bake Again keeps what you changed" in drawn()
+
+
 def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     assert {"head take 1", "Live Preview", "Bake Again", "glTF"} <= set(drawn())
@@ -91,6 +106,7 @@ def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
     job.current = job.Job("Animate", lambda step: None, {"find the face": 2.0})
     try:
         assert any(word.endswith("s left") for word in drawn())
-        assert "ESC stops it" in chosen.why_no_face(bpy.context) + job.why_busy()
+        assert " ".join(drawn()).count("ESC stops it") == 1, "once is enough"
+        assert "head take 1" in drawn()
     finally:
         job.current = None

@@ -1,12 +1,15 @@
 """Takes: several performances of one face, as actions that Blender's own tools see."""
 
+import contextlib
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import bake, chosen, cleanup, compat, export, marks, meshes, placed, takes
+from freetalk_blender.blender import animate as animating
+from freetalk_blender.blender import bake, chosen, cleanup, compat, export, marks, meshes, placed, request, takes
+from freetalk_blender.core import arkit
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -109,9 +112,16 @@ def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: 
     assert [block.name for block in key.key_blocks] == ["Basis", "Smirk"]
 
 
-def test_remove_leaves_nothing_of_freetalk_in_the_file(talker: bpy.types.Object) -> None:
-    before = {kind: sorted(getattr(bpy.data, kind).keys()) for kind in ("objects", "meshes", "materials", "actions")}
+@pytest.mark.parametrize("keys", ["AUTO", "ARKIT"])
+@pytest.mark.parametrize("mouth", ["teeth", "dark", "none"])
+def test_remove_leaves_nothing_of_freetalk_in_the_file(
+    talker: bpy.types.Object, tmp_path: Path, keys: str, mouth: str
+) -> None:
+    kinds = [name for name in dir(bpy.data) if isinstance(getattr(bpy.data, name), bpy.types.bpy_prop_collection)]
+    before, settings = {kind: sorted(getattr(bpy.data, kind).keys()) for kind in kinds}, bpy.context.scene.freetalk
     end = bpy.context.scene.frame_end
+    settings.keys, settings.inner_mouth, settings.eyeballs = keys, mouth, mouth == "teeth"
+    assert bpy.ops.freetalk.detect() == {"FINISHED"}
     copy = animate(happy=0.5)
     bpy.context.scene.freetalk.keyframe_insert("sad", frame=3)
     bpy.ops.freetalk.take_new()
@@ -119,10 +129,70 @@ def test_remove_leaves_nothing_of_freetalk_in_the_file(talker: bpy.types.Object)
     assert np.array_equal(meshes.vertices(copy.data)[: len(talker.data.vertices)], meshes.vertices(talker.data))
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert list(cleanup.found()) == []
-    after = {kind: sorted(getattr(bpy.data, kind).keys()) for kind in before}
-    assert after["objects"] == before["objects"] and after["meshes"] == before["meshes"]
-    assert after["materials"] == before["materials"] and bpy.context.scene.frame_end == end
-    assert not [name for name in after["actions"] if "take" in name]
+    assert {kind: sorted(getattr(bpy.data, kind).keys()) for kind in kinds} == before
+    assert bpy.context.scene.frame_end == end
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "left.blend"), compress=False)
+    assert b"freetalk" not in (tmp_path / "left.blend").read_bytes().lower().replace(b"freetalk_pt_", b"")
+
+
+def test_arkits_shape_keys_have_their_names_and_weights_from_0_to_1(talker: bpy.types.Object) -> None:
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    copy = animate(happy=0.5)
+    blocks = {block.name: block for block in bake.own_blocks(copy)}
+    assert {*arkit.NAMES} <= set(blocks) <= {*arkit.NAMES, arkit.TONGUE}
+    assert {block.slider_min for block in blocks.values()} == {0.0}
+    values = [compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value') for name in blocks]
+    weights = np.array([[curve.evaluate(frame) for frame in range(1, 52)] for curve in values])
+    assert weights.min() >= 0 and weights.max() <= 1 and weights.max() > 0.2
+    assert animate(happy=0.0) is copy and len(bake.own_blocks(copy)) == len(blocks)
+
+
+def test_takes_with_arkits_and_with_other_shape_keys_do_not_disturb_each_other(talker: bpy.types.Object) -> None:
+    first = motion(animate())
+    count = len(bake.own_blocks(marks.all_copies()[0]))
+    bpy.ops.freetalk.take_new()
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    copy = animate(happy=1.0)
+    second = motion(copy)
+    blocks = [block.name for block in bake.own_blocks(copy)]
+    assert len(blocks) > count and "jawOpen" in blocks and np.linalg.norm(second - first, axis=2).max() > 2
+    bpy.ops.freetalk.take_new()
+    assert [block.name for block in bake.own_blocks(animate(happy=1.0))] == blocks, "the same shapes serve again"
+    assert np.abs(motion(copy) - second).max() < 1e-3
+    bpy.ops.freetalk.take_choose(take="head take 1")
+    assert np.abs(motion(copy) - first).max() < 1e-3
+    for number in (2, 3):
+        bpy.ops.freetalk.take_delete(take=f"head take {number}")
+    assert len(bake.own_blocks(copy)) == count and marks.named_keys(copy) == []
+
+
+def test_so_many_shape_keys_and_no_more(talker: bpy.types.Object) -> None:
+    bpy.context.scene.freetalk.keys, bpy.context.scene.freetalk.most = "MOST", 6
+    assert len(bake.own_blocks(animate())) == 6
+
+
+def test_work_that_is_ended_while_it_is_written_leaves_the_scene_as_it_was(talker: bpy.types.Object) -> None:
+    """After each of its steps, for a new copy and for a line in a copy that is there."""
+
+    def listing() -> list:
+        kinds = ("objects", "meshes", "shape_keys", "materials", "actions")
+        names = [sorted(getattr(bpy.data, kind).keys()) for kind in kinds]
+        return [*names, [[block.name for block in key.key_blocks] for key in bpy.data.shape_keys], list(talker.keys())]
+
+    for emotion in (0.0, 0.6):
+        bpy.context.scene.freetalk.happy = emotion
+        wanted = request.read(bpy.context, talker)
+        answer = wanted.run(lambda name: contextlib.nullcontext())
+        before, ends = listing(), 1
+        while True:
+            writing = animating.writing(bpy.context, talker, wanted, answer)
+            if any(next(writing, "done") == "done" for _ in range(ends)):
+                break
+            assert len(bpy.data.objects) >= len(before[0])
+            writing.close()
+            assert listing() == before, f"ended after {ends} steps"
+            ends += 3
+        assert ends > 10 and marks.copy_of(talker) is not None
 
 
 def test_what_the_person_hid_or_deleted_is_told_in_a_sentence(talker: bpy.types.Object, tmp_path: Path) -> None:
