@@ -8,7 +8,7 @@
     python3 build.py build       set up, build the extension's zip for this machine (--platform, --python for others)
     python3 build.py setup       the product's environment in .venv, the speech encoder's weights, nothing else
     python3 build.py blenders    Blender 4.2 and 5.2 for the tests, in .venv-blender-*, where their Python is found
-    python3 build.py pictures    the user guide's screenshots, from a real Blender
+    python3 build.py pictures    the user guide's screenshots, from a real Blender, of the sample (or --scan)
     python3 build.py train-env   PyTorch's environment in .venv-train
 
 Each step says what it does; a second run skips what is there.
@@ -334,6 +334,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     for name, function in COMMANDS.items():
         command = commands.add_parser(name)
         command.set_defaults(run=function)
+        if name == "pictures":
+            command.add_argument("--scan", type=Path, help="the .obj to show; default: the sample")
         if name == "test":
             command.add_argument("--ui", action="store_true", help="make a Blender with a window where there is none")
         if name == "build":
@@ -356,7 +358,7 @@ def command_pictures(arguments: argparse.Namespace) -> int:
         python = setup()
         ready()
         try:
-            for path in guide_pictures.make(python):
+            for path in guide_pictures.make(python, arguments.scan or guide_pictures.first_clip.SCAN):
                 say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
         except desktop.NoDesktopError as error:
             raise BuildError(str(error)) from error

@@ -12,15 +12,15 @@ from . import extension
 from .blender_ui import Ui, UiError
 from .steps import BUILD, ROOT
 
-EXAMPLES = ROOT / "examples"
+SCAN, SPEECH = ROOT / "examples" / "head.obj", ROOT / "examples" / "speech.flac"
 #: Screenshots of the last test run; `share` below it is what Blender and its tests share.
 PICTURES = BUILD / "ui"
 #: Expressions for Blender: whether Animate runs, and the names of talking copies.
 RUNNING = "any(op.bl_idname == 'FREETALK_OT_animate' for op in bpy.context.window_manager.windows[0].modal_operators)"
 TALKING = "[item.name for item in bpy.data.objects if 'freetalk_original' in item]"
 See = Callable[[str], object]
-#: Leaves in Blender: `hold(stage)`, `let_go()`, `working()`, `ended()`.
-_WORK = '''
+#: Leaves in Blender: `hold(stage)`, `let_go()`, `working()`, `ended()`, and in `job.end` when and where it last ended.
+WORK = '''
 import importlib, threading, time
 job = importlib.import_module("bl_ext.user_default.freetalk.blender.job")
 cancel = importlib.import_module("bl_ext.user_default.freetalk.core.cancel")
@@ -30,8 +30,10 @@ if not hasattr(cancel, "asked"):
     job.really_end = job.JobOperator._end
 
     def _end(self, context):
+        stage = self._job.stage
         job.really_end(self, context)
         job.ends += 1
+        job.end = (time.perf_counter(), time.process_time(), stage)
 
     job.JobOperator._end = _end
 
@@ -79,7 +81,6 @@ def install(ui: Ui, package: Path, see: See = blind) -> None:
     see("install")
     ui.confirm()
     ui.wait("hasattr(bpy.types.Scene, 'freetalk')", PATIENCE)
-    file.unlink()
 
 
 def open_tab(ui: Ui) -> None:
@@ -91,7 +92,7 @@ def open_tab(ui: Ui) -> None:
     ui.tab("FreeTalk")
 
 
-def add_scan(ui: Ui, scan: Path = EXAMPLES / "head.obj", see: See = blind) -> None:
+def add_scan(ui: Ui, scan: Path = SCAN, see: See = blind) -> None:
     """Empty the scene, drop the scan on the viewport, confirm, look at it. One click."""
     ui.ask("bpy.data.batch_remove(list(bpy.data.objects))")
     file = Path(shutil.copy2(scan, ui.screen.home))
@@ -117,7 +118,7 @@ def look_at_face(ui: Ui) -> None:
     ui.key("KP_Decimal")
 
 
-def choose_speech(ui: Ui, speech: Path = EXAMPLES / "speech.flac", see: See = blind) -> None:
+def choose_speech(ui: Ui, speech: Path = SPEECH, see: See = blind) -> None:
     """The folder beside the sound file, then a double-click on the file. Two clicks."""
     shutil.copy2(speech, ui.screen.home)
     _, y = ui.find("freetalk.sound_file")
@@ -145,7 +146,7 @@ def animate(ui: Ui, see: See = blind) -> None:
 @contextmanager
 def finished(ui: Ui) -> Iterator[None]:
     """What is begun inside has ended, or was stopped, when this ends."""
-    ui.ask(_WORK)
+    ui.ask(WORK)
     before = ui.value("ended()")
     yield
     ui.wait(f"ended() > {before}", PATIENCE)
@@ -154,7 +155,7 @@ def finished(ui: Ui) -> Iterator[None]:
 @contextmanager
 def held(ui: Ui, stage: str) -> Iterator[None]:
     """Work that is begun inside stays in the middle of this stage; `cancel.held.is_set()` when it is there."""
-    ui.ask(_WORK)
+    ui.ask(WORK)
     ui.value(f"hold({stage!r})")
     try:
         yield
@@ -163,7 +164,7 @@ def held(ui: Ui, stage: str) -> Iterator[None]:
 
 
 def rest(ui: Ui) -> None:
-    """Close what is open and stop what runs, so that whatever comes next begins in peace."""
+    """Close what is open, stop what runs, show the sidebar, so that whatever comes next begins in peace."""
     if ui.value("box('FILE_BROWSER', 'WINDOW')"):
         ui.ask("""
 window, place, part = next(_places("FILE_BROWSER", "WINDOW"))
@@ -172,9 +173,11 @@ with bpy.context.temp_override(window=window, area=place, region=part):
 """)
         ui.wait("box('FILE_BROWSER', 'WINDOW') is None")
     if ui.value("hasattr(bpy.types.Scene, 'freetalk')"):
-        ui.ask(_WORK)
+        ui.ask(WORK)
         ui.value("let_go(), job.stop()")
         ui.wait("not working()", PATIENCE)
+        if not ui.value("box('VIEW_3D', 'UI')"):
+            open_tab(ui)
 
 
 def export(ui: Ui, see: See = blind) -> Path:

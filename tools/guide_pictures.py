@@ -1,11 +1,10 @@
-"""The pictures of docs/guide.md, made by going through it: `python3 build.py pictures` makes them anew."""
+"""The pictures of docs/guide.md, made by going through it: `python3 build.py pictures --scan FILE` makes them anew."""
 
-import time
 from pathlib import Path
 
 from . import blender_ui, extension, first_clip
 from .blender_ui import Ui
-from .steps import BUILD, ROOT, BuildError
+from .steps import BUILD, ROOT, BuildError, say
 
 PICTURES = ROOT / "docs" / "images"
 #: Pixels across; what a page shows.
@@ -15,10 +14,10 @@ _LIMIT = 150_000
 _SPEAKING = 60
 
 
-def make(python: Path) -> list[Path]:
-    """Go through the guide; the pictures. python: the one that builds the zip."""
+def make(python: Path, scan: Path = first_clip.SCAN) -> list[Path]:
+    """Go through the guide with a scan (.obj); the pictures. python: the one that builds the zip."""
     made: list[Path] = []
-    with blender_ui.blender(BUILD / "ui" / "share") as ui:
+    with blender_ui.blender(BUILD / "guide") as ui:
         package = extension.build(python, first_clip.target(ui))
 
         def see(name: str) -> None:
@@ -28,10 +27,11 @@ def make(python: Path) -> list[Path]:
 
         first_clip.install(ui, package, see)
         first_clip.open_tab(ui)
-        first_clip.add_scan(ui, see=see)
+        first_clip.add_scan(ui, scan, see=see)
         first_clip.choose_speech(ui, see=see)
         first_clip.animate(ui, see)
-        first_clip.export(ui, see)
+        glb = first_clip.export(ui, see)
+        say(f"{ui.clicks} clicks from {package.name} to {glb.name} of {scan.name}, {glb.stat().st_size / 1e6:.1f} MB")
         _feel(ui)
         see("emotion")
         _place(ui)
@@ -55,11 +55,11 @@ def _feel(ui: Ui) -> None:
 def _place(ui: Ui) -> None:
     """The landmarks as points that can be dragged."""
     ui.press("freetalk.landmarks_edit(", 0.75)
-    time.sleep(1)
+    ui.wait("'FreeTalk 48' in bpy.data.objects")
 
 
 def _prefer(ui: Ui) -> None:
     """FreeTalk's preferences."""
     ui.press("freetalk.landmarks_cancel(", 0.75)
     ui.value("bpy.ops.preferences.addon_show(module='bl_ext.user_default.freetalk') and None")
-    time.sleep(2)
+    ui.settle(50)

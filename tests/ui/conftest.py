@@ -46,13 +46,18 @@ def clicks() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def installed(ui: Ui, clicks: dict[str, int]) -> Ui:
-    """FreeTalk, as its zip for the Python of this Blender, installed by a drop on the window; its tab open."""
+def zipped(ui: Ui) -> Path:
+    """FreeTalk's zip for the Python of this Blender."""
     target = first_clip.target(ui)
     if target.python not in extension.PYTHONS_OF[target.platform]:
         pytest.skip(f"this Blender runs Python {target.python}, for which there is no zip")
-    package = extension.build(Path(sys.executable), target)
-    first_clip.install(ui, package, photograph(ui))
+    return extension.build(Path(sys.executable), target)
+
+
+@pytest.fixture(scope="session")
+def installed(ui: Ui, zipped: Path, clicks: dict[str, int]) -> Ui:
+    """FreeTalk installed by a drop of the zip on the window; its tab open."""
+    first_clip.install(ui, zipped, photograph(ui))
     first_clip.open_tab(ui)
     clicks["install, open the tab"] = ui.clicks
     return ui

@@ -125,7 +125,7 @@ def redo():
 
 #: Leaves `fresh(folder)` in Blender: a scene with the face of face.npz, landmarks placed, and the sound of short.wav.
 FRESH = """
-import importlib, time
+import bmesh, importlib, time
 package = "bl_ext.user_default.freetalk"
 placed, live, marks, session = (
     importlib.import_module(f"{package}.blender.{name}") for name in ("placed", "live", "marks", "session"))
@@ -162,6 +162,22 @@ def fresh(folder):
     scene.freetalk.face, scene.freetalk.sound_file = item, folder + "/short.wav"
     placed.keep(item, core.Landmarks(arrays["points"]))
     push("a scene")
+
+def subdivide(times):
+    # the head, without the person's shape keys, every triangle as four; its landmarks stay
+    head = bpy.data.objects["head"]
+    head.shape_key_clear()
+    with bpy.context.temp_override(object=head, active_object=head, selected_objects=[head]):
+        modifier = head.modifiers.new("finer", "SUBSURF")
+        modifier.subdivision_type, modifier.levels = "SIMPLE", times
+        bpy.ops.object.modifier_apply(modifier="finer")
+    mesh = head.data
+    builder = bmesh.new()
+    builder.from_mesh(mesh)
+    bmesh.ops.triangulate(builder, faces=builder.faces)
+    builder.to_mesh(mesh)
+    builder.free()
+    push("subdivided")
 
 def slide(name, value):
     setattr(bpy.context.scene.freetalk, name, value)

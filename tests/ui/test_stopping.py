@@ -36,6 +36,41 @@ def test_escape_in_the_middle_of_each_stage_leaves_the_scene_as_it_was(bench: Ui
         assert bench.value("everything()") == before
 
 
+def test_escape_while_the_answer_is_written_takes_back_what_was_written(bench: Ui) -> None:
+    bench.ask(_START)
+    bench.ask(f"fresh({folder(bench)!r})")
+    before = bench.value("everything()")
+    bench.ask("job._TURN = 0  # one step in each turn of the window: more than fifty, each a tenth of a second")
+    try:
+        with first_clip.finished(bench):
+            bench.value("start('animate')")
+            first_clip.over_viewport(bench)
+            bench.wait("job.current is not None and job.current.stage == job.WRITING", first_clip.PATIENCE)
+            bench.wait("len(bpy.data.objects) == 3")
+            bench.key("Escape")
+    finally:
+        bench.ask("job._TURN = 0.2")
+    assert bench.value("everything()") == before
+
+
+@pytest.mark.parametrize("stage", ["open the mouth", "bind the face"])
+def test_escape_is_as_quick_on_a_heavy_scan(bench: Ui, stage: str) -> None:
+    """Sixteen times as many vertices; the work goes on until it asks, and does not hold up the window meanwhile."""
+    bench.ask(_START)
+    bench.ask(f"fresh({folder(bench)!r}); subdivide(2); session.clear()")
+    before = bench.value("everything()")
+    with first_clip.finished(bench):
+        with first_clip.held(bench, stage):
+            bench.value("start('animate')")
+            bench.wait("cancel.held.is_set()", first_clip.PATIENCE)
+            first_clip.over_viewport(bench)
+            used = bench.value("time.process_time()")
+        bench.key("Escape")
+    assert bench.value("job.end[1]") - used < _SECONDS
+    bench.wait("not working()", first_clip.PATIENCE)
+    assert bench.value("everything()") == before
+
+
 def test_another_file_ends_the_work_too(bench: Ui) -> None:
     bench.ask(_START)
     bench.ask(f"fresh({folder(bench)!r}); session.clear()")

@@ -1,0 +1,161 @@
+"""How soon ESC ends Animate on a heavy scan, in a real Blender's window, whenever it is pressed.
+
+    .venv/bin/python -m evaluation.stopping [SCAN] [--vertices 600000] [--moments 20]
+
+The scan is subdivided until it has so many vertices. Animate is begun as often as there are moments, and ESC pressed
+after that share of a whole run's time. For each: where the work was; the seconds by the clock from the key to the end
+of the operator, and to the window's next answer; the processor seconds that Blender used from the key to the end, which
+count on a busy machine (they hold what the work in the background used meanwhile); how long that work went on, and
+whether the scene is as it was before. The Blender is the one of tests/ui.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from freetalk_blender.core import mesh, scan_file
+from tools import blender_ui, extension, first_clip
+from tools.blender_ui import Ui
+from tools.steps import BUILD
+
+_SHARE = BUILD / "stopping"
+_LIMIT = 1.0
+_SCENE = """
+import numpy as np
+for name in ("placed", "session", "cleanup"):
+    globals()[name] = importlib.import_module(f"bl_ext.user_default.freetalk.blender.{name}")
+
+def bring(folder):
+    bpy.data.batch_remove(list(bpy.data.objects))
+    arrays = np.load(folder + "/scan.npz")
+    vertices, triangles = arrays["vertices"], arrays["triangles"]
+    block = bpy.data.meshes.new("head")
+    block.vertices.add(len(vertices))
+    block.vertices.foreach_set("co", vertices.ravel())
+    block.loops.add(triangles.size)
+    block.loops.foreach_set("vertex_index", triangles.ravel())
+    block.polygons.add(len(triangles))
+    block.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
+    block.update(calc_edges=True)
+    head = bpy.data.objects.new("head", block)
+    head.rotation_euler[0] = np.pi / 2
+    bpy.context.scene.collection.objects.link(head)
+    begin()
+
+def begin():
+    # the head alone, as if FreeTalk had never seen it
+    head = bpy.data.objects["head"]
+    cleanup.remove(bpy.context, head)
+    session.clear()
+    placed.forget(head)
+    bpy.context.window.view_layer.objects.active = head
+    head.select_set(True)
+    scene = bpy.context.scene
+    scene.freetalk.face, scene.freetalk.sound_file = head, sound
+    bpy.ops.ed.undo_push(message="begin")
+
+def start():
+    window, place, part = next(_places("VIEW_3D", "WINDOW"))
+    with bpy.context.temp_override(window=window, area=place, region=part):
+        bpy.ops.freetalk.animate("INVOKE_DEFAULT")
+
+def listing():
+    kinds = ("objects", "meshes", "shape_keys", "materials", "actions", "sounds", "collections")
+    scene, view = bpy.context.scene, bpy.context.window.view_layer
+    return repr([[sorted(getattr(bpy.data, kind).keys()) for kind in kinds], scene.frame_start, scene.frame_end,
+                 [(item.name, item.hide_get(view_layer=view), item.select_get(view_layer=view), sorted(item.keys()))
+                  for item in view.objects], view.objects.active.name, sorted(scene.keys())])
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scan", nargs="?", type=Path, default=first_clip.SCAN)
+    parser.add_argument("--vertices", type=int, default=600_000)
+    parser.add_argument("--moments", type=int, default=20)
+    arguments = parser.parse_args()
+    with blender_ui.blender(_SHARE) as ui:
+        first_clip.install(ui, extension.build(Path(sys.executable), first_clip.target(ui)))
+        first_clip.open_tab(ui)
+        count = bring(ui, arguments.scan, arguments.vertices)
+        whole, process = whole_run(ui), process_of(ui)
+        print(f"{arguments.scan.name}, {count:,} vertices: Animate takes {whole:.1f} s, {os.getloadavg()[0]:.1f} busy")
+        print("| ESC after | in the middle of | ended | answers | processor | went on | scene |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        moments = (np.arange(arguments.moments) + 0.5) / arguments.moments
+        slow = np.array([stopped(ui, process, whole * moment) for moment in moments])
+        print(f"slowest: {slow.max():.2f} s; {(slow < _LIMIT).sum()} of {len(slow)} within {_LIMIT:g} s")
+
+
+def bring(ui: Ui, scan: Path, count: int) -> int:
+    """The scan in the scene, alone, subdivided to about so many vertices; how many it has."""
+    cleaned = mesh.clean(*scan_file.read(scan))
+    while 2 * len(cleaned.vertices) < count:
+        cleaned = mesh.subdivided(cleaned)
+    share = ui.screen.share
+    vertices = cleaned.vertices.astype(np.float32)
+    np.savez(share / "scan.npz", vertices=vertices, triangles=cleaned.triangles.astype(np.int32))
+    (share / first_clip.SPEECH.name).write_bytes(first_clip.SPEECH.read_bytes())
+    ui.ask(first_clip.WORK)
+    ui.ask(_SCENE)
+    inside = ui.screen.inside(share)
+    ui.ask(f"sound = {str(inside / first_clip.SPEECH.name)!r}; bring({str(inside)!r})")
+    first_clip.look_at_face(ui)
+    ui.settle(10)
+    return len(vertices)
+
+
+def whole_run(ui: Ui) -> float:
+    """Seconds that Animate takes when nobody stops it."""
+    before = ui.value("ended()")
+    began = time.perf_counter()
+    ui.value("start()")
+    ui.wait(f"ended() > {before}", 3600)
+    return ui.value("job.end[0]") - began
+
+
+def process_of(ui: Ui) -> int:
+    """Blender's number on this system; in its chroot it has another."""
+    inside = ui.value("__import__('os').getpid()")
+    for status in Path("/proc").glob("[0-9]*/status"):
+        words = status.read_text().split("NSpid:")[-1].splitlines()[0].split()
+        if int(words[-1]) == inside and "blender" in (status.parent / "comm").read_text():
+            return int(words[0])
+    raise SystemExit("Blender is not among the processes of /proc.")
+
+
+def stopped(ui: Ui, process: int, after: float) -> float:
+    """Begin, press ESC after so many seconds, print what happened; the seconds until the operator had ended."""
+    ui.value("begin()")
+    ui.settle(10)
+    before, ends = ui.value("listing()"), ui.value("ended()")
+    began = time.perf_counter()
+    ui.value("start()")
+    time.sleep(max(0.0, began + after - time.perf_counter()))
+    used, pressed = processor_seconds(process), time.perf_counter()
+    ui.key("Escape")
+    ui.wait(f"ended() > {ends}", 600)
+    answered = time.perf_counter() - pressed
+    ended, processor, stage = ui.value("job.end")
+    if ended < pressed:
+        print(f"| {after:.1f} s | - | it was done before | | | | |", flush=True)
+        return 0.0
+    went_on = ui.wait("not working()", 600)
+    same = ui.value("listing()") == before
+    seconds = f"{ended - pressed:.2f} s | {answered:.2f} s | {processor - used:.2f} s | {went_on:.1f} s"
+    print(f"| {after:.1f} s | {stage} | {seconds} | {'as it was' if same else 'CHANGED'} |", flush=True)
+    return ended - pressed
+
+
+def processor_seconds(process: int) -> float:
+    """What a process has used so far, all threads; read from outside, for Blender may be too busy to be asked."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
