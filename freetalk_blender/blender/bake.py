@@ -192,7 +192,7 @@ def _is_only_line(item: bpy.types.Object, take: bpy.types.Action, source: str) -
 
 def _adding(item: bpy.types.Object, shapes: np.ndarray) -> Steps[list[str]]:
     """New keys of these shapes (K,V,3), at rest, under names for the time being; where it is closed, they go again."""
-    bare = item.data.shape_keys is None
+    bare, active = item.data.shape_keys is None, item.active_shape_key_index
     names: list[str] = []
     try:
         if bare:
@@ -210,6 +210,7 @@ def _adding(item: bpy.types.Object, shapes: np.ndarray) -> Steps[list[str]]:
         else:
             for name in names:
                 item.shape_key_remove(item.data.shape_keys.key_blocks[name])
+            item.active_shape_key_index = active
         raise
     return names
 
