@@ -50,13 +50,8 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         row.enabled = not reason
         row.operator(FREETALK_OT_detect.bl_idname, icon="VIEWZOOM", text="Detect" if known is None else "Detect Again")
         row.operator(FREETALK_OT_landmarks_edit.bl_idname, icon="EMPTY_DATA", text="Edit Points")
-        if reason and job.current is None:  # that something runs is told beside Animate
-            say(layout, reason)
-        elif known is None:
-            say(layout, "Landmarks from a file" if settings.landmarks else "No points to edit yet: Detect finds them")
-        elif doubtful := placed.doubtful(original):
-            numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
-            say(layout, f"Worth a look: {numbers}", WRONG)
+        if job.current is None:  # that something runs is told beside Animate
+            self._told(layout, settings, original, reason)
         if original is not None:
             self._checked(layout, original)
         header, body = layout.panel("freetalk_face_options", default_closed=True)
@@ -66,6 +61,18 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             body.prop(settings, "open_mouth")
             body.prop(settings, "inner_mouth", text="")
             body.prop(settings, "eyeballs")
+
+    def _told(
+        self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, original: bpy.types.Object, reason: str
+    ) -> None:
+        """Why there is nothing to press, where the landmarks come from, and which of them to look at."""
+        if reason:
+            say(layout, reason)
+        elif placed.points(original) is None:
+            say(layout, "Landmarks from a file" if settings.landmarks else "No points to edit yet: Detect finds them")
+        elif doubtful := placed.doubtful(original):
+            numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
+            say(layout, f"Worth a look: {numbers}", WRONG)
 
     def _checked(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
         """What the check-up says, and what is done about it; what is good in a word."""

@@ -54,7 +54,8 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         layout = self.layout
         copy = chosen.talking(context)
         if copy is None:
-            say(layout, result.NONE)
+            if job.current is None:
+                say(layout, result.NONE)
             return
         layout.enabled = job.current is None  # that something runs is told beside Animate
         current = takes.current(copy)
