@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 
 from evaluation import makehuman
 from export import ict, scanner, stm_data
+from freetalk_blender.core import face as core_face
 from freetalk_blender.core import frame, mouth
 from freetalk_blender.core.handles import landmark_vertices
+from freetalk_blender.core.stm import Binding
 
 #: Height of the cut through MakeHuman's neck, decimetres.
 _NECK = 5.9
@@ -21,7 +22,8 @@ _MISPLACED = 1 / frame.EYE_DISTANCE_MM
 @dataclass(frozen=True)
 class Case:
     """vertices (V,3) canonical; triangles (F,3); landmark_vertices (68,); truth (T,V,3) and the landmarks' motion
-    (T,68,3), canonical; names of the T frames; real (V,) bool: vertices whose truth is known."""
+    (T,68,3), canonical; names of the T frames; real (V,) bool: vertices whose truth is known; binding: ours, where the
+    whole of `prepare` has made it; strays (V,) bool: vertices that a cut gave to the lip that they are no part of."""
 
     name: str
     vertices: np.ndarray
@@ -31,6 +33,8 @@ class Case:
     motion: np.ndarray
     frames: tuple[str, ...]
     real: np.ndarray
+    binding: Binding | None = None
+    strays: np.ndarray | None = None
 
 
 def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[str, ...], misplaced: bool) -> Case:
@@ -75,9 +79,9 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
     Head and neck only: on the whole body a biharmonic field runs away, and the comparison would flatter us.
     variant: "" the artist's own mesh; "coarse" decimated to 2,500 vertices; "rough" re-meshed, with scanner noise and a
     second component for a shirt; "misplaced" the landmarks bound 1 mm (sd, per axis) from where they belong; "fused"
-    the surface that photogrammetry would leave, lips grown together, and then cut apart as the add-on does.
+    the surface that photogrammetry would leave, lips grown together, as `prepare` cuts it apart and binds it.
     """
-    body = makehuman.load(data)
+    body, fused = makehuman.load(data), variant == "fused"
     count = len(body.vertices)
     head = body.triangles[(body.vertices[body.triangles][..., 1] > _NECK).all(1)]
     for group in ("african", "asian", "caucasian"):
@@ -93,11 +97,10 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
             dense = np.stack(list(units.values()))
             truth = similarity.vectors_to_canonical(scan.transfer(dense)).astype(np.float32)
             moved = similarity.vectors_to_canonical(dense[:, body.landmark_vertices]).astype(np.float32)
-            if variant == "fused":
-                scan, handles, truth = _cut_apart(scan, vertices[body.landmark_vertices], truth)
             canonical = similarity.to_canonical(scan.vertices.astype(np.float64))
             name = f"MakeHuman {group} {identity} {variant}"
-            yield Case(name, canonical, scan.triangles, handles, truth, moved, tuple(units), scan.real)
+            case = Case(name, canonical, scan.triangles, handles, truth, moved, tuple(units), scan.real)
+            yield _prepared(case, similarity.to_canonical(vertices[body.landmark_vertices])) if fused else case
 
 
 def _altered(
@@ -127,13 +130,26 @@ def _altered(
     return scan, landmark_vertices(points, scan.vertices, scan.triangles)
 
 
-def _cut_apart(
-    scan: scanner.Scan, points: np.ndarray, truth: np.ndarray
-) -> tuple[scanner.Scan, np.ndarray, np.ndarray]:
-    """The skin of the opened scan, its landmark vertices, and the truth with zeros for vertices that the cut made."""
-    opened = mouth.open_lips(scan.vertices, scan.triangles, points)
-    added = opened.skin_count - len(scan.vertices)
-    nothing = sp.csr_matrix((added, scan.carry.shape[1]), dtype=np.float32)
-    carry = sp.vstack([scan.carry, nothing], "csr")
-    longer = np.concatenate([truth, np.zeros((len(truth), added, 3), np.float32)], 1)
-    return scanner.Scan(opened.skin_vertices, opened.skin_triangles, carry), opened.landmark_vertices, longer
+def _prepared(case: Case, points: np.ndarray) -> Case:
+    """The case as a person's scan goes through `prepare`: lips cut apart at the landmarks (68,3), the skin cleaned and
+    bound. Its vertices become those of that skin, for all methods; what the cut has made has no known truth."""
+    face = core_face.prepare(case.vertices, case.triangles, points, inner_mouth="none", device="cpu")
+    if face.opened is None or not face.opened.is_cut:
+        raise ValueError(f"{case.name}: the lips were not cut apart: {' '.join(face.notes)}")
+    skin, handles = core_face._skin(case.vertices, case.triangles, face.opened, face.landmarks)
+    own = np.flatnonzero(skin.source[: len(case.vertices)] >= 0)
+    at = skin.source[own]
+    truth = np.zeros((len(case.truth), len(skin.vertices), 3), np.float32)
+    real, lip = np.zeros(len(skin.vertices), bool), np.zeros(len(skin.vertices), np.int8)
+    truth[:, at], real[at], lip[at] = case.truth[:, own], case.real[own], face.opened.side[own]
+    # The lower lip goes down with the jaw; half of its way tells the lips apart.
+    opening = case.motion[:, [61, 62, 63, 65, 66, 67], 1].reshape(-1, 2, 3).mean(2)
+    widest = int(np.argmax(opening[:, 0] - opening[:, 1]))
+    of_lower = truth[widest, :, 1] < opening[widest].mean()
+    strays = real & np.where(of_lower, lip == mouth.UPPER, lip == mouth.LOWER)
+    turned = face.frame.vectors_to_canonical(face.binding.matrix.reshape(-1, 3)).astype(np.float32)
+    binding = replace(face.binding, matrix=turned.reshape(face.binding.matrix.shape))
+    vertices = skin.vertices.astype(np.float64)
+    return Case(
+        case.name, vertices, skin.triangles, handles, truth, case.motion, case.frames, real, binding, strays
+    )  # fmt: skip

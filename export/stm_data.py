@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
 
 from export import ict, scanner
-from freetalk_blender.core import frame, stm
-from freetalk_blender.core.errors import FreeTalkError
+from freetalk_blender.core import frame, mesh, mouth, stm
+from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.interpolant import interpolant
 
 #: Seeds of identities: training, choosing between networks, and the final table. Disjoint.
@@ -26,6 +27,12 @@ VERSION = 2
 _FAR = 1.2
 #: Samples made of one scan: re-meshing a head takes as long as binding it twice.
 COPIES = 2
+#: Every so many-th scan is a surface reconstruction, of a mask for speed, in which the lips have grown together.
+FUSED = 16
+#: Landmarks of the upper lip, and the share of unfamiliar motion that is the mouth's.
+UPPER_LIP, MOUTHS = (*range(49, 54), *range(61, 64)), 0.3
+#: How near to the seam (cm) a cut can have given a vertex to the wrong lip.
+_BESIDE = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,22 +54,65 @@ def make(model: ict.IctModel, seed: int) -> list[Sample]:
     """COPIES samples of one scan; raises FreeTalkError where the scan lost a landmark."""
     rng = np.random.default_rng([VERSION, seed])
     face = model.face(scanner.identity(rng, model))
-    lips = str(rng.choice(["open", "sealed"], p=[0.85, 0.15]))
+    lips = str(rng.choice(["open", "sealed"], p=[0.85, 0.15])) if (seed + 1) % FUSED else "fused"
+    kind = "mask" if lips == "fused" else None
     count = int(np.exp(rng.uniform(np.log(1_500), np.log(12_000))))
-    scan = scanner.random_scan(model, face, rng, count=count, lips=lips, spare=face[model.landmark_vertices])
+    scan = scanner.random_scan(model, face, rng, count=count, kind=kind, lips=lips, spare=face[model.landmark_vertices])
     handles, _ = scanner.landmark_vertices(scan, model)
     beside = scan.carry[handles] @ model.neutral - model.neutral[model.landmark_vertices]
     if np.linalg.norm(beside, axis=1).max() > _FAR:
         raise FreeTalkError("A hole or a crop took a landmark.")
+    shape = scan.carry
+    if lips != "open":
+        scan, handles = _cut_open(model, scan, handles, rng)
+        # Another identity takes along what the reconstruction invented inside the face.
+        real = np.flatnonzero(scan.real)
+        shape = scan.carry[real[cKDTree(scan.vertices[real]).query(scan.vertices)[1]]]
     side = scan.carry @ jaw_side(model)
     samples = []
     for copy in range(COPIES):
         other = model.face(scanner.identity(rng, model)) if copy else face
-        vertices = scan.vertices + scan.carry @ (other - face)
+        vertices = scan.vertices + shape @ (other - face)
         if rng.random() < 0.5:
             vertices = _bent(vertices, rng)
         samples.append(_bound(model, replace(scan, vertices=vertices), handles, side, rng))
     return samples
+
+
+def _cut_open(
+    model: ict.IctModel, scan: scanner.Scan, handles: np.ndarray, rng: np.random.Generator
+) -> tuple[scanner.Scan, np.ndarray]:
+    """The skin of the scan with its lips cut apart as the add-on does it, and its landmark vertices (68,); the scan as
+    it was where that fails, as in the add-on.
+
+    The landmarks that lead the cut are up to 0.6 mm (sd per axis) beside their places. What the cut gave to a lip moves
+    with that lip, and the rims as the true lips nearest to them.
+    """
+    points = scan.vertices[handles] + rng.normal(0, rng.uniform(0, 0.06), (len(handles), 3))
+    try:
+        opened = mouth.open_lips(scan.vertices, scan.triangles, points)
+    except (LandmarkError, MeshError):
+        return scan, handles
+    vertices, lip = opened.skin_vertices, opened.side[: opened.skin_count]
+    source = opened.source[: len(vertices)]
+    whole = np.abs(source @ scan.real - 1) < 1e-6  # made of vertices whose truth is known
+    carry = sp.csr_matrix(sp.diags(whole.astype(np.float32)) @ source @ scan.carry)
+    carry.eliminate_zeros()
+    sides = lip_side(model)
+    inside = sides != 0
+    inside[slice(*ict.PARTS["mouth_socket"])] = True
+    known, of_mouth = carry @ sides, carry @ inside.astype(np.float32)
+    beside = cKDTree(vertices[opened.upper_rim]).query(vertices)[0] < _BESIDE
+    wrong = beside & (known * lip < 0.99) & (lip != mouth.NEITHER)
+    # Beyond the mouth's corners there are no two lips; what has a truth there keeps it.
+    wrong &= (of_mouth > 0.01) | (np.diff(carry.indptr) == 0)
+    donor = np.arange(len(vertices))
+    for which in (mouth.UPPER, mouth.LOWER):
+        at = np.flatnonzero(wrong & (lip == which))
+        donors = np.flatnonzero(known * which > 0.99)
+        donor[at] = donors[cKDTree(vertices[donors]).query(vertices[at])[1]]
+    handles = np.concatenate([handles[:48], opened.landmark_vertices[48:]])
+    return scanner.Scan(vertices, opened.skin_triangles, carry[donor].astype(np.float32)), handles.astype(np.int32)
 
 
 def _bent(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -116,6 +166,17 @@ def jaw_side(model: ict.IctModel) -> np.ndarray:
     """(N,) -1 on registered vertices that go down with the jaw, +1 on those that stay."""
     drop = model.expression[model.index("jawOpen"), :, 1]
     return np.where(drop < 0.35 * drop.min(), -1.0, 1.0).astype(np.float32)
+
+
+def lip_side(model: ict.IctModel) -> np.ndarray:
+    """(N,) +1 on registered vertices of the upper lip, -1 on the lower one, between the mouth's corners."""
+    x, inner = model.neutral[:, 0], model.neutral[model.landmark_vertices[60:]]
+    near = cKDTree(inner).query(model.neutral)[0] < 1.2
+    near &= (x > inner[0, 0] + 0.1) & (x < inner[4, 0] - 0.1)
+    near[ict.SKIN :] = False
+    label = mesh.connected_parts(model.triangles[near[model.triangles].all(1)], len(near))
+    upper, lower = label[model.landmark_vertices[[62, 66]]]
+    return ((near & (label == upper)) * 1.0 - (near & (label == lower)) * 1.0).astype(np.float32)
 
 
 def save(path: Path, sample: Sample) -> None:
@@ -233,16 +294,35 @@ def mouth_style(points: np.ndarray, behind: np.ndarray, rng: np.random.Generator
 def unfamiliar(landmarks: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
     """(frames,68,3) landmark motion that belongs to no expression; landmarks (68,3), canonical units.
 
-    A patch of landmarks shifts by 1.5 mm sd, and each trembles by up to 0.3 mm. What skin does under it nobody knows,
-    so the smooth interpolant is the truth to learn: the basis must not answer to what it does not recognise.
+    A patch of landmarks shifts by 1.5 mm sd, or the mouth does as a whole while its lips part, and each landmark
+    trembles by up to 0.3 mm. What skin does under it nobody knows, so the smooth interpolant is the truth to learn: the
+    basis must not answer to what it does not recognise.
     """
     millimetre = 1 / frame.EYE_DISTANCE_MM
     centres = landmarks[rng.integers(len(landmarks), size=frames)]
     width = rng.uniform(0.05, 0.5, (frames, 1))
     distance = np.linalg.norm(landmarks[None] - centres[:, None], axis=2)
     patch = np.exp(-((distance / width) ** 2))[:, :, None] * rng.normal(0, 1.5, (frames, 1, 3))
+    mouth_too = rng.random(frames) < MOUTHS
+    patch[mouth_too] = _mouth_motion(landmarks, int(mouth_too.sum()), rng)
     tremble = rng.uniform(0, 0.3, (frames, 1, 1)) * rng.normal(size=(frames, len(landmarks), 3))
     return ((patch + tremble) * millimetre).astype(np.float32)
+
+
+def _mouth_motion(landmarks: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """(frames,68,3) mm: the mouth lifts, sinks or slides by 2 mm sd as one piece, what is around it fades over a random
+    length, and the lips part (3 mm sd, now and then pressed together) over a random part of their width."""
+    mouth_at = landmarks[48:]
+    away = np.linalg.norm(landmarks[:, None] - mouth_at[None], axis=2).min(1)
+    shift = np.exp(-((away / rng.uniform(0.05, 0.4, (frames, 1))) ** 2))[:, :, None] * rng.normal(0, 2, (frames, 1, 3))
+    half = (landmarks[54, 0] - landmarks[48, 0]) / 2
+    along = (landmarks[48:, 0] - landmarks[[48, 54], 0].mean()) / half
+    at = np.exp(-(((along - rng.uniform(-0.4, 0.4, (frames, 1))) / rng.uniform(0.3, 1.0, (frames, 1))) ** 2))
+    at *= np.clip(1 - along**2, 0, 1)
+    share = rng.random((frames, 1))
+    parted = np.where(np.isin(np.arange(48, 68), UPPER_LIP), share, share - 1) * at * rng.normal(1, 3, (frames, 1))
+    shift[:, 48:, 1] += parted
+    return shift
 
 
 def _waves(points: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """STM's network: intrinsic features of a vertex -> a basis of facial motion there, and the motion that follows from it.
 
 `Basis` is what is exported; `displacement` repeats the arithmetic of freetalk_blender.core.stm in torch, so that
-training sees exactly what `bind` and `displace` will do (tests hold the two together).
+training sees what `bind` and `displace` will do (tests hold the two together), but for the share that `bind` trusts at
+the lips.
 """
 
 import itertools

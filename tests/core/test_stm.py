@@ -224,3 +224,10 @@ def test_wrong_motion_is_one_sentence(binding, motion):
     with pytest.raises(ModelError) as caught:
         binding.displace(motion)
     assert "(T, 68, 3)" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_correction_is_trusted_less_at_the_lips_and_wholly_elsewhere():
+    lips = frame.mean_landmarks()[48:]
+    away = np.array([[0, 0, 0], [stm.LIP_REACH / 2, 0, 0], [1.5 * stm.LIP_REACH, 0, 0], [3 * stm.LIP_REACH, 0, 0]])
+    shares = stm.trust(lips[6] + away, lips[6:7])
+    np.testing.assert_allclose(shares, [stm.LIP_TRUST, stm.LIP_TRUST, (1 + stm.LIP_TRUST) / 2, 1])
