@@ -175,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     parser.add_argument("--faces", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=PERFORMED, help="random frames performed on each")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     arguments = parser.parse_args()
@@ -197,7 +198,10 @@ def main() -> None:
             )
             bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, inner_mouth="none")
             apart = faces.prepare(whole.vertices, whole.triangles, truth.landmarks, open_mouth=False)
-            take, closed = performance(model, PERFORMED, rng)
+            if bound.opened is None or not bound.opened.is_cut:
+                print(f"    {kind}, face {number}, was not cut. {' '.join(bound.notes)}", flush=True)
+                continue
+            take, closed = performance(model, arguments.frames, rng)
             rows.append(
                 {"open": errors[0], "cut": errors[1]}
                 | contact(bound, take, closed)

@@ -45,7 +45,7 @@ ALONG, FADING = 1.2, 5.0
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 #: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
-_GRID, _COLUMN = 0.8, 1.5
+_GRID, _COLUMN = 0.9, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
 #: to lie on the other lip; of fine meshes one vertex in so many mm.
 _AROUND, _LEAN, _SPARSE = 7.0, 0.35, 0.9

@@ -1,0 +1,103 @@
+"""What a full blink leaves of made eyeballs: `python -m evaluation.eye_blinks --data DATA [-o PICTURE.png]`.
+
+The average ICT-FaceKit head and identities that no training saw, without their eyeballs, get balls (`eyeballs=True`)
+and blink as the average face does, through `prepare` and `shape_keys`. Seen from the front: how much of the ball shows
+with open eyes and in the blink (mm² and the tallest slit, mm, of a face whose outer eye corners are 90 mm apart), with
+the lids' correction and without it, and how deep skin cuts into a ball. The picture shows each eye open, blinking and
+blinking from below.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from evaluation import stm_contact
+from export import ict, scanner, stm_data
+from freetalk_blender.core import eyes, face, frame, raster
+from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
+
+#: The picture of one eye: half its side (mm) and its pixels; the tilt of the third view, degrees.
+HALF, SIZE, TILT = 20.0, 400, 35.0
+COLOURS = {SCLERA: (1.0, 0.97, 0.94), IRIS: (0.4, 0.3, 0.2), PUPIL: (0.05, 0.05, 0.05)}
+
+
+def heads(model: ict.IctModel) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and vertices (N,3)."""
+    yield "average", model.neutral
+    for number, seed in enumerate(stm_data.TEST[:3], 1):
+        yield f"identity {number}", model.face(scanner.identity(np.random.default_rng([96, seed]), model))
+
+
+def view(points: np.ndarray, triangles: np.ndarray, part: np.ndarray, centre: np.ndarray, tilt: float = 0.0) -> tuple:
+    """(S,S) part that is seen, -1 where none is, and the picture (S,S,3) uint8; points (V,3), mm."""
+    near = triangles[(np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)]
+    kind = part[(np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)]
+    c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
+    turned = ((points - centre) / HALF @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])).astype(np.float32)
+    image = raster.render(turned, near, SIZE)
+    seen = np.full(image.triangle.shape, -1)
+    seen[image.seen] = kind[image.triangle[image.seen]]
+    picture = raster.shade(image, raster.vertex_normals(turned, near), near).astype(float)
+    for which, colour in COLOURS.items():
+        picture[seen == which] *= colour
+    return seen, picture.astype(np.uint8)
+
+
+def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """A row of the table and the pictures of each eye; motion (1,68,3): the blink."""
+    whole = scanner.registered(neutral, model.triangles)
+    scan = scanner.select(whole, scanner.part_mask(model, "head", eyeballs=False, mouth=True))
+    place = np.full(len(neutral), -1)
+    place[scan.carry.indices] = np.arange(len(scan.vertices))
+    handles = place[model.landmark_vertices]
+    bound = face.prepare(scan.vertices, scan.triangles, handles, eyeballs=True)
+    opened, mm = bound.opened, frame.EYE_DISTANCE_MM
+
+    def blink(one: face.Face) -> np.ndarray:
+        keys = face.shape_keys(one, np.concatenate([0 * motion, motion]))
+        return mm * bound.frame.to_canonical(opened.vertices + np.tensordot(keys.weights, keys.shapes, 1)[1])
+
+    rest = mm * bound.frame.to_canonical(opened.vertices.astype(float))
+    shut, raw = blink(bound), blink(replace(bound, lids=None))
+    at, radius = bound.lids.centre, bound.lids.radius
+    step = 2 * HALF / SIZE
+    for side, eye in zip(("right", "left"), eyes.EYES, strict=True):
+        centre, cells, pictures = shut[handles[eye]].mean(0), [name, side], []
+        for points in (rest, raw, shut):
+            seen, picture = view(points, opened.triangles, opened.part, centre)
+            ball = np.isin(seen, list(COLOURS))
+            deep = radius - np.linalg.norm(points[bound.lids.vertices] - at, axis=1)
+            mine = np.linalg.norm(at - centre, axis=1) < HALF
+            cells += [f"{ball.sum() * step**2:.1f}", f"{ball.sum(0).max() * step:.1f}", f"{deep[mine].max():.1f}"]
+            pictures.append(picture)
+        below = view(shut, opened.triangles, opened.part, centre, TILT)[1]
+        yield "| " + " | ".join(cells) + " |", np.concatenate([pictures[0], pictures[2], below], 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("-o", "--output", type=Path, help="picture of the eyes")
+    arguments = parser.parse_args()
+    model = ict.load(arguments.data)
+    offsets = model.offsets(stm_contact.weights(model, stm_contact.BLINK))[:, model.landmark_vertices]
+    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
+    motion = similarity.vectors_to_canonical(offsets).astype(np.float32)
+    columns = [
+        f"{state}: {what}" for state in ("open", "uncorrected blink", "blink") for what in ("mm²", "mm", "cut mm")
+    ]
+    print("| head | eye | " + " | ".join(columns) + " |\n|" + "---|" * 11)
+    pictures = []
+    for name, neutral in heads(model):
+        for line, picture in rows(model, name, neutral, motion):
+            print(line, flush=True)
+            pictures.append(picture)
+    if arguments.output:
+        raster.write_png(arguments.output, np.concatenate(pictures[::2], 0)[::2, ::2])
+
+
+if __name__ == "__main__":
+    main()
