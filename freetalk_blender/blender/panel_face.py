@@ -69,7 +69,8 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         if reason:
             say(layout, reason)
         elif placed.points(original) is None:
-            say(layout, "Landmarks from a file" if settings.landmarks else "No points to edit yet: Detect finds them")
+            found = "Animate finds the landmarks; Detect shows them before"
+            say(layout, "Landmarks from a file" if settings.landmarks else found)
         elif doubtful := placed.doubtful(original):
             numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
             say(layout, f"Worth a look: {numbers}", WRONG)

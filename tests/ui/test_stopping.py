@@ -11,9 +11,19 @@ _START = """
 def start(operator):
     _in_window(lambda: getattr(bpy.ops.freetalk, operator)("INVOKE_DEFAULT"))
 """
+#: Leaves in `beats` the processor seconds that Blender had used at each turn of its main loop.
+_BEAT = """
+beats = []
+def beat():
+    beats.append(time.process_time())
+    return 0.01
+"""
 STAGES = ("find the face", "open the mouth", "bind the face", "perform the speech", "make shape keys")
 #: Processor seconds that Blender may use from the key to the end, drawing in software and answering the test included.
 _SECONDS = 1.0
+#: Processor seconds, of all threads, that may pass between two turns of the main loop: a second by the clock where the
+#: window draws and the work goes on at the same time.
+_LONGEST = 2.0
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -53,20 +63,22 @@ def test_escape_while_the_answer_is_written_takes_back_what_was_written(bench: U
     assert bench.value("everything()") == before
 
 
-@pytest.mark.parametrize("stage", ["open the mouth", "bind the face"])
-def test_escape_is_as_quick_on_a_heavy_scan(bench: Ui, stage: str) -> None:
-    """Sixteen times as many vertices; the work goes on until it asks, and does not hold up the window meanwhile."""
+def test_the_window_answers_while_a_heavy_scan_is_worked_on_and_escape_ends_that(bench: Ui) -> None:
+    """Sixteen times as many vertices, bound in the background: Python's lock is never held for long meanwhile."""
     bench.ask(_START)
+    bench.ask(_BEAT)
     bench.ask(f"fresh({folder(bench)!r}); subdivide(2); session.clear()")
     before = bench.value("everything()")
-    with first_clip.finished(bench):
-        with first_clip.held(bench, stage):
-            bench.value("start('animate')")
-            bench.wait("cancel.held.is_set()", first_clip.PATIENCE)
-            first_clip.over_viewport(bench)
-            used = bench.value("time.process_time()")
+    with first_clip.finished(bench), first_clip.held(bench, "make shape keys"):
+        bench.value("start('animate')")
+        bench.ask("beats.clear(); bpy.app.timers.register(beat)")
+        bench.wait("cancel.held.is_set()", first_clip.PATIENCE)
+        longest = bench.value("max(after - before for before, after in zip(beats, beats[1:]))")
+        first_clip.over_viewport(bench)
         bench.key("Escape")
-    assert bench.value("job.end[1]") - used < _SECONDS
+        bench.wait("job.current is None", first_clip.PATIENCE)
+    bench.ask("bpy.app.timers.unregister(beat)")
+    assert longest < _LONGEST
     bench.wait("not working()", first_clip.PATIENCE)
     assert bench.value("everything()") == before
 
