@@ -22,6 +22,8 @@ from freetalk_blender.core.metrics import CURVES, curves, lag, pearson
 TALKERS = ("lbax4n", "pwij3p", "swiz3n")
 #: Lips count as touching where the inner gap is within this of rest (canonical units, 0.9 mm).
 TOUCH = 0.010
+#: What is plotted and shown talker by talker.
+COMPARED = ("ours", "ridge, encoder")
 
 Method = Callable[[np.ndarray], np.ndarray]
 """16 kHz samples -> landmark displacement (T,68,3) at 25 frames a second."""
@@ -58,6 +60,18 @@ def judge(method: Method, takes: list[Take]) -> dict[str, float]:
         row["lag ms"] = lag(ours["aperture"], real["aperture"], grid.VIDEO_RATE)
         rows.append(row)
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def each(methods: dict[str, Method], takes: list[Take]) -> dict[str, dict[str, float]]:
+    """r of the curves take by take: how far talkers differ beside how far methods do."""
+    rows = {}
+    for take in takes:
+        for name, method in methods.items():
+            scores = judge(method, [take])
+            rows[f"{take.name}, {name}"] = {
+                key: value for key, value in scores.items() if key.endswith((" r", "ratio"))
+            }
+    return rows
 
 
 def other_talkers(data: Path) -> list[Take]:
@@ -195,7 +209,7 @@ def _plot(takes: list[Take], methods: dict[str, Method], path: Path) -> None:
     from evaluation import ats_plots  # matplotlib is needed for pictures alone
 
     neutral = frame.mean_landmarks()
-    shown = {name: method for name, method in methods.items() if name in ("ours", "ridge, encoder")}
+    shown = {name: method for name, method in methods.items() if name in COMPARED}
     rows = [
         (
             take.name,
@@ -233,6 +247,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
     parser.add_argument("--aligned", type=Path, help="file written by python -m export.aligned: judge the oracle too")
     parser.add_argument("--peers", type=Path, help="folder with open viseme detectors, see evaluation/ats_peers.py")
+    parser.add_argument("--clips", type=int, help="the training talker's unseen clips to judge (all 98)")
     arguments = parser.parse_args()
     shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
     methods: dict[str, Method] = {
@@ -246,7 +261,7 @@ def main() -> None:
         methods["ridge, encoder"] = ridge(pieces, encoder, shapes)
     groups = {
         "3 unseen talkers": other_talkers(arguments.data),
-        "training talker, unseen clips": held_out_clips(arguments.data),
+        "training talker, unseen clips": held_out_clips(arguments.data)[: arguments.clips],
     }
     if arguments.aligned:
         everything = {take.name: take.samples for takes in groups.values() for take in takes}
@@ -256,6 +271,9 @@ def main() -> None:
             methods |= _peers(arguments.peers, speaker, shapes)
     for title, takes in groups.items():
         print(table(title, {name: judge(method, takes) for name, method in methods.items()}), "\n", flush=True)
+        if len(takes) == len(TALKERS):
+            shown = {name: method for name, method in methods.items() if name in COMPARED}
+            print(table("talker by talker", each(shown, takes)), "\n", flush=True)
         if arguments.plots:
             _plot(takes[:4], methods, arguments.plots / f"ats_{title.replace(' ', '_').replace(',', '')}.png")
     for name, share in stillness(arguments.data).items():

@@ -44,6 +44,7 @@ Detector = Callable[[np.ndarray], np.ndarray]
 
 def detectors(folder: Path, speaker: Speaker) -> dict[str, Detector]:
     """Every peer in the folder; openfacefx once from loudness and once from the true phones."""
+    folder = folder.resolve()  # node takes a relative path for the name of a package
     sys.path.insert(0, str(folder / "openfacefx"))
     return {
         "wawa-lipsync": lambda samples: _node(folder / "wawa-lipsync-0.0.2/package", "wawa", samples),

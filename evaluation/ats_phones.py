@@ -6,14 +6,14 @@ The files come from `python -m export.aligned` (people), `python -m export.voice
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.ats import TOUCH, table
 from export import aligned, ats_data, voices
-from export.phones import Phone
+from export.phones import SILENCE, Phone
 from freetalk_blender.core import audio, performance
 from freetalk_blender.core.emotion import EMOTIONS
 
@@ -27,6 +27,9 @@ BILABIAL = ("P", "B", "M")
 #: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
 _SLACK = 0.03
 _SHORTEST = 0.05
+#: A stop's closure lasts so long at least (Loefqvist & Gracco 1997). An aligner may hear its burst alone and take the
+#: closure for a pause; then the closure is looked for there too.
+_CLOSURE = 0.07
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Spoken:
         inside = [phone for phone in self.phones if phone.end * RATE < len(self.gap)]
         return [phone for phone in inside if phone.name in names and phone.end - phone.start >= shortest]
 
+    def burst_alone(self, phone: Phone) -> Phone:
+        """A stop after a pause with as much of the pause as its closure is short of; other phones as they are."""
+        before = self.phones[self.phones.index(phone) - 1]
+        if phone.name not in ("P", "B") or before.name != SILENCE or before.end > phone.start + 1e-6:
+            return phone
+        missing = max(0.0, _CLOSURE - (phone.end - phone.start))
+        return replace(phone, start=max(before.start, phone.start - missing))
+
 
 def animate(recording: aligned.Aligned, emotion: dict[str, float] | None = None) -> Spoken:
     """Our lips on one recording."""
@@ -65,6 +76,7 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     """Checks over all phones of the takes; see the names. Rounding is narrower than the same voice's spread vowels,
     labiodental less than half as far apart as in its open and middle vowels."""
     closures = [s.at(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
+    with_pauses = [s.at(s.gap, s.burst_alone(p), _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
     wide = _by_voice(takes, lambda s: [s.at(s.width, p).mean() for p in s.tokens(*SPREAD, shortest=_SHORTEST)])
     apart = _by_voice(takes, lambda s: [s.at(s.gap, p).mean() for p in s.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)])
     round_ = [s.at(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
@@ -75,9 +87,11 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         name: float(np.mean([s.at(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)]))
         for name, kind in {"open": OPEN, "middle": MIDDLE, "close": CLOSE}.items()
     }
+    shut = float(np.mean([s.at(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)]))
     return {
         "bilabials": len(closures),
         "closure recall": float(np.mean(closures)),
+        "pauses before stops counted": float(np.mean(with_pauses)),
         "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
         "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
         "rounding": float(np.mean(round_)),
@@ -85,8 +99,8 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         "gap open (mm)": 90 * heights["open"],
         "gap middle (mm)": 90 * heights["middle"],
         "gap close (mm)": 90 * heights["close"],
-        "gap bilabial (mm)": 90
-        * float(np.mean([s.at(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])),
+        "gap bilabial (mm)": 90 * shut,
+        "open > close > bilabial": int(heights["open"] > heights["close"] > shut),
     }
 
 

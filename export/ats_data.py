@@ -22,6 +22,7 @@ CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
 #: How much faster and higher a voice is made, and how much higher its resonances beside that.
 VOICES, FORMANTS = (0.78, 1.28), (0.87, 1.15)
+Range = tuple[float, float]
 #: Rules and teacher together are believed this much beside real lips, heights of vowels more, and what the phones
 #: demand the more the stricter they are: closures as much as real lips.
 _RULE_TRUST, _HEIGHT_TRUST = 0.4, 0.85
@@ -141,8 +142,13 @@ def digest(pieces: list[Piece]) -> str:
     return state.hexdigest()[:10]
 
 
-def build(pieces: list[Piece], seed: int, path: Path, disturbed: bool) -> Streams:
-    """The pieces as streams, in a random order, each with its own voice, room and noise; `path` keeps the features."""
+def build(
+    pieces: list[Piece], seed: int, path: Path, disturbed: bool, others: tuple[Range, Range] = (VOICES, FORMANTS)
+) -> Streams:
+    """The pieces as streams, in a random order, each with its own voice, room and noise; `path` keeps the features.
+
+    others: how far tempo and pitch, and resonances, go where they are disturbed.
+    """
     groups = list(_groups(pieces, np.random.default_rng(seed)))
     labels: list[list[np.ndarray]] = []
     features: list[np.ndarray] = []
@@ -150,10 +156,10 @@ def build(pieces: list[Piece], seed: int, path: Path, disturbed: bool) -> Stream
     for number, group in enumerate(groups):
         random = np.random.default_rng([seed, number])
         parts = list(_with_pauses(group, random))
-        factor = float(random.uniform(*VOICES)) if disturbed else 1.0
+        factor = float(random.uniform(*others[0])) if disturbed else 1.0
         labels.append(_labels(parts, factor))
         if known is None:
-            features.append(_hear(parts, factor, len(labels[-1][0]), random if disturbed else None))
+            features.append(_hear(parts, factor, len(labels[-1][0]), others[1], random if disturbed else None))
     heard = np.concatenate(features) if known is None else known
     if known is None:
         temporary = path.with_suffix(".tmp.npy")
@@ -185,11 +191,13 @@ def _labels(parts: list[Piece], factor: float) -> list[np.ndarray]:
     return [_at(columns[0], position), *[column[nearest] for column in columns[1:]]]
 
 
-def _hear(parts: list[Piece], factor: float, length: int, random: np.random.Generator | None) -> np.ndarray:
+def _hear(
+    parts: list[Piece], factor: float, length: int, formants: Range, random: np.random.Generator | None
+) -> np.ndarray:
     """(length, 384) float16 features of the parts as one sound; disturbed where there is chance."""
     samples = np.concatenate([part.samples for part in parts])
     if random is not None:
-        samples = augment.change_formants(augment.change_voice(samples, factor), float(random.uniform(*FORMANTS)))
+        samples = augment.change_formants(augment.change_voice(samples, factor), float(random.uniform(*formants)))
         samples = augment.disturb(samples, random)
     wanted = length * speech.HOP
     samples = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]

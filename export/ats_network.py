@@ -28,9 +28,11 @@ STRIDE = 2
 if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
     raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/ats.py pads")
 SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
-#: Probabilities between which a decision fades in.
+#: Probabilities between which a decision fades in. Contact: as early as the talker's unseen clips in unknown voices
+#: (train_ats.UNKNOWN) keep false closures at 1 %, and slowly, for what flips at once flips with the place in the
+#: encoder's window too.
 SPEECH_FADE = (0.02, 0.12)
-CONTACT_FADE = (0.3, 0.6)
+CONTACT_FADE = (0.1, 0.6)
 #: An emotion that opens the mouth gives way earlier, to any sound that brings lip to lip or lip to teeth.
 GUARD_FADE = (0.1, 0.4)
 #: Share of the gap that closes where the lower lip bites: it meets the teeth, behind a lip that rises a little.

@@ -1,9 +1,10 @@
 """Facial expressions of emotion: action units of the prototypes (EMFACS) as weights of ICT-FaceKit's shapes.
 
 Sources: Ekman & Friesen 1978, "Facial Action Coding System", and Friesen & Ekman 1983, "EMFACS-7" (prototypes: happy
-6+12; sad 1+4+15; angry 4+5+7+23+24; fearful 1+2+4+5+20+26; disgusted 9+15+16; surprised 1+2+5+26; contempt unilateral
-12+14). The size of articulation: sadness makes it small, anger, joy and surprise large (Bevacqua & Pelachaud 2004,
-"Expressive audio-visual speech"); the numbers are ours.
+6+12; sad 1+4+15; angry 4+5+7+23+24; fearful 1+2+4+5+20+26; disgusted 9+15+17, where the lower lip follows the raised
+upper one and the mouth stays nearly shut; surprised 1+2+5+26; contempt unilateral 12+14). The size of articulation:
+sadness makes it small, anger, joy and surprise large (Bevacqua & Pelachaud 2004, "Expressive audio-visual speech"); the
+numbers are ours.
 """
 
 import numpy as np
@@ -25,10 +26,10 @@ PROTOTYPES: dict[str, dict[str, float]] = {
         "jawOpen": 0.06,
     },
     "disgusted": {
-        "noseSneer": 0.9, "mouthUpperUp": 0.15, "mouthFrown": 0.4, "browDown": 0.4, "cheekSquint": 0.4,
+        "noseSneer": 0.85, "mouthShrugLower": 0.6, "mouthFrown": 0.45, "browDown": 0.4, "cheekSquint": 0.4,
         "eyeSquint": 0.3,
     },
-    "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.7, "jawOpen": 0.14},
+    "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.7, "jawOpen": 0.1},
     "contempt": {"mouthSmile_L": 0.35, "mouthDimple_L": 0.7, "cheekSquint_L": 0.25, "browOuterUp_R": 0.3},
 }  # fmt: skip
 #: Emphasis raises the brows (AU 1+2) by this much at the most.

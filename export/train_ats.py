@@ -4,6 +4,9 @@ Two stages. A teacher learns from the real talker's lips alone. It then says how
 dc_tts_voice and what synthetic voices say; the phones correct it (export/postures.py), and the network that is kept
 learns from both, and from the real talker's lips under synthetic voices (export/dubbing.py).
 
+What is kept is then steadied (export/steadying.py) and given its amplitude. `--trunk FILE` takes an exported network
+instead of training one, and does these last steps alone.
+
 Synthetic voices are taken from WORK/synthetic.jsonl (`python -m export.voices`), where that is there.
 Resumable: alignment, features and the last epoch of each stage are kept in the work folder. Fixed seeds.
 """
@@ -32,6 +35,7 @@ from export import (
     grid,
     ict,
     postures,
+    steadying,
     voices,
 )
 from export.phones import Phone
@@ -39,11 +43,14 @@ from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.speech import FEATURES
 
-VERSION = "4"
+VERSION = "5"
 TEACHER_EPOCHS, EPOCHS = 4, 6
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2
 QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 40
+#: Voices in which amplitude is judged, wider than those of training on either side, for an unknown talker may well be
+#: neither of these: tempo and pitch, resonances.
+UNKNOWN = ((0.68, 1.42), (0.82, 1.2))
 BATCH, LENGTH = 16, 150
 RATE = 2e-3
 #: The linear path: its ridge as a share of the mean variance, and the frames that it is solved from.
@@ -280,8 +287,8 @@ def dub(
 
 def amplitude(trunk: ats_network.Trunk, pieces: list[ats_data.Piece], shapes: np.ndarray, work: Path) -> list[float]:
     """How much further than predicted the real talker's lips move in width and in gap, over clips that training never
-    saw, in other voices and rooms: what is predicted moves less than what is, the more so the less certain it is."""
-    heard = ats_data.build(pieces, 99, work / f"judged_{ats_data.digest(pieces)}.npy", disturbed=True)
+    saw, in UNKNOWN voices and rooms: what is predicted moves less than what is, the more so the less certain it is."""
+    heard = ats_data.build(pieces, 99, work / f"unknown_{ats_data.digest(pieces)}.npy", True, UNKNOWN)
     speech_ = heard.events[:, 0] > 0.5
     features = np.pad(heard.features.astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
     with torch.no_grad():
@@ -291,7 +298,7 @@ def amplitude(trunk: ats_network.Trunk, pieces: list[ats_data.Piece], shapes: np
     for name, (a, b, axis) in ends.items():
         ours, real = (x @ (shapes[:, a, axis] - shapes[:, b, axis]) for x in (predicted, heard.controls[speech_]))
         factors.append(float(np.std(real) / np.std(ours)))
-        print(f"{name}: r {np.corrcoef(ours, real)[0, 1]:.3f} on unseen clips in other voices, x {factors[-1]:.2f}")
+        print(f"{name}: r {np.corrcoef(ours, real)[0, 1]:.3f} on unseen clips in unknown voices, x {factors[-1]:.2f}")
     return factors
 
 
@@ -314,17 +321,43 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("build/ats"), help="folder for alignment, features, checkpoints"
     )
+    parser.add_argument("--trunk", type=Path, help="an exported network whose trunk to take instead of training one")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    if arguments.wheel:
-        aligned.write(aligned.recordings(arguments.data), arguments.wheel, work / "aligned.jsonl")
-    recordings = aligned.read(work / "aligned.jsonl")
-    phones = {recording.name: recording.phones for recording in recordings}
     clips, controls = grid.load(arguments.data)
     model = ict.load(arguments.data)
     shapes = articulation.basis(model, articulation.SPEECH_CONTROLS)
+    if arguments.trunk:
+        trunk, origin = ats_export.read_trunk(arguments.trunk), ats_export.metadata(arguments.trunk)["training data"]
+    else:
+        trunk, origin = from_nothing(arguments.data, arguments.wheel, work, clips, controls, shapes)
+
+    noise = steadying.measure(arguments.data, trunk)
+    print(f"the place in the window makes {100 * noise.share:.1f} % of the features' variance")
+    steadying.steady(trunk, noise)
+    metadata = {
+        "version": VERSION,
+        "unit": "displacement: outer eye distances, canonical face frame, 50 Hz; events: " + ", ".join(EVENTS),
+        "licence": "GPL-3.0-or-later; made from CC-BY 4.0, Apache-2.0 and MIT data, see NOTICE",
+        "training data": origin,
+    }
+    unseen = [ats_data.grid_piece(c, w) for c, w in zip(clips, controls, strict=True) if ats_data.held_out(c.name)]
+    face = ats_export.build_face(model, *amplitude(trunk, unseen, shapes, work))
+    output = models.folder() / "ats.onnx"
+    parity = ats_export.export(ats_network.Ats(trunk, face), output, metadata)
+    print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
+
+
+def from_nothing(
+    data: Path, wheel: Path | None, work: Path, clips: list[grid.Clip], controls: np.ndarray, shapes: np.ndarray
+) -> tuple[ats_network.Trunk, str]:
+    """Both stages of training: the trunk, and a sentence on what it heard."""
+    if wheel:
+        aligned.write(aligned.recordings(data), wheel, work / "aligned.jsonl")
+    recordings = aligned.read(work / "aligned.jsonl")
+    phones = {recording.name: recording.phones for recording in recordings}
 
     quiet = passes("quiet", ats_data.quiet_pieces(QUIET_STREAMS, seed=7), 1, work)
     real = passes("grid", ats_data.grid_pieces(clips, controls, phones), GRID_PASSES, work)
@@ -343,19 +376,11 @@ def main() -> None:
     trunk = train(ats_data.join(parts), shapes, work / "checkpoint.pt", EPOCHS)
 
     people, programs = ({r.voice for r in source} for source in (open_speech, synthetic))
-    metadata = {
-        "version": VERSION,
-        "unit": "displacement: outer eye distances, canonical face frame, 50 Hz; events: " + ", ".join(EVENTS),
-        "licence": "GPL-3.0-or-later; made from CC-BY 4.0, Apache-2.0 and MIT data, see NOTICE",
-        "training data": f"GRID talker 1 (CC-BY 4.0): lips; LibriSpeech (CC-BY 4.0) and dc_tts_voice (Apache-2.0): "
+    return trunk, (
+        f"GRID talker 1 (CC-BY 4.0): lips; LibriSpeech (CC-BY 4.0) and dc_tts_voice (Apache-2.0): "
         f"{len(open_speech)} recordings of {len(people)} voices; {len(synthetic)} recordings of {len(programs)} "
-        "synthetic voices; ICT-FaceKit (MIT): shapes",
-    }
-    unseen = [ats_data.grid_piece(c, w) for c, w in zip(clips, controls, strict=True) if ats_data.held_out(c.name)]
-    face = ats_export.build_face(model, *amplitude(trunk, unseen, shapes, work))
-    output = models.folder() / "ats.onnx"
-    parity = ats_export.export(ats_network.Ats(trunk, face), output, metadata)
-    print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
+        "synthetic voices; ICT-FaceKit (MIT): shapes"
+    )
 
 
 if __name__ == "__main__":

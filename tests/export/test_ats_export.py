@@ -1,0 +1,47 @@
+"""The ATS network: read back from ONNX as it was, and steadied against what means nothing."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import ats, models
+from freetalk_blender.core.ats import CONTEXT
+from freetalk_blender.core.speech import FEATURES
+
+torch = pytest.importorskip("torch")
+
+
+def test_a_network_read_back_hears_what_the_exported_one_hears() -> None:
+    from export import ats_export
+
+    trunk = ats_export.read_trunk(models.folder() / "ats.onnx")
+    features = np.random.default_rng(0).normal(size=(40, FEATURES)).astype(np.float32)
+    silence = np.repeat(ats._silence("cpu"), CONTEXT, 0)
+    surrounded = torch.from_numpy(np.concatenate([silence, features, silence])[None])
+    with torch.no_grad():
+        heard = torch.sigmoid(trunk(surrounded)[1])[0].numpy()
+    assert np.abs(heard - ats.events(features, device="cpu")).max() < 1e-4
+
+
+def answers(trunk, features: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return np.concatenate([part[0].numpy() for part in trunk(torch.from_numpy(features[None]))], -1)
+
+
+def test_steadying_takes_out_the_direction_that_is_noise_and_leaves_the_others() -> None:
+    from export import ats_network, steadying
+
+    torch.manual_seed(0)
+    trunk = ats_network.Trunk(4).eval()
+    torch.nn.init.normal_(trunk.leave.weight)
+    random = np.random.default_rng(0)
+    features = random.normal(size=(30 + 2 * CONTEXT, FEATURES)).astype(np.float32)
+    features[:, 5] = 0.0
+    noisy = features.copy()
+    noisy[:, 5] = random.normal(size=len(features))
+    before, disturbed = answers(trunk, features), answers(trunk, noisy)
+    place = np.zeros((FEATURES, FEATURES))
+    place[5, 5] = 10.0
+    steadying.steady(trunk, steadying.Noise(np.eye(FEATURES), place))
+    after, steadied = answers(trunk, features), answers(trunk, noisy)
+    assert np.abs(after - before).max() < 1e-4
+    assert np.abs(steadied - after).max() < 0.2 * np.abs(disturbed - before).max()
