@@ -53,7 +53,7 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Iterator[None]:
     corners, polygons = meshes.triangle_corners(mesh), meshes.triangle_polygons(mesh)
     hit, hollow = _changed_polygons(mesh, polygons, opened), _hollow_polygons(polygons, opened)
     rows = np.arange(len(opened.triangles))
-    faces = rows[(rows >= opened.kept) | hit[polygons[opened.triangle_source]]]
+    faces = _without_twins(opened.triangles, (rows >= opened.kept) | hit[polygons[opened.triangle_source]])
     before = {domain: dict(_read(mesh, domain)) for domain in ("POINT", "CORNER")}
     normals = _corner_normals(mesh) if mesh.has_custom_normals else None
     _number(mesh, _FACE, "FACE", len(mesh.polygons))
@@ -80,6 +80,16 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Iterator[None]:
 
 
 # What is there before -------------------------------------------------------------------------------------------------
+
+
+def _without_twins(triangles: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Rows of the triangles (G,3) that are `new` (G,), without those whose three corners another one has already:
+    Blender takes a face once."""
+    near = np.isin(triangles, triangles[new]).all(1)
+    order = np.concatenate([np.flatnonzero(near & ~new), np.flatnonzero(new)])
+    first = np.unique(np.sort(triangles[order], axis=1), axis=0, return_index=True)[1]
+    rows = np.sort(order[first])
+    return rows[new[rows]]
 
 
 def _changed_polygons(mesh: bpy.types.Mesh, polygons: np.ndarray, opened: OpenedMouth) -> np.ndarray:

@@ -1,5 +1,7 @@
 """A mouth cut into a Blender mesh keeps everything that the mesh carried."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -183,6 +185,19 @@ def test_what_a_cut_takes_out_leaves_the_mesh_and_the_vertices_keep_their_number
     assert len(meshes.triangles(item.data)) == len(result.triangles)
     assert [m.name for m in item.data.materials] == ["skin", "other", mouth.MATERIAL]
     assert item.data.shape_keys.key_blocks["smile"] and item.vertex_groups["jaw"] and item.data.uv_layers["UVMap"]
+
+
+def test_a_new_face_that_is_there_twice_is_taken_once(face):
+    """Damaged scans, with skin in two layers, get some; Blender refuses the second one."""
+    item, landmarks = face
+    result = open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)
+    doubled = {
+        name: np.concatenate([getattr(result, name), getattr(result, name)[-5:]])
+        for name in ("triangles", "triangle_source", "corner_weights", "part")
+    }
+    mouth.apply(item, replace(result, **doubled))
+    assert len(item.data.vertices) == len(result.vertices)
+    assert sorted(map(sorted, meshes.triangles(item.data))) == sorted(map(sorted, result.triangles))
 
 
 def test_eyeballs_come_with_materials_of_their_own(face):
