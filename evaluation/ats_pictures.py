@@ -18,7 +18,7 @@ import numpy as np
 from evaluation.stm_pictures import picture
 from export import articulation
 from export.phones import SILENCE, Aligner, Phone
-from freetalk_blender.core import audio, face, landmarks, performance, raster, scan_file
+from freetalk_blender.core import audio, face, landmarks, movement, performance, raster, scan_file
 from freetalk_blender.core.emotion import EMOTIONS
 from freetalk_blender.core.opened_mouth import SKIN
 
@@ -81,7 +81,7 @@ class Actor:
 
     def shown(self, motion: np.ndarray) -> np.ndarray:
         """motion (N,68,3), canonical units of the average face -> (N,3,H,W,3) pictures."""
-        keys = face.shape_keys(self.bound, motion)
+        keys = movement.shape_keys(self.bound, motion)
         moved = self.vertices + np.tensordot(keys.weights, keys.shapes, 1)
         return np.stack([self._views(self.bound.frame.to_canonical(one)) for one in moved])
 

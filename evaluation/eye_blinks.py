@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import stm_contact
-from export import ict, scanner, stm_data
-from freetalk_blender.core import eyes, face, frame, raster
+from export import ict, scanning, stm_data
+from freetalk_blender.core import eyes, face, frame, movement, raster
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
 
 #: The picture of one eye: half its side (mm) and its pixels; the tilt of the third view, degrees.
@@ -28,7 +28,7 @@ def heads(model: ict.IctModel) -> Iterator[tuple[str, np.ndarray]]:
     """Names and vertices (N,3)."""
     yield "average", model.neutral
     for number, seed in enumerate(stm_data.TEST[:3], 1):
-        yield f"identity {number}", model.face(scanner.identity(np.random.default_rng([96, seed]), model))
+        yield f"identity {number}", model.face(scanning.identity(np.random.default_rng([96, seed]), model))
 
 
 def view(points: np.ndarray, triangles: np.ndarray, part: np.ndarray, centre: np.ndarray, tilt: float = 0.0) -> tuple:
@@ -48,8 +48,8 @@ def view(points: np.ndarray, triangles: np.ndarray, part: np.ndarray, centre: np
 
 def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """A row of the table and the pictures of each eye; motion (1,68,3): the blink."""
-    whole = scanner.registered(neutral, model.triangles)
-    scan = scanner.select(whole, scanner.part_mask(model, "head", eyeballs=False, mouth=True))
+    whole = scanning.registered(neutral, model.triangles)
+    scan = scanning.select(whole, scanning.part_mask(model, "head", eyeballs=False, mouth=True))
     place = np.full(len(neutral), -1)
     place[scan.carry.indices] = np.arange(len(scan.vertices))
     handles = place[model.landmark_vertices]
@@ -57,7 +57,7 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
     opened, mm = bound.opened, frame.EYE_DISTANCE_MM
 
     def blink(one: face.Face) -> np.ndarray:
-        keys = face.shape_keys(one, np.concatenate([0 * motion, motion]))
+        keys = movement.shape_keys(one, np.concatenate([0 * motion, motion]))
         return mm * bound.frame.to_canonical(opened.vertices + np.tensordot(keys.weights, keys.shapes, 1)[1])
 
     rest = mm * bound.frame.to_canonical(opened.vertices.astype(float))

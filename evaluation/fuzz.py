@@ -28,7 +28,7 @@ import fast_simplification
 import numpy as np
 from scipy.spatial import cKDTree
 
-from freetalk_blender.core import checkup, face, frame, landmarks, scan_file
+from freetalk_blender.core import checkup, face, frame, landmarks, movement, scan_file
 from freetalk_blender.core.errors import FreeTalkError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -209,8 +209,8 @@ def in_core(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | No
     assert report.findings and all(finding.sentence for finding in report.findings), "the check-up says nothing"
     try:
         bound = face.prepare(vertices, triangles, points)
-        keys = face.shape_keys(bound, motion())
-        dense = face.deform(bound, motion())
+        keys = movement.shape_keys(bound, motion())
+        dense = movement.deform(bound, motion())
         assert dense.shape == (5, *vertices.shape), f"displacement of shape {dense.shape}"
         assert np.isfinite(dense).all() and np.isfinite(keys.shapes).all(), "displacement that is not finite"
     except FreeTalkError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import ict, landmark_data, scanner
+from export import dressing, ict, landmark_data, remeshing, scanner, scanning
 from freetalk_blender.core import detector, face_placing, face_search, frame, landmark_preview, landmarks
 from freetalk_blender.core.errors import LandmarkError
 
@@ -96,7 +96,7 @@ def identities(data: Path, count: int) -> None:
     for seed in range(SEEDS, SEEDS + count):
         rng = np.random.default_rng(seed)
         who = landmark_data.subject(model, rng)
-        scan, move = scanner.pose(who.scan, rng)
+        scan, move = scanning.pose(who.scan, rng)
         began = time.perf_counter()
         result = attempt(scan.vertices, scan.triangles)
         seconds.append(time.perf_counter() - began)
@@ -160,7 +160,7 @@ def _above(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, reac
 
 def _rotations(count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(7)
-    return [*axis_rotations(), *(scanner.rotation(rng) for _ in range(count))]
+    return [*axis_rotations(), *(scanning.rotation(rng) for _ in range(count))]
 
 
 def rotations(data: Path, count: int) -> None:
@@ -200,10 +200,10 @@ def given(data: Path, count: int) -> None:
 def defects(data: Path, count: int) -> None:
     """One kind of damage at a time, on held-out identities."""
     model = ict.load(data)
-    kinds: dict[str, Callable[[scanner.Scan, np.random.Generator], scanner.Scan]] = {
+    kinds: dict[str, Callable[[scanning.Scan, np.random.Generator], scanning.Scan]] = {
         "none": lambda scan, rng: scan,
-        "1,000 vertices": lambda scan, rng: scanner.decimate(scan, 1_000),
-        "3,000 vertices": lambda scan, rng: scanner.decimate(scan, 3_000),
+        "1,000 vertices": lambda scan, rng: remeshing.decimate(scan, 1_000),
+        "3,000 vertices": lambda scan, rng: remeshing.decimate(scan, 3_000),
         "noise 0.3 mm": lambda scan, rng: scanner.rough(scan, rng, white=0.03, bumps=0),
         "noise 1 mm": lambda scan, rng: scanner.rough(scan, rng, white=0.1, bumps=0),
         "bumps 1 mm": lambda scan, rng: scanner.rough(scan, rng, white=0, bumps=0.1),
@@ -216,10 +216,10 @@ def defects(data: Path, count: int) -> None:
         found = []
         for seed in range(SEEDS + 100_000, SEEDS + 100_000 + count):
             rng = np.random.default_rng(seed)
-            vertices = model.face(scanner.identity(rng, model))
-            scan = scanner.registered(vertices, model.triangles)
-            scan = scanner.select(scan, scanner.part_mask(model, "head"))
-            scan, move = scanner.pose(damage(scanner.remesh(scan, 12_000, rng, "quadric"), rng), rng)
+            vertices = model.face(scanning.identity(rng, model))
+            scan = scanning.registered(vertices, model.triangles)
+            scan = scanning.select(scan, scanning.part_mask(model, "head"))
+            scan, move = scanning.pose(damage(remeshing.remesh(scan, 12_000, rng, "quadric"), rng), rng)
             result = attempt(scan.vertices, scan.triangles)
             if not isinstance(result, str):
                 found.append(errors(result.points, move.to_mesh(vertices[model.landmark_vertices])))
@@ -234,7 +234,7 @@ def nothing(data: Path, count: int) -> None:
         reported, best = 0, 0.0
         rng = np.random.default_rng(3)
         for _ in range(count):
-            turned = vertices @ scanner.rotation(rng).T
+            turned = vertices @ scanning.rotation(rng).T
             rounds = [found[: detector.CANDIDATES] for found in face_search.search(turned, triangles)]
             fits = [face_placing.place(turned, triangles, one.face) for found in rounds for one in found]
             kept = [fit for fit in fits if fit is not None]
@@ -249,14 +249,14 @@ def faceless(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     turn, around = np.meshgrid(np.linspace(0, 2 * np.pi, 48), np.linspace(0, 2 * np.pi, 24), indexing="ij")
     ring = 1 + 0.35 * np.cos(around)
     yield "torus", *_sheet(np.stack([ring * np.cos(turn), ring * np.sin(turn), 0.35 * np.sin(around)], -1))
-    yield "chair of boxes", *scanner.join([_box(*box) for box in CHAIR])
-    yield "hand of capsules", *scanner.join([_capsule(*bone) for bone in HAND])
+    yield "chair of boxes", *dressing.join([_box(*box) for box in CHAIR])
+    yield "hand of capsules", *dressing.join([_capsule(*bone) for bone in HAND])
     rng = np.random.default_rng(11)
     ball = _ball(60, 90)
-    lumps = scanner.waves(ball.reshape(-1, 3), rng, 0.8).reshape(ball.shape[:2])
+    lumps = scanning.waves(ball.reshape(-1, 3), rng, 0.8).reshape(ball.shape[:2])
     yield "lumpy potato", *_sheet(ball * (1 + 0.08 * lumps)[..., None] * [1, 1.3, 0.9])
     model = ict.load(data)
-    head = model.triangles[scanner.part_mask(model, "head", eyeballs=False)]
+    head = model.triangles[scanning.part_mask(model, "head", eyeballs=False)]
     yield "ICT head, face cut away", model.neutral, head[(head >= ict.NARROW_FACE).all(1)]
     behind = (model.neutral[head].mean(1)[:, 2] < 2.0) | (model.neutral[head].mean(1)[:, 1] < -9)
     yield "ICT head, front cut away", model.neutral, head[behind]
@@ -281,7 +281,7 @@ def _ball(rows: int, columns: int) -> np.ndarray:
 
 
 def _sheet(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return points.reshape(-1, 3), scanner.grid(*points.shape[:2])
+    return points.reshape(-1, 3), dressing.grid(*points.shape[:2])
 
 
 def _box(centre: tuple[float, ...], half: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +292,7 @@ def _box(centre: tuple[float, ...], half: tuple[float, ...]) -> tuple[np.ndarray
 
 def _capsule(start: tuple[float, ...], end: tuple[float, ...], radius: float) -> tuple[np.ndarray, np.ndarray]:
     a, b = np.array(start, float), np.array(end, float)
-    return scanner.tube(a + (b - a) * np.linspace(0, 1, 12)[:, None], radius, 12)
+    return dressing.tube(a + (b - a) * np.linspace(0, 1, 12)[:, None], radius, 12)
 
 
 CHAIR = [((0, 0, 0), (5, 0.5, 5)), ((0, 5, -5), (5, 5, 0.5))] + [
@@ -306,7 +306,7 @@ HAND = [((0, 0, 0), (0, 4, 0), 2.5), ((-2, 1, 0), (-5, 4, 1), 0.9)] + [
 def seconds(data: Path, count: int) -> None:
     """Time against size: one head, subdivided."""
     model = ict.load(data)
-    scan = scanner.select(scanner.registered(model.neutral, model.triangles), scanner.part_mask(model, "head"))
+    scan = scanning.select(scanning.registered(model.neutral, model.triangles), scanning.part_mask(model, "head"))
     print("\nseconds for one detection (all of it, networks loaded)")
     attempt(scan.vertices, scan.triangles)
     for _ in range(5):
@@ -318,7 +318,7 @@ def seconds(data: Path, count: int) -> None:
         print(f"  {size}: {took:.2f}, of one core {work:.2f} {note}", flush=True)
         if len(scan.vertices) > 1_500_000:
             break
-        scan = scanner.subdivide(scan)
+        scan = remeshing.subdivide(scan)
 
 
 def previews(data: Path, count: int, folder: Path) -> None:

@@ -22,7 +22,7 @@ import scipy.sparse as sparse
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from export import ict, scanner
+from export import fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core import borders, lip_line, mesh, mouth
 from freetalk_blender.core.errors import FreeTalkError
 
@@ -90,7 +90,7 @@ def truth(model: ict.IctModel, rng: np.random.Generator, side: np.ndarray) -> Tr
     return Truth(vertices, landmarks, side, float(np.linalg.norm(landmarks[36] - landmarks[45])) / 90)
 
 
-def true_line(scan: scanner.Scan, face: Truth) -> np.ndarray:
+def true_line(scan: scanning.Scan, face: Truth) -> np.ndarray:
     """(n,3) points of the lip line on a fused surface: where the harmonic blend of the lips' labels changes sign."""
     lip = scan.carry @ face.side
     known = np.abs(lip) > 0.99
@@ -120,7 +120,7 @@ def _resampled(path: np.ndarray, along: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(along * length[-1], length, path[:, k]) for k in range(3)], 1)
 
 
-def welded(scan: scanner.Scan, model: ict.IctModel) -> scanner.Scan:
+def welded(scan: scanning.Scan, model: ict.IctModel) -> scanning.Scan:
     """The inner lips' contours made one line, and what lies behind them left out; scan still registered."""
     upper, lower = contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])
     loop = np.zeros(len(model.neutral), bool)
@@ -137,26 +137,26 @@ def welded(scan: scanner.Scan, model: ict.IctModel) -> scanner.Scan:
     vertices[partner] = (scan.vertices[partner] + scan.vertices[lower]) / 2
     triangles = index[triangles]
     distinct = (np.diff(np.sort(triangles, 1), axis=1) > 0).all(1)
-    return scanner.select(scanner.Scan(vertices, triangles, scan.carry), distinct[np.arange(len(triangles))])
+    return scanning.select(scanning.Scan(vertices, triangles, scan.carry), distinct[np.arange(len(triangles))])
 
 
 def fused(
     model: ict.IctModel, face: Truth, kind: str, rng: np.random.Generator
-) -> tuple[scanner.Scan, np.ndarray, np.ndarray]:
+) -> tuple[scanning.Scan, np.ndarray, np.ndarray]:
     """The face with its lips made one surface, re-meshed; the true lip line (n,3) on it; (V,) which lip each vertex is
     known to come from, 0 on the welded line itself and off the lips."""
     how, count, part = KINDS[kind]
-    whole = scanner.registered(face.vertices, model.triangles)
+    whole = scanning.registered(face.vertices, model.triangles)
     if how == "weld":
         both = np.concatenate([contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])])
         side = np.where(np.isin(np.arange(len(face.side)), both), 0, face.side)
-        scan = welded(replace(whole, triangles=model.triangles[scanner.part_mask(model, part, eyeballs=False)]), model)
+        scan = welded(replace(whole, triangles=model.triangles[scanning.part_mask(model, part, eyeballs=False)]), model)
         line = true_line(scan, replace(face, side=side))
     else:
-        scan = scanner.select(whole, scanner.part_mask(model, part, eyeballs=how == "scan"))
-        scan = scanner.seal(scan, scanner.openings(model)) if how == "seal" else scanner.fuse(scan, rng)
+        scan = scanning.select(whole, scanning.part_mask(model, part, eyeballs=how == "scan"))
+        scan = fusing.seal(scan, fusing.openings(model)) if how == "seal" else fusing.fuse(scan, rng)
         side, line = face.side, true_line(scan, face)
-    scan = scanner.rough(scanner.remesh(scan, count, rng), rng)
+    scan = scanner.rough(remeshing.remesh(scan, count, rng), rng)
     lip = scan.carry @ side
     piece = mesh.connected_parts(scan.triangles, len(scan.vertices))
     known = (np.abs(lip) > 0.99) & (piece == np.bincount(piece).argmax())
@@ -164,7 +164,7 @@ def fused(
 
 
 def measure(
-    scan: scanner.Scan, line: np.ndarray, side: np.ndarray, face: Truth, noise: float, rng: np.random.Generator
+    scan: scanning.Scan, line: np.ndarray, side: np.ndarray, face: Truth, noise: float, rng: np.random.Generator
 ) -> dict[str, float]:
     """The errors of one opened mouth; lengths in mm."""
     landmarks = face.landmarks + rng.normal(size=(68, 3)) * noise * face.mm / np.sqrt(3)

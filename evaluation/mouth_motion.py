@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import lip_crossing, mouth
-from export import ict, scanner
+from export import ict, remeshing, scanner, scanning
 from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
+from freetalk_blender.core import movement
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
 
@@ -55,11 +56,11 @@ def expressions(model: ict.IctModel, frames: int, rng: np.random.Generator) -> n
 
 
 def lip_error(
-    scan: scanner.Scan, side: np.ndarray, truth: mouth.Truth, landmarks: np.ndarray, offsets: np.ndarray, *, cut: bool
+    scan: scanning.Scan, side: np.ndarray, truth: mouth.Truth, landmarks: np.ndarray, offsets: np.ndarray, *, cut: bool
 ) -> float:
     """Mean error (mm) of the lips' vertices when the scan follows the true landmarks' motion."""
     bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, open_mouth=cut, inner_mouth="none")
-    found = faces.deform(bound, offsets[:, landmarks], space="mesh")
+    found = movement.deform(bound, offsets[:, landmarks], space="mesh")
     judged = np.flatnonzero(side)
     wanted = np.stack([scan.carry[judged] @ offset for offset in offsets])
     return float(np.linalg.norm(found[:, judged] - wanted, axis=2).mean() / truth.mm)
@@ -138,7 +139,7 @@ def lips_in(bound: faces.Face, frames: np.ndarray) -> Lips:
 
 def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[str, float]:
     """What becomes of the lips of a cut face in a performance; mm and %."""
-    own = faces.landmark_motion(bound, motion)
+    own = movement.landmark_motion(bound, motion)
     dense = bound.mesh.to_caller(bound.binding.displace(own))
     before = lips_in(bound, dense)
     after = lips_in(bound, bound.contact.corrected(dense, lips.closed(own, bound.neutral)))
@@ -156,7 +157,7 @@ def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[s
 
 def cost(bound: faces.Face, motion: np.ndarray) -> dict[str, float]:
     """CPU milliseconds a frame: of moving every vertex, and of the correction; NaN where no lips face each other."""
-    own = faces.landmark_motion(bound, motion[:TIMED])
+    own = movement.landmark_motion(bound, motion[:TIMED])
     shut = lips.closed(own, bound.neutral)
     bound.binding.displace(own[:10])
     start = time.process_time()
@@ -188,10 +189,10 @@ def main() -> None:
             truth, marks = mouth.truth(model, rng, origin), model.landmark_vertices
             offsets = expressions(model, JUDGED, rng)
             scan, _, side = mouth.fused(model, truth, kind, rng)
-            whole = scanner.select(
-                scanner.registered(truth.vertices, model.triangles), scanner.part_mask(model, "face", eyeballs=False)
+            whole = scanning.select(
+                scanning.registered(truth.vertices, model.triangles), scanning.part_mask(model, "face", eyeballs=False)
             )
-            whole = scanner.rough(scanner.remesh(whole, mouth.KINDS[kind][1], rng), rng)
+            whole = scanner.rough(remeshing.remesh(whole, mouth.KINDS[kind][1], rng), rng)
             errors = (
                 lip_error(whole, np.rint(whole.carry @ truth.side), truth, marks, offsets, cut=False),
                 lip_error(scan, side, truth, marks, offsets, cut=True),

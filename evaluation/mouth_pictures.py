@@ -17,7 +17,7 @@ from mathutils import Matrix
 
 from freetalk_blender.blender import files, meshes
 from freetalk_blender.blender import mouth as cut
-from freetalk_blender.core import face, frame, landmarks
+from freetalk_blender.core import face, frame, landmarks, movement
 from freetalk_blender.core.frame import Similarity
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
@@ -90,9 +90,9 @@ def picture(item: bpy.types.Object, points: np.ndarray, size: int, inner: str) -
     """(rows,columns,4) pixels of all poses and views; points (68,3) in the object's own axes."""
     vertices, triangles = meshes.vertices(item.data), meshes.triangles(item.data)
     take = motion(frame.mean_landmarks())
-    before = face.deform(face.prepare(vertices, triangles, points, open_mouth=False), take)
+    before = movement.deform(face.prepare(vertices, triangles, points, open_mouth=False), take)
     bound = face.prepare(vertices, triangles, points, inner_mouth=inner)
-    keys = face.shape_keys(bound, take)
+    keys = movement.shape_keys(bound, take)
     after = np.tensordot(keys.weights, keys.shapes, 1)
     centre = bound.frame.to_canonical(points)[48:].mean(0)
     paint = bpy.data.materials.new("skin")

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from evaluation import diffusion_decoder, stm_baselines
-from export import ict, scanner, stm_data
+from export import ict, remeshing, scanning, stm_data
 from freetalk_blender.core import frame, proxy, spectral, stm
 
 #: Larger heads are made by halving the edges of smaller ones.
@@ -41,17 +41,17 @@ def seconds(action: Callable[[], object], least: float = 0.5) -> float:
     return float(np.median(times))
 
 
-def head(model: ict.IctModel, count: int) -> tuple[scanner.Scan, np.ndarray]:
+def head(model: ict.IctModel, count: int) -> tuple[scanning.Scan, np.ndarray]:
     """A re-meshed head of about `count` vertices, in canonical units, and its landmark vertices."""
-    scan = scanner.registered(model.neutral, model.triangles)
-    scan = scanner.select(scan, scanner.part_mask(model, "head", mouth=True))
+    scan = scanning.registered(model.neutral, model.triangles)
+    scan = scanning.select(scan, scanning.part_mask(model, "head", mouth=True))
     halvings = 0
     while count / 4**halvings > _REMESHED:
         halvings += 1
-    scan = scanner.remesh(scan, int(count / 4**halvings), np.random.default_rng(0), "quadric")
-    found, _ = scanner.landmark_vertices(scan, model)
+    scan = remeshing.remesh(scan, int(count / 4**halvings), np.random.default_rng(0), "quadric")
+    found, _ = scanning.landmark_vertices(scan, model)
     for _ in range(halvings):
-        scan = scanner.subdivide(scan)
+        scan = remeshing.subdivide(scan)
     similarity = frame.canonical_frame(scan.vertices[found])
     return replace(scan, vertices=similarity.to_canonical(scan.vertices.astype(np.float64))), found
 

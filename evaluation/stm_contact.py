@@ -15,10 +15,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from evaluation.mouth import lips
-from export import ict, scanner, stm_data
+from export import ict, scanning, stm_data
 from freetalk_blender.core import frame, raster
-from freetalk_blender.core.face import deform, prepare
+from freetalk_blender.core.face import prepare
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS
+from freetalk_blender.core.movement import deform
 
 #: Frames in which the average face's lips are shut: ICT shapes and weights.
 SHUT = {
@@ -61,7 +62,7 @@ def thicker(vertices: np.ndarray, landmarks: np.ndarray, factor: float) -> np.nd
 def faces(model: ict.IctModel) -> Iterator[tuple[str, np.ndarray]]:
     """Names and vertices (N,3) of neutral faces."""
     for k, seed in enumerate(stm_data.TEST[:2]):
-        face = model.face(scanner.identity(np.random.default_rng([96, seed]), model))
+        face = model.face(scanning.identity(np.random.default_rng([96, seed]), model))
         yield f"identity {k + 1}", face
         landmarks = face[model.landmark_vertices]
         yield f"identity {k + 1}, thin lips (x 0.6)", thicker(face, landmarks, 0.6)
@@ -105,8 +106,8 @@ def lids(points: np.ndarray) -> tuple[float, float]:
 
 def row(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray, side: np.ndarray) -> str:
     """A row of the table; motion (T,68,3): the frames of SHUT, then the blink."""
-    scan = scanner.select(
-        scanner.registered(neutral, model.triangles), scanner.part_mask(model, "head", eyeballs=False, mouth=True)
+    scan = scanning.select(
+        scanning.registered(neutral, model.triangles), scanning.part_mask(model, "head", eyeballs=False, mouth=True)
     )
     place = np.full(len(neutral), -1)
     place[scan.carry.indices] = np.arange(len(scan.vertices))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import makehuman
-from export import ict, scanner, stm_data
+from export import dressing, fusing, ict, remeshing, scanner, scanning, stm_data
 from freetalk_blender.core import face as core_face
 from freetalk_blender.core import frame, mouth
 from freetalk_blender.core.handles import landmark_vertices
@@ -39,11 +39,11 @@ class Case:
 
 def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[str, ...], misplaced: bool) -> Case:
     rng = np.random.default_rng([99, seed])
-    face = model.face(scanner.identity(rng, model))
-    scan = scanner.registered(face, model.triangles)
-    scan = scanner.select(scan, scanner.part_mask(model, "head", mouth=bool(rng.random() < 0.5)))
-    scan = scanner.remesh(scan, int(rng.uniform(6_000, 14_000)), rng)
-    handles, _ = scanner.landmark_vertices(scan, model)
+    face = model.face(scanning.identity(rng, model))
+    scan = scanning.registered(face, model.triangles)
+    scan = scanning.select(scan, scanning.part_mask(model, "head", mouth=bool(rng.random() < 0.5)))
+    scan = remeshing.remesh(scan, int(rng.uniform(6_000, 14_000)), rng)
+    handles, _ = scanning.landmark_vertices(scan, model)
     similarity = frame.canonical_frame(scan.vertices[handles])
     truth = similarity.vectors_to_canonical(scan.transfer(model.offsets(weights))).astype(np.float32)
     canonical = similarity.to_canonical(scan.vertices.astype(np.float64))
@@ -89,8 +89,8 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
         for identity in range(identities):
             shape = makehuman.face_shapes(data, identity, count) if identity else 0.0
             vertices = (body.vertices + shape).astype(np.float32)
-            whole = scanner.registered(vertices, head)
-            scan = scanner.select(whole, np.ones(len(head), bool))
+            whole = scanning.registered(vertices, head)
+            scan = scanning.select(whole, np.ones(len(head), bool))
             rng = np.random.default_rng([97, identity])
             scan, handles = _altered(scan, vertices[body.landmark_vertices], body.landmark_vertices, variant, rng)
             similarity = frame.canonical_frame(vertices[body.landmark_vertices])
@@ -104,24 +104,24 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
 
 
 def _altered(
-    scan: scanner.Scan, points: np.ndarray, registered: np.ndarray, variant: str, rng: np.random.Generator
-) -> tuple[scanner.Scan, np.ndarray]:
+    scan: scanning.Scan, points: np.ndarray, registered: np.ndarray, variant: str, rng: np.random.Generator
+) -> tuple[scanning.Scan, np.ndarray]:
     """The variant of a scan (decimetres) and its landmark vertices (68,)."""
     if variant == "coarse":
-        scan = scanner.remesh(scan, 2_500, rng, "quadric")
+        scan = remeshing.remesh(scan, 2_500, rng, "quadric")
     elif variant == "rough":
-        scan = scanner.remesh(scan, 12_000, rng, "even")
+        scan = remeshing.remesh(scan, 12_000, rng, "even")
         scan = scanner.rough(scan, rng, white=0.002, bumps=0.002, wavelength=0.08)
-        sheet = scanner.grid(20, 20)
+        sheet = dressing.grid(20, 20)
         x, y = np.meshgrid(np.linspace(-1.5, 1.5, 20), np.linspace(-1.2, -0.6, 20))
         shirt = np.stack([x, y + points[8, 1], points[8, 2] - 0.5 * x**2], -1).reshape(-1, 3)
-        scan = scanner.add(scan, shirt, sheet)
+        scan = scanning.add(scan, shirt, sheet)
     elif variant == "misplaced":
         unit = np.linalg.norm(points[45] - points[36])
         points = points + rng.normal(0, _MISPLACED * unit, points.shape)
     elif variant == "fused":
-        fused = scanner.fuse(replace(scan, vertices=scan.vertices * 10), rng)  # centimetres, as `fuse` expects
-        scan = scanner.remesh(replace(fused, vertices=fused.vertices / 10), 12_000, rng, "quadric")
+        fused = fusing.fuse(replace(scan, vertices=scan.vertices * 10), rng)  # centimetres, as `fuse` expects
+        scan = remeshing.remesh(replace(fused, vertices=fused.vertices / 10), 12_000, rng, "quadric")
     owner = np.full(scan.carry.shape[1], -1)
     single = np.flatnonzero(np.diff(scan.carry.indptr) == 1)
     owner[scan.carry.indices[scan.carry.indptr[single]]] = single

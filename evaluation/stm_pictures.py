@@ -12,7 +12,8 @@ import numpy as np
 from evaluation import stm, stm_faces
 from export import ict
 from freetalk_blender.core import frame, landmarks, raster, scan_file
-from freetalk_blender.core.face import Face, landmark_motion, prepare
+from freetalk_blender.core.face import Face, prepare
+from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.opened_mouth import SKIN
 
 #: Error (mm) that is drawn in full red.

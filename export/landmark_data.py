@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export import ict, scanner
+from export import dressing, ict, scanner, scanning
 from freetalk_blender.core import face_view, frame, raster
 from freetalk_blender.core.face_view import Camera
 
@@ -31,7 +31,7 @@ VALIDATION = 1_000_000
 class Subject:
     """A scan in model axes and its true landmarks (68, 3); frame of the face."""
 
-    scan: scanner.Scan
+    scan: scanning.Scan
     normals: np.ndarray
     points: np.ndarray
     face: frame.Similarity
@@ -51,7 +51,7 @@ def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = N
     if rng.random() < 0.25:
         scan = scanner.smooth(scan, int(rng.integers(1, 6)))
     for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.3 else 0):
-        scan = scanner.add(scan, *clutter(rng, points.mean(0)))
+        scan = scanning.add(scan, *clutter(rng, points.mean(0)))
     return Subject(scan, raster.vertex_normals(scan.vertices, scan.triangles), points, frame.canonical_frame(points))
 
 
@@ -59,7 +59,7 @@ def registered_face(
     model: ict.IctModel, rng: np.random.Generator, rows: np.ndarray | slice = slice(None)
 ) -> np.ndarray:
     """(N, 3), or only some rows of it: a random identity, expression and proportions, in model axes and cm."""
-    weights = scanner.identity(rng, model, 1.25)
+    weights = scanning.identity(rng, model, 1.25)
     face = model.neutral[rows] + np.tensordot(weights.astype(np.float32), model.identity[:, rows], 1)
     return _warp(face + np.tensordot(_expression(model, rng), model.expression[:, rows], 1), rng)
 
@@ -83,7 +83,7 @@ def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
 def _warp(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Proportions outside the model: unequal scales and smooth waves of millimetres (children, statues, strangers)."""
     stretched = vertices * rng.normal(1, 0.05, 3).clip(0.87, 1.15)
-    waves = np.stack([scanner.waves(stretched, rng, 12.0) for _ in range(3)], 1)
+    waves = np.stack([scanning.waves(stretched, rng, 12.0) for _ in range(3)], 1)
     return (stretched + rng.uniform(0, 0.25) * waves).astype(np.float32)
 
 
@@ -93,7 +93,7 @@ def _beard(vertices: np.ndarray, model: ict.IctModel, points: np.ndarray, rng: n
     towards_lips = np.linalg.norm((vertices - points[48:].mean(0)) * [0.7, 1.6, 1], axis=1)
     amount = ((low - vertices[:, 1]) / 1.0).clip(0, 1) * ((towards_lips - 1.6) / 0.8).clip(0, 1)
     amount *= (vertices[:, 1] > points[8, 1] - 4) & (vertices[:, 2] > points[0, 2])
-    curls = 0.6 + 0.4 * scanner.waves(vertices, rng, rng.uniform(0.4, 1.2))
+    curls = 0.6 + 0.4 * scanning.waves(vertices, rng, rng.uniform(0.4, 1.2))
     normals = raster.vertex_normals(vertices, model.triangles)
     return (vertices + (rng.uniform(0.1, 0.9) * amount * curls)[:, None] * normals).astype(np.float32)
 
@@ -119,11 +119,11 @@ def clutter(rng: np.random.Generator, centre: np.ndarray) -> tuple[np.ndarray, n
         if kind == "box":
             shape = shape / np.abs(shape).max(0)
     points = shape.reshape(3, -1).T * rng.uniform(2, 14, 3)
-    points += scanner.waves(points, rng, rng.uniform(2, 10))[:, None] * rng.exponential(0.3) * rng.normal(size=3)
+    points += scanning.waves(points, rng, rng.uniform(2, 10))[:, None] * rng.exponential(0.3) * rng.normal(size=3)
     direction = rng.normal(size=3)
     direction /= np.linalg.norm(direction)
-    placed = points @ scanner.rotation(rng).T + centre + direction * rng.uniform(16, 40)
-    return placed, scanner.grid(rows, columns, closed=True)
+    placed = points @ scanning.rotation(rng).T + centre + direction * rng.uniform(16, 40)
+    return placed, dressing.grid(rows, columns, closed=True)
 
 
 def _picture(who: Subject, camera: Camera, size: int, over: int) -> tuple[np.ndarray, raster.Image]:
@@ -161,14 +161,14 @@ def other_camera(who: Subject, rng: np.random.Generator) -> Camera:
     """A camera that a search might propose and that shows no face in place: beside, behind, turned over, too near."""
     scale = face_view.FACE_HALF * who.face.scale
     kind = int(rng.integers(4))
-    turn, shift, half = scanner.rotation(rng), rng.normal(0, 0.3, 3), scale * np.exp(rng.uniform(-0.3, 0.3))
+    turn, shift, half = scanning.rotation(rng), rng.normal(0, 0.3, 3), scale * np.exp(rng.uniform(-0.3, 0.3))
     if kind == 0:  # somewhere on the scan
         shift = who.face.to_canonical(who.scan.vertices[rng.integers(len(who.scan.vertices))]) - face_view.FACE_CENTRE
         if np.linalg.norm(shift) < 0.9:
             shift *= 0.9 / (np.linalg.norm(shift) + 1e-9)
     elif kind == 1:  # the face, but from behind or far from upright
         while np.trace(turn @ who.face.rotation) > 0.0:  # within 120 degrees of frontal
-            turn = scanner.rotation(rng)
+            turn = scanning.rotation(rng)
     elif kind == 2:  # upright, but much too near or far
         turn = residual(rng, 40, 30, 10) @ who.face.rotation.T
         half = scale * np.exp(rng.choice([-1, 1]) * rng.uniform(0.75, 1.5))
@@ -184,10 +184,10 @@ def things(rng: np.random.Generator) -> np.ndarray:
     for _ in range(int(rng.integers(0, 5))):
         ends = rng.normal(0, 6, (2, 1, 3))
         pieces.append(
-            scanner.tube(ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 8)[:, None], rng.uniform(0.5, 2.5), 10)
+            dressing.tube(ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 8)[:, None], rng.uniform(0.5, 2.5), 10)
         )
-    vertices, triangles = scanner.join(pieces)
-    camera = Camera(scanner.rotation(rng), rng.normal(0, 2, 3), rng.uniform(6, 20))
+    vertices, triangles = dressing.join(pieces)
+    camera = Camera(scanning.rotation(rng), rng.normal(0, 2, 3), rng.uniform(6, 20))
     normals = raster.vertex_normals(vertices, triangles)
     return _pack(face_view.picture(vertices, triangles, normals, camera, face_view.FACE_SIZE)[0])
 
@@ -205,7 +205,7 @@ def face_sample(who: Subject, camera: Camera, over: int) -> tuple[np.ndarray, np
 
 def search_sample(who: Subject, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Picture (3, S, S) int8 and truth (10,): facing cosine, x, y, log-scale, first two camera rows of the face (6)."""
-    turn = scanner.rotation(rng)
+    turn = scanning.rotation(rng)
     if rng.random() < 0.5:
         turn = _turn(2, rng.uniform(-np.pi, np.pi)) @ residual(rng, 45, 45, 0) @ who.face.rotation.T
     pixels = np.exp(rng.uniform(np.log(6.5), np.log(30)))

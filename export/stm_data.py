@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
-from export import ict, scanner
+from export import ict, scanner, scanning
 from freetalk_blender.core import frame, mesh, mouth, stm
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.interpolant import interpolant
@@ -53,12 +53,12 @@ class Sample:
 def make(model: ict.IctModel, seed: int) -> list[Sample]:
     """COPIES samples of one scan; raises FreeTalkError where the scan lost a landmark."""
     rng = np.random.default_rng([VERSION, seed])
-    face = model.face(scanner.identity(rng, model))
+    face = model.face(scanning.identity(rng, model))
     lips = str(rng.choice(["open", "sealed"], p=[0.85, 0.15])) if (seed + 1) % FUSED else "fused"
     kind = "mask" if lips == "fused" else None
     count = int(np.exp(rng.uniform(np.log(1_500), np.log(12_000))))
     scan = scanner.random_scan(model, face, rng, count=count, kind=kind, lips=lips, spare=face[model.landmark_vertices])
-    handles, _ = scanner.landmark_vertices(scan, model)
+    handles, _ = scanning.landmark_vertices(scan, model)
     beside = scan.carry[handles] @ model.neutral - model.neutral[model.landmark_vertices]
     if np.linalg.norm(beside, axis=1).max() > _FAR:
         raise FreeTalkError("A hole or a crop took a landmark.")
@@ -71,7 +71,7 @@ def make(model: ict.IctModel, seed: int) -> list[Sample]:
     side = scan.carry @ jaw_side(model)
     samples = []
     for copy in range(COPIES):
-        other = model.face(scanner.identity(rng, model)) if copy else face
+        other = model.face(scanning.identity(rng, model)) if copy else face
         vertices = scan.vertices + shape @ (other - face)
         if rng.random() < 0.5:
             vertices = _bent(vertices, rng)
@@ -80,8 +80,8 @@ def make(model: ict.IctModel, seed: int) -> list[Sample]:
 
 
 def _cut_open(
-    model: ict.IctModel, scan: scanner.Scan, handles: np.ndarray, rng: np.random.Generator
-) -> tuple[scanner.Scan, np.ndarray]:
+    model: ict.IctModel, scan: scanning.Scan, handles: np.ndarray, rng: np.random.Generator
+) -> tuple[scanning.Scan, np.ndarray]:
     """The skin of the scan with its lips cut apart as the add-on does it, and its landmark vertices (68,); the scan as
     it was where that fails, as in the add-on.
 
@@ -112,7 +112,7 @@ def _cut_open(
         donors = np.flatnonzero(known * which > 0.99)
         donor[at] = donors[cKDTree(vertices[donors]).query(vertices[at])[1]]
     handles = np.concatenate([handles[:48], opened.landmark_vertices[48:]])
-    return scanner.Scan(vertices, opened.skin_triangles, carry[donor].astype(np.float32)), handles.astype(np.int32)
+    return scanning.Scan(vertices, opened.skin_triangles, carry[donor].astype(np.float32)), handles.astype(np.int32)
 
 
 def _bent(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -124,7 +124,7 @@ def _bent(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _bound(
-    model: ict.IctModel, scan: scanner.Scan, handles: np.ndarray, side: np.ndarray, rng: np.random.Generator
+    model: ict.IctModel, scan: scanning.Scan, handles: np.ndarray, side: np.ndarray, rng: np.random.Generator
 ) -> Sample:
     """A scan in the model's frame as a sample. Half of them take the landmarks' motion where the mesh has a vertex
     (what `bind` is told), half at the true landmark (what a performance means); some landmarks are misplaced."""
@@ -146,7 +146,7 @@ def _bound(
     )
 
 
-def _misplaced(scan: scanner.Scan, handles: np.ndarray, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _misplaced(scan: scanning.Scan, handles: np.ndarray, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The real vertices nearest to the landmarks after an error as a detector's, sd up to 1 mm per axis.
 
     side (V,): negative on skin that goes down with the jaw; a misplaced upper lip is still the upper lip.

@@ -25,6 +25,7 @@ from .core import (
     landmarks,
     metrics,
     models,
+    movement,
     performance,
     scan_file,
 )
@@ -201,7 +202,7 @@ class OwnVertices:
         """(T,68,3) landmark motion -> (T,V,3) float32 in the file's axes and unit; "mesh" motion is in those too."""
         if space == "mesh":
             motion = motion @ self.from_file[:3, :3].T
-        dense = faces.deform(self.face, motion, space)
+        dense = movement.deform(self.face, motion, space)
         turned = not np.array_equal(self.from_file[:3, :3], np.identity(3))
         return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
 

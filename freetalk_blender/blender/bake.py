@@ -88,9 +88,7 @@ def _is_hidden(item: bpy.types.Object) -> bool:
     return item.name in bpy.context.view_layer.objects and item.hide_get()
 
 
-def bake(
-    item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", tolerance: float = 0.0
-) -> None:
+def bake(item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", tolerance: float = 0.0) -> None:
     """Put a line of speech into the object's current take: shapes, and curves with a key a frame from `start` on.
 
     keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source

@@ -14,9 +14,9 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from ..core import face as faces
-from ..core import key_sets
+from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
-from ..core.face import Moves
+from ..core.movement import Moves
 from . import bake, chosen, compat, feeling, job, meshes, request, scene, session, sound
 from .marks import BAKED, KEY_SET, PREVIEW, all_copies
 from .properties import EMOTION_SLIDERS, STYLE
@@ -121,7 +121,7 @@ class _Performing(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.moves = faces.moves(self._face, self._voice.perform().displacement)
+            self.moves = movement.moves(self._face, self._voice.perform().displacement)
         except FreeTalkError:  # a sound that is gone since: Animate says so
             self.moves = None
 

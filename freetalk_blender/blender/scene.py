@@ -43,9 +43,7 @@ def talk(
     face, keys: as prepared from `read_face` of this object. A copy made of the same face (fingerprint, where given)
     stays, and its takes with it: the line goes into the take that plays. Any other copy gives way to a new one.
     """
-    return steps.run(
-        talking(original, face, keys, start, source=source, fingerprint=fingerprint, tolerance=tolerance)
-    )
+    return steps.run(talking(original, face, keys, start, source=source, fingerprint=fingerprint, tolerance=tolerance))
 
 
 def talking(

@@ -8,7 +8,8 @@ keys = compress(dense, tolerance=0.1)
 
 from .compress import ShapeKeys, compress
 from .errors import FreeTalkError
-from .face import Face, deform, prepare
+from .face import Face, prepare
+from .movement import deform
 from .performance import Performance, perform
 from .style import Style
 

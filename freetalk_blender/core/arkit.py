@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import contact, inner_mouth
-from . import face as faces
+from . import contact, inner_mouth, movement
 from .compress import ShapeKeys, distance
 from .face import Face
 from .landmarks import INNER_LIP_PAIRS
@@ -56,14 +55,14 @@ def shapes() -> np.ndarray:
 def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
     """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and a key for the tongue's tip.
 
-    Vertices as those of `face.shape_keys`; max_error: of any vertex and frame against the keys that `tolerance` (mm)
-    would give, mesh units.
+    Vertices as those of `movement.shape_keys`; max_error: of any vertex and frame against the keys that `tolerance`
+    (mm) would give, mesh units.
     """
-    motion = faces.landmark_motion(face, displacement)
+    motion = movement.landmark_motion(face, displacement)
     own = proportioned(shapes(), face.neutral)
     weights = fit(motion, own, contact.closed(motion, face.neutral))
-    keys = ShapeKeys(faces.moved_by(face, own), weights, 0.0)
-    exact = faces.shape_keys(face, displacement, tolerance)
+    keys = ShapeKeys(movement.moved_by(face, own), weights, 0.0)
+    exact = movement.shape_keys(face, displacement, tolerance)
     names = NAMES
     if face.opened is not None:
         keys = inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, face.neutral))

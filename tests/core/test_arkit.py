@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import arkit, contact, landmarks, scan_file
+from freetalk_blender.core import arkit, contact, landmarks, movement, scan_file
 from freetalk_blender.core import face as faces
 from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
@@ -66,11 +66,11 @@ def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(head: Path, h
     keys = arkit.shape_keys(face, motion)
     assert keys.names[:51] == arkit.NAMES and len(keys.names) == len(keys.shapes)
     assert keys.weights.min() >= 0 and keys.weights.max() <= 1
-    exact = faces.shape_keys(face, motion)
+    exact = movement.shape_keys(face, motion)
     dense = [np.tensordot(each.weights, each.shapes, 1) for each in (keys, exact)]
     largest = np.linalg.norm(dense[0] - dense[1], axis=2).max()
     assert largest <= keys.max_error * 1.001 < largest + 0.3 * face.frame.units_per_mm
-    moved = faces.landmark_motion(face, motion)
+    moved = movement.landmark_motion(face, motion)
     upper, lower = np.array(INNER_LIP_PAIRS).T
     own = np.tensordot(keys.weights[:, :51], arkit.proportioned(arkit.shapes(), face.neutral), 1)
     gaps = [(each[:, upper, 1] - each[:, lower, 1]) * EYE_DISTANCE_MM for each in (own, moved)]

@@ -11,7 +11,7 @@ import pytest
 from freetalk_blender.core import audio, cancel, perform, prepare, scan_file
 from freetalk_blender.core import landmarks as landmark_files
 from freetalk_blender.core.errors import Cancelled
-from freetalk_blender.core.face import shape_keys
+from freetalk_blender.core.movement import shape_keys
 from freetalk_blender.core.performance import clear_cache
 
 #: Processor seconds that may pass without a look at whether the work is still wanted: on two idle cores, ESC ends it

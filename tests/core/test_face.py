@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import face as faces
-from freetalk_blender.core import frame, landmarks
+from freetalk_blender.core import frame, landmarks, movement
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
-from freetalk_blender.core.face import deform, moves, prepare, shape_keys
+from freetalk_blender.core.face import prepare
+from freetalk_blender.core.movement import deform, moves, shape_keys
 from freetalk_blender.core.scan_file import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -103,7 +103,7 @@ def test_triangle_soup_and_loose_vertices_answer_like_the_surface(scan, face):
 
 def test_motion_in_mesh_space_is_taken_as_it_is(face):
     motion = jaw()
-    own = face.frame.vectors_to_mesh(faces.landmark_motion(face, motion))
+    own = face.frame.vectors_to_mesh(movement.landmark_motion(face, motion))
     assert deform(face, own, space="mesh") == pytest.approx(deform(face, motion), abs=1e-3 * face.frame.scale)
 
 

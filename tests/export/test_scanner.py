@@ -10,20 +10,20 @@ pytest.importorskip("fast_simplification", reason="needs the training environmen
 
 import scipy.sparse as sparse
 
-from export import scanner
+from export import dressing, fusing, remeshing, scanner, scanning
 
 
-def tube(rows: int = 40, columns: int = 60) -> scanner.Scan:
+def tube(rows: int = 40, columns: int = 60) -> scanning.Scan:
     """An open cylinder, 2 cm wide and 6 cm high, every vertex its own registered one."""
     turn, height = np.meshgrid(np.linspace(0, 2 * np.pi, columns, endpoint=False), np.linspace(0, 6, rows))
     points = np.stack([2 * np.cos(turn), height, 2 * np.sin(turn)], -1).reshape(-1, 3)
-    return scanner.registered(points, scanner.grid(rows, columns, closed=True).astype(np.int32))
+    return scanning.registered(points, dressing.grid(rows, columns, closed=True).astype(np.int32))
 
 
 @pytest.mark.parametrize("style", ["quadric", "even"])
 def test_a_remeshed_surface_carries_its_places(style: str) -> None:
     start = tube()
-    scan = scanner.remesh(start, 600, np.random.default_rng(0), style)
+    scan = remeshing.remesh(start, 600, np.random.default_rng(0), style)
     assert 300 < len(scan.vertices) < 900
     assert scan.real.all()
     np.testing.assert_allclose(np.asarray(scan.carry.sum(1))[:, 0], 1, atol=1e-4)
@@ -33,7 +33,7 @@ def test_a_remeshed_surface_carries_its_places(style: str) -> None:
 
 def test_truth_of_many_frames_is_transferred_at_once() -> None:
     start = tube()
-    scan = scanner.subdivide(start)
+    scan = remeshing.subdivide(start)
     field = np.stack([start.vertices, 2 * start.vertices + 1])
     moved = scan.transfer(field)
     assert moved.shape == (2, len(scan.vertices), 3)
@@ -43,18 +43,18 @@ def test_truth_of_many_frames_is_transferred_at_once() -> None:
 
 def test_invented_surface_carries_nothing() -> None:
     start = tube()
-    scan = scanner.add(start, *scanner.tube(np.array([[0, 0, 9.0], [0, 3, 9], [0, 6, 9]]), 0.3))
+    scan = scanning.add(start, *dressing.tube(np.array([[0, 0, 9.0], [0, 3, 9], [0, 6, 9]]), 0.3))
     assert scan.real[: len(start.vertices)].all() and not scan.real[len(start.vertices) :].any()
     assert not scan.transfer(np.ones((len(start.vertices), 1)))[len(start.vertices) :].any()
-    assert scanner.components(scan).max() == 1
+    assert scanning.components(scan).max() == 1
 
 
 def test_sealing_closes_a_rim_without_new_vertices() -> None:
     start = tube()
-    sealed = scanner.seal(start, (0,))
+    sealed = fusing.seal(start, (0,))
     assert len(sealed.vertices) == len(start.vertices)
-    assert len(scanner.boundary_loops(start.triangles)) == 2
-    assert len(scanner.boundary_loops(sealed.triangles)) == 1
+    assert len(fusing.boundary_loops(start.triangles)) == 2
+    assert len(fusing.boundary_loops(sealed.triangles)) == 1
 
 
 def test_holes_leave_what_is_spared_and_spikes_lose_their_truth() -> None:
@@ -69,7 +69,7 @@ def test_holes_leave_what_is_spared_and_spikes_lose_their_truth() -> None:
 
 def test_a_pose_keeps_shape_and_takes_points_along() -> None:
     start = tube()
-    posed, move = scanner.pose(start, np.random.default_rng(2))
+    posed, move = scanning.pose(start, np.random.default_rng(2))
     np.testing.assert_allclose(move.to_canonical(posed.vertices), start.vertices, atol=1e-3)
     assert np.linalg.det(move.rotation) == pytest.approx(1)
 
@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_scan() -> None:
 def test_the_nearest_place_on_a_triangle() -> None:
     a, b, c = (np.array([corner], float) for corner in ([0, 0, 0], [1, 0, 0], [0, 1, 0]))
     for point, place in (([0.2, 0.2, 5], [0.2, 0.2, 0]), ([2, -1, 0], [1, 0, 0]), ([0.5, -3, 1], [0.5, 0, 0])):
-        weights, _ = scanner.closest(np.array([point], float), a, b, c)
+        weights, _ = scanning.closest(np.array([point], float), a, b, c)
         np.testing.assert_allclose(weights[0] @ np.concatenate([a, b, c]), place, atol=1e-6)
 
 
@@ -91,6 +91,6 @@ def test_the_committed_sample_is_one_head_and_one_shirt() -> None:
     words = [line.split() for line in (Path(__file__).parents[2] / "examples/head.obj").read_text().splitlines()]
     triangles = np.array([word[1:] for word in words if word[0] == "f"], np.int32) - 1
     count = sum(word[0] == "v" for word in words)
-    scan = scanner.Scan(np.zeros((count, 3), np.float32), triangles, sparse.csr_matrix((count, 1), dtype=np.float32))
-    sizes = sorted(np.bincount(scanner.components(scan)))
+    scan = scanning.Scan(np.zeros((count, 3), np.float32), triangles, sparse.csr_matrix((count, 1), dtype=np.float32))
+    sizes = sorted(np.bincount(scanning.components(scan)))
     assert len(sizes) == 2 and sizes[0] > 1_500 and sizes[1] > 9_000

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("pymeshlab", reason="needs the training environment")
 pytest.importorskip("fast_simplification", reason="needs the training environment")
 
-from export import ict, scanner, stm_data
+from export import fusing, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import frame
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -36,11 +36,11 @@ def test_unfamiliar_motion_is_small_and_new_in_every_frame() -> None:
 @pytest.mark.skipif(not (DATA / "ict_facekit").exists(), reason="needs ICT-FaceKit")
 def test_lips_that_were_sealed_and_cut_follow_the_jaw_each_on_its_side() -> None:
     model = ict.load(DATA)
-    scan = scanner.select(
-        scanner.registered(model.neutral, model.triangles), scanner.part_mask(model, "mask", eyeballs=False)
+    scan = scanning.select(
+        scanning.registered(model.neutral, model.triangles), scanning.part_mask(model, "mask", eyeballs=False)
     )
-    scan = scanner.remesh(scanner.seal(scan, scanner.openings(model)), 6000, np.random.default_rng(0))
-    handles, _ = scanner.landmark_vertices(scan, model)
+    scan = remeshing.remesh(fusing.seal(scan, fusing.openings(model)), 6000, np.random.default_rng(0))
+    handles, _ = scanning.landmark_vertices(scan, model)
     opened, found = stm_data._cut_open(model, scan, handles, np.random.default_rng(0))
     assert len(opened.vertices) > len(scan.vertices)
     drop = -opened.transfer(model.expression[model.index("jawOpen")])[:, 1]

@@ -1,0 +1,133 @@
+"""A bound face moved: dense motion, shape keys, and single frames while sliders move."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import contact, lids
+from . import inner_mouth as inner_mouths
+from .compress import ShapeKeys, compress_factors
+from .errors import FreeTalkError
+from .face import Face
+from .landmarks import COUNT
+from .retarget import retarget
+
+
+def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
+    """(T,68,3) motion of this face's landmarks, canonical units, of a performance or of landmarks moved on the mesh.
+
+    space: "canonical" for the average face's motion, retargeted here; "mesh" for displacement that is already this
+    face's own, in mesh units and axes. Raises FreeTalkError on a wrong shape, space, or values that are not finite.
+    """
+    motion = np.asarray(displacement)
+    if motion.ndim != 3 or motion.shape[1:] != (COUNT, 3) or motion.dtype.kind not in "fiu":
+        raise FreeTalkError(f"Landmark displacement has shape (T, 68, 3); got {motion.dtype} of shape {motion.shape}.")
+    if not np.isfinite(motion).all():
+        raise FreeTalkError("The landmark displacement holds values that are not finite; perform it again.")
+    if space == "canonical":
+        return retarget(motion, face.frame.to_canonical(face.landmarks.astype(np.float64)))
+    if space == "mesh":
+        return face.frame.vectors_to_canonical(motion).astype(np.float32)
+    raise FreeTalkError(f'space must be "canonical" or "mesh"; got {space!r}.')
+
+
+def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
+    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`.
+
+    The lips of a performance meet and never cross, and its lids stay in front of eyeballs; motion in mesh space is
+    followed as it is.
+    """
+    motion = landmark_motion(face, displacement, space)
+    dense = face.mesh.to_caller(face.binding.displace(motion))
+    if face.contact and space == "canonical":
+        dense = face.contact.corrected(dense, contact.closed(motion, face.neutral))
+    if face.lids and space == "canonical":
+        dense = face.lids.corrected(dense)
+    return dense[:, : face.vertex_count]
+
+
+def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
+    """(K,V,3) mesh displacement, of the vertices that `shape_keys` answers for, by landmark motion (K,68,3) in
+    canonical units; linear, so lips may cross."""
+    flat = motion.reshape(len(motion), -1).astype(np.float32) @ face.binding.matrix
+    dense = face.mesh.to_caller(face.binding.spread(flat.reshape(len(motion), -1, 3)))
+    return dense if face.opened is None else face.opened.carried(dense)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.
+
+    weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut and
+    tip (T,): how surely the lips are closed, and how far the tongue's tip is up.
+    """
+
+    face: Face
+    weights: np.ndarray
+    shapes: np.ndarray
+    shut: np.ndarray
+    tip: np.ndarray
+
+    def at(self, position: float) -> np.ndarray:
+        """(N,3) float32 displacement, at a position between frames, of the vertices that `shape_keys` answers for.
+
+        Linear between frames, where lips meet, as baked curves are; held before the first and after the last.
+        """
+        place = min(max(position, 0.0), len(self.weights) - 1.0)
+        before = self._frame(math.floor(place))
+        if place % 1 == 0:
+            return before
+        return before + np.float32(place % 1) * (self._frame(math.ceil(place)) - before)
+
+    def _frame(self, index: int) -> np.ndarray:
+        dense = (self.weights[index] @ self.shapes).reshape(1, -1, 3)
+        dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
+        if self.face.contact is not None:
+            dense = self.face.contact.corrected(dense, self.shut[index])
+        if self.face.lids is not None:
+            dense = self.face.lids.corrected(dense)
+        if self.face.opened is None:
+            return dense[0]
+        dense = self.face.opened.carried(dense)
+        if self.face.opened.furniture is not None:
+            rise = self.face.opened.furniture.rise
+            dense[:, -len(rise) :] += self.tip[index] * rise
+        return dense[0]
+
+
+#: Share of a performance's energy that `moves` may lose: far below a hundredth of a millimetre.
+_LOST = 1e-8
+
+
+def moves(face: Face, displacement: np.ndarray) -> Moves:
+    """A performance (T,68,3), canonical, as it is looked at while sliders move: exact to the eye and quick to make."""
+    motion = landmark_motion(face, displacement)
+    code = motion.reshape(len(motion), -1).astype(np.float64)
+    values, turn = np.linalg.eigh(code.T @ code)
+    turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
+    weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
+    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), inner_mouths.tip(motion, face.neutral))
+
+
+def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:
+    """The motion as shape keys, in mesh units, at a largest error of `tolerance` mm (|36-45| counts as 90 mm).
+
+    The keys are for the vertices of `face.opened`, mouth bag included, where the mouth was opened; otherwise for the
+    caller's. The dense sequence is never made: a binding's matrix is shapes already. Other arguments as
+    `landmark_motion`.
+    """
+    motion = landmark_motion(face, displacement, space)
+    code = motion.reshape(len(motion), -1)
+    moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
+    half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips, and for the lids
+    keys = compress_factors(code, moving, half)
+    keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
+    if face.contact and space == "canonical":
+        keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
+    if face.lids and space == "canonical":
+        keys = lids.met(keys, face.lids, half)
+    if face.opened is None:
+        return keys
+    keys = replace(keys, shapes=face.opened.carried(keys.shapes))
+    return inner_mouths.with_tip(keys, face.opened, inner_mouths.tip(motion, face.neutral))
