@@ -20,6 +20,8 @@ from .steps import Steps
 
 #: How often a running job is looked at, and how long its answer is written before the window has its turn again (s).
 _TICK, _TURN = 0.1, 0.2
+#: How often progress is drawn within a stage (s): where the processor draws the window too, that takes 0.1 s of it.
+_DRAWN = 0.5
 
 #: The stage of a job whose answer is being written.
 WRITING = "write it into the scene"
@@ -93,6 +95,7 @@ class JobOperator:
     _job: Job
     _timer: bpy.types.Timer
     _writing: Steps[None] | None = None
+    _shown: tuple[str, float] = ("", 0.0)
     report: Callable[[set[str], str], None]
 
     def begin(self, context: bpy.types.Context) -> Job:
@@ -162,6 +165,10 @@ class JobOperator:
             return self._told(error)
 
     def _show(self, context: bpy.types.Context, share: float, left: float) -> None:
+        stage, since = self._shown
+        if stage == self._job.stage and time.monotonic() < since + _DRAWN:
+            return
+        self._shown = self._job.stage, time.monotonic()
         context.window_manager.progress_update(round(100 * share))
         context.workspace.status_text_set(f"FreeTalk: {self._job.stage}, {left:.0f} s left (ESC to cancel)")
         redraw(context)
