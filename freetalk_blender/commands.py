@@ -328,6 +328,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         import bpy
 
         from .blender import files, meshes, scene, sound
+        from .blender.steps import run
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points)
         local = None if points is None else meshes.moved(scan.file_to_object, points)
@@ -346,7 +347,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         sound.set_scene_fps(bpy.context.scene, fps)
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))
-        copy = scene.talk(scan.item, face, keys, start)
+        copy = run(scene.talking(scan.item, face, keys, start))
         sound.add_strip(bpy.context.scene, arguments.audio, start)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:

@@ -11,7 +11,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM
 from ..core.landmarks import COUNT, FAR
-from . import bake, files, meshes, mouth, session, steps, takes
+from . import bake, files, meshes, mouth, session, takes
 from .marks import FACE, LANDMARKS, copy_of
 from .steps import Steps
 
@@ -28,24 +28,6 @@ def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.
     return vertices, meshes.triangles(item.data), None if landmarks is None else landmarks @ shape.T
 
 
-def talk(
-    original: bpy.types.Object,
-    face: Face,
-    keys: ShapeKeys,
-    start: float,
-    *,
-    source: str = "speech",
-    fingerprint: str = "",
-    tolerance: float = 0.1,
-) -> bpy.types.Object:
-    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on.
-
-    face, keys: as prepared from `read_face` of this object. A copy made of the same face (fingerprint, where given)
-    stays, and its takes with it: the line goes into the take that plays. Any other copy gives way to a new one.
-    """
-    return steps.run(talking(original, face, keys, start, source=source, fingerprint=fingerprint, tolerance=tolerance))
-
-
 def talking(
     original: bpy.types.Object,
     face: Face,
@@ -56,7 +38,12 @@ def talking(
     fingerprint: str = "",
     tolerance: float = 0.1,
 ) -> Steps[bpy.types.Object]:
-    """The same in steps; nothing of it is seen before the last one, and closed before, it leaves nothing behind."""
+    """The talking copy of an object: mouth opened, keys baked from scene frame `start` on.
+
+    face, keys: as prepared from `read_face` of this object. A copy made of the same face (fingerprint, where given)
+    stays, and its takes with it: the line goes into the take that plays. Any other copy gives way to a new one. Nothing
+    of it is seen before the last step, and closed before, it leaves nothing behind.
+    """
     here = copy_of(original)
     shape = meshes.to_true_shape(original)
     own = _in_own_axes(keys, shape)
@@ -115,7 +102,7 @@ def _is_of(copy: bpy.types.Object, fingerprint: str) -> bool:
 
 
 def takes_given_up(original: bpy.types.Object, fingerprint: str) -> int:
-    """How many takes go with a copy that `talk` would replace, as its face had other landmarks or another mouth."""
+    """How many takes go with a copy that `talking` would replace, as its face had other landmarks or another mouth."""
     copy = copy_of(original)
     return 0 if copy is None or _is_of(copy, fingerprint) else len(takes.listed(copy))
 
