@@ -10,8 +10,10 @@ import bmesh
 import bpy
 import numpy as np
 
+from ..core import rows
 from ..core.opened_mouth import BAG, GUM, HOLLOW, IRIS, PUPIL, SCLERA, SKIN, TONGUE, TOOTH, OpenedMouth
-from . import meshes
+from . import meshes, steps
+from .steps import Steps
 
 #: Materials of what lies behind the lips and lids: name, colour, roughness and the parts that have it. The mouth's are
 #: as dark as a mouth is, for few viewers cast shadows into it.
@@ -43,17 +45,16 @@ def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
     opened: what core.mouth.open_lips answers for meshes.vertices and meshes.triangles of this mesh. The mesh's vertices
     keep their numbers. The object must own its mesh (one user) and be out of edit mode.
     """
-    for _ in applying(item, opened):
-        pass
+    steps.run(applying(item, opened))
 
 
-def applying(item: bpy.types.Object, opened: OpenedMouth) -> Iterator[None]:
+def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
     """The same, step by step; closed before its end, it leaves a mesh that is of no use any more."""
     mesh = item.data
     corners, polygons = meshes.triangle_corners(mesh), meshes.triangle_polygons(mesh)
     hit, hollow = _changed_polygons(mesh, polygons, opened), _hollow_polygons(polygons, opened)
-    rows = np.arange(len(opened.triangles))
-    faces = _without_twins(opened.triangles, (rows >= opened.kept) | hit[polygons[opened.triangle_source]])
+    added = np.arange(len(opened.triangles)) >= opened.kept
+    faces = _without_twins(opened.triangles, added | hit[polygons[opened.triangle_source]])
     before = {domain: dict(_read(mesh, domain)) for domain in ("POINT", "CORNER")}
     normals = _corner_normals(mesh) if mesh.has_custom_normals else None
     _number(mesh, _FACE, "FACE", len(mesh.polygons))
@@ -87,9 +88,8 @@ def _without_twins(triangles: np.ndarray, new: np.ndarray) -> np.ndarray:
     Blender takes a face once."""
     near = np.isin(triangles, triangles[new]).all(1)
     order = np.concatenate([np.flatnonzero(near & ~new), np.flatnonzero(new)])
-    first = np.unique(np.sort(triangles[order], axis=1), axis=0, return_index=True)[1]
-    rows = np.sort(order[first])
-    return rows[new[rows]]
+    kept = np.sort(order[rows.first(np.sort(triangles[order], axis=1))])
+    return kept[new[kept]]
 
 
 def _changed_polygons(mesh: bpy.types.Mesh, polygons: np.ndarray, opened: OpenedMouth) -> np.ndarray:
@@ -131,7 +131,7 @@ def _number(mesh: bpy.types.Mesh, name: str, domain: str, count: int) -> None:
 
 def _rebuilding(
     mesh: bpy.types.Mesh, opened: OpenedMouth, faces: np.ndarray, polygons: np.ndarray, hit: np.ndarray
-) -> Iterator[None]:
+) -> Steps[None]:
     """Exchange the changed polygons `hit` for new faces; the loops here are over the mouth alone.
 
     polygons (F,): the one of each old triangle.
