@@ -4,7 +4,8 @@ JOBS.json holds a list of jobs, or {"defaults": {...}, "jobs": [...]}. A job nam
 "audio", "outputs" (one or a list), and any of its options by its long name: "emotion" ("happy=0.8" or {"happy": 0.8}),
 "vad" ([V, A, D]), "landmarks", "fps", "keep-mouth" (true), ... Paths are relative to the folder of JOBS.json.
 
-Every job runs in a process of its own, so that none can harm another. What became of each is a line of
+Every job runs in a process of its own, so that none can harm another: on this machine, or with --scheduler on the
+workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each is a line of
 JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done there, as they stand, with their files.
 """
 
@@ -28,6 +29,8 @@ from .core.errors import FreeTalkError
 #: Keys of a job whose values are paths.
 _PATHS = ("scan", "audio", "outputs", "landmarks", "emotion_curve")
 _REQUIRED = ("scan", "audio", "outputs")
+#: Seconds between looks whether a job is still wanted.
+_PATIENCE = 0.5
 
 
 class BatchError(FreeTalkError):
@@ -189,55 +192,51 @@ def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
 
 def run(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     """Outcomes as they come, of at most `workers` jobs at a time; where the caller stops, those at work are ended."""
-    running = _Running(max(1, (os.cpu_count() or 1) // workers))
+    threads, ended = max(1, (os.cpu_count() or 1) // workers), threading.Event()
     with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(running.outcome, job) for job in jobs]
+        waiting = [pool.submit(work, job, threads, ended.is_set) for job in jobs]
         try:
             for future in as_completed(waiting):
                 yield future.result()
         finally:
+            ended.set()
             for future in waiting:
                 future.cancel()
-            running.end()
 
 
-class _Running:
-    """The processes at work, so that all of them end when the command does."""
+def work(job: Job, threads: int, ended: Callable[[], bool]) -> Outcome:
+    """Do one job in a process with so many threads; the process is ended once ended() holds."""
+    if ended():
+        return Outcome(job, 0.0, "interrupted")
+    start = time.perf_counter()
+    command = [*_door(), *job.words, "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(threads)
+    ) as process:
+        printed, told = _said(process, ended)
+    seconds = time.perf_counter() - start
+    if process.returncode == 0:
+        try:
+            return Outcome(job, seconds, answer=json.loads(printed.strip().splitlines()[-1]))
+        except (ValueError, IndexError):
+            return Outcome(job, seconds, "The job ended without an answer; run it by itself to see why.")
+    return Outcome(job, seconds, _why(told, process.returncode))
 
-    def __init__(self, threads: int) -> None:
-        package = Path(__file__).resolve().parent
-        paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-        self._environment = {**limits, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        self._processes: set[subprocess.Popen] = set()
-        self._lock = threading.Lock()
-        self._ended = False
 
-    def outcome(self, job: Job) -> Outcome:
-        start = time.perf_counter()
-        command = [*_door(), *job.words, "--json"]
-        with self._lock:
-            if self._ended:
-                return Outcome(job, 0.0, "interrupted")
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environment
-            )
-            self._processes.add(process)
-        printed, told = process.communicate()
-        with self._lock:
-            self._processes.discard(process)
-        seconds = time.perf_counter() - start
-        if process.returncode == 0:
-            try:
-                return Outcome(job, seconds, answer=json.loads(printed.strip().splitlines()[-1]))
-            except (ValueError, IndexError):
-                return Outcome(job, seconds, "The job ended without an answer; run it by itself to see why.")
-        return Outcome(job, seconds, _why(told, process.returncode))
+def _environment(threads: int) -> dict[str, str]:
+    package = Path(__file__).resolve().parent
+    paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return {**limits, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
-    def end(self) -> None:
-        with self._lock:
-            self._ended = True
-            for process in self._processes:
+
+def _said(process: subprocess.Popen, ended: Callable[[], bool]) -> tuple[str, str]:
+    """What a process wrote to either stream; it is ended once ended() holds."""
+    while True:
+        try:
+            return process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            if ended():
                 process.terminate()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import batch, commands
+from . import batch, cluster, commands
 from .core import doctor, emotion, key_sets, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
@@ -131,10 +131,12 @@ def parser() -> argparse.ArgumentParser:
     many = command("batch", run_batch, "Many animations, from a list of jobs.", show_batch)
     many.formatter_class, many.description = argparse.RawDescriptionHelpFormatter, batch.__doc__
     many.add_argument("jobs", type=Path, metavar="JOBS.json")
-    many.add_argument(
+    where = many.add_mutually_exclusive_group()
+    where.add_argument(
         "--workers", type=_count, default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
         help="jobs at a time (half of the processor's cores)",
     )  # fmt: skip
+    where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
     many.add_argument("--resume", action="store_true", help="leave out what JOBS.results.jsonl knows as done")
 
     checkup = command(
@@ -150,8 +152,9 @@ def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
     jobs = batch.left(arguments.jobs, listed) if arguments.resume else listed
     failed: list[dict] = []
     recording = batch.record(arguments.jobs, arguments.resume)
+    outcomes = cluster.run(jobs, arguments.scheduler) if arguments.scheduler else batch.run(jobs, arguments.workers)
     with recording as add, steps(f"animate {len(jobs)} of {len(listed)} jobs") as share:
-        for finished, outcome in enumerate(batch.run(jobs, arguments.workers), 1):
+        for finished, outcome in enumerate(outcomes, 1):
             add(outcome)
             told = "done" if outcome.done else outcome.sentence
             steps.say(f"{outcome.seconds:8.2f} s  job {outcome.job.number} ({finished} of {len(jobs)}): {told}")

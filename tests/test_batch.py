@@ -2,8 +2,6 @@
 
 import json
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -126,19 +124,13 @@ def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, caps
 
 
 def test_a_stopped_batch_ends_the_jobs_at_work(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = write(quick / "slow.py", "import time; time.sleep(60)")
+    begun = quick / "begun"
+    script = write(quick / "slow.py", f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
     monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
-    jobs = [batch.Job(n, ("animate", f"{n}.obj"), ()) for n in (1, 2, 3)]
-    running = batch._Running(1)
-    outcomes: list[batch.Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(running.outcome(jobs[0])))
-    thread.start()
-    while not running._processes:
-        time.sleep(0.01)
-    running.end()
-    thread.join(10)
-    assert not thread.is_alive() and not outcomes[0].done
-    assert running.outcome(jobs[1]).sentence == "interrupted"
+    jobs = [batch.Job(n, ("animate", f"{n}.obj"), ()) for n in (1, 2)]
+    outcome = batch.work(jobs[0], 1, begun.exists)
+    assert begun.exists() and not outcome.done and outcome.seconds < 30
+    assert batch.work(jobs[1], 1, begun.exists).sentence == "interrupted"
 
 
 def test_a_batch_animates_real_scans(tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,0 +1,76 @@
+"""The jobs of a batch on other machines: `freetalk batch JOBS.json --scheduler ADDRESS`.
+
+ADDRESS is a scheduler of Dask (`dask scheduler`, then `dask worker ADDRESS` on every machine); each thread of a worker
+does one job at a time, as `batch.work` does on this machine. Workers have FreeTalk installed and see the folders of the
+jobs under the same paths. `distributed` is needed here and there: the group `cluster` of pyproject.toml.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from . import batch
+from .batch import BatchError, Job, Outcome
+
+#: Seconds in which the scheduler must answer, and a first worker join it.
+PATIENCE = 30
+
+
+def run(jobs: list[Job], address: str) -> Iterator[Outcome]:
+    """Outcomes as they come from the scheduler's workers; where the caller stops, the jobs at work are ended.
+
+    Raises BatchError where there is no `distributed`, no scheduler at the address, or no worker.
+    """
+    distributed = _library()
+    with _client(distributed, address) as client:
+        ended = distributed.Event(f"freetalk-{uuid.uuid4().hex}", client)
+        waiting = {client.submit(_work, job, ended.name, pure=False): job for job in jobs}
+        try:
+            for future in distributed.as_completed(waiting, loop=client.loop):
+                yield _outcome(future, waiting[future])
+        finally:
+            ended.set()
+            client.cancel(list(waiting))
+
+
+def _library() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise BatchError(
+            "--scheduler needs Dask's package distributed; pip install distributed, or use --workers."
+        ) from error
+    return distributed
+
+
+def _client(distributed: Any, address: str) -> Any:
+    """A connection to the scheduler, which has a worker at least."""
+    try:
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise BatchError(
+            f"No scheduler answers at {address} ({error}); start one with dask scheduler and give its address."
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        client.close()
+        raise BatchError(f"The scheduler {address} has no workers; start one with dask worker {address}.") from error
+    return client
+
+
+def _outcome(future: Any, job: Job) -> Outcome:
+    """What became of a job, also where its worker could not do it."""
+    try:
+        return future.result()
+    except Exception as error:  # whatever went wrong on the worker: it harms no other job
+        return Outcome(job, 0.0, f"The worker could not do it ({type(error).__name__}: {error}); look at its log.")
+
+
+def _work(job: Job, ended: str) -> Outcome:
+    """On a worker: do one job, with this thread's share of the machine, until the event of that name is set."""
+    from distributed import Event, get_worker
+
+    share = max(1, (os.cpu_count() or 1) // get_worker().state.nthreads)
+    return batch.work(job, share, Event(ended).is_set)

@@ -1,0 +1,100 @@
+"""Batches on a cluster: what a worker cannot do, stopping, and addresses where nobody is."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import distributed
+import pytest
+
+from freetalk_blender import batch, cli, cluster
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A scheduler with one worker of two threads, in this process, so that its `_door` can be replaced."""
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="tcp://"
+    ) as local:
+        yield local.scheduler_address
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
+    script = folder / "stand_in.py"
+    script.write_text(code)
+    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+
+
+def test_jobs_run_on_the_workers_and_failures_are_told(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    code = (
+        "import json, os, pathlib, sys\n"
+        "if 'bad' in sys.argv[2]: print('freetalk: No face was found.', file=sys.stderr); sys.exit(3)\n"
+        "out = next(w for w in sys.argv if w.startswith('--output=')).partition('=')[2]\n"
+        "pathlib.Path(out).write_text('x')\n"
+        "print(json.dumps({'threads': os.environ['OMP_NUM_THREADS']}))\n"
+    )
+    stand_in(monkeypatch, tmp_path, code)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    jobs = [{"scan": f"{n}.obj", "audio": "b.wav", "outputs": f"{n}.glb"} for n in ("a", "bad", "c")]
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps(jobs))
+    assert cli.main(["batch", str(path), "--scheduler", address, "--json"]) == cli.SOME_FAILED
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["failed"] == [{"job": 2, "error": "No face was found."}]
+    assert (tmp_path / "a.glb").is_file() and (tmp_path / "c.glb").is_file()
+    lines = [json.loads(line) for line in (tmp_path / "jobs.results.jsonl").read_text().splitlines()]
+    threads = {line["answer"]["threads"] for line in lines if line["done"]}
+    assert threads == {str(max(1, (cluster.os.cpu_count() or 1) // 2))}
+
+
+def test_a_stopped_batch_ends_the_jobs_at_work(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os, pathlib, sys, time\n"
+        "if sys.argv[2] == 'quick.obj': print('{}'); sys.exit()\n"
+        f"pathlib.Path({str(tmp_path)!r}, 'pid').write_text(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    stand_in(monkeypatch, tmp_path, code)
+    jobs = [batch.Job(n, ("animate", scan), ()) for n, scan in enumerate(("slow.obj", "quick.obj"), 1)]
+    outcomes = cluster.run(jobs, address)
+    assert next(outcomes).job.number == 2
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process = Path("/proc", (tmp_path / "pid").read_text())
+    outcomes.close()
+    while process.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_a_worker_cannot_do_is_a_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_door", lambda: ["/no/such/program"])
+    (outcome,) = cluster.run([batch.Job(1, ("animate", "a.obj"), ())], address)
+    assert not outcome.done and "FileNotFoundError" in outcome.sentence and outcome.sentence.endswith("log.")
+
+
+@pytest.mark.parametrize("place", ["tcp://127.0.0.1:9", "nowhere"])
+def test_an_address_without_a_scheduler_is_a_sentence(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]))
+    assert cli.main(["batch", str(path), "--scheduler", place]) == cli.BAD_INPUT
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("freetalk: No scheduler answers at " + place)
+
+
+def test_a_scheduler_without_workers_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", protocol="tcp://") as local,
+        pytest.raises(batch.BatchError, match="has no workers"),
+    ):
+        next(cluster.run([batch.Job(1, ("animate", "a.obj"), ())], local.scheduler_address))
