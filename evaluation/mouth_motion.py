@@ -61,7 +61,8 @@ def lip_error(
     """Mean error (mm) of the lips' vertices when the scan follows the true landmarks' motion."""
     bound = faces.prepare(scan.vertices, scan.triangles, truth.landmarks, open_mouth=cut, inner_mouth="none")
     found = movement.deform(bound, offsets[:, landmarks], space="mesh")
-    judged = np.flatnonzero(side)
+    surface = scan.triangles if bound.opened is None else bound.opened.triangles
+    judged = np.intersect1d(np.flatnonzero(side), surface)
     wanted = np.stack([scan.carry[judged] @ offset for offset in offsets])
     return float(np.linalg.norm(found[:, judged] - wanted, axis=2).mean() / truth.mm)
 

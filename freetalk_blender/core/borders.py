@@ -1,6 +1,8 @@
-"""The borders of a surface: its edges, the loops that its open edges form, and a lid for a hole."""
+"""The borders of a surface: its edges, loops of open ones, a lid for a hole; and where a surface touches itself."""
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 
 def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,3 +55,49 @@ def filled(loop: list[int], points: np.ndarray) -> list[tuple[int, int, int]]:
         triangles.append((loop[(ear + 1) % len(loop)], loop[ear], loop[ear - 1]))
         del loop[ear]
     return [*triangles, (loop[2], loop[1], loop[0])]
+
+
+def fans(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(f,3) number of the fan that each corner belongs to: corners at one vertex that hang together over edges.
+
+    A surface that touches itself in a vertex has several there. Where it does along an edge of four triangles, faces
+    that look at each other hang together. An open border is never parted. points (P,3), triangles (f,3).
+    """
+    edges, sides = edges_of(triangles)
+    order = np.argsort(sides.ravel(), kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(sides.ravel(), minlength=len(edges)))])
+    uses = np.diff(starts)
+    following = np.flatnonzero(np.diff(sides.ravel()[order]) == 0)
+    links = np.stack([order[following], order[following + 1]], 1)
+    four = np.flatnonzero(uses == 4)
+    links = links[~np.isin(sides.ravel()[links[:, 0]], four)]
+    pairs = [_two_sheets(points, triangles, order[starts[e] : starts[e + 1]], edges[e]) for e in four]
+    links = np.concatenate([links, *pairs])
+    # A side's number is that of the corner where it begins; the other end is the next corner of its triangle.
+    begin = np.stack([links, links - links % 3 + (links + 1) % 3], 2)
+    lower = triangles.ravel()[begin]
+    begin = np.take_along_axis(begin, np.argsort(lower, axis=2), 2)
+    open_ends = np.unique(edges[uses == 1])
+    first = np.full(int(triangles.max(initial=0)) + 1, -1)
+    at = np.flatnonzero(np.isin(triangles.ravel(), open_ends))
+    first[triangles.ravel()[at[::-1]]] = at[::-1]
+    joined = np.stack([at, first[triangles.ravel()[at]]], 1)
+    ends = np.concatenate([begin[:, :, 0], begin[:, :, 1], joined])
+    graph = coo_matrix((np.ones(len(ends), bool), tuple(ends.T)), (triangles.size,) * 2)
+    return connected_components(graph, directed=False)[1].reshape(-1, 3)
+
+
+def _two_sheets(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """(l,2) which of four sides (triangle * 3 + corner) at an edge (2,) hang together; all where it cannot be told."""
+    row, corner = sides // 3, sides % 3
+    ahead = triangles[row, corner] == edge[0]
+    start, end = points[edge]
+    axis = (end - start) / max(np.linalg.norm(end - start), 1e-12)
+    across = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
+    tip = points[triangles[row, (corner + 2) % 3]] - start
+    order = np.argsort(np.arctan2(tip @ np.cross(axis, across), tip @ across))
+    sides, ahead = sides[order], ahead[order]
+    if (ahead == np.roll(ahead, 1)).any():
+        return np.stack([sides[:-1], sides[1:]], 1)
+    sides = np.roll(sides, -int(ahead.argmax()))
+    return sides.reshape(2, 2)

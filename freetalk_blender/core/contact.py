@@ -15,11 +15,11 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import cancel, facing, handles, lip_line
+from . import cancel, facing, handles, mouth_curve, raster
 from .compress import ShapeKeys, compress_factors, with_more
 from .errors import LandmarkError
 from .facing import Facing, Slid
-from .frame import EYE_DISTANCE_MM
+from .frame import EYE_DISTANCE_MM, Similarity
 from .landmarks import INNER_LIP_PAIRS
 from .opened_mouth import LOWER, UPPER, OpenedMouth
 from .retarget import CLOSED_GAP
@@ -250,12 +250,12 @@ def _smooth_step(x: np.ndarray) -> np.ndarray:
 
 def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     """The contact of a mouth that was cut open: its two rims meet, vertex by vertex. landmarks (68,3), mesh units."""
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     points = frame.to_canonical(opened.skin_vertices.astype(float))
     upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
     side = opened.side[: opened.skin_count]
     lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame)
-    lean = lip_line.vertex_normals(points, opened.skin_triangles)[:, 1] * side
+    lean = raster.vertex_normals(points, opened.skin_triangles)[:, 1] * side
     inside = lean < -_LEAN
     inside[upper] = inside[lower] = True
     place, side = points[lips.vertices], side[lips.vertices]
@@ -280,13 +280,13 @@ def of_open_lips(
     vertices (V,3), triangles (F,3), landmarks (68,3), mesh units; shutting (V,3): displacement that shuts a mouth which
     stands open. LandmarkError where no lips face each other.
     """
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     rest = frame.to_canonical(np.asarray(vertices, float))
     handles_mm = frame.to_canonical(np.asarray(landmarks, float))
-    curve = lip_line.mouth_curve(handles_mm)
+    curve = mouth_curve.mouth_curve(handles_mm)
     side = _sides(rest, triangles, handles_mm)
     points = rest if shutting is None else rest + frame.vectors_to_canonical(shutting)
-    lean = lip_line.vertex_normals(points, triangles)[:, 1] * side
+    lean = raster.vertex_normals(points, triangles)[:, 1] * side
     near = curve.between_corners(points, -1) & (np.abs(curve.in_front(points)) < _APART)
     near &= (np.abs(curve.above(points)) < _APART) & (lean < -0.2)
     upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
@@ -336,7 +336,7 @@ def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:
 
 def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(V,) UPPER or LOWER for vertices within reach of a lip, by the way along the surface from the outer lips."""
-    close = np.linalg.norm(points - landmarks[lip_line.LIPS].mean(0), axis=1) < 45
+    close = np.linalg.norm(points - landmarks[mouth_curve.LIPS].mean(0), axis=1) < 45
     used, local = np.unique(triangles[close[triangles].all(1)], return_inverse=True)
     if not len(used):
         raise LandmarkError("There is no surface around the lip landmarks; are they those of this mesh?")
@@ -344,7 +344,7 @@ def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     tree = cKDTree(points[used])
     ways = [
         handles.edge_distance(graph, tree.query(landmarks[outer])[1], 40.0)
-        for outer in (lip_line.OUTER_UPPER[1:-1], lip_line.OUTER_LOWER[1:-1])
+        for outer in (mouth_curve.OUTER_UPPER[1:-1], mouth_curve.OUTER_LOWER[1:-1])
     ]
     side = np.zeros(len(points), np.int8)
     side[used] = np.where(ways[0] < ways[1], UPPER, np.where(ways[1] < ways[0], LOWER, 0))
@@ -352,7 +352,7 @@ def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
 
 
 def _contact(
-    points: np.ndarray, side: np.ndarray, upper: sparse.csr_matrix, lower: sparse.csr_matrix, frame: lip_line.Similarity
+    points: np.ndarray, side: np.ndarray, upper: sparse.csr_matrix, lower: sparse.csr_matrix, frame: Similarity
 ) -> Contact:
     """Pairs and their influence; points (V,3) in canonical mm, upper and lower (P,V)."""
     above, below = upper @ points, lower @ points

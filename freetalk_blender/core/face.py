@@ -15,9 +15,9 @@ from . import (
     frame,
     hole_bag,
     lids,
-    lip_line,
     mesh,
     mouth,
+    mouth_curve,
     mouth_hollow,
     mouth_web,
     repairs,
@@ -43,6 +43,8 @@ Step = Callable[[str], AbstractContextManager]
 #: A mesh whose vertices are further than this from half of the landmarks is subdivided before binding (eye distances;
 #: 1.8 of 90 mm).
 COARSE = 0.02
+#: Vertices nearer to each other than this are at one place (eye distances).
+_TWIN = 1e-4
 
 
 #: What is put behind lips that can open: nothing but a cut's own bag; darkness; teeth and a tongue too.
@@ -162,7 +164,7 @@ def _with_eyeballs(
 ) -> tuple[OpenedMouth, Lids | None, tuple[str, ...]]:
     """The mesh with eyeballs where they are wanted and fit, what keeps its lids off these and off its own, and what to
     tell. cleaned: its skin; handles (68,): the skin's vertices at the landmarks."""
-    mm = lip_line.frame_in_mm(points)
+    mm = mouth_curve.frame_in_mm(points)
     part = cleaned.components()
     skin = part == np.bincount(part[handles]).argmax()
     surface = mm.to_canonical(cleaned.vertices.astype(float)), cleaned.triangles[skin[cleaned.triangles[:, 0]]]
@@ -196,9 +198,22 @@ def _opened(
             if own is None:
                 return None, ()
             opened = own
-        return opened, ()
+        return opened, _bubbles(triangles, opened)
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
+
+
+def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
+    """What to tell where the cut lips had closed bubbles behind them, which are left out."""
+    if not opened.is_cut:
+        return ()
+    left_out = np.ones(len(triangles), bool)
+    left_out[opened.triangle_source] = False
+    surface = np.zeros(len(opened.vertices), bool)
+    surface[opened.triangles] = True
+    count = int((~surface[triangles[left_out]].any(1)).sum())
+    told = f"A bubble in the flesh behind the lips was left out: {repairs.counted(count, 'face', 'faces')}."
+    return (told,) if count else ()
 
 
 def _left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> tuple[str, ...]:
@@ -247,7 +262,10 @@ def _skin(
     # The cut may have taken all triangles of a split seam's vertex; its twin at the same place answers for it.
     lost = np.unique(triangles)
     lost = lost[cleaned.source[lost] < 0]
-    cleaned.source[lost] = nearest_vertices(vertices[lost], cleaned.vertices)
+    twin = nearest_vertices(vertices[lost], cleaned.vertices)
+    eyes_apart = np.linalg.norm(points[45] - points[36])
+    there = np.linalg.norm(cleaned.vertices[twin] - vertices[lost], axis=1) < _TWIN * eyes_apart
+    cleaned.source[lost[there]] = twin[there]
     handles = cleaned.source[opened.landmark_vertices]
     cleaned = _fine(cleaned, points)
     handles[:48] = nearest_vertices(points[:48], cleaned.vertices)  # the lips' are on their own sides of the cut

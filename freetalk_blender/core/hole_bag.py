@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from . import lip_line, mesh, mouth_bag
+from . import mesh, mouth_bag, mouth_curve
 from .borders import border_edges, edges_of, filled, loops
-from .lip_line import MouthCurve
+from .mouth_curve import MouthCurve
 from .mouth_hollow import DARK
 from .opened_mouth import (
     BAG,
@@ -50,8 +50,8 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
 
     vertices (V,3), triangles (F,3), landmarks (68,3), one unit. LandmarkError where the landmarks are no mouth.
     """
-    frame = lip_line.frame_in_mm(landmarks)
-    curve = lip_line.mouth_curve(frame.to_canonical(np.asarray(landmarks, float)))
+    frame = mouth_curve.frame_in_mm(landmarks)
+    curve = mouth_curve.mouth_curve(frame.to_canonical(np.asarray(landmarks, float)))
     cleaned = mesh.clean(vertices, triangles)
     welded = cleaned.source[triangles]
     rows = np.flatnonzero((welded >= 0).all(1) & (np.diff(np.sort(welded, 1), axis=1) > 0).all(1))
@@ -103,8 +103,8 @@ def closed(opened: OpenedMouth, hole: Hole, triangles: np.ndarray, landmarks: np
     opened: without a bag of its own; hole: of its vertices and triangles; triangles (F,3): of the input that `opened`
     was made of; landmarks (68,3), in its unit.
     """
-    frame = lip_line.frame_in_mm(landmarks)
-    curve = lip_line.mouth_curve(frame.to_canonical(np.asarray(landmarks, float)))
+    frame = mouth_curve.frame_in_mm(landmarks)
+    curve = mouth_curve.mouth_curve(frame.to_canonical(np.asarray(landmarks, float)))
     skin = frame.to_canonical(opened.vertices.astype(float))
     rim, count, rings = skin[hole.vertices], len(hole.vertices), len(mouth_bag.INWARD)
     ring, column = np.repeat(np.arange(rings), count), np.tile(np.arange(count), rings)

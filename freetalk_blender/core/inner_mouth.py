@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import lip_line, raster
+from . import mouth_curve, raster
 from .compress import ShapeKeys, with_more
 from .landmarks import nearest_vertices
 from .opened_mouth import GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
@@ -58,10 +58,10 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
 
     LandmarkError where there is no mouth.
     """
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    curve = lip_line.mouth_curve(placed)
-    open_by = (placed[lip_line.INNER_UPPER] - placed[lip_line.INNER_LOWER])[:, 1].mean() - SHUT_GAP
+    curve = mouth_curve.mouth_curve(placed)
+    open_by = (placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() - SHUT_GAP
     pieces = _pieces(curve, max(open_by, 0.0))
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
@@ -136,7 +136,7 @@ def _hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
 # What it looks like ---------------------------------------------------------------------------------------------------
 
 
-def _pieces(curve: lip_line.MouthCurve, open_by: float) -> list[_Piece]:
+def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> list[_Piece]:
     """Both arches and the tongue for one mouth, canonical mm, as they stand where the jaw is open by so many mm."""
     width = curve.x[-1] - curve.x[0]
     scale = float(np.clip(width / MOUTH_WIDTH, *SCALE))

@@ -11,10 +11,11 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import lip_line, mesh, mouth_bag
+from . import lip_line, mesh, mouth_bag, mouth_curve, mouth_patch
 from .errors import LandmarkError, MeshError
-from .lip_line import LipLine, Patch
+from .lip_line import LipLine
 from .mouth_bag import Bag
+from .mouth_patch import Patch
 from .opened_mouth import (
     BAG,
     LIP,
@@ -51,12 +52,12 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     corner. Raises LandmarkError and MeshError where there is no mouth at the landmarks.
     """
     landmarks, points = _in_mm(vertices, landmarks)
-    curve = lip_line.mouth_curve(landmarks)
-    patch = lip_line.mouth_patch(points, triangles, landmarks)
+    curve = mouth_curve.mouth_curve(landmarks)
+    patch = mouth_patch.mouth_patch(points, triangles, landmarks)
     inset = 0.12 * (curve.x[-1] - curve.x[0])
     height = curve.above(patch.points)
-    reach = np.abs(landmarks[lip_line.OUTER_UPPER, 1].mean() - landmarks[lip_line.OUTER_LOWER, 1].mean()) + 4
-    allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -lip_line.DEPTH)
+    reach = np.abs(landmarks[mouth_curve.OUTER_UPPER, 1].mean() - landmarks[mouth_curve.OUTER_LOWER, 1].mean()) + 4
+    allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -mouth_patch.DEPTH)
     allowed &= np.abs(height) < reach
     labels = mesh.connected_parts(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
     gap = float(np.linalg.norm(landmarks[62] - landmarks[66]))
@@ -76,8 +77,8 @@ def open_lips(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     if not state(vertices, triangles, landmarks).fused:
         raise MeshError("The lips of this mesh are already apart; there is nothing to cut.")
     in_mm, points = _in_mm(vertices, landmarks)
-    patch = lip_line.mouth_patch(points, triangles, in_mm)
-    patch = lip_line.refine(patch, lip_line.mouth_curve(in_mm))
+    patch = mouth_patch.mouth_patch(points, triangles, in_mm)
+    patch = mouth_patch.refine(patch, mouth_curve.mouth_curve(in_mm))
     line = lip_line.find(patch, in_mm)
     cut = _cut(patch, line)
     bag = mouth_bag.build(cut.points[cut.upper], cut.points, cut.triangles, cut.outward)
@@ -89,7 +90,7 @@ def _in_mm(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.
     landmarks = np.asarray(landmarks, float)
     if landmarks.shape != (68, 3):
         raise LandmarkError(f"Opening the mouth needs 68 landmark points (68, 3); got shape {landmarks.shape}.")
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     return frame.to_canonical(landmarks), frame.to_canonical(np.asarray(vertices, float))
 
 
@@ -299,7 +300,7 @@ def _assembled(
 ) -> OpenedMouth:
     """The patch, cut, back into the mesh with the bag behind it; landmarks (68,3) in mesh units."""
     own, count = len(patch.origin), len(vertices)
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     added = np.concatenate([cut.points[own:], bag.points])
     number = np.concatenate([patch.origin, count + np.arange(len(added))])
     skin_count = count + len(cut.points) - own
@@ -315,6 +316,7 @@ def _assembled(
     # A triangle that was left out and spans the seam would hold the lips together: it goes.
     at_seam = np.isin(patch.welded[triangles[patch.spare]], patch.welded[triangles[cut.strip_source]])
     replaced[patch.spare[at_seam.sum(1) > 1]] = True
+    replaced[patch.voids] = True
     kept = np.flatnonzero(~replaced)
     seam_and_bag = np.concatenate([len(cut.points) + np.arange(len(bag.points)), cut.upper, cut.lower])
     surface = np.unique(np.concatenate([triangles[kept], skin[changed]]))

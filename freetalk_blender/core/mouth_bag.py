@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from .lip_line import vertex_normals
+from .raster import vertex_normals
 
 #: Inward distance of each ring from the seam (mm of a face of eye distance 90 mm); the back of the bag is the last.
 INWARD = np.array([0.9, 2.2, 4.0, 6.5, 10.0, 14.5, 20.0, 27.0])

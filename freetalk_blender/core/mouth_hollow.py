@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.csgraph import dijkstra
 
-from . import handles, lip_line, mesh
+from . import handles, mesh, mouth_curve
 from .errors import MeshError
 from .landmarks import nearest_vertices
 from .mesh import CleanMesh
@@ -49,10 +49,10 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     Raises LandmarkError and MeshError where there is no mouth at the landmarks.
     """
     cleaned = mesh.clean(vertices, triangles)
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     points = frame.to_canonical(cleaned.vertices.astype(float))
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    curve = lip_line.mouth_curve(placed)
+    curve = mouth_curve.mouth_curve(placed)
     depth = -curve.in_front(points)
     rim = _rim(points, cleaned.triangles, handles.landmark_vertices(landmarks, cleaned.vertices, cleaned.triangles))
     free = ~np.isin(cleaned.triangles, rim).any(1)
@@ -62,7 +62,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     size = np.bincount(labels)
     behind = np.isin(labels, [label for label in at_rim if label != face and size[label] > 3])
     behind[rim] = False
-    inside = behind & (np.linalg.norm(points - placed[lip_line.LIPS].mean(0), axis=1) < _FAR)
+    inside = behind & (np.linalg.norm(points - placed[mouth_curve.LIPS].mean(0), axis=1) < _FAR)
     border = mesh.boundary_vertices(cleaned.triangles)
     deepest = float(depth[inside].max(initial=0.0))
     return Hollow(
@@ -90,7 +90,7 @@ def _rim(points: np.ndarray, triangles: np.ndarray, chosen: np.ndarray) -> np.nd
     return np.unique(rim)
 
 
-def _loose(points: np.ndarray, cleaned: CleanMesh, placed: np.ndarray, curve: lip_line.MouthCurve) -> int:
+def _loose(points: np.ndarray, cleaned: CleanMesh, placed: np.ndarray, curve: mouth_curve.MouthCurve) -> int:
     """Number of loose parts inside the mouth: teeth, a tongue."""
     parts = cleaned.components()
     skin = np.bincount(parts[nearest_vertices(placed[:48], points)]).argmax()
@@ -99,7 +99,7 @@ def _loose(points: np.ndarray, cleaned: CleanMesh, placed: np.ndarray, curve: li
         rows = parts == part
         middle = (points[rows].max(0) + points[rows].min(0)) / 2
         depth = -curve.in_front(middle[None])[0]
-        off = np.abs(middle - placed[lip_line.LIPS].mean(0))
+        off = np.abs(middle - placed[mouth_curve.LIPS].mean(0))
         count += part != skin and off[0] < 15 and off[1] < 25 and 0 < depth < 60 and np.ptp(points[rows], 0).max() < 90
     return int(count)
 

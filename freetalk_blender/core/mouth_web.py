@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from . import lip_line, mesh
+from . import mesh, mouth_curve
 from .errors import LandmarkError
 from .mouth_hollow import split_at
 from .opened_mouth import HOLLOW, OpenedMouth, without
@@ -23,9 +23,9 @@ _CRUMB = 0.05
 
 def stands_open(landmarks: np.ndarray) -> bool:
     """The inner lips of landmarks (68,3), any unit, are OPEN apart."""
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    return bool((placed[lip_line.INNER_UPPER] - placed[lip_line.INNER_LOWER])[:, 1].mean() > OPEN)
+    return bool((placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() > OPEN)
 
 
 def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> OpenedMouth:
@@ -33,9 +33,9 @@ def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) 
 
     LandmarkError where nothing does.
     """
-    frame = lip_line.frame_in_mm(landmarks)
+    frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    curve = lip_line.mouth_curve(placed)
+    curve = mouth_curve.mouth_curve(placed)
     points = frame.to_canonical(np.where(np.isfinite(vertices), vertices, 1e9).astype(float))
     level = _inside(points, placed)
     depth = curve.in_front(points)
@@ -55,9 +55,9 @@ def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) 
 def _inside(points: np.ndarray, placed: np.ndarray) -> np.ndarray:
     """(V,) mm inside the opening of the lips as seen from the front, negative outside; all in mm."""
     edges = []
-    for inner in (lip_line.INNER_UPPER, lip_line.INNER_LOWER):
-        path = placed[[lip_line.RIGHT_CORNER, *inner, lip_line.LEFT_CORNER]]
+    for inner in (mouth_curve.INNER_UPPER, mouth_curve.INNER_LOWER):
+        path = placed[[mouth_curve.RIGHT_CORNER, *inner, mouth_curve.LEFT_CORNER]]
         edges.append(PchipInterpolator(path[:, 0], path[:, 1])(np.clip(points[:, 0], path[0, 0], path[-1, 0])))
-    corners = placed[[lip_line.RIGHT_CORNER, lip_line.LEFT_CORNER], 0]
+    corners = placed[[mouth_curve.RIGHT_CORNER, mouth_curve.LEFT_CORNER], 0]
     beside = np.minimum(points[:, 0] - corners[0], corners[1] - points[:, 0])
     return np.minimum(np.minimum(edges[0] - points[:, 1], points[:, 1] - edges[1]) - _KEPT, beside)

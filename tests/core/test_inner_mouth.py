@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_mouth import landmarks, sheet
 
-from freetalk_blender.core import frame, inner_mouth, lip_line, mesh, mouth, mouth_hollow
+from freetalk_blender.core import frame, inner_mouth, mesh, mouth, mouth_curve, mouth_hollow
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.opened_mouth import GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 
@@ -57,7 +57,7 @@ def test_every_tooth_and_the_tongue_face_outward(furnished):
 
 
 def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
-    face = lip_line.frame_in_mm(landmarks())
+    face = mouth_curve.frame_in_mm(landmarks())
     points = face.to_canonical(furnished.vertices.astype(float))
     angle = np.radians(15)
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
@@ -123,8 +123,8 @@ def test_the_dark_begins_on_a_smooth_line_inside_the_lips(own):
     dark, rest = (np.unique(answer.triangles[answer.part == part]) for part in (HOLLOW, SKIN))
     line = np.intersect1d(dark, rest)
     assert (line >= len(vertices)).mean() > 0.95
-    curve = lip_line.mouth_curve(lip_line.frame_in_mm(landmarks()).to_canonical(landmarks()))
-    points = lip_line.frame_in_mm(landmarks()).to_canonical(answer.vertices.astype(float))
+    curve = mouth_curve.mouth_curve(mouth_curve.frame_in_mm(landmarks()).to_canonical(landmarks()))
+    points = mouth_curve.frame_in_mm(landmarks()).to_canonical(answer.vertices.astype(float))
     assert np.abs(-curve.in_front(points[line]) - mouth_hollow.DARK).mean() < 0.5
     area = np.linalg.norm(np.cross(*(np.diff(answer.vertices[answer.triangles], axis=1).transpose(1, 0, 2))), axis=1)
     before = np.linalg.norm(np.cross(*(np.diff(vertices[triangles], axis=1).transpose(1, 0, 2))), axis=1)
