@@ -83,7 +83,7 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
     vertex[corner] = patch.triangles
     piece = connected_parts(corner, len(vertex))
     # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
-    label = np.bincount(piece[cKDTree(patch.points[vertex]).query(mouth[OUTER_LIPS - LIPS[0]])[1]]).argmax()
+    label = int(np.bincount(piece[cKDTree(patch.points[vertex]).query(mouth[OUTER_LIPS - LIPS[0]])[1]]).argmax())
     distance = cKDTree(patch.points[vertex[piece == label]]).query(mouth)[0]
     if np.median(distance) > 12:
         raise MeshError("The lip landmarks do not lie on the surface; place them on the face again.")

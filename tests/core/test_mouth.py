@@ -239,3 +239,53 @@ def test_repeated_faces_flaps_and_lost_vertices_do_not_hold_the_lips_together():
     assert not mouth.state(answer.vertices, answer.triangles, landmarks()).fused
     assert np.isfinite(answer.vertices[len(points) :]).all() and np.isfinite(answer.corner_weights).all()
     assert np.isfinite(answer.vertices[answer.landmark_vertices]).all()
+
+
+def bubble(vertices: np.ndarray, triangles: np.ndarray, *, void: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The sheet and a tetrahedron behind it that hangs on one of the edges in its crease; the rows of its faces."""
+    edges, _ = borders.edges_of(triangles)
+    ends = vertices[edges]
+    middle = ends.mean(1)
+    off = np.hypot(middle[:, 0], middle[:, 1] - crease(middle[:, 0])) + np.abs(ends[:, 0, 1] - ends[:, 1, 1])
+    a, b = edges[off.argmin()]
+    c, d = len(vertices), len(vertices) + 1
+    behind = vertices[[a, b]].mean(0) + np.array([[0, 2.0, -4], [0, -2.0, -4]], np.float32)
+    points = np.concatenate([vertices, behind]).astype(np.float32)
+    tetrahedron = np.array([[a, b, c], [b, a, d], [a, c, d], [b, d, c]])
+    corner = points[tetrahedron]
+    outward = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    inside_out = (outward * (corner.mean(1) - points[[a, b, c, d]].mean(0))).sum() < 0
+    tetrahedron = tetrahedron if inside_out == void else tetrahedron[:, ::-1]
+    whole = np.concatenate([triangles, tetrahedron]).astype(np.int32)
+    return points, whole, len(triangles) + np.arange(4)
+
+
+def test_a_bubble_that_touches_the_crease_is_left_out():
+    points, triangles, rows = bubble(*sheet(), void=True)
+    answer = mouth.open_lips(points, triangles, landmarks())
+    assert not mouth.state(answer.vertices, answer.triangles, landmarks()).fused
+    assert not np.isin(rows, answer.triangle_source).any()
+    assert edge_uses(answer.triangles).max() == 2
+    plain = mouth.open_lips(*sheet(), landmarks())
+    assert np.abs(answer.vertices[answer.upper_rim[[0, -1]]] - plain.vertices[plain.upper_rim[[0, -1]]]).max() < 0.3
+
+
+def test_a_body_behind_the_lips_stays():
+    points, triangles, rows = bubble(*sheet(), void=False)
+    answer = mouth.open_lips(points, triangles, landmarks())
+    assert np.isin(rows, answer.triangle_source).all()
+
+
+@pytest.mark.parametrize("first", [1, -1])
+def test_a_vertex_in_the_crease_goes_to_the_lip_that_it_faces_with(first):
+    """One row of a coarse sheet lies in the crease, its vertices by turns a little on the one and on the other lip."""
+    vertices, triangles = sheet(25, 27, None)
+    x, y = vertices[:, 0], vertices[:, 1]
+    row = np.flatnonzero(np.abs(y - landmarks()[60:68, 1].mean()) < 1e-3)
+    row = row[np.abs(x[row]) < 0.35 * WIDTH]
+    lip = first * np.where(np.arange(len(row)) % 2, -1, 1)
+    groove = np.maximum(4 - 0.9 * np.abs(y - crease(x)), 0)
+    groove[row] = 3.2  # round at the bottom, as reconstructed creases are
+    vertices[row, 1] = crease(x[row]) + 0.5 * lip
+    vertices[:, 2] = landmarks()[62, 2] + 4 - 0.02 * x**2 - groove
+    assert (mouth.open_lips(vertices, triangles, landmarks()).side[row] == lip).all()
