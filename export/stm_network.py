@@ -6,7 +6,11 @@ the lips.
 """
 
 import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -44,12 +48,46 @@ class Basis(nn.Module):
         return self.head(self.body(x)).unflatten(-1, (3, self.rank))
 
 
-def gated(network: Basis, features: Tensor, gate: Tensor) -> Tensor:
+class Mean(nn.Module):
+    """Several bases as one, features (N,F) -> basis (N,3,sum of ranks): a Gaussian process whose kernel is the mean of
+    theirs, so that what one network alone believes counts for less.
+
+    smoother: how many times as much as in training is left to the smooth process, so that landmarks that few columns
+    agree on bring along less of the face.
+    """
+
+    def __init__(self, networks: Sequence[Basis], smoother: float = 1.0):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.rank = sum(network.rank for network in networks)
+        scale, noise = (
+            torch.stack([getattr(network, name).detach().exp() for network in networks]).mean()
+            for name in ("log_scale", "log_noise")
+        )
+        self.log_scale, self.log_noise = (smoother * scale).log(), noise.log()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([network(features) for network in self.networks], -1) / math.sqrt(len(self.networks))
+
+
+def read(path: Path) -> Basis:
+    """The network in an ONNX file that was written from one `Basis`."""
+    model = onnx.load(path)
+    weights = {item.name: torch.from_numpy(onnx.numpy_helper.to_array(item).copy()) for item in model.graph.initializer}
+    metadata = {item.key: float(item.value) for item in model.metadata_props if item.key in ("smooth_scale", "noise")}
+    network = Basis(len(weights["head.bias"]) // 3, weights["body.0.weight"].shape[0])
+    state = {name: weights[name] for name in network.state_dict() if name in weights}
+    variances = {"log_scale": metadata["smooth_scale"], "log_noise": metadata["noise"]}
+    network.load_state_dict(state | {name: torch.tensor(value).log() for name, value in variances.items()})
+    return network
+
+
+def gated(network: Basis | Mean, features: Tensor, gate: Tensor) -> Tensor:
     """Basis (M,N,3,R) at vertices of M meshes: features (M,N,F), gate (M,N) of the interpolant."""
     return network(features) * gate[..., None, None]
 
 
-def displacement(basis: Tensor, network: Basis, weights: Tensor, covariance: Tensor, motion: Tensor) -> Tensor:
+def displacement(basis: Tensor, network: Basis | Mean, weights: Tensor, covariance: Tensor, motion: Tensor) -> Tensor:
     """Vertex displacement (M,T,P,3) of M meshes in canonical units.
 
     basis (M,68+P,3,R), gated, the landmarks first; weights (M,P,68) and covariance (M,68,68) of the interpolant; motion

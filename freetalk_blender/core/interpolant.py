@@ -21,9 +21,10 @@ TENSION, SCREEN = 20.0, 1000.0
 #: Beyond this distance along the edges from every landmark nothing moves (canonical units); the learned part of the
 #: motion starts to fade at FADE.
 REACH, FADE = 0.8, 0.6
-#: Ears and skull lie behind the landmark that is furthest back (an end of the jaw line) and above the base of the nose
-#: (landmark 33). Motion fades from the first to the second distance behind it and height above it (canonical units).
-_BEHIND, _ABOVE = (0.02, 0.14), (-0.2, 0.0)
+#: Ears and skull lie behind the ends of the jaw line (landmarks 0 and 16) and above the base of the nose (landmark 33).
+#: Motion fades from the first to the second distance behind and height above (canonical units), but not in front of the
+#: landmark that is furthest back, and then over at least _EDGE.
+_BEHIND, _ABOVE, _EDGE = (0.02, 0.14), (-0.2, 0.0), 0.02
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,13 @@ def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: 
 
 def _loose(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(N,) 0 on ears and skull, 1 on skin that moves; vertices (N,3), landmarks (68,3)."""
-    behind = landmarks[:, 2].min() - vertices[:, 2]
-    above = vertices[:, 1] - landmarks[33, 1]
-    far, high = ((x - low) / (top - low) for x, (low, top) in ((behind, _BEHIND), (above, _ABOVE)))
+    ends = landmarks[[0, 16], 2].min()
+    start = max(_BEHIND[0], ends - landmarks[:, 2].min())
+    behind = (start, max(_BEHIND[1], start + _EDGE))
+    far, high = (
+        (x - low) / (top - low)
+        for x, (low, top) in ((ends - vertices[:, 2], behind), (vertices[:, 1] - landmarks[33, 1], _ABOVE))
+    )
     return 1.0 - _step(far) * _step(high)
 
 

@@ -162,6 +162,18 @@ def test_ears_and_skull_are_still(face, binding):
     assert not binding.displace(speech())[:, skull].any()
 
 
+def test_ears_begin_behind_the_ends_of_the_jaw_line_however_far_back_its_second_landmark_lies(face):
+    vertices, triangles, landmarks = face
+    behind = landmarks.copy()
+    ends = vertices[landmarks[[0, 16]], 2].min()
+    behind[1] = cKDTree(vertices).query(vertices[landmarks[1]] * [1, 1, 0] + [0, 0, ends - 0.1])[1]
+    assert vertices[behind[1], 2] < ends - 0.05
+    ear = (vertices[:, 2] < ends - 0.15) & (vertices[:, 1] > vertices[behind[33], 1])
+    moved = stm.bind(vertices, triangles, behind, device="cpu").displace(speech())
+    assert (cKDTree(vertices[behind]).query(vertices[ear])[0] < 0.5 * REACH).sum() > 30
+    assert not moved[:, ear].any()
+
+
 def test_unreferenced_vertices_are_still(face, binding):
     vertices, triangles, landmarks = face
     loose = np.concatenate([vertices, [[0, 0, 0.2], [9, 9, 9]]])
