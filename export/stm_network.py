@@ -6,7 +6,6 @@ the lips.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,8 +48,7 @@ class Basis(nn.Module):
 
 
 class Mean(nn.Module):
-    """Several bases as one, features (N,F) -> basis (N,3,sum of ranks): a Gaussian process whose kernel is the mean of
-    theirs, so that what one network alone believes counts for less.
+    """Several bases of one rank, features (N,F) -> basis (N,3,sum of ranks); motion is the mean of theirs.
 
     smoother: how many times as much as in training is left to the smooth process, so that landmarks that few columns
     agree on bring along less of the face.
@@ -58,16 +56,14 @@ class Mean(nn.Module):
 
     def __init__(self, networks: Sequence[Basis], smoother: float = 1.0):
         super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.rank = sum(network.rank for network in networks)
-        scale, noise = (
-            torch.stack([getattr(network, name).detach().exp() for network in networks]).mean()
-            for name in ("log_scale", "log_noise")
-        )
-        self.log_scale, self.log_noise = (smoother * scale).log(), noise.log()
+        self.networks, self.smoother = nn.ModuleList(networks), smoother
+
+    def variances(self) -> list[tuple[Tensor, Tensor]]:
+        """Variance per unit of covariance of the smooth process and of landmark placement, of each network."""
+        return [(self.smoother * network.log_scale.exp(), network.log_noise.exp()) for network in self.networks]
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.cat([network(features) for network in self.networks], -1) / math.sqrt(len(self.networks))
+        return torch.cat([network(features) for network in self.networks], -1)
 
 
 def read(path: Path) -> Basis:
@@ -93,13 +89,26 @@ def displacement(basis: Tensor, network: Basis | Mean, weights: Tensor, covarian
     basis (M,68+P,3,R), gated, the landmarks first; weights (M,P,68) and covariance (M,68,68) of the interpolant; motion
     (M,T,68,3).
     """
+    variances = (network if isinstance(network, Mean) else Mean([network])).variances()
+    smooth = torch.einsum("mpk,mtkc->mtpc", weights, motion)
+    parts = basis.chunk(len(variances), -1)
+    learned = [
+        _learned(part, scale, noise, weights, covariance, motion)
+        for part, (scale, noise) in zip(parts, variances, strict=True)
+    ]
+    return smooth + sum(learned[1:], learned[0]) / len(learned)
+
+
+def _learned(
+    basis: Tensor, scale: Tensor, noise: Tensor, weights: Tensor, covariance: Tensor, motion: Tensor
+) -> Tensor:
+    """(M,T,P,3): what one network's basis adds to the interpolant."""
     landmarks = motion.shape[2]
     at, basis = basis[:, :landmarks], basis[:, landmarks:]
-    identity = torch.eye(landmarks)
-    precision = torch.linalg.inv(network.log_scale.exp() * covariance + network.log_noise.exp() * identity)
+    precision = torch.linalg.inv(scale * covariance + noise * torch.eye(landmarks))
     weighted = torch.einsum("mkl,mlcr->mkcr", precision, at)
-    normal = torch.einsum("mkcr,mkcs->mrs", at, weighted) + torch.eye(network.rank)
+    normal = torch.einsum("mkcr,mkcs->mrs", at, weighted) + torch.eye(at.shape[-1])
     right = torch.einsum("mkcr,mtkc->mrt", weighted, motion)
     code = torch.linalg.solve(normal, right)  # (M,R,T)
     missed = basis - torch.einsum("mpk,mkcr->mpcr", weights, at)
-    return torch.einsum("mpk,mtkc->mtpc", weights, motion) + torch.einsum("mpcr,mrt->mtpc", missed, code)
+    return torch.einsum("mpcr,mrt->mtpc", missed, code)

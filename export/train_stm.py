@@ -54,7 +54,7 @@ class Options:
     the skin follows them in anybody's style; unfamiliar: strength of motion that no expression explains; rank of the
     basis and width of the network; held_out: shapes never seen in training; seed of all that is drawn."""
 
-    steps: int = 4500
+    steps: int = 3000
     rate: float = 2e-3
     style: float = 2.0
     plain: float = 0.4
@@ -323,8 +323,8 @@ def export(network: Mean, path: Path) -> float:
         "licence": "GPL-3.0-or-later",
         "training_data": "ICT-FaceKit (MIT), identities and expressions synthesised from it",
         "features": str(stm.FEATURES),
-        "smooth_scale": repr(network.log_scale.exp().item()),
-        "noise": repr(network.log_noise.exp().item()),
+        "smooth_scale": " ".join(repr(scale.item()) for scale, _ in network.variances()),
+        "noise": " ".join(repr(noise.item()) for _, noise in network.variances()),
     }
     onnx_file.save(program.model_proto, path, metadata)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

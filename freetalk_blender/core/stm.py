@@ -4,12 +4,12 @@
 from intrinsic features of each vertex, for a basis of facial motion: what skin does that smoothness alone does not
 know. The code of a frame in that basis is the most probable one given the landmarks, motion = basis @ code + smooth
 process (universal kriging: Matheron 1969; Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", ch.
-2.7), and what the basis misses at the landmarks is interpolated smoothly, so landmarks are met exactly and unfamiliar
-motion falls back to the smooth interpolant. All of it is linear in the landmarks: `Binding.displace` is one matrix
-product.
+2.7); of several networks in one file the mean is used (`mean_posterior`). What the basis misses at the landmarks is
+interpolated smoothly, so landmarks are met exactly and unfamiliar motion falls back to the smooth interpolant. All of
+it is linear in the landmarks: `Binding.displace` is one matrix product.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -133,6 +133,20 @@ def posterior(
     return np.linalg.solve(normal, weighted.reshape(-1, at.shape[2]).T)
 
 
+def mean_posterior(
+    basis: np.ndarray, rows: np.ndarray, covariance: np.ndarray, variances: Sequence[tuple[float, float]]
+) -> np.ndarray:
+    """(R, 204) matrix of codes whose motion is the mean of what several networks find each for itself.
+
+    basis (N,3,R): the columns of one network after those of the other, as many of each; variances: smooth_scale and
+    noise of each network's `posterior`. One posterior of all columns would be worse than each network alone: it
+    explains landmarks by differences between networks.
+    """
+    parts = np.split(basis, len(variances), axis=2)
+    codes = [posterior(part, rows, covariance, *pair) for part, pair in zip(parts, variances, strict=True)]
+    return np.concatenate(codes) / len(codes)
+
+
 def trust(points: np.ndarray, lips: np.ndarray) -> np.ndarray:
     """(N,) share of the learned correction that is used at points (N,3); lips (L,3): landmarks of the lips."""
     away = np.linalg.norm(points[:, None] - lips, axis=2).min(1)
@@ -190,7 +204,7 @@ def _bind(
     smooth = interpolant(vertices, triangles, handles)
     (basis,) = session.run(["basis"], {"features": features(vertices, triangles, smooth)})
     gated = basis * smooth.gate[:, None, None].astype(np.float32)
-    scale, noise = float(metadata["smooth_scale"]), float(metadata["noise"])
-    code = posterior(gated, smooth.rows, smooth.covariance, scale, noise)
+    scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
+    code = mean_posterior(gated, smooth.rows, smooth.covariance, list(zip(scales, noises, strict=True)))
     trusted = trust(vertices[smooth.vertices], vertices[handles[48:]])
     return smooth.vertices.astype(np.int32), assemble(smooth, gated, code, trusted)
