@@ -66,16 +66,20 @@ class Mean(nn.Module):
         return torch.cat([network(features) for network in self.networks], -1)
 
 
-def read(path: Path) -> Basis:
-    """The network in an ONNX file that was written from one `Basis`."""
+def read(path: Path) -> list[Basis]:
+    """The networks in an ONNX file that was written from a `Basis` or a `Mean`."""
     model = onnx.load(path)
     weights = {item.name: torch.from_numpy(onnx.numpy_helper.to_array(item).copy()) for item in model.graph.initializer}
-    metadata = {item.key: float(item.value) for item in model.metadata_props if item.key in ("smooth_scale", "noise")}
-    network = Basis(len(weights["head.bias"]) // 3, weights["body.0.weight"].shape[0])
-    state = {name: weights[name] for name in network.state_dict() if name in weights}
-    variances = {"log_scale": metadata["smooth_scale"], "log_noise": metadata["noise"]}
-    network.load_state_dict(state | {name: torch.tensor(value).log() for name, value in variances.items()})
-    return network
+    metadata = {item.key: item.value for item in model.metadata_props}
+    scales, noises = (torch.tensor([float(n) for n in metadata[key].split()]) for key in ("smooth_scale", "noise"))
+    networks = []
+    for k, (scale, noise) in enumerate(zip(scales, noises, strict=True)):
+        prefix = "" if "head.bias" in weights else f"networks.{k}."
+        network = Basis(len(weights[prefix + "head.bias"]) // 3, weights[prefix + "body.0.weight"].shape[0])
+        state = {name: weights[prefix + name] for name in network.state_dict() if prefix + name in weights}
+        network.load_state_dict(state | {"log_scale": scale.log(), "log_noise": noise.log()})
+        networks.append(network)
+    return networks
 
 
 def gated(network: Basis | Mean, features: Tensor, gate: Tensor) -> Tensor:

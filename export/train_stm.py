@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from export import ict, onnx_file, stm_data
-from export.stm_network import Basis, Mean, displacement, gated
+from export.stm_network import Basis, Mean, displacement, gated, read
 from freetalk_blender.core import frame, models, stm
 from freetalk_blender.core.landmarks import COUNT
 
@@ -341,6 +341,7 @@ def main() -> None:
     parser.add_argument("--scans", type=int, default=191, help="random scans to train on")
     parser.add_argument("--steps", type=int, default=Options.steps)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="one network is trained for each")
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="files (.onnx) of networks to take in too")
     parser.add_argument("--name", default="stm", help="name of the checkpoints")
     parser.add_argument("--style", type=float, default=Options.style, help="strength of the expression styles")
     parser.add_argument("--plain", type=float, default=Options.plain, help="share of faces without a style")
@@ -380,6 +381,7 @@ def main() -> None:
         train(faces, replace(options, seed=seed), arguments.work / f"{arguments.name}_{seed}.pt", probes)
         for seed in arguments.seeds
     ]
+    networks += [network for path in arguments.beside for network in read(path)]
     for smoother in SMOOTHERS:
         for name, (probe, plain) in probes.items():
             scores = validate(Mean(networks, smoother), probe, plain).items()

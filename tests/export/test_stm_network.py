@@ -37,3 +37,21 @@ def test_torch_and_numpy_agree(count, smoother):
     alone = np.einsum("vk,tkc->tvc", smooth.weights, motion)
     assert np.abs(trained - alone).max() > 0.2 * MM  # the networks do something
     np.testing.assert_allclose(used, trained, atol=0.02 * MM)
+
+
+def test_networks_are_read_back_from_the_file_that_they_were_written_to(tmp_path):
+    from export.stm_network import Basis, Mean, read
+    from export.train_stm import export
+
+    torch.manual_seed(2)
+    networks = [Basis(rank=5, width=24) for _ in range(2)]
+    for network in networks:
+        network.normalise(torch.randn(stm.FEATURES), torch.rand(stm.FEATURES))
+        network.head.bias.data.normal_()  # as training leaves it; zeros are not written
+    networks[1].log_noise.data += 0.5
+    assert export(Mean(networks), tmp_path / "stm.onnx") < 1e-4
+    seen = torch.randn(30, stm.FEATURES)
+    for found, network in zip(read(tmp_path / "stm.onnx"), networks, strict=True):
+        with torch.no_grad():
+            np.testing.assert_allclose(found(seen), network(seen), atol=1e-6)
+        np.testing.assert_allclose(found.log_noise.item(), network.log_noise.item(), rtol=1e-6)
