@@ -348,6 +348,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))
         copy = run(scene.talking(scan.item, face, keys, start))
+        bpy.context.view_layer.update()
         sound.add_strip(bpy.context.scene, arguments.audio, start)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:

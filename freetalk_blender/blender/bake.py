@@ -18,13 +18,6 @@ from .steps import Steps
 from .takes import Line
 
 
-def duplicate(original: bpy.types.Object) -> bpy.types.Object:
-    """A copy with a mesh of its own, in the original's place and collections; the original is hidden."""
-    copy = copied(original)
-    put(copy, original)
-    return copy
-
-
 def copied(original: bpy.types.Object) -> bpy.types.Object:
     """A copy with a mesh of its own, in no collection yet: nobody sees it."""
     copy = original.copy()
@@ -38,10 +31,10 @@ def put(copy: bpy.types.Object, original: bpy.types.Object) -> None:
     """The copy in the original's place and collections; the original is hidden."""
     copy.name = f"{original.name} {PREFIX}"
     copy[BEFORE] = [int(_is_hidden(original)), int(original.hide_render)]
+    show_original(original, False)
+    copy.hide_render = False
     for collection in original.users_collection:
         collection.objects.link(copy)
-    copy.hide_render = False
-    show_original(original, False)
 
 
 def discard(copy: bpy.types.Object) -> None:
@@ -78,25 +71,15 @@ def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
 
 def show_original(item: bpy.types.Object, shown: bool) -> None:
     """Show or hide an object, in the viewport and in renders."""
-    item.hide_render = not shown
-    bpy.context.view_layer.update()  # a layer that has not seen its new objects yet cannot hide them
-    if item.name in bpy.context.view_layer.objects:
+    item.hide_render, layer = not shown, bpy.context.view_layer
+    if item.name not in layer.objects:
+        layer.update()  # a layer that has not seen its new objects yet cannot hide them
+    if item.name in layer.objects:
         item.hide_set(not shown)
 
 
 def _is_hidden(item: bpy.types.Object) -> bool:
     return item.name in bpy.context.view_layer.objects and item.hide_get()
-
-
-def bake(item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", tolerance: float = 0.0) -> None:
-    """Put a line of speech into the object's current take: shapes, and curves with a key a frame from `start` on.
-
-    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source
-    again replaces its line. Existing shape keys and their curves stay. Shapes of other lines and takes are used again,
-    and what they lack is added within `tolerance`; those with names are used by others of these names alone. Raises
-    MeshError where the object cannot take shape keys.
-    """
-    finish(item, steps.run(shaping(item, keys, source, tolerance)), start, source)
 
 
 @dataclass(frozen=True)
@@ -114,7 +97,13 @@ class Shaped:
 
 
 def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: float) -> Steps[Shaped]:
-    """The shapes that this line lacks, added to the object; MeshError where it cannot take shape keys."""
+    """The shapes that a line of speech lacks, added to the object; `finish` then puts it into the current take.
+
+    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source
+    again replaces its line. Existing shape keys and their curves stay. Shapes of other lines and takes are used again,
+    and what they lack is added within `tolerance`; those with names are used by others of these names alone. Raises
+    MeshError where the object cannot take shape keys.
+    """
     meshes.check(item)
     take, own = takes.current(item), own_blocks(item)
     only = take is None or _is_only_line(item, take, source)
@@ -140,7 +129,7 @@ def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: flo
 
 
 def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) -> None:
-    """Let the take's curves drive the shapes from `start` on."""
+    """Let the take's curves drive the shapes, with a key a frame from `start` on."""
     _drop_shapes(item, shaped.gone)
     blocks, final = item.data.shape_keys.key_blocks, {}
     for name, wanted in shaped.added.items():

@@ -53,6 +53,14 @@ def is_triangulated(mesh: bpy.types.Mesh) -> bool:
     return len(mesh.loops) == 3 * len(mesh.polygons)
 
 
+def selected(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(V,) bool: vertices that edit mode left selected."""
+    found, kept = np.zeros(len(mesh.vertices), bool), mesh.attributes.get(".select_vert")
+    if kept is not None:
+        kept.data.foreach_get("value", found)
+    return found
+
+
 def smooth(mesh: bpy.types.Mesh) -> None:
     """Shade smoothly what came without normals: facets are no part of a scan, and they triple the size of a glTF."""
     flat = mesh.attributes.get("sharp_face")

@@ -152,8 +152,7 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
 
 def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:
     """(3,) mean of the vertices that edit mode left selected; None where none or all are."""
-    selected = np.zeros(len(vertices), bool)
-    original.data.vertices.foreach_get("select", selected)
+    selected = meshes.selected(original.data)
     return vertices[selected].mean(0) if selected.any() and not selected.all() else None
 
 

@@ -62,11 +62,11 @@ def talking(
         raise
     if not same:
         bake.remove(original, copy)
-        bake.put(copy, original)
         copy[FACE] = fingerprint
         copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ np.linalg.inv(shape).T).ravel().tolist()
     bake.finish(copy, shaped, start, source)
-    bpy.context.view_layer.update()
+    if not same:
+        bake.put(copy, original)
     return copy
 
 

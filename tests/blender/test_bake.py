@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 import pytest
+from baking import baked, duplicate
 
 from freetalk_blender.blender import bake, compat, files, marks, meshes
 from freetalk_blender.core.compress import ShapeKeys
@@ -34,8 +35,8 @@ def two_keys(frames: int = 5) -> ShapeKeys:
 
 
 def test_every_frame_shows_the_basis_plus_the_weighted_shapes(scan: files.Scan, chin_keys: ShapeKeys) -> None:
-    copy = bake.duplicate(scan.item)
-    bake.bake(copy, chin_keys, start=7)
+    copy = duplicate(scan.item)
+    baked(copy, chin_keys, start=7)
     basis = meshes.vertices(scan.item.data)
     size = np.ptp(basis, axis=0).max()
     for number in (0, 1, 17, 29):
@@ -47,7 +48,7 @@ def test_every_frame_shows_the_basis_plus_the_weighted_shapes(scan: files.Scan, 
 
 def test_before_the_first_frame_and_after_the_last_the_ends_are_held(empty: bpy.types.Scene) -> None:
     item = quad(empty)
-    bake.bake(item, two_keys(), start=10)
+    baked(item, two_keys(), start=10)
     assert np.allclose(evaluated(item, 3), meshes.vertices(item.data))
     assert np.allclose(evaluated(item, 40)[2], (1, 1, 1))
 
@@ -67,8 +68,8 @@ def test_the_original_keeps_its_mesh_shape_keys_action_and_place(empty: bpy.type
     smile.keyframe_insert("value", frame=11)
     mesh, action = item.data, item.data.shape_keys.animation_data.action
 
-    copy = bake.duplicate(item)
-    bake.bake(copy, two_keys(), start=1)
+    copy = duplicate(item)
+    baked(copy, two_keys(), start=1)
 
     assert item.data is mesh and len(mesh.shape_keys.key_blocks) == 2
     assert mesh.shape_keys.animation_data.action is action
@@ -88,8 +89,8 @@ def test_the_original_keeps_its_mesh_shape_keys_action_and_place(empty: bpy.type
 def test_remove_leaves_the_file_as_it_was(empty: bpy.types.Scene) -> None:
     item = quad(empty)
     before = {name: len(getattr(bpy.data, name)) for name in ("objects", "meshes", "actions", "shape_keys")}
-    copy = bake.duplicate(item)
-    bake.bake(copy, two_keys(), start=1)
+    copy = duplicate(item)
+    baked(copy, two_keys(), start=1)
     assert marks.original_of(copy) is item and marks.copies_of(item) == [copy]
     bake.remove(item)
     assert {name: len(getattr(bpy.data, name)) for name in before} == before
@@ -100,7 +101,7 @@ def test_one_undo_step_takes_all_of_it_back(empty: bpy.types.Scene) -> None:
     item = quad(empty)
     bpy.context.view_layer.update()
     bpy.ops.ed.undo_push(message="before")
-    bake.bake(bake.duplicate(item), two_keys(), start=1)
+    baked(duplicate(item), two_keys(), start=1)
     bpy.ops.ed.undo_push(message="animated")
     assert len(bpy.data.objects) == 2 and len(bpy.data.actions) == 1
     assert bpy.ops.ed.undo() == {"FINISHED"}
@@ -110,8 +111,8 @@ def test_one_undo_step_takes_all_of_it_back(empty: bpy.types.Scene) -> None:
 
 def test_a_thousand_frames_take_no_more_than_the_shapes_themselves(scan: files.Scan, chin_keys: ShapeKeys) -> None:
     weights = np.tile(chin_keys.weights, (50, 1))
-    copy = bake.duplicate(scan.item)
-    bake.bake(copy, ShapeKeys(chin_keys.shapes, weights, 0.0), start=0)
+    copy = duplicate(scan.item)
+    baked(copy, ShapeKeys(chin_keys.shapes, weights, 0.0), start=0)
     curve = compat.fcurves(copy.data.shape_keys)[1]
     stored = np.empty(2 * len(weights), np.float32)
     curve.keyframe_points.foreach_get("co", stored)
@@ -124,7 +125,7 @@ def test_absolute_shape_keys_and_empty_meshes_are_refused_in_a_sentence(empty: b
     item.shape_key_add(name="Basis")
     item.data.shape_keys.use_relative = False
     with pytest.raises(MeshError, match="absolute shape keys"):
-        bake.bake(item, two_keys(), start=1)
+        baked(item, two_keys(), start=1)
     hollow = bpy.data.objects.new("hollow", bpy.data.meshes.new("hollow"))
     with pytest.raises(MeshError, match="no faces"):
         meshes.check(hollow)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import bpy
 import numpy as np
 import pytest
+from baking import duplicate
 
-from freetalk_blender.blender import bake, meshes, mouth
+from freetalk_blender.blender import meshes, mouth
 from freetalk_blender.core import eyeballs, hole_bag, inner_mouth, mouth_web
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import BAG, SKIN, OpenedMouth, open_lips
@@ -67,7 +68,7 @@ def face() -> tuple[bpy.types.Object, np.ndarray]:
 @pytest.fixture(params=["cut", "cut, with teeth and eyeballs"])
 def opened(request, face):
     item, landmarks = face
-    copy = bake.duplicate(item)
+    copy = duplicate(item)
     result = open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)
     if "teeth" in request.param:
         points, triangles, part = eyeballs.ball(12.0)
