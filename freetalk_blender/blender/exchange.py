@@ -210,6 +210,8 @@ def exchanging(
     for domain in DOMAINS:
         kept = plan.kept.get(domain)
         for name, old in before[domain].items():
+            if name not in mesh.attributes:  # bmesh leaves out what is false everywhere
+                continue
             new = np.concatenate([old if kept is None else old[kept], filled(domain, name, old)])
             _write(mesh.attributes[name], new.astype(old.dtype))
             yield

@@ -65,7 +65,7 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
         if domain == "CORNER":
             return _blended_corners(old, sources, weights, blended)
         if domain == "EDGE":
-            return np.where((marks >= 0)[:, None], old[marks], np.zeros(1, old.dtype))
+            return np.where((marks >= 0)[:, None], old[marks], b"" if old.dtype == object else 0)
         return old[examples] & skin[:, None] if name == "sharp_face" else old[examples]
 
     groups = yield from _group_weights(item, opened.source[count:].tocsr())

@@ -1,5 +1,6 @@
 """A mouth cut into a Blender mesh keeps everything that the mesh carried."""
 
+import time
 from dataclasses import replace
 
 import bpy
@@ -186,6 +187,123 @@ def test_what_a_cut_takes_out_leaves_the_mesh_and_the_vertices_keep_their_number
     assert len(meshes.triangles(item.data)) == len(result.triangles)
     assert [m.name for m in item.data.materials] == ["skin", "other", mouth.MATERIAL]
     assert item.data.shape_keys.key_blocks["smile"] and item.vertex_groups["jaw"] and item.data.uv_layers["UVMap"]
+
+
+def faces_of(mesh: bpy.types.Mesh) -> dict[tuple[int, ...], int]:
+    return {tuple(polygon.vertices): polygon.index for polygon in mesh.polygons}
+
+
+def filled(mesh: bpy.types.Mesh, domain: str, kind: str) -> bpy.types.Attribute:
+    """An attribute in which no two neighbours are alike."""
+    attribute = mesh.attributes.new(f"{domain} {kind}", kind, domain)
+    for number, entry in enumerate(attribute.data):
+        wave = np.sin(number + np.arange(16)).astype(np.float32)
+        if kind == "STRING":
+            entry.value = f"{number}".encode()
+        elif kind in {"FLOAT", "INT", "INT8", "BOOLEAN"}:
+            entry.value = {"FLOAT": float, "BOOLEAN": bool}.get(kind, int)(wave[0] * (100 if "INT" in kind else 1) > 0)
+        elif kind in {"FLOAT2", "FLOAT_VECTOR"}:
+            entry.vector = wave[: 2 if kind == "FLOAT2" else 3]
+        elif "COLOR" in kind:
+            entry.color = np.abs(wave[:4])
+        elif kind == "FLOAT4X4":
+            entry.value = wave.reshape(4, 4)
+        else:
+            entry.value = wave[:4] if kind == "QUATERNION" else (100 * wave[:2]).astype(int)
+    return attribute
+
+
+def held(attribute: bpy.types.Attribute, number: int) -> object:
+    entry = attribute.data[number]
+    value = next(getattr(entry, name) for name in ("value", "vector", "color") if hasattr(entry, name))
+    return np.array(value).tolist()
+
+
+def test_attributes_of_every_kind_stay_with_what_is_not_cut(face):
+    item, landmarks = face
+    kinds = [kind.identifier for kind in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items]
+    made = 0
+    for domain in ("EDGE", "FACE", "CORNER"):
+        for kind in kinds:
+            try:
+                filled(item.data, domain, kind)
+            except TypeError:  # Blender has the kind, but not for meshes
+                continue
+            made += 1
+    assert made >= 3 * 10
+    copy = duplicate(item)
+    mouth.apply(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks))
+    before, after = item.data, copy.data
+    there, here = faces_of(before), faces_of(after)
+    same = [(there[corners], here[corners]) for corners in there.keys() & here.keys()]
+    assert 1000 < len(same) < len(there)
+    edges = {tuple(sorted(edge.vertices)): edge.index for edge in before.edges}
+    pairs = {"FACE": same, "CORNER": [], "EDGE": []}
+    for old, new in same:
+        corners = list(zip(before.polygons[old].loop_indices, after.polygons[new].loop_indices, strict=True))
+        pairs["CORNER"] += corners
+        for _, corner in corners:
+            edge = after.edges[after.loops[corner].edge_index]
+            pairs["EDGE"].append((edges[tuple(sorted(edge.vertices))], edge.index))
+    for attribute in [found for found in before.attributes if " " in found.name]:
+        copied = after.attributes[attribute.name]
+        assert copied.data_type == attribute.data_type
+        assert all(held(attribute, old) == held(copied, new) for old, new in pairs[attribute.domain][::7])
+
+
+def test_shape_keys_keep_what_drives_them_and_how_they_are_set(face):
+    item, landmarks = face
+    smirk = item.shape_key_add(name="smirk")
+    smirk.slider_min, smirk.slider_max, smirk.mute = -2.0, 3.0, True
+    smirk.relative_key, smirk.vertex_group = item.data.shape_keys.key_blocks["smile"], "jaw"
+    item.data.shape_keys.key_blocks["smile"].keyframe_insert("value", frame=3)
+    item.data.shape_keys.driver_add('key_blocks["smirk"].value').driver.expression = "2.5"
+    item.active_shape_key_index = 2
+    copy = duplicate(item)
+    mouth.apply(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks))
+    keys = copy.data.shape_keys
+    block = keys.key_blocks["smirk"]
+    assert [found.name for found in keys.key_blocks] == ["Basis", "smile", "smirk"]
+    assert [len(found.points) for found in keys.key_blocks] == [len(copy.data.vertices)] * 3
+    assert (block.slider_min, block.slider_max, block.mute) == (-2.0, 3.0, True)
+    assert block.value == 2.5, "the driver"
+    assert block.relative_key.name == "smile" and block.vertex_group == "jaw" and copy.active_shape_key_index == 2
+    assert keys.animation_data.action is item.data.shape_keys.animation_data.action
+    assert [driver.data_path for driver in keys.animation_data.drivers] == ['key_blocks["smirk"].value']
+
+
+def test_a_mesh_that_loses_more_than_it_gets_is_made_shorter(face):
+    item, _ = face
+    quads = len(item.data.polygons)
+    before = untouched(meshes.vertices(item.data), meshes.triangles(item.data))
+    left = np.arange(len(before.triangles)) >= 40  # the first twenty quads go, and the loose edges with them
+    taken = {name: getattr(before, name)[left] for name in ("triangles", "triangle_source", "part")}
+    mouth.apply(item, replace(before, kept=int(left.sum()), **taken))
+    assert len(item.data.polygons) == quads - 20 and len(item.data.vertices) == WIDTH * HEIGHT
+    piece = [entry.value for entry in item.data.attributes["piece"].data]
+    assert piece == list(range(20, quads)) and not any(edge.is_loose for edge in item.data.edges)
+    assert len(item.data.shape_keys.key_blocks["smile"].points) == WIDTH * HEIGHT and not item.data.validate()
+
+
+def test_no_step_of_a_heavy_mesh_is_long(face):
+    """Between steps the window answers: one that takes a large part of the whole would hold it up."""
+    side = 400
+    x, y = np.meshgrid(np.linspace(-50, 50, side), np.linspace(-50, 50, side))
+    vertices = np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], 1).astype(np.float32)
+    corner = (np.arange(side - 1)[:, None] * side + np.arange(side - 1)).ravel()
+    triangles = np.concatenate([corner[:, None] + [0, 1, side], corner[:, None] + [1, side + 1, side]])
+    mesh = bpy.data.meshes.new("sheet")
+    mesh.from_pydata(vertices, [], triangles)
+    item = bpy.data.objects.new("sheet", mesh)
+    points, faces, part = eyeballs.ball(12.0)
+    before = untouched(meshes.vertices(mesh), meshes.triangles(mesh))
+    seconds, work = [], mouth.applying(item, with_loose(before, points + [30, 30, -20], faces, part))
+    at = time.thread_time()
+    for _ in work:
+        seconds.append(time.thread_time() - at)
+        at = time.thread_time()
+    assert len(mesh.vertices) == side**2 + len(points)
+    assert max(seconds) < sum(seconds) / 3
 
 
 def test_a_new_face_that_is_there_twice_is_taken_once(face):
