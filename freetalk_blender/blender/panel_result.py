@@ -91,7 +91,7 @@ class FREETALK_PT_export(Step, bpy.types.Panel):
         row.enabled = not reason
         for suffix, name in export.formats().items():
             row.operator(FREETALK_OT_export.bl_idname, text=name).format = suffix
-        if reason and job.current is None:
+        if reason not in ("", result.NONE) and job.current is None:  # that one stands under Result
             say(layout, reason)
         settings = context.scene.freetalk
         row = layout.row(align=True)

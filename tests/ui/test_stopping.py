@@ -27,10 +27,15 @@ _LONGEST = 2.0
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_escape_in_the_middle_of_each_stage_leaves_the_scene_as_it_was(bench: Ui, stage: str) -> None:
+def begun(bench: Ui, scene: str = "") -> str:
+    """A scene in which start() can be called, nothing remembered of it; all that is in it. scene: what makes it so."""
     bench.ask(_START)
-    bench.ask(f"fresh({folder(bench)!r}); placed.forget(bpy.data.objects['head']); session.clear()")
-    before = bench.value("everything()")
+    bench.ask(f"fresh({folder(bench)!r}); {scene}session.clear()")
+    return bench.value("everything()")
+
+
+def test_escape_in_the_middle_of_each_stage_leaves_the_scene_as_it_was(bench: Ui, stage: str) -> None:
+    before = begun(bench, "placed.forget(bpy.data.objects['head']); ")
     with first_clip.held(bench, stage):
         with first_clip.finished(bench):
             bench.value("start('animate')")
@@ -47,9 +52,7 @@ def test_escape_in_the_middle_of_each_stage_leaves_the_scene_as_it_was(bench: Ui
 
 
 def test_escape_while_the_answer_is_written_takes_back_what_was_written(bench: Ui) -> None:
-    bench.ask(_START)
-    bench.ask(f"fresh({folder(bench)!r})")
-    before = bench.value("everything()")
+    before = begun(bench)
     bench.ask("job._TURN = 0  # one step in each turn of the window: more than fifty, each a tenth of a second")
     try:
         with first_clip.finished(bench):
@@ -65,10 +68,8 @@ def test_escape_while_the_answer_is_written_takes_back_what_was_written(bench: U
 
 def test_the_window_answers_while_a_heavy_scan_is_worked_on_and_escape_ends_that(bench: Ui) -> None:
     """Sixteen times as many vertices, bound in the background: Python's lock is never held for long meanwhile."""
-    bench.ask(_START)
+    before = begun(bench, "subdivide(2); ")
     bench.ask(_BEAT)
-    bench.ask(f"fresh({folder(bench)!r}); subdivide(2); session.clear()")
-    before = bench.value("everything()")
     with first_clip.finished(bench), first_clip.held(bench, "make shape keys"):
         bench.value("start('animate')")
         bench.ask("beats.clear(); bpy.app.timers.register(beat)")
@@ -84,8 +85,7 @@ def test_the_window_answers_while_a_heavy_scan_is_worked_on_and_escape_ends_that
 
 
 def test_another_file_ends_the_work_too(bench: Ui) -> None:
-    bench.ask(_START)
-    bench.ask(f"fresh({folder(bench)!r}); session.clear()")
+    begun(bench)
     with first_clip.held(bench, "bind the face"):
         bench.value("start('animate')")
         bench.wait("cancel.held.is_set()", first_clip.PATIENCE)
