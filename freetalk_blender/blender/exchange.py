@@ -156,7 +156,8 @@ def values(attribute: bpy.types.Attribute) -> np.ndarray:
     return found.reshape(-1, width)
 
 
-def _write(attribute: bpy.types.Attribute, found: np.ndarray) -> None:
+def write(attribute: bpy.types.Attribute, found: np.ndarray) -> None:
+    """Let an attribute hold these (n, width)."""
     if attribute.data_type == "STRING":
         for entry, value in zip(attribute.data, found.ravel(), strict=True):
             entry.value = value
@@ -213,11 +214,39 @@ def exchanging(
             if name not in mesh.attributes:  # bmesh leaves out what is false everywhere
                 continue
             new = np.concatenate([old if kept is None else old[kept], filled(domain, name, old)])
-            _write(mesh.attributes[name], new.astype(old.dtype))
+            write(mesh.attributes[name], new.astype(old.dtype))
             yield
     made = [a.name for a in mesh.attributes if a.name.startswith(".select_") and a.name not in before[a.domain]]
     for name in made:  # Blender selects what it adds
         mesh.attributes.remove(mesh.attributes[name])
+
+
+def piece(mesh: bpy.types.Mesh, topology: Topology, polygons: np.ndarray) -> tuple[bpy.types.Mesh, np.ndarray]:
+    """Some polygons (P,) bool of a mesh as a mesh of their own, in their order, as sharp as they are.
+
+    topology: the whole mesh's. The second answer: the numbers there of the piece's edges.
+    """
+    sizes = np.diff(topology.start, append=len(topology.corner_vertex))
+    corners = np.flatnonzero(np.repeat(polygons, sizes))
+    vertices, corner_vertex = np.unique(topology.corner_vertex[corners], return_inverse=True)
+    edges, corner_edge = np.unique(topology.corner_edge[corners], return_inverse=True)
+    ends = np.searchsorted(vertices, topology.ends[edges])
+    start = np.concatenate([[0], np.cumsum(sizes[polygons])[:-1]])
+    found = bpy.data.meshes.new(mesh.name)
+    found.vertices.add(len(vertices))
+    found.edges.add(len(edges))
+    found.loops.add(len(corners))
+    found.polygons.add(len(start))
+    write(found.attributes["position"], values(mesh.attributes["position"])[vertices])
+    for name, numbers in ((".edge_verts", ends), (".corner_vert", corner_vertex), (".corner_edge", corner_edge)):
+        write(found.attributes[name], numbers.astype(np.int32))
+    found.polygons.foreach_set("loop_start", start.astype(np.int32))
+    for name, domain, rows_of in (("sharp_edge", "EDGE", edges), ("sharp_face", "FACE", np.flatnonzero(polygons))):
+        if name in mesh.attributes:
+            own = found.attributes.get(name) or found.attributes.new(name, "BOOLEAN", domain)
+            write(own, values(mesh.attributes[name])[rows_of])
+    found.update(calc_edges_loose=True)
+    return found, edges
 
 
 def _is_shorter(mesh: bpy.types.Mesh, plan: Exchange) -> bool:

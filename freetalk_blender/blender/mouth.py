@@ -75,8 +75,9 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
     _paint(mesh, opened.part[faces], plan, hollow)
     yield
     if normals is not None:
-        _restore_normals(mesh, normals, plan, skin, sources, weights)
-        yield
+        new = np.where(skin[:, None, None], np.einsum("fks,fsw->fkw", weights, normals[sources]), 0).reshape(-1, 3)
+        lost = topology.corner_vertex[corners[hit[polygons]].ravel()]
+        yield from _restore_normals(mesh, normals, new.astype(np.float32), plan, lost)
     mesh.update(calc_edges_loose=True)
 
 
@@ -269,16 +270,42 @@ def _material(name: str, colour: tuple[float, ...], roughness: float) -> bpy.typ
 
 
 def _restore_normals(
-    mesh: bpy.types.Mesh,
-    normals: np.ndarray,
-    plan: Exchange,
-    skin: np.ndarray,
-    sources: np.ndarray,
-    weights: np.ndarray,
-) -> None:
-    """Custom normals as they were; the cut skin keeps the blend of its own, the inside of the mouth has none (zero)."""
-    new = np.where(skin[:, None, None], np.einsum("fks,fsw->fkw", weights, normals[sources]), 0)
-    values = np.concatenate([normals[plan.kept["CORNER"]], new.reshape(-1, 3)]).astype(np.float32)
+    mesh: bpy.types.Mesh, normals: np.ndarray, new: np.ndarray, plan: Exchange, lost: np.ndarray
+) -> Steps[None]:
+    """Custom normals as they were, and those (n,3) of new corners; zero is none.
+
+    Blender keeps each relative to the faces around its vertex. Where these are the old ones it stays; for the others a
+    piece of the mesh around them is asked (before 4.5, the whole mesh). lost: vertices that lose faces.
+    """
+    after, kept = plan.topology, plan.kept["CORNER"]
+    attribute = mesh.attributes.get("custom_normal")
+    whole = attribute is None or attribute.data_type != "INT16_2D"
+    touched = np.full(len(mesh.vertices), whole)
+    touched[lost] = touched[after.corner_vertex[len(kept) :]] = True
+    touched = touched[after.corner_vertex]
+    near = np.logical_or.reduceat(touched, after.start)
+    corners = np.flatnonzero(np.repeat(near, np.diff(after.start, append=len(after.corner_vertex))))
+    values = np.concatenate(
+        [normals[kept[corners[corners < len(kept)]]], new[corners[corners >= len(kept)] - len(kept)]]
+    )
     length = np.linalg.norm(values, axis=1, keepdims=True)
     values = np.divide(values, length, out=np.zeros_like(values), where=length > 1e-6)
-    mesh.normals_split_custom_set(values.tolist())
+    yield
+    if whole:
+        mesh.normals_split_custom_set(values.tolist())
+        return
+    piece, edges = exchange.piece(mesh, after, near)
+    try:
+        piece.normals_split_custom_set(values.tolist())
+        relative, all_relative = exchange.values(piece.attributes["custom_normal"]), exchange.values(attribute)
+        of_touched = touched[corners]
+        all_relative[corners[of_touched]] = relative[of_touched]
+        exchange.write(attribute, all_relative)
+        if "sharp_edge" in piece.attributes:  # where normals at one vertex differ, Blender makes edges sharp
+            yield
+            sharp = mesh.attributes.get("sharp_edge") or mesh.attributes.new("sharp_edge", "BOOLEAN", "EDGE")
+            all_sharp = exchange.values(sharp)
+            all_sharp[edges] |= exchange.values(piece.attributes["sharp_edge"])
+            exchange.write(sharp, all_sharp)
+    finally:
+        bpy.data.meshes.remove(piece)

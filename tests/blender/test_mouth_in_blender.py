@@ -162,7 +162,7 @@ def test_materials_seams_face_attributes_and_custom_normals_survive(opened):
     assert mesh.has_custom_normals
     normals = np.empty(3 * len(mesh.loops), np.float32)
     mesh.corner_normals.foreach_get("vector", normals)
-    corners, _ = corner_places(mesh, skin_polygons(mesh, result, count))
+    corners, _ = corner_places(mesh, skin_polygons(mesh, result))
     assert np.abs(normals.reshape(-1, 3)[corners] - [0.6, 0, 0.8]).max() < 0.02
 
 
