@@ -35,6 +35,7 @@ def put(copy: bpy.types.Object, original: bpy.types.Object) -> None:
     copy.hide_render = False
     for collection in original.users_collection:
         collection.objects.link(copy)
+    copy.hide_get()  # the layer sees it now; an update would work out its shape too
 
 
 def discard(copy: bpy.types.Object) -> None:
@@ -71,15 +72,14 @@ def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
 
 def show_original(item: bpy.types.Object, shown: bool) -> None:
     """Show or hide an object, in the viewport and in renders."""
-    item.hide_render, layer = not shown, bpy.context.view_layer
-    if item.name not in layer.objects:
-        layer.update()  # a layer that has not seen its new objects yet cannot hide them
-    if item.name in layer.objects:
+    item.hide_render = not shown
+    item.hide_get()  # the layer looks for new objects, which else it cannot hide
+    if item.name in bpy.context.view_layer.objects:
         item.hide_set(not shown)
 
 
 def _is_hidden(item: bpy.types.Object) -> bool:
-    return item.name in bpy.context.view_layer.objects and item.hide_get()
+    return item.hide_get() and item.name in bpy.context.view_layer.objects
 
 
 @dataclass(frozen=True)

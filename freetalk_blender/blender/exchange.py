@@ -7,12 +7,11 @@ stands still. Here each attribute is a step of its own, and the arithmetic runs 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import bmesh
 import bpy
 import numpy as np
 
 from ..core import rows
-from . import meshes
+from . import meshes, steps
 from .steps import Steps
 
 #: Attribute data types that can be blended, with the property that holds the values and its width.
@@ -56,12 +55,10 @@ class Topology:
 class Exchange:
     """A mesh to be: after what is kept of each domain, in its order, come n triangles and the edges they lack.
 
-    kept: domain -> numbers of the elements that stay; bare: edges (B,) that no polygon has any more; fresh (M,2): ends
-    of the new edges; topology: all of it.
+    kept: domain -> numbers of the elements that stay; fresh (M,2): ends of the new edges; topology: all of it.
     """
 
     kept: dict[str, np.ndarray]
-    bare: np.ndarray
     fresh: np.ndarray
     topology: Topology
 
@@ -114,7 +111,7 @@ def planned(before: Topology, hit: np.ndarray, triangles: np.ndarray) -> Exchang
         np.concatenate([before.ends[kept_edges], fresh]).astype(np.int32),
     )
     kept = {"EDGE": kept_edges, "FACE": kept_polygons, "CORNER": kept_corners}
-    return Exchange(kept, np.flatnonzero(freed & ~used), fresh, after)
+    return Exchange(kept, fresh, after)
 
 
 def find_edges(ends: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -136,7 +133,7 @@ def find_edges(ends: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def attributes(mesh: bpy.types.Mesh) -> Steps[Values]:
-    """All that the elements of a mesh carry, but their places and how they hang together."""
+    """All that the elements of a mesh carry, but their places and how they hang together; vertex groups apart."""
     found: Values = {domain: {} for domain in DOMAINS}
     for name in [attribute.name for attribute in mesh.attributes]:
         attribute = mesh.attributes[name]
@@ -174,51 +171,63 @@ def is_blended(mesh: bpy.types.Mesh, name: str) -> bool:
 
 
 def exchanging(
-    item: bpy.types.Object,
+    mesh: bpy.types.Mesh,
     plan: Exchange,
     before: Values,
     new_points: np.ndarray,
     filled: Callable[[str, str, np.ndarray], np.ndarray],
 ) -> Steps[None]:
-    """The object's mesh becomes what is planned, with new vertices (N,3) after its own.
+    """The mesh becomes what is planned, with new vertices (N,3) after its own.
 
-    before: its attributes; filled(domain, name, values before) -> values (n, width) of the new elements. Vertex groups
-    and shape keys of the new vertices are the caller's. The mesh is of no use before the end.
+    before: its attributes; filled(domain, name, values before) -> values (n, width) of the new elements. The vertex
+    groups go, and shape keys have as many points as before: both are the caller's. The mesh is of no use before the
+    end.
     """
-    mesh, count = item.data, len(item.data.vertices)
-    positions = np.empty(3 * count, np.float32)
-    mesh.attributes["position"].data.foreach_get("vector", positions)
-    after = plan.topology
-    if _is_shorter(mesh, plan) or any(modifier.type == "MULTIRES" for modifier in item.modifiers):
-        _shorten(mesh, plan)
-        yield
-    for elements, length in (
-        (mesh.vertices, count + len(new_points)),
-        (mesh.edges, len(after.ends)),
-        (mesh.loops, len(after.corner_vertex)),
-        (mesh.polygons, len(after.start)),
-    ):
-        elements.add(length - len(elements))
-        yield
-    mesh.attributes["position"].data.foreach_set("vector", np.concatenate([positions, new_points.ravel()]))
-    mesh.attributes[".edge_verts"].data.foreach_set("value", after.ends.ravel())
-    mesh.attributes[".corner_vert"].data.foreach_set("value", after.corner_vertex)
+    points = np.concatenate([values(mesh.attributes["position"]), new_points])
+    kinds = {attribute.name: attribute.data_type for attribute in mesh.attributes}
+    layers, attributes = mesh.uv_layers, mesh.attributes
+    maps = [(layer.name, layer.active, layer.active_render, layer.active_clone) for layer in layers]
+    colours = attributes.active_color_name, attributes.default_color_name
+    mesh.clear_geometry()  # 5.2 crashes where edges, corners or polygons are added to others
     yield
-    mesh.attributes[".corner_edge"].data.foreach_set("value", after.corner_edge)
-    yield
-    mesh.polygons.foreach_set("loop_start", after.start)
-    yield
+    yield from _built(mesh, points, plan.topology)
+    made = {attribute.name for attribute in attributes} - kinds.keys()
     for domain in DOMAINS:
         kept = plan.kept.get(domain)
         for name, old in before[domain].items():
-            if name not in mesh.attributes:  # bmesh leaves out what is false everywhere
-                continue
+            attribute = attributes.get(name) or attributes.new(name, kinds[name], domain)
             new = np.concatenate([old if kept is None else old[kept], filled(domain, name, old)])
-            write(mesh.attributes[name], new.astype(old.dtype))
+            write(attribute, new.astype(old.dtype))
             yield
-    made = [a.name for a in mesh.attributes if a.name.startswith(".select_") and a.name not in before[a.domain]]
     for name in made:  # Blender selects what it adds
-        mesh.attributes.remove(mesh.attributes[name])
+        attributes.remove(attributes[name])
+    for name, *marks in maps:
+        for mark, on in zip(("active", "active_render", "active_clone"), marks, strict=True):
+            if on:
+                setattr(layers[name], mark, True)
+    attributes.active_color_name, attributes.default_color_name = colours
+
+
+def _built(mesh: bpy.types.Mesh, points: np.ndarray, topology: Topology) -> Steps[None]:
+    """Vertices (V,3), edges and polygons of an empty mesh."""
+    for elements, content in (
+        (mesh.vertices, points),
+        (mesh.edges, topology.ends),
+        (mesh.loops, topology.corner_vertex),
+        (mesh.polygons, topology.start),
+    ):
+        elements.add(len(content))
+        yield
+    for name, content in (
+        ("position", points),
+        (".edge_verts", topology.ends),
+        (".corner_vert", topology.corner_vertex),
+        (".corner_edge", topology.corner_edge),
+    ):
+        write(mesh.attributes[name], content)
+        yield
+    mesh.polygons.foreach_set("loop_start", topology.start)
+    yield
 
 
 def piece(mesh: bpy.types.Mesh, topology: Topology, polygons: np.ndarray) -> tuple[bpy.types.Mesh, np.ndarray]:
@@ -233,39 +242,11 @@ def piece(mesh: bpy.types.Mesh, topology: Topology, polygons: np.ndarray) -> tup
     ends = np.searchsorted(vertices, topology.ends[edges])
     start = np.concatenate([[0], np.cumsum(sizes[polygons])[:-1]])
     found = bpy.data.meshes.new(mesh.name)
-    found.vertices.add(len(vertices))
-    found.edges.add(len(edges))
-    found.loops.add(len(corners))
-    found.polygons.add(len(start))
-    write(found.attributes["position"], values(mesh.attributes["position"])[vertices])
-    for name, numbers in ((".edge_verts", ends), (".corner_vert", corner_vertex), (".corner_edge", corner_edge)):
-        write(found.attributes[name], numbers.astype(np.int32))
-    found.polygons.foreach_set("loop_start", start.astype(np.int32))
+    own = Topology(*(part.astype(np.int32) for part in (corner_vertex, corner_edge, start, ends)))
+    steps.run(_built(found, values(mesh.attributes["position"])[vertices], own))
     for name, domain, rows_of in (("sharp_edge", "EDGE", edges), ("sharp_face", "FACE", np.flatnonzero(polygons))):
         if name in mesh.attributes:
-            own = found.attributes.get(name) or found.attributes.new(name, "BOOLEAN", domain)
-            write(own, values(mesh.attributes[name])[rows_of])
+            attribute = found.attributes.get(name) or found.attributes.new(name, "BOOLEAN", domain)
+            write(attribute, values(mesh.attributes[name])[rows_of])
     found.update(calc_edges_loose=True)
     return found, edges
-
-
-def _is_shorter(mesh: bpy.types.Mesh, plan: Exchange) -> bool:
-    after = plan.topology
-    now = len(mesh.edges), len(mesh.loops), len(mesh.polygons)
-    return any(np.array(now) > (len(after.ends), len(after.corner_vertex), len(after.start)))
-
-
-def _shorten(mesh: bpy.types.Mesh, plan: Exchange) -> None:
-    """Take out what goes: Blender has arrays of a mesh grow only, and those of multires are seen by bmesh alone."""
-    bm = bmesh.new()
-    try:
-        bm.from_mesh(mesh, face_normals=False, vertex_normals=False)
-        bm.faces.ensure_lookup_table()
-        bm.edges.ensure_lookup_table()
-        gone = np.setdiff1d(np.arange(len(bm.faces)), plan.kept["FACE"])
-        bare = [bm.edges[number] for number in plan.bare.tolist()]
-        bmesh.ops.delete(bm, geom=[bm.faces[number] for number in gone.tolist()], context="FACES_ONLY")
-        bmesh.ops.delete(bm, geom=bare, context="EDGES_FACES")  # their vertices stay: they keep the numbers right
-        bm.to_mesh(mesh)
-    finally:
-        bm.free()

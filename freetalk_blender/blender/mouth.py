@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..core import rows
+from ..core.errors import MeshError
 from ..core.opened_mouth import BAG, GUM, HOLLOW, IRIS, PUPIL, SCLERA, SKIN, TONGUE, TOOTH, OpenedMouth
 from . import exchange, meshes, steps
 from .exchange import Exchange
@@ -27,8 +28,8 @@ MATERIALS = (
     ("FreeTalk iris", (0.09, 0.05, 0.025, 1.0), 0.2, (IRIS,)),
     ("FreeTalk pupil", (0.002, 0.002, 0.002, 1.0), 0.15, (PUPIL,)),
 )
-#: New vertices that get their vertex groups in one step.
-_MANY = 500
+#: Vertices that are asked for their groups in one step, or weights that are given.
+_MANY = 20_000
 
 
 def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
@@ -40,8 +41,20 @@ def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
     steps.run(applying(item, opened))
 
 
+def check(item: bpy.types.Object) -> None:
+    """MeshError where a cut would lose what the object has."""
+    if any(modifier.type == "MULTIRES" for modifier in item.modifiers):
+        raise MeshError(
+            f"The object {item.name} is sculpted in multires, which a cut mouth would lose; apply it first."
+        )
+
+
 def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
-    """The same, step by step; closed before its end, it leaves a mesh that is of no use any more."""
+    """The same, step by step; closed before its end, it leaves a mesh that is of no use any more.
+
+    Raises MeshError as `check` does.
+    """
+    check(item)
     mesh, count = item.data, len(item.data.vertices)
     corners, polygons = meshes.triangle_corners(mesh), meshes.triangle_polygons(mesh)
     yield
@@ -68,9 +81,10 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
             return np.where((marks >= 0)[:, None], old[marks], b"" if old.dtype == object else 0)
         return old[examples] & skin[:, None] if name == "sharp_face" else old[examples]
 
-    groups = yield from _group_weights(item, opened.source[count:].tocsr())
-    yield from exchange.exchanging(item, plan, before, opened.vertices[count:], filled)
-    yield from _group(item, groups, count)
+    groups, active = [(group.name, group.lock_weight) for group in item.vertex_groups], item.vertex_groups.active_index
+    grouped = yield from _group_weights(item, opened.source[count:].tocsr())
+    yield from exchange.exchanging(mesh, plan, before, opened.vertices[count:], filled)
+    yield from _grouping(item, groups, active, grouped)
     yield from _reshape(item, shapes)
     _paint(mesh, opened.part[faces], plan, hollow)
     yield
@@ -160,27 +174,35 @@ def _reshape(item: bpy.types.Object, shapes: list[np.ndarray]) -> Steps[None]:
     yield
 
 
-def _group_weights(item: bpy.types.Object, source: sparse.csr_matrix) -> Steps[np.ndarray]:
-    """(N,K) weights in each vertex group of new vertices; source (N,V): what they are made of."""
-    if not len(item.vertex_groups):
-        return np.zeros((source.shape[0], 0))
-    wanted, vertices = np.unique(source.indices), item.data.vertices
-    weights = np.zeros((len(wanted), len(item.vertex_groups)))
-    for row, number in enumerate(wanted.tolist()):
-        for entry in vertices[number].groups:
-            weights[row, entry.group] = entry.weight
-        if row % _MANY == 0:
+def _group_weights(item: bpy.types.Object, new: sparse.csr_matrix) -> Steps[sparse.csc_matrix]:
+    """(V+N,K) weights of all vertices in each vertex group; new (N,V): what the new ones are made of."""
+    shape = len(item.data.vertices), len(item.vertex_groups)
+    rows_, columns, weights = [], [], []
+    for vertex in item.data.vertices if shape[1] else ():
+        for entry in vertex.groups:
+            rows_.append(vertex.index)
+            columns.append(entry.group)
+            weights.append(entry.weight)
+        if vertex.index % _MANY == 0:
             yield
-    return source[:, wanted] @ weights
+    old = sparse.csr_matrix((weights, (rows_, columns)), shape)
+    return sparse.vstack([old, new @ old]).tocsc()
 
 
-def _group(item: bpy.types.Object, weights: np.ndarray, first: int) -> Steps[None]:
-    """Put the vertices from `first` on into the groups with these weights (N,K)."""
-    for group, column in zip(item.vertex_groups, weights.T, strict=True):
-        for step, row in enumerate(np.flatnonzero(column > 0).tolist()):
-            group.add([first + row], float(column[row]), "REPLACE")
+def _grouping(item: bpy.types.Object, groups: list[tuple[str, bool]], active: int, weights: sparse.csc_matrix) -> Steps:
+    """Vertex groups of these names, locked or not, with weights (V+N,K)."""
+    for number, (name, locked) in enumerate(groups):
+        group = item.vertex_groups.new(name=name)
+        span = slice(weights.indptr[number], weights.indptr[number + 1])
+        members, order = weights.indices[span], np.argsort(weights.data[span], kind="stable")
+        different, first = np.unique(weights.data[span][order], return_index=True)
+        for step, (weight, alike) in enumerate(zip(different, np.split(members[order], first[1:]), strict=False)):
+            group.add(alike.tolist(), float(weight), "REPLACE")
             if step % _MANY == 0:
                 yield
+        group.lock_weight = locked
+    if groups:
+        item.vertex_groups.active_index = active
 
 
 def _edge_sources(topology: exchange.Topology, plan: Exchange, opened: OpenedMouth) -> np.ndarray:

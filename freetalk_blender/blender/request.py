@@ -15,7 +15,7 @@ from ..core.face import Face, Step, prepare
 from ..core.landmarks import Landmarks
 from ..core.performance import Performance
 from ..core.style import AS_PERFORMED, Style
-from . import chosen, feeling, meshes, placed, preferences, scene, session, sound
+from . import chosen, feeling, meshes, mouth, placed, preferences, scene, session, sound
 from .log import log
 from .properties import STYLE
 from .sound import Source
@@ -176,6 +176,8 @@ def with_sliders(voice: Voice, current: bpy.types.Scene) -> Voice:
 
 def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
     """The scene's settings as a request; FreeTalkError where something is missing or cannot be read."""
+    if context.scene.freetalk.open_mouth:
+        mouth.check(original)
     voice = read_voice(context)
     strip, settings = chosen.strip(context.scene), context.scene.freetalk
     name = f"file {voice.source.name}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
