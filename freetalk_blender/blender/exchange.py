@@ -19,6 +19,7 @@ BLENDED = {
     "FLOAT": ("value", 1),
     "FLOAT2": ("vector", 2),
     "FLOAT_VECTOR": ("vector", 3),
+    "FLOAT4": ("vector", 4),
     "FLOAT_COLOR": ("color", 4),
     "BYTE_COLOR": ("color", 4),
 }

@@ -202,8 +202,8 @@ def filled(mesh: bpy.types.Mesh, domain: str, kind: str) -> bpy.types.Attribute:
             entry.value = f"{number}".encode()
         elif kind in {"FLOAT", "INT", "INT8", "BOOLEAN"}:
             entry.value = {"FLOAT": float, "BOOLEAN": bool}.get(kind, int)(wave[0] * (100 if "INT" in kind else 1) > 0)
-        elif kind in {"FLOAT2", "FLOAT_VECTOR"}:
-            entry.vector = wave[: 2 if kind == "FLOAT2" else 3]
+        elif kind in {"FLOAT2", "FLOAT_VECTOR", "FLOAT4"}:
+            entry.vector = wave[: {"FLOAT2": 2, "FLOAT4": 4}.get(kind, 3)]
         elif "COLOR" in kind:
             entry.color = np.abs(wave[:4])
         elif kind == "FLOAT4X4":
