@@ -34,6 +34,8 @@ WIDER, PARTED = 1.4, (0.2, 0.9)
 PRESS = 0.05
 #: Pushing moves other skin under a point: how often such lips are looked at anew.
 _ROUNDS = 2
+#: Lips that lie in each other at rest are drawn apart by this at most (mm), in so many steps.
+_FOLD, _UNFOLDING = 1.5, 10
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -63,7 +65,8 @@ class Contact:
     positive on the upper lip. neighbours, envelope (P,N): other pairs, and how firmly a push there holds this one. up,
     forward (3,): unit vectors of the face. mm: mesh units per millimetre. columns, facing: of lips that were modelled
     apart: where several pairs lie behind each other, which of them belong together, and what lies below each point;
-    None along a cut. slid: of a cut, the skin of each lip over that of the other.
+    None along a cut. slid: of a cut, the skin of each lip over that of the other. unfold (P,): mm by which each pair is
+    to be opened at rest, where the lips lie in each other.
     """
 
     vertices: np.ndarray
@@ -79,6 +82,7 @@ class Contact:
     columns: "Columns | None" = None
     facing: Facing | None = None
     slid: tuple[Slid, ...] = ()
+    unfold: np.ndarray | float = 0.0
 
     def separation(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P,3) upper minus lower point of each pair; displacement (T,M,3) of `vertices`."""
@@ -131,18 +135,36 @@ class Contact:
 
     def _slid_apart(self, displacement: np.ndarray, amount: np.ndarray) -> np.ndarray:
         """amount (T,P), and what keeps rims that have slid past each other out of the other lip's skin."""
-        frames = np.arange(len(amount))
+        answer, frames = amount.copy(), np.arange(len(amount))
+        drawn = np.broadcast_to(np.float32(self.unfold), amount.shape)  # what they need at rest is the first guess
         for _ in range(_ROUNDS if self.slid else 0):
             cancel.check()
             push = np.zeros((len(frames), amount.shape[1]), np.float32)
             for lip in self.slid:
-                moved = displacement[frames[:, None], lip.facing.vertices] @ self._axes
-                moved[..., 1] += amount[frames] @ self.spread[lip.facing.vertices].T
-                np.maximum(push, lip.crossing(moved, amount.shape[1]), out=push)
+                moved = self._moved(displacement, amount[frames] + drawn, frames, lip.facing.vertices)
+                np.maximum(push, lip.crossing(moved, drawn), out=push)
+            answer[frames] = amount[frames]
             active = push.any(1)
-            frames, push = frames[active], push[active]
-            amount[frames] += _held(push, self.neighbours, self.envelope)
-        return np.clip(amount, -LARGEST, LARGEST)
+            frames, drawn = frames[active], _held(push[active], self.neighbours, self.envelope)
+            answer[frames] += drawn
+        return np.clip(answer, -LARGEST, LARGEST)
+
+    def _moved(self, displacement: np.ndarray, amount: np.ndarray, frames: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """(k,n,3) canonical mm by which `vertices`[rows (n,)] are moved in some frames (k,), corrected by amount (k,P)."""
+        moved = displacement[frames[:, None], rows] @ self._axes
+        moved[..., 1] += amount @ self.spread[rows].T
+        return moved
+
+    def unfolded(self) -> "Contact":
+        """The contact of a cut whose lips lie in each other at rest, as a scanner's crease may: in every frame they are
+        first drawn apart as far as they do, by _FOLD at most."""
+        still = np.zeros((1, len(self.vertices), 3), np.float32)
+        amount = np.zeros((1, len(self.rest)), np.float32)
+        for _ in range(_UNFOLDING):
+            amount = np.minimum(self._slid_apart(still, amount), _FOLD)
+        rest = [self._moved(still, amount, np.zeros(1, int), lip.facing.vertices) for lip in self.slid]
+        slid = tuple(lip.allowing(moved) for lip, moved in zip(self.slid, rest, strict=True))
+        return replace(self, unfold=amount[0], slid=slid)
 
     def _wanted(self, gap: np.ndarray, near: np.ndarray, shut: np.ndarray | float) -> np.ndarray:
         """(T,P) one round of `amount`, from the gaps and from how surely the lips face each other (T,P)."""
@@ -153,11 +175,13 @@ class Contact:
         wanted = _change(gap, WIDER * shut) - _change(self._still, WIDER * shut) * same
         # Where the performance keeps the lips closed they close, however they stand at rest.
         if self.columns is None:
-            closed = np.maximum(wanted, 0) + _change(np.maximum(gap, 0), WIDER * shut)
+            # The rims of a cut were one line: they close also where the lips have passed each other in depth.
+            wanted = (wanted + shut * (np.maximum(wanted, 0) - wanted)) * near
+            wanted += shut * _change(np.maximum(gap, 0), WIDER * shut)
         else:
             closed = self.columns.closing(np.where(near > 0.5, gap, np.inf), WIDER * shut)
             closed = np.where(gap < -PRESS, -PRESS - gap, closed)
-        wanted = (wanted + shut * (closed - wanted)) * near
+            wanted = (wanted + shut * (closed - wanted)) * near
         push = np.clip(wanted, 0, LARGEST)
         held = np.zeros_like(push)
         active = np.flatnonzero(push.any(1))
@@ -263,13 +287,11 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     inside = inside[lips.vertices] & (cKDTree(points[upper]).query(place)[0] < _AROUND)
     above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
     above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
-    return replace(
-        lips,
-        slid=(
-            facing.over_rim(facing.of_lips(above, below, place, place), row[upper], row[lower], place),
-            facing.over_rim(facing.of_lips(below, above, place, place, LOWER), row[lower], row[upper], place),
-        ),
+    slid = (
+        facing.over_rim(facing.of_lips(above, below, place, place), row[upper], row[lower], place),
+        facing.over_rim(facing.of_lips(below, above, place, place, LOWER), row[lower], row[upper], place),
     )
+    return replace(lips, slid=slid).unfolded()
 
 
 def of_open_lips(

@@ -20,7 +20,7 @@ _ASIDE, _DEEP = 2.0, 5.0
 #: On fine meshes one vertex in so many mm stands for its neighbours.
 _APART = 1.0
 #: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
-_GIVE = 0.1
+_GIVE = 0.03
 #: So far in front of the other rim a point may lie on its skin (mm).
 _AHEAD = 0.4
 _FRAMES_AT_ONCE = 32
@@ -98,33 +98,40 @@ def thinned(points: np.ndarray, step: float) -> np.ndarray:
 class Slid:
     """Points of one lip of a cut mouth over the other lip's skin, by the place on the rims that each lies beside.
 
-    behind (P,): vertex of the other rim, among the facing's, at each point's place; allowed (P,): how deep they may lie
-    in the other lip, mm; order (P,): the points by their place; rim (R,): places that have any; starts (R,): where each
+    place (P,): each point's; behind (P,): vertex of the other rim there, among the facing's; allowed (P,): how deep they may lie
+    in the other lip, mm: as deep as they do at rest, unfolded, and a little; order (P,): the points by their place; rim (R,): places that have any; starts (R,): where each
     begins in order.
     """
 
     facing: Facing
+    place: np.ndarray
     behind: np.ndarray
     allowed: np.ndarray
     order: np.ndarray
     rim: np.ndarray
     starts: np.ndarray
 
-    def crossing(self, displacement: np.ndarray, count: int) -> np.ndarray:
-        """(T,count) mm by which the lips cross at each place of a rim of `count`; displacement as in Facing.gap."""
+    def crossing(self, displacement: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """(T,R) mm by which the lips would cross at each of the rim's R places if they were not drawn apart by
+        `drawn` (T,R) there; displacement as in Facing.gap, with what draws them apart."""
         gap, near = self.facing.gap(displacement)
-        deep = np.maximum(-gap - self.allowed, 0) * near
+        deep = np.maximum(drawn[:, self.place] - gap - self.allowed, 0) * near
         # Behind the other rim there is no skin to lie in; beside it the rims themselves meet.
         ahead = (self.facing.place[:, 2] + displacement[..., 2])[:, np.stack([self.facing.upper, self.behind])]
         deep *= np.clip((ahead[:, 0] - ahead[:, 1]) / _AHEAD, 0, 1)
-        found = np.zeros((len(gap), count), np.float32)
+        found = np.zeros(drawn.shape, np.float32)
         if len(self.rim):
             found[:, self.rim] = np.maximum.reduceat(deep[:, self.order], self.starts, axis=1)
         return found
 
+    def allowing(self, displacement: np.ndarray) -> "Slid":
+        """The same, for lips that may lie in each other as they do in one frame (1,N,3)."""
+        gap, near = (rows[0] for rows in self.facing.gap(displacement))
+        return replace(self, allowed=np.maximum(-gap * (near > 0), 0) + _GIVE)
+
 
 def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarray) -> Slid:
-    """What lies in the other lip at rest may stay there.
+    """Points of one lip over the other one's skin, nowhere allowed to lie in it.
 
     own, other (R,): vertices of the points' rim and of the other one; place (M,3): of all vertices, canonical mm.
     """
@@ -134,5 +141,4 @@ def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarr
     facing = replace(facing, vertices=vertices, place=place[vertices])
     order = np.argsort(owner, kind="stable")
     places, starts = np.unique(owner[order], return_index=True)
-    gap, near = (rows[0] for rows in facing.gap(np.zeros((1, *facing.place.shape), np.float32)))
-    return Slid(facing, behind, np.maximum(-gap * (near > 0), 0) + _GIVE, order, places, starts)
+    return Slid(facing, owner, behind, np.full(len(owner), _GIVE), order, places, starts)

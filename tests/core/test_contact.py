@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from evaluation import lip_crossing
 from freetalk_blender.core import contact, mouth
@@ -125,6 +126,39 @@ def test_a_rim_that_has_slid_forward_stays_out_of_the_skin_of_the_other_lip():
 
     assert deepest(slid) < -1 and deepest(replace(lips, slid=()).corrected(slid)) < -1
     assert deepest(lips.corrected(slid)) > -0.3
+
+
+def test_lips_that_lie_in_each_other_at_rest_are_drawn_apart_and_still_close():
+    """A crease folded in the mesh itself: in front of its rim the lower lip is raised into the upper one."""
+    opened = mouth.open_lips(*sheet(121, 241, deep=9, high=3), landmarks())
+    side = opened.side[: opened.skin_count]
+    vertices = opened.vertices.copy()
+    rim = vertices[opened.lower_rim[6:-6]]
+    distance = cKDTree(rim).query(vertices[: opened.skin_count])[0]
+    fold = np.where(side == mouth.LOWER, np.clip(distance - 0.5, 0, 1) * np.exp(-((distance / 5) ** 2)), 0)
+    vertices[: opened.skin_count, 1] += 2.6 * fold
+    vertices[: opened.skin_count, 2] += 0.5 * fold
+    lips = contact.of_opened(replace(opened, vertices=vertices), landmarks())
+    still = np.zeros((1, opened.skin_count, 3), np.float32)
+
+    def clearance(motion: np.ndarray) -> np.ndarray:
+        return lip_crossing.lip_clearance(vertices[: opened.skin_count] + motion[0], opened.skin_triangles, side)
+
+    assert clearance(still).min() < -0.6, "the mesh itself crosses"
+    assert clearance(lips.corrected(still)).min() > -0.3
+    assert lips.corrected(still).max() < 1.0
+    # A frame in which the fold has opened by itself needs no drawing apart.
+    parted = still.copy()
+    parted[:, side == mouth.LOWER, 1] -= 2.6 * fold[side == mouth.LOWER]
+    gap = lips.gap(lips.corrected(parted, np.ones(1)))[0]
+    assert np.abs(gap[8:-8]).max() < 0.2
+
+
+def test_rims_that_have_passed_each_other_in_depth_close_where_the_performance_keeps_them_closed(opened, lips):
+    passed = np.zeros((1, opened.skin_count, 3), np.float32)
+    passed[:, opened.side[: opened.skin_count] == mouth.LOWER] = [0, -0.6, -6]
+    assert lips.gap(lips.corrected(passed)).max() > 0.5, "nothing is said about these lips"
+    assert lips.gap(lips.corrected(passed, np.ones(1))).max() < 0.05
 
 
 def test_the_correction_is_a_product_of_amounts_and_modes(opened, lips):
