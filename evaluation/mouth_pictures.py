@@ -1,10 +1,14 @@
-"""A mouth before and after the cut, closed, open, wide and pursed, from four sides, as one picture.
+"""A mouth before and after the cut, closed, open, wide and pursed, from four sides, as one picture; or speaking.
 
     python -m evaluation.mouth_pictures SCAN LANDMARKS.json -o docs/images/mouth_NAME.png
+    python -m evaluation.mouth_pictures SCAN LANDMARKS.json --sound WORDS.wav --at 0.4 0.5 0.6 -o PICTURE.png
 
 Runs where bpy is. Rows: the jaw opened with the mouth left as it is; then made ready: at rest, ajar, wide open, "oo".
 Columns: front, below, three quarters, above. The average face's landmarks are moved by formula (the jaw turns about the
 ears, the lips draw together); the rest is what `animate` does.
+
+With a sound: a column for each moment (seconds; --at, or --frames of them spread over it), from the front, below, three
+quarters, and the lips close to.
 """
 
 import argparse
@@ -17,7 +21,7 @@ from mathutils import Matrix
 
 from freetalk_blender.blender import files, meshes
 from freetalk_blender.blender import mouth as cut
-from freetalk_blender.core import face, frame, landmarks, movement
+from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
 from freetalk_blender.core.frame import Similarity
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
@@ -27,6 +31,10 @@ POSES = ((20, 0.0), (0, 0.0), (6, 0.0), (20, 0.0), (4, 1.0))
 JAW = {4: 0.35, 5: 0.6, 6: 0.85, 7: 1.0, 8: 1.0, 9: 1.0, 10: 0.85, 11: 0.6, 12: 0.35, 3: 0.15, 13: 0.15}
 LIPS = {55: 0.8, 56: 0.97, 57: 1.0, 58: 0.97, 59: 0.8, 65: 0.95, 66: 1.0, 67: 0.95, 48: 0.4, 54: 0.4, 60: 0.4, 64: 0.4}
 SKIN = (0.62, 0.42, 0.33, 1.0)
+#: Frames a second of speech.
+RATE = 50
+#: Part of a view (share) that shows the lips close to.
+CLOSE = 0.45
 
 
 def motion(points: np.ndarray) -> np.ndarray:
@@ -55,7 +63,7 @@ def studio(face: Similarity, size: int) -> bpy.types.Object:
     scene.display.render_aa = "8"
     scene.render.resolution_x = scene.render.resolution_y = size
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    camera.data.type, camera.data.ortho_scale = "ORTHO", 0.95 * face.scale
+    camera.data.type = "ORTHO"
     camera.data.clip_start, camera.data.clip_end = 0.01 * face.scale, 50 * face.scale
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -63,9 +71,15 @@ def studio(face: Similarity, size: int) -> bpy.types.Object:
 
 
 def shot(
-    camera: bpy.types.Object, item: bpy.types.Object, face: Similarity, centre: np.ndarray, view: tuple
+    camera: bpy.types.Object,
+    item: bpy.types.Object,
+    face: Similarity,
+    centre: np.ndarray,
+    view: tuple,
+    share: float = 1.0,
 ) -> np.ndarray:
-    """(size,size,4) pixels, first row at the bottom; centre (3,) canonical."""
+    """(size,size,4) pixels, first row at the bottom; centre (3,) canonical; share: how much of the view's width."""
+    camera.data.ortho_scale = 0.95 * face.scale * share
     z = np.array(view) / np.linalg.norm(view)
     x = np.cross([0, 1, 0], z)
     x /= np.linalg.norm(x)
@@ -86,6 +100,20 @@ def shot(
     return pixels.reshape(side, side, 4)
 
 
+def painted(item: bpy.types.Object) -> None:
+    """One colour of skin on all of an object."""
+    paint = bpy.data.materials.new("skin")
+    paint.diffuse_color = SKIN
+    item.data.materials.clear()
+    item.data.materials.append(paint)
+
+
+def placed(item: bpy.types.Object, places: np.ndarray) -> None:
+    """The object's vertices moved to places (V,3)."""
+    item.data.attributes["position"].data.foreach_set("vector", places.astype(np.float32).ravel())
+    item.data.update()
+
+
 def picture(item: bpy.types.Object, points: np.ndarray, size: int, inner: str) -> np.ndarray:
     """(rows,columns,4) pixels of all poses and views; points (68,3) in the object's own axes."""
     vertices, triangles = meshes.vertices(item.data), meshes.triangles(item.data)
@@ -95,15 +123,11 @@ def picture(item: bpy.types.Object, points: np.ndarray, size: int, inner: str) -
     keys = movement.shape_keys(bound, take)
     after = np.tensordot(keys.weights, keys.shapes, 1)
     centre = bound.frame.to_canonical(points)[48:].mean(0)
-    paint = bpy.data.materials.new("skin")
-    paint.diffuse_color = SKIN
-    item.data.materials.clear()
-    item.data.materials.append(paint)
+    painted(item)
     camera = studio(bound.frame, size)
 
     def row(places: np.ndarray) -> np.ndarray:
-        item.data.attributes["position"].data.foreach_set("vector", places.astype(np.float32).ravel())
-        item.data.update()
+        placed(item, places)
         return np.concatenate([shot(camera, item, bound.frame, centre, view) for view in VIEWS], 1)
 
     rows = [row(vertices + before[0])]
@@ -115,6 +139,33 @@ def picture(item: bpy.types.Object, points: np.ndarray, size: int, inner: str) -
     return np.concatenate(rows[::-1], 0)
 
 
+def spoken(
+    item: bpy.types.Object, points: np.ndarray, size: int, inner: str, sound: Path, at: list[float], frames: int
+) -> np.ndarray:
+    """(rows,columns,4) pixels of moments of speech, `at` seconds or `frames` of them; other arguments as `picture`."""
+    samples, rate = audio.load(sound)
+    moments = np.array(at) if at else np.linspace(0, len(samples) / rate, frames + 2)[1:-1]
+    take = performance.perform(samples, rate, fps=RATE).displacement
+    bound = face.prepare(meshes.vertices(item.data), meshes.triangles(item.data), points, inner_mouth=inner)
+    keys = movement.shape_keys(bound, take)
+    shown = np.clip(np.rint(moments * RATE).astype(int), 0, len(take) - 1)
+    moved = np.tensordot(keys.weights[shown], keys.shapes, 1)
+    painted(item)
+    vertices = meshes.vertices(item.data)
+    if bound.opened is not None:
+        cut.apply(item, bound.opened)
+        vertices = bound.opened.vertices
+    camera = studio(bound.frame, size)
+    centre = bound.frame.to_canonical(points)[48:].mean(0)
+    columns = []
+    for pose in moved:
+        placed(item, vertices + pose)
+        column = [shot(camera, item, bound.frame, centre, view) for view in VIEWS[:3]]
+        column.append(shot(camera, item, bound.frame, centre, VIEWS[0], CLOSE))
+        columns.append(np.concatenate(column[::-1], 0))
+    return np.concatenate(columns, 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
@@ -122,11 +173,18 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=200, help="pixels of one view")
     parser.add_argument("--inner-mouth", choices=face.INNER_MOUTHS, default="teeth")
+    parser.add_argument("--sound", type=Path, help="speech; without it the mouth is posed by formula")
+    parser.add_argument("--at", type=float, nargs="*", default=[], help="seconds that are shown")
+    parser.add_argument("--frames", type=int, default=12, help="how many moments are shown without --at")
     arguments = parser.parse_args()
     given = landmarks.read(arguments.landmarks).points
     scan = files.load(arguments.scan, given)
     points = meshes.moved(scan.file_to_object, given)
-    pixels = picture(scan.item, points, arguments.size, arguments.inner_mouth)
+    if arguments.sound is None:
+        pixels = picture(scan.item, points, arguments.size, arguments.inner_mouth)
+    else:
+        speech = arguments.sound, arguments.at, arguments.frames
+        pixels = spoken(scan.item, points, arguments.size, arguments.inner_mouth, *speech)
     image = bpy.data.images.new("picture", pixels.shape[1], pixels.shape[0], alpha=False)
     image.pixels.foreach_set(pixels.ravel())
     image.filepath_raw, image.file_format = str(arguments.output.resolve()), "PNG"

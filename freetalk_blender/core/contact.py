@@ -150,7 +150,7 @@ class Contact:
         return np.clip(answer, -LARGEST, LARGEST)
 
     def _moved(self, displacement: np.ndarray, amount: np.ndarray, frames: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """(k,n,3) canonical mm by which `vertices`[rows (n,)] are moved in some frames (k,), corrected by amount (k,P)."""
+        """(k,n,3) mm, canonical axes, by which `vertices`[rows (n,)] move in frames (k,), corrected by amount (k,P)."""
         moved = displacement[frames[:, None], rows] @ self._axes
         moved[..., 1] += amount @ self.spread[rows].T
         return moved

@@ -98,9 +98,9 @@ def thinned(points: np.ndarray, step: float) -> np.ndarray:
 class Slid:
     """Points of one lip of a cut mouth over the other lip's skin, by the place on the rims that each lies beside.
 
-    place (P,): each point's; behind (P,): vertex of the other rim there, among the facing's; allowed (P,): how deep they may lie
-    in the other lip, mm: as deep as they do at rest, unfolded, and a little; order (P,): the points by their place; rim (R,): places that have any; starts (R,): where each
-    begins in order.
+    place (P,): each point's; behind (P,): vertex of the other rim there, among the facing's; allowed (P,): how deep it
+    may lie in the other lip, mm: as deep as it does at rest when drawn apart, and a little; order (P,): the points by
+    their place; rim (R,): places that have any; starts (R,): where each begins in order.
     """
 
     facing: Facing
