@@ -187,7 +187,8 @@ def main() -> None:
         pixels = spoken(scan.item, points, arguments.size, arguments.inner_mouth, *speech)
     image = bpy.data.images.new("picture", pixels.shape[1], pixels.shape[0], alpha=False)
     image.pixels.foreach_set(pixels.ravel())
-    image.filepath_raw, image.file_format = str(arguments.output.resolve()), "PNG"
+    image.filepath_raw = str(arguments.output.resolve())
+    image.file_format = "JPEG" if arguments.output.suffix == ".jpg" else "PNG"
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     image.save()
 

@@ -53,17 +53,24 @@ class Facing:
         return gap, near
 
     def _of(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        moved = (self.place + displacement).astype(np.float32)
-        point = moved[:, self.upper]
-        x, y, z = (moved[:, self.below, axis] - point[..., axis, None] for axis in range(3))
-        weight = np.exp(-(x**2 + z**2) / _SCALE**2) * self.known
+        moved = np.ascontiguousarray((self.place + displacement).astype(np.float32).transpose(2, 0, 1))
+        x, y, z = (np.take(axis, self.below, 1) for axis in moved)
+        for near_by, axis in zip((x, y, z), moved, strict=True):
+            near_by -= axis[:, self.upper, None]
+        weight = x * x
+        weight += z * z
+        weight *= np.float32(-1 / _SCALE**2)
+        np.exp(weight, out=weight)
+        weight *= self.known
         near = np.clip(weight.max(2, initial=0) / _BELOW, 0, 1)
-        weight /= weight.sum(2, keepdims=True) + np.float32(1e-9)
 
+        # Sums of weight times 1, x, y, z and their products, over the points below.
+        total = weight.sum(2) + np.float32(1e-9)
         wx, wz = weight * x, weight * z
-        mx, my, mz = wx.sum(2), _product(weight, y), wz.sum(2)
-        xx, zz = _product(wx, x) - mx * mx + _LEVEL, _product(wz, z) - mz * mz + _LEVEL
-        xz, xy, zy = _product(wx, z) - mx * mz, _product(wx, y) - mx * my, _product(wz, y) - mz * my
+        mx, my, mz = wx.sum(2) / total, _product(weight, y) / total, wz.sum(2) / total
+        xx, zz = _product(wx, x) / total - mx * mx + _LEVEL, _product(wz, z) / total - mz * mz + _LEVEL
+        xz, xy = _product(wx, z) / total - mx * mz, _product(wx, y) / total - mx * my
+        zy = _product(wz, y) / total - mz * my
         aside, deep = xy * zz - zy * xz, zy * xx - xy * xz
         gap = (aside * mx + deep * mz) / (xx * zz - xz * xz) - my
         return self.upright * gap, near * near * (3 - 2 * near)
