@@ -1,18 +1,21 @@
 """Length and bad sound: `python -m evaluation.ats_long --data ../shared/data [--hours 2]`.
 
-Where the encoder's windows lie must not be seen: speech after silence of several lengths, and long speech around the
-cross-fades, are compared in the inner-lip gap, as shares of its range. Then memory and seconds for hours of speech.
+Where the encoder's windows lie must not be seen: speech after silence of several lengths, and long speech by windows
+that overlap, are compared in the inner-lip gap, as shares of its range. Then memory and seconds for hours of speech.
 """
 
 import argparse
 import resource
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from export import augment
 from freetalk_blender.core import audio, performance, speech
+from freetalk_blender.core.ats import CONTEXT
 
 RATE = 50
 #: Seconds of silence put before the same speech.
@@ -37,14 +40,48 @@ def placement(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.concatenate(changes))) / np.ptp(whole))
 
 
-def seam(samples: np.ndarray) -> tuple[float, float]:
-    """The steepest step of the gap near cross-fades and elsewhere, as shares of its range (99.9th percentiles)."""
-    curve = gap(samples)
-    near = np.zeros(len(curve) - 1, bool)
-    for start, _ in list(speech.windows(len(curve) + 50))[1:]:
-        near[max(0, start - 25) : start + 175] = True
-    steps = np.abs(np.diff(curve)) / np.ptp(curve)
-    return float(np.percentile(steps[near], 99.9)), float(np.percentile(steps[~near], 99.9))
+def alone(samples: np.ndarray, odd: bool) -> np.ndarray:
+    """The gap by every other window of the encoder, each counting in full where it overlaps the others."""
+    half = speech._WINDOW - speech._OVERLAP
+
+    def hard(start: int, stop: int, frames: int) -> np.ndarray:
+        return np.full(stop - start, float((start // half) % 2 == odd), np.float32)
+
+    performance.clear_cache()
+    with mock.patch.object(speech, "_fade", hard):
+        curve = gap(samples)
+    performance.clear_cache()
+    return curve
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Shares of the gap's range: how much two windows that overlap differ (root mean square); the steps from frame to
+    frame where they cross-fade, by each of the two alone, and how far one goes beyond both (99.9th percentiles; the
+    last, the largest)."""
+
+    difference: float
+    faded: float
+    alone: float
+    beyond: float
+
+
+def seam(samples: np.ndarray) -> Seam:
+    """Long speech where the encoder's windows cross-fade, away from where a window alone begins or ends."""
+    blended, even, odd = gap(samples), alone(samples, False), alone(samples, True)
+    inside = np.zeros(len(blended) - 1, bool)
+    for start, stop in list(speech.windows(len(blended) - 1 + 2 * speech._MARGIN))[1:]:
+        first = start - speech._MARGIN
+        inside[first + CONTEXT : min(first + speech._OVERLAP, stop - speech._MARGIN) - CONTEXT] = True
+    reach = np.ptp(blended)
+    steps, *others = (np.diff(curve)[inside] / reach for curve in (blended, even, odd))
+    beyond = np.maximum(steps - np.maximum(*others), np.minimum(*others) - steps)
+    return Seam(
+        difference=float(np.sqrt(np.mean((even - odd)[:-1][inside] ** 2)) / reach),
+        faded=float(np.percentile(np.abs(steps), 99.9)),
+        alone=float(np.percentile(np.abs(np.concatenate(others)), 99.9)),
+        beyond=float(beyond.max()),
+    )
 
 
 def main() -> None:
@@ -55,8 +92,10 @@ def main() -> None:
     files = sorted((arguments.data / "speech" / "dc_tts_voice").glob("*.flac"))[:12]
     voice = np.concatenate([audio.load(file)[0] for file in files])
     print(f"window placement: the gap changes by {100 * placement(voice[: 12 * 16000]):.2f} % of its range (rms)")
-    near, elsewhere = seam(voice)
-    print(f"steepest frame near cross-fades {100 * near:.1f} % of the range, elsewhere {100 * elsewhere:.1f} %")
+    met = seam(voice)
+    print(f"two windows that overlap: the gap differs by {100 * met.difference:.2f} % of its range (rms); steepest "
+          f"frame where they cross-fade {100 * met.faded:.1f} %, by either alone {100 * met.alone:.1f} %; at most "
+          f"{100 * met.beyond:.2f} % steeper than in both")  # fmt: skip
     clean = gap(voice[: 12 * 16000])
     random = np.random.default_rng(0)
     sounds = {

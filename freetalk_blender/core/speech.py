@@ -28,11 +28,10 @@ _RANGE = 8.0
 #: Speech is brought to this root mean square (full scale 1), with at most this gain.
 _LEVEL = 0.07
 _MAX_GAIN = 100.0
-#: Encoder windows (frames): silence around the recording, window, overlap of two windows, the part that cross-fades.
+#: Encoder windows (frames): silence around the recording, window, overlap of two windows, all of which cross-fades.
 _MARGIN = 25
-_WINDOW = 1000
-_OVERLAP = 200
-_FADE = 150
+_WINDOW = 500
+_OVERLAP = 250
 
 
 @lru_cache(maxsize=1)
@@ -83,9 +82,10 @@ def _power(samples: np.ndarray, centre: float) -> np.ndarray:
 def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
     """(N,) float32 mono at 16 kHz -> (ceil(N / 320), 384) float32 features; frame i is centred on second i / 50.
 
-    Windows of 20 s overlap by 4 s and cross-fade over 3 s, so slowly that no frame steps, with half a second of context
-    on either side; memory beyond the result does not grow with the recording. Raises ModelError where the encoder is
-    missing.
+    The encoder hears a frame otherwise where it lies elsewhere in its window. So windows of 10 s overlap by half, and a
+    frame counts the more the nearer it lies to the middle: two places average, and no frame steps. There is half a
+    second of context on either side. Memory beyond the result does not grow with the recording. Raises ModelError where
+    the encoder is missing.
     """
     session = models.session("speech_encoder", device)
     frames = -(-len(samples) // HOP)
@@ -105,7 +105,7 @@ def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
 
 
 def windows(frames: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the encoder's windows over `frames` feature frames; neighbours overlap by 4 s."""
+    """(start, stop) of the encoder's windows over `frames` feature frames; neighbours overlap by 5 s."""
     start = 0
     while start + _WINDOW < frames:
         yield start, start + _WINDOW
@@ -114,12 +114,11 @@ def windows(frames: int) -> Iterator[tuple[int, int]]:
 
 
 def _fade(start: int, stop: int, frames: int) -> np.ndarray:
-    """(stop - start,) weights of a window; those of all windows add up to one."""
-    position = np.arange(start, stop)
-    centre = (_OVERLAP - _FADE) / 2
-    rise = np.clip((position - start - centre + 0.5) / _FADE, 0.0, 1.0) if start > 0 else 1.0
-    fall = np.clip((position - (stop - _OVERLAP) - centre + 0.5) / _FADE, 0.0, 1.0) if stop < frames else 0.0
-    return (rise - fall * np.ones(len(position))).astype(np.float32)
+    """(stop - start,) weights of a window, raised cosines; those of all windows add up to one."""
+    share = (np.arange(stop - start) + 0.5) / _OVERLAP
+    rise = np.sin(np.pi / 2 * np.minimum(share, 1.0)) ** 2 if start > 0 else np.ones(len(share))
+    fall = np.cos(np.pi / 2 * np.clip(share - 1.0, 0.0, 1.0)) ** 2 if stop < frames else 1.0
+    return (rise * fall).astype(np.float32)
 
 
 def _slice(samples: np.ndarray, start: int, stop: int, centre: float) -> np.ndarray:

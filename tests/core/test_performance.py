@@ -87,7 +87,7 @@ def test_music_like_sound_stays_finite_and_within_the_face() -> None:
 
 def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where windows cross-fade, no frame steps by 1 % of the range more than either window's own curve."""
-    whole = np.tile(spoken, int(40 * RATE / len(spoken)) + 1)[: 40 * RATE]
+    whole = np.tile(spoken, int(14 * RATE / len(spoken)) + 1)[: 14 * RATE]
 
     def gap() -> np.ndarray:
         performance._cache.clear()
@@ -110,7 +110,8 @@ def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray, monkeypa
             return gap()
 
     blended, earlier, later = gap(), only(later=False), only(later=True)
-    seam = slice(825 - 25, 975 - 25)
+    assert len(list(speech.windows(len(blended) - 1 + 50))) == 2
+    seam = slice(250, 450)
     steps = [np.diff(curve)[seam] for curve in (blended, earlier, later)]
     beyond = np.maximum(steps[0] - np.maximum(*steps[1:]), np.minimum(*steps[1:]) - steps[0])
     assert not np.array_equal(earlier[seam], later[seam])

@@ -39,10 +39,10 @@ def test_frames_are_a_fiftieth_of_a_second(samples: int, spoken: np.ndarray) -> 
 
 
 def test_windows_cover_and_their_fades_add_up_to_one() -> None:
-    for frames in (1, 999, 1000, 1001, 1850, 5000, 12345):
+    for frames in (1, 499, 500, 501, 925, 2500, 12345):
         total = np.zeros(frames)
         for start, stop in speech.windows(frames):
-            assert stop - start <= 1000
+            assert stop - start <= 500
             total[start:stop] += speech._fade(start, stop, frames)
         assert np.allclose(total, 1.0)
 
