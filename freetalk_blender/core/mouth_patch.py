@@ -24,6 +24,8 @@ DEPTH = 14.0
 EDGE, SLOPE = 1.5, 0.5
 #: Half-width of the band in which the crease is looked for, first round and after re-centring (mm).
 BANDS = (5.0, 3.0)
+#: A hole wider than this share of the mouth is the mouth's own opening.
+_OPENING = 0.6
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,9 @@ def _without_holes(patch: Patch, border: np.ndarray, curve: MouthCurve) -> Patch
         points = patch.points[loop]
         at_line = curve.between_corners(points, 3) & (np.abs(curve.above(points)) < BANDS[0])
         length = np.linalg.norm(points - np.roll(points, 1, 0), axis=1).sum()
-        if at_line.any() and length < 2.5 * (curve.x[-1] - curve.x[0]):
+        width = curve.x[-1] - curve.x[0]
+        # One that is as wide as the mouth is the mouth's own: lips that are apart end in it, as on a mask.
+        if at_line.any() and length < 2.5 * width and np.ptp(points[:, 0]) < _OPENING * width:
             lid = np.array(filled(loop, patch.points))
             triangles.append(lid)
             source.append(np.full(len(lid), owner[loop[0]]))

@@ -192,6 +192,13 @@ def test_holes_on_the_lip_line_are_closed_before_the_cut():
     assert edge_uses(answer.triangles).max() == 2
 
 
+def test_a_hole_as_wide_as_the_mouth_is_an_open_mouth():
+    vertices, triangles = sheet()
+    middle = vertices[triangles].mean(1)
+    hole = (np.abs(middle[:, 0]) < 0.42 * WIDTH) & (np.abs(middle[:, 1] - crease(middle[:, 0])) < 2)
+    assert not mouth.state(vertices, triangles[~hole], landmarks()).fused
+
+
 def test_what_cannot_be_cut_is_refused_in_a_sentence():
     vertices, triangles = sheet()
     with pytest.raises(LandmarkError, match="68 landmark points"):
