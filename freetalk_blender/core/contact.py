@@ -36,6 +36,8 @@ PRESS = 0.05
 _ROUNDS = 2
 #: Lips that lie in each other at rest are drawn apart by this at most (mm), in so many steps.
 _FOLD, _UNFOLDING = 1.5, 10
+#: A correction that changes by less than this is not looked at anew (mm).
+_SETTLED = 0.1
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -143,10 +145,10 @@ class Contact:
             for lip in self.slid:
                 moved = self._moved(displacement, amount[frames] + drawn, frames, lip.facing.vertices)
                 np.maximum(push, lip.crossing(moved, drawn), out=push)
-            answer[frames] = amount[frames]
-            active = push.any(1)
-            frames, drawn = frames[active], _held(push[active], self.neighbours, self.envelope)
-            answer[frames] += drawn
+            held = _held(push, self.neighbours, self.envelope)
+            answer[frames] = amount[frames] + held
+            again = np.abs(held - drawn).max(1, initial=0) > _SETTLED
+            frames, drawn = frames[again], held[again]
         return np.clip(answer, -LARGEST, LARGEST)
 
     def _moved(self, displacement: np.ndarray, amount: np.ndarray, frames: np.ndarray, rows: np.ndarray) -> np.ndarray:
