@@ -22,6 +22,7 @@ from .facing import Facing, Slid
 from .frame import EYE_DISTANCE_MM, Similarity
 from .landmarks import INNER_LIP_PAIRS
 from .opened_mouth import LOWER, UPPER, OpenedMouth
+from .ramp import smooth_step
 from .retarget import CLOSED_GAP
 
 #: Gaps below the first close: a binding's lips are within it of where a performance wants them. Up to the second they
@@ -102,7 +103,7 @@ class Contact:
             return self.facing.gap(displacement[:, self.facing.vertices] @ self._axes)
         apart = self.separation(displacement)
         offset = np.abs(apart @ self.forward / self.mm) - np.abs(self.rest @ self.forward / self.mm)
-        return apart @ self.up / self.mm, 1 - _smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
+        return apart @ self.up / self.mm, 1 - smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
 
     @property
     def _axes(self) -> np.ndarray:
@@ -173,7 +174,7 @@ class Contact:
         cancel.check()
         shut = np.reshape(shut, (-1, 1))
         # What the correction would do to the face at rest is taken back, the less the more the gap differs from rest.
-        same = 1 - _smooth_step(np.abs(gap - self._still) / (2 * CLOSING))
+        same = 1 - smooth_step(np.abs(gap - self._still) / (2 * CLOSING))
         wanted = _change(gap, WIDER * shut) - _change(self._still, WIDER * shut) * same
         # Where the performance keeps the lips closed they close, however they stand at rest.
         if self.columns is None:
@@ -230,7 +231,7 @@ def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     parted = motion[:, upper, 1] - motion[:, lower, 1]
     rest = neutral[upper, 1] - neutral[lower, 1]
     parted += rest - np.clip(rest, 0, CLOSED_GAP)
-    return 1 - _smooth_step((parted.max(1) * EYE_DISTANCE_MM - PARTED[0]) / (PARTED[1] - PARTED[0]))
+    return 1 - smooth_step((parted.max(1) * EYE_DISTANCE_MM - PARTED[0]) / (PARTED[1] - PARTED[0]))
 
 
 def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
@@ -266,12 +267,7 @@ def _change(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
 
 def _stays(gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
     """0 for gaps that close, 1 for those that stay."""
-    return _smooth_step((gap - SHUT - wider) / (CLOSING - SHUT))
-
-
-def _smooth_step(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    return smooth_step((gap - SHUT - wider) / (CLOSING - SHUT))
 
 
 def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:

@@ -15,6 +15,7 @@ from . import mouth_curve, raster
 from .compress import ShapeKeys, with_more
 from .landmarks import nearest_vertices
 from .opened_mouth import GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
+from .ramp import smooth_step
 
 #: Width and height of the crowns from the middle backward (mm).
 UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10.0, 8.5, 8.0, 7.5, 7.0)
@@ -88,8 +89,8 @@ def tip(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     moved = (neutral + motion) * 90
     gap = (moved[:, [61, 62, 63], 1] - moved[:, [67, 66, 65], 1]).mean(1)
     width = np.linalg.norm(moved[:, 64] - moved[:, 60], axis=1) / np.linalg.norm(neutral[64] - neutral[60]) / 90
-    apart, wide = (_step((gap - low) / (high - low)) for low, high in (TIP_IN, TIP_OUT))
-    return (apart * (1 - wide) * _step((width - 0.86) / 0.1)).astype(np.float32)
+    apart, wide = (smooth_step((gap - low) / (high - low)) for low, high in (TIP_IN, TIP_OUT))
+    return (apart * (1 - wide) * smooth_step((width - 0.86) / 0.1)).astype(np.float32)
 
 
 def with_tip(keys: ShapeKeys, opened: OpenedMouth, raised: np.ndarray) -> ShapeKeys:
@@ -98,11 +99,6 @@ def with_tip(keys: ShapeKeys, opened: OpenedMouth, raised: np.ndarray) -> ShapeK
         return keys
     rise = opened.furniture.rise
     return with_more(keys, slice(-len(rise), None), rise[None], raised[:, None], keys.max_error)
-
-
-def _step(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 # Where it stands ------------------------------------------------------------------------------------------------------

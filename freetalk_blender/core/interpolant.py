@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from . import spectral
 from .handles import edge_distance, edge_graph
+from .ramp import smooth_step
 
 #: Weights of |∇u|² (1/unit²) and |u|² (1/unit⁴): motion fades about 0.2 eye distances from the last landmark.
 #: Chosen on ICT-FaceKit's mean face.
@@ -49,7 +50,7 @@ class Interpolant:
     @property
     def gate(self) -> np.ndarray:
         """(N,) 1 near the landmarks, 0 at REACH and on ears and skull, smooth between."""
-        return self.loose * _step((REACH - self.distance) / (REACH - FADE))
+        return self.loose * smooth_step((REACH - self.distance) / (REACH - FADE))
 
 
 def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> Interpolant:
@@ -85,13 +86,7 @@ def _loose(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         (x - low) / (top - low)
         for x, (low, top) in ((ends - vertices[:, 2], behind), (vertices[:, 1] - landmarks[33, 1], _ABOVE))
     )
-    return 1.0 - _step(far) * _step(high)
-
-
-def _step(x: np.ndarray) -> np.ndarray:
-    """Smooth step: 0 below 0, 1 above 1."""
-    x = np.clip(x, 0.0, 1.0)
-    return x * x * (3 - 2 * x)
+    return 1.0 - smooth_step(far) * smooth_step(high)
 
 
 def _columns(rows: np.ndarray, count: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from .compress import ShapeKeys, compress, with_more
 from .eyes import EYES
 from .frame import Similarity
+from .ramp import smooth_step
 
 #: Skin keeps the distance from the ball that it has at rest, but no more than this (mm): a lid is about as thick.
 KEPT = 0.8
@@ -46,8 +47,7 @@ class Edges:
     def closing(self, moved: np.ndarray) -> np.ndarray:
         """(T,C) mm by which each column is to close, or to open where edges cross; moved (T,M,3), canonical mm."""
         gap = moved[:, self.upper, 1] - moved[:, self.lower, 1]
-        share = np.clip((gap / self.opening - SHUT) / (PARTED - SHUT), 0, 1)
-        return (gap + _OVERLAP) * (1 - share * share * (3 - 2 * share))
+        return (gap + _OVERLAP) * (1 - smooth_step((gap / self.opening - SHUT) / (PARTED - SHUT)))
 
 
 @dataclass(frozen=True)
