@@ -185,11 +185,13 @@ def _adding(item: bpy.types.Object, shapes: np.ndarray) -> Steps[list[str]]:
         if bare:
             item.shape_key_add(name="Basis", from_mix=False)
         basis, reference = meshes.vertices(item.data), item.data.shape_keys.reference_key
-        for shape in shapes:
+        for _shape in shapes:  # all before the first is filled: with each that is added Blender draws the viewport
             block = item.shape_key_add(name=f"{PREFIX} new", from_mix=False)
             names.append(block.name)
             block.relative_key, block.value = reference, 0.0
-            block.points.foreach_set("co", (basis + shape).ravel())
+            yield
+        for name, shape in zip(names, shapes, strict=True):
+            item.data.shape_keys.key_blocks[name].points.foreach_set("co", (basis + shape).ravel())
             yield
     except BaseException:
         if bare:
