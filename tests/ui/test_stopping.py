@@ -26,7 +26,6 @@ _SECONDS = 1.0
 _LONGEST = 2.0
 
 
-@pytest.mark.parametrize("stage", STAGES)
 def begun(bench: Ui, scene: str = "") -> str:
     """A scene in which start() can be called, nothing remembered of it; all that is in it. scene: what makes it so."""
     bench.ask(_START)
@@ -34,6 +33,7 @@ def begun(bench: Ui, scene: str = "") -> str:
     return bench.value("everything()")
 
 
+@pytest.mark.parametrize("stage", STAGES)
 def test_escape_in_the_middle_of_each_stage_leaves_the_scene_as_it_was(bench: Ui, stage: str) -> None:
     before = begun(bench, "placed.forget(bpy.data.objects['head']); ")
     with first_clip.held(bench, stage):
