@@ -14,30 +14,28 @@ from ..core import rows
 from . import meshes, steps
 from .steps import Steps
 
-#: Attribute data types that can be blended, with the property that holds the values and its width.
-BLENDED = {
-    "FLOAT": ("value", 1),
-    "FLOAT2": ("vector", 2),
-    "FLOAT_VECTOR": ("vector", 3),
-    "FLOAT4": ("vector", 4),
-    "FLOAT_COLOR": ("color", 4),
-    "BYTE_COLOR": ("color", 4),
+#: Attribute data types, with the property that holds the values, its width and their kind.
+_LAYOUT = {
+    "FLOAT": ("value", 1, np.float32),
+    "FLOAT2": ("vector", 2, np.float32),
+    "FLOAT_VECTOR": ("vector", 3, np.float32),
+    "FLOAT4": ("vector", 4, np.float32),
+    "FLOAT_COLOR": ("color", 4, np.float32),
+    "BYTE_COLOR": ("color", 4, np.float32),
+    "QUATERNION": ("value", 4, np.float32),
+    "FLOAT4X4": ("value", 16, np.float32),
+    "INT": ("value", 1, np.int32),
+    "INT8": ("value", 1, np.int32),
+    "INT16_2D": ("value", 2, np.int32),
+    "INT32_2D": ("value", 2, np.int32),
+    "BOOLEAN": ("value", 1, bool),
+    "STRING": ("value", 1, object),
 }
-#: The others are copied as they are.
-_COPIED = {
-    "INT": ("value", 1),
-    "INT8": ("value", 1),
-    "INT16_2D": ("value", 2),
-    "INT32_2D": ("value", 2),
-    "BOOLEAN": ("value", 1),
-    "QUATERNION": ("value", 4),
-    "FLOAT4X4": ("value", 16),
-    "STRING": ("value", 1),
-}
-_KINDS = {"BOOLEAN": bool, "STRING": object} | dict.fromkeys((*BLENDED, "QUATERNION", "FLOAT4X4"), np.float32)
+#: Those that can be blended; the others are copied as they are.
+_BLENDED = {"FLOAT", "FLOAT2", "FLOAT_VECTOR", "FLOAT4", "FLOAT_COLOR", "BYTE_COLOR"}
 #: What the elements themselves are, which the exchange makes anew.
 _STRUCTURE = {"position", ".edge_verts", ".corner_vert", ".corner_edge"}
-DOMAINS = ("POINT", "EDGE", "FACE", "CORNER")
+_DOMAINS = ("POINT", "EDGE", "FACE", "CORNER")
 #: domain -> name -> (n, width) values.
 Values = dict[str, dict[str, np.ndarray]]
 
@@ -135,10 +133,10 @@ def find_edges(ends: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def attributes(mesh: bpy.types.Mesh) -> Steps[Values]:
     """All that the elements of a mesh carry, but their places and how they hang together; vertex groups apart."""
-    found: Values = {domain: {} for domain in DOMAINS}
+    found: Values = {domain: {} for domain in _DOMAINS}
     for name in [attribute.name for attribute in mesh.attributes]:
         attribute = mesh.attributes[name]
-        if name not in _STRUCTURE and attribute.domain in found and attribute.data_type in BLENDED | _COPIED:
+        if name not in _STRUCTURE and attribute.domain in found and attribute.data_type in _LAYOUT:
             found[attribute.domain][name] = values(attribute)
             yield
     return found
@@ -146,10 +144,10 @@ def attributes(mesh: bpy.types.Mesh) -> Steps[Values]:
 
 def values(attribute: bpy.types.Attribute) -> np.ndarray:
     """(n, width) what an attribute holds."""
-    name, width = (BLENDED | _COPIED)[attribute.data_type]
+    name, width, kind = _LAYOUT[attribute.data_type]
     if attribute.data_type == "STRING":
         return np.array([[entry.value] for entry in attribute.data], object).reshape(-1, 1)
-    found = np.empty(len(attribute.data) * width, np.dtype(_KINDS.get(attribute.data_type, np.int32)))
+    found = np.empty(len(attribute.data) * width, kind)
     attribute.data.foreach_get(name, found)
     return found.reshape(-1, width)
 
@@ -160,12 +158,12 @@ def write(attribute: bpy.types.Attribute, found: np.ndarray) -> None:
         for entry, value in zip(attribute.data, found.ravel(), strict=True):
             entry.value = value
     else:
-        attribute.data.foreach_set((BLENDED | _COPIED)[attribute.data_type][0], np.ascontiguousarray(found).ravel())
+        attribute.data.foreach_set(_LAYOUT[attribute.data_type][0], np.ascontiguousarray(found).ravel())
 
 
 def is_blended(mesh: bpy.types.Mesh, name: str) -> bool:
     """Has this attribute's value between two others a meaning?"""
-    return mesh.attributes[name].data_type in BLENDED
+    return mesh.attributes[name].data_type in _BLENDED
 
 
 # The mesh -------------------------------------------------------------------------------------------------------------
@@ -193,7 +191,7 @@ def exchanging(
     yield
     yield from _built(mesh, points, plan.topology)
     made = {attribute.name for attribute in attributes} - kinds.keys()
-    for domain in DOMAINS:
+    for domain in _DOMAINS:
         kept = plan.kept.get(domain)
         for name, old in before[domain].items():
             attribute = attributes.get(name) or attributes.new(name, kinds[name], domain)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from .ramp import smooth_step
+
 #: Scale of the plane's fit (mm), and the mean square distance (mm²) from its middle below which it is held level.
 _SCALE, _LEVEL = 1.0, 0.05
 #: Lips face each other where the nearest vertex of the lower one counts for more than this.
@@ -62,7 +64,7 @@ class Facing:
         weight *= np.float32(-1 / _SCALE**2)
         np.exp(weight, out=weight)
         weight *= self.known
-        near = np.clip(weight.max(2, initial=0) / _BELOW, 0, 1)
+        near = smooth_step(weight.max(2, initial=0) / _BELOW)
 
         # Sums of weight times 1, x, y, z and their products, over the points below.
         total = weight.sum(2) + np.float32(1e-9)
@@ -73,7 +75,7 @@ class Facing:
         zy = _product(wz, y) / total - mz * my
         aside, deep = xy * zz - zy * xz, zy * xx - xy * xz
         gap = (aside * mx + deep * mz) / (xx * zz - xz * xz) - my
-        return self.upright * gap, near * near * (3 - 2 * near)
+        return self.upright * gap, near
 
 
 def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
