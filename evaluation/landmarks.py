@@ -1,21 +1,25 @@
 """How well the landmarks are found: `python -m evaluation.landmarks --data ../shared/data [--only TABLE ...]`.
 
-Tables: identities (held-out random scans with known truth), makehuman (another artist's heads), rotations (real scans
-in 24 axis orientations and 10 random ones), given (DemoFace's five landmarks), defects (decimation, noise, crop),
-nothing (objects and heads without a face), time. Millimetres are those of a face whose outer eye corners are 90 mm
-apart.
+Tables: identities (held-out random scans with known truth), strangers (the same with warped proportions), makehuman
+(another artist's heads), rotations (real scans in 24 axis orientations and 10 random ones), given (DemoFace's five
+landmarks), defects (decimation, noise, crop), nothing (objects and heads without a face), time. Millimetres are those
+of a face whose outer eye corners are 90 mm apart.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, permutations, product
 from pathlib import Path
 
 import numpy as np
 
-from export import dressing, ict, landmark_data, remeshing, scanner, scanning
-from freetalk_blender.core import detector, face_placing, face_search, frame, landmark_preview, landmarks
+from evaluation import faceless
+from evaluation import makehuman as other
+from export import ict, landmark_data, remeshing, scanner, scanning
+from freetalk_blender.core import detector, face_placing, face_search, frame, landmark_preview, landmarks, raster
 from freetalk_blender.core.errors import LandmarkError
 
 #: First seed of the identities measured here: neither trained on nor watched during training.
@@ -36,6 +40,28 @@ SCANS = {
     "DemoFace_1K": "meshmonk/DemoFace_1K.obj",
     **{f"SIMPOP_{number:02}": f"meshmonk/SIMPOP_{number:02}.obj" for number in range(1, 11)},
 }
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one run measures: `count` scans, rotations or heads, the first of them `first`; what it finds is kept in the
+    folder `keep`, where a later run takes it from, so that tables can be measured in pieces."""
+
+    data: Path
+    count: int
+    first: int = 0
+    keep: Path | None = None
+
+    def kept(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """What `make` found, now or in an earlier run."""
+        if self.keep is None:
+            return make()
+        path = self.keep / f"{name}.npz"
+        if not path.exists():
+            self.keep.mkdir(parents=True, exist_ok=True)
+            np.savez(path, **make())
+        with np.load(path) as stored:
+            return {name: stored[name] for name in stored}
 
 
 def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -89,66 +115,111 @@ def attempt(vertices: np.ndarray, triangles: np.ndarray) -> landmarks.Landmarks 
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
-def identities(data: Path, count: int) -> None:
-    """Random scans of held-out identities, posed at random."""
-    model = ict.load(data)
-    found, seconds, swaps, refused = [], [], 0, []
-    for seed in range(SEEDS, SEEDS + count):
-        rng = np.random.default_rng(seed)
-        who = landmark_data.subject(model, rng)
-        scan, move = scanning.pose(who.scan, rng)
-        began = time.perf_counter()
-        result = attempt(scan.vertices, scan.triangles)
-        seconds.append(time.perf_counter() - began)
-        if isinstance(result, str):
-            refused.append((seed, result))
-            continue
-        truth = move.to_mesh(who.points)
-        found.append(errors(result.points, truth))
-        swaps += swapped_lips(result.points, truth)
-        if (seed + 1 - SEEDS) % 20 == 0:  # so that a long run that is broken off has said something
-            table = np.array(found)
-            means = ", ".join(f"{name} {table[:, rows].mean():.2f}" for name, rows in REGIONS.items())
-            print(f"  {seed + 1 - SEEDS} scans: found {len(found)}, mean {table.mean():.2f} mm ({means}), p95 "
-                  f"{np.quantile(table, 0.95):.2f}, lip swaps {swaps}, beyond {SUCCESS:g} mm "
-                  f"{(table.mean(1) >= SUCCESS).sum()}", flush=True)  # fmt: skip
-    _accuracy(f"held-out identities, random rotation and unit ({count} scans)", found, count, swaps)
-    for seed, reason in refused[:10]:
-        print(f"  refused seed {seed}: {reason[:90]}")
-    print(f"  seconds: median {np.median(seconds):.2f}, longest {max(seconds):.2f}")
+def identities(part: Part) -> None:
+    """Random scans of held-out identities with the model's own proportions, posed at random."""
+    _random_scans("held-out identities, every scanner defect", part, False)
 
 
-def _accuracy(title: str, found: list[np.ndarray], count: int, swaps: int) -> None:
+def strangers(part: Part) -> None:
+    """The same with warped proportions, beyond what the model draws."""
+    _random_scans("held-out identities, every scanner defect, warped proportions", part, True)
+
+
+def _random_scans(title: str, part: Part, warped: bool) -> None:
+    model = ict.load(part.data)
+    results = []
+    for seed in range(SEEDS + part.first, SEEDS + part.first + part.count):
+        name = f"{'warped' if warped else 'own'}_{seed}"
+        results.append(part.kept(name, partial(_random_scan, model, seed, warped)))
+        if len(results) % 50 == 0:  # so that a long run that is broken off has said something
+            print(f"  after {len(results)} scans: mean {_mean(results):.2f} mm", flush=True)
+    found = [one for one in results if "errors" in one]
+    swaps = sum(bool(one["swapped"]) for one in found)
+    _accuracy(
+        f"{title}, random rotation and unit ({part.count} scans)",
+        [one["errors"] for one in found],
+        part.count,
+        swaps,
+        np.array([one["seen"] for one in found]),
+    )
+    for row, one in enumerate(results):
+        if "refused" in one:
+            print(f"  refused seed {SEEDS + part.first + row}: {str(one['refused'])[:90]}")
+    print(f"  seconds: median {np.median([float(one['seconds']) for one in results]):.2f}")
+
+
+def _random_scan(model: ict.IctModel, seed: int, warped: bool) -> dict[str, np.ndarray]:
+    """What the detector does with one random scan: errors (68,) in mm, swapped, seen (68,), seconds; or refused."""
+    rng = np.random.default_rng(seed)
+    who = landmark_data.subject(model, rng, warped=warped)
+    scan, move = scanning.pose(who.scan, rng)
+    began = time.perf_counter()
+    result = attempt(scan.vertices, scan.triangles)
+    took = np.array(time.perf_counter() - began)
+    if isinstance(result, str):
+        return {"refused": np.array(result), "seconds": took}
+    truth = move.to_mesh(who.points)
+    return {
+        "errors": errors(result.points, truth),
+        "swapped": np.array(swapped_lips(result.points, truth)),
+        "seen": seen(who),
+        "seconds": took,
+    }
+
+
+def seen(who: landmark_data.Subject) -> np.ndarray:
+    """(68,) whether any of five cameras in front of the face sees surface within 2.7 mm of the true landmark."""
+    found = np.zeros(landmarks.COUNT, bool)
+    for view in face_placing.VIEWS:
+        camera = face_placing.face_camera(who.face, *view)
+        depth = raster.render(camera.to_picture(who.scan.vertices).astype(np.float32), who.scan.triangles, 256).depth
+        placed = camera.to_picture(who.points)
+        column, row = ((placed[:, :2] * [1, -1] + 1) * 128 - 0.5).round().clip(0, 255).astype(int).T
+        found |= np.abs(depth[row, column] - placed[:, 2]) * camera.half < 0.03 * who.face.scale
+    return found
+
+
+def _mean(results: list[dict[str, np.ndarray]]) -> float:
+    return float(np.mean([one["errors"] for one in results if "errors" in one]))
+
+
+def _accuracy(title: str, found: list[np.ndarray], count: int, swaps: int, visible: np.ndarray | None = None) -> None:
+    """visible (N, 68): whether a point is on the scan and can be seen; the table then tells these from the others."""
     table = np.array(found)
     good = table[table.mean(1) < SUCCESS]
     print(f"\n{title}")
     print(f"  found {len(table)}/{count}; mean error below {SUCCESS:g} mm: {len(good)}/{count}; lip swaps {swaps}")
-    print("  region       mean    p95 mm   (share of the eye distance)")
+    print("  region       mean    p95 mm   (share of the eye distance)", "" if visible is None else "  seen   not seen")
     for name, rows in {"all": slice(0, 68), **REGIONS}.items():
         part = table[:, rows]
-        print(f"  {name:11} {part.mean():5.2f}   {np.quantile(part, 0.95):6.2f}   {part.mean() / 90:.4f}")
+        line = f"  {name:11} {part.mean():5.2f}   {np.quantile(part, 0.95):6.2f}   {part.mean() / 90:.4f}"
+        if visible is not None:
+            on = visible[:, rows]
+            line += f" {part[on].mean():32.2f} {part[~on].mean():8.2f} ({(~on).mean():.0%} of the points)"
+        print(line)
     worst = np.argsort(-table.mean(0))[:6]
     print("  worst points:", ", ".join(f"{index} ({table[:, index].mean():.1f})" for index in worst))
 
 
-def makehuman(data: Path, count: int) -> None:
-    """MakeHuman heads with random face shapes; never trained or tuned on."""
-    from evaluation import makehuman as other
-
-    base = other.load(data)
-    head = _above(base.vertices, base.triangles, base.vertices[base.landmark_vertices], 1.6)
-    found, swaps, tried = [], 0, 0
-    for index, rotation in enumerate(_rotations(count)):
+def makehuman(part: Part) -> None:
+    """MakeHuman's base mesh, whole body and head in turn; never trained or tuned on."""
+    base = other.load(part.data)
+    by_hand, carried = base.vertices[base.landmark_vertices], other.carried_points(base)
+    head = _above(base.vertices, base.triangles, by_hand, 1.6)
+    found: list[np.ndarray] = []
+    turns = _rotations(part.count)
+    for index, rotation in enumerate(turns):
         result = attempt(base.vertices @ rotation.T, head if index % 2 else base.triangles)
-        tried += 1
-        if not isinstance(result, str):
-            truth = (base.vertices @ rotation.T)[base.landmark_vertices]
-            found.append(errors(result.points, truth))
-            swaps += swapped_lips(result.points, truth)
-        else:
+        if isinstance(result, str):
             print("  refused:", "head" if index % 2 else "body", result[:70])
-    if found:
-        _accuracy("MakeHuman base mesh, whole body and head in turn", found, tried, swaps)
+        else:
+            found.append(result.points @ rotation)
+    if not found:
+        return
+    title = "MakeHuman base mesh, whole body and head in turn"
+    for truth, name in ((carried, "brows and jaw as the training model defines them"), (by_hand, "all by hand")):
+        swaps = sum(swapped_lips(points, truth) for points in found)
+        _accuracy(f"{title}; {name}", [errors(points, truth) for points in found], len(turns), swaps)
 
 
 def _above(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, reach: float) -> np.ndarray:
@@ -163,31 +234,33 @@ def _rotations(count: int) -> list[np.ndarray]:
     return [*axis_rotations(), *(scanning.rotation(rng) for _ in range(count))]
 
 
-def rotations(data: Path, count: int) -> None:
+def rotations(part: Part) -> None:
     """Real scans in 24 axis orientations and 10 random ones: found, and how far from the answer in the first."""
     print("\nreal scans in 24 + 10 rotations: found, distance from the answer in the scan's own pose (mm)")
+    every, found, worst = 0, 0, 0.0
     for name, path in SCANS.items():
-        vertices, triangles = read_obj(data / "scans" / path)
-        first = attempt(vertices, triangles)
-        if isinstance(first, str):
-            print(f"  {name:14} refused: {first[:80]}")
-            continue
-        moved = []
-        chosen = _rotations(10)[:: max(1, 34 // count)]
-        for rotation in chosen:
-            result = attempt(vertices @ rotation.T, triangles)
-            if not isinstance(result, str):
-                moved.append(errors(result.points @ rotation, first.points))
-        table = np.array(moved)
-        print(f"  {name:14} {len(table)}/{len(chosen)}  mean {table.mean():.2f}  worst scan {table.mean(1).max():.2f}")
+        vertices, triangles = read_obj(part.data / "scans" / path)
+        first = part.kept(f"{name}_own", partial(_turned, vertices, triangles, np.eye(3)))
+        chosen = list(enumerate(_rotations(10)))[:: max(1, 34 // part.count)]
+        answers = [part.kept(f"{name}_{row}", partial(_turned, vertices, triangles, turn)) for row, turn in chosen]
+        table = np.array([errors(one["points"], first["points"]).mean() for one in answers if "points" in one])
+        every, found, worst = every + len(chosen), found + len(table), max([worst, *table])
+        print(f"  {name:14} {len(table)}/{len(chosen)}  mean {table.mean():.2f}  worst {table.max():.2f}", flush=True)
+    print(f"  all: {found}/{every}, worst {worst:.2f}")
 
 
-def given(data: Path, count: int) -> None:
+def _turned(vertices: np.ndarray, triangles: np.ndarray, rotation: np.ndarray) -> dict[str, np.ndarray]:
+    """The landmarks (68, 3) of a turned scan, turned back; nothing where they are refused."""
+    result = attempt(vertices @ rotation.T, triangles)
+    return {} if isinstance(result, str) else {"points": result.points @ rotation}
+
+
+def given(part: Part) -> None:
     """DemoFace's five given landmarks: outer eye corners, nose tip, mouth corners."""
     print("\nDemoFace's five given landmarks (mm, the scan's own unit)")
-    five = np.loadtxt(data / "scans/meshmonk/DemoFaceLandmarks.csv", delimiter=",")
+    five = np.loadtxt(part.data / "scans/meshmonk/DemoFaceLandmarks.csv", delimiter=",")
     for name in ("DemoFace_10K", "DemoFace_1K"):
-        vertices, triangles = read_obj(data / "scans" / SCANS[name])
+        vertices, triangles = read_obj(part.data / "scans" / SCANS[name])
         result = attempt(vertices, triangles)
         if isinstance(result, str):
             print(f"  {name}: {result}")
@@ -197,9 +270,9 @@ def given(data: Path, count: int) -> None:
         print(f"  {name}: nearest landmark to each given point: {names}")
 
 
-def defects(data: Path, count: int) -> None:
+def defects(part: Part) -> None:
     """One kind of damage at a time, on held-out identities."""
-    model = ict.load(data)
+    model = ict.load(part.data)
     kinds: dict[str, Callable[[scanning.Scan, np.random.Generator], scanning.Scan]] = {
         "none": lambda scan, rng: scan,
         "1,000 vertices": lambda scan, rng: remeshing.decimate(scan, 1_000),
@@ -211,10 +284,10 @@ def defects(data: Path, count: int) -> None:
         "left quarter cropped": lambda scan, rng: scanner.crop(scan, np.array([1.0, 0, 0]), 3.5, rng),
         "chin cropped": lambda scan, rng: scanner.crop(scan, np.array([0, -1.0, 0]), 6.0, rng),
     }
-    print(f"\ndamage one at a time ({count} heads each): found, mean, p95 (mm)")
+    print(f"\ndamage one at a time ({part.count} heads each): found, mean, p95 (mm)")
     for name, damage in kinds.items():
         found = []
-        for seed in range(SEEDS + 100_000, SEEDS + 100_000 + count):
+        for seed in range(SEEDS + 100_000, SEEDS + 100_000 + part.count):
             rng = np.random.default_rng(seed)
             vertices = model.face(scanning.identity(rng, model))
             scan = scanning.registered(vertices, model.triangles)
@@ -224,42 +297,28 @@ def defects(data: Path, count: int) -> None:
             if not isinstance(result, str):
                 found.append(errors(result.points, move.to_mesh(vertices[model.landmark_vertices])))
         table = np.array(found) if found else np.full((1, 68), np.nan)
-        print(f"  {name:22} {len(found)}/{count}  {table.mean():5.2f}  {np.quantile(table, 0.95):5.2f}")
+        print(f"  {name:22} {len(found)}/{part.count}  {table.mean():5.2f}  {np.quantile(table, 0.95):5.2f}")
 
 
-def nothing(data: Path, count: int) -> None:
+def nothing(part: Part) -> None:
     """Objects that are no face, and heads whose face is missing: how many faces are reported."""
-    print(f"\nno face: reported faces out of {count} rotations (how probable the likeliest was)")
-    for name, vertices, triangles in faceless(data):
+    print(f"\nno face: reported faces out of {part.count} rotations (how probable the likeliest was)")
+    for name, vertices, triangles in _faceless(part.data):
         reported, best = 0, 0.0
         rng = np.random.default_rng(3)
-        for _ in range(count):
+        for _ in range(part.count):
             turned = vertices @ scanning.rotation(rng).T
             rounds = [found[: detector.CANDIDATES] for found in face_search.search(turned, triangles)]
             fits = [face_placing.place(turned, triangles, one.face) for found in rounds for one in found]
             kept = [fit for fit in fits if fit is not None]
             reported += any(fit.accepted for fit in kept)
             best = max([best, *(fit.probability for fit in kept)])
-        print(f"  {name:34} {reported}/{count}  ({best:.3f})")
+        print(f"  {name:34} {reported}/{part.count}  ({best:.3f})")
 
 
-def faceless(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _faceless(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, vertices, triangles of things without a face."""
-    yield "sphere", *_sheet(_ball(40, 60))
-    turn, around = np.meshgrid(np.linspace(0, 2 * np.pi, 48), np.linspace(0, 2 * np.pi, 24), indexing="ij")
-    ring = 1 + 0.35 * np.cos(around)
-    yield "torus", *_sheet(np.stack([ring * np.cos(turn), ring * np.sin(turn), 0.35 * np.sin(around)], -1))
-    yield "chair of boxes", *dressing.join([_box(*box) for box in CHAIR])
-    yield "hand of capsules", *dressing.join([_capsule(*bone) for bone in HAND])
-    rng = np.random.default_rng(11)
-    ball = _ball(60, 90)
-    lumps = scanning.waves(ball.reshape(-1, 3), rng, 0.8).reshape(ball.shape[:2])
-    yield "lumpy potato", *_sheet(ball * (1 + 0.08 * lumps)[..., None] * [1, 1.3, 0.9])
-    model = ict.load(data)
-    head = model.triangles[scanning.part_mask(model, "head", eyeballs=False)]
-    yield "ICT head, face cut away", model.neutral, head[(head >= ict.NARROW_FACE).all(1)]
-    behind = (model.neutral[head].mean(1)[:, 2] < 2.0) | (model.neutral[head].mean(1)[:, 1] < -9)
-    yield "ICT head, front cut away", model.neutral, head[behind]
+    yield from faceless.objects(data)
     for name in ("LeePerrySmith", "DemoFace_10K"):
         vertices, triangles = read_obj(data / "scans" / SCANS[name])
         result = attempt(vertices, triangles)
@@ -267,45 +326,15 @@ def faceless(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
             unit = np.linalg.norm(result.points[45] - result.points[36])
             far = np.linalg.norm(vertices - result.points[27:].mean(0), axis=1) > 1.0 * unit
             yield f"{name}, face cut away", vertices, triangles[far[triangles].all(1)]
-    from evaluation import makehuman as other
-
     base = other.load(data)
     points = base.vertices[base.landmark_vertices]
     far = np.linalg.norm(base.vertices - points.mean(0), axis=1) > 1.6 * np.linalg.norm(points[45] - points[36])
     yield "MakeHuman body without head", base.vertices, base.triangles[far[base.triangles].all(1)]
 
 
-def _ball(rows: int, columns: int) -> np.ndarray:
-    down, around = np.meshgrid(np.linspace(0.01, np.pi - 0.01, rows), np.linspace(0, 2 * np.pi, columns), indexing="ij")
-    return np.stack([np.sin(down) * np.cos(around), np.cos(down), np.sin(down) * np.sin(around)], -1)
-
-
-def _sheet(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return points.reshape(-1, 3), dressing.grid(*points.shape[:2])
-
-
-def _box(centre: tuple[float, ...], half: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    ball = _ball(16, 24)
-    cube = ball / np.abs(ball).max(-1, keepdims=True)
-    return _sheet(cube * half + np.array(centre))
-
-
-def _capsule(start: tuple[float, ...], end: tuple[float, ...], radius: float) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.array(start, float), np.array(end, float)
-    return dressing.tube(a + (b - a) * np.linspace(0, 1, 12)[:, None], radius, 12)
-
-
-CHAIR = [((0, 0, 0), (5, 0.5, 5)), ((0, 5, -5), (5, 5, 0.5))] + [
-    ((x, -5, z), (0.5, 5, 0.5)) for x in (-4.5, 4.5) for z in (-4.5, 4.5)
-]
-HAND = [((0, 0, 0), (0, 4, 0), 2.5), ((-2, 1, 0), (-5, 4, 1), 0.9)] + [
-    ((x, 4, 0), (1.5 * x, 9 - abs(x), 0.5), 0.8) for x in (-2, -0.7, 0.7, 2)
-]
-
-
-def seconds(data: Path, count: int) -> None:
+def seconds(part: Part) -> None:
     """Time against size: one head, subdivided."""
-    model = ict.load(data)
+    model = ict.load(part.data)
     scan = scanning.select(scanning.registered(model.neutral, model.triangles), scanning.part_mask(model, "head"))
     print("\nseconds for one detection (all of it, networks loaded)")
     attempt(scan.vertices, scan.triangles)
@@ -321,7 +350,7 @@ def seconds(data: Path, count: int) -> None:
         scan = remeshing.subdivide(scan)
 
 
-def previews(data: Path, count: int, folder: Path) -> None:
+def previews(data: Path, folder: Path) -> None:
     """A picture of every real scan with its landmarks."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in SCANS.items():
@@ -334,7 +363,8 @@ def previews(data: Path, count: int, folder: Path) -> None:
 
 
 TABLES = {
-    "identities": (identities, 100),
+    "identities": (identities, 500),
+    "strangers": (strangers, 200),
     "makehuman": (makehuman, 10),
     "rotations": (rotations, 34),
     "given": (given, 1),
@@ -351,13 +381,15 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--count", type=int, help="scans, rotations or heads per table")
+    parser.add_argument("--first", type=int, default=0, help="the first of the random scans")
+    parser.add_argument("--keep", type=Path, help="what random and turned scans gave is kept here for the next run")
     parser.add_argument("--previews", type=Path, help="also write a picture of every real scan into this folder")
     chosen = parser.parse_args()
     for name in chosen.only:
         table, usual = TABLES[name]
-        table(chosen.data, chosen.count or usual)
+        table(Part(chosen.data, chosen.count or usual, chosen.first, chosen.keep))
     if chosen.previews:
-        previews(chosen.data, 1, chosen.previews)
+        previews(chosen.data, chosen.previews)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import cKDTree
 
 from freetalk_blender.core import frame
+from freetalk_blender.core.face_placing import closest_on_triangles
 
 #: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on
 #: renders of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion
@@ -92,6 +95,32 @@ def load(data: Path) -> MakeHuman:
         known[i] = v
         known[_MIRROR[i]] = int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
     return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32))
+
+
+def carried_points(body: MakeHuman) -> np.ndarray:
+    """(68, 3) landmarks on the skin of which brows and jaw (0-26) follow the definition of the model that trains ours.
+
+    Nose, eyes and lips (27-67) have features that every artist models: they stay where they were placed by hand. On a
+    face without brow hair and with a round jaw the others have none: there the hand follows its own taste, and
+    `landmark_vertices` has brows 8 mm lower than ICT-FaceKit's, which lie on the upper edge of the brow. So the average
+    ICT face is laid on 27-67 by a similarity, what that leaves there is carried on to 0-26 by a smooth function
+    (biharmonic in three dimensions, constant far away), and the nearest skin is taken. Fixed once, without a look at
+    what is detected; it is as near as an average comes to a face that is none.
+    """
+    placed = body.vertices[body.landmark_vertices].astype(np.float64)
+    mean, known = frame.mean_landmarks(), np.arange(27, 68)
+    average = frame.align(mean[known], placed[known]).to_mesh(mean)
+    carry = RBFInterpolator(average[known], placed[known] - average[known], kernel="linear", degree=0)
+    return np.concatenate([_on_skin(average[:27] + carry(average[:27]), body), placed[27:]])
+
+
+def _on_skin(points: np.ndarray, body: MakeHuman, neighbours: int = 200) -> np.ndarray:
+    """The nearest places (P, 3) on the body to points (P, 3), among their nearest triangles."""
+    corners = body.vertices[body.triangles].astype(np.float64)
+    near = cKDTree(corners.mean(1)).query(points, neighbours)[1]
+    places = closest_on_triangles(np.repeat(points, neighbours, 0), corners[near.ravel()]).reshape(*near.shape, 3)
+    best = np.linalg.norm(places - points[:, None], axis=-1).argmin(1)
+    return places[np.arange(len(points)), best]
 
 
 def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray]:

@@ -37,9 +37,10 @@ class Subject:
     face: frame.Similarity
 
 
-def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = None) -> Subject:
-    """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000."""
-    vertices = registered_face(model, rng)
+def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = None, warped: bool = True) -> Subject:
+    """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000;
+    warped: as in `registered_face`."""
+    vertices = registered_face(model, rng, warped=warped)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
         vertices = _beard(vertices, model, points, rng)
@@ -56,12 +57,16 @@ def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = N
 
 
 def registered_face(
-    model: ict.IctModel, rng: np.random.Generator, rows: np.ndarray | slice = slice(None)
+    model: ict.IctModel, rng: np.random.Generator, rows: np.ndarray | slice = slice(None), warped: bool = True
 ) -> np.ndarray:
-    """(N, 3), or only some rows of it: a random identity, expression and proportions, in model axes and cm."""
+    """(N, 3), or only some rows of it: a random identity, expression and proportions, in model axes and cm.
+
+    warped: proportions beyond the model's own.
+    """
     weights = scanning.identity(rng, model, 1.25)
     face = model.neutral[rows] + np.tensordot(weights.astype(np.float32), model.identity[:, rows], 1)
-    return _warp(face + np.tensordot(_expression(model, rng), model.expression[:, rows], 1), rng)
+    face = face + np.tensordot(_expression(model, rng), model.expression[:, rows], 1)
+    return _warp(face, rng) if warped else face
 
 
 def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:

@@ -39,3 +39,12 @@ def halve_weights(model: onnx.ModelProto, least: int = 256) -> None:
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend([*casts, *nodes])
+
+
+def weights(path: Path) -> dict[str, np.ndarray]:
+    """Every stored number of a model by its name; those stored in half precision as float32."""
+    stored = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+    return {
+        name.removesuffix(".half"): value.astype(np.float32) if value.dtype == np.float16 else value
+        for name, value in stored.items()
+    }

@@ -6,25 +6,28 @@ writes onnx_models/landmark_closeups.onnx and prints the errors on held-out iden
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export import close_data, ict, landmark_data
+from export import close_data, ict, landmark_data, onnx_file
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
-from export.train_landmarks import Shots, bell, decode, export_onnx, spoil, train
+from export.train_landmarks import RATE, Shots, bell, decode, export_onnx, spoil, train
 from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import MIRRORED
 
 NAME = "landmark_closeups"
 BATCH = 96
-#: Close-ups are moved by up to so many pixels.
-SHIFT = 5
+#: Close-ups are moved by up to so many pixels; first answers are off by less.
+SHIFT = 1
+#: Share of the pictures that are spoilt beyond what scanners do.
+SPOILT = 0.5
 #: Channels (4, 20) of each part's points, its own first point again where it has fewer, and which are its own.
 CHANNELS = torch.as_tensor(
     np.stack(
@@ -42,7 +45,9 @@ def close_loss(network: CloseLandmarks, shots: Shots, rng: np.random.Generator, 
     packed, place, visible, part = shots.take(rng, BATCH, "close", "place", "visible", "part")
     picture, place, visible = _mirror(decode(packed), place.clone(), visible, part, generator)
     picture, place = _move(picture, place, generator)
-    picture = spoil(picture, generator).to(memory_format=torch.channels_last)
+    spoilt = torch.rand(BATCH, generator=generator) < SPOILT
+    picture[spoilt] = spoil(picture[spoilt], generator)
+    picture = picture.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         maps = network.heat(picture)
     maps = maps.float().take_along_dim(CHANNELS[part][:, :, None, None], 1)
@@ -93,6 +98,38 @@ def _move(picture: Tensor, place: Tensor, generator: torch.Generator) -> tuple[T
 
 
 @torch.no_grad()
+def begin_from(network: CloseLandmarks, path: Path, pictures: Tensor) -> None:
+    """The weights of an exported network, in which each normalisation has become part of the convolution before it.
+
+    The normalisations are set so that they change nothing on pictures (B, 4, 64, 64) like those of the training.
+    """
+    kept = onnx_file.weights(path)
+    for name, value in network.named_parameters():
+        if name in kept:
+            value.copy_(torch.from_numpy(kept[name].copy()))
+    network.widen.copy_(torch.as_tensor(np.stack([kept["select"], kept["select_1"]])))
+
+    def settle(name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
+        def hook(module: nn.Module, given: tuple[Tensor]) -> None:
+            variance, mean = torch.var_mean(given[0], (0, 2, 3))
+            module.running_mean.copy_(mean)
+            module.running_var.copy_(variance)
+            module.weight.copy_(torch.sqrt(variance + module.eps))
+            module.bias.copy_(mean + torch.as_tensor(kept[f"{name[:-1]}0.weight_bias"]))
+
+        return hook
+
+    hooks = [
+        module.register_forward_pre_hook(settle(name))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+    network.eval()(pictures)
+    for hook in hooks:
+        hook.remove()
+
+
+@torch.no_grad()
 def close_errors(network: CloseLandmarks, shots: Shots) -> dict[str, float]:
     """Mean error of visible points in mm, by part (eye distance 90 mm)."""
     place, visible, part = shots.all("place"), shots.all("visible"), shots.all("part")
@@ -112,6 +149,8 @@ def main() -> None:
     parser.add_argument("--scans", type=int, default=450, help="training scans to photograph; 0 takes what is there")
     parser.add_argument("--steps", type=int, default=1800, help="batches")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="begin from the weights of this exported network")
     parser.add_argument("--snapshot", action="store_true", help="export the checkpoint as it is, train nothing")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -126,7 +165,10 @@ def main() -> None:
         network.load_state_dict(torch.load(given.work / f"{NAME}.pt", weights_only=True)["average"])
         network.eval()
     else:
-        network = train(NAME, network, close_loss, Shots(given.work / "close", keys), given.work, given.steps)
+        shots = Shots(given.work / "close", keys)
+        if given.start:
+            begin_from(network, given.start, decode(shots.take(np.random.default_rng(0), 512, "close")[0]))
+        network = train(NAME, network, close_loss, shots, given.work, given.steps, rate=given.rate)
     card = {
         "version": "1",
         "licence": "GPL-3.0-or-later",

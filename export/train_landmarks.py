@@ -160,11 +160,13 @@ def search_terms(found: Tensor, truth: Tensor) -> dict[str, Tensor]:
     }
 
 
-def train(name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, seed: int = 0) -> nn.Module:
+def train(
+    name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, seed: int = 0, rate: float = RATE
+) -> nn.Module:
     """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network."""
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.01)
     checkpoint, step = folder / f"{name}.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -176,7 +178,7 @@ def train(name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps
     while step < steps:
         rng, generator = np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed * 1_000_003 + step)
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-6
+            group["lr"] = rate * min(1.0, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-6
         network.train()
         value = loss(network, shots, rng, generator)
         optimizer.zero_grad()

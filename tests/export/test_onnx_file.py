@@ -33,3 +33,6 @@ def test_halved_weights_say_the_same(tmp_path) -> None:
         for name in ("whole.onnx", "half.onnx")
     ]
     assert answers[1] == pytest.approx(answers[0], abs=0.03) and not np.array_equal(*answers)
+    read = onnx_file.weights(tmp_path / "half.onnx")
+    assert read["weight"].dtype == np.float32 and read["weight"] == pytest.approx(weight, rel=2**-10, abs=1e-6)
+    assert np.array_equal(read["bias"], bias)
