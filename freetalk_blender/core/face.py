@@ -9,12 +9,12 @@ import numpy as np
 
 from . import (
     cancel,
-    contact,
     detector,
     eyes,
     frame,
     hole_bag,
     lids,
+    lip_pairs,
     mesh,
     mouth,
     mouth_curve,
@@ -310,11 +310,11 @@ def _contact(
     shutting: displacement (V,3) that a performance with closed lips begins with.
     """
     if opened and opened.is_cut:
-        return contact.of_opened(opened, points)
+        return lip_pairs.of_opened(opened, points)
     try:
         if opened:
-            return contact.of_open_lips(opened.skin_vertices, opened.skin_triangles, points, shutting())
-        return contact.of_open_lips(vertices, triangles, points, shutting())
+            return lip_pairs.of_open_lips(opened.skin_vertices, opened.skin_triangles, points, shutting())
+        return lip_pairs.of_open_lips(vertices, triangles, points, shutting())
     except LandmarkError:
         return None
 

@@ -4,9 +4,14 @@ Lips slide over each other by millimetres: pursed lips roll out, the jaw pulls t
 lip is therefore measured against the part of the lower one that lies below it now, not against what did at rest: a
 plane through the lower lip's vertices near it, each counted by its distance in plan (moving least squares; Lancaster &
 Salkauskas 1981, Mathematics of Computation 37), so that the gap is a smooth function of the motion.
+
+A correction raises and lowers points and moves none of them aside. So a plane's height is the same sum of heights
+before it and after: that sum is worked out once (`Facing.over`), for points that may touch at all. Frames come last
+here, so that one vertex's heights lie side by side.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -17,70 +22,120 @@ from .ramp import smooth_step
 _SCALE, _LEVEL = 1.0, 0.05
 #: Lips face each other where the nearest vertex of the lower one counts for more than this.
 _BELOW = 0.3
+#: Exponent of what counts for nothing: below it, numbers become so small that a processor is slow with them.
+_NOTHING = -30.0
 #: How far aside and in depth a vertex of the lower lip may lie to come under a point (mm).
 _ASIDE, _DEEP = 2.0, 5.0
 #: On fine meshes one vertex in so many mm stands for its neighbours.
 _APART = 1.0
+#: A plane may rise so far above the highest vertex that it goes through (mm), where it counts.
+_RISE = 1.5
+#: Distance of points from what was not looked at, since it lies far away (mm).
+FAR = 1e3
 #: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
 _GIVE = 0.03
 #: So far in front of the other rim a point may lie on its skin (mm).
 _AHEAD = 0.4
-_FRAMES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class Facing:
     """P points of one lip over the other one, "upper" and "below" being the other way round for the lower lip's points.
 
-    vertices (N,): of the mesh, that follow. place (N,3): they at rest, canonical mm. upper (P,): the points among them.
+    vertices (N,): of the mesh, that follow. rest (N,3): they at rest, canonical mm. upper (P,): the points among them.
     below (P,K): those that may come to lie under each; known (P,K): which of them are any. upright: 1 for points of the
     upper lip, -1 for the lower one's.
     """
 
     vertices: np.ndarray
-    place: np.ndarray
+    rest: np.ndarray
     upper: np.ndarray
     below: np.ndarray
     known: np.ndarray
     upright: int = 1
 
-    def gap(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(T,P) mm of each point over the lower lip, negative where they cross, and (T,P) in [0,1]: how surely the
-        lower lip lies under it; displacement (T,N,3) of `vertices`, canonical mm."""
-        gap = np.empty((len(displacement), len(self.upper)), np.float32)
-        near = np.empty_like(gap)
-        for start in range(0, len(gap), _FRAMES_AT_ONCE):
-            block = slice(start, start + _FRAMES_AT_ONCE)
-            gap[block], near[block] = self._of(displacement[block])
-        return gap, near
+    @cached_property
+    def _under(self) -> np.ndarray:
+        """(K,P) `below`, with those that are not any made the first one."""
+        return np.ascontiguousarray(np.where(self.known, self.below, self.below[:, :1]).T)
 
-    def _of(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        moved = np.ascontiguousarray((self.place + displacement).astype(np.float32).transpose(2, 0, 1))
-        x, y, z = (np.take(axis, self.below, 1) for axis in moved)
-        for near_by, axis in zip((x, y, z), moved, strict=True):
-            near_by -= axis[:, self.upper, None]
+    def moved(self, displacement: np.ndarray) -> np.ndarray:
+        """(3,N,T) places of `vertices`; displacement (3,N,T), canonical mm."""
+        return self.rest.T[:, :, None].astype(np.float32) + displacement
+
+    def within(self, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        """(P,T) which points may lie less than `reach` (P or 1,T or 1) mm over the other lip; height (N,T) mm."""
+        height = self.upright * height
+        highest = np.take(height, self._under, 0).max(0)
+        return (height[self.upper] - highest < reach + _RISE) & self.known.any(1)[:, None]
+
+    def over(self, place: np.ndarray, where: np.ndarray) -> "Over":
+        """The planes under some points (P,T) bool; place (3,N,T) of `vertices`."""
+        point, frame = np.nonzero(where)
+        frames = where.shape[1]
+        own = self.upper[point] * frames + frame
+        below = np.take(self._under, point, 1) * frames + frame
+        x, z = (np.take(axis, below) for axis in (place[0], place[2]))
+        x -= np.take(place[0], own)
+        z -= np.take(place[2], own)
         weight = x * x
         weight += z * z
         weight *= np.float32(-1 / _SCALE**2)
-        np.exp(weight, out=weight)
-        weight *= self.known
-        near = smooth_step(weight.max(2, initial=0) / _BELOW)
-
-        # Sums of weight times 1, x, y, z and their products, over the points below.
-        total = weight.sum(2) + np.float32(1e-9)
+        np.exp(np.maximum(weight, np.float32(_NOTHING), out=weight), out=weight)
+        weight *= np.take(self.known.T, point, 1)
+        near = smooth_step(weight.max(0, initial=0) / _BELOW)
+        # Moments of the points below about the point above; the plane's height there is a sum of their heights.
+        total = weight.sum(0) + np.float32(1e-9)
         wx, wz = weight * x, weight * z
-        mx, my, mz = wx.sum(2) / total, _product(weight, y) / total, wz.sum(2) / total
+        mx, mz = wx.sum(0) / total, wz.sum(0) / total
         xx, zz = _product(wx, x) / total - mx * mx + _LEVEL, _product(wz, z) / total - mz * mz + _LEVEL
-        xz, xy = _product(wx, z) / total - mx * mz, _product(wx, y) / total - mx * my
-        zy = _product(wz, y) / total - mz * my
-        aside, deep = xy * zz - zy * xz, zy * xx - xy * xz
-        gap = (aside * mx + deep * mz) / (xx * zz - xz * xz) - my
-        return self.upright * gap, near
+        xz = _product(wx, z) / total - mx * mz
+        size = (xx * zz - xz * xz) * total
+        aside, deep = (zz * mx - xz * mz) / size, (xx * mz - xz * mx) / size
+        weight *= 1 / total + aside * mx + deep * mz
+        wx *= aside
+        wz *= deep
+        weight -= wx
+        weight -= wz
+        return Over(where, near, own, below, weight, self.upright)
+
+    def gap(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(P,T) mm of each point over the other lip, negative where they cross, and (P,T) in [0,1]: how surely that
+        lies under it; place (3,N,T) of `vertices`."""
+        over = self.over(place, np.ones((len(self.upper), place.shape[2]), bool))
+        return over.gap(place[1]), over.spread(over.near)
+
+
+@dataclass(frozen=True)
+class Over:
+    """Planes under n points, as long as nothing moves aside.
+
+    where (P,T): which points in which frames; near (n,) in [0,1]: how surely the other lip lies under each; own (n,)
+    and below (K,n): places in heights (N,T) of a point and of what lies below it; share (K,n): of each in the plane.
+    """
+
+    where: np.ndarray
+    near: np.ndarray
+    own: np.ndarray
+    below: np.ndarray
+    share: np.ndarray
+    upright: int
+
+    def gap(self, height: np.ndarray) -> np.ndarray:
+        """(P,T) mm of each point over the other lip, FAR where none was looked at; height (N,T)."""
+        gap = np.take(height, self.own) - _product(self.share, np.take(height, self.below))
+        return self.spread(self.upright * gap, FAR)
+
+    def spread(self, values: np.ndarray, empty: float = 0.0) -> np.ndarray:
+        """(P,T) of values (n,)."""
+        found = np.full(self.where.shape, empty, np.float32)
+        found[self.where] = values
+        return found
 
 
 def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(T,P) sums over the last axis of first * second (T,P,K)."""
-    return np.einsum("tpk,tpk->tp", first, second)
+    """(n,) sums over the first axis of first * second (K,n)."""
+    return np.einsum("kn,kn->n", first, second)
 
 
 def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.ndarray, upright: int = 1) -> Facing:
@@ -91,7 +146,7 @@ def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.nd
     lower = lower[thinned(upright * shut[lower], _APART)]
     offset = shut[lower][None] - shut[upper][:, None]
     inside = (np.abs(offset[..., 0]) < _ASIDE) & (np.abs(offset[..., 2]) < _DEEP)
-    order = np.argsort(~inside, axis=1, kind="stable")[:, : inside.sum(1).max()]
+    order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
     vertices = np.concatenate([upper, lower])
     below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
     return Facing(vertices, place[vertices], np.arange(len(upper)), below, known, upright)
@@ -120,23 +175,40 @@ class Slid:
     rim: np.ndarray
     starts: np.ndarray
 
-    def crossing(self, displacement: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """(T,R) mm by which the lips would cross at each of the rim's R places if they were not drawn apart by
-        `drawn` (T,R) there; displacement as in Facing.gap, with what draws them apart."""
-        gap, near = self.facing.gap(displacement)
-        deep = np.maximum(drawn[:, self.place] - gap - self.allowed, 0) * near
+    def over(self, place: np.ndarray, drawn: np.ndarray) -> "Crossing":
+        """What may lie in the other lip; place (3,N,T) of the facing's vertices, with each of the rims' R places drawn
+        apart by drawn (R,T) mm."""
+        facing = self.facing
         # Behind the other rim there is no skin to lie in; beside it the rims themselves meet.
-        ahead = (self.facing.place[:, 2] + displacement[..., 2])[:, np.stack([self.facing.upper, self.behind])]
-        deep *= np.clip((ahead[:, 0] - ahead[:, 1]) / _AHEAD, 0, 1)
-        found = np.zeros(drawn.shape, np.float32)
-        if len(self.rim):
-            found[:, self.rim] = np.maximum.reduceat(deep[:, self.order], self.starts, axis=1)
-        return found
+        ahead = np.clip((place[2][facing.upper] - place[2][self.behind]) / np.float32(_AHEAD), 0, 1)
+        where = facing.within(place[1], drawn[self.place] - self.allowed[:, None]) & (ahead > 0)
+        over = facing.over(place, where)
+        return Crossing(self, over, over.spread(over.near) * ahead)
 
-    def allowing(self, displacement: np.ndarray) -> "Slid":
-        """The same, for lips that may lie in each other as they do in one frame (1,N,3)."""
-        gap, near = (rows[0] for rows in self.facing.gap(displacement))
-        return replace(self, allowed=np.maximum(-gap * (near > 0), 0) + _GIVE)
+    def allowing(self, place: np.ndarray) -> "Slid":
+        """The same, for lips that may lie in each other as they do in one frame, place (3,N,1)."""
+        gap, near = (rows[:, 0] for rows in self.facing.gap(place))
+        return replace(self, allowed=np.maximum(-gap * (near > 0), 0) + np.float32(_GIVE))
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """How far points of one lip lie in the other lip's skin, as long as nothing moves aside; counts (P,T) in [0,1]: how
+    much each point does."""
+
+    slid: Slid
+    over: Over
+    counts: np.ndarray
+
+    def at(self, height: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """(R,T) mm by which the lips would cross at each of the rims' R places if they were not drawn apart by `drawn`
+        (R,T) there; height (N,T) of the facing's vertices, with what draws them apart."""
+        slid = self.slid
+        deep = np.maximum(drawn[slid.place] - self.over.gap(height) - slid.allowed[:, None], 0) * self.counts
+        found = np.zeros(drawn.shape, np.float32)
+        if len(slid.rim):
+            found[slid.rim] = np.maximum.reduceat(deep[slid.order], slid.starts, axis=0)
+        return found
 
 
 def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarray) -> Slid:
@@ -144,10 +216,10 @@ def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarr
 
     own, other (R,): vertices of the points' rim and of the other one; place (M,3): of all vertices, canonical mm.
     """
-    owner = cKDTree(place[own]).query(facing.place[facing.upper])[1]
+    owner = cKDTree(place[own]).query(facing.rest[facing.upper])[1]
     behind = len(facing.vertices) + owner
     vertices = np.concatenate([facing.vertices, other])
-    facing = replace(facing, vertices=vertices, place=place[vertices])
+    facing = replace(facing, vertices=vertices, rest=place[vertices])
     order = np.argsort(owner, kind="stable")
     places, starts = np.unique(owner[order], return_index=True)
-    return Slid(facing, owner, behind, np.full(len(owner), _GIVE), order, places, starts)
+    return Slid(facing, owner, behind, np.full(len(owner), _GIVE, np.float32), order, places, starts)

@@ -41,7 +41,7 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
     motion = landmark_motion(face, displacement, space)
     dense = face.mesh.to_caller(face.binding.displace(motion))
     if face.contact and space == "canonical":
-        dense = face.contact.corrected(dense, contact.closed(motion, face.neutral))
+        face.contact.correct(dense, contact.closed(motion, face.neutral))
     if face.lids and space == "canonical":
         dense = face.lids.corrected(dense)
     return dense[:, : face.vertex_count]
@@ -84,7 +84,7 @@ class Moves:
         dense = (self.weights[index] @ self.shapes).reshape(1, -1, 3)
         dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
         if self.face.contact is not None:
-            dense = self.face.contact.corrected(dense, self.shut[index])
+            self.face.contact.correct(dense, self.shut[index])
         if self.face.lids is not None:
             dense = self.face.lids.corrected(dense)
         if self.face.opened is None:

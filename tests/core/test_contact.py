@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from evaluation import lip_crossing
-from freetalk_blender.core import contact, mouth
+from freetalk_blender.core import contact, facing, lip_pairs, mouth
 from freetalk_blender.core.compress import ShapeKeys, compress
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import mean_landmarks
@@ -37,7 +37,7 @@ def opened() -> mouth.OpenedMouth:
 
 @pytest.fixture(scope="module")
 def lips(opened) -> contact.Contact:
-    return contact.of_opened(opened, landmarks())
+    return lip_pairs.of_opened(opened, landmarks())
 
 
 def chatter(opened: mouth.OpenedMouth, frames: int, seed: int) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_the_lower_lip_may_tuck_behind_the_upper_one(opened, lips):
 def test_a_rim_that_has_slid_forward_stays_out_of_the_skin_of_the_other_lip():
     """The rims are too far apart in depth to meet; the upper one lies over the front of the lower lip."""
     opened = mouth.open_lips(*sheet(121, 121, deep=7, high=4), landmarks())
-    lips, side = contact.of_opened(opened, landmarks()), opened.side[: opened.skin_count]
+    lips, side = lip_pairs.of_opened(opened, landmarks()), opened.side[: opened.skin_count]
     slid = np.zeros((1, opened.skin_count, 3), np.float32)
     slid[:, side == mouth.LOWER] = [0, 6, -4.5]
 
@@ -137,7 +137,7 @@ def test_lips_that_lie_in_each_other_at_rest_are_drawn_apart_and_still_close():
     fold = np.where(side == mouth.LOWER, np.clip(distance - 0.5, 0, 1) * np.exp(-((distance / 5) ** 2)), 0)
     vertices[: opened.skin_count, 1] += 2.6 * fold
     vertices[: opened.skin_count, 2] += 0.5 * fold
-    lips = contact.of_opened(replace(opened, vertices=vertices), landmarks())
+    lips = lip_pairs.of_opened(replace(opened, vertices=vertices), landmarks())
     still = np.zeros((1, opened.skin_count, 3), np.float32)
 
     def clearance(motion: np.ndarray) -> np.ndarray:
@@ -182,7 +182,7 @@ def test_shape_keys_get_a_few_more_that_make_lips_meet(opened, lips):
 
 def test_lips_that_were_modelled_apart_are_paired_by_what_lies_below(opened):
     """The opened sheet with its bag is such a mesh: nothing tells but its shape."""
-    lips = contact.of_open_lips(opened.vertices, opened.triangles, landmarks())
+    lips = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())
     motion = np.zeros((3, len(opened.vertices), 3), np.float32)
     lower = opened.side == mouth.LOWER
     motion[1, lower, 1], motion[2, lower, 1] = 2.0, -5.0
@@ -196,7 +196,7 @@ def test_lips_that_stand_a_little_open_close_where_the_performance_keeps_them_cl
     vertices = opened.vertices.copy()
     lower = opened.side == mouth.LOWER
     vertices[lower, 1] -= 0.8
-    lips = contact.of_open_lips(vertices, opened.triangles, landmarks())
+    lips = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
     still = np.zeros((2, *vertices.shape), np.float32)
     after = lips.gap(lips.corrected(still, np.array([0.0, 1.0])))
     middle = np.abs(lips.upper @ vertices[lips.vertices, 0]) < 15
@@ -209,17 +209,17 @@ def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):
     vertices, lower = opened.vertices.copy(), opened.side == mouth.LOWER
     vertices[lower, 1] -= 10
     with pytest.raises(LandmarkError):
-        contact.of_open_lips(vertices, opened.triangles, landmarks())
+        lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
     shut = np.zeros_like(vertices)
     shut[lower, 1] = 10
-    lips = contact.of_open_lips(vertices, opened.triangles, landmarks(), shut)
+    lips = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks(), shut)
     assert lips.gap(np.zeros((1, *vertices.shape), np.float32)).min() > 9
     assert lips.gap(lips.corrected(1.2 * shut[None])).min() > -0.5
 
 
 def test_lips_that_slide_over_each_other_do_not_cross(opened):
     """Where the lower lip rises towards the back, an upper one that is pushed back must rise with it."""
-    lips = contact.of_open_lips(opened.vertices, opened.triangles, landmarks())
+    lips = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())
     skin = np.isin(np.arange(len(opened.vertices)), lips.vertices)
     motion = np.zeros((1, len(opened.vertices), 3), np.float32)
     motion[:, skin & (opened.side == mouth.LOWER)] = [0, 1.0, 1.0]
@@ -227,9 +227,36 @@ def test_lips_that_slide_over_each_other_do_not_cross(opened):
     assert before < -0.8 and after > lips.gap(0 * motion).min() - 0.1
 
 
+def test_lips_far_apart_are_not_worked_on_and_nothing_is_lost_by_that(opened, monkeypatch):
+    cut = mouth.open_lips(*sheet(), landmarks())
+    kinds = (
+        lip_pairs.of_opened(cut, landmarks()),
+        lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks()),
+    )
+    motion = np.zeros((90, len(opened.vertices), 3), np.float32)
+    motion[:, : opened.skin_count] = chatter(opened, 90, 5)
+    motion[30:, opened.side == mouth.LOWER, 1] -= 15
+    looked_at = []
+    over = facing.Facing.over
+    monkeypatch.setattr(
+        facing.Facing, "over", lambda self, place, where: looked_at.append(where.mean(0)) or over(self, place, where)
+    )
+    for lips in kinds:
+        lips.amount(motion[:1, lips.vertices])  # what is made once
+        looked_at.clear()
+        few = lips.amount(motion[:, lips.vertices])
+        share = np.concatenate(looked_at)
+        assert share.mean() < 0.4 and (share == 0).mean() > 0.6
+        assert np.abs(few).max() > 1 and not few[30:].any()
+        with monkeypatch.context() as patch:
+            patch.setattr(facing.Facing, "within", lambda self, height, reach: np.ones_like(height[self.upper], bool))
+            everything = lips.amount(motion[:, lips.vertices])
+        assert np.abs(few - everything).max() < 0.01
+
+
 def test_a_finer_mesh_takes_no_more_pairs(opened):
     fine = mouth.open_lips(*sheet(241, 211), landmarks())
-    few, many = (contact.of_open_lips(one.vertices, one.triangles, landmarks()) for one in (opened, fine))
+    few, many = (lip_pairs.of_open_lips(one.vertices, one.triangles, landmarks()) for one in (opened, fine))
     assert fine.skin_count > 10 * opened.skin_count
     assert len(few.rest) < len(many.rest) < 350 and many.facing.below.shape[1] < 60
 
@@ -239,4 +266,4 @@ def test_no_lips_is_a_sentence():
     vertices = vertices.copy()
     vertices[:, 2] = landmarks()[62, 2]
     with pytest.raises(LandmarkError, match=r"[Nn]o facing lips|do not face"):
-        contact.of_open_lips(vertices, triangles, landmarks())
+        lip_pairs.of_open_lips(vertices, triangles, landmarks())

@@ -22,9 +22,10 @@ def lips() -> facing.Facing:
 
 
 def slid(lips: facing.Facing, by: tuple[float, float, float]) -> np.ndarray:
-    motion = np.zeros((1, len(lips.place), 3))
-    motion[:, lips.upper] = by
-    return motion
+    """(3,N,1) places of all, the points moved by some mm."""
+    motion = np.zeros((3, len(lips.rest), 1), np.float32)
+    motion[:, lips.upper] = np.reshape(by, (3, 1, 1))
+    return lips.moved(motion)
 
 
 def test_it_is_the_height_over_the_lower_lip(lips):
@@ -34,8 +35,8 @@ def test_it_is_the_height_over_the_lower_lip(lips):
 
 def test_lips_that_have_slid_are_measured_where_they_are_now(lips):
     gap, near = lips.gap(slid(lips, (0.5, 0, 2)))
-    x, y, z = lips.place[lips.upper].T
-    assert np.allclose(gap[0], y - bowl(x + 0.5, z + 2), atol=0.08) and np.allclose(near, 1)
+    x, y, z = lips.rest[lips.upper].T
+    assert np.allclose(gap[:, 0], y - bowl(x + 0.5, z + 2), atol=0.08) and np.allclose(near, 1)
     assert np.abs(gap - 1).max() > 0.5, "what lay below at rest is another matter"
 
 
@@ -43,7 +44,23 @@ def test_no_lip_lies_below_a_point_that_has_slid_beyond_it(lips):
     assert lips.gap(slid(lips, (0, 0, 9)))[1].max() < 1e-9
 
 
+def test_planes_are_worked_out_once_for_points_that_only_rise_and_sink(lips):
+    place = slid(lips, (0.5, 0, 2))
+    over = lips.over(place, np.ones((3, 1), bool))
+    place[1] += np.random.default_rng(3).normal(0, 1, place[1].shape)
+    assert np.allclose(over.gap(place[1]), lips.gap(place)[0], atol=1e-4)
+
+
+def test_only_points_that_were_asked_for_are_looked_at(lips):
+    place = slid(lips, (0, -1.6, 0))
+    over = lips.over(place, np.array([[True], [False], [True]]))
+    assert over.share.shape[1] == 2
+    assert np.allclose(over.gap(place[1])[:, 0], [-0.6, facing.FAR, -0.6], atol=0.05)
+    assert lips.within(place[1], np.zeros((3, 1))).all()
+    assert not lips.within(slid(lips, (0, 5, 0))[1], np.zeros((3, 1))).any()
+
+
 def test_the_gap_is_smooth_in_the_motion(lips):
-    path = np.concatenate([slid(lips, (0, 0, step)) for step in np.linspace(-2, 2, 200)])
+    path = np.concatenate([slid(lips, (0, 0, step)) for step in np.linspace(-2, 2, 200)], 2)
     gap, _ = lips.gap(path)
-    assert np.abs(np.diff(gap, 2, axis=0)).max() < 0.01
+    assert np.abs(np.diff(gap, 2, axis=1)).max() < 0.01

@@ -1,0 +1,169 @@
+"""Which points of two lips meet: the pairs that contact.py corrects, and what lies below them.
+
+Points of the upper lip are paired with what lies below them on the lower one: along a cut with the other rim, on lips
+that were modelled apart with the lower lip's surface.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.spatial import cKDTree
+
+from . import facing, handles, mouth_curve, raster
+from .contact import Columns, Contact
+from .errors import LandmarkError
+from .frame import Similarity
+from .opened_mouth import LOWER, UPPER, OpenedMouth
+
+#: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them, and
+#: fades into the lip's skin at the next (mm).
+ALONG, FADING = 1.2, 5.0
+#: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
+#: and how far around the lip line they are looked for (mm).
+_PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
+#: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
+_GRID, _COLUMN = 0.9, 1.5
+#: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
+#: to lie on the other lip; of fine meshes one vertex in so many mm.
+_AROUND, _LEAN, _SPARSE = 7.0, 0.35, 0.9
+#: A pair does not hold or move what it would take less of than this.
+_LEAST = 0.02
+
+
+def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
+    """The contact of a mouth that was cut open: its two rims meet, vertex by vertex. landmarks (68,3), mesh units."""
+    frame = mouth_curve.frame_in_mm(landmarks)
+    points = frame.to_canonical(opened.skin_vertices.astype(float))
+    upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
+    side = opened.side[: opened.skin_count]
+    lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame)
+    lean = raster.vertex_normals(points, opened.skin_triangles)[:, 1] * side
+    inside = lean < -_LEAN
+    inside[upper] = inside[lower] = True
+    place, side = points[lips.vertices], side[lips.vertices]
+    row = _row(lips.vertices, len(points))
+    inside = inside[lips.vertices] & (cKDTree(points[upper]).query(place)[0] < _AROUND)
+    above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
+    above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
+    slid = (
+        facing.over_rim(facing.of_lips(above, below, place, place), row[upper], row[lower], place),
+        facing.over_rim(facing.of_lips(below, above, place, place, LOWER), row[lower], row[upper], place),
+    )
+    return replace(lips, slid=slid).unfolded()
+
+
+def of_open_lips(
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, shutting: np.ndarray | None = None
+) -> Contact:
+    """The contact of lips that are modelled apart: vertices of the upper one over the surface of the lower one.
+
+    vertices (V,3), triangles (F,3), landmarks (68,3), mesh units; shutting (V,3): displacement that shuts a mouth which
+    stands open. LandmarkError where no lips face each other.
+    """
+    frame = mouth_curve.frame_in_mm(landmarks)
+    rest = frame.to_canonical(np.asarray(vertices, float))
+    handles_mm = frame.to_canonical(np.asarray(landmarks, float))
+    curve = mouth_curve.mouth_curve(handles_mm)
+    side = _sides(rest, triangles, handles_mm)
+    points = rest if shutting is None else rest + frame.vectors_to_canonical(shutting)
+    lean = raster.vertex_normals(points, triangles)[:, 1] * side
+    near = curve.between_corners(points, -1) & (np.abs(curve.in_front(points)) < _APART)
+    near &= (np.abs(curve.above(points)) < _APART) & (lean < -0.2)
+    upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
+    if len(upper) < 4 or len(lower) < 4:
+        raise LandmarkError("No facing lips were found between the mouth corners; check the lip landmarks.")
+    upper = upper[facing.thinned(-points[upper], _GRID)]
+    distance, index = cKDTree(points[lower][:, [0, 2]]).query(points[upper][:, [0, 2]], 3)
+    weights = 1 / np.maximum(distance, 1e-3) ** 2
+    weights /= weights.sum(1, keepdims=True)
+    under = (weights * points[lower, 1][index]).sum(1)
+    paired = (distance[:, 0] < _PAIRED) & (np.abs(points[upper, 1] - under) < _CLOSE)
+    weights = weights[paired]
+    count = np.count_nonzero(paired)
+    if count < 4:
+        raise LandmarkError("The lips do not face each other; check the lip landmarks.")
+    rows = np.repeat(np.arange(count), 3)
+    below = sparse.csr_matrix((weights.ravel(), (rows, lower[index[paired]].ravel())), (count, len(points)))
+    above = _rows(upper[paired], len(points))
+    apart = frame.vectors_to_mesh((above - below) @ rest)
+    lips = _contact(points, side, above, below, frame)
+    row = _row(lips.vertices, len(points))
+    lower = lower[row[lower] >= 0]
+    slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices], rest[lips.vertices])
+    return replace(lips, rest=apart, columns=_columns(points[upper[paired], 0]), facing=slid)
+
+
+def _columns(x: np.ndarray) -> Columns:
+    """Pairs at x (P,), mm, in columns of _COLUMN."""
+    number = np.floor((x - x.min()) / _COLUMN).astype(int)
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    middle = np.add.reduceat(x[order], starts) / np.diff(np.append(starts, len(x)))
+    blend = np.stack([np.interp(x, middle, row) for row in np.identity(len(middle))], 1)
+    return Columns(order, starts, blend.astype(np.float32))
+
+
+def _row(vertices: np.ndarray, count: int) -> np.ndarray:
+    """(count,) where each vertex stands among `vertices`, -1 where it does not."""
+    row = np.full(count, -1)
+    row[vertices] = np.arange(len(vertices))
+    return row
+
+
+def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.ones(len(columns)), (np.arange(len(columns)), columns)), (len(columns), count))
+
+
+def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(V,) UPPER or LOWER for vertices within reach of a lip, by the way along the surface from the outer lips."""
+    close = np.linalg.norm(points - landmarks[mouth_curve.LIPS].mean(0), axis=1) < 45
+    used, local = np.unique(triangles[close[triangles].all(1)], return_inverse=True)
+    if not len(used):
+        raise LandmarkError("There is no surface around the lip landmarks; are they those of this mesh?")
+    graph = handles.edge_graph(points[used], local.reshape(-1, 3))
+    tree = cKDTree(points[used])
+    ways = [
+        handles.edge_distance(graph, tree.query(landmarks[outer])[1], 40.0)
+        for outer in (mouth_curve.OUTER_UPPER[1:-1], mouth_curve.OUTER_LOWER[1:-1])
+    ]
+    side = np.zeros(len(points), np.int8)
+    side[used] = np.where(ways[0] < ways[1], UPPER, np.where(ways[1] < ways[0], LOWER, 0))
+    return side
+
+
+def _contact(
+    points: np.ndarray, side: np.ndarray, upper: sparse.csr_matrix, lower: sparse.csr_matrix, frame: Similarity
+) -> Contact:
+    """Pairs and their influence; points (V,3) in canonical mm, upper and lower (P,V)."""
+    above, below = upper @ points, lower @ points
+    blocks, vertices = [], []
+    for sign, rim in ((UPPER, above), (LOWER, below)):
+        tree = cKDTree(rim)
+        mine = np.flatnonzero(side == sign)
+        mine = mine[tree.query(points[mine], distance_upper_bound=3 * FADING)[0] < 2 * FADING]
+        distance = np.linalg.norm(points[mine][:, None] - rim[None], axis=2)
+        nearest = distance.min(1, keepdims=True)
+        # Beside the rim a vertex follows its own pair; further away, the pairs around it.
+        scale = 0.2 + 0.5 * nearest
+        share = np.exp(-(((distance - nearest) / scale) ** 2) - (distance / (8 * FADING)) ** 2)
+        share[share < _LEAST] = 0
+        share *= 0.5 * sign * np.exp(-((nearest / FADING) ** 2)) / share.sum(1, keepdims=True)
+        blocks.append(share)
+        vertices.append(mine)
+    order = np.concatenate(vertices)
+    middle = (above + below) / 2
+    firm = np.exp(-((np.linalg.norm(middle[:, None] - middle[None], axis=2) / ALONG) ** 2)).astype(np.float32)
+    neighbours = np.argsort(-firm, axis=1)[:, : (firm > _LEAST).sum(1).max()]
+    return Contact(
+        vertices=order,
+        upper=upper[:, order],
+        lower=lower[:, order],
+        rest=frame.vectors_to_mesh(above - below),
+        spread=np.concatenate(blocks).astype(np.float32),
+        neighbours=neighbours,
+        envelope=np.take_along_axis(firm, neighbours, 1),
+        up=frame.rotation[:, 1].copy(),
+        forward=frame.rotation[:, 2].copy(),
+        mm=frame.scale,
+    )
