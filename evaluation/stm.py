@@ -4,7 +4,7 @@ Prints Markdown tables, all rows of a table from the same frames of the same fac
 """
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,8 @@ COLUMNS = {
 FLOOR = 0.1
 OURS, ALONE, BASELINE = "**FreeTalk STM**", "interpolant, no network", "biharmonic"
 Deform = Callable[[Case], np.ndarray]
+#: Title and cases of each table of a group.
+Tables = Iterator[tuple[str, Iterable[Case]]]
 
 
 def _classical(method: stm_baselines.Method) -> Deform:
@@ -94,6 +96,12 @@ def by_region(found: dict[str, Scores]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def by_share(mine: Scores, other: Scores) -> str:
+    """How much lower than biharmonic's our errors are."""
+    a, b = mine.row(), other.row()
+    return "Lower than biharmonic: " + ", ".join(f"{k} {1 - a[k] / b[k]:.0%}" for k in ("front", "lips", "lids", "LVE"))
+
+
 def by_frame(mine: Scores, other: Scores, frames: tuple[str, ...]) -> str:
     """Front, lips and lids of each expression: ours / biharmonic, the worst ratio of the front first; then what is more
     than a tenth worse than biharmonic."""
@@ -116,36 +124,59 @@ def by_frame(mine: Scores, other: Scores, frames: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _ict(data: Path, identities: int, shapes: int) -> Tables:
+    yield "ICT-FaceKit, identities never trained on, re-meshed", stm_faces.ict_cases(data, identities)
+
+
+def _ict_misplaced(data: Path, identities: int, shapes: int) -> Tables:
+    title = "ICT-FaceKit, each landmark bound 1 mm (sd per axis) beside its place"
+    yield title, stm_faces.ict_cases(data, identities, misplaced=True)
+
+
+def _makehuman(data: Path, identities: int, shapes: int) -> Tables:
+    yield "MakeHuman expression units, validation only", stm_faces.makehuman_cases(data, shapes)
+
+
+def _copy(variant: str) -> Callable[[Path, int, int], Tables]:
+    def tables(data: Path, identities: int, shapes: int) -> Tables:
+        yield f"MakeHuman, {variant}", stm_faces.makehuman_cases(data, shapes, variant)
+
+    return tables
+
+
+def _fused(data: Path, identities: int, shapes: int) -> Tables:
+    cases = list(stm_faces.makehuman_cases(data, shapes, "fused"))
+    without = [replace(case, real=case.real & ~case.strays) for case in cases if case.strays is not None]
+    strays = sum(int(case.strays.sum()) for case in cases if case.strays is not None)
+    yield "MakeHuman, fused", cases
+    yield f"MakeHuman, fused, without {strays} vertices that the cut gave to the other lip", without
+
+
+TABLES = {
+    "ict": _ict,
+    "makehuman": _makehuman,
+    "ict-misplaced": _ict_misplaced,
+    **{variant: _copy(variant) for variant in ("coarse", "rough", "misplaced")},
+    "fused": _fused,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
     parser.add_argument("--identities", type=int, default=10, help="ICT identities of the test")
     parser.add_argument("--shapes", type=int, default=3, help="MakeHuman face shapes of each group")
     parser.add_argument("--units", action="store_true", help="also print every expression unit")
-    parser.add_argument("--variants", action="store_true", help="also copies: misplaced landmarks, coarse, fused ...")
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="these tables")
     arguments = parser.parse_args()
-    data, variants = arguments.data, arguments.variants
-    sets: list[tuple[str, Iterable[Case]]] = [
-        ("ICT-FaceKit, identities never trained on, re-meshed", stm_faces.ict_cases(data, arguments.identities)),
-        ("MakeHuman expression units, validation only", stm_faces.makehuman_cases(data, arguments.shapes)),
-    ]
-    if variants:
-        misplaced = stm_faces.ict_cases(data, min(4, arguments.identities), misplaced=True)
-        sets.append(("ICT-FaceKit, each landmark bound 1 mm (sd per axis) beside its place", misplaced))
-    for variant in ("coarse", "rough", "misplaced") if variants else ():
-        sets.append((f"MakeHuman, {variant}", stm_faces.makehuman_cases(data, 1, variant)))
-    if variants:
-        fused = list(stm_faces.makehuman_cases(data, 1, "fused"))
-        without = [replace(case, real=case.real & ~case.strays) for case in fused if case.strays is not None]
-        strays = sum(int(case.strays.sum()) for case in fused if case.strays is not None)
-        sets.append(("MakeHuman, fused", fused))
-        sets.append((f"MakeHuman, fused, without {strays} vertices that the cut gave to the other lip", without))
-    for title, cases in sets:
-        found, frames = evaluate(cases, METHODS)
-        print(table(title, found))
-        print(by_region({name: found[name] for name in (BASELINE, ALONE, OURS)}))
-        if arguments.units:
-            print(by_frame(found[OURS], found[BASELINE], frames), flush=True)
+    for name in arguments.only:
+        for title, cases in TABLES[name](arguments.data, arguments.identities, arguments.shapes):
+            found, frames = evaluate(cases, METHODS)
+            print(table(title, found))
+            print(by_region({method: found[method] for method in (BASELINE, ALONE, OURS)}))
+            print(by_share(found[OURS], found[BASELINE]), flush=True)
+            if arguments.units:
+                print(by_frame(found[OURS], found[BASELINE], frames), flush=True)
 
 
 if __name__ == "__main__":

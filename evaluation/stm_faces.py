@@ -15,6 +15,8 @@ from freetalk_blender.core.stm import Binding
 
 #: Height of the cut through MakeHuman's neck, decimetres.
 _NECK = 5.9
+#: So much longer (decimetres) is the way from one lip to the other than twice the gap between them.
+_ROUND = 0.05
 #: Error of misplaced landmarks, sd per axis (canonical units): 1 mm.
 _MISPLACED = 1 / frame.EYE_DISTANCE_MM
 
@@ -93,6 +95,8 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
             scan = scanning.select(whole, np.ones(len(head), bool))
             rng = np.random.default_rng([97, identity])
             scan, handles = _altered(scan, vertices[body.landmark_vertices], body.landmark_vertices, variant, rng)
+            if fused:
+                scan = fusing.unblended(scan, vertices, head, _ROUND)
             similarity = frame.canonical_frame(vertices[body.landmark_vertices])
             dense = np.stack(list(units.values()))
             truth = similarity.vectors_to_canonical(scan.transfer(dense)).astype(np.float32)

@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pymeshlab
 import scipy.sparse as sparse
+from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from export import ict
 from export.scanning import Scan, barycentric, part_mask, select
-from freetalk_blender.core import raster
+from freetalk_blender.core import handles, raster
+
+#: A place that carries so little of a vertex is not counted by `unblended`.
+SLIGHT = 0.02
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
@@ -147,3 +151,29 @@ def fuse(
     carry = sparse.csr_matrix(carry @ scan.carry)
     carry.eliminate_zeros()
     return select(Scan(vertices, triangles, carry.astype(np.float32)), (distance < 0.4)[triangles].all(1))
+
+
+def unblended(scan: Scan, vertices: np.ndarray, triangles: np.ndarray, far: float) -> Scan:
+    """The scan without a truth wherever it blends two places that lie against each other, as an upper and a lower lip.
+
+    Remeshing a fused surface carries a vertex between the lips half by each; half of a motion that only the lower one
+    makes is neither's. Such rows become empty. vertices (N,3), triangles (F,3): the registered face; far: by how much
+    the way along it is longer than twice the straight one where places are two (its unit).
+    """
+    carry = scan.carry.copy()
+    used = np.unique(carry.indices)
+    column = np.searchsorted(used, carry.indices)
+    row = np.repeat(np.arange(carry.shape[0]), np.diff(carry.indptr))
+    order = np.lexsort((carry.data, row))
+    heaviest = column[order[np.cumsum(np.bincount(row, minlength=carry.shape[0])) - 1]][row]
+    straight = np.linalg.norm(vertices[used[column]] - vertices[used[heaviest]], axis=1)
+    graph = handles.edge_graph(np.asarray(vertices, float), triangles)
+    blended = np.zeros(carry.shape[0], bool)
+    for place in np.unique(heaviest[column != heaviest]):
+        mine = heaviest == place
+        reach = 2 * straight[mine] + far
+        away = dijkstra(graph, directed=False, indices=used[place], limit=reach.max())[used[column[mine]]]
+        blended[row[mine][(away > reach) & (carry.data[mine] > SLIGHT)]] = True
+    carry = sparse.csr_matrix(sparse.diags((~blended).astype(np.float32)) @ carry)
+    carry.eliminate_zeros()
+    return replace(scan, carry=carry)

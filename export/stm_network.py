@@ -76,7 +76,12 @@ def read(path: Path) -> list[Basis]:
     for k, (scale, noise) in enumerate(zip(scales, noises, strict=True)):
         prefix = "" if "head.bias" in weights else f"networks.{k}."
         network = Basis(len(weights[prefix + "head.bias"]) // 3, weights[prefix + "body.0.weight"].shape[0])
-        state = {name: weights[prefix + name] for name in network.state_dict() if prefix + name in weights}
+        # Numbers that networks share, as the statistics of their features, stand in the file once, with the first.
+        state = {
+            name: weights.get(prefix + name, weights.get("networks.0." + name))
+            for name in network.state_dict()
+            if not name.startswith("log_")
+        }
         network.load_state_dict(state | {"log_scale": scale.log(), "log_noise": noise.log()})
         networks.append(network)
     return networks

@@ -94,3 +94,20 @@ def test_the_committed_sample_is_one_head_and_one_shirt() -> None:
     scan = scanning.Scan(np.zeros((count, 3), np.float32), triangles, sparse.csr_matrix((count, 1), dtype=np.float32))
     sizes = sorted(np.bincount(scanning.components(scan)))
     assert len(sizes) == 2 and sizes[0] > 1_500 and sizes[1] > 9_000
+
+
+def test_what_lies_between_two_lips_is_neither() -> None:
+    """Two sheets that nearly touch, joined at one end only, as lips are at a corner; a vertex carried half by each."""
+    rows, columns = 20, 8
+    x, y = np.meshgrid(np.arange(columns) / 4, np.arange(rows) / 4)
+    folded = np.where(y < 2.4, y, 4.75 - y)
+    points = np.stack([x, folded, np.where(y < 2.4, 0, 0.05)], -1).reshape(-1, 3)
+    sheet = scanning.registered(points, dressing.grid(rows, columns).astype(np.int32))
+    lower, upper, beside = 2 * columns + 3, 17 * columns + 3, 2 * columns + 4
+    rows_of = sparse.csr_matrix(([0.5, 0.5, 0.5, 0.5, 1.0], ([0, 0, 1, 1, 2], [lower, upper, lower, beside, upper])),
+                                (4, len(points)), dtype=np.float32)  # fmt: skip
+    scan = scanning.Scan(np.zeros((4, 3), np.float32), np.array([[0, 1, 2]], np.int32), rows_of)
+    assert np.linalg.norm(points[lower] - points[upper]) < 0.1
+    kept = fusing.unblended(scan, points, sheet.triangles, 0.5)
+    assert kept.real.tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(kept.carry[1:3].toarray(), rows_of[1:3].toarray())

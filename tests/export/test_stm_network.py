@@ -39,7 +39,8 @@ def test_torch_and_numpy_agree(count, smoother):
     np.testing.assert_allclose(used, trained, atol=0.02 * MM)
 
 
-def test_networks_are_read_back_from_the_file_that_they_were_written_to(tmp_path):
+@pytest.mark.parametrize("trained_together", [False, True])
+def test_networks_are_read_back_from_the_file_that_they_were_written_to(tmp_path, trained_together):
     from export.stm_network import Basis, Mean, read
     from export.train_stm import export
 
@@ -48,6 +49,8 @@ def test_networks_are_read_back_from_the_file_that_they_were_written_to(tmp_path
     for network in networks:
         network.normalise(torch.randn(stm.FEATURES), torch.rand(stm.FEATURES))
         network.head.bias.data.normal_()  # as training leaves it; zeros are not written
+    if trained_together:  # then their features have the same statistics, which the file holds once
+        networks[1].normalise(networks[0].mean, networks[0].deviation)
     networks[1].log_noise.data += 0.5
     assert export(Mean(networks), tmp_path / "stm.onnx") < 1e-4
     seen = torch.randn(30, stm.FEATURES)
