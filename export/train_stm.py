@@ -9,155 +9,40 @@ interpolant alone on the identities kept for validation.
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from export import ict, onnx_file, stm_data
+from export.stm_batches import MESHES, REGIONS, Batch, Drawing, Faces
 from export.stm_network import Basis, Mean, displacement, gated, read
 from freetalk_blender.core import frame, models, stm
 from freetalk_blender.core.landmarks import COUNT
 
-MESHES, VERTICES, FRAMES = 12, 160, 32
 #: Steps in which the rate of learning rises, and in which the variances of what no column explains are learned: columns
 #: can grow or shrink instead, so the variances would drift for ever.
 WARM_UP, VARIANCES = 100, 1000
-#: Share of faces whose landmarks' motion is that of the vertices they are bound to, whatever the sample says.
-EXACT = 0.5
-#: Columns of the features that hold the interpolant's weights.
-_WEIGHTS = slice(9, 9 + COUNT)
-#: Region -> its landmarks, the reach around them (canonical units) and its share of the vertices that are drawn. A
-#: vertex belongs to the first region that reaches it.
-REGIONS = {
-    "lips": (range(48, 68), 0.08, 0.25),
-    "lids": (range(36, 48), 0.08, 0.15),
-    "brows": (range(17, 27), 0.12, 0.1),
-    "cheeks and jaw": (range(68), 0.35, 0.4),
-    "beyond": (range(68), np.inf, 0.1),
-}
 #: Shares of the learned correction that `calibration` compares, and how much more than in training is left to the
 #: smooth process (`Mean`); SMOOTHER of it is exported.
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7)
 SMOOTHERS, SMOOTHER = (1.0, 2.0, 4.0, 8.0, 16.0), 4.0
-#: The first so many of them have landmarks close together.
-_DENSE = 2
 
 
 @dataclass(frozen=True)
 class Options:
-    """steps of the whole run; rate of learning; style: strength of the expression styles; plain: share of faces whose
-    expressions keep ICT-FaceKit's style; dense: weight of lips and lids on those, because where landmarks stand close
-    the skin follows them in anybody's style; unfamiliar: strength of motion that no expression explains; rank of the
-    basis and width of the network; held_out: shapes never seen in training; seed of all that is drawn."""
+    """steps of the whole run; rate of learning; what is drawn; rank of the basis and width of the network; held_out:
+    shapes never seen in training; seed of all that is drawn."""
 
     steps: int = 3000
     rate: float = 2e-3
-    style: float = 2.0
-    plain: float = 0.4
-    dense: float = 0.2
-    unfamiliar: float = 1.3
+    drawing: Drawing = field(default_factory=Drawing)
     rank: int = 128
     width: int = 288
     held_out: tuple[int, ...] = ()
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Tensors of `displacement`, the true displacement (M,T,P,3), the importance (M,P) and the region (M,P)
-    of each vertex, and ICT-FaceKit's own shapes (M,68+P,3,E)."""
-
-    features: Tensor
-    gate: Tensor
-    weights: Tensor
-    covariance: Tensor
-    motion: Tensor
-    truth: Tensor
-    importance: Tensor
-    region: Tensor
-    shapes: Tensor
-
-
-class Faces:
-    """Samples in memory, and batches of random vertices, expressions and styles drawn from them."""
-
-    def __init__(self, model: ict.IctModel, files: list[Path], held_out: tuple[int, ...] = ()):
-        self.samples = [stm_data.load(path) for path in files]
-        self.shapes = np.array([i for i in stm_data.skin_expressions(model) if i not in held_out])
-        jaw = np.flatnonzero(self.shapes == model.index("jawOpen"))
-        self.jaw = int(jaw[0]) if len(jaw) else None
-        # (registered vertices, shapes * 3), so that a carry row picks the displacements of all shapes at once
-        expression = model.expression[self.shapes]
-        self.expression = np.ascontiguousarray(expression.transpose(1, 0, 2).reshape(expression.shape[1], -1))
-        self.regions = [_regions(sample) for sample in self.samples]
-
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation (F,) of the features."""
-        rows = np.concatenate([s.features[:: max(1, len(s.features) // 200)] for s in self.samples]).astype(np.float32)
-        return torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0))
-
-    def draw(self, rng: np.random.Generator, meshes: int, options: Options) -> Batch:
-        """A batch of random samples."""
-        picked = rng.choice(len(self.samples), meshes, replace=len(self.samples) < meshes)
-        return _stack([self._one(rng, int(i), options) for i in picked])
-
-    def _one(self, rng: np.random.Generator, index: int, options: Options) -> dict[str, np.ndarray]:
-        sample, region = self.samples[index], self.regions[index]
-        at = rng.choice(len(region), VERTICES, p=_chance(region))
-        landmarks = sample.carry[sample.rows] if rng.random() < EXACT else sample.landmark_carry
-        place = sp.vstack([landmarks, sample.carry[at]], "csr")
-        shapes = (place @ self.expression).reshape(COUNT + VERTICES, -1, 3).transpose(1, 0, 2) @ sample.to_canonical
-        own = shapes.transpose(1, 2, 0)
-        everywhere = np.concatenate([sample.rows, at])
-        features = sample.features[everywhere].astype(np.float32)
-        importance = (np.diff(place.indptr)[COUNT:] > 0).astype(np.float32)
-        if rng.random() < options.plain:
-            importance[region[at] < _DENSE] *= options.dense
-        else:
-            behind = np.asarray(place[:, slice(*ict.PARTS["mouth_socket"])].sum(1))[:, 0]
-            shapes = stm_data.style(features[:, :3], shapes, options.style * rng.uniform(), rng)
-            shapes = shapes * stm_data.mouth_style(features[:, :3], behind, rng)
-        moved = np.tensordot(stm_data.random_weights(rng, FRAMES, len(shapes), self.jaw), shapes, 1)
-        weights = features[COUNT:, _WEIGHTS]
-        if options.unfamiliar:
-            extra = options.unfamiliar * stm_data.unfamiliar(features[:COUNT, :3], FRAMES, rng)
-            extra[rng.random(FRAMES) < 0.5] = 0
-            moved[rng.random(FRAMES) < 0.15] = 0
-            moved = moved + np.concatenate([extra, np.einsum("pk,tkc->tpc", weights, extra, optimize=True)], 1)
-        return {
-            "features": features,
-            "gate": sample.gate[everywhere],
-            "weights": weights,
-            "covariance": sample.covariance,
-            "motion": moved[:, :COUNT].astype(np.float32),
-            "truth": moved[:, COUNT:].astype(np.float32),
-            "importance": importance,
-            "region": region[at],
-            "shapes": np.ascontiguousarray(own),
-        }
-
-
-def _stack(items: list[dict[str, np.ndarray]]) -> Batch:
-    return Batch(**{key: torch.from_numpy(np.stack([item[key] for item in items])) for key in items[0]})
-
-
-def _regions(sample: stm_data.Sample) -> np.ndarray:
-    """(N,) the region, an index into REGIONS, of each vertex."""
-    position = sample.features[:, :3].astype(np.float32)
-    distance = np.linalg.norm(position[:, None] - position[None, sample.rows], axis=2)
-    inside = [distance[:, list(which)].min(1) < reach for which, reach, _ in REGIONS.values()]
-    return np.argmax(inside, axis=0)
-
-
-def _chance(region: np.ndarray) -> np.ndarray:
-    """(N,) chance of each vertex to be drawn."""
-    share = np.array([share for *_, share in REGIONS.values()])
-    chance = (share / np.maximum(np.bincount(region, minlength=len(share)), 1))[region]
-    return chance / chance.sum()
 
 
 def error(basis: Tensor, network: Basis | Mean, batch: Batch) -> Tensor:
@@ -199,11 +84,11 @@ def validate(
     """Region -> mean error (mm) of the network and of the interpolant, on fixed batches of which a share `plain` is in
     ICT-FaceKit's own style."""
     rng = np.random.default_rng(12345)
-    options = Options(plain=plain, unfamiliar=0.0)
+    how = Drawing(plain=plain, unfamiliar=0.0)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in REGIONS}
     with torch.no_grad():
         for _ in range(batches):
-            batch = faces.draw(rng, MESHES, options)
+            batch = faces.draw(rng, MESHES, how)
             basis = gated(network, batch.features, batch.gate)
             ours, smooth = (e.mean(1) for e in (error(basis, network, batch), interpolant_error(batch)))
             for k, name in enumerate(REGIONS):
@@ -220,7 +105,7 @@ def calibration(network: Basis | Mean, faces: Faces, plain: float, batches: int 
     found: dict[str, list[list[float]]] = {name: [] for name in REGIONS}
     with torch.no_grad():
         for _ in range(batches):
-            batch = faces.draw(rng, MESHES, Options(plain=plain, unfamiliar=0.0))
+            batch = faces.draw(rng, MESHES, Drawing(plain=plain, unfamiliar=0.0))
             basis = gated(network, batch.features, batch.gate)
             smooth = torch.einsum("mpk,mtkc->mtpc", batch.weights, batch.motion)
             learned = displacement(basis, network, batch.weights, batch.covariance, batch.motion) - smooth
@@ -274,7 +159,7 @@ def train(
         report(f"resumed at step {done}")
     start, running = time.process_time(), 0.0
     for step in range(done, options.steps):
-        batch = faces.draw(np.random.default_rng([7 + options.seed, step]), MESHES, options)
+        batch = faces.draw(np.random.default_rng([7 + options.seed, step]), MESHES, options.drawing)
         basis = gated(network, batch.features, batch.gate)
         value = loss(basis, network, batch)
         network.zero_grad()
@@ -343,10 +228,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="one network is trained for each")
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="files (.onnx) of networks to take in too")
     parser.add_argument("--name", default="stm", help="name of the checkpoints")
-    parser.add_argument("--style", type=float, default=Options.style, help="strength of the expression styles")
-    parser.add_argument("--plain", type=float, default=Options.plain, help="share of faces without a style")
-    parser.add_argument("--dense", type=float, default=Options.dense, help="weight of lips and lids on those")
-    parser.add_argument("--unfamiliar", type=float, default=Options.unfamiliar, help="strength of unexplained motion")
+    parser.add_argument("--style", type=float, default=Drawing.style, help="strength of the expression styles")
+    parser.add_argument("--plain", type=float, default=Drawing.plain, help="share of faces without a style")
+    parser.add_argument("--dense", type=float, default=Drawing.dense, help="weight of lips and lids on those")
+    parser.add_argument("--unfamiliar", type=float, default=Drawing.unfamiliar, help="strength of unexplained motion")
     parser.add_argument("--rate", type=float, default=Options.rate)
     parser.add_argument("--rank", type=int, default=Options.rank)
     parser.add_argument("--width", type=int, default=Options.width)
@@ -363,10 +248,7 @@ def main() -> None:
     options = Options(
         arguments.steps,
         arguments.rate,
-        style=arguments.style,
-        plain=arguments.plain,
-        dense=arguments.dense,
-        unfamiliar=arguments.unfamiliar,
+        Drawing(arguments.style, arguments.plain, arguments.dense, arguments.unfamiliar),
         rank=arguments.rank,
         width=arguments.width,
         held_out=held_out,
