@@ -32,7 +32,7 @@ WIDER, PARTED = 1.4, (0.2, 0.9)
 #: Lips that were modelled apart meet where pairs of them were sampled: they press into each other by this much (mm).
 PRESS = 0.05
 #: Pushing moves other skin under a point: how often such lips are looked at anew.
-_ROUNDS = 2
+_ROUNDS = 3
 #: Lips that lie in each other at rest are drawn apart by this at most (mm), in so many steps.
 _FOLD, _UNFOLDING = 1.5, 10
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).

@@ -18,24 +18,28 @@ from scipy.spatial import cKDTree
 
 from .ramp import smooth_step
 
-#: Scale of the plane's fit (mm), and the mean square distance (mm²) from its middle below which it is held level.
-_SCALE, _LEVEL = 1.0, 0.05
+#: Mean square distance (mm²) from the middle of a plane's fit below which it is held level.
+_LEVEL = 0.05
 #: Lips face each other where the nearest vertex of the lower one counts for more than this.
 _BELOW = 0.3
 #: Exponent of what counts for nothing: below it, numbers become so small that a processor is slow with them.
 _NOTHING = -30.0
 #: How far aside and in depth a vertex of the lower lip may lie to come under a point (mm).
 _ASIDE, _DEEP = 2.0, 5.0
-#: On fine meshes one vertex in so many mm stands for its neighbours.
-_APART = 1.0
 #: A plane may rise so far above the highest vertex that it goes through (mm), where it counts.
-_RISE = 1.5
+_RISE = 0.5
 #: Distance of points from what was not looked at, since it lies far away (mm).
 FAR = 1e3
 #: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
 _GIVE = 0.03
 #: So far in front of the other rim a point may lie on its skin (mm).
 _AHEAD = 0.4
+#: One vertex of that rim in so many mm stands for its neighbours; how many are looked at for each point; scale (mm) of
+#: their shares.
+_ALONG, _BESIDE, _RIM = 1.0, 9, 0.7
+#: At an edge of skin all of it lies to one side: from the first to the second mean distance aside (mm) a point counts
+#: less and less as over it.
+_EDGE = (0.4, 0.6)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Facing:
 
     vertices (N,): of the mesh, that follow. rest (N,3): they at rest, canonical mm. upper (P,): the points among them.
     below (P,K): those that may come to lie under each; known (P,K): which of them are any. upright: 1 for points of the
-    upper lip, -1 for the lower one's.
+    upper lip, -1 for the lower one's. scale: of the planes' fit, mm.
     """
 
     vertices: np.ndarray
@@ -53,6 +57,7 @@ class Facing:
     below: np.ndarray
     known: np.ndarray
     upright: int = 1
+    scale: float = 1.0
 
     @cached_property
     def _under(self) -> np.ndarray:
@@ -74,13 +79,14 @@ class Facing:
         point, frame = np.nonzero(where)
         frames = where.shape[1]
         own = self.upper[point] * frames + frame
-        below = np.take(self._under, point, 1) * frames + frame
+        below = np.take(self._under * frames, point, 1)
+        below += frame
         x, z = (np.take(axis, below) for axis in (place[0], place[2]))
         x -= np.take(place[0], own)
         z -= np.take(place[2], own)
         weight = x * x
         weight += z * z
-        weight *= np.float32(-1 / _SCALE**2)
+        weight *= np.float32(-1 / self.scale**2)
         np.exp(np.maximum(weight, np.float32(_NOTHING), out=weight), out=weight)
         weight *= np.take(self.known.T, point, 1)
         near = smooth_step(weight.max(0, initial=0) / _BELOW)
@@ -97,7 +103,7 @@ class Facing:
         wz *= deep
         weight -= wx
         weight -= wz
-        return Over(where, near, own, below, weight, self.upright)
+        return Over(where, near, np.hypot(mx, mz), own, below, weight, self.upright)
 
     def gap(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of each point over the other lip, negative where they cross, and (P,T) in [0,1]: how surely that
@@ -110,12 +116,14 @@ class Facing:
 class Over:
     """Planes under n points, as long as nothing moves aside.
 
-    where (P,T): which points in which frames; near (n,) in [0,1]: how surely the other lip lies under each; own (n,)
-    and below (K,n): places in heights (N,T) of a point and of what lies below it; share (K,n): of each in the plane.
+    where (P,T): which points in which frames; near (n,) in [0,1]: how surely the other lip lies under each; aside (n,)
+    mm: from each to the middle of what lies below it, seen from above; own (n,) and below (K,n): places of a point and
+    of what lies below it in heights (N,T); share (K,n): of each in the plane.
     """
 
     where: np.ndarray
     near: np.ndarray
+    aside: np.ndarray
     own: np.ndarray
     below: np.ndarray
     share: np.ndarray
@@ -138,18 +146,21 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.einsum("kn,kn->n", first, second)
 
 
-def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.ndarray, upright: int = 1) -> Facing:
-    """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,); upright: see Facing.
+def of_lips(
+    upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.ndarray, upright: int = 1, scale: float = 1.0
+) -> Facing:
+    """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,), of which on fine meshes one in
+    `scale` mm stands for its neighbours; upright, scale: see Facing.
 
     shut (M,3): all vertices where the mouth is shut, place (M,3): at rest; canonical mm.
     """
-    lower = lower[thinned(upright * shut[lower], _APART)]
+    lower = lower[thinned(upright * shut[lower], scale)]
     offset = shut[lower][None] - shut[upper][:, None]
     inside = (np.abs(offset[..., 0]) < _ASIDE) & (np.abs(offset[..., 2]) < _DEEP)
     order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
     vertices = np.concatenate([upper, lower])
     below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
-    return Facing(vertices, place[vertices], np.arange(len(upper)), below, known, upright)
+    return Facing(vertices, place[vertices], np.arange(len(upper)), below, known, upright, scale)
 
 
 def thinned(points: np.ndarray, step: float) -> np.ndarray:
@@ -162,14 +173,15 @@ def thinned(points: np.ndarray, step: float) -> np.ndarray:
 class Slid:
     """Points of one lip of a cut mouth over the other lip's skin, by the place on the rims that each lies beside.
 
-    place (P,): each point's; behind (P,): vertex of the other rim there, among the facing's; allowed (P,): how deep it
+    place (P,): each point's; beside (W,P): which of the other rim's vertices, the facing's last ones, lie near it in
+    their order; allowed (P,): how deep it
     may lie in the other lip, mm: as deep as it does at rest when drawn apart, and a little; order (P,): the points by
     their place; rim (R,): places that have any; starts (R,): where each begins in order.
     """
 
     facing: Facing
     place: np.ndarray
-    behind: np.ndarray
+    beside: np.ndarray
     allowed: np.ndarray
     order: np.ndarray
     rim: np.ndarray
@@ -178,12 +190,30 @@ class Slid:
     def over(self, place: np.ndarray, drawn: np.ndarray) -> "Crossing":
         """What may lie in the other lip; place (3,N,T) of the facing's vertices, with each of the rims' R places drawn
         apart by drawn (R,T) mm."""
-        facing = self.facing
         # Behind the other rim there is no skin to lie in; beside it the rims themselves meet.
-        ahead = np.clip((place[2][facing.upper] - place[2][self.behind]) / np.float32(_AHEAD), 0, 1)
-        where = facing.within(place[1], drawn[self.place] - self.allowed[:, None]) & (ahead > 0)
-        over = facing.over(place, where)
-        return Crossing(self, over, over.spread(over.near) * ahead)
+        ahead = np.clip(self.ahead(place) / np.float32(_AHEAD), 0, 1)
+        where = self.facing.within(place[1], drawn[self.place] - self.allowed[:, None]) & (ahead > 0)
+        over = self.facing.over(place, where)
+        inside = 1 - smooth_step((over.aside - _EDGE[0]) / (_EDGE[1] - _EDGE[0]))
+        return Crossing(self, over, over.spread(over.near * inside) * ahead)
+
+    def ahead(self, place: np.ndarray) -> np.ndarray:
+        """(P,T) mm by which each point lies in front of the other rim, seen from above, wherever along it the point has
+        slid to; place (3,N,T) of the facing's vertices."""
+        rim = place[::2, -(self.beside.max() + 1) :]
+        along = np.gradient(rim, axis=1)
+        out = np.stack([-along[1], along[0]]) / np.maximum(np.hypot(*along), np.float32(1e-6))
+        x, z = (np.take(axis, self.beside, 0) for axis in rim)
+        x -= place[0][self.facing.upper]
+        z -= place[2][self.facing.upper]
+        near = x * x
+        near += z * z
+        near -= near.min(0)
+        np.exp(near * np.float32(-1 / _RIM**2), out=near)
+        x *= np.take(out[0], self.beside, 0)
+        z *= np.take(out[1], self.beside, 0)
+        x += z
+        return -np.einsum("kpt,kpt->pt", near, x) / near.sum(0)
 
     def allowing(self, place: np.ndarray) -> "Slid":
         """The same, for lips that may lie in each other as they do in one frame, place (3,N,1)."""
@@ -217,9 +247,13 @@ def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarr
     own, other (R,): vertices of the points' rim and of the other one; place (M,3): of all vertices, canonical mm.
     """
     owner = cKDTree(place[own]).query(facing.rest[facing.upper])[1]
-    behind = len(facing.vertices) + owner
-    vertices = np.concatenate([facing.vertices, other])
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place[other], axis=0), axis=1))])
+    few = np.unique(np.rint(length / _ALONG), return_index=True)[1]
+    count = min(_BESIDE, len(few))
+    first = np.searchsorted(length[few], length[owner]) - count // 2
+    beside = np.clip(first, 0, len(few) - count) + np.arange(count)[:, None]
+    vertices = np.concatenate([facing.vertices, other[few]])
     facing = replace(facing, vertices=vertices, rest=place[vertices])
     order = np.argsort(owner, kind="stable")
     places, starts = np.unique(owner[order], return_index=True)
-    return Slid(facing, owner, behind, np.full(len(owner), _GIVE, np.float32), order, places, starts)
+    return Slid(facing, owner, beside, np.full(len(owner), _GIVE, np.float32), order, places, starts)

@@ -18,15 +18,15 @@ from .opened_mouth import LOWER, UPPER, OpenedMouth
 
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them, and
 #: fades into the lip's skin at the next (mm).
-ALONG, FADING = 1.2, 5.0
+ALONG, FADING = 1.0, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 #: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
 _GRID, _COLUMN = 0.9, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
-#: to lie on the other lip; of fine meshes one vertex in so many mm.
-_AROUND, _LEAN, _SPARSE = 7.0, 0.35, 0.9
+#: to lie on the other lip; of fine meshes one vertex in so many mm. Scale of planes under them (mm).
+_AROUND, _LEAN, _SPARSE, _FINE = 7.0, 0.35, 0.55, 0.7
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 
@@ -47,8 +47,8 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
     above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
     slid = (
-        facing.over_rim(facing.of_lips(above, below, place, place), row[upper], row[lower], place),
-        facing.over_rim(facing.of_lips(below, above, place, place, LOWER), row[lower], row[upper], place),
+        facing.over_rim(facing.of_lips(above, below, place, place, UPPER, _FINE), row[upper], row[lower], place),
+        facing.over_rim(facing.of_lips(below, above, place, place, LOWER, _FINE), row[lower], row[upper], place),
     )
     return replace(lips, slid=slid).unfolded()
 
