@@ -1,23 +1,27 @@
 """Length and bad sound: `python -m evaluation.ats_long --data ../shared/data [--hours 2]`.
 
-Where the encoder's windows lie must not be seen: speech after silence of several lengths, and long speech by windows
-that overlap, are compared in the inner-lip gap, as shares of its range. Then memory and seconds for hours of speech.
+Where the encoder's windows lie must not be seen. The inner-lip gap in long speech by people whom training never heard
+is compared with the same gap where every window begins elsewhere, with what single windows say, and with speech after
+silence of several lengths, all as shares of its range. Then memory and seconds for hours of speech.
 """
 
 import argparse
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
-from export import augment
+from export import ats_data, augment
 from freetalk_blender.core import audio, performance, speech
-from freetalk_blender.core.ats import CONTEXT
 
 RATE = 50
+#: How many people's clips make long speech.
+PEOPLE = 8
 #: Seconds of silence put before the same speech.
 SHIFTS = (0.5, 3.3, 7.1, 12.9)
 
@@ -40,15 +44,18 @@ def placement(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.concatenate(changes))) / np.ptp(whole))
 
 
-def alone(samples: np.ndarray, odd: bool) -> np.ndarray:
-    """The gap by every other window of the encoder, each counting in full where it overlaps the others."""
-    half = speech._WINDOW - speech._OVERLAP
+def placed(samples: np.ndarray, early: int, step: int) -> np.ndarray:
+    """The gap by windows that begin `step` frames apart, the first of them `early` frames before the sound."""
 
-    def hard(start: int, stop: int, frames: int) -> np.ndarray:
-        return np.full(stop - start, float((start // half) % 2 == odd), np.float32)
+    def other(frames: int) -> Iterator[tuple[int, int]]:
+        start = -early
+        while start + speech._WINDOW < frames:
+            yield max(start, 0), start + speech._WINDOW
+            start += step
+        yield max(start, 0), frames
 
     performance.clear_cache()
-    with mock.patch.object(speech, "_fade", hard):
+    with mock.patch.object(speech, "windows", other):
         curve = gap(samples)
     performance.clear_cache()
     return curve
@@ -56,32 +63,44 @@ def alone(samples: np.ndarray, odd: bool) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Seam:
-    """Shares of the gap's range: how much two windows that overlap differ (root mean square); the steps from frame to
-    frame where they cross-fade, by each of the two alone, and how far one goes beyond both (99.9th percentiles; the
-    last, the largest)."""
+    """Shares of the gap's range. moved: root mean square change where all windows begin elsewhere; single: of the gap
+    from what one window alone says. Steps from frame to frame (99.9th percentiles) of the gap and of single windows,
+    and how far one goes beyond those of every single window (the largest)."""
 
-    difference: float
-    faded: float
-    alone: float
+    moved: float
+    single: float
+    step: float
+    single_step: float
     beyond: float
 
 
-def seam(samples: np.ndarray) -> Seam:
-    """Long speech where the encoder's windows cross-fade, away from where a window alone begins or ends."""
-    blended, even, odd = gap(samples), alone(samples, False), alone(samples, True)
-    inside = np.zeros(len(blended) - 1, bool)
-    for start, stop in list(speech.windows(len(blended) - 1 + 2 * speech._MARGIN))[1:]:
-        first = start - speech._MARGIN
-        inside[first + CONTEXT : min(first + speech._OVERLAP, stop - speech._MARGIN) - CONTEXT] = True
-    reach = np.ptp(blended)
-    steps, *others = (np.diff(curve)[inside] / reach for curve in (blended, even, odd))
-    beyond = np.maximum(steps - np.maximum(*others), np.minimum(*others) - steps)
+def seam(samples: np.ndarray, step: int) -> Seam:
+    """Long speech by windows `step` frames apart, where as many of them cross-fade as ever do."""
+    inner = slice(speech._WINDOW, -speech._WINDOW)
+    curves = np.stack([placed(samples, early, step)[inner] for early in (0, step // 3, 2 * step // 3)])
+    singles = [placed(samples, early, speech._WINDOW)[inner] for early in range(0, speech._WINDOW, step)]
+    reach = np.ptp(curves[0])
+    steps, others = np.diff(curves[0]) / reach, np.diff(singles) / reach
+    beyond = np.maximum(steps - others.max(0), others.min(0) - steps)
     return Seam(
-        difference=float(np.sqrt(np.mean((even - odd)[:-1][inside] ** 2)) / reach),
-        faded=float(np.percentile(np.abs(steps), 99.9)),
-        alone=float(np.percentile(np.abs(np.concatenate(others)), 99.9)),
+        moved=_rms(np.stack([one - other for one, other in combinations(curves, 2)])) / reach,
+        single=_rms(singles - curves[0]) / reach,
+        step=float(np.percentile(np.abs(steps), 99.9)),
+        single_step=float(np.percentile(np.abs(others), 99.9)),
         beyond=float(beyond.max()),
     )
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def people(data: Path) -> np.ndarray:
+    """Some of LibriSpeech's voices that training never heard, one after another, each at the same level."""
+    files = sorted((data / "speech" / "librispeech").glob("*.flac"))
+    unheard = [file for file in files if ats_data.held_out(file.stem.split("-")[0])]
+    sounds = [audio.load(file)[0] for file in unheard[:PEOPLE]]
+    return np.concatenate([sound * speech.gain(sound) for sound in sounds])
 
 
 def main() -> None:
@@ -91,11 +110,15 @@ def main() -> None:
     arguments = parser.parse_args()
     files = sorted((arguments.data / "speech" / "dc_tts_voice").glob("*.flac"))[:12]
     voice = np.concatenate([audio.load(file)[0] for file in files])
-    print(f"window placement: the gap changes by {100 * placement(voice[: 12 * 16000]):.2f} % of its range (rms)")
-    met = seam(voice)
-    print(f"two windows that overlap: the gap differs by {100 * met.difference:.2f} % of its range (rms); steepest "
-          f"frame where they cross-fade {100 * met.faded:.1f} %, by either alone {100 * met.alone:.1f} %; at most "
-          f"{100 * met.beyond:.2f} % steeper than in both")  # fmt: skip
+    unheard = people(arguments.data)
+    print(f"{len(unheard) / audio.SPEECH_RATE:.0f} s by voices never heard")
+    for step in (speech._WINDOW // 2, speech._STEP):
+        met = seam(unheard, step)
+        print(f"a window every {step / RATE:g} s: where all begin elsewhere, the gap changes by "
+              f"{100 * met.moved:.2f} % of its range (rms); it is {100 * met.single:.2f} % from a window alone; "
+              f"steepest frame {100 * met.step:.1f} %, by a window alone {100 * met.single_step:.1f} %; at most "
+              f"{100 * met.beyond:.2f} % steeper than by all of them", flush=True)  # fmt: skip
+    print(f"after silence the gap changes by {100 * placement(voice[: 12 * 16000]):.2f} % (rms)", flush=True)
     clean = gap(voice[: 12 * 16000])
     random = np.random.default_rng(0)
     sounds = {

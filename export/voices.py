@@ -199,9 +199,9 @@ def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
         words = [word for _, _, word in spoken if word not in ("sil", "sp")]
         # a lone letter is the letter's name; "a" in capitals too
         yield name, " ".join(word.upper() if len(word) == 1 else word for word in words)
-    lines = (data / "speech/dc_tts_voice/transcripts.csv").read_text().splitlines()
-    for line in _share(lines, place, open_):
-        name, text = line.split("|", 1)
+    rows = (data / "speech/dc_tts_voice/transcripts.csv").read_text().splitlines()
+    for row in _share(rows, place, open_):
+        name, text = row.split("|", 1)
         yield name, text
 
 

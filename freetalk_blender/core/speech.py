@@ -28,10 +28,10 @@ _RANGE = 8.0
 #: Speech is brought to this root mean square (full scale 1), with at most this gain.
 _LEVEL = 0.07
 _MAX_GAIN = 100.0
-#: Encoder windows (frames): silence around the recording, window, overlap of two windows, all of which cross-fades.
+#: Encoder windows (frames): silence around the recording, window, and from one window's start to the next one's.
 _MARGIN = 25
 _WINDOW = 500
-_OVERLAP = 250
+_STEP = 125
 
 
 @lru_cache(maxsize=1)
@@ -82,43 +82,49 @@ def _power(samples: np.ndarray, centre: float) -> np.ndarray:
 def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
     """(N,) float32 mono at 16 kHz -> (ceil(N / 320), 384) float32 features; frame i is centred on second i / 50.
 
-    The encoder hears a frame otherwise where it lies elsewhere in its window. So windows of 10 s overlap by half, and a
-    frame counts the more the nearer it lies to the middle: two places average, and no frame steps. There is half a
-    second of context on either side. Memory beyond the result does not grow with the recording. Raises ModelError where
-    the encoder is missing.
+    The encoder hears a frame otherwise where it lies elsewhere in its window. So windows of 10 s follow each other
+    every 2.5 s, and a frame counts the more the nearer it lies to the middle: four places average, and no frame steps.
+    There is half a second of context on either side. Memory beyond the result hardly grows with the recording. Raises
+    ModelError where the encoder is missing.
     """
     session = models.session("speech_encoder", device)
     frames = -(-len(samples) // HOP)
     centre = float(np.mean(samples, dtype=np.float64))
     scale = gain(samples, centre)
     result = np.zeros((frames, FEATURES), np.float32)
+    total = np.zeros((frames, 1), np.float32)
     for start, stop in windows(frames + 2 * _MARGIN):
         cancel.check()
         heard = _slice(samples, (start - _MARGIN) * HOP, (stop - _MARGIN) * HOP, centre) * scale
         energy = log_mel_energy(heard)
         log_mel = (np.maximum(energy, _LOUDEST - _RANGE) + 4.0) / 4.0
         encoded = session.run(["features"], {"log_mel": log_mel[None].astype(np.float32)})[0][0]
-        weighted = encoded * _fade(start, stop, frames + 2 * _MARGIN)[:, None]
+        weight = _weight(start, stop, frames + 2 * _MARGIN)[:, None]
         first, last = max(start, _MARGIN), min(stop, frames + _MARGIN)
-        result[first - _MARGIN : last - _MARGIN] += weighted[first - start : last - start]
+        inside = slice(first - start, last - start)
+        result[first - _MARGIN : last - _MARGIN] += weight[inside] * encoded[inside]
+        total[first - _MARGIN : last - _MARGIN] += weight[inside]
+    result /= total
     return result
 
 
 def windows(frames: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the encoder's windows over `frames` feature frames; neighbours overlap by 5 s."""
+    """(start, stop) of the encoder's windows over `frames` feature frames; all but the last are of one length."""
     start = 0
     while start + _WINDOW < frames:
         yield start, start + _WINDOW
-        start += _WINDOW - _OVERLAP
+        start += _STEP
     yield start, frames
 
 
-def _fade(start: int, stop: int, frames: int) -> np.ndarray:
-    """(stop - start,) weights of a window, raised cosines; those of all windows add up to one."""
-    share = (np.arange(stop - start) + 0.5) / _OVERLAP
-    rise = np.sin(np.pi / 2 * np.minimum(share, 1.0)) ** 2 if start > 0 else np.ones(len(share))
-    fall = np.cos(np.pi / 2 * np.clip(share - 1.0, 0.0, 1.0)) ** 2 if stop < frames else 1.0
-    return (rise * fall).astype(np.float32)
+def _weight(start: int, stop: int, frames: int) -> np.ndarray:
+    """(stop - start,) how much a window's frames count: a raised cosine, level from where no other window follows."""
+    place = (np.arange(stop - start) + 0.5) / _WINDOW
+    if start == 0:
+        place = np.maximum(place, 0.5)
+    if stop == frames:
+        place = np.minimum(place, 0.5)
+    return (np.sin(np.pi * place) ** 2).astype(np.float32)
 
 
 def _slice(samples: np.ndarray, start: int, stop: int, centre: float) -> np.ndarray:

@@ -38,13 +38,19 @@ def test_frames_are_a_fiftieth_of_a_second(samples: int, spoken: np.ndarray) -> 
     assert np.isfinite(features).all()
 
 
-def test_windows_cover_and_their_fades_add_up_to_one() -> None:
-    for frames in (1, 499, 500, 501, 925, 2500, 12345):
-        total = np.zeros(frames)
-        for start, stop in speech.windows(frames):
-            assert stop - start <= 500
-            total[start:stop] += speech._fade(start, stop, frames)
-        assert np.allclose(total, 1.0)
+@pytest.mark.parametrize("frames", [1, 499, 500, 501, 925, 2500, 12345])
+def test_every_frame_is_heard_at_up_to_four_places_and_weights_do_not_step(frames: int) -> None:
+    total, heard = np.zeros(frames), np.zeros(frames)
+    shares = []
+    for start, stop in speech.windows(frames):
+        assert 0 < stop - start <= 500
+        shares.append(np.zeros(frames))
+        shares[-1][start:stop] = speech._weight(start, stop, frames)
+        heard[start:stop] += 1
+        total += shares[-1]
+    assert total.min() > 0.4 and heard.min() >= 1
+    assert np.all(heard[500:-500] == 4)
+    assert np.abs(np.diff(np.array(shares) / total)).max(initial=0.0) < 0.02
 
 
 def test_loudness_and_direct_current_change_nothing(spoken: np.ndarray) -> None:
