@@ -38,6 +38,13 @@ PARTS = (
 #: First channel of each part among the network's answers, and their number.
 FIRST = np.cumsum([0, *(len(part.points) for part in PARTS)])
 CHANNELS = int(FIRST[-1])
+#: The channel (49,) that each becomes in a mirror, of parts that are their own mirror image; others stay.
+MIRRORED_CHANNELS = np.concatenate(
+    [
+        first + (np.arange(len(part.points)) if part.paired else MIRRORED[part.points] - part.points[0])
+        for first, part in zip(FIRST[:-1], PARTS, strict=True)
+    ]
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import models
-from .close_view import SIDES, Side, close_camera, close_picture
+from .close_view import CHANNELS, MIRRORED_CHANNELS, SIDES, Side, close_camera, close_picture, mirrored
 from .face_view import Patch, compact, meet
 from .frame import Similarity
 from .landmarks import COUNT
@@ -27,8 +27,7 @@ def measure(patch: Patch, face: Similarity, points: np.ndarray, device: str) -> 
     for side, centre, views in zip(SIDES, centres, cameras, strict=True):
         near = _around(patch, centre, REACH * views[0].half)
         pictures += [close_picture(near.vertices, near.triangles, near.normals, view, side.left)[0] for view in views]
-    answers = models.session("landmark_closeups", device).run(None, {"picture": np.stack(pictures)})
-    place, spread = (one.reshape(len(SIDES), len(VIEWS), *one.shape[1:]).astype(np.float64) for one in answers)
+    place, spread = _answers(np.stack(pictures), device)
     found, error = np.empty((COUNT, 3)), np.full(COUNT, np.inf)
     for row, side in enumerate(SIDES):
         axes = np.stack([view.rotation[:2] for view in cameras[row]])
@@ -37,6 +36,22 @@ def measure(patch: Patch, face: Similarity, points: np.ndarray, device: str) -> 
         chosen = side.points[better]
         found[chosen], error[chosen] = at[better] * face.scale + centres[row], unsure[better]
     return found, error
+
+
+def _answers(pictures: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Places (sides, views, 49, 2) and spreads (sides, views, 49) of pictures (sides * views, 4, S, S).
+
+    Parts without a twin are asked in a mirror too: the mean of both answers errs less.
+    """
+    single = np.repeat([not side.part.paired for side in SIDES], len(VIEWS))
+    asked = np.concatenate([pictures, mirrored(pictures[single])])
+    place, spread = models.session("landmark_closeups", device).run(None, {"picture": asked})
+    place, spread = place.astype(np.float64), spread.astype(np.float64)
+    count = len(pictures)
+    place[:count][single] = (place[:count][single] + place[count:, MIRRORED_CHANNELS] * [-1, 1]) / 2
+    spread[:count][single] = (spread[:count][single] + spread[count:, MIRRORED_CHANNELS]) / 2
+    shape = (len(SIDES), len(VIEWS))
+    return place[:count].reshape(*shape, CHANNELS, 2), spread[:count].reshape(*shape, CHANNELS)
 
 
 def _meet(side: Side, axes: np.ndarray, place: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,7 @@ PARTS = {
     "the upper lip": (49, 50, 51, 52, 53, 61, 62, 63),
     "the lower lip": (55, 56, 57, 58, 59, 65, 66, 67),
 }
-#: Confidence below which a landmark should be checked: half of the points there are more than 3.6 mm off (of 90).
+#: Confidence below which a landmark should be checked: expected to be 3.6 mm off (of a face of 90).
 DOUBTFUL = 0.5
 
 FORMAT, VERSION = "freetalk-landmarks", 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import close_view, closeups, frame, models
+from freetalk_blender.core import close_view, closeups, frame, landmarks, models
 from freetalk_blender.core.close_view import SIDES
 from freetalk_blender.core.face_view import Patch
 from freetalk_blender.core.frame import Similarity
@@ -43,12 +43,19 @@ def test_what_a_faultless_network_says_is_where_the_points_are(monkeypatch) -> N
 
     class Faultless:
         def run(self, _, given):
-            assert given["picture"].shape == (len(SIDES) * len(closeups.VIEWS), 4, 64, 64)
+            shots = [(side, view) for side in SIDES for view in closeups.VIEWS]
+            turned = [side.part.paired for side, _ in shots].count(False)
+            assert given["picture"].shape == (len(shots) + turned, 4, 64, 64)
             place = np.zeros((len(given["picture"]), close_view.CHANNELS, 2), np.float32)
-            for row, side in enumerate(SIDES):
-                for column, view in enumerate(closeups.VIEWS):
-                    answer = place[row * len(closeups.VIEWS) + column]
-                    answer[side.channels] = places(side, frame.mean_landmarks(), *view)
+            mirror = len(shots)
+            for row, (side, view) in enumerate(shots):
+                seen = places(side, frame.mean_landmarks(), *view)
+                place[row, side.channels] = seen
+                if not side.part.paired:  # asked in a mirror too, where left and right change
+                    order = landmarks.MIRRORED[side.points] - side.points[0]
+                    place[mirror, side.channels] = seen[order] * [-1, 1]
+                    assert given["picture"][mirror] == pytest.approx(close_view.mirrored(given["picture"][row]))
+                    mirror += 1
             return place, np.full(place.shape[:2], 0.01, np.float32)
 
     monkeypatch.setattr(models, "session", lambda *_: Faultless())
