@@ -45,3 +45,29 @@ def test_steadying_takes_out_the_direction_that_is_noise_and_leaves_the_others()
     after, steadied = answers(trunk, features), answers(trunk, noisy)
     assert np.abs(after - before).max() < 1e-4
     assert np.abs(steadied - after).max() < 0.2 * np.abs(disturbed - before).max()
+
+
+@pytest.mark.parametrize("frames", [1, 90])
+def test_the_exported_graph_moves_landmarks_as_pytorch_does(tmp_path, frames: int) -> None:
+    """Trunk and face with random weights, at lengths other than the one exported, with every input at work."""
+    import onnxruntime
+
+    from export import ats_export, ats_network
+
+    torch.manual_seed(0)
+    trunk = ats_network.Trunk(6)
+    torch.nn.init.normal_(trunk.leave.weight)
+    shapes = [torch.randn(*size) * 0.05 for size in ((6, 68, 3), (68, 3), (8, 68, 3), (68, 3), (68, 3), (8,))]
+    network = ats_network.Ats(trunk, ats_network.Face(*shapes)).eval()
+    path = tmp_path / "ats.onnx"
+    assert ats_export.export(network, path, {"version": "test"}) < 1e-4
+    assert ats_export.metadata(path) == {"version": "test"}
+    sizes = {"features": FEATURES, "emotion": 8, "style": 4, "blink": 1, "brow": 1}
+    rows = {name: frames + 2 * CONTEXT if name == "features" else frames for name in sizes}
+    inputs = {name: torch.rand(1, rows[name], size) for name, size in sizes.items()}
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    moved, heard = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    with torch.no_grad():
+        wanted, wanted_heard = network(*inputs.values())
+    assert moved.shape == (1, frames, 68, 3) and wanted.std() > 0.01
+    assert np.abs(moved - wanted.numpy()).max() < 1e-4 and np.abs(heard - wanted_heard.numpy()).max() < 1e-4
