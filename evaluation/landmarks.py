@@ -256,7 +256,7 @@ def _turned(vertices: np.ndarray, triangles: np.ndarray, rotation: np.ndarray) -
 
 
 def given(part: Part) -> None:
-    """DemoFace's five given landmarks: outer eye corners, nose tip, mouth corners."""
+    """DemoFace's five given landmarks: inner eye corners, nose tip, mouth corners."""
     print("\nDemoFace's five given landmarks (mm, the scan's own unit)")
     five = np.loadtxt(part.data / "scans/meshmonk/DemoFaceLandmarks.csv", delimiter=",")
     for name in ("DemoFace_10K", "DemoFace_1K"):

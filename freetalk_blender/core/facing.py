@@ -174,9 +174,9 @@ class Slid:
     """Points of one lip of a cut mouth over the other lip's skin, by the place on the rims that each lies beside.
 
     place (P,): each point's; beside (W,P): which of the other rim's vertices, the facing's last ones, lie near it in
-    their order; allowed (P,): how deep it
-    may lie in the other lip, mm: as deep as it does at rest when drawn apart, and a little; order (P,): the points by
-    their place; rim (R,): places that have any; starts (R,): where each begins in order.
+    their order; allowed (P,): how deep it may lie in the other lip, mm: as deep as it does at rest when drawn apart,
+    and a little; order (P,): the points by their place; rim (R,): places that have any; starts (R,): where each begins
+    in order.
     """
 
     facing: Facing
