@@ -133,13 +133,9 @@ def _ict_misplaced(data: Path, identities: int, shapes: int) -> Tables:
     yield title, stm_faces.ict_cases(data, identities, misplaced=True)
 
 
-def _makehuman(data: Path, identities: int, shapes: int) -> Tables:
-    yield "MakeHuman expression units, validation only", stm_faces.makehuman_cases(data, shapes)
-
-
-def _copy(variant: str) -> Callable[[Path, int, int], Tables]:
+def _makehuman(title: str, variant: str = "") -> Callable[[Path, int, int], Tables]:
     def tables(data: Path, identities: int, shapes: int) -> Tables:
-        yield f"MakeHuman, {variant}", stm_faces.makehuman_cases(data, shapes, variant)
+        yield title, stm_faces.makehuman_cases(data, shapes, variant)
 
     return tables
 
@@ -154,9 +150,9 @@ def _fused(data: Path, identities: int, shapes: int) -> Tables:
 
 TABLES = {
     "ict": _ict,
-    "makehuman": _makehuman,
+    "makehuman": _makehuman("MakeHuman expression units, validation only"),
     "ict-misplaced": _ict_misplaced,
-    **{variant: _copy(variant) for variant in ("coarse", "rough", "misplaced")},
+    **{variant: _makehuman(f"MakeHuman, {variant}", variant) for variant in ("coarse", "rough", "misplaced")},
     "fused": _fused,
 }
 

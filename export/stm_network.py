@@ -13,6 +13,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from export import onnx_file
 from freetalk_blender.core import stm
 
 
@@ -68,9 +69,8 @@ class Mean(nn.Module):
 
 def read(path: Path) -> list[Basis]:
     """The networks in an ONNX file that was written from a `Basis` or a `Mean`."""
-    model = onnx.load(path)
-    weights = {item.name: torch.from_numpy(onnx.numpy_helper.to_array(item).copy()) for item in model.graph.initializer}
-    metadata = {item.key: item.value for item in model.metadata_props}
+    weights = {name: torch.from_numpy(value.copy()) for name, value in onnx_file.weights(path).items()}
+    metadata = {item.key: item.value for item in onnx.load(path).metadata_props}
     scales, noises = (torch.tensor([float(n) for n in metadata[key].split()]) for key in ("smooth_scale", "noise"))
     networks = []
     for k, (scale, noise) in enumerate(zip(scales, noises, strict=True)):
