@@ -91,6 +91,8 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     return {
         "bilabials": len(closures),
         "closure recall": float(np.mean(closures)),
+        "95 % from": surely(sum(closures), len(closures))[0],
+        "to": surely(sum(closures), len(closures))[1],
         "pauses before stops counted": float(np.mean(with_pauses)),
         "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
         "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
@@ -102,6 +104,15 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         "gap bilabial (mm)": 90 * shut,
         "open > close > bilabial": int(heights["open"] > heights["close"] > shut),
     }
+
+
+def surely(found: int, count: int) -> tuple[float, float]:
+    """Between what shares the true one lies by 95 %, where `found` of `count` were found (Wilson 1927, "Probable
+    inference, the law of succession, and statistical inference")."""
+    z = 1.96
+    share, room = found / count, z**2 / count
+    half = np.sqrt(share * (1.0 - share) * room + room**2 / 4.0)
+    return float((share + room / 2.0 - half) / (1.0 + room)), float((share + room / 2.0 + half) / (1.0 + room))
 
 
 def _by_voice(takes: list[Spoken], values: Callable[[Spoken], list[float]]) -> dict[str, float]:

@@ -115,7 +115,7 @@ def animate(robot: Robot, voice: voices.Voice, text: str) -> Spoken:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on espeak-ng's held-out voices by their own times.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
-    parser.add_argument("--limit", type=int, default=14, help="sentences of each voice")
+    parser.add_argument("--limit", type=int, help="sentences of each voice (all)")
     arguments = parser.parse_args()
     robot = Robot()
     rows = {}

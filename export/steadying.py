@@ -16,8 +16,11 @@ import torch
 from export import aligned, ats_data, ats_network
 from freetalk_blender.core import audio, speech
 
-#: Recordings by voices of training that are heard as one, how many such, and at how many places each (seconds ahead).
-_TOGETHER, _GROUPS, _PLACES, _LATEST = 8, 8, 3, 16.0
+#: Recordings by voices of training that are heard together, and how many such groups.
+_TOGETHER, _GROUPS = 8, 8
+#: How much of a group is heard, piece by piece, each at so many places: after at most so many seconds of silence. A
+#: piece and its silence fit into one of the encoder's windows, as short recordings do: there no places average.
+_PIECES, _SECONDS, _PLACES, _LATEST = 16, 4.0, 3, 5.0
 #: How many times the measured noise is filtered for: 0 does nothing; more steadies little more and stills the lips.
 STRENGTH = 2.0
 
@@ -50,7 +53,11 @@ def measure(data: Path, trunk: ats_network.Trunk) -> Noise:
     for group in chosen:
         sounds = [audio.load(people[i])[0] for i in group]
         whole = np.concatenate([sound * speech.gain(sound) for sound in sounds])
-        heard = np.stack([_later(whole, seconds) for seconds in random.uniform(0.0, _LATEST, _PLACES)])
+        length = round(_SECONDS * audio.SPEECH_RATE)
+        pieces = whole[: _PIECES * length].reshape(-1, length)
+        places = random.uniform(0.0, _LATEST, (len(pieces), _PLACES))
+        later = [[_later(piece, seconds) for seconds in here] for piece, here in zip(pieces, places, strict=True)]
+        heard = np.concatenate(later, axis=1)
         standard = (heard - trunk.mean.numpy()) / trunk.deviation.numpy()
         varied = (standard - standard.mean(0)).reshape(-1, size)
         centred = standard[0] - standard[0].mean(0)

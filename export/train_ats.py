@@ -324,6 +324,7 @@ def main() -> None:
     parser.add_argument("--trunk", type=Path, help="an exported network whose trunk to take instead of training one")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    models.configure(threads=1)  # more wait for each other where the cores are busy, and the sums are the same
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     clips, controls = grid.load(arguments.data)

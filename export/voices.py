@@ -31,16 +31,12 @@ from export import aligned, ats_data, grid
 from export.sentences import SENTENCES as FOREIGN
 from freetalk_blender.core import audio
 
-#: The sentences that held-out voices say, written for this project: every English phone, bilabials and rounding often.
-SENTENCES = Path(__file__).resolve().parents[1] / "evaluation" / "sentences.txt"
+#: Where the sentences are that held-out voices say (sentences_LANGUAGE.txt), written for this project: every phone,
+#: bilabials and rounding often.
+JUDGED = Path(__file__).resolve().parents[1] / "evaluation"
 #: How many sentences a training voice says: of the real talker's (his lips are known), and of open text; and Kokoro's,
 #: which takes thirty times as long to speak.
 SAID, SAID_SLOWLY = (30, 15), (6, 8)
-#: How many of our sentences a held-out voice says.
-JUDGED = 20
-#: Of another language's sentences, this many are said by held-out voices alone.
-KEPT_BACK = 8
-
 
 _Item = TypeVar("_Item")
 
@@ -182,15 +178,14 @@ ENGINES: dict[str, Callable[[str, str, Path, Path], None]] = {
 
 
 def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
-    """(name, text) of what a voice says: held-out voices our sentences; others the real talker's and open ones."""
-    if voice.language != "en":
-        lines = list(enumerate(FOREIGN[voice.language]))
-        for number, line in lines[:KEPT_BACK] if voice.held_out else lines[KEPT_BACK:]:
-            yield f"{voice.language}{number:02d}", line
-        return
+    """(name, text) of what a voice says: held-out voices sentences that no other says; others the real talker's and
+    open ones, or those of their language."""
     if voice.held_out:
-        for number, line in enumerate(SENTENCES.read_text().splitlines()[:JUDGED]):
-            yield f"sentence{number:02d}", line
+        lines = (JUDGED / f"sentences_{voice.language}.txt").read_text().splitlines()
+        yield from ((f"sentence{number:02d}", line) for number, line in enumerate(lines))
+        return
+    if voice.language != "en":
+        yield from ((f"{voice.language}{number:02d}", line) for number, line in enumerate(FOREIGN[voice.language]))
         return
     place = [other for other in VOICES if not other.held_out].index(voice)
     real, open_ = SAID_SLOWLY if voice.engine == "kokoro" else SAID
