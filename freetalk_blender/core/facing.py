@@ -24,16 +24,17 @@ _LEVEL = 0.05
 _BELOW = 0.3
 #: Exponent of what counts for nothing: below it, numbers become so small that a processor is slow with them.
 _NOTHING = -30.0
-#: How far aside and in depth a vertex of the lower lip may lie to come under a point (mm).
-_ASIDE, _DEEP = 2.0, 5.0
+#: How far in depth a vertex of the lower lip may lie to come under a point (mm).
+_DEEP = 5.0
 #: A plane may rise so far above the highest vertex that it goes through (mm), where it counts.
 _RISE = 0.5
 #: Distance of points from what was not looked at, since it lies far away (mm).
 FAR = 1e3
 #: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
 _GIVE = 0.03
-#: So far in front of the other rim a point may lie on its skin (mm).
-_AHEAD = 0.4
+#: From the first to the second distance in front of the other rim (mm) a point counts more and more as over its skin:
+#: beside the rim it does, since rims that have slid along each other meet no longer where they slope.
+_AHEAD = (-0.15, 0.05)
 #: One vertex of that rim in so many mm stands for its neighbours; how many are looked at for each point; scale (mm) of
 #: their shares.
 _ALONG, _BESIDE, _RIM = 1.0, 9, 0.7
@@ -147,16 +148,23 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def of_lips(
-    upper: np.ndarray, lower: np.ndarray, shut: np.ndarray, place: np.ndarray, upright: int = 1, scale: float = 1.0
+    upper: np.ndarray,
+    lower: np.ndarray,
+    shut: np.ndarray,
+    place: np.ndarray,
+    upright: int = 1,
+    scale: float = 1.0,
+    aside: float = 2.0,
 ) -> Facing:
     """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,), of which on fine meshes one in
-    `scale` mm stands for its neighbours; upright, scale: see Facing.
+    `scale` mm stands for its neighbours; upright, scale: see Facing; aside: how far along the mouth a vertex may lie to
+    come under a point, mm.
 
     shut (M,3): all vertices where the mouth is shut, place (M,3): at rest; canonical mm.
     """
     lower = lower[thinned(upright * shut[lower], scale)]
     offset = shut[lower][None] - shut[upper][:, None]
-    inside = (np.abs(offset[..., 0]) < _ASIDE) & (np.abs(offset[..., 2]) < _DEEP)
+    inside = (np.abs(offset[..., 0]) < aside) & (np.abs(offset[..., 2]) < _DEEP)
     order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
     vertices = np.concatenate([upper, lower])
     below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
@@ -190,8 +198,8 @@ class Slid:
     def over(self, place: np.ndarray, drawn: np.ndarray) -> "Crossing":
         """What may lie in the other lip; place (3,N,T) of the facing's vertices, with each of the rims' R places drawn
         apart by drawn (R,T) mm."""
-        # Behind the other rim there is no skin to lie in; beside it the rims themselves meet.
-        ahead = np.clip(self.ahead(place) / np.float32(_AHEAD), 0, 1)
+        # Behind the other rim there is no skin to lie in.
+        ahead = np.clip((self.ahead(place) - np.float32(_AHEAD[0])) / np.float32(_AHEAD[1] - _AHEAD[0]), 0, 1)
         where = self.facing.within(place[1], drawn[self.place] - self.allowed[:, None]) & (ahead > 0)
         over = self.facing.over(place, where)
         inside = 1 - smooth_step((over.aside - _EDGE[0]) / (_EDGE[1] - _EDGE[0]))

@@ -16,17 +16,18 @@ from .errors import LandmarkError
 from .frame import Similarity
 from .opened_mouth import LOWER, UPPER, OpenedMouth
 
-#: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them, and
-#: fades into the lip's skin at the next (mm).
-ALONG, FADING = 1.0, 5.0
+#: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
+#: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
+ALONG, ALONG_CUT, FADING = 1.0, 0.5, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 #: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
 _GRID, _COLUMN = 0.9, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
-#: to lie on the other lip; of fine meshes one vertex in so many mm. Scale of planes under them (mm).
-_AROUND, _LEAN, _SPARSE, _FINE = 7.0, 0.35, 0.55, 0.7
+#: to lie on the other lip; of fine meshes one vertex in so many mm. Scale of planes under them, and how far along the
+#: mouth lips slide (mm).
+_AROUND, _LEAN, _SPARSE, _FINE, _SLIDE = 7.0, 0.35, 0.55, 0.7, 3.5
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 
@@ -37,7 +38,7 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     points = frame.to_canonical(opened.skin_vertices.astype(float))
     upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
     side = opened.side[: opened.skin_count]
-    lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame)
+    lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame, ALONG_CUT)
     lean = raster.vertex_normals(points, opened.skin_triangles)[:, 1] * side
     inside = lean < -_LEAN
     inside[upper] = inside[lower] = True
@@ -46,11 +47,11 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     inside = inside[lips.vertices] & (cKDTree(points[upper]).query(place)[0] < _AROUND)
     above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
     above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
-    slid = (
-        facing.over_rim(facing.of_lips(above, below, place, place, UPPER, _FINE), row[upper], row[lower], place),
-        facing.over_rim(facing.of_lips(below, above, place, place, LOWER, _FINE), row[lower], row[upper], place),
-    )
-    return replace(lips, slid=slid).unfolded()
+    slid = []
+    for sign, own, other, points_of, skin in ((UPPER, upper, lower, above, below), (LOWER, lower, upper, below, above)):
+        over = facing.of_lips(points_of, skin, place, place, sign, _FINE, _SLIDE)
+        slid.append(facing.over_rim(over, row[own], row[other], place))
+    return replace(lips, slid=tuple(slid)).unfolded()
 
 
 def of_open_lips(
@@ -87,7 +88,7 @@ def of_open_lips(
     below = sparse.csr_matrix((weights.ravel(), (rows, lower[index[paired]].ravel())), (count, len(points)))
     above = _rows(upper[paired], len(points))
     apart = frame.vectors_to_mesh((above - below) @ rest)
-    lips = _contact(points, side, above, below, frame)
+    lips = _contact(points, side, above, below, frame, ALONG)
     row = _row(lips.vertices, len(points))
     lower = lower[row[lower] >= 0]
     slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices], rest[lips.vertices])
@@ -133,9 +134,14 @@ def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
 
 
 def _contact(
-    points: np.ndarray, side: np.ndarray, upper: sparse.csr_matrix, lower: sparse.csr_matrix, frame: Similarity
+    points: np.ndarray,
+    side: np.ndarray,
+    upper: sparse.csr_matrix,
+    lower: sparse.csr_matrix,
+    frame: Similarity,
+    along: float,
 ) -> Contact:
-    """Pairs and their influence; points (V,3) in canonical mm, upper and lower (P,V)."""
+    """Pairs and their influence; points (V,3) in canonical mm, upper and lower (P,V); along: see ALONG."""
     above, below = upper @ points, lower @ points
     blocks, vertices = [], []
     for sign, rim in ((UPPER, above), (LOWER, below)):
@@ -153,7 +159,7 @@ def _contact(
         vertices.append(mine)
     order = np.concatenate(vertices)
     middle = (above + below) / 2
-    firm = np.exp(-((np.linalg.norm(middle[:, None] - middle[None], axis=2) / ALONG) ** 2)).astype(np.float32)
+    firm = np.exp(-((np.linalg.norm(middle[:, None] - middle[None], axis=2) / along) ** 2)).astype(np.float32)
     neighbours = np.argsort(-firm, axis=1)[:, : (firm > _LEAST).sum(1).max()]
     return Contact(
         vertices=order,
