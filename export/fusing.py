@@ -12,11 +12,13 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from export import ict
-from export.scanning import Scan, barycentric, part_mask, select
+from export.scanning import Scan, barycentric, closest, part_mask, select
 from freetalk_blender.core import handles, raster
 
 #: A place that carries so little of a vertex is not counted by `unblended`.
 SLIGHT = 0.02
+#: Triangles of the registered face that `on_web` looks at around each vertex.
+_AROUND = 40
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
@@ -153,6 +155,36 @@ def fuse(
     return select(Scan(vertices, triangles, carry.astype(np.float32)), (distance < 0.4)[triangles].all(1))
 
 
+def on_web(
+    scan: Scan, rows: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, far: float, near: float
+) -> np.ndarray:
+    """(R,) bool: which of the scan's vertices lie on the web that reconstruction spans between touching lips or lids.
+
+    Such a vertex is given the place whose points happen to be nearer, by hundredths of a millimetre, and nothing that
+    the scan shows tells which: it counts as one where another place, far along the face, is no more than `near` further
+    away than its own. rows (R,): vertices that carry something; vertices (N,3), triangles (F,3): the registered face;
+    far: as in `unblended` (its unit).
+    """
+    points = scan.vertices[rows].astype(float)
+    own = np.asarray(scan.carry[rows].argmax(1)).ravel()
+    start = scan.carry[rows] @ vertices
+    corners = vertices[triangles].astype(float)
+    around = cKDTree(corners.mean(1)).query(points, _AROUND)[1]
+    graph = handles.edge_graph(np.asarray(vertices, float), triangles)
+    web = np.zeros(len(rows), bool)
+    for row, some in enumerate(around):
+        weights, squared = closest(np.broadcast_to(points[row], (len(some), 3)), *corners[some].transpose(1, 0, 2))
+        place = np.einsum("pk,pkc->pc", weights, corners[some])
+        reach = 2 * np.linalg.norm(place - start[row], axis=1) + far
+        beside = np.linalg.norm(corners[some] - place[:, None], axis=2)
+        limit = (reach + beside.max(1)).max() + np.linalg.norm(vertices[own[row]] - start[row])
+        away = dijkstra(graph, directed=False, indices=own[row], limit=limit)[triangles[some]]
+        other = (away - beside).min(1) - np.linalg.norm(vertices[own[row]] - start[row]) > reach
+        squared = np.sqrt(np.maximum(squared, 0))
+        web[row] = squared[other].min(initial=np.inf) < squared[~other].min(initial=np.inf) + near
+    return web
+
+
 def unblended(scan: Scan, vertices: np.ndarray, triangles: np.ndarray, far: float) -> Scan:
     """The scan without a truth wherever it blends two places that lie against each other, as an upper and a lower lip.
 
@@ -160,7 +192,7 @@ def unblended(scan: Scan, vertices: np.ndarray, triangles: np.ndarray, far: floa
     makes is neither's. Such rows become empty. vertices (N,3), triangles (F,3): the registered face; far: by how much
     the way along it is longer than twice the straight one where places are two (its unit).
     """
-    carry = scan.carry.copy()
+    carry = scan.carry
     used = np.unique(carry.indices)
     column = np.searchsorted(used, carry.indices)
     row = np.repeat(np.arange(carry.shape[0]), np.diff(carry.indptr))

@@ -9,6 +9,7 @@ pytest.importorskip("pymeshlab", reason="needs the training environment")
 pytest.importorskip("fast_simplification", reason="needs the training environment")
 
 import scipy.sparse as sparse
+from scipy.spatial import cKDTree
 
 from export import dressing, fusing, remeshing, scanner, scanning
 
@@ -111,3 +112,18 @@ def test_what_lies_between_two_lips_is_neither() -> None:
     kept = fusing.unblended(scan, points, sheet.triangles, 0.5)
     assert kept.real.tolist() == [False, True, True, False]
     np.testing.assert_array_equal(kept.carry[1:3].toarray(), rows_of[1:3].toarray())
+
+
+def test_the_web_between_two_lips_is_neither_lip_whatever_it_carries() -> None:
+    """Two sheets 1 cm apart that are joined at one end; vertices in the middle between them, nearer to one, at one, and
+    beside the fold, where they are one lip."""
+    rows, columns = 40, 8
+    x, s = np.meshgrid(np.arange(columns) / 4, np.arange(rows) / 4)
+    folded = np.where(s < 4.5, s, np.where(s < 5.5, 4.5, 10 - s))
+    points = np.stack([x, folded, np.clip(s - 4.5, 0, 1)], -1).reshape(-1, 3)
+    places = np.array([[1, 1, 0.5], [1, 1, 0.4], [1, 1, 0.1], [1, 4.4, 0.5]], np.float32)
+    owner = cKDTree(points).query(places - [0, 0, 0.1])[1]
+    carry = sparse.csr_matrix((np.ones(4), (np.arange(4), owner)), (4, len(points)), dtype=np.float32)
+    scan = scanning.Scan(places, np.array([[0, 1, 2]], np.int32), carry)
+    web = fusing.on_web(scan, np.arange(4), points, dressing.grid(rows, columns).astype(np.int32), 3.0, 0.3)
+    assert web.tolist() == [True, True, False, False]
