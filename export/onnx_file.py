@@ -48,3 +48,17 @@ def weights(path: Path) -> dict[str, np.ndarray]:
         name.removesuffix(".half"): value.astype(np.float32) if value.dtype == np.float16 else value
         for name, value in stored.items()
     }
+
+
+def blend(model: onnx.ModelProto, other: Mapping[str, np.ndarray], share: float) -> None:
+    """Make a model's weights `share` of its own and the rest those of another of the same architecture, as `weights`
+    reads them. KeyError where the other lacks one.
+
+    Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models": between the weights from which a network was
+    trained further and those that it reached lie better ones than either.
+    """
+    for weight in model.graph.initializer:
+        own = onnx.numpy_helper.to_array(weight)
+        if own.dtype.kind == "f":
+            mixed = share * own.astype(np.float32) + (1 - share) * other[weight.name.removesuffix(".half")]
+            weight.CopyFrom(onnx.numpy_helper.from_array(mixed.astype(own.dtype), weight.name))

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +19,7 @@ from torch.nn import functional as F
 from export import close_data, ict, landmark_data, onnx_file
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
-from export.train_landmarks import RATE, Shots, bell, decode, export_onnx, spoil, train
+from export.train_landmarks import MODELS, RATE, Shots, bell, decode, export_onnx, spoil, train
 from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import MIRRORED
@@ -26,10 +28,12 @@ NAME = "landmark_closeups"
 BATCH = 96
 #: Close-ups are moved by up to so many pixels; first answers are off by less.
 SHIFT = 1
-#: Share of mouths in a batch, at most; they are a sixth of the pictures, and lips matter most.
-MOUTHS = 0.5
-#: Share of the pictures that are spoilt beyond what scanners do.
-SPOILT = 0.5
+#: Shares of the parts in a batch: lips and lids matter most.
+SHARES = {"eye": 0.35, "mouth": 0.3, "nose": 0.15, "jaw": 0.2}
+#: Share of the pictures that are spoilt beyond what scanners do, and that are washed out.
+SPOILT, WASHED = 0.5, 0.25
+#: How a washed-out place is drawn: its radius (halves), the width of the blur (pixels), the slope of its bumps.
+WASH_RADIUS, WASH_WIDTH, WASH_SLOPE = (0.15, 0.7), (0.6, 3.0), 0.25
 #: Channels (4, 20) of each part's points, its own first point again where it has fewer, and which are its own.
 CHANNELS = torch.as_tensor(
     np.stack(
@@ -47,6 +51,8 @@ def close_loss(network: CloseLandmarks, shots: Shots, rng: np.random.Generator, 
     packed, place, visible, part = _batch(shots, rng)
     picture, place, visible = _mirror(decode(packed), place, visible, part, generator)
     picture, place = _move(picture, place, generator)
+    washed = torch.rand(BATCH, generator=generator) < WASHED
+    picture[washed] = wash(picture[washed], place[washed], OWN[part[washed]], generator)
     spoilt = torch.rand(BATCH, generator=generator) < SPOILT
     picture[spoilt] = spoil(picture[spoilt], generator)
     picture = picture.to(memory_format=torch.channels_last)
@@ -66,11 +72,16 @@ def close_loss(network: CloseLandmarks, shots: Shots, rng: np.random.Generator, 
 
 
 def _batch(shots: Shots, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """BATCH close-ups, their places, what is visible and their parts; mouths are chosen before others."""
-    taken = shots.take(rng, 3 * BATCH, "close", "place", "visible", "part")
-    mouth = taken[3] == next(row for row, kind in enumerate(PARTS) if kind.name == "mouth")
-    first, rest = torch.nonzero(mouth)[: int(MOUTHS * BATCH), 0], torch.nonzero(~mouth)[:, 0]
-    rows = torch.cat([first, rest])[:BATCH]
+    """BATCH close-ups, their places, what is visible and their parts, of each part its share."""
+    taken = shots.take(rng, 4 * BATCH, "close", "place", "visible", "part")
+    wanted = rng.multinomial(BATCH, list(SHARES.values()))
+    names = [kind.name for kind in PARTS]
+    rows = torch.cat(
+        [
+            torch.nonzero(taken[3] == names.index(name))[:count, 0]
+            for name, count in zip(SHARES, wanted.tolist(), strict=True)
+        ]
+    )
     return tuple(one[rows] for one in taken)
 
 
@@ -108,6 +119,47 @@ def _move(picture: Tensor, place: Tensor, generator: torch.Generator) -> tuple[T
     return moved, place + shift[:, None]
 
 
+def wash(picture: Tensor, place: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures (B, 4, S, S) as photogrammetry leaves wet, shiny and fine things: around one of their points, places
+    (B, P, 2) of which some are `own` (B, P), the surface is smoothed and has bumps of its own.
+
+    Smoothing a height field smooths its normals; what is not seen takes no part.
+    """
+    batch, size = len(picture), picture.shape[-1]
+
+    def draw(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(batch, generator=generator))[:, None, None, None]
+
+    chosen = torch.multinomial(own.float(), 1, generator=generator)[:, 0]
+    middle = place[torch.arange(batch), chosen]
+    line = (torch.arange(size) + 0.5) * 2 / size - 1
+    away = (line - middle[:, 0, None])[:, None, None, :] ** 2 + (-line - middle[:, 1, None])[:, None, :, None] ** 2
+    amount = torch.exp(-((away / draw(*WASH_RADIUS) ** 2) ** 2))
+
+    seen = (picture[:, :3].square().sum(1, keepdim=True) > 0.05).float()
+    width = draw(*WASH_WIDTH)
+    kernel = torch.exp(-0.5 * (torch.arange(-8, 9) / width[..., 0]) ** 2).repeat_interleave(5, 0)
+    blurred = torch.cat([picture * seen, seen], 1).flatten(0, 1)[None]
+    for shape, padding in (((1, 1, 17), (0, 8)), ((1, 17, 1), (8, 0))):
+        blurred = F.conv2d(blurred, kernel.view(-1, *shape), padding=padding, groups=5 * batch)
+    blurred = blurred.view(batch, 5, size, size)
+    smooth = blurred[:, :4] / (blurred[:, 4:] + 1e-3)
+
+    rough = torch.randn(batch, 1, size // 8 + 1, size // 8 + 1, generator=generator)
+    height = F.interpolate(rough, (size, size), mode="bicubic", align_corners=True) * draw(0, 8 * WASH_SLOPE)
+    slope = torch.cat(
+        [
+            F.pad(height[..., 1:] - height[..., :-1], (0, 1, 0, 0), mode="replicate"),
+            -F.pad(height[..., 1:, :] - height[..., :-1, :], (0, 0, 0, 1), mode="replicate"),
+        ],
+        1,
+    )
+    normal = torch.cat([smooth[:, :2] - slope, smooth[:, 2:3]], 1)
+    normal = normal / (normal.norm(dim=1, keepdim=True) + 1e-6)
+    melted = torch.cat([normal, smooth[:, 3:] + height * 2 / size], 1)
+    return torch.where(seen > 0, torch.lerp(picture, melted, amount), picture)
+
+
 @torch.no_grad()
 def begin_from(network: CloseLandmarks, path: Path, pictures: Tensor) -> None:
     """The weights of an exported network, in which each normalisation has become part of the convolution before it.
@@ -140,12 +192,12 @@ def begin_from(network: CloseLandmarks, path: Path, pictures: Tensor) -> None:
         hook.remove()
 
 
-@torch.no_grad()
-def close_errors(network: CloseLandmarks, shots: Shots) -> dict[str, float]:
-    """Mean error of visible points in mm, by part (eye distance 90 mm)."""
+def close_errors(path: Path, shots: Shots) -> dict[str, float]:
+    """Mean error of visible points in mm, by part (eye distance 90 mm), of an exported network."""
     place, visible, part = shots.all("place"), shots.all("visible"), shots.all("part")
-    maps = torch.cat([network(decode(one))[0] for one in shots.all("close").split(128)])
-    found = maps.take_along_dim(CHANNELS[part][..., None], 1)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answers = [session.run(["place"], {"picture": decode(one).numpy()})[0] for one in shots.all("close").split(128)]
+    found = torch.from_numpy(np.concatenate(answers)).take_along_dim(CHANNELS[part][..., None], 1)
     error = torch.linalg.vector_norm(found - place, dim=-1) * EYE_DISTANCE_MM
     return {
         kind.name: float(error[part == row][(visible & OWN[part])[part == row]].mean()) * kind.half
@@ -158,17 +210,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
     parser.add_argument("--scans", type=int, default=1000, help="training scans to photograph; 0 takes what is there")
+    parser.add_argument("--first", type=int, default=close_data.FIRST_SEED, help="the first of the training scans")
     parser.add_argument("--steps", type=int, default=1800, help="batches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="begin from the weights of this exported network")
+    parser.add_argument("--share", type=float, default=1.0, help="of the trained weights; the rest is --start's")
     parser.add_argument("--snapshot", action="store_true", help="export the checkpoint as it is, train nothing")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     if given.scans and not given.snapshot:
         model, make = ict.load(given.data), close_data.photograph
-        landmark_data.write(model, given.work / "close", close_data.FIRST_SEED, given.scans, make)
+        landmark_data.write(model, given.work / "close", given.first, given.scans, make)
         landmark_data.write(model, given.work / "close_valid", landmark_data.VALIDATION, 50, make)
     keys = ("close", "place", "visible", "part")
     network = CloseLandmarks()
@@ -186,11 +240,17 @@ def main() -> None:
         "training_data": "close-ups of random ICT-FaceKit identities (MIT); export/train_closeups.py",
         "unit": "half pictures",
     }
+    export_onnx(NAME, network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"], card)
+    path = MODELS / f"{NAME}.onnx"
+    model = onnx.load(path)
+    if given.start:
+        onnx_file.blend(model, onnx_file.weights(given.start), given.share)
+        onnx_file.save(model, path, card)
     held_out = Shots(given.work / "close_valid", keys)
     if held_out.read:
-        card["held_out_mm"] = json.dumps({name: round(mm, 3) for name, mm in close_errors(network, held_out).items()})
+        card["held_out_mm"] = json.dumps({name: round(mm, 3) for name, mm in close_errors(path, held_out).items()})
         print(NAME, card["held_out_mm"], flush=True)
-    export_onnx(NAME, network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"], card)
+        onnx_file.save(model, path, card)
 
 
 if __name__ == "__main__":

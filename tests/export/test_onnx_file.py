@@ -36,3 +36,8 @@ def test_halved_weights_say_the_same(tmp_path) -> None:
     read = onnx_file.weights(tmp_path / "half.onnx")
     assert read["weight"].dtype == np.float32 and read["weight"] == pytest.approx(weight, rel=2**-10, abs=1e-6)
     assert np.array_equal(read["bias"], bias)
+    onnx_file.blend(model, {"weight": np.zeros_like(weight), "bias": bias + 4}, 0.75)
+    onnx_file.save(model, tmp_path / "blend.onnx", {})
+    mixed = onnx_file.weights(tmp_path / "blend.onnx")
+    assert mixed["weight"] == pytest.approx(0.75 * weight, rel=2**-9, abs=1e-6)
+    assert mixed["bias"] == pytest.approx(bias + 1)
