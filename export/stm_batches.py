@@ -15,7 +15,7 @@ MESHES, VERTICES, FRAMES = 12, 160, 32
 #: Share of faces whose landmarks' motion is that of the vertices they are bound to, whatever the sample says.
 EXACT = 0.5
 #: Columns of the features that hold the interpolant's weights.
-_WEIGHTS = slice(9, 9 + COUNT)
+FEATURE_WEIGHTS = slice(9, 9 + COUNT)
 #: Region -> its landmarks, the reach around them (canonical units) and its share of the vertices that are drawn. A
 #: vertex belongs to the first region that reaches it.
 REGIONS = {
@@ -97,7 +97,7 @@ class Faces:
             shapes = stm_data.style(features[:, :3], shapes, how.style * rng.uniform(), rng)
             shapes = shapes * stm_data.mouth_style(features[:, :3], behind, rng)
         moved = np.tensordot(stm_data.random_weights(rng, FRAMES, len(shapes), self.jaw), shapes, 1)
-        weights = features[COUNT:, _WEIGHTS]
+        weights = features[COUNT:, FEATURE_WEIGHTS]
         if how.unfamiliar:
             extra = how.unfamiliar * stm_data.unfamiliar(features[:COUNT, :3], FRAMES, rng)
             extra[rng.random(FRAMES) < 0.5] = 0

@@ -18,9 +18,12 @@ from export import ict, scanner, scanning
 from freetalk_blender.core import frame, mesh, mouth, stm
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.interpolant import interpolant
+from freetalk_blender.core.landmarks import COUNT
 
 #: Seeds of identities: training, choosing between networks, and the final table. Disjoint.
 TRAIN, VALIDATION, TEST = range(10_000), range(100_000, 100_010), range(200_000, 200_020)
+#: Scans of TRAIN that training does not come to, on which `export.calibrate_stm` fits.
+CALIBRATION = range(5_000, 5_014)
 #: Raise when the features or the binding change.
 VERSION = 3
 #: A landmark further than this (cm) from the nearest vertex is lost.
@@ -279,6 +282,30 @@ def style(points: np.ndarray, shapes: np.ndarray, strength: float, rng: np.rando
     a, b, c = swirl.reshape(len(points), count, 3).transpose(2, 1, 0)
     turned = np.stack([y * c - z * b, z * a - x * c, x * b - y * a], 2)
     return shapes * gain.T[:, :, None] + turned
+
+
+def exchanged(shapes: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Each of the shapes (E,P,3) with a random share (sd: half of the strength) of another one."""
+    share = strength * rng.normal(0, 0.5, (len(shapes), 1, 1))
+    return shapes + share.astype(np.float32) * shapes[rng.permutation(len(shapes))]
+
+
+def softened(shapes: np.ndarray, weights: np.ndarray, covariance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The shapes (E,68+P,3), landmarks first, by an artist who moves some landmarks and lets the skin follow smoothly.
+
+    Skin and the other landmarks go, by a random share of the way, to where the smooth process puts them given the kept
+    ones: nearly all of the face's, and a random part of the jaw line. weights (P,68) and covariance (68,68) of the
+    interpolant.
+    """
+    chance = np.where(np.arange(COUNT) < 17, rng.uniform(0, 1), rng.uniform(0.6, 1))
+    kept = rng.random(COUNT) < chance
+    kept[[33, 36, 39, 42, 45]] = True
+    own = covariance[np.ix_(kept, kept)] + 1e-3 * covariance.diagonal().mean() * np.identity(kept.sum())
+    everywhere = np.concatenate([covariance, weights @ covariance])
+    follow = np.linalg.solve(own, everywhere[:, kept].T).T.astype(np.float32)
+    soft = np.einsum("pk,ekc->epc", follow, shapes[:, :COUNT][:, kept], optimize=True)
+    share = np.clip(rng.uniform() + rng.normal(0, 0.2, (len(shapes), 1, 1)), 0, 1).astype(np.float32)
+    return shapes + share * (soft - shapes)
 
 
 def mouth_style(points: np.ndarray, behind: np.ndarray, rng: np.random.Generator) -> np.ndarray:

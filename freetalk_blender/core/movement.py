@@ -49,8 +49,8 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
     """(K,V,3) mesh displacement, of the vertices that `shape_keys` answers for, by landmark motion (K,68,3) in
-    canonical units; linear, so lips may cross."""
-    flat = motion.reshape(len(motion), -1).astype(np.float32) @ face.binding.matrix
+    canonical units; nothing keeps lips from crossing."""
+    flat = face.binding.codes(motion) @ face.binding.matrix
     dense = face.mesh.to_caller(face.binding.spread(flat.reshape(len(motion), -1, 3)))
     return dense if face.opened is None else face.opened.carried(dense)
 
@@ -103,7 +103,7 @@ _LOST = 1e-8
 def moves(face: Face, displacement: np.ndarray) -> Moves:
     """A performance (T,68,3), canonical, as it is looked at while sliders move: exact to the eye and quick to make."""
     motion = landmark_motion(face, displacement)
-    code = motion.reshape(len(motion), -1).astype(np.float64)
+    code = face.binding.codes(motion).astype(np.float64)
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
     weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
@@ -118,7 +118,7 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     `landmark_motion`.
     """
     motion = landmark_motion(face, displacement, space)
-    code = motion.reshape(len(motion), -1)
+    code = face.binding.codes(motion)
     moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
     half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips, and for the lids
     keys = compress_factors(code, moving, half)

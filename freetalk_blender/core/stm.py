@@ -5,18 +5,19 @@ from intrinsic features of each vertex, for a basis of facial motion: what skin 
 know. The code of a frame in that basis is the most probable one given the landmarks, motion = basis @ code + smooth
 process (universal kriging: Matheron 1969; Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", ch.
 2.7); of several networks in one file the mean is used (`mean_posterior`). What the basis misses at the landmarks is
-interpolated smoothly, so landmarks are met exactly and unfamiliar motion falls back to the smooth interpolant. All of
-it is linear in the landmarks: `Binding.displace` is one matrix product.
+interpolated smoothly, so landmarks are met exactly and unfamiliar motion falls back to the smooth interpolant. Where
+a frame's landmarks speak against the basis, less of what it adds is used (`evidence`). `Binding.displace` is one matrix
+product: of the landmarks' motion and a few weights that are a non-linear function of it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
-from . import models, raster, spectral
+from . import evidence, models, raster, spectral
 from .errors import MeshError, ModelError
 from .interpolant import Interpolant, interpolant
 from .landmarks import COUNT
@@ -32,6 +33,8 @@ FEATURES = 9 + COUNT * (1 + len(SIGHT))
 #: from there to twice as far it rises to 1. On held-out identities in other artists' styles the error of the lips is
 #: flat from 1 to .85 (`export.train_stm` prints it), so the correction is kept small where it earns nothing.
 LIP_TRUST, LIP_REACH = 0.85, 0.08
+#: Variance of landmark placement beside the smooth process alone, whose own is about 0.004; two may share a vertex.
+_RIDGE = 1e-6
 #: Meshes of more vertices than HEAVY are bound by a stand-in of about LIGHT vertices.
 HEAVY, LIGHT = 60_000, 30_000
 #: Numbers in one piece of `Binding.chunks`.
@@ -42,18 +45,31 @@ CHUNK = 8_000_000
 class Binding:
     """One mesh of `count` vertices, bound, itself or by a stand-in.
 
-    vertices (N,) int32: those that can move, of the mesh or of its stand-in; matrix (204, 3N) float32: landmark
-    displacement (x, y, z of landmark 0, of landmark 1, ...) -> their displacement (x, y, z of vertex 0, ...).
+    vertices (N,) int32: those that can move, of the mesh or of its stand-in; matrix (R, 3N) float32: `codes`, of which
+    the first 204 are landmark displacement (x, y, z of landmark 0, of landmark 1, ...) -> their displacement (x, y, z
+    of vertex 0, ...); belief: makes the other codes, if there are any.
     """
 
     count: int
     vertices: np.ndarray
     matrix: np.ndarray
     proxy: Proxy | None = None
+    belief: evidence.Evidence | None = None
+
+    def codes(self, motion: np.ndarray) -> np.ndarray:
+        """(T,R) float32 weights of the rows of `matrix` for landmark displacement (T,68,3), canonical units.
+
+        Raises ModelError for another shape.
+        """
+        motion = np.ascontiguousarray(motion, np.float32)
+        if motion.ndim != 3 or motion.shape[1:] != (COUNT, 3):
+            raise ModelError(f"Landmark displacement must have shape (T, {COUNT}, 3); this one is {motion.shape}.")
+        rows = motion.reshape(-1, COUNT * 3)
+        return rows if self.belief is None else np.concatenate([rows, self.belief.doubted(rows)], 1)
 
     @cached_property
     def everywhere(self) -> np.ndarray:
-        """(204, 3P): the matrix, with zeros for vertices at rest: cheaper to multiply than to scatter."""
+        """(R, 3P): the matrix, with zeros for vertices at rest: cheaper to multiply than to scatter."""
         return self._scatter(self.matrix.reshape(len(self.matrix), -1, 3)).reshape(len(self.matrix), -1)
 
     def displace(self, motion: np.ndarray) -> np.ndarray:
@@ -61,18 +77,17 @@ class Binding:
 
         Raises ModelError for another shape.
         """
-        rows = _rows(motion)
-        result = np.empty((len(rows), self.everywhere.shape[1]), np.float32)
-        np.matmul(rows, self.everywhere, out=result)
-        dense = result.reshape(len(rows), -1, 3)
+        codes = self.codes(motion)
+        result = np.empty((len(codes), self.everywhere.shape[1]), np.float32)
+        np.matmul(codes, self.everywhere, out=result)
+        dense = result.reshape(len(codes), -1, 3)
         return dense if self.proxy is None else self.proxy.carry(dense)
 
     def chunks(self, motion: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
         """The same, a few frames (t,V,3) at a time: at most `size` numbers, for clips that do not fit in memory."""
-        rows = _rows(motion)
         step = max(1, size // (3 * self.count))
-        for start in range(0, len(rows), step):
-            yield self.displace(rows[start : start + step].reshape(-1, COUNT, 3))
+        for start in range(0, len(motion), step):
+            yield self.displace(motion[start : start + step])
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """(...,N,3) on the vertices that can move -> (...,V,3) on all of the mesh: shapes of `matrix`, for example."""
@@ -84,13 +99,6 @@ class Binding:
         full = np.zeros((*values.shape[:-2], count, 3), np.float32)
         full[..., self.vertices, :] = values
         return full
-
-
-def _rows(motion: np.ndarray) -> np.ndarray:
-    motion = np.ascontiguousarray(motion, np.float32)
-    if motion.ndim != 3 or motion.shape[1:] != (COUNT, 3):
-        raise ModelError(f"Landmark displacement must have shape (T, {COUNT}, 3); this one is {motion.shape}.")
-    return motion.reshape(-1, COUNT * 3)
 
 
 def features(vertices: np.ndarray, triangles: np.ndarray, smooth: Interpolant) -> np.ndarray:
@@ -153,20 +161,43 @@ def trust(points: np.ndarray, lips: np.ndarray) -> np.ndarray:
     return 1 - (1 - LIP_TRUST) * np.clip(2 - away / LIP_REACH, 0, 1)
 
 
-def assemble(smooth: Interpolant, basis: np.ndarray, code: np.ndarray, trusted: np.ndarray | None = None) -> np.ndarray:
-    """(204, 3N) float32 matrix of a Binding from the network's gated basis (N,3,R) and the code matrix (R,204).
-
-    trusted (N,): share of what the basis adds to the smooth interpolant; all of it by default.
-    """
-    count, rank = len(smooth.vertices), basis.shape[2]
-    missed = basis - np.tensordot(smooth.weights.astype(np.float32), basis[smooth.rows], 1)
-    if trusted is not None:
-        missed *= trusted[:, None, None].astype(np.float32)
-    matrix = code.T.astype(np.float32) @ missed.reshape(count * 3, rank).T
-    view = matrix.reshape(COUNT, 3, count, 3)
+def assemble(smooth: Interpolant, learned: np.ndarray, doubted: np.ndarray) -> np.ndarray:
+    """(204 + K, 3N) float32 matrix of a Binding: smooth and learned (204,3N) part of the motion together, and the
+    shapes (K,3N) that may be taken away."""
+    matrix = np.concatenate([learned, doubted])
+    view = matrix[: len(learned)].reshape(COUNT, 3, len(smooth.vertices), 3)
     for axis in range(3):
         view[:, axis, :, axis] += smooth.weights.T.astype(np.float32)
     return matrix
+
+
+def correction(
+    basis: np.ndarray, rows: np.ndarray, weights: np.ndarray, code: np.ndarray, trusted: np.ndarray | None = None
+) -> np.ndarray:
+    """(204, 3P) float32: landmark displacement -> what the network adds to the smooth interpolant at P vertices.
+
+    basis (P,3,R) there, gated, and rows (68,3,R) of it at the landmarks; weights (P,68) of the interpolant; code
+    (R,204): landmark displacement -> code; trusted (P,): share that is used, by default all.
+    """
+    missed = basis - np.tensordot(weights.astype(np.float32), rows, 1)
+    if trusted is not None:
+        missed *= trusted[:, None, None].astype(np.float32)
+    return code.T.astype(np.float32) @ missed.reshape(-1, basis.shape[2]).T
+
+
+def covariances(
+    rows: np.ndarray, covariance: np.ndarray, variances: Sequence[tuple[float, float]]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """(204,204) each, of landmark motion: as each network has it, and of the smooth process alone.
+
+    rows (68,3,R): gated basis at the landmarks; covariance and variances as `mean_posterior` takes them.
+    """
+    axes, count = np.identity(3), len(rows)
+    learned = []
+    for part, (scale, noise) in zip(np.split(rows.astype(np.float64), len(variances), 2), variances, strict=True):
+        flat = part.reshape(count * 3, -1)
+        learned.append(flat @ flat.T + np.kron(scale * covariance + noise * np.identity(count), axes))
+    return learned, np.kron(covariance + _RIDGE * np.identity(count), axes)
 
 
 def bind(
@@ -187,16 +218,13 @@ def bind(
     if handles.min() < 0 or handles.max() >= len(checked):
         raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
     if len(checked) <= HEAVY:
-        return Binding(len(checked), *_bind(checked, faces, handles, device))
+        return _bind(checked, faces, handles, device)
     proxy = simplify(checked, faces, LIGHT, handles)
     light = _bind(proxy.vertices.astype(np.float64), proxy.triangles, proxy.merged[handles], device)
-    return Binding(len(checked), *light, proxy)
+    return replace(light, count=len(checked), proxy=proxy)
 
 
-def _bind(
-    vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, device: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """`vertices` and `matrix` of a Binding."""
+def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, device: str) -> Binding:
     session, metadata = models.session("stm", device), models.metadata("stm")
     found = int(metadata.get("features", -1))
     if found != FEATURES:
@@ -205,6 +233,12 @@ def _bind(
     (basis,) = session.run(["basis"], {"features": features(vertices, triangles, smooth)})
     gated = basis * smooth.gate[:, None, None].astype(np.float32)
     scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
-    code = mean_posterior(gated, smooth.rows, smooth.covariance, list(zip(scales, noises, strict=True)))
-    trusted = trust(vertices[smooth.vertices], vertices[handles[48:]])
-    return smooth.vertices.astype(np.int32), assemble(smooth, gated, code, trusted)
+    variances = list(zip(scales, noises, strict=True))
+    code = mean_posterior(gated, smooth.rows, smooth.covariance, variances)
+    points = vertices[smooth.vertices]
+    landmarks = gated[smooth.rows]
+    learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles[48:]]))
+    processes = covariances(landmarks, smooth.covariance, variances)
+    belief, doubted = evidence.evidence(*processes, learned, evidence.regions(points, vertices[handles]))
+    matrix = assemble(smooth, learned, doubted)
+    return Binding(len(vertices), smooth.vertices.astype(np.int32), matrix, belief=belief)

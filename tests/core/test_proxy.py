@@ -17,8 +17,9 @@ def test_a_stand_in_moves_the_scan_as_the_scan_itself(monkeypatch):
     moved = bound.displace(speech())
     assert bound.proxy is not None and moved.shape == itself.shape
     assert np.linalg.norm(moved - itself, axis=2).mean() < 0.1 * MM
-    spread = bound.spread(bound.matrix.reshape(204, -1, 3))
-    np.testing.assert_allclose(np.tensordot(speech().reshape(5, 204), spread, 1), moved, atol=1e-3 * MM)
+    codes = bound.codes(speech())
+    spread = bound.spread(bound.matrix.reshape(codes.shape[1], -1, 3))
+    np.testing.assert_allclose(np.tensordot(codes, spread, 1), moved, atol=1e-3 * MM)
 
 
 @pytest.mark.parametrize("count", [6000, 24000])  # collapsed edge by edge; clustered first

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, cKDTree
 
-from freetalk_blender.core import frame, mesh, stm
+from freetalk_blender.core import evidence, frame, mesh, stm
 from freetalk_blender.core.errors import MeshError, ModelError
 from freetalk_blender.core.interpolant import REACH, interpolant
 
@@ -209,11 +209,36 @@ def test_long_clips_are_the_same_in_chunks(binding):
     np.testing.assert_allclose(np.concatenate(pieces), binding.displace(motion), atol=1e-4 * MM)
 
 
-def test_motion_adds_up(binding):
-    one, two = speech(3, 1), speech(3, 2)
-    np.testing.assert_allclose(
-        binding.displace(one + two), binding.displace(one) + binding.displace(two), atol=1e-3 * MM
-    )
+def test_what_is_believed_of_the_network_is_all_at_the_lips_and_changes_smoothly(face, binding):
+    rows = binding.codes(speech())[:, :204]
+    path = np.linspace(0, 1, 400)[:, None] * rows[-1] + np.sin(np.linspace(0, 9, 400))[:, None] * rows[1]
+    gates = binding.belief.gates(path.astype(np.float32))
+    assert gates.min() > 0
+    assert gates.max() < 1
+    assert np.ptp(gates, axis=0).max() > 0.2
+    assert np.abs(np.diff(gates, axis=0)).max() < 0.05
+    lips = face[0][face[2][48:]]
+    near = np.linalg.norm(face[0][binding.vertices][:, None] - lips, axis=2).min(1) < stm.LIP_REACH
+    taken = binding.matrix[204:].reshape(-1, len(binding.vertices), 3)
+    assert not taken[:, near].any()
+    assert np.abs(taken[:, ~near]).max() > MM
+
+
+def test_motion_that_the_columns_explain_is_believed_more_than_motion_that_they_do_not(binding):
+    rng = np.random.default_rng(0)
+    belief = binding.belief
+    known = (rng.normal(size=(200, belief.code.shape[1])) @ np.linalg.pinv(belief.code)).astype(np.float32)
+    strange = rng.permuted(known.reshape(200, 68, 3), axis=1).reshape(200, 204)
+    assert (belief.gates(known).mean(0) > belief.gates(strange).mean(0) + 0.1).all()
+
+
+def test_what_a_landmark_leaves_when_the_others_predict_it_is_the_conditional_mean():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(12, 12))
+    covariance, motion = root @ root.T, rng.normal(size=12)
+    own, others = np.arange(3, 6), np.r_[0:3, 6:12]
+    predicted = covariance[np.ix_(own, others)] @ np.linalg.solve(covariance[np.ix_(others, others)], motion[others])
+    np.testing.assert_allclose((evidence.held_out(covariance) @ motion)[own], motion[own] - predicted)
 
 
 def test_weights_of_a_landmark_are_one_there_and_zero_at_the_others(face):

@@ -51,3 +51,19 @@ def test_lips_that_were_sealed_and_cut_follow_the_jaw_each_on_its_side() -> None
     both = edges[middle & at_mouth & opened.real[edges].all(1)]
     assert len(both) > 100
     assert np.abs(drop[both[:, 0]] - drop[both[:, 1]]).max() < 0.5 * drop.max()  # nothing spans the lips
+
+
+def test_the_skin_of_a_soft_artist_follows_smoothly_where_landmarks_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    places = np.concatenate([frame.mean_landmarks(), rng.normal(0, 0.3, (40, 3))])
+    distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+    process = np.exp(-distance / 0.3)
+    covariance = process[:68, :68]
+    weights = np.linalg.solve(covariance, process[:68, 68:]).T
+    shapes = rng.normal(size=(50, 108, 3)).astype(np.float32)
+    soft = stm_data.softened(shapes, weights, covariance, np.random.default_rng(1))
+    moved = np.abs(soft - shapes).max((0, 2))
+    assert moved[[33, 36, 39, 42, 45]].max() < 0.1 < np.median(moved[68:])
+    smooth = np.einsum("pk,ekc->epc", weights, soft[:, :68])
+    before = np.einsum("pk,ekc->epc", weights, shapes[:, :68])
+    assert np.abs(soft[:, 68:] - smooth).mean() < np.abs(shapes[:, 68:] - before).mean()

@@ -32,7 +32,8 @@ def test_torch_and_numpy_agree(count, smoother):
         variances = [(scale.item(), noise.item()) for scale, noise in Mean(networks, smoother).variances()]
     bound = basis * smooth.gate[:, None, None].astype(np.float32)
     code = stm.mean_posterior(bound, smooth.rows, smooth.covariance, variances)
-    matrix = stm.assemble(smooth, bound, code)
+    learned = stm.correction(bound, bound[smooth.rows], smooth.weights, code)
+    matrix = stm.assemble(smooth, learned, learned[:0])
     used = (motion.reshape(5, 204) @ matrix).reshape(5, -1, 3)
     alone = np.einsum("vk,tkc->tvc", smooth.weights, motion)
     assert np.abs(trained - alone).max() > 0.2 * MM  # the networks do something

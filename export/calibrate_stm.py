@@ -1,0 +1,207 @@
+"""Calibrate how far STM's correction is believed: `python -m export.calibrate_stm --data ../shared/data`.
+
+Fits the powers and the bias of `core.evidence` so that vertices are least in error, on faces never trained on that are
+moved in ICT-FaceKit's own style, in the styles of training, and by artists whose skin follows smoothly. Prints them,
+and what they do on the identities kept for validation. Samples stay in the work folder; about a minute and a half of
+one core.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from export import ict, stm_data
+from export.stm_batches import FEATURE_WEIGHTS
+from freetalk_blender.core import evidence, models, stm
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
+from freetalk_blender.core.landmarks import COUNT
+
+#: Motions of one face in each style, 24 frames each, at 600 vertices.
+STYLES = {"own style": 4, "training's styles": 3, "soft styles": 3}
+FRAMES, VERTICES = 24, 600
+#: Shares of the correction at which errors are measured; between them they are linear.
+SHARES = np.linspace(0, 1, 11, dtype=np.float32)
+#: Share of frames of other styles that have a wide open jaw, and how wide: shares of ICT-FaceKit's.
+_JAWS, _WIDE = 0.2, (0.5, 1.6)
+_STEPS, _FRAMES_PER_STEP, _RATE = 1500, 1024, 2e-2
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Of T frames: ratios (T,6), `evidence.log_ratios`; errors (T,3,S), mean error (mm) of the vertices of each of
+    `evidence.REGIONS` when SHARES of the correction are used, 0 where there are none; style (T,), an index of STYLES.
+    """
+
+    ratios: torch.Tensor
+    errors: torch.Tensor
+    style: np.ndarray
+
+
+class Moved:
+    """Faces bound by the network that is in use, moved in random styles."""
+
+    def __init__(self, model: ict.IctModel):
+        self.session, metadata = models.session("stm", "cpu"), models.metadata("stm")
+        scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
+        self.variances = list(zip(scales, noises, strict=True))
+        shapes = stm_data.skin_expressions(model)
+        self.jaw = int(np.flatnonzero(shapes == model.index("jawOpen"))[0])
+        expression = model.expression[shapes]
+        self.expression = np.ascontiguousarray(expression.transpose(1, 0, 2).reshape(expression.shape[1], -1))
+
+    def frames(self, files: list[Path]) -> Frames:
+        """Frames of all samples in all styles."""
+        parts = [self._of(stm_data.load(path), np.random.default_rng([321, k])) for k, path in enumerate(files)]
+        ratios, errors, style = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Frames(torch.from_numpy(ratios.astype(np.float32)), torch.from_numpy(errors), style)
+
+    def _of(self, sample: stm_data.Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        features = sample.features.astype(np.float32)
+        points, weights = features[:, :3], features[:, FEATURE_WEIGHTS]
+        (basis,) = self.session.run(["basis"], {"features": features})
+        basis = basis * sample.gate[:, None, None]
+        landmarks, marks = basis[sample.rows], points[sample.rows]
+        covariance = sample.covariance.astype(np.float64)
+        share = evidence.regions(points, marks)
+        at = self._picked(sample, share, rng)
+        code = stm.mean_posterior(basis, sample.rows, covariance, self.variances)
+        trusted = stm.trust(points[at], marks[48:])
+        learned = stm.correction(basis[at], landmarks, weights[at], code, trusted)
+        probe = evidence.residuals(*stm.covariances(landmarks, covariance, self.variances))
+        ratios, errors, style = [], [], []
+        for kind, count in enumerate(STYLES.values()):
+            for _ in range(count):
+                motion, truth = self._motion(sample, at, kind, rng)
+                rows = motion.reshape(len(motion), -1)
+                missed = truth - np.einsum("pk,tkc->tpc", weights[at], motion, optimize=True)
+                added = (rows @ learned).reshape(missed.shape)
+                ratios.append(evidence.log_ratios(rows, probe))
+                errors.append(_errors(missed, added, share[at]))
+                style.append(np.full(len(motion), kind))
+        return np.concatenate(ratios), np.concatenate(errors), np.concatenate(style)
+
+    def _picked(self, sample: stm_data.Sample, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Vertices whose truth is known, near the landmarks and mostly of one region, as many of each as there are."""
+        near = np.linalg.norm(
+            sample.features[:, None, :3].astype(np.float32) - sample.features[None, sample.rows, :3], axis=2
+        )
+        usable = (near.min(1) < 0.35) & (np.diff(sample.carry.indptr) > 0) & (share.max(1) > 0.5)
+        at = np.flatnonzero(usable)
+        region = share[at].argmax(1)
+        chance = 1 / np.bincount(region, minlength=share.shape[1])[region]
+        return rng.choice(at, min(VERTICES, len(at)), replace=False, p=chance / chance.sum())
+
+    def _motion(
+        self, sample: stm_data.Sample, at: np.ndarray, kind: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Motion (T,68,3) of the landmarks and (T,P,3) of the vertices in a style, an index of STYLES."""
+        landmarks = sample.carry[sample.rows] if rng.random() < 0.5 else sample.landmark_carry
+        place = sp.vstack([landmarks, sample.carry[at]], "csr")
+        shapes = (place @ self.expression).reshape(COUNT + len(at), -1, 3).transpose(1, 0, 2) @ sample.to_canonical
+        features = sample.features[np.concatenate([sample.rows, at])].astype(np.float32)
+        if kind:
+            strength = rng.uniform(0, 1) * (rng.random() < 0.5)
+            shapes = stm_data.exchanged(shapes, strength, rng)
+            shapes = stm_data.style(features[:, :3], shapes, 2 * rng.uniform(), rng)
+        if kind == 2:
+            weights = features[COUNT:, FEATURE_WEIGHTS].astype(np.float64)
+            shapes = stm_data.softened(shapes, weights, sample.covariance.astype(np.float64), rng)
+        amount = stm_data.random_weights(rng, FRAMES, len(shapes), self.jaw)
+        if kind:
+            wide = rng.random(FRAMES) < _JAWS
+            amount[wide] *= rng.random((wide.sum(), 1)) < 0.5  # half of them with nothing else
+            amount[wide, self.jaw] = rng.uniform(*_WIDE, wide.sum())
+        moved = np.tensordot(amount, shapes, 1).astype(np.float32)
+        return moved[:, :COUNT], moved[:, COUNT:]
+
+
+def _errors(missed: np.ndarray, added: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(T,3,S) mean error (mm) in each region at each of SHARES; missed by the interpolant and added by the network
+    (T,P,3); share (P,3) of the regions."""
+    inside = np.identity(share.shape[1], dtype=np.float32)[share.argmax(1)]
+    inside /= np.maximum(inside.sum(0), 1)
+    error = [np.linalg.norm(missed - used * added, axis=2) @ inside for used in SHARES]
+    return EYE_DISTANCE_MM * np.stack(error, 2)
+
+
+def at_share(errors: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """(T,3) errors (T,3,S) between SHARES, at share (T,3)."""
+    place = share.clamp(0, 0.9999) * (len(SHARES) - 1)
+    below = place.floor().long()
+    rest = place - below
+    low, high = (errors.gather(2, (below + k)[..., None])[..., 0] for k in (0, 1))
+    return (1 - rest) * low + rest * high
+
+
+def gates(ratios: torch.Tensor, powers: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """(T,3), as `evidence.shares`."""
+    return torch.sigmoid(ratios @ powers.T + bias)
+
+
+def fit(frames: Frames) -> tuple[torch.Tensor, torch.Tensor]:
+    """Powers (3,6), none below 0, and bias (3,) by which the vertices of each region are least in error."""
+    torch.manual_seed(0)
+    powers, bias = torch.zeros(len(evidence.REGIONS), len(evidence.GROUPS)), torch.ones(len(evidence.REGIONS))
+    optimiser = torch.optim.Adam([powers.requires_grad_(), bias.requires_grad_()], lr=_RATE)
+    size = frames.errors.mean((0, 2))
+    for step in range(_STEPS):
+        for group in optimiser.param_groups:
+            group["lr"] = _RATE if step < _STEPS * 2 / 3 else _RATE / 5
+        some = torch.randint(len(frames.ratios), (_FRAMES_PER_STEP,))
+        error = at_share(frames.errors[some], gates(frames.ratios[some], powers, bias))
+        optimiser.zero_grad()
+        (error / size).mean().backward()
+        optimiser.step()
+        with torch.no_grad():
+            powers.clamp_(min=0)
+    return powers.detach(), bias.detach()
+
+
+def table(frames: Frames, found: dict[str, torch.Tensor]) -> str:
+    """Mean error (mm) in each region and style when the shares `found` (T,3) are used, and the mean share."""
+    lines = ["| | " + " | ".join(f"{style}: {name}" for style in STYLES for name in evidence.REGIONS) + " |"]
+    lines.append("|---|" + "---|" * len(STYLES) * len(evidence.REGIONS))
+    for name, share in found.items():
+        error = at_share(frames.errors, share)
+        cells = [
+            f"{float(error[frames.style == kind, k].mean()):.4f} ({float(share[frames.style == kind, k].mean()):.2f})"
+            for kind in range(len(STYLES))
+            for k in range(len(evidence.REGIONS))
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser.add_argument("--work", type=Path, default=Path("build/stm"), help="folder of samples")
+    arguments = parser.parse_args()
+    model = ict.load(arguments.data)
+    moved = Moved(model)
+    used, kept = (
+        moved.frames(stm_data.prepare(model, arguments.work / name, len(seeds), first=seeds[0]))
+        for name, seeds in (("calibration", stm_data.CALIBRATION), ("validation", stm_data.VALIDATION))
+    )
+    powers, bias = fit(used)
+    print("POWERS =", np.array2string(powers.numpy(), precision=2, separator=", "))
+    print("BIAS =", np.array2string(bias.numpy(), precision=2, separator=", "))
+    full = torch.ones(len(kept.ratios), len(evidence.REGIONS))
+    stored = torch.tensor(evidence.POWERS, dtype=torch.float32), torch.tensor(evidence.BIAS, dtype=torch.float32)
+    best = torch.from_numpy(SHARES)[kept.errors.argmin(2)]
+    found = {
+        "nothing": 0 * full,
+        "all": full,
+        "gates in use": gates(kept.ratios, *stored),
+        "these gates": gates(kept.ratios, powers, bias),
+        "the best share of each frame": best,
+    }
+    print(f"validation identities, mm (mean share):\n{table(kept, found)}")
+
+
+if __name__ == "__main__":
+    main()
