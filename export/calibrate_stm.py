@@ -15,14 +15,14 @@ import scipy.sparse as sp
 import torch
 
 from export import ict, stm_data
-from export.stm_batches import FEATURE_WEIGHTS
+from export.stm_batches import FEATURE_WEIGHTS, REGIONS
 from freetalk_blender.core import evidence, models, stm
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import COUNT
 
-#: Motions of one face in each style, 24 frames each, at 600 vertices.
+#: Motions of one face in each style, 24 frames each, at 400 vertices of `evidence.region`.
 STYLES = {"own style": 4, "training's styles": 3, "soft styles": 3}
-FRAMES, VERTICES = 24, 600
+FRAMES, VERTICES = 24, 400
 #: Shares of the correction at which errors are measured; between them they are linear.
 SHARES = np.linspace(0, 1, 11, dtype=np.float32)
 #: Share of frames of other styles that have a wide open jaw, and how wide: shares of ICT-FaceKit's.
@@ -32,9 +32,8 @@ _STEPS, _FRAMES_PER_STEP, _RATE = 1500, 1024, 2e-2
 
 @dataclass(frozen=True)
 class Frames:
-    """Of T frames: ratios (T,6), `evidence.log_ratios`; errors (T,3,S), mean error (mm) of the vertices of each of
-    `evidence.REGIONS` when SHARES of the correction are used, 0 where there are none; style (T,), an index of STYLES.
-    """
+    """Of T frames: ratios (T,6), `evidence.log_ratios`; errors (T,S), mean error (mm) of the vertices when SHARES of
+    the correction are used; style (T,), an index of STYLES."""
 
     ratios: torch.Tensor
     errors: torch.Tensor
@@ -66,8 +65,7 @@ class Moved:
         basis = basis * sample.gate[:, None, None]
         landmarks, marks = basis[sample.rows], points[sample.rows]
         covariance = sample.covariance.astype(np.float64)
-        share = evidence.regions(points, marks)
-        at = self._picked(sample, share, rng)
+        at = _picked(sample, points, rng)
         code = stm.mean_posterior(basis, sample.rows, covariance, self.variances)
         trusted = stm.trust(points[at], marks[48:])
         learned = stm.correction(basis[at], landmarks, weights[at], code, trusted)
@@ -80,20 +78,9 @@ class Moved:
                 missed = truth - np.einsum("pk,tkc->tpc", weights[at], motion, optimize=True)
                 added = (rows @ learned).reshape(missed.shape)
                 ratios.append(evidence.log_ratios(rows, probe))
-                errors.append(_errors(missed, added, share[at]))
+                errors.append(_errors(missed, added))
                 style.append(np.full(len(motion), kind))
         return np.concatenate(ratios), np.concatenate(errors), np.concatenate(style)
-
-    def _picked(self, sample: stm_data.Sample, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Vertices whose truth is known, near the landmarks and mostly of one region, as many of each as there are."""
-        near = np.linalg.norm(
-            sample.features[:, None, :3].astype(np.float32) - sample.features[None, sample.rows, :3], axis=2
-        )
-        usable = (near.min(1) < 0.35) & (np.diff(sample.carry.indptr) > 0) & (share.max(1) > 0.5)
-        at = np.flatnonzero(usable)
-        region = share[at].argmax(1)
-        chance = 1 / np.bincount(region, minlength=share.shape[1])[region]
-        return rng.choice(at, min(VERTICES, len(at)), replace=False, p=chance / chance.sum())
 
     def _motion(
         self, sample: stm_data.Sample, at: np.ndarray, kind: int, rng: np.random.Generator
@@ -119,42 +106,46 @@ class Moved:
         return moved[:, :COUNT], moved[:, COUNT:]
 
 
-def _errors(missed: np.ndarray, added: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(T,3,S) mean error (mm) in each region at each of SHARES; missed by the interpolant and added by the network
-    (T,P,3); share (P,3) of the regions."""
-    inside = np.identity(share.shape[1], dtype=np.float32)[share.argmax(1)]
-    inside /= np.maximum(inside.sum(0), 1)
-    error = [np.linalg.norm(missed - used * added, axis=2) @ inside for used in SHARES]
-    return EYE_DISTANCE_MM * np.stack(error, 2)
+def _picked(sample: stm_data.Sample, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Vertices that are gated, whose truth is known, no further from the landmarks than cheeks; points (N,3)."""
+    marks = points[sample.rows]
+    near = np.linalg.norm(points[:, None] - marks[None], axis=2).min(1) < REGIONS["cheeks and jaw"][1]
+    at = np.flatnonzero(near & (np.diff(sample.carry.indptr) > 0) & (evidence.region(points, marks) > 0.5))
+    return rng.choice(at, min(VERTICES, len(at)), replace=False)
+
+
+def _errors(missed: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """(T,S) mean error (mm) at each of SHARES; missed by the interpolant and added by the network (T,P,3)."""
+    error = [np.linalg.norm(missed - used * added, axis=2).mean(1) for used in SHARES]
+    return EYE_DISTANCE_MM * np.stack(error, 1)
 
 
 def at_share(errors: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """(T,3) errors (T,3,S) between SHARES, at share (T,3)."""
+    """(T,) errors (T,S) between SHARES, at share (T,)."""
     place = share.clamp(0, 0.9999) * (len(SHARES) - 1)
     below = place.floor().long()
     rest = place - below
-    low, high = (errors.gather(2, (below + k)[..., None])[..., 0] for k in (0, 1))
+    low, high = (errors.gather(1, (below + k)[:, None])[:, 0] for k in (0, 1))
     return (1 - rest) * low + rest * high
 
 
-def gates(ratios: torch.Tensor, powers: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """(T,3), as `evidence.shares`."""
-    return torch.sigmoid(ratios @ powers.T + bias)
+def gate(ratios: torch.Tensor, powers: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """(T,), as `evidence.share`."""
+    return torch.sigmoid(ratios @ powers + bias)
 
 
 def fit(frames: Frames) -> tuple[torch.Tensor, torch.Tensor]:
-    """Powers (3,6), none below 0, and bias (3,) by which the vertices of each region are least in error."""
+    """Powers (6,), none below 0, and bias () by which the vertices are least in error."""
     torch.manual_seed(0)
-    powers, bias = torch.zeros(len(evidence.REGIONS), len(evidence.GROUPS)), torch.ones(len(evidence.REGIONS))
+    powers, bias = torch.zeros(len(evidence.GROUPS)), torch.ones(())
     optimiser = torch.optim.Adam([powers.requires_grad_(), bias.requires_grad_()], lr=_RATE)
-    size = frames.errors.mean((0, 2))
     for step in range(_STEPS):
         for group in optimiser.param_groups:
             group["lr"] = _RATE if step < _STEPS * 2 / 3 else _RATE / 5
         some = torch.randint(len(frames.ratios), (_FRAMES_PER_STEP,))
-        error = at_share(frames.errors[some], gates(frames.ratios[some], powers, bias))
+        error = at_share(frames.errors[some], gate(frames.ratios[some], powers, bias))
         optimiser.zero_grad()
-        (error / size).mean().backward()
+        (error / frames.errors.mean()).mean().backward()
         optimiser.step()
         with torch.no_grad():
             powers.clamp_(min=0)
@@ -162,16 +153,12 @@ def fit(frames: Frames) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def table(frames: Frames, found: dict[str, torch.Tensor]) -> str:
-    """Mean error (mm) in each region and style when the shares `found` (T,3) are used, and the mean share."""
-    lines = ["| | " + " | ".join(f"{style}: {name}" for style in STYLES for name in evidence.REGIONS) + " |"]
-    lines.append("|---|" + "---|" * len(STYLES) * len(evidence.REGIONS))
+    """Mean error (mm) in each style when the shares `found` (T,) are used, and the mean share."""
+    lines = ["| | " + " | ".join(STYLES) + " |", "|---|" + "---|" * len(STYLES)]
     for name, share in found.items():
         error = at_share(frames.errors, share)
-        cells = [
-            f"{float(error[frames.style == kind, k].mean()):.4f} ({float(share[frames.style == kind, k].mean()):.2f})"
-            for kind in range(len(STYLES))
-            for k in range(len(evidence.REGIONS))
-        ]
+        inside = [frames.style == kind for kind in range(len(STYLES))]
+        cells = [f"{float(error[each].mean()):.4f} ({float(share[each].mean()):.2f})" for each in inside]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -189,15 +176,15 @@ def main() -> None:
     )
     powers, bias = fit(used)
     print("POWERS =", np.array2string(powers.numpy(), precision=2, separator=", "))
-    print("BIAS =", np.array2string(bias.numpy(), precision=2, separator=", "))
-    full = torch.ones(len(kept.ratios), len(evidence.REGIONS))
-    stored = torch.tensor(evidence.POWERS, dtype=torch.float32), torch.tensor(evidence.BIAS, dtype=torch.float32)
-    best = torch.from_numpy(SHARES)[kept.errors.argmin(2)]
+    print(f"BIAS = {float(bias):.2f}")
+    full = torch.ones(len(kept.ratios))
+    stored = torch.tensor(evidence.POWERS, dtype=torch.float32), torch.tensor(evidence.BIAS)
+    best = torch.from_numpy(SHARES)[kept.errors.argmin(1)]
     found = {
         "nothing": 0 * full,
         "all": full,
-        "gates in use": gates(kept.ratios, *stored),
-        "these gates": gates(kept.ratios, powers, bias),
+        "the gate in use": gate(kept.ratios, *stored),
+        "this gate": gate(kept.ratios, powers, bias),
         "the best share of each frame": best,
     }
     print(f"validation identities, mm (mean share):\n{table(kept, found)}")

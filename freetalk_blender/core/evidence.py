@@ -6,7 +6,8 @@ Processes for Machine Learning", ch. 5.4.2). Where the columns predict worse tha
 at work is not the one that they were learned from, and they are believed less: the odds are a product of powers of the
 ratios of squared residuals, as in model averaging by pseudo-likelihood (Geisser & Eddy 1979; Yao et al. 2018, "Using
 stacking to average Bayesian predictive distributions"), with powers and bias calibrated on motion in many styles
-(`python -m export.calibrate_stm`). The gates are smooth in the motion and do not depend on its size but for FLOOR.
+(`python -m export.calibrate_stm`). The gate is smooth in the motion and does not depend on its size but for FLOOR. It
+holds for cheeks, nose and jaw, where landmarks are far apart.
 """
 
 from dataclasses import dataclass
@@ -19,21 +20,13 @@ from .ramp import smooth_step
 
 #: Landmarks whose residuals are added up: sides of the jaw line, chin, brows, nose, lids, lips.
 GROUPS = ((*range(5), *range(12, 17)), range(5, 12), range(17, 27), range(27, 36), range(36, 48), range(48, 68))
-#: What is gated, each by its own gate; lips are not.
-REGIONS = ("cheeks, nose and jaw", "brows and forehead", "lids")
 #: Squared residual (mm²) that is added to that of each group: below it landmarks only tremble.
 FLOOR = 0.1
-#: Power of each group's ratio (a row for each of REGIONS), and log odds when all ratios are 1.
-POWERS = np.array(
-    [
-        [1.14, 0.00, 0.01, 0.00, 0.28, 0.91],
-        [0.97, 0.24, 1.54, 0.04, 0.89, 0.18],
-        [0.85, 0.13, 1.18, 0.08, 0.96, 0.38],
-    ]
-)
-BIAS = np.array([0.78, 0.18, 0.13])
-#: Shapes that the gate may take away, of each region: six sevenths of what was learned there.
-RANKS = (40, 12, 12)
+#: Power of each group's ratio, and log odds when all ratios are 1.
+POWERS = np.array([0.51, 0.38, 0.00, 0.38, 0.29, 0.79])
+BIAS = 1.74
+#: Shapes that the gate may take away: six sevenths of what was learned.
+RANK = 40
 #: Reach (canonical units) of lips and lids around their landmarks, faded to nothing at twice as much; and the band
 #: below the brows in which what is theirs begins.
 _REACH, _BELOW = 0.08, (-0.15, -0.05)
@@ -43,20 +36,19 @@ _IN_GROUP = np.array([[float(k in group) for group in GROUPS] for k in range(COU
 
 @dataclass(frozen=True)
 class Evidence:
-    """probe (204, 408) float32: landmark motion -> residuals of smoothness alone, then of the columns; code (204,K)
-    float32: landmark motion -> weights of the K shapes that gates take away; region (K,) int: whose gate."""
+    """probe (204, 408) float32: landmark motion -> residuals of smoothness alone, then of the columns; code (204,RANK)
+    float32: landmark motion -> weights of the shapes that the gate takes away."""
 
     probe: np.ndarray
     code: np.ndarray
-    region: np.ndarray
 
-    def gates(self, rows: np.ndarray) -> np.ndarray:
-        """(T,3) share of the learned motion that is believed in each of REGIONS; rows (T,204), canonical units."""
-        return shares(log_ratios(rows, self.probe))
+    def gate(self, rows: np.ndarray) -> np.ndarray:
+        """(T,) share of the learned motion that is believed; rows (T,204), canonical units."""
+        return share(log_ratios(rows, self.probe))
 
     def doubted(self, rows: np.ndarray) -> np.ndarray:
-        """(T,K) float32 weights of the shapes that are taken away; rows (T,204), canonical units."""
-        return (rows @ self.code) * (self.gates(rows) - 1).astype(np.float32)[:, self.region]
+        """(T,RANK) float32 weights of the shapes that are taken away; rows (T,204), canonical units."""
+        return (rows @ self.code) * (self.gate(rows) - 1).astype(np.float32)[:, None]
 
 
 def log_ratios(rows: np.ndarray, probe: np.ndarray) -> np.ndarray:
@@ -69,24 +61,20 @@ def log_ratios(rows: np.ndarray, probe: np.ndarray) -> np.ndarray:
     return smooth - learned
 
 
-def shares(ratios: np.ndarray) -> np.ndarray:
-    """(T,3) gates from `log_ratios` (T,6)."""
-    return 1 / (1 + np.exp(-(ratios @ POWERS.T + BIAS)))
+def share(ratios: np.ndarray) -> np.ndarray:
+    """(T,) gate from `log_ratios` (T,6)."""
+    return 1 / (1 + np.exp(-(ratios @ POWERS + BIAS)))
 
 
-def regions(points: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """(N,3) how much of each of REGIONS points (N,3) are; at the lips they add up to 0; landmarks (68,3)."""
+def region(points: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(N,) 1 on cheeks, nose and jaw, where the gate holds, 0 on lips, lids, brows and forehead, smooth between.
 
-    def near(rows: slice) -> np.ndarray:
-        away = np.linalg.norm(points[:, None] - landmarks[None, rows], axis=2).min(1)
-        return smooth_step(2 - away / _REACH)
-
-    free = 1 - near(slice(48, 68))
-    lids = free * near(slice(36, 48))
+    points (N,3), landmarks (68,3): canonical units.
+    """
+    away = np.linalg.norm(points[:, None] - landmarks[None, 36:], axis=2).min(1)
     start, end = _BELOW
     above = smooth_step((points[:, 1] - landmarks[17:27, 1].mean() - start) / (end - start))
-    brows = (free - lids) * above
-    return np.stack([free - lids - brows, brows, lids], 1)
+    return (1 - smooth_step(2 - away / _REACH)) * (1 - above)
 
 
 def held_out(covariance: np.ndarray) -> np.ndarray:
@@ -106,21 +94,16 @@ def residuals(learned: list[np.ndarray], smooth: np.ndarray) -> np.ndarray:
 
 
 def evidence(
-    learned: list[np.ndarray], smooth: np.ndarray, matrix: np.ndarray, share: np.ndarray
+    learned: list[np.ndarray], smooth: np.ndarray, matrix: np.ndarray, where: np.ndarray
 ) -> tuple[Evidence, np.ndarray]:
-    """The gates of one face, and the shapes (K,3N) float32 that they take away.
+    """The gate of one face, and the shapes (RANK,3N) float32 that it takes away.
 
-    learned, smooth: as `residuals` takes them; matrix (204,3N): landmark motion -> learned part of the motion; share
-    (N,3): `regions` of the vertices. The shapes are the principal ones of what each region learned, for landmark motion
+    learned, smooth: as `residuals` takes them; matrix (204,3N): landmark motion -> learned part of the motion; where
+    (N,): `region` of the vertices. The shapes are the principal ones of what was learned there, for landmark motion
     of the mean of the learned covariances.
     """
     root = np.linalg.cholesky(sum(learned) / len(learned))
-    codes, shapes = [], []
-    for gate, rank in zip(share.T, RANKS, strict=True):
-        part = matrix * np.repeat(gate, 3).astype(np.float32)
-        turn = np.linalg.eigh(root.T @ (part @ part.T) @ root)[1][:, -rank:]
-        codes.append(np.linalg.solve(root.T, turn))
-        shapes.append((root @ turn).T.astype(np.float32) @ part)
-    region = np.repeat(np.arange(len(RANKS)), RANKS)
-    belief = Evidence(residuals(learned, smooth), np.concatenate(codes, 1).astype(np.float32), region)
-    return belief, np.concatenate(shapes)
+    part = matrix * np.repeat(where, 3).astype(np.float32)
+    turn = np.linalg.eigh(root.T @ (part @ part.T) @ root)[1][:, -RANK:]
+    code = np.linalg.solve(root.T, turn).astype(np.float32)
+    return Evidence(residuals(learned, smooth), code), (root @ turn).T.astype(np.float32) @ part

@@ -239,6 +239,6 @@ def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, devi
     landmarks = gated[smooth.rows]
     learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles[48:]]))
     processes = covariances(landmarks, smooth.covariance, variances)
-    belief, doubted = evidence.evidence(*processes, learned, evidence.regions(points, vertices[handles]))
+    belief, doubted = evidence.evidence(*processes, learned, evidence.region(points, vertices[handles]))
     matrix = assemble(smooth, learned, doubted)
     return Binding(len(vertices), smooth.vertices.astype(np.int32), matrix, belief=belief)
