@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from . import evidence, models, raster, spectral
+from . import cancel, evidence, models, raster, spectral
 from .errors import MeshError, ModelError
 from .interpolant import Interpolant, interpolant
 from .landmarks import COUNT
@@ -235,6 +235,7 @@ def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, devi
     scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
     variances = list(zip(scales, noises, strict=True))
     code = mean_posterior(gated, smooth.rows, smooth.covariance, variances)
+    cancel.check()
     points = vertices[smooth.vertices]
     landmarks = gated[smooth.rows]
     learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles[48:]]))
