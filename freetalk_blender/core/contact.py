@@ -31,10 +31,10 @@ SHUT, CLOSING = 0.3, 2.0
 WIDER, PARTED = 1.4, (0.2, 0.9)
 #: Lips that were modelled apart meet where pairs of them were sampled: they press into each other by this much (mm).
 PRESS = 0.05
-#: Pushing moves other skin under a point: how often such lips are looked at anew.
-_ROUNDS = 3
+#: Pushing moves other skin under a point: how often such lips are looked at anew, and those of a cut, which slide.
+_ROUNDS, _SLIDING_ROUNDS = 3, 6
 #: Lips that lie in each other at rest are drawn apart by this at most (mm), in so many steps.
-_FOLD, _UNFOLDING = 2.0, 10
+_FOLD, _UNFOLDING = 1.5, 10
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
@@ -156,7 +156,7 @@ class Contact:
             height = place[1] + spread @ amount
             place[1] = height + spread @ drawn
             lips.append((lip.over(place, drawn), height, spread))
-        for _ in range(_ROUNDS if lips else 0):
+        for _ in range(_SLIDING_ROUNDS if lips else 0):
             push = np.zeros(amount.shape, np.float32)
             for crossing, height, spread in lips:
                 np.maximum(push, crossing.at(height + spread @ drawn, drawn), out=push)

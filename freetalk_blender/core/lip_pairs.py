@@ -18,7 +18,7 @@ from .opened_mouth import LOWER, UPPER, OpenedMouth
 
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
 #: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
-ALONG, ALONG_CUT, FADING = 1.0, 0.5, 5.0
+ALONG, ALONG_CUT, FADING = 1.0, 0.7, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
@@ -27,7 +27,7 @@ _GRID, _COLUMN = 0.9, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
 #: to lie on the other lip; of fine meshes one vertex in so many mm. Scale of planes under them, and how far along the
 #: mouth lips slide (mm).
-_AROUND, _LEAN, _SPARSE, _FINE, _SLIDE = 7.0, 0.35, 0.55, 0.7, 3.5
+_AROUND, _LEAN, _SPARSE, _FINE, _SLIDE = 7.0, 0.35, 0.65, 0.7, 2.5
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 
