@@ -91,8 +91,7 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     return {
         "bilabials": len(closures),
         "closure recall": float(np.mean(closures)),
-        "95 % from": surely(sum(closures), len(closures))[0],
-        "to": surely(sum(closures), len(closures))[1],
+        **dict(zip(("95 % from", "to"), surely(sum(closures), len(closures)), strict=True)),
         "pauses before stops counted": float(np.mean(with_pauses)),
         "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
         "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),

@@ -44,9 +44,8 @@ class Moved:
     """Faces bound by the network that is in use, moved in random styles."""
 
     def __init__(self, model: ict.IctModel):
-        self.session, metadata = models.session("stm", "cpu"), models.metadata("stm")
-        scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
-        self.variances = list(zip(scales, noises, strict=True))
+        self.session = models.session("stm", "cpu")
+        self.variances = stm.variances(models.metadata("stm"))
         shapes = stm_data.skin_expressions(model)
         self.jaw = int(np.flatnonzero(shapes == model.index("jawOpen"))[0])
         expression = model.expression[shapes]

@@ -168,6 +168,7 @@ def on_web(
     points = scan.vertices[rows].astype(float)
     own = np.asarray(scan.carry[rows].argmax(1)).ravel()
     start = scan.carry[rows] @ vertices
+    off = np.linalg.norm(vertices[own] - start, axis=1)
     corners = vertices[triangles].astype(float)
     around = cKDTree(corners.mean(1)).query(points, _AROUND)[1]
     graph = handles.edge_graph(np.asarray(vertices, float), triangles)
@@ -177,11 +178,11 @@ def on_web(
         place = np.einsum("pk,pkc->pc", weights, corners[some])
         reach = 2 * np.linalg.norm(place - start[row], axis=1) + far
         beside = np.linalg.norm(corners[some] - place[:, None], axis=2)
-        limit = (reach + beside.max(1)).max() + np.linalg.norm(vertices[own[row]] - start[row])
+        limit = (reach + beside.max(1)).max() + off[row]
         away = dijkstra(graph, directed=False, indices=own[row], limit=limit)[triangles[some]]
-        other = (away - beside).min(1) - np.linalg.norm(vertices[own[row]] - start[row]) > reach
-        squared = np.sqrt(np.maximum(squared, 0))
-        web[row] = squared[other].min(initial=np.inf) < squared[~other].min(initial=np.inf) + near
+        other = (away - beside).min(1) - off[row] > reach
+        distance = np.sqrt(np.maximum(squared, 0))
+        web[row] = distance[other].min(initial=np.inf) < distance[~other].min(initial=np.inf) + near
     return web
 
 

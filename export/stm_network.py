@@ -71,9 +71,8 @@ def read(path: Path) -> list[Basis]:
     """The networks in an ONNX file that was written from a `Basis` or a `Mean`."""
     weights = {name: torch.from_numpy(value.copy()) for name, value in onnx_file.weights(path).items()}
     metadata = {item.key: item.value for item in onnx.load(path).metadata_props}
-    scales, noises = (torch.tensor([float(n) for n in metadata[key].split()]) for key in ("smooth_scale", "noise"))
     networks = []
-    for k, (scale, noise) in enumerate(zip(scales, noises, strict=True)):
+    for k, variances in enumerate(stm.variances(metadata)):
         prefix = "" if "head.bias" in weights else f"networks.{k}."
         network = Basis(len(weights[prefix + "head.bias"]) // 3, weights[prefix + "body.0.weight"].shape[0])
         # Numbers that networks share, as the statistics of their features, stand in the file once, with the first.
@@ -82,7 +81,8 @@ def read(path: Path) -> list[Basis]:
             for name in network.state_dict()
             if not name.startswith("log_")
         }
-        network.load_state_dict(state | {"log_scale": scale.log(), "log_noise": noise.log()})
+        log_scale, log_noise = torch.tensor(variances).log()
+        network.load_state_dict(state | {"log_scale": log_scale, "log_noise": log_noise})
         networks.append(network)
     return networks
 

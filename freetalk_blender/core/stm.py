@@ -10,7 +10,7 @@ a frame's landmarks speak against the basis, less of what it adds is used (`evid
 product: of the landmarks' motion and a few weights that are a non-linear function of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -200,6 +200,12 @@ def covariances(
     return learned, np.kron(covariance + _RIDGE * np.identity(count), axes)
 
 
+def variances(metadata: Mapping[str, str]) -> list[tuple[float, float]]:
+    """smooth_scale and noise of each network of stm.onnx, as `posterior` takes them, from the file's metadata."""
+    scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
+    return list(zip(scales, noises, strict=True))
+
+
 def bind(
     vertices: np.ndarray,
     triangles: np.ndarray,
@@ -232,14 +238,13 @@ def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, devi
     smooth = interpolant(vertices, triangles, handles)
     (basis,) = session.run(["basis"], {"features": features(vertices, triangles, smooth)})
     gated = basis * smooth.gate[:, None, None].astype(np.float32)
-    scales, noises = (map(float, metadata[key].split()) for key in ("smooth_scale", "noise"))
-    variances = list(zip(scales, noises, strict=True))
-    code = mean_posterior(gated, smooth.rows, smooth.covariance, variances)
+    pairs = variances(metadata)
+    code = mean_posterior(gated, smooth.rows, smooth.covariance, pairs)
     cancel.check()
     points = vertices[smooth.vertices]
     landmarks = gated[smooth.rows]
     learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles[48:]]))
-    processes = covariances(landmarks, smooth.covariance, variances)
+    processes = covariances(landmarks, smooth.covariance, pairs)
     belief, doubted = evidence.evidence(*processes, learned, evidence.region(points, vertices[handles]))
     matrix = assemble(smooth, learned, doubted)
     return Binding(len(vertices), smooth.vertices.astype(np.int32), matrix, belief=belief)
