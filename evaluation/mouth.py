@@ -2,8 +2,9 @@
 
 Random ICT-FaceKit identities (nothing here is trained) get their lips fused, are re-meshed and roughened, and are
 opened again with noisy landmarks. Three ways to fuse: "welded" at the contour of the inner lips; "sealed" across the
-opening behind the lips; "scanned", Poisson reconstruction of what cameras see. The registered face knows which lip
-every point of the fused surface came from, and the true lip line is the border between the two on that surface.
+opening behind the lips; "scanned", Poisson reconstruction of what cameras see; the last kinds are whole heads scanned
+with mouths that are hard to cut (MOUTHS). The registered face knows which lip every point of the fused surface came
+from, and the true lip line is the border between the two on that surface.
 
 Printed per kind of mesh (mm of a face of eye distance 90 mm): how far the seam lies from the true lip line (mean over
 the seam and the faces, the worst face's mean, the 95th percentile) and the line from the seam, the share of lip
@@ -36,6 +37,26 @@ KINDS = {
     "sealed, 10k": ("seal", 10_000, "face"),
     "scanned, 10k": ("scan", 10_000, "face"),
     "scanned, 50k": ("scan", 50_000, "face"),
+    "overhung, 12k": ("scan", 12_000, "head"),
+    "pressed, 12k": ("scan", 12_000, "head"),
+    "full, 12k": ("scan", 12_000, "head"),
+}
+#: Ranges of the expression weights that are part of the neutral face of the last kinds: a jaw that lies back, so that
+#: the upper lip overhangs the lower one; lips pressed together; lips rolled out.
+MOUTHS = {
+    "overhung": {"jawForward": (-1.5, -0.5), "mouthRollLower": (0.0, 0.5), "mouthShrugUpper": (-0.3, 0.3)},
+    "pressed": {
+        "mouthPress_L": (0.4, 1.2),
+        "mouthPress_R": (0.4, 1.2),
+        "mouthRollLower": (0.0, 0.5),
+        "mouthRollUpper": (0.0, 0.5),
+    },
+    "full": {
+        "mouthFunnel": (0.0, 0.25),
+        "mouthPucker": (0.0, 0.3),
+        "mouthRollLower": (-0.6, -0.1),
+        "mouthRollUpper": (-0.6, -0.1),
+    },
 }
 #: Three times the noise of the points that "scanned" faces are reconstructed from, and by how much longer the way along
 #: the face is than twice the straight one where two places are two lips (mm).
@@ -88,9 +109,13 @@ def lips(model: ict.IctModel) -> np.ndarray:
     )
 
 
-def truth(model: ict.IctModel, rng: np.random.Generator, side: np.ndarray) -> Truth:
-    """A random identity."""
+def truth(model: ict.IctModel, rng: np.random.Generator, side: np.ndarray, kind: str = "") -> Truth:
+    """A random identity, with the mouth of a kind."""
     vertices = model.face(rng.normal(size=len(model.identity)) * 0.8)
+    weights = np.zeros(len(model.expression_names), np.float32)
+    for name, (low, high) in MOUTHS.get(kind.partition(",")[0], {}).items():
+        weights[model.index(name)] = rng.uniform(low, high)
+    vertices = vertices + model.offsets(weights[None])[0]
     landmarks = vertices[model.landmark_vertices]
     return Truth(vertices, landmarks, side, float(np.linalg.norm(landmarks[36] - landmarks[45])) / 90)
 
@@ -207,7 +232,7 @@ def rows(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tupl
     origin = lips(model)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        face = truth(model, rng, origin)
+        face = truth(model, rng, origin, kind)
         scan, line, side = fused(model, face, kind, rng)
         for noise in NOISE:
             try:

@@ -4,7 +4,7 @@ The skin around the mouth (mouth_patch.py) is split into an upper and a lower li
 "Random walks for image segmentation") on its vertices: a walk started at a vertex hardly ever steps across a concave
 crease, so the level set at which it is as likely to reach the upper lip as the lower one runs along the crease, and
 where there is none along the landmarks. Vertices of a coarse scan lie in the crease itself; which lip such a one
-belongs to is told by the way it faces.
+belongs to is told by the way it faces, and by which of the lips overhangs the other.
 """
 
 from dataclasses import dataclass, replace
@@ -33,6 +33,12 @@ SMOOTH = 1.5
 SURE = 3.0
 #: The two lips face ways this different at least (squared distance of their mean normals) where that is to tell them.
 APART = 0.5
+#: Scale of heights over the line (mm) at which skin counts for the way a lip faces.
+FACE = 3.0
+#: Where both lips together face further up or down than LEVEL (radians), one overhangs the other. Each radian more adds
+#: OVERHANG, all of them no more than MOST, to the lean of the skin towards the lip that lies behind; less in the last
+#: CORNER mm before the corners, where the lips lie side by side.
+LEVEL, OVERHANG, MOST, CORNER = 0.3, 3.0, 0.7, 6.0
 #: How much rarer a step across the deepest crease is than one on flat skin: exp(-CREASE).
 CREASE = 5.0
 
@@ -122,7 +128,7 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     walker = _settled(graph, firm * mass / band**2, prior, in_band)
     # The crease of a scan is a zigzag of its edges: diffuse the two lips into each other to straighten the border.
     flat = _edge_graph(edges, _cotangents(patch.points, patch.triangles, sides, len(edges)), count)
-    lean = _lean(patch, curve, walker, np.where(np.abs(height) < BANDS[0], mass, 0))
+    lean = _lean(patch, curve, walker, mass * np.exp(-0.5 * (height / FACE) ** 2))
     lean *= between * np.clip((WEB + 2 + front) / 2, 0, 1)
     return _settled(flat, mass / SMOOTH**2, np.clip(SURE * (walker + lean), -1, 1), in_band)
 
@@ -130,9 +136,10 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
 def _lean(patch: Patch, curve: MouthCurve, walker: np.ndarray, mass: np.ndarray) -> np.ndarray:
     """(P,) in [-1,1]: 1 where the skin faces as the upper lip does around there, -1 as the lower one.
 
-    walker (P,): the lips as far as they are known; mass (P,): what a point counts for in a lip's mean normal. Normals
-    are weighted by angles (Thürmer & Wüthrich 1998, "Computing vertex normals from polygonal facets"): refining the
-    patch does not turn them.
+    A lip that overhangs the other is round before it reaches it, and reconstruction bridges the rest of the way: the
+    corner between its underside and the other's front is the other's, though it faces with both. walker (P,): the lips
+    as far as they are known; mass (P,): what a point counts for in a lip's mean normal. Normals are weighted by angles
+    (Thürmer & Wüthrich 1998, "Computing vertex normals from polygonal facets"): refining the patch does not turn them.
     """
     normals = _unit(patch.weights @ _angle_normals(patch.points, patch.triangles)[: len(patch.origin)])
     knots = np.linspace(curve.x[0], curve.x[-1], 9)
@@ -141,9 +148,13 @@ def _lean(patch: Patch, curve: MouthCurve, walker: np.ndarray, mass: np.ndarray)
     for of_lip in (walker > 0.5, walker < -0.5):
         mean = (near * of_lip) @ normals / np.maximum((near * of_lip).sum(1, keepdims=True), 1e-9)
         lips.append(np.stack([np.interp(patch.points[:, 0], knots, column) for column in mean.T], 1))
-    across = lips[0] - lips[1]
+    across, middle = lips[0] - lips[1], (lips[0] + lips[1]) / 2
     apart = (across**2).sum(1)
-    lean = 2 * ((normals - (lips[0] + lips[1]) / 2) * across).sum(1) / np.maximum(apart, APART / 5)
+    lean = 2 * ((normals - middle) * across).sum(1) / np.maximum(apart, APART / 5)
+    tilt = np.arctan2(middle[:, 1], middle[:, 2])
+    behind = np.clip(OVERHANG * (tilt - np.clip(tilt, -LEVEL, LEVEL)), -MOST, MOST)
+    inside = np.minimum(patch.points[:, 0] - curve.x[0], curve.x[-1] - patch.points[:, 0])
+    lean = np.clip(lean, -1, 1) + behind * np.clip(inside / CORNER, 0, 1)
     return np.clip(lean, -1, 1) * np.minimum(apart / APART, 1)
 
 

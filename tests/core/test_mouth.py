@@ -305,3 +305,18 @@ def test_a_vertex_in_the_crease_goes_to_the_lip_that_it_faces_with(first):
     vertices[row, 1] = crease(x[row]) + 0.5 * lip
     vertices[:, 2] = landmarks()[62, 2] + 4 - 0.02 * x**2 - groove
     assert (mouth.open_lips(vertices, triangles, landmarks()).side[row] == lip).all()
+
+
+@pytest.mark.parametrize("over", [1, -1])
+def test_the_corner_under_an_overhanging_lip_is_the_other_lips(over):
+    """One row of a coarse sheet lies where the underside of the one lip meets the front of the other."""
+    vertices, triangles = sheet(25, 27, None)
+    x, y = vertices[:, 0], vertices[:, 1]
+    number = np.rint((y - landmarks()[60:68, 1].mean()) * 26 / 100).astype(int) * over
+    row = np.flatnonzero((number == 0) & (np.abs(x) < 0.35 * WIDTH))
+    lip = (np.abs(x) < 0.6 * WIDTH) & (number >= 0)
+    forward = np.interp(number, [0, 1, 2, 3, 9], [0, 4, 7, 8, 8])
+    height = np.interp(number, [0, 1, 2, 3, 4], [0, 0.6, 1.5, 5, 3.85 * 4])
+    vertices[:, 1] = np.where(lip & (number < 4), crease(x) + over * height, y)
+    vertices[:, 2] = landmarks()[62, 2] - 0.02 * x**2 + np.where(lip, forward, 0)
+    assert (mouth.open_lips(vertices, triangles, landmarks()).side[row] == -over).all()
