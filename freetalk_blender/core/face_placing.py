@@ -33,10 +33,10 @@ MOST_SAMPLES = 25_000
 #: A point measured from further off counts as so many times less sure than its close-ups.
 FAR_DOUBT = 4.0
 #: Weight (68,) of a measurement's expected squared error beside the dense face's: eyes, nose and lips have features to
-#: measure and shapes that the modes miss, jaw and brows have neither. Chosen on 71 scans kept for that.
-MEASURED_DOUBT = np.repeat([4.0, 4.0, 0.75, 1.0], [17, 10, 9, 32])
+#: measure and shapes that the modes miss, jaw and brows have neither. Chosen on 65 scans kept for that.
+MEASURED_DOUBT = np.repeat([8.0, 12.0, 3.0, 3.0, 2.0], [17, 10, 9, 12, 20])
 #: Surface nearer to a landmark than this is its own; without any it stays within the furthest distance (eye distances).
-AT_HAND, FURTHEST = 0.006, 0.25
+AT_HAND, FURTHEST = 0.003, 0.25
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _expected(laid: np.ndarray, miss: np.ndarray, gap: np.ndarray) -> np.ndarray
     """(68,) expected errors, from those of the dense face, its distance from the measurement, and the gap to the
     surface: where there is none nobody can say how far off a point is.
 
-    Weights: least squares of squared errors on the scans of MEASURED_DOUBT, the gap's more cautious.
+    Weights: least squares of squared errors on 71 scans kept for that, the gap's more cautious.
     """
     return np.sqrt(2.0 * laid**2 + 0.5 * miss**2 + 0.25 * gap**2)
 

@@ -26,8 +26,8 @@ SURFACE_SIGMA = 0.01
 
 @dataclass(frozen=True)
 class SurfacePrior:
-    """mean (68 + P, 3) canonical landmarks and skin points; modes (K, 68 + P, 3), one standard deviation each; normals
-    (P, 3) of the mean's skin points."""
+    """mean (68 + P, 3) canonical landmarks and skin points; modes (K, 68 + P, 3), one standard deviation each, the last
+    ones of the skin alone: what smoothing leaves of its relief; normals (P, 3) of the mean's skin points."""
 
     mean: np.ndarray
     modes: np.ndarray

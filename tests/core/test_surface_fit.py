@@ -53,6 +53,21 @@ def test_a_fit_goes_on_from_an_earlier_one_and_ends_where_it_would_have(stranger
     assert off(further.points, anew.points) < 0.1 * off(first.points, anew.points) + 0.001
 
 
+def test_landmarks_stay_where_a_scan_lost_its_relief(stranger, monkeypatch) -> None:
+    truth, skin, normals = stranger
+    model = surface_fit.prior()
+    still = (model.modes[:, :COUNT] == 0).all((1, 2))
+    flat = skin + 1.5 * model.modes[still, COUNT:].sum(0)
+    given = truth + np.random.default_rng(4).normal(0, 0.01, truth.shape)
+    error = np.full(COUNT, 0.03)
+    knowing = fit_surface(given, error, flat, normals)
+    ignorant = surface_fit.SurfacePrior(model.mean, model.modes[~still], model.normals)
+    monkeypatch.setattr(surface_fit, "prior", lambda: ignorant)
+    monkeypatch.setattr(surface_fit, "_basis", lambda: ignorant.modes.transpose(1, 2, 0))
+    misled = fit_surface(given, error, flat, normals)
+    assert off(knowing.points, truth) < 0.6 * off(misled.points, truth)
+
+
 def test_normals_may_point_inwards(stranger) -> None:
     truth, skin, normals = stranger
     given = truth + np.random.default_rng(3).normal(0, 0.03, truth.shape)
