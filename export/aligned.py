@@ -34,13 +34,15 @@ SYNTHETIC = "synthetic"
 
 @dataclass(frozen=True)
 class Recording:
-    """voice: who speaks (held out as a whole); text: None where it must be recognised."""
+    """voice: who speaks (held out as a whole); text: None where it must be recognised; told: the phones where a program
+    spoke and told them."""
 
     name: str
     voice: str
     path: Path
     text: str | None
     language: str = "en-us"
+    told: list[phones.Phone] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def read(path: Path) -> list[Aligned]:
 
 
 def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
-    """Align what the file does not hold yet; the wheel recognises words where there is no text."""
+    """Align what the file does not hold yet, unless its phones are told; the wheel recognises words where there is no
+    text."""
     output.parent.mkdir(parents=True, exist_ok=True)
     done = {json.loads(line)["name"] for line in output.read_text().splitlines()} if output.is_file() else set()
     transcriber = transcribe.Transcriber(wheel) if wheel else None
@@ -116,7 +119,7 @@ def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
                 continue
             samples, _ = audio.load(recording.path)
             text = recording.text or (transcriber(samples) if transcriber else "")
-            spoken = aligner.align(samples, text, recording.language)
+            spoken = recording.told or aligner.align(samples, text, recording.language)
             row = {
                 "name": recording.name, "voice": recording.voice, "path": str(recording.path), "text": text,
                 "doubt": doubt(spoken), "seconds": len(samples) / audio.SPEECH_RATE,

@@ -1,7 +1,8 @@
 """Training streams of the ATS: what the encoder hears, and what lips, jaw and events should be, frame by frame.
 
-A stream is about 18 s of sound, so that the encoder's windows and positions are those of use. What the encoder makes of
-it is kept in the work folder; the labels are made anew each time.
+About 18 s of sound are one stream, or are cut into streams as short as most recordings are, so that the encoder's
+windows and positions are those of use: of a long stream several windows average, a short one lies in one. What the
+encoder makes of it is kept in the work folder; the labels are made anew each time.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from freetalk_blender.core.ats import EVENTS
 RATE = speech.FEATURE_RATE
 CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
+#: The longest and the shortest streams that sound is cut into (frames): one window of the encoder holds the longest.
+SHORT = (450, 225)
 #: How much faster and higher a voice is made, and how much higher its resonances beside that.
 VOICES, FORMANTS = (0.78, 1.28), (0.87, 1.15)
 Range = tuple[float, float]
@@ -145,28 +148,32 @@ def digest(pieces: list[Piece]) -> str:
 def build(
     pieces: list[Piece], seed: int, path: Path, disturbed: bool, others: tuple[Range, Range] = (VOICES, FORMANTS)
 ) -> Streams:
-    """The pieces as streams, in a random order, each with its own voice, room and noise; `path` keeps the features.
+    """The pieces as streams, in a random order, every 18 s with their own voice, room and noise; `path` keeps the
+    features. Half of these are heard as a whole.
 
     others: how far tempo and pitch, and resonances, go where they are disturbed.
     """
     groups = list(_groups(pieces, np.random.default_rng(seed)))
     labels: list[list[np.ndarray]] = []
     features: list[np.ndarray] = []
+    lengths: list[int] = []
     known = np.load(path) if path.is_file() else None
     for number, group in enumerate(groups):
         random = np.random.default_rng([seed, number])
         parts = list(_with_pauses(group, random))
         factor = float(random.uniform(*others[0])) if disturbed else 1.0
         labels.append(_labels(parts, factor))
+        cut = _cut(len(labels[-1][0]), random)
+        lengths += cut
         if known is None:
-            features.append(_hear(parts, factor, len(labels[-1][0]), others[1], random if disturbed else None))
+            features.append(_hear(parts, factor, cut, others[1], random if disturbed else None))
     heard = np.concatenate(features) if known is None else known
     if known is None:
         temporary = path.with_suffix(".tmp.npy")
         np.save(temporary, heard)
         temporary.replace(path)
     columns = {name: np.concatenate([part[i] for part in labels]) for i, name in enumerate(LABELS)}
-    index = np.repeat(np.arange(len(labels)), [len(part[0]) for part in labels])
+    index = np.repeat(np.arange(len(lengths)), lengths)
     return Streams(features=heard, **columns, stream=index)
 
 
@@ -191,17 +198,27 @@ def _labels(parts: list[Piece], factor: float) -> list[np.ndarray]:
     return [_at(columns[0], position), *[column[nearest] for column in columns[1:]]]
 
 
+def _cut(length: int, random: np.random.Generator) -> list[int]:
+    """The lengths of the streams that so many frames are cut into: one, or, as often, several that are SHORT."""
+    fewest = -(-length // SHORT[0])
+    most = max(fewest, length // SHORT[1])
+    count = 1 if random.random() < 0.5 else int(random.integers(fewest, most + 1))
+    return np.diff(np.arange(count + 1) * length // count).tolist()
+
+
 def _hear(
-    parts: list[Piece], factor: float, length: int, formants: Range, random: np.random.Generator | None
+    parts: list[Piece], factor: float, cut: list[int], formants: Range, random: np.random.Generator | None
 ) -> np.ndarray:
-    """(length, 384) float16 features of the parts as one sound; disturbed where there is chance."""
+    """(sum of cut, 384) float16 features of the parts as one sound, heard in streams of these lengths; disturbed where
+    there is chance."""
     samples = np.concatenate([part.samples for part in parts])
     if random is not None:
         samples = augment.change_formants(augment.change_voice(samples, factor), float(random.uniform(*formants)))
         samples = augment.disturb(samples, random)
-    wanted = length * speech.HOP
-    samples = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]
-    return speech.features(samples.astype(np.float32), "cpu").astype(np.float16)
+    wanted = sum(cut) * speech.HOP
+    samples = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted].astype(np.float32)
+    streams = np.split(samples, np.cumsum(cut)[:-1] * speech.HOP)
+    return np.concatenate([speech.features(stream, "cpu") for stream in streams]).astype(np.float16)
 
 
 def _at(values: np.ndarray, position: np.ndarray) -> np.ndarray:

@@ -3,6 +3,8 @@
 So the network hears many voices say what one man's lips were seen to say.
 """
 
+from difflib import SequenceMatcher
+
 import numpy as np
 
 from export import ats_data, grid, postures
@@ -12,19 +14,20 @@ from freetalk_blender.core import audio, speech
 
 #: Warped lips are believed this much beside those under the talker's own voice.
 TRUST = 0.6
-#: Two ways to say a sentence are the same where this share of phones agrees ("the" and "a" have two ways each).
+#: Two ways to say a sentence are the same where this share of phones agrees: programs call vowels by other names.
 _AGREE = 0.8
 
 
 def warp(real: list[Phone], dubbed: list[Phone], times: np.ndarray) -> np.ndarray | None:
-    """times (T,) of the dubbed sentence -> the same moments of the real one; None where the phones are not the same."""
-    pairs = [(ours, theirs) for ours, theirs in zip(_spoken(real), _spoken(dubbed), strict=False)]
-    count = len(_spoken(real))
-    agree = sum(ours.name == theirs.name for ours, theirs in pairs)
-    if not pairs or len(_spoken(dubbed)) != count or agree < _AGREE * count:
+    """times (T,) of the dubbed sentence -> the same moments of the real one; None where too few phones are the same."""
+    ours, theirs = _spoken(real), _spoken(dubbed)
+    names = ([phone.name for phone in phones] for phones in (ours, theirs))
+    blocks = SequenceMatcher(None, *names, autojunk=False).get_matching_blocks()
+    pairs = [(ours[a + i], theirs[b + i]) for a, b, size in blocks for i in range(size)]
+    if not pairs or len(pairs) < _AGREE * max(len(ours), len(theirs)):
         return None
-    real_times = [time for ours, _ in pairs for time in (ours.start, ours.end)]
-    dubbed_times = [time for _, theirs in pairs for time in (theirs.start, theirs.end)]
+    real_times = [time for one, _ in pairs for time in (one.start, one.end)]
+    dubbed_times = [time for _, other in pairs for time in (other.start, other.end)]
     inner = np.interp(times, dubbed_times, real_times)
     before = np.minimum(times - dubbed_times[0], 0.0)
     after = np.maximum(times - dubbed_times[-1], 0.0)

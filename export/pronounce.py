@@ -11,9 +11,10 @@ from functools import lru_cache
 
 #: IPA as espeak-ng writes it -> ARPABET; the longest match counts. French and Spanish follow English.
 _PHONES = {
-    "t͡ʃ": "CH", "d͡ʒ": "JH", "e͡ɪ": "EY", "a͡ɪ": "AY", "ɔ͡ɪ": "OY", "a͡ʊ": "AW", "o͡ʊ": "OW", "ɪ͡ɹ": "IH R", "iː": "IY",
-    "uː": "UW", "ɑː": "AA", "ɔː": "AO", "oː": "AO", "ɜː": "ER", "ɛ": "EH", "æ": "AE", "ɐ": "AH", "ə": "AH", "ʌ": "AH",
-    "ɪ": "IH", "ᵻ": "IH", "i": "IY", "ʊ": "UH", "u": "UW", "ɔ": "AO", "ɑ": "AA", "ɒ": "AA", "ɚ": "ER", "ɜ": "ER",
+    "t͡ʃ": "CH", "d͡ʒ": "JH", "e͡ɪ": "EY", "a͡ɪ": "AY", "ɔ͡ɪ": "OY", "a͡ʊ": "AW", "o͡ʊ": "OW", "ə͡ʊ": "OW",
+    "ɪ͡ɹ": "IH R", "iː": "IY", "uː": "UW", "ɑː": "AA", "ɔː": "AO", "oː": "AO", "ɜː": "ER", "ɛ": "EH", "æ": "AE",
+    "ɐ": "AH", "ə": "AH", "ʌ": "AH", "ɪ": "IH", "ᵻ": "IH", "i": "IY", "ʊ": "UH", "u": "UW", "ɔ": "AO", "ɑ": "AA",
+    "ɒ": "AA", "ɚ": "ER", "ɜ": "ER",
     "a": "AA", "e": "EY", "o": "OW", "y": "UW", "ø": "ER", "œ": "ER", "ɥ": "W",
     "p": "P", "b": "B", "m": "M", "f": "F", "v": "V", "t": "T", "d": "D", "n": "N", "s": "S", "z": "Z", "k": "K",
     "ɡ": "G", "g": "G", "ŋ": "NG", "l": "L", "ɫ": "L", "ɹ": "R", "r": "R", "ɾ": "D", "ʁ": "HH", "w": "W", "j": "Y",

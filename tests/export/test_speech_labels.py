@@ -5,9 +5,10 @@ import pytest
 
 pytest.importorskip("pocketsphinx", reason="the training environment aligns speech")
 
-from export import aligned, articulation, dubbing, postures
+from export import aligned, articulation, ats_data, dubbing, espeak, postures, train_ats, voices
 from export.phones import Phone, words
 from export.pronounce import arpabet
+from freetalk_blender.core import speech
 
 RATE = 50
 
@@ -43,6 +44,16 @@ def test_dubbed_lips_keep_their_place_in_the_phones() -> None:
     moments = dubbing.warp(real, slow, times)
     assert moments is not None
     assert np.allclose(moments, [0.3, 0.5, 0.55, 0.7, 0.85, 1.1])
+
+
+def test_dubbed_lips_keep_their_place_where_a_phone_is_called_otherwise_or_missing() -> None:
+    real = spoken(("B", 0.1), ("IH", 0.1), ("N", 0.1), ("B", 0.1), ("L", 0.1), ("UW", 0.1))
+    other = spoken(("B", 0.2), ("IY", 0.2), ("N", 0.2), ("B", 0.2), ("L", 0.2), ("UW", 0.2))
+    short = [phone for phone in other if phone.name != "IY"]
+    for dubbed in (other, short):
+        moments = dubbing.warp(real, dubbed, np.array([0.6, 0.8, 1.2, 1.6]))
+        assert moments is not None
+        assert np.allclose(moments, [0.55, 0.65, 0.85, 1.05])
 
 
 def test_a_sentence_said_otherwise_is_not_dubbed() -> None:
@@ -82,3 +93,40 @@ def test_a_closure_lasts_70_ms_where_the_aligner_heard_a_burst_alone(before: str
     assert trust[closed, 1].max() == 1.0
     earlier = phones[1].start - closed[0] / RATE
     assert earlier == pytest.approx(0.05 if before == "SIL" else 0.02, abs=0.011)
+
+
+def test_espeak_tells_whole_diphthongs_and_an_n_where_spanish_bites() -> None:
+    events = [(0.0, "t͡ʃ"), (0.1, "a͡ɪ"), (0.3, "m"), (0.4, "f"), (0.5, "")]
+    english = list(espeak.phones(events, 0.6, english=True))
+    spanish = list(espeak.phones(events, 0.6, english=False))
+    assert [phone.name for phone in english] == ["CH", "AY", "M", "F", "SIL"]
+    assert [phone.name for phone in spanish] == ["CH", "AY", "N", "F", "SIL"]
+    assert (english[1].start, english[1].end, english[-1].end) == (0.1, 0.3, 0.6)
+
+
+def test_a_program_s_own_segments_are_the_aligner_s_phones() -> None:
+    found = voices._in_a_row([("pau", 0.2), ("b", 0.3), ("ax", 0.35)])
+    assert found == [Phone("SIL", 0.0, 0.2), Phone("B", 0.2, 0.3), Phone("AH", 0.3, 0.35)]
+
+
+def test_streams_are_long_or_lie_in_one_window_of_the_encoder() -> None:
+    random = np.random.default_rng(0)
+    cuts = [ats_data._cut(int(random.integers(100, 1200)), random) for _ in range(300)]
+    assert {len(cut) == 1 for cut in cuts if sum(cut) > ats_data.SHORT[0]} == {True, False}
+    short = [length for cut in cuts if len(cut) > 1 for length in cut]
+    assert max(short) <= ats_data.SHORT[0] and min(short) >= ats_data.SHORT[1]
+    with_margins = ats_data.SHORT[0] + 2 * speech._MARGIN
+    assert list(speech.windows(with_margins)) == [(0, with_margins)]
+    assert len(list(speech.windows(with_margins + 1))) > 1
+
+
+def test_windows_of_training_lie_within_their_stream_and_short_streams_are_heard() -> None:
+    lengths = [900, 100, 225, 450]
+    stream = np.repeat(np.arange(4), lengths)
+    heard = set()
+    for seed in range(20):
+        for start in train_ats.starts(stream, np.random.default_rng(seed)):
+            first, last = start - train_ats.CONTEXT, start + train_ats.LENGTH + train_ats.CONTEXT - 1
+            assert stream[first] == stream[last]
+            heard.add(int(stream[start]))
+    assert heard == {0, 2, 3}
