@@ -43,12 +43,18 @@ def clearance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, u
     return gap[rows, nearest] * lean[near[rows, nearest]]
 
 
-def lip_clearance(vertices: np.ndarray, triangles: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """(V,) clearance of every lip vertex from the other lip, in the unit of vertices (V,3), y up; inf elsewhere.
+def lip_clearance(
+    vertices: np.ndarray, triangles: np.ndarray, side: np.ndarray, edge: np.ndarray | None = None
+) -> np.ndarray:
+    """(V,) clearance of every lip vertex that faces the other lip from it, in the unit of vertices (V,3), y up; inf
+    elsewhere.
 
-    triangles (F,3): the skin; side (V,): +1 upper lip, -1 lower.
+    triangles (F,3): the skin; side (V,): +1 upper lip, -1 lower; edge (n,): vertices at the end of a lip's skin, which
+    meet the other lip whichever way they face.
     """
     lean = raster.vertex_normals(vertices, triangles)[:, 1] * side
+    if edge is not None:
+        lean[edge] = -1
     found = np.full(len(vertices), np.inf)
     for sign in (1, -1):
         mine = np.flatnonzero((side == sign) & (lean < -_FACING))

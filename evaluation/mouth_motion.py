@@ -128,15 +128,16 @@ def lips_in(bound: faces.Face, frames: np.ndarray) -> Lips:
     triangles = opened.skin_triangles[(opened.side[opened.skin_triangles] != 0).any(1)]
     used, triangles = np.unique(triangles, return_inverse=True)
     triangles, side = triangles.reshape(-1, 3), opened.side[used]
+    edge = np.flatnonzero(np.isin(used, np.concatenate([opened.upper_rim[1:-1], opened.lower_rim[1:-1]])))
 
     def moved(rows: np.ndarray) -> np.ndarray:
         rest = bound.frame.to_canonical(opened.skin_vertices[rows].astype(float))
         return EYE_DISTANCE_MM * (rest + bound.frame.vectors_to_canonical(frames[:, rows].astype(float)))
 
     place, rest = moved(used), EYE_DISTANCE_MM * bound.frame.to_canonical(opened.skin_vertices[used].astype(float))
-    clear = np.array([lip_crossing.lip_clearance(frame, triangles, side) for frame in place])
+    clear = np.array([lip_crossing.lip_clearance(frame, triangles, side, edge) for frame in place])
     upper, lower = moved(opened.upper_rim[ENDS:-ENDS]), moved(opened.lower_rim[ENDS:-ENDS])
-    still = lip_crossing.lip_clearance(rest, triangles, side)
+    still = lip_crossing.lip_clearance(rest, triangles, side, edge)
     return Lips(place, clear, still, upper[..., 1] - lower[..., 1], upper[..., 0])
 
 

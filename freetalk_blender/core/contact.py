@@ -2,10 +2,10 @@
 
 A network moves each lip well within a millimetre, and that is enough for closed lips to cross or to leave a sliver of
 darkness. Points of the upper lip are paired with points of the lower one (lip_pairs.py) and measured against what has
-slid there (facing.py). Where a pair would cross, both sides give way by half; where it nearly closes, it closes. The
-amount is a smooth function of the pairs' gaps alone, so the correction is as smooth in time as the motion is, and zero
-for a face at rest. Where the performance keeps the lips closed they close, also on a scan whose own lips stand a little
-open.
+slid there (facing.py, sliding.py). Where a pair would cross, both sides give way by half; where it nearly closes, it
+closes. The amount is a continuous function of the pairs' gaps alone, so the correction is as steady in time as the
+motion is, and zero for a face at rest. Where the performance keeps the lips closed they close, also on a scan whose own
+lips stand a little open.
 """
 
 from collections.abc import Iterator
@@ -17,11 +17,12 @@ import scipy.sparse as sparse
 
 from . import cancel
 from .compress import ShapeKeys, compress_factors, with_more
-from .facing import Facing, Slid
+from .facing import Facing
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS
 from .ramp import smooth_step
 from .retarget import CLOSED_GAP
+from .sliding import Slid
 
 #: Gaps below the first close: a binding's lips are within it of where a performance wants them. Up to the second they
 #: are drawn together, the smaller the more (mm).
@@ -109,6 +110,11 @@ class Contact:
         return facing.moved(self._placed(displacement, facing.vertices))
 
     @cached_property
+    def _spreads(self) -> list[np.ndarray]:
+        """(N,P) share of the pairs' corrections that the vertices of each `slid` take."""
+        return [self.spread[lip.facing.vertices] for lip in self.slid]
+
+    @cached_property
     def _still(self) -> np.ndarray:
         """(P,1) mm between the lips at rest."""
         still = np.zeros((1, len(self.vertices), 3), np.float32)
@@ -151,11 +157,12 @@ class Contact:
         unfold = np.reshape(np.float32(self.unfold), (-1, 1))
         drawn = np.broadcast_to(unfold, amount.shape)  # what they need at rest is the first guess
         lips = []
-        for lip in self.slid:
-            spread, place = self.spread[lip.facing.vertices], self._moved(displacement, lip.facing)
-            height = place[1] + spread @ amount
-            place[1] = height + spread @ drawn
-            lips.append((lip.over(place, drawn), height, spread))
+        for lip, spread in zip(self.slid, self._spreads, strict=True):
+            place = self._moved(displacement, lip.facing)
+            place[1] += spread @ (amount + drawn)
+            crossing = lip.over(place, drawn)
+            spread = spread[crossing.rows]
+            lips.append((crossing, place[1, crossing.rows] - spread @ drawn, spread))
         for _ in range(_SLIDING_ROUNDS if lips else 0):
             push = np.zeros(amount.shape, np.float32)
             for crossing, height, spread in lips:
@@ -171,9 +178,9 @@ class Contact:
         for _ in range(_UNFOLDING):
             amount = np.minimum(self._slid_apart(still, amount), _FOLD)
         slid = []
-        for lip in self.slid:
+        for lip, spread in zip(self.slid, self._spreads, strict=True):
             place = self._moved(still, lip.facing)
-            place[1] += self.spread[lip.facing.vertices] @ amount
+            place[1] += spread @ amount
             slid.append(lip.allowing(place))
         return replace(self, unfold=amount[:, 0], slid=tuple(slid))
 

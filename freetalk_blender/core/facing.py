@@ -10,11 +10,10 @@ before it and after: that sum is worked out once (`Facing.over`), for points tha
 here, so that one vertex's heights lie side by side.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from .ramp import smooth_step
 
@@ -24,23 +23,10 @@ _LEVEL = 0.05
 _BELOW = 0.3
 #: Exponent of what counts for nothing: below it, numbers become so small that a processor is slow with them.
 _NOTHING = -30.0
-#: How far in depth a vertex of the lower lip may lie to come under a point (mm).
-_DEEP = 5.0
 #: A plane may rise so far above the highest vertex that it goes through (mm), where it counts.
 _RISE = 0.5
 #: Distance of points from what was not looked at, since it lies far away (mm).
 FAR = 1e3
-#: How deep skin that has slid is let into the other lip, since planes are not quite the surface (mm).
-_GIVE = 0.03
-#: From the first to the second distance in front of the other rim (mm) a point counts more and more as over its skin:
-#: beside the rim it does, since rims that have slid along each other meet no longer where they slope.
-_AHEAD = (-0.15, 0.05)
-#: One vertex of that rim in so many mm stands for its neighbours; how many are looked at for each point; scale (mm) of
-#: their shares.
-_ALONG, _BESIDE, _RIM = 1.0, 9, 0.7
-#: At an edge of skin all of it lies to one side: from the first to the second mean distance aside (mm) a point counts
-#: less and less as over it.
-_EDGE = (0.4, 0.6)
 
 
 @dataclass(frozen=True)
@@ -61,7 +47,7 @@ class Facing:
     scale: float = 1.0
 
     @cached_property
-    def _under(self) -> np.ndarray:
+    def under(self) -> np.ndarray:
         """(K,P) `below`, with those that are not any made the first one."""
         return np.ascontiguousarray(np.where(self.known, self.below, self.below[:, :1]).T)
 
@@ -72,7 +58,7 @@ class Facing:
     def within(self, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
         """(P,T) which points may lie less than `reach` (P or 1,T or 1) mm over the other lip; height (N,T) mm."""
         height = self.upright * height
-        highest = np.take(height, self._under, 0).max(0)
+        highest = np.take(height, self.under, 0).max(0)
         return (height[self.upper] - highest < reach + _RISE) & self.known.any(1)[:, None]
 
     def over(self, place: np.ndarray, where: np.ndarray) -> "Over":
@@ -80,7 +66,7 @@ class Facing:
         point, frame = np.nonzero(where)
         frames = where.shape[1]
         own = self.upper[point] * frames + frame
-        below = np.take(self._under * frames, point, 1)
+        below = np.take(self.under * frames, point, 1)
         below += frame
         x, z = (np.take(axis, below) for axis in (place[0], place[2]))
         x -= np.take(place[0], own)
@@ -104,7 +90,7 @@ class Facing:
         wz *= deep
         weight -= wx
         weight -= wz
-        return Over(where, near, np.hypot(mx, mz), own, below, weight, self.upright)
+        return Over(where, near, own, below, weight, self.upright)
 
     def gap(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of each point over the other lip, negative where they cross, and (P,T) in [0,1]: how surely that
@@ -117,14 +103,12 @@ class Facing:
 class Over:
     """Planes under n points, as long as nothing moves aside.
 
-    where (P,T): which points in which frames; near (n,) in [0,1]: how surely the other lip lies under each; aside (n,)
-    mm: from each to the middle of what lies below it, seen from above; own (n,) and below (K,n): places of a point and
-    of what lies below it in heights (N,T); share (K,n): of each in the plane.
+    where (P,T): which points in which frames; near (n,) in [0,1]: how surely the other lip lies under each; own (n,)
+    and below (K,n): places of a point and of what lies below it in heights (N,T); share (K,n): of each in the plane.
     """
 
     where: np.ndarray
     near: np.ndarray
-    aside: np.ndarray
     own: np.ndarray
     below: np.ndarray
     share: np.ndarray
@@ -154,17 +138,17 @@ def of_lips(
     place: np.ndarray,
     upright: int = 1,
     scale: float = 1.0,
-    aside: float = 2.0,
+    reach: tuple[float, float] = (2.0, 5.0),
 ) -> Facing:
     """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,), of which on fine meshes one in
-    `scale` mm stands for its neighbours; upright, scale: see Facing; aside: how far along the mouth a vertex may lie to
-    come under a point, mm.
+    `scale` mm stands for its neighbours; upright, scale: see Facing; reach: how far along the mouth and in depth a
+    vertex may lie to come under a point, mm.
 
     shut (M,3): all vertices where the mouth is shut, place (M,3): at rest; canonical mm.
     """
     lower = lower[thinned(upright * shut[lower], scale)]
     offset = shut[lower][None] - shut[upper][:, None]
-    inside = (np.abs(offset[..., 0]) < aside) & (np.abs(offset[..., 2]) < _DEEP)
+    inside = (np.abs(offset[..., 0]) < reach[0]) & (np.abs(offset[..., 2]) < reach[1])
     order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
     vertices = np.concatenate([upper, lower])
     below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
@@ -175,93 +159,3 @@ def thinned(points: np.ndarray, step: float) -> np.ndarray:
     """Rows of the highest points (n,3) in each square of `step`, seen from above."""
     down = np.argsort(-points[:, 1], kind="stable")
     return down[np.unique(np.rint(points[down][:, [0, 2]] / step), axis=0, return_index=True)[1]]
-
-
-@dataclass(frozen=True)
-class Slid:
-    """Points of one lip of a cut mouth over the other lip's skin, by the place on the rims that each lies beside.
-
-    place (P,): each point's; beside (W,P): which of the other rim's vertices, the facing's last ones, lie near it in
-    their order; allowed (P,): how deep it may lie in the other lip, mm: as deep as it does at rest when drawn apart,
-    and a little; order (P,): the points by their place; rim (R,): places that have any; starts (R,): where each begins
-    in order.
-    """
-
-    facing: Facing
-    place: np.ndarray
-    beside: np.ndarray
-    allowed: np.ndarray
-    order: np.ndarray
-    rim: np.ndarray
-    starts: np.ndarray
-
-    def over(self, place: np.ndarray, drawn: np.ndarray) -> "Crossing":
-        """What may lie in the other lip; place (3,N,T) of the facing's vertices, with each of the rims' R places drawn
-        apart by drawn (R,T) mm."""
-        # Behind the other rim there is no skin to lie in.
-        ahead = np.clip((self.ahead(place) - np.float32(_AHEAD[0])) / np.float32(_AHEAD[1] - _AHEAD[0]), 0, 1)
-        where = self.facing.within(place[1], drawn[self.place] - self.allowed[:, None]) & (ahead > 0)
-        over = self.facing.over(place, where)
-        inside = 1 - smooth_step((over.aside - _EDGE[0]) / (_EDGE[1] - _EDGE[0]))
-        return Crossing(self, over, over.spread(over.near * inside) * ahead)
-
-    def ahead(self, place: np.ndarray) -> np.ndarray:
-        """(P,T) mm by which each point lies in front of the other rim, seen from above, wherever along it the point has
-        slid to; place (3,N,T) of the facing's vertices."""
-        rim = place[::2, -(self.beside.max() + 1) :]
-        along = np.gradient(rim, axis=1)
-        out = np.stack([-along[1], along[0]]) / np.maximum(np.hypot(*along), np.float32(1e-6))
-        x, z = (np.take(axis, self.beside, 0) for axis in rim)
-        x -= place[0][self.facing.upper]
-        z -= place[2][self.facing.upper]
-        near = x * x
-        near += z * z
-        near -= near.min(0)
-        np.exp(near * np.float32(-1 / _RIM**2), out=near)
-        x *= np.take(out[0], self.beside, 0)
-        z *= np.take(out[1], self.beside, 0)
-        x += z
-        return -np.einsum("kpt,kpt->pt", near, x) / near.sum(0)
-
-    def allowing(self, place: np.ndarray) -> "Slid":
-        """The same, for lips that may lie in each other as they do in one frame, place (3,N,1)."""
-        gap, near = (rows[:, 0] for rows in self.facing.gap(place))
-        return replace(self, allowed=np.maximum(-gap * (near > 0), 0) + np.float32(_GIVE))
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """How far points of one lip lie in the other lip's skin, as long as nothing moves aside; counts (P,T) in [0,1]: how
-    much each point does."""
-
-    slid: Slid
-    over: Over
-    counts: np.ndarray
-
-    def at(self, height: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """(R,T) mm by which the lips would cross at each of the rims' R places if they were not drawn apart by `drawn`
-        (R,T) there; height (N,T) of the facing's vertices, with what draws them apart."""
-        slid = self.slid
-        deep = np.maximum(drawn[slid.place] - self.over.gap(height) - slid.allowed[:, None], 0) * self.counts
-        found = np.zeros(drawn.shape, np.float32)
-        if len(slid.rim):
-            found[slid.rim] = np.maximum.reduceat(deep[slid.order], slid.starts, axis=0)
-        return found
-
-
-def over_rim(facing: Facing, own: np.ndarray, other: np.ndarray, place: np.ndarray) -> Slid:
-    """Points of one lip over the other one's skin, nowhere allowed to lie in it.
-
-    own, other (R,): vertices of the points' rim and of the other one; place (M,3): of all vertices, canonical mm.
-    """
-    owner = cKDTree(place[own]).query(facing.rest[facing.upper])[1]
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place[other], axis=0), axis=1))])
-    few = np.unique(np.rint(length / _ALONG), return_index=True)[1]
-    count = min(_BESIDE, len(few))
-    first = np.searchsorted(length[few], length[owner]) - count // 2
-    beside = np.clip(first, 0, len(few) - count) + np.arange(count)[:, None]
-    vertices = np.concatenate([facing.vertices, other[few]])
-    facing = replace(facing, vertices=vertices, rest=place[vertices])
-    order = np.argsort(owner, kind="stable")
-    places, starts = np.unique(owner[order], return_index=True)
-    return Slid(facing, owner, beside, np.full(len(owner), _GIVE, np.float32), order, places, starts)

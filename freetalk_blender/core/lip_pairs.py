@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import facing, handles, mouth_curve, raster
+from . import facing, handles, mouth_curve, raster, sliding
 from .contact import Columns, Contact
 from .errors import LandmarkError
 from .frame import Similarity
@@ -18,16 +18,16 @@ from .opened_mouth import LOWER, UPPER, OpenedMouth
 
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
 #: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
-ALONG, ALONG_CUT, FADING = 1.0, 0.7, 5.0
+ALONG, ALONG_CUT, FADING = 1.0, 0.4, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 #: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
 _GRID, _COLUMN = 0.9, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
-#: to lie on the other lip; of fine meshes one vertex in so many mm. Scale of planes under them, and how far along the
-#: mouth lips slide (mm).
-_AROUND, _LEAN, _SPARSE, _FINE, _SLIDE = 7.0, 0.35, 0.65, 0.7, 2.5
+#: to lie on the other lip; beside the rims, of fine meshes one vertex in so many mm. One vertex in so many mm tells
+#: where on the other lip that is; how far lips slide along the mouth and in depth (mm).
+_AROUND, _LEAN, _SPARSE, _COARSE, _SLIDE = 7.0, 0.2, 0.3, 1.0, (4.5, 7.0)
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 
@@ -40,17 +40,21 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     side = opened.side[: opened.skin_count]
     lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame, ALONG_CUT)
     lean = raster.vertex_normals(points, opened.skin_triangles)[:, 1] * side
-    inside = lean < -_LEAN
-    inside[upper] = inside[lower] = True
-    place, side = points[lips.vertices], side[lips.vertices]
-    row = _row(lips.vertices, len(points))
-    inside = inside[lips.vertices] & (cKDTree(points[upper]).query(place)[0] < _AROUND)
-    above, below = np.flatnonzero(inside & (side == UPPER)), np.flatnonzero(inside & (side == LOWER))
-    above, below = above[facing.thinned(-place[above], _SPARSE)], below[facing.thinned(place[below], _SPARSE)]
-    slid = []
-    for sign, own, other, points_of, skin in ((UPPER, upper, lower, above, below), (LOWER, lower, upper, below, above)):
-        over = facing.of_lips(points_of, skin, place, place, sign, _FINE, _SLIDE)
-        slid.append(facing.over_rim(over, row[own], row[other], place))
+    place, row = points[lips.vertices], _row(lips.vertices, len(points))
+    reached = cKDTree(points[upper])
+    leaning = (lean[lips.vertices] < -_LEAN) & (reached.query(place)[0] < _AROUND)
+    leaning[row[upper]] = leaning[row[lower]] = False
+    triangles = row[opened.skin_triangles]
+    triangles = triangles[(triangles >= 0).all(1)]
+    triangles = triangles[reached.query(place[triangles].mean(1))[0] < _AROUND]
+    side, slid = side[lips.vertices], []
+    for sign, own, other in ((UPPER, row[upper], row[lower]), (LOWER, row[lower], row[upper])):
+        skin, over = (np.flatnonzero(leaning & (side == lip)) for lip in (sign, -sign))
+        skin = skin[facing.thinned(-sign * place[skin], _SPARSE)]
+        near = facing.of_lips(np.append(own, skin), np.append(over, other), place, place, sign, _COARSE, _SLIDE)
+        lip = sliding.over_rim(near, triangles[(side[triangles] == -sign).all(1)], own, other, place)
+        if len(lip.level):
+            slid.append(lip)
     return replace(lips, slid=tuple(slid)).unfolded()
 
 

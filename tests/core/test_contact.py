@@ -135,7 +135,7 @@ def test_lips_that_lie_in_each_other_at_rest_are_drawn_apart_and_still_close():
     rim = vertices[opened.lower_rim[6:-6]]
     distance = cKDTree(rim).query(vertices[: opened.skin_count])[0]
     fold = np.where(side == mouth.LOWER, np.clip(distance - 0.5, 0, 1) * np.exp(-((distance / 5) ** 2)), 0)
-    vertices[: opened.skin_count, 1] += 2.6 * fold
+    vertices[: opened.skin_count, 1] += 2.4 * fold
     vertices[: opened.skin_count, 2] += 0.5 * fold
     lips = lip_pairs.of_opened(replace(opened, vertices=vertices), landmarks())
     still = np.zeros((1, opened.skin_count, 3), np.float32)
@@ -237,10 +237,13 @@ def test_lips_far_apart_are_not_worked_on_and_nothing_is_lost_by_that(opened, mo
     motion[:, : opened.skin_count] = chatter(opened, 90, 5)
     motion[30:, opened.side == mouth.LOWER, 1] -= 15
     looked_at = []
-    over = facing.Facing.over
-    monkeypatch.setattr(
-        facing.Facing, "over", lambda self, place, where: looked_at.append(where.mean(0)) or over(self, place, where)
-    )
+    within = facing.Facing.within
+
+    def watched(self: facing.Facing, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        looked_at.append((where := within(self, height, reach)).mean(0))
+        return where
+
+    monkeypatch.setattr(facing.Facing, "within", watched)
     for lips in kinds:
         lips.amount(motion[:1, lips.vertices])  # what is made once
         looked_at.clear()

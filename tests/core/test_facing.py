@@ -64,37 +64,3 @@ def test_the_gap_is_smooth_in_the_motion(lips):
     path = np.concatenate([slid(lips, (0, 0, step)) for step in np.linspace(-2, 2, 200)], 2)
     gap, _ = lips.gap(path)
     assert np.abs(np.diff(gap, 2, axis=1)).max() < 0.01
-
-
-def rims(lips: facing.Facing) -> facing.Slid:
-    """The points of `lips` beside the back edge of the lower lip, which runs to the left and forward."""
-    x = np.arange(-9, 9.1, 0.6)
-    rim = np.stack([x, bowl(x, 0.5 * x - 2), 0.5 * x - 2], 1)
-    place = np.zeros((lips.vertices.max() + 1, 3))
-    place[lips.vertices] = lips.rest
-    other = len(place) + np.arange(len(rim))
-    place = np.concatenate([place, rim])
-    return facing.over_rim(lips, other, other, place)
-
-
-def test_a_point_is_in_front_of_the_rim_where_it_is_now_not_where_it_was(lips):
-    slid_ = rims(lips)
-    x, _, z = lips.rest[lips.upper].T
-    for by in ((0, 0, 0), (1.5, 0, 1), (-1.5, 0, 0)):
-        motion = np.zeros((3, len(slid_.facing.rest), 1), np.float32)
-        motion[:, slid_.facing.upper] = np.reshape(by, (3, 1, 1))
-        wanted = ((z + by[2]) - (0.5 * (x + by[0]) - 2)) / np.hypot(1, 0.5)
-        assert np.allclose(slid_.ahead(slid_.facing.moved(motion))[:, 0], wanted, atol=0.1)
-
-
-def test_skin_that_lies_to_one_side_of_a_point_is_not_under_it(lips):
-    slid_ = rims(lips)
-    drawn = np.zeros((31, 1), np.float32)
-    motion = np.zeros((3, len(slid_.facing.rest), 1), np.float32)
-    motion[1, slid_.facing.upper] = -1.6
-    inside = slid_.over(slid_.facing.moved(motion), drawn)
-    motion[2, slid_.facing.upper] = 4.2
-    in_front = slid_.over(slid_.facing.moved(motion), drawn)
-    assert np.allclose(inside.counts[:, 0], [1, 1, 0]), "the last one lies behind the rim"
-    assert in_front.over.near.min() > 0.4
-    assert in_front.counts[:2].max() < 0.01
