@@ -35,7 +35,7 @@ PRESS = 0.05
 #: Pushing moves other skin under a point: how often such lips are looked at anew, and those of a cut, which slide.
 _ROUNDS, _SLIDING_ROUNDS = 3, 6
 #: Lips that lie in each other at rest are drawn apart by this at most (mm), in so many steps.
-_FOLD, _UNFOLDING = 1.5, 10
+_FOLD, _UNFOLDING = 2.0, 10
 #: Lips this far apart in depth pass each other, as in "f": from the first to the second the correction fades (mm).
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).

@@ -135,7 +135,7 @@ def test_lips_that_lie_in_each_other_at_rest_are_drawn_apart_and_still_close():
     rim = vertices[opened.lower_rim[6:-6]]
     distance = cKDTree(rim).query(vertices[: opened.skin_count])[0]
     fold = np.where(side == mouth.LOWER, np.clip(distance - 0.5, 0, 1) * np.exp(-((distance / 5) ** 2)), 0)
-    vertices[: opened.skin_count, 1] += 2.4 * fold
+    vertices[: opened.skin_count, 1] += 2.6 * fold
     vertices[: opened.skin_count, 2] += 0.5 * fold
     lips = lip_pairs.of_opened(replace(opened, vertices=vertices), landmarks())
     still = np.zeros((1, opened.skin_count, 3), np.float32)
