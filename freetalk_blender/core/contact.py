@@ -47,16 +47,17 @@ _FRAMES_AT_ONCE = 32
 class Contact:
     """P pairs of points on facing lips.
 
-    vertices (M,): the mesh's vertices that a correction moves. upper, lower (P,M) sparse: the pairs' points among them.
-    rest (P,3): upper minus lower point at rest. spread (M,P): share of each pair's correction that a vertex takes,
-    positive on the upper lip. neighbours, envelope (P,N): other pairs, and how firmly a push there holds this one. up,
-    forward (3,): unit vectors of the face. mm: mesh units per millimetre. columns, facing: of lips that were modelled
-    apart: where several pairs lie behind each other, which of them belong together, and what lies below each point;
-    None along a cut. slid: of a cut, the skin of each lip over that of the other. unfold (P,): mm by which each pair is
-    to be opened at rest, where the lips lie in each other.
+    vertices (M,): the mesh's vertices that a correction moves. place (M,3): they at rest, canonical mm. upper, lower
+    (P,M) sparse: the pairs' points among them. rest (P,3): upper minus lower point at rest. spread (M,P): share of each
+    pair's correction that a vertex takes, positive on the upper lip. neighbours, envelope (P,N): other pairs, and how
+    firmly a push there holds this one. up, forward (3,): unit vectors of the face. mm: mesh units per millimetre.
+    columns, facing: of lips that were modelled apart: where several pairs lie behind each other, which of them belong
+    together, and what lies below each point; None along a cut. slid: of a cut, the skin of each lip over that of the
+    other. unfold (P,): mm by which each pair is to be opened at rest, where the lips lie in each other.
     """
 
     vertices: np.ndarray
+    place: np.ndarray
     upper: sparse.csr_matrix
     lower: sparse.csr_matrix
     rest: np.ndarray
@@ -76,7 +77,7 @@ class Contact:
         near = displacement[:, self.vertices]
         if self.facing is None:
             return self._rims(near)[0].T
-        return self.facing.gap(self._moved(near, self.facing))[0].T
+        return self.facing.gap(self._moved(near, self.facing.vertices))[0].T
 
     def _rims(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of the pairs' upper points over the lower ones, and (P,T) in [0,1]: how surely they face each other;
@@ -100,19 +101,16 @@ class Contact:
         axes = np.stack([np.cross(self.up, self.forward), self.up, self.forward], 1)
         return (axes / self.mm).astype(np.float32)
 
-    def _placed(self, displacement: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _placed(self, displacement: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """(3,n,T) displacement of `vertices`[rows (n,)], canonical mm; displacement (T,M,3), mesh units."""
-        near = np.take(displacement, rows, 1).astype(np.float32, copy=False)
+        near = displacement[:, rows].astype(np.float32, copy=False)
         return np.ascontiguousarray((near.reshape(-1, 3) @ self._axes).reshape(near.shape).transpose(2, 1, 0))
 
-    def _moved(self, displacement: np.ndarray, facing: Facing) -> np.ndarray:
-        """(3,N,T) places of the facing's vertices, canonical mm; displacement (T,M,3) of `vertices`, mesh units."""
-        return facing.moved(self._placed(displacement, facing.vertices))
-
-    @cached_property
-    def _spreads(self) -> list[np.ndarray]:
-        """(N,P) share of the pairs' corrections that the vertices of each `slid` take."""
-        return [self.spread[lip.facing.vertices] for lip in self.slid]
+    def _moved(self, displacement: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(3,n,T) places of `vertices`[rows (n,)], canonical mm; displacement (T,M,3) of `vertices`, mesh units."""
+        place = self._placed(displacement, rows)
+        place += self.place[rows].T[:, :, None]
+        return place
 
     @cached_property
     def _still(self) -> np.ndarray:
@@ -121,7 +119,7 @@ class Contact:
         rims = self._rims(still)[0]
         if self.facing is None:
             return rims
-        gap, near = self.facing.gap(self._moved(still, self.facing))
+        gap, near = self.facing.gap(self._moved(still, self.facing.vertices))
         return np.where(near > 0, gap, rims)
 
     def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
@@ -143,7 +141,7 @@ class Contact:
 
     def _met(self, displacement: np.ndarray, facing: Facing, shut: np.ndarray) -> np.ndarray:
         """(P,T) `amount` of lips that were modelled apart."""
-        place = self._moved(displacement, facing)
+        place = self._moved(displacement, facing.vertices)
         # Further than that above the other lip a pair neither closes nor pushes.
         over = facing.over(place, facing.within(place[1], np.maximum(self._still + 2 * CLOSING, CLOSING + WIDER)))
         near, spread = over.spread(over.near), self.spread[facing.vertices]
@@ -154,21 +152,19 @@ class Contact:
 
     def _slid_apart(self, displacement: np.ndarray, amount: np.ndarray) -> np.ndarray:
         """amount (P,T), and what keeps rims that have slid past each other out of the other lip's skin."""
+        if not self.slid:
+            return amount
         unfold = np.reshape(np.float32(self.unfold), (-1, 1))
         drawn = np.broadcast_to(unfold, amount.shape)  # what they need at rest is the first guess
-        lips = []
-        for lip, spread in zip(self.slid, self._spreads, strict=True):
-            place = self._moved(displacement, lip.facing)
-            place[1] += spread @ (amount + drawn)
-            crossing = lip.over(place, drawn)
-            spread = spread[crossing.rows]
-            lips.append((crossing, place[1, crossing.rows] - spread @ drawn, spread))
-        for _ in range(_SLIDING_ROUNDS if lips else 0):
-            push = np.zeros(amount.shape, np.float32)
-            for crossing, height, spread in lips:
-                np.maximum(push, crossing.at(height + spread @ drawn, drawn), out=push)
+        place = self._moved(displacement)
+        height = place[1] + self.spread @ amount
+        place[1] = height + self.spread @ drawn
+        crossings = [lip.over(place, drawn) for lip in self.slid]
+        for _ in range(_SLIDING_ROUNDS):
+            apart = height + self.spread @ drawn
+            push = np.maximum.reduce([crossing.at(apart, drawn) for crossing in crossings])
             drawn = _held(push, self.neighbours, self.envelope)
-        return amount + drawn if lips else amount
+        return amount + drawn
 
     def unfolded(self) -> "Contact":
         """The contact of a cut whose lips lie in each other at rest, as a scanner's crease may: in every frame they are
@@ -177,12 +173,9 @@ class Contact:
         amount = np.zeros((len(self.rest), 1), np.float32)
         for _ in range(_UNFOLDING):
             amount = np.minimum(self._slid_apart(still, amount), _FOLD)
-        slid = []
-        for lip, spread in zip(self.slid, self._spreads, strict=True):
-            place = self._moved(still, lip.facing)
-            place[1] += spread @ amount
-            slid.append(lip.allowing(place))
-        return replace(self, unfold=amount[:, 0], slid=tuple(slid))
+        place = self._moved(still)
+        place[1] += self.spread @ amount
+        return replace(self, unfold=amount[:, 0], slid=tuple(lip.allowing(place) for lip in self.slid))
 
     def _wanted(self, gap: np.ndarray, near: np.ndarray, shut: np.ndarray) -> np.ndarray:
         """(P,T) one round of `amount`, from the gaps and from how surely the lips face each other (P,T); shut (T,)."""

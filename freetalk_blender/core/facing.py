@@ -1,4 +1,4 @@
-"""What lies below a point of the upper lip, or above one of the lower, wherever the lips have slid to.
+"""What lies below a point of the upper lip, wherever the lips have slid to.
 
 Lips slide over each other by millimetres: pursed lips roll out, the jaw pulls the lower one back. A point of the upper
 lip is therefore measured against the part of the lower one that lies below it now, not against what did at rest: a
@@ -17,12 +17,16 @@ import numpy as np
 
 from .ramp import smooth_step
 
+#: On fine meshes one vertex of the lower lip in so many mm stands for its neighbours; scale of the planes' fit (mm).
+_SCALE = 1.0
+#: How far along the mouth and in depth a vertex may lie to come under a point (mm).
+_REACH = (2.0, 5.0)
 #: Mean square distance (mm²) from the middle of a plane's fit below which it is held level.
 _LEVEL = 0.05
 #: Lips face each other where the nearest vertex of the lower one counts for more than this.
 _BELOW = 0.3
 #: Exponent of what counts for nothing: below it, numbers become so small that a processor is slow with them.
-_NOTHING = -30.0
+NOTHING = -30.0
 #: A plane may rise so far above the highest vertex that it goes through (mm), where it counts.
 _RISE = 0.5
 #: Distance of points from what was not looked at, since it lies far away (mm).
@@ -31,33 +35,24 @@ FAR = 1e3
 
 @dataclass(frozen=True)
 class Facing:
-    """P points of one lip over the other one, "upper" and "below" being the other way round for the lower lip's points.
+    """P points of the upper lip over the lower one.
 
-    vertices (N,): of the mesh, that follow. rest (N,3): they at rest, canonical mm. upper (P,): the points among them.
-    below (P,K): those that may come to lie under each; known (P,K): which of them are any. upright: 1 for points of the
-    upper lip, -1 for the lower one's. scale: of the planes' fit, mm.
+    vertices (N,): of the mesh, that follow. upper (P,): the points among them. below (P,K): those that may come to lie
+    under each; known (P,K): which of them are any.
     """
 
     vertices: np.ndarray
-    rest: np.ndarray
     upper: np.ndarray
     below: np.ndarray
     known: np.ndarray
-    upright: int = 1
-    scale: float = 1.0
 
     @cached_property
     def under(self) -> np.ndarray:
         """(K,P) `below`, with those that are not any made the first one."""
         return np.ascontiguousarray(np.where(self.known, self.below, self.below[:, :1]).T)
 
-    def moved(self, displacement: np.ndarray) -> np.ndarray:
-        """(3,N,T) places of `vertices`; displacement (3,N,T), canonical mm."""
-        return self.rest.T[:, :, None].astype(np.float32) + displacement
-
     def within(self, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
         """(P,T) which points may lie less than `reach` (P or 1,T or 1) mm over the other lip; height (N,T) mm."""
-        height = self.upright * height
         highest = np.take(height, self.under, 0).max(0)
         return (height[self.upper] - highest < reach + _RISE) & self.known.any(1)[:, None]
 
@@ -73,8 +68,8 @@ class Facing:
         z -= np.take(place[2], own)
         weight = x * x
         weight += z * z
-        weight *= np.float32(-1 / self.scale**2)
-        np.exp(np.maximum(weight, np.float32(_NOTHING), out=weight), out=weight)
+        weight *= np.float32(-1 / _SCALE**2)
+        np.exp(np.maximum(weight, np.float32(NOTHING), out=weight), out=weight)
         weight *= np.take(self.known.T, point, 1)
         near = smooth_step(weight.max(0, initial=0) / _BELOW)
         # Moments of the points below about the point above; the plane's height there is a sum of their heights.
@@ -90,7 +85,7 @@ class Facing:
         wz *= deep
         weight -= wx
         weight -= wz
-        return Over(where, near, own, below, weight, self.upright)
+        return Over(where, near, own, below, weight)
 
     def gap(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of each point over the other lip, negative where they cross, and (P,T) in [0,1]: how surely that
@@ -112,12 +107,11 @@ class Over:
     own: np.ndarray
     below: np.ndarray
     share: np.ndarray
-    upright: int
 
     def gap(self, height: np.ndarray) -> np.ndarray:
         """(P,T) mm of each point over the other lip, FAR where none was looked at; height (N,T)."""
         gap = np.take(height, self.own) - _product(self.share, np.take(height, self.below))
-        return self.spread(self.upright * gap, FAR)
+        return self.spread(gap, FAR)
 
     def spread(self, values: np.ndarray, empty: float = 0.0) -> np.ndarray:
         """(P,T) of values (n,)."""
@@ -131,28 +125,15 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.einsum("kn,kn->n", first, second)
 
 
-def of_lips(
-    upper: np.ndarray,
-    lower: np.ndarray,
-    shut: np.ndarray,
-    place: np.ndarray,
-    upright: int = 1,
-    scale: float = 1.0,
-    reach: tuple[float, float] = (2.0, 5.0),
-) -> Facing:
+def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray) -> Facing:
     """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,), of which on fine meshes one in
-    `scale` mm stands for its neighbours; upright, scale: see Facing; reach: how far along the mouth and in depth a
-    vertex may lie to come under a point, mm.
-
-    shut (M,3): all vertices where the mouth is shut, place (M,3): at rest; canonical mm.
-    """
-    lower = lower[thinned(upright * shut[lower], scale)]
+    _SCALE mm stands for its neighbours. shut (M,3): all vertices where the mouth is shut, canonical mm."""
+    lower = lower[thinned(shut[lower], _SCALE)]
     offset = shut[lower][None] - shut[upper][:, None]
-    inside = (np.abs(offset[..., 0]) < reach[0]) & (np.abs(offset[..., 2]) < reach[1])
+    inside = (np.abs(offset[..., 0]) < _REACH[0]) & (np.abs(offset[..., 2]) < _REACH[1])
     order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
-    vertices = np.concatenate([upper, lower])
     below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
-    return Facing(vertices, place[vertices], np.arange(len(upper)), below, known, upright, scale)
+    return Facing(np.concatenate([upper, lower]), np.arange(len(upper)), below, known)
 
 
 def thinned(points: np.ndarray, step: float) -> np.ndarray:

@@ -26,8 +26,8 @@ _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
 _GRID, _COLUMN = 0.9, 1.5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
 #: to lie on the other lip; beside the rims, of fine meshes one vertex in so many mm. One vertex in so many mm tells
-#: where on the other lip that is; how far lips slide along the mouth and in depth (mm).
-_AROUND, _LEAN, _SPARSE, _COARSE, _SLIDE = 7.0, 0.2, 0.3, 1.0, (4.5, 7.0)
+#: where on the other lip that is.
+_AROUND, _LEAN, _SPARSE, _COARSE = 7.0, 0.2, 0.3, 1.0
 #: A pair does not hold or move what it would take less of than this.
 _LEAST = 0.02
 
@@ -50,10 +50,11 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     side, slid = side[lips.vertices], []
     for sign, own, other in ((UPPER, row[upper], row[lower]), (LOWER, row[lower], row[upper])):
         skin, over = (np.flatnonzero(leaning & (side == lip)) for lip in (sign, -sign))
-        skin = skin[facing.thinned(-sign * place[skin], _SPARSE)]
-        near = facing.of_lips(np.append(own, skin), np.append(over, other), place, place, sign, _COARSE, _SLIDE)
-        lip = sliding.over_rim(near, triangles[(side[triangles] == -sign).all(1)], own, other, place)
-        if len(lip.level):
+        skin, over = np.append(own, skin[facing.thinned(-sign * place[skin], _SPARSE)]), np.append(over, other)
+        over = over[facing.thinned(sign * place[over], _COARSE)]
+        skins = triangles[(side[triangles] == -sign).all(1)]
+        lip = sliding.over_skin(skin, over, skins, (own, other), place, sign)
+        if lip.chart.corners.size:
             slid.append(lip)
     return replace(lips, slid=tuple(slid)).unfolded()
 
@@ -95,8 +96,14 @@ def of_open_lips(
     lips = _contact(points, side, above, below, frame, ALONG)
     row = _row(lips.vertices, len(points))
     lower = lower[row[lower] >= 0]
-    slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices], rest[lips.vertices])
-    return replace(lips, rest=apart, columns=_columns(points[upper[paired], 0]), facing=slid)
+    slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices])
+    return replace(
+        lips,
+        place=rest[lips.vertices].astype(np.float32),
+        rest=apart,
+        columns=_columns(points[upper[paired], 0]),
+        facing=slid,
+    )
 
 
 def _columns(x: np.ndarray) -> Columns:
@@ -167,6 +174,7 @@ def _contact(
     neighbours = np.argsort(-firm, axis=1)[:, : (firm > _LEAST).sum(1).max()]
     return Contact(
         vertices=order,
+        place=points[order].astype(np.float32),
         upper=upper[:, order],
         lower=lower[:, order],
         rest=frame.vectors_to_mesh(above - below),

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from evaluation import lip_crossing
-from freetalk_blender.core import contact, facing, lip_pairs, mouth
+from freetalk_blender.core import contact, facing, lip_pairs, mouth, sliding
 from freetalk_blender.core.compress import ShapeKeys, compress
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import mean_landmarks
@@ -230,29 +230,30 @@ def test_lips_that_slide_over_each_other_do_not_cross(opened):
 def test_lips_far_apart_are_not_worked_on_and_nothing_is_lost_by_that(opened, monkeypatch):
     cut = mouth.open_lips(*sheet(), landmarks())
     kinds = (
-        lip_pairs.of_opened(cut, landmarks()),
-        lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks()),
+        (sliding.Slid, lip_pairs.of_opened(cut, landmarks())),
+        (facing.Facing, lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())),
     )
     motion = np.zeros((90, len(opened.vertices), 3), np.float32)
     motion[:, : opened.skin_count] = chatter(opened, 90, 5)
     motion[30:, opened.side == mouth.LOWER, 1] -= 15
-    looked_at = []
-    within = facing.Facing.within
-
-    def watched(self: facing.Facing, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
-        looked_at.append((where := within(self, height, reach)).mean(0))
-        return where
-
-    monkeypatch.setattr(facing.Facing, "within", watched)
-    for lips in kinds:
+    for kind, lips in kinds:
         lips.amount(motion[:1, lips.vertices])  # what is made once
-        looked_at.clear()
-        few = lips.amount(motion[:, lips.vertices])
+        looked_at = []
+
+        def watched(
+            self: object, height: np.ndarray, reach: np.ndarray, within=kind.within, to=looked_at
+        ) -> np.ndarray:
+            to.append((where := within(self, height, reach)).mean(0))
+            return where
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "within", watched)
+            few = lips.amount(motion[:, lips.vertices])
         share = np.concatenate(looked_at)
         assert share.mean() < 0.4 and (share == 0).mean() > 0.6
         assert np.abs(few).max() > 1 and not few[30:].any()
         with monkeypatch.context() as patch:
-            patch.setattr(facing.Facing, "within", lambda self, height, reach: np.ones_like(height[self.upper], bool))
+            patch.setattr(kind, "within", lambda self, height, reach: np.ones((len(reach), height.shape[1]), bool))
             everything = lips.amount(motion[:, lips.vertices])
         assert np.abs(few - everything).max() < 0.01
 

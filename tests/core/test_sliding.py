@@ -12,42 +12,47 @@ def bowl(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return 0.4 * z + 0.05 * z**2 - 0.02 * x**2
 
 
-@pytest.fixture(scope="module")
-def lip() -> sliding.Slid:
-    """Three points 1 mm over a curved lower lip, beside its back edge, which runs to the left and forward."""
+def at_rest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(M,3) three points 1 mm over a curved lower lip, and its back edge, which runs to the left and forward; (F,3) the
+    lower lip's triangles; (R,) the edge's rows."""
     x, z = (axis.ravel() for axis in np.meshgrid(X, Z))
-    lower = np.stack([x, bowl(x, z), z], 1)
     upper = np.array([[-4.0, 0, 0], [0.3, 0, 0.2], [5, 0, -1]])
     upper[:, 1] = bowl(upper[:, 0], upper[:, 2]) + 1
     along = np.arange(-9, 9.1, 0.6)
     rim = np.stack([along, bowl(along, 0.5 * along - 2), 0.5 * along - 2], 1)
-    place = np.concatenate([upper, lower, rim])
+    place = np.concatenate([upper, np.stack([x, bowl(x, z), z], 1), rim])
     corner = (3 + np.arange(len(x)).reshape(len(Z), len(X)))[:-1, :-1].ravel()
     right, front = corner + 1, corner + len(X)
     triangles = np.concatenate([np.stack([corner, front, right], 1), np.stack([right, front, front + 1], 1)])
-    skin, other = np.arange(3, 3 + len(x)), np.arange(3 + len(x), len(place))
-    near = facing.of_lips(np.arange(3), skin, place, place, 1, 1.6, (3.0, 7.0))
-    return sliding.over_rim(near, triangles, other, other, place)
+    return place, triangles, np.arange(3 + len(x), len(place))
 
 
-def moved(lip: sliding.Slid, *by: float) -> np.ndarray:
-    """(3,N,1) places of all, the points moved by some mm."""
-    motion = np.zeros((3, len(lip.facing.rest), 1), np.float32)
-    motion[:, lip.facing.upper] = np.reshape(by, (3, 1, 1))
-    return lip.facing.moved(motion)
+@pytest.fixture(scope="module")
+def lip() -> sliding.Slid:
+    place, triangles, rim = at_rest()
+    skin = np.arange(3, rim[0])
+    coarse = skin[facing.thinned(place[skin], 1.6)]
+    return sliding.over_skin(np.arange(3), coarse, triangles, (rim, rim), place, 1)
 
 
-def drawn(lip: sliding.Slid, by: float = 0.0) -> np.ndarray:
+def moved(*by: float) -> np.ndarray:
+    """(3,M,1) places of all, the points moved by some mm."""
+    place = at_rest()[0].astype(np.float32)
+    place[:3] += by
+    return place.T[:, :, None]
+
+
+def drawn(by: float = 0.0) -> np.ndarray:
     return np.full((31, 1), by, np.float32)
 
 
 def ahead(lip: sliding.Slid, *by: float) -> np.ndarray:
-    place = moved(lip, *by)
+    place = moved(*by)
     return lip.ahead(place[0] + 1j * place[2], np.arange(3), np.zeros(3, int))
 
 
 def test_a_point_is_in_front_of_the_rim_where_it_is_now_not_where_it_was(lip):
-    x, _, z = lip.facing.rest[lip.facing.upper].T
+    x, _, z = at_rest()[0][:3].T
     for by in ((0, 0, 0), (1.5, 0, 1), (-1.5, 0, 0)):
         wanted = ((z + by[2]) - (0.5 * (x + by[0]) - 2)) / np.hypot(1, 0.5)
         assert np.allclose(ahead(lip, *by), wanted, atol=0.1)
@@ -55,46 +60,57 @@ def test_a_point_is_in_front_of_the_rim_where_it_is_now_not_where_it_was(lip):
 
 @pytest.mark.parametrize("by", [(0, 0), (0.5, 2), (-1.7, 0.9), (2.2, 0.4)])
 def test_a_point_is_measured_over_the_triangle_that_it_has_slid_to(lip, by):
-    place = moved(lip, by[0], -1.6, by[1])
-    crossing = lip.over(place, drawn(lip))
+    place = moved(by[0], -1.6, by[1])
+    crossing = lip.over(place, drawn())
     front = ahead(lip, by[0], -1.6, by[1]) > 0.05
     assert np.allclose(crossing.counts, 1) and len(crossing.counts) == front.sum()
-    x, y, z = lip.facing.rest[lip.facing.upper][front].T
+    x, y, z = at_rest()[0][:3][front].T
     wanted = y - 1.6 - bowl(x + by[0], z + by[1])
     # The bowl lies within 0.02 mm of its triangles.
-    assert np.allclose(np.sort(crossing.gap(place[1, crossing.rows])), np.sort(wanted), atol=0.03)
+    assert np.allclose(np.sort(crossing.gap(place[1])), np.sort(wanted), atol=0.03)
+
+
+def test_skin_is_found_below_a_point_wherever_both_have_gone_and_however_it_was_stretched(lip):
+    rest, place = at_rest()[0], moved(0.6, -1.6, 0.9)
+    place[0] = 1.3 * place[0] + 6
+    place[2] = 0.8 * place[2] - 5
+    crossing = lip.over(place, drawn())
+    x, y, z = rest[:3].T
+    wanted = (y - 1.6 - bowl(x + 0.6, z + 0.9))[crossing.own]
+    assert len(wanted) == 2, "the third one lies behind the rim"
+    assert np.allclose(crossing.gap(place[1]), wanted, atol=0.03)
 
 
 def test_what_crosses_is_told_at_the_place_of_its_rim_until_it_is_drawn_apart_and_no_further(lip):
-    place = moved(lip, 0, -1.6, 0)
-    crossing = lip.over(place, drawn(lip))
+    place = moved(0, -1.6, 0)
+    crossing = lip.over(place, drawn())
     needed = np.zeros(31)
     needed[lip.place[:2]] = 0.6 - lip.allowed[:2]  # the third one lies behind the rim
-    first = crossing.at(place[1, crossing.rows], drawn(lip))[:, 0]
+    first = crossing.at(place[1], drawn())[:, 0]
     assert ((first >= needed - 0.03) & (first <= 2 * needed)).all()
     for apart in (0.5, 1.0):
-        place = moved(lip, 0, -1.6 + apart, 0)
-        found = crossing.at(place[1, crossing.rows], drawn(lip, apart))
+        place = moved(0, -1.6 + apart, 0)
+        found = crossing.at(place[1], drawn(apart))
         assert np.allclose(found[:, 0], needed, atol=0.03)
 
 
 def test_points_behind_the_rim_or_high_above_the_lip_are_not_looked_at(lip):
-    assert not len(lip.over(moved(lip, 0, 3, 0), drawn(lip)).counts)
-    assert len(lip.over(moved(lip, 0, -1.6, -2.5), drawn(lip)).counts) == 1
-    assert len(lip.over(moved(lip, 0, 0, 0), drawn(lip, 1.5)).counts) == 2, "they touch once that is taken back"
+    assert not len(lip.over(moved(0, 3, 0), drawn()).counts)
+    assert len(lip.over(moved(0, -1.6, -2.5), drawn()).counts) == 1
+    assert len(lip.over(moved(0, 0, 0), drawn(1.5)).counts) == 2, "they touch once that is taken back"
 
 
 def test_beyond_the_edge_of_skin_a_point_counts_less_and_less(lip):
-    edge = Z[-1] - lip.facing.rest[lip.facing.upper[1], 2]
+    edge = Z[-1] - at_rest()[0][1, 2]
     counts = []
     for step in (-0.1, 0.1, 0.15, 0.3):
-        crossing = lip.over(moved(lip, 0, -3, edge + step), drawn(lip))
-        counts.append(crossing.counts[crossing.own == np.flatnonzero(crossing.rows == lip.facing.upper[1])[0]][0])
+        crossing = lip.over(moved(0, -3, edge + step), drawn())
+        counts.append(crossing.counts[crossing.own == 1][0])
     assert counts[0] == 1 and counts[1] > counts[2] > counts[3] == 0
 
 
 def test_lips_that_lie_in_each_other_at_rest_may(lip):
-    folded = lip.allowing(moved(lip, 0, -1.6, 0))
+    folded = lip.allowing(moved(0, -1.6, 0))
     assert np.allclose(folded.allowed, 0.6, atol=0.03) and lip.allowed.max() < 0.2
-    found = folded.over(moved(lip, 0, -1.6, 0), drawn(lip))
-    assert not found.at(moved(lip, 0, -1.6, 0)[1, found.rows], drawn(lip)).any()
+    found = folded.over(moved(0, -1.6, 0), drawn())
+    assert not found.at(moved(0, -1.6, 0)[1], drawn()).any()
