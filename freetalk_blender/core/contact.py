@@ -51,9 +51,9 @@ class Contact:
     (P,M) sparse: the pairs' points among them. rest (P,3): upper minus lower point at rest. spread (M,P): share of each
     pair's correction that a vertex takes, positive on the upper lip. neighbours, envelope (P,N): other pairs, and how
     firmly a push there holds this one. up, forward (3,): unit vectors of the face. mm: mesh units per millimetre.
-    columns, facing: of lips that were modelled apart: where several pairs lie behind each other, which of them belong
-    together, and what lies below each point; None along a cut. slid: of a cut, the skin of each lip over that of the
-    other. unfold (P,): mm by which each pair is to be opened at rest, where the lips lie in each other.
+    facing: of lips that were modelled apart: what lies below each point; None along a cut. slid: of a cut, the skin of
+    each lip over that of the other. unfold (P,): mm by which each pair is to be opened at rest, where the lips lie in
+    each other.
     """
 
     vertices: np.ndarray
@@ -67,7 +67,6 @@ class Contact:
     up: np.ndarray
     forward: np.ndarray
     mm: float
-    columns: "Columns | None" = None
     facing: Facing | None = None
     slid: tuple[Slid, ...] = ()
     unfold: np.ndarray | float = 0.0
@@ -184,13 +183,16 @@ class Contact:
         same = 1 - smooth_step(np.abs(gap - self._still) / (2 * CLOSING))
         wanted = _change(gap, wider) - _change(self._still, wider) * same
         # Where the performance keeps the lips closed they close, however they stand at rest.
-        if self.columns is None:
+        if self.facing is None:
             # The rims of a cut were one line: they close also where the lips have passed each other in depth.
             wanted = (wanted + shut * (np.maximum(wanted, 0) - wanted)) * near
             wanted += shut * _change(np.maximum(gap, 0), wider)
         else:
-            closed = self.columns.closing(np.where(near > 0.5, gap, np.inf), wider)
-            closed = np.where(gap < -PRESS, -PRESS - gap, closed)
+            # Lips meet first in and beside each pair's column; nothing closes where no lip lies below.
+            open_lips = np.float32(CLOSING + WIDER)
+            least = self.facing.columns.least(np.where(near > 0.5, np.minimum(gap, open_lips), open_lips))
+            press = np.clip(PRESS + least, 0, PRESS) * (1 - _stays(least, wider))
+            closed = np.where(gap < -PRESS, -PRESS - gap, _change(np.maximum(least, 0), wider) - press)
             wanted = (wanted + shut * (closed - wanted)) * near
         return _held(np.clip(wanted, 0, LARGEST), self.neighbours, self.envelope) + np.minimum(wanted, 0)
 
@@ -217,27 +219,6 @@ class Contact:
                 near[..., axis] += step * share
             for frame, moved in zip(motion[block], near, strict=True):
                 frame[self.vertices] = moved
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Pairs in order of their columns, from right to left. order (P,); starts (C,): where each column begins in it;
-    blend (P,C): from values of the columns to the pairs, linear between their middles."""
-
-    order: np.ndarray
-    starts: np.ndarray
-    blend: np.ndarray
-
-    def closing(self, gap: np.ndarray, wider: np.ndarray) -> np.ndarray:
-        """(P,T) the change (mm, <= 0) at which lips with these gaps (P,T) meet first in and beside each pair's column;
-        wider (T,): see `_stays`."""
-        lowest = np.minimum.reduceat(gap[self.order], self.starts, axis=0)
-        wide = np.pad(lowest, ((1, 1), (0, 0)), mode="edge")
-        least = np.minimum(np.minimum(wide[:-2], wide[2:]), lowest)
-        least = np.minimum(least, np.float32(CLOSING + WIDER))  # nothing closes there, nor where no lip lies below
-        least = self.blend @ least
-        press = np.clip(PRESS + least, 0, PRESS) * (1 - _stays(least, wider))
-        return _change(np.maximum(least, 0), wider) - press
 
 
 def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:

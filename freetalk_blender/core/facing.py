@@ -21,6 +21,8 @@ from .ramp import smooth_step
 _SCALE = 1.0
 #: How far along the mouth and in depth a vertex may lie to come under a point (mm).
 _REACH = (2.0, 5.0)
+#: Width of a column of points (mm).
+_COLUMN = 1.5
 #: Mean square distance (mm²) from the middle of a plane's fit below which it is held level.
 _LEVEL = 0.05
 #: Lips face each other where the nearest vertex of the lower one counts for more than this.
@@ -34,15 +36,35 @@ FAR = 1e3
 
 
 @dataclass(frozen=True)
+class Columns:
+    """P points in columns from right to left, since several lie behind each other.
+
+    order (P,): of the points; starts (C,): where each column begins in it; blend (P,C): from values of the columns to
+    the points, linear between their middles.
+    """
+
+    order: np.ndarray
+    starts: np.ndarray
+    blend: np.ndarray
+
+    def least(self, values: np.ndarray) -> np.ndarray:
+        """(P,T) the least of values (P,T) in and beside each point's column."""
+        lowest = np.minimum.reduceat(values[self.order], self.starts, axis=0)
+        wide = np.pad(lowest, ((1, 1), (0, 0)), mode="edge")
+        return self.blend @ np.minimum(np.minimum(wide[:-2], wide[2:]), lowest)
+
+
+@dataclass(frozen=True)
 class Facing:
     """P points of the upper lip over the lower one.
 
-    vertices (N,): of the mesh, that follow. upper (P,): the points among them. below (P,K): those that may come to lie
-    under each; known (P,K): which of them are any.
+    vertices (N,): of the mesh, that follow. upper (P,): the points among them, and their columns. below (P,K): those
+    that may come to lie under each; known (P,K): which of them are any.
     """
 
     vertices: np.ndarray
     upper: np.ndarray
+    columns: Columns
     below: np.ndarray
     known: np.ndarray
 
@@ -133,7 +155,18 @@ def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray) -> Facing:
     inside = (np.abs(offset[..., 0]) < _REACH[0]) & (np.abs(offset[..., 2]) < _REACH[1])
     order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
     below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
-    return Facing(np.concatenate([upper, lower]), np.arange(len(upper)), below, known)
+    columns = _columns(shut[upper, 0])
+    return Facing(np.concatenate([upper, lower]), np.arange(len(upper)), columns, below, known)
+
+
+def _columns(x: np.ndarray) -> Columns:
+    """Points at x (P,), mm, in columns of _COLUMN."""
+    number = np.floor((x - x.min()) / _COLUMN).astype(int)
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    middle = np.add.reduceat(x[order], starts) / np.diff(np.append(starts, len(x)))
+    blend = np.stack([np.interp(x, middle, row) for row in np.identity(len(middle))], 1)
+    return Columns(order, starts, blend.astype(np.float32))
 
 
 def thinned(points: np.ndarray, step: float) -> np.ndarray:

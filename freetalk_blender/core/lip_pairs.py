@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from . import facing, handles, mouth_curve, raster, sliding
-from .contact import Columns, Contact
+from .contact import Contact
 from .errors import LandmarkError
 from .frame import Similarity
 from .opened_mouth import LOWER, UPPER, OpenedMouth
@@ -22,8 +22,8 @@ ALONG, ALONG_CUT, FADING = 1.0, 0.4, 5.0
 #: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
 #: and how far around the lip line they are looked for (mm).
 _PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
-#: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours; width of a column (mm).
-_GRID, _COLUMN = 0.9, 1.5
+#: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours.
+_GRID = 0.9
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
 #: to lie on the other lip; beside the rims, of fine meshes one vertex in so many mm. One vertex in so many mm tells
 #: where on the other lip that is.
@@ -97,23 +97,7 @@ def of_open_lips(
     row = _row(lips.vertices, len(points))
     lower = lower[row[lower] >= 0]
     slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices])
-    return replace(
-        lips,
-        place=rest[lips.vertices].astype(np.float32),
-        rest=apart,
-        columns=_columns(points[upper[paired], 0]),
-        facing=slid,
-    )
-
-
-def _columns(x: np.ndarray) -> Columns:
-    """Pairs at x (P,), mm, in columns of _COLUMN."""
-    number = np.floor((x - x.min()) / _COLUMN).astype(int)
-    order = np.argsort(number, kind="stable")
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    middle = np.add.reduceat(x[order], starts) / np.diff(np.append(starts, len(x)))
-    blend = np.stack([np.interp(x, middle, row) for row in np.identity(len(middle))], 1)
-    return Columns(order, starts, blend.astype(np.float32))
+    return replace(lips, place=rest[lips.vertices].astype(np.float32), rest=apart, facing=slid)
 
 
 def _row(vertices: np.ndarray, count: int) -> np.ndarray:
