@@ -141,12 +141,19 @@ def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> list[_Piece]:
     upper = lips + np.array([0, UPPER_EDGE[1], -UPPER_EDGE[0]]) * scale
     lower = lips + np.array([0, LOWER_EDGE[1], -LOWER_EDGE[0]]) * scale
     pieces = _arch(UPPER_WIDTH, UPPER_HEIGHT, upper, scale, up=True)
-    pieces += _arch(LOWER_WIDTH, LOWER_HEIGHT, lower, scale, up=False)
+    pieces += [_sunk(piece, curve) for piece in _arch(LOWER_WIDTH, LOWER_HEIGHT, lower, scale, up=False)]
     pieces.append(_tongue(lower, scale))
     hinge = np.array([0, *HINGE])
     turn = open_by / (lips[2] - HINGE[1])
     back = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
     return [replace(piece, points=(piece.points - hinge) @ back.T + hinge) if piece.jaw else piece for piece in pieces]
+
+
+def _sunk(piece: _Piece, curve: mouth_curve.MouthCurve) -> _Piece:
+    """The piece as much lower as the lip line sinks from its middle to the corners, so that the lower lip hides lower
+    teeth there too; behind the corners as at them."""
+    below = np.minimum(curve.y - curve.y[1:-1].mean(), 0)
+    return replace(piece, points=piece.points + np.interp(piece.points[:, 0], curve.x, below)[:, None] * [0, 1, 0])
 
 
 def _arch(widths: tuple, heights: tuple, edge: np.ndarray, scale: float, up: bool) -> list[_Piece]:

@@ -56,6 +56,17 @@ def test_every_tooth_and_the_tongue_face_outward(furnished):
         assert (a * np.cross(b, c)).sum() / 6 > 80
 
 
+def test_lower_teeth_stay_below_a_lip_line_that_sinks_to_the_corners():
+    for sunk in (0.0, 3.0):
+        marks = landmarks()
+        marks[[48, 60, 54, 64], 1] -= sunk
+        curve = mouth_curve.mouth_curve(marks)
+        for piece in inner_mouth._pieces(curve, 0.0):
+            if piece.part == TOOTH and piece.jaw:
+                line = np.interp(piece.points[:, 0], curve.x, curve.y)
+                assert (piece.points[:, 1] < line - 1.5).all()
+
+
 def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
     face = mouth_curve.frame_in_mm(landmarks())
     points = face.to_canonical(furnished.vertices.astype(float))
