@@ -2,8 +2,8 @@
 
 Fits the powers and the bias of `core.evidence` so that vertices are least in error, on faces never trained on that are
 moved in ICT-FaceKit's own style, in the styles of training, and by artists whose skin follows smoothly. Prints them,
-and what they do on the identities kept for validation. Samples stay in the work folder; about a minute and a half of
-one core.
+and what they do on the identities kept for validation; then the errors by which `stm.FAR_TRUST` was chosen. Samples
+stay in the work folder; about two minutes of one core.
 """
 
 import argparse
@@ -25,6 +25,8 @@ STYLES = {"own style": 4, "training's styles": 3, "soft styles": 3}
 FRAMES, VERTICES = 24, 400
 #: Shares of the correction at which errors are measured; between them they are linear.
 SHARES = np.linspace(0, 1, 11, dtype=np.float32)
+#: Shares of what the far landmarks add to lids and brows at which errors are printed.
+FAR_SHARES = (1, 0.75, 0.5, stm.FAR_TRUST, 0.2, 0)
 #: Share of frames of other styles that have a wide open jaw, and how wide: shares of ICT-FaceKit's.
 _JAWS, _WIDE = 0.2, (0.5, 1.6)
 _STEPS, _FRAMES_PER_STEP, _RATE = 1500, 1024, 2e-2
@@ -38,6 +40,28 @@ class Frames:
     ratios: torch.Tensor
     errors: torch.Tensor
     style: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One sample, bound: points (N,3), landmarks (68,3), interpolant's weights (N,68), gated basis (N,3,R) and its rows
+    at the landmarks (68,3,R), code (R,204)."""
+
+    points: np.ndarray
+    landmarks: np.ndarray
+    weights: np.ndarray
+    basis: np.ndarray
+    rows: np.ndarray
+    code: np.ndarray
+
+    def learned(self, at: np.ndarray, far: float = stm.FAR_TRUST) -> np.ndarray:
+        """(204,3P) what the network adds at vertices (P,); far: as `stm.trust` takes it."""
+        trusted = stm.trust(self.points[at], self.landmarks, far)
+        return stm.correction(self.basis[at], self.rows, self.weights[at], self.code, trusted)
+
+    def missed(self, at: np.ndarray, motion: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """(T,P,3) what the interpolant misses of the truth (T,P,3) when the landmarks move (T,68,3)."""
+        return truth - np.einsum("pk,tkc->tpc", self.weights[at], motion, optimize=True)
 
 
 class Moved:
@@ -57,29 +81,52 @@ class Moved:
         ratios, errors, style = (np.concatenate(part) for part in zip(*parts, strict=True))
         return Frames(torch.from_numpy(ratios.astype(np.float32)), torch.from_numpy(errors), style)
 
-    def _of(self, sample: stm_data.Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def eyes(self, files: list[Path]) -> np.ndarray:
+        """(2,styles,FAR_SHARES) mean error (mm) of lids and of brows over all samples."""
+        each = [self._eyes(stm_data.load(path), np.random.default_rng([322, k])) for k, path in enumerate(files)]
+        return np.mean(each, axis=0)
+
+    def _bound(self, sample: stm_data.Sample) -> Bound:
         features = sample.features.astype(np.float32)
-        points, weights = features[:, :3], features[:, FEATURE_WEIGHTS]
         (basis,) = self.session.run(["basis"], {"features": features})
         basis = basis * sample.gate[:, None, None]
-        landmarks, marks = basis[sample.rows], points[sample.rows]
+        code = stm.mean_posterior(basis, sample.rows, sample.covariance.astype(np.float64), self.variances)
+        points, weights = features[:, :3], features[:, FEATURE_WEIGHTS]
+        return Bound(points, points[sample.rows], weights, basis, basis[sample.rows], code)
+
+    def _of(self, sample: stm_data.Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        bound = self._bound(sample)
+        at = _picked(sample, bound, rng)
+        learned = bound.learned(at)
         covariance = sample.covariance.astype(np.float64)
-        at = _picked(sample, points, rng)
-        code = stm.mean_posterior(basis, sample.rows, covariance, self.variances)
-        trusted = stm.trust(points[at], marks[48:])
-        learned = stm.correction(basis[at], landmarks, weights[at], code, trusted)
-        probe = evidence.residuals(*stm.covariances(landmarks, covariance, self.variances))
+        probe = evidence.residuals(*stm.covariances(bound.rows, covariance, self.variances))
         ratios, errors, style = [], [], []
         for kind, count in enumerate(STYLES.values()):
             for _ in range(count):
                 motion, truth = self._motion(sample, at, kind, rng)
-                rows = motion.reshape(len(motion), -1)
-                missed = truth - np.einsum("pk,tkc->tpc", weights[at], motion, optimize=True)
+                rows, missed = motion.reshape(len(motion), -1), bound.missed(at, motion, truth)
                 added = (rows @ learned).reshape(missed.shape)
                 ratios.append(evidence.log_ratios(rows, probe))
                 errors.append(_errors(missed, added))
                 style.append(np.full(len(motion), kind))
         return np.concatenate(ratios), np.concatenate(errors), np.concatenate(style)
+
+    def _eyes(self, sample: stm_data.Sample, rng: np.random.Generator) -> np.ndarray:
+        bound = self._bound(sample)
+        known = np.diff(sample.carry.indptr) > 0
+        parts = ((stm.LIDS, stm.LID_REACH), (stm.BROWS, stm.BROW_REACH))
+        near = np.stack([_away(bound, part) < 2 * reach for part, reach in parts])
+        at = np.flatnonzero(known & near.any(0))
+        learned = [bound.learned(at, far) for far in FAR_SHARES]
+        found = np.zeros((2, len(STYLES), len(FAR_SHARES)))
+        for kind, count in enumerate(STYLES.values()):
+            for _ in range(count):
+                motion, truth = self._motion(sample, at, kind, rng)
+                rows, missed = motion.reshape(len(motion), -1), bound.missed(at, motion, truth)
+                for k, each in enumerate(learned):
+                    error = np.linalg.norm(missed - (rows @ each).reshape(missed.shape), axis=2).mean(0)
+                    found[:, kind, k] += [EYE_DISTANCE_MM / count * error[inside].mean() for inside in near[:, at]]
+        return found
 
     def _motion(
         self, sample: stm_data.Sample, at: np.ndarray, kind: int, rng: np.random.Generator
@@ -105,12 +152,17 @@ class Moved:
         return moved[:, :COUNT], moved[:, COUNT:]
 
 
-def _picked(sample: stm_data.Sample, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Vertices that are gated, whose truth is known, no further from the landmarks than cheeks; points (N,3)."""
-    marks = points[sample.rows]
-    near = np.linalg.norm(points[:, None] - marks[None], axis=2).min(1) < REGIONS["cheeks and jaw"][1]
-    at = np.flatnonzero(near & (np.diff(sample.carry.indptr) > 0) & (evidence.region(points, marks) > 0.5))
+def _picked(sample: stm_data.Sample, bound: Bound, rng: np.random.Generator) -> np.ndarray:
+    """Vertices that are gated, whose truth is known, no further from the landmarks than cheeks."""
+    near = _away(bound, range(COUNT)) < REGIONS["cheeks and jaw"][1]
+    gated = evidence.region(bound.points, bound.landmarks) > 0.5
+    at = np.flatnonzero(near & (np.diff(sample.carry.indptr) > 0) & gated)
     return rng.choice(at, min(VERTICES, len(at)), replace=False)
+
+
+def _away(bound: Bound, part: range) -> np.ndarray:
+    """(N,) distance to the nearest of some landmarks."""
+    return np.linalg.norm(bound.points[:, None] - bound.landmarks[None, part], axis=2).min(1)
 
 
 def _errors(missed: np.ndarray, added: np.ndarray) -> np.ndarray:
@@ -162,6 +214,14 @@ def table(frames: Frames, found: dict[str, torch.Tensor]) -> str:
     return "\n".join(lines)
 
 
+def eyes_table(errors: np.ndarray) -> str:
+    """What `Moved.eyes` found."""
+    lines = ["| | " + " | ".join(STYLES) + " |", "|---|" + "---|" * len(STYLES)]
+    for name, rows in zip(("lids", "brows"), errors, strict=True):
+        lines.append(f"| {name} | " + " | ".join(" ".join(f"{value:.4f}" for value in row) for row in rows) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
@@ -169,10 +229,11 @@ def main() -> None:
     arguments = parser.parse_args()
     model = ict.load(arguments.data)
     moved = Moved(model)
-    used, kept = (
-        moved.frames(stm_data.prepare(model, arguments.work / name, len(seeds), first=seeds[0]))
+    files = [
+        stm_data.prepare(model, arguments.work / name, len(seeds), first=seeds[0])
         for name, seeds in (("calibration", stm_data.CALIBRATION), ("validation", stm_data.VALIDATION))
-    )
+    ]
+    used, kept = map(moved.frames, files)
     powers, bias = fit(used)
     print("POWERS =", np.array2string(powers.numpy(), precision=2, separator=", "))
     print(f"BIAS = {float(bias):.2f}")
@@ -187,6 +248,9 @@ def main() -> None:
         "the best share of each frame": best,
     }
     print(f"validation identities, mm (mean share):\n{table(kept, found)}")
+    for name, part in zip(("calibration", "validation"), files, strict=True):
+        shares = ", ".join(f"{share:g}" for share in FAR_SHARES)
+        print(f"{name} identities, mm with {shares} of what the far landmarks add:\n{eyes_table(moved.eyes(part))}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,13 @@ FEATURES = 9 + COUNT * (1 + len(SIGHT))
 #: from there to twice as far it rises to 1. On held-out identities in other artists' styles the error of the lips is
 #: flat from 1 to .85 (`export.train_stm` prints it), so the correction is kept small where it earns nothing.
 LIP_TRUST, LIP_REACH = 0.85, 0.08
+#: Share of what the landmarks of nose, mouth and jaw add to it that is trusted at lids and brows, and how near to a
+#: landmark of lids and of brows; from there to twice as far it rises to 1. Lids and brows follow their own landmarks:
+#: from 1 to this their error rises by 2 % in the artist's own style and falls in others (`export.calibrate_stm`).
+FAR_TRUST, LID_REACH, BROW_REACH = 0.35, 0.05, 0.12
+#: Landmarks of brows, lids and lips, and all but those of brows and lids.
+BROWS, LIDS, LIPS = range(17, 27), range(36, 48), range(48, COUNT)
+FAR = np.setdiff1d(np.arange(COUNT), [*BROWS, *LIDS])
 #: Variance of landmark placement beside the smooth process alone, whose own is about 0.004; two may share a vertex.
 _RIDGE = 1e-6
 #: Meshes of more vertices than HEAVY are bound by a stand-in of about LIGHT vertices.
@@ -155,10 +162,19 @@ def mean_posterior(
     return np.concatenate(codes) / len(codes)
 
 
-def trust(points: np.ndarray, lips: np.ndarray) -> np.ndarray:
-    """(N,) share of the learned correction that is used at points (N,3); lips (L,3): landmarks of the lips."""
-    away = np.linalg.norm(points[:, None] - lips, axis=2).min(1)
-    return 1 - (1 - LIP_TRUST) * np.clip(2 - away / LIP_REACH, 0, 1)
+def trust(points: np.ndarray, landmarks: np.ndarray, far: float = FAR_TRUST) -> np.ndarray:
+    """(68,N) share that is used of what each landmark's motion adds, by the learned correction, at points (N,3).
+
+    landmarks (68,3); far: share of those of nose, mouth and jaw at lids and brows.
+    """
+    away = np.linalg.norm(points[:, None] - landmarks, axis=2)
+    lips, lids, brows = (
+        np.clip(2 - away[:, part].min(1) / reach, 0, 1)
+        for part, reach in ((LIPS, LIP_REACH), (LIDS, LID_REACH), (BROWS, BROW_REACH))
+    )
+    share = np.repeat([1 - (1 - LIP_TRUST) * lips], COUNT, axis=0)
+    share[FAR] *= 1 - (1 - far) * np.maximum(lids, brows)
+    return share
 
 
 def assemble(smooth: Interpolant, learned: np.ndarray, doubted: np.ndarray) -> np.ndarray:
@@ -177,12 +193,13 @@ def correction(
     """(204, 3P) float32: landmark displacement -> what the network adds to the smooth interpolant at P vertices.
 
     basis (P,3,R) there, gated, and rows (68,3,R) of it at the landmarks; weights (P,68) of the interpolant; code
-    (R,204): landmark displacement -> code; trusted (P,): share that is used, by default all.
+    (R,204): landmark displacement -> code; trusted (68,P): share by each landmark that is used, by default all.
     """
     missed = basis - np.tensordot(weights.astype(np.float32), rows, 1)
+    learned = code.T.astype(np.float32) @ missed.reshape(-1, basis.shape[2]).T
     if trusted is not None:
-        missed *= trusted[:, None, None].astype(np.float32)
-    return code.T.astype(np.float32) @ missed.reshape(-1, basis.shape[2]).T
+        learned.reshape(COUNT, 3, -1)[:] *= np.repeat(trusted.astype(np.float32), 3, axis=1)[:, None]
+    return learned
 
 
 def covariances(
@@ -243,7 +260,7 @@ def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, devi
     cancel.check()
     points = vertices[smooth.vertices]
     landmarks = gated[smooth.rows]
-    learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles[48:]]))
+    learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles]))
     processes = covariances(landmarks, smooth.covariance, pairs)
     belief, doubted = evidence.evidence(*processes, learned, evidence.region(points, vertices[handles]))
     matrix = assemble(smooth, learned, doubted)

@@ -262,7 +262,31 @@ def test_wrong_motion_is_one_sentence(binding, motion):
 
 
 def test_the_correction_is_trusted_less_at_the_lips_and_wholly_elsewhere():
-    lips = frame.mean_landmarks()[48:]
-    away = np.array([[0, 0, 0], [stm.LIP_REACH / 2, 0, 0], [1.5 * stm.LIP_REACH, 0, 0], [3 * stm.LIP_REACH, 0, 0]])
-    shares = stm.trust(lips[6] + away, lips[6:7])
-    np.testing.assert_allclose(shares, [stm.LIP_TRUST, stm.LIP_TRUST, (1 + stm.LIP_TRUST) / 2, 1])
+    landmarks = frame.mean_landmarks()
+    chin = landmarks[8] + [0, -0.2, 0.2]  # far from all landmarks
+    away = np.array([0.5, 1.5, 3.0])[:, None] * [stm.LIP_REACH, 0, 0]
+    shares = stm.trust(np.concatenate([landmarks[54] + away, [chin]]), landmarks)
+    expected = [stm.LIP_TRUST, (1 + stm.LIP_TRUST) / 2, 1, 1]
+    np.testing.assert_allclose(shares, np.tile(expected, (68, 1)), atol=1e-12)
+
+
+@pytest.mark.parametrize("landmark, reach, outward", [(41, stm.LID_REACH, [0, -1, 0]), (19, stm.BROW_REACH, [0, 1, 0])])
+def test_lids_and_brows_listen_to_the_mouth_by_a_share_and_wholly_to_themselves(landmark, reach, outward):
+    landmarks = frame.mean_landmarks()
+    away = np.array([0.5, 1.5, 2.5])[:, None] * reach * np.array(outward)
+    shares = stm.trust(landmarks[landmark] + away, landmarks)
+    own = np.isin(np.arange(68), [*range(17, 27), *range(36, 48)])
+    np.testing.assert_allclose(shares[own], 1)
+    assert (shares[~own, 0] == shares[0, 0]).all()
+    assert shares[0, 0] == pytest.approx(stm.FAR_TRUST)
+    assert stm.FAR_TRUST < shares[0, 1] < 1
+    assert shares[0, 2] == 1
+
+
+def test_what_one_landmark_adds_is_used_by_its_own_share():
+    rng = np.random.default_rng(0)
+    basis, rows, code = (rng.normal(size=shape).astype(np.float32) for shape in ((5, 3, 4), (68, 3, 4), (4, 204)))
+    weights, trusted = rng.random((5, 68)), rng.random((68, 5))
+    whole = stm.correction(basis, rows, weights, code).reshape(68, 3, 5, 3)
+    used = stm.correction(basis, rows, weights, code, trusted).reshape(68, 3, 5, 3)
+    np.testing.assert_allclose(used, whole * trusted[:, None, :, None], rtol=1e-5, atol=1e-5)
