@@ -15,8 +15,9 @@ from .style import AS_PERFORMED, Style
 
 #: What the network detects beside motion, in the order of its output `events`.
 EVENTS = ("speech", "bilabial", "labiodental", "rounding")
-#: Frames that the network sees to either side of the one it answers for (280 ms), and frames run at once.
-CONTEXT = 14
+#: Frames that the network hears to either side of one (280 ms), frames to either side whose contacts it compares with
+#: that one's (20 ms more), and frames run at once.
+CONTEXT, BESIDE = 14, 1
 _CHUNK = 3000
 
 
@@ -54,7 +55,7 @@ def _run(
     output: str,
     device: str,
 ) -> np.ndarray:
-    """One output of the network over any length: pieces with exactly the context that a frame needs, so no seams."""
+    """One output of the network over any length: pieces with all the context that a frame needs, so no seams."""
     frames = len(features)
     shapes = [features.shape, emotion.shape, *[curve.shape for curve in moved.values()]]
     if shapes != [(frames, FEATURES), (frames, len(EMOTIONS)), *[(frames,)] * len(moved)]:
@@ -63,9 +64,9 @@ def _run(
         )
     session = models.session("ats", device)
     pieces = []
-    for start in range(0, frames, _CHUNK):
+    for answered in range(0, frames, _CHUNK):
         cancel.check()
-        stop = min(start + _CHUNK, frames)
+        start, stop = max(answered - BESIDE, 0), min(answered + _CHUNK + BESIDE, frames)
         inputs = {
             "features": _surrounded(features, start - CONTEXT, stop + CONTEXT, _silence(device)),
             "emotion": emotion[start:stop],
@@ -73,7 +74,7 @@ def _run(
             **{name: curve[start:stop, None] for name, curve in moved.items()},
         }
         fed = {name: np.ascontiguousarray(array[None], np.float32) for name, array in inputs.items()}
-        pieces.append(session.run([output], fed)[0][0])
+        pieces.append(session.run([output], fed)[0][0][answered - start :][:_CHUNK])
     return np.concatenate(pieces)
 
 

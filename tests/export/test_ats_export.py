@@ -71,3 +71,13 @@ def test_the_exported_graph_moves_landmarks_as_pytorch_does(tmp_path, frames: in
         wanted, wanted_heard = network(*inputs.values())
     assert moved.shape == (1, frames, 68, 3) and wanted.std() > 0.01
     assert np.abs(moved - wanted.numpy()).max() < 1e-4 and np.abs(heard - wanted_heard.numpy()).max() < 1e-4
+
+
+def test_an_unsure_contact_is_made_at_its_peak_and_a_sure_one_as_long_as_it_is() -> None:
+    from export import ats_network
+
+    heard = torch.tensor([0.0, 0.15, 0.35, 0.15, 0.0, 0.72, 0.98, 0.72, 0.0, 0.09, 0.1, 0.09])[None, :, None]
+    made = ats_network._contact(heard)[0, :, 0].tolist()
+    assert made[2] == 1.0 and max(made[1], made[3]) < 0.1
+    assert made[5] == made[6] == made[7] == 1.0
+    assert made[0] == made[4] == made[8] == 0.0 and max(made[9:]) < 1e-6
