@@ -8,13 +8,14 @@ and the skin beside it follows. It is linear, so it goes into the binding's matr
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import solve_banded
 from scipy.spatial import cKDTree
 
 from .stm import Binding
 
 #: Scale of the smoothing along the rim, and of how far into the lip the correction reaches (eye distances; 4 and 5 mm).
 ALONG, ACROSS = 0.045, 0.055
+#: Steps of a rim shorter than this share of its mean step count as that long.
+_SHORT = 0.1
 
 
 def evened(
@@ -43,18 +44,15 @@ def evened(
 
 
 def _smoothing(points: np.ndarray) -> np.ndarray:
-    """(n,n): values along a polyline (n,3) -> the minimum of |u - v|² + ALONG² |u'|², its ends held."""
-    step = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-9)
-    mass = np.convolve(step, [0.5, 0.5])
-    stiff = ALONG**2 / step
-    count = len(points)
-    bands = np.zeros((3, count))
-    bands[1] = mass
-    bands[1, 1:] += stiff
-    bands[1, :-1] += stiff
-    bands[0, 1:] = bands[2, :-1] = -stiff
-    right = np.diag(mass)
-    bands[1, [0, -1]] = 1.0
-    right[[0, -1]] = np.identity(count)[[0, -1]]
-    bands[0, 1] = bands[2, -2] = 0.0
-    return solve_banded((1, 1), bands, right)
+    """(n,n): values along a polyline (n,3) -> the minimum of |u - v|² + ALONG⁴ |u''|², its ends held.
+
+    Source: Reinsch 1967, "Smoothing by Spline Functions". A bow stays a bow; slopes would make it flatter.
+    """
+    step = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    step = np.maximum(step, _SHORT * step.mean())
+    mass, between = np.convolve(step, [0.5, 0.5]), (step[1:] + step[:-1]) / 2
+    slope = np.diff(np.identity(len(points)), axis=0) / step[:, None]
+    bend = np.diff(slope, axis=0) / between[:, None]
+    system, right = np.diag(mass) + ALONG**4 * bend.T @ (between[:, None] * bend), np.diag(mass)
+    system[[0, -1]] = right[[0, -1]] = np.identity(len(points))[[0, -1]]
+    return np.linalg.solve(system, right)

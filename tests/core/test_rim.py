@@ -30,4 +30,4 @@ def test_a_kink_is_drawn_out_and_corners_are_held():
 def test_a_smooth_rim_hardly_changes():
     binding, points, edge = lip(0.0)
     answer = rim.evened(binding, points, (edge,), (np.arange(82),))
-    assert np.abs(answer.matrix - binding.matrix).max() < 0.1 * np.abs(binding.matrix).max()
+    assert np.abs(answer.matrix - binding.matrix).max() < 0.01 * np.abs(binding.matrix).max()
