@@ -68,6 +68,21 @@ def test_landmarks_stay_where_a_scan_lost_its_relief(stranger, monkeypatch) -> N
     assert off(knowing.points, truth) < 0.6 * off(misled.points, truth)
 
 
+def test_where_a_scan_is_bumpy_its_surface_counts_for_less(stranger, monkeypatch) -> None:
+    truth, skin, normals = stranger
+    low = skin[:, 1] < -0.5
+    bumps = 0.03 * np.sin(12 * skin[:, 0]) * np.cos(12 * skin[:, 1])
+    bearded = skin + np.where(low, bumps, 0.0)[:, None] * normals
+    given = truth + np.random.default_rng(7).normal(0, 0.01, truth.shape)
+    error = np.full(COUNT, 0.02)
+    wary = fit_surface(given, error, bearded, normals)
+    sigma = surface_fit.surface_sigma(np.arange(len(skin)), np.where(low, bumps, 0.001))
+    assert np.median(sigma[low]) > 2 * surface_fit.LEAST_SIGMA > 1.9 * np.median(sigma[~low])
+    monkeypatch.setattr(surface_fit, "MOST_SIGMA", surface_fit.LEAST_SIGMA)
+    trusting = fit_surface(given, error, bearded, normals)
+    assert off(wary.points, truth) < 0.9 * off(trusting.points, truth)
+
+
 def test_normals_may_point_inwards(stranger) -> None:
     truth, skin, normals = stranger
     given = truth + np.random.default_rng(3).normal(0, 0.03, truth.shape)
