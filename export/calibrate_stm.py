@@ -18,7 +18,7 @@ from export import ict, stm_data
 from export.stm_batches import FEATURE_WEIGHTS, REGIONS
 from freetalk_blender.core import evidence, models, stm
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import COUNT
+from freetalk_blender.core.landmarks import BROWS, COUNT, LIDS
 
 #: Motions of one face in each style, 24 frames each, at 400 vertices of `evidence.region`.
 STYLES = {"own style": 4, "training's styles": 3, "soft styles": 3}
@@ -114,7 +114,7 @@ class Moved:
     def _eyes(self, sample: stm_data.Sample, rng: np.random.Generator) -> np.ndarray:
         bound = self._bound(sample)
         known = np.diff(sample.carry.indptr) > 0
-        parts = ((stm.LIDS, stm.LID_REACH), (stm.BROWS, stm.BROW_REACH))
+        parts = ((LIDS, stm.LID_REACH), (BROWS, stm.BROW_REACH))
         near = np.stack([_away(bound, part) < 2 * reach for part, reach in parts])
         at = np.flatnonzero(known & near.any(0))
         learned = [bound.learned(at, far) for far in FAR_SHARES]
@@ -154,13 +154,13 @@ class Moved:
 
 def _picked(sample: stm_data.Sample, bound: Bound, rng: np.random.Generator) -> np.ndarray:
     """Vertices that are gated, whose truth is known, no further from the landmarks than cheeks."""
-    near = _away(bound, range(COUNT)) < REGIONS["cheeks and jaw"][1]
+    near = _away(bound, slice(None)) < REGIONS["cheeks and jaw"][1]
     gated = evidence.region(bound.points, bound.landmarks) > 0.5
     at = np.flatnonzero(near & (np.diff(sample.carry.indptr) > 0) & gated)
     return rng.choice(at, min(VERTICES, len(at)), replace=False)
 
 
-def _away(bound: Bound, part: range) -> np.ndarray:
+def _away(bound: Bound, part: slice) -> np.ndarray:
     """(N,) distance to the nearest of some landmarks."""
     return np.linalg.norm(bound.points[:, None] - bound.landmarks[None, part], axis=2).min(1)
 

@@ -20,8 +20,10 @@ BROWS = slice(17, 27)
 NOSE = slice(27, 36)
 RIGHT_EYE = slice(36, 42)
 LEFT_EYE = slice(42, 48)
+LIDS = slice(36, 48)
 OUTER_LIPS = slice(48, 60)
 INNER_LIPS = slice(60, 68)
+LIPS = slice(48, 68)
 #: Inner-lip points that meet in a closed mouth: upper above lower.
 INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
 #: Lid points that meet in a blink: upper above lower.

@@ -9,7 +9,7 @@ import numpy as np
 from . import face_regions
 from .errors import FreeTalkError
 from .frame import EYE_DISTANCE_MM, canonical_frame
-from .landmarks import INNER_LIPS, OUTER_LIPS
+from .landmarks import LIPS
 
 #: Distances between two landmarks that tell what a mouth does.
 CURVES = {"aperture": (62, 66), "width": (48, 54), "jaw": (27, 8)}
@@ -49,8 +49,7 @@ def landmark_metrics(found: np.ndarray, true: np.ndarray, neutral: np.ndarray, f
     to the true one's (NaN where the truth is still). lag_ms: by how much the aperture comes late.
     """
     distance = np.linalg.norm(found - true, axis=2) * EYE_DISTANCE_MM
-    lips = np.r_[np.arange(68)[OUTER_LIPS], np.arange(68)[INNER_LIPS]]
-    answer = {"landmarks_mm": float(distance.mean()), "lips_mm": float(distance[:, lips].mean())}
+    answer = {"landmarks_mm": float(distance.mean()), "lips_mm": float(distance[:, LIPS].mean())}
     ours, truth = curves(neutral + found), curves(neutral + true)
     for name in CURVES:
         spread = truth[name].std()

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from . import cancel, evidence, models, raster, spectral
 from .errors import MeshError, ModelError
 from .interpolant import Interpolant, interpolant
-from .landmarks import COUNT
+from .landmarks import BROWS, COUNT, LIDS, LIPS
 from .proxy import Proxy, simplify
 
 #: Lengths (canonical units) at which landmarks are seen from a vertex, and over which normals are averaged.
@@ -37,9 +37,8 @@ LIP_TRUST, LIP_REACH = 0.85, 0.08
 #: landmark of lids and of brows; from there to twice as far it rises to 1. Lids and brows follow their own landmarks:
 #: from 1 to this their error rises by 2 % in the artist's own style and falls in others (`export.calibrate_stm`).
 FAR_TRUST, LID_REACH, BROW_REACH = 0.35, 0.05, 0.12
-#: Landmarks of brows, lids and lips, and all but those of brows and lids.
-BROWS, LIDS, LIPS = range(17, 27), range(36, 48), range(48, COUNT)
-FAR = np.setdiff1d(np.arange(COUNT), [*BROWS, *LIDS])
+#: Landmarks of nose, mouth and jaw.
+_FAR = np.delete(np.arange(COUNT), np.r_[BROWS, LIDS])
 #: Variance of landmark placement beside the smooth process alone, whose own is about 0.004; two may share a vertex.
 _RIDGE = 1e-6
 #: Meshes of more vertices than HEAVY are bound by a stand-in of about LIGHT vertices.
@@ -173,7 +172,7 @@ def trust(points: np.ndarray, landmarks: np.ndarray, far: float = FAR_TRUST) -> 
         for part, reach in ((LIPS, LIP_REACH), (LIDS, LID_REACH), (BROWS, BROW_REACH))
     )
     share = np.repeat([1 - (1 - LIP_TRUST) * lips], COUNT, axis=0)
-    share[FAR] *= 1 - (1 - far) * np.maximum(lids, brows)
+    share[_FAR] *= 1 - (1 - far) * np.maximum(lids, brows)
     return share
 
 
