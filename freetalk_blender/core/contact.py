@@ -149,20 +149,24 @@ class Contact:
             amount += np.maximum(self._wanted(over.gap(place[1] + spread @ amount), near, shut), 0)
         return amount
 
+    def _planned(self, displacement: np.ndarray, amount: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(M,T) x + iz and (M,T) y of `vertices`, canonical mm, opened by amount (P,T)."""
+        x, y, z = self._moved(displacement)
+        return x + 1j * z, y + self.spread @ amount
+
     def _slid_apart(self, displacement: np.ndarray, amount: np.ndarray) -> np.ndarray:
         """amount (P,T), and what keeps rims that have slid past each other out of the other lip's skin."""
         if not self.slid:
             return amount
         unfold = np.reshape(np.float32(self.unfold), (-1, 1))
         drawn = np.broadcast_to(unfold, amount.shape)  # what they need at rest is the first guess
-        place = self._moved(displacement)
-        height = place[1] + self.spread @ amount
-        place[1] = height + self.spread @ drawn
-        crossings = [lip.over(place, drawn) for lip in self.slid]
+        plan, height = self._planned(displacement, amount)
+        apart = height + self.spread @ drawn
+        crossings = [lip.over(plan, apart, drawn) for lip in self.slid]
         for _ in range(_SLIDING_ROUNDS):
-            apart = height + self.spread @ drawn
             push = np.maximum.reduce([crossing.at(apart, drawn) for crossing in crossings])
             drawn = _held(push, self.neighbours, self.envelope)
+            apart = height + self.spread @ drawn
         return amount + drawn
 
     def unfolded(self) -> "Contact":
@@ -172,9 +176,8 @@ class Contact:
         amount = np.zeros((len(self.rest), 1), np.float32)
         for _ in range(_UNFOLDING):
             amount = np.minimum(self._slid_apart(still, amount), _FOLD)
-        place = self._moved(still)
-        place[1] += self.spread @ amount
-        return replace(self, unfold=amount[:, 0], slid=tuple(lip.allowing(place) for lip in self.slid))
+        plan, height = self._planned(still, amount)
+        return replace(self, unfold=amount[:, 0], slid=tuple(lip.allowing(plan, height) for lip in self.slid))
 
     def _wanted(self, gap: np.ndarray, near: np.ndarray, shut: np.ndarray) -> np.ndarray:
         """(P,T) one round of `amount`, from the gaps and from how surely the lips face each other (P,T); shut (T,)."""

@@ -91,15 +91,14 @@ class Slid:
     place: np.ndarray
     allowed: np.ndarray
 
-    def over(self, place: np.ndarray, drawn: np.ndarray) -> "Crossing":
-        """What may lie in the other lip; place (3,M,T) of the vertices, canonical mm, with each of the rims' R places
-        drawn apart by drawn (R,T) mm."""
+    def over(self, plan: np.ndarray, height: np.ndarray, drawn: np.ndarray) -> "Crossing":
+        """What may lie in the other lip; plan (M,T): x + iz, height (M,T): y of the vertices, canonical mm, with each
+        of the rims' R places drawn apart by drawn (R,T) mm."""
         reach = drawn[self.place] - self.allowed[:, None]
-        point, frame = np.nonzero(self.within(place[1], reach))
-        plan = place[0] + 1j * place[2]
+        point, frame = np.nonzero(self.within(height, reach))
         cell = self._cell(plan, point, frame)
-        height = self.upright * (place[1, self.points[point], frame] - place[1, self.chart.nearest[cell], frame])
-        near = np.flatnonzero(height < reach[point, frame] + _CLIMB)
+        above = self.upright * (height[self.points[point], frame] - height[self.chart.nearest[cell], frame])
+        near = np.flatnonzero(above < reach[point, frame] + _CLIMB)
         point, frame, cell = point[near], frame[near], cell[near]
         # Behind the other rim there is no skin to lie in.
         counts = np.clip((self.ahead(plan, point, frame) - _AHEAD[0]) / (_AHEAD[1] - _AHEAD[0]), 0, 1)
@@ -199,13 +198,12 @@ class Slid:
         offset *= np.take(out, beside).conj()
         return -np.einsum("kn,kn->n", near, offset.real) / near.sum(0)
 
-    def allowing(self, place: np.ndarray) -> "Slid":
-        """The same, for lips that may lie in each other as they do in one frame, place (3,M,1)."""
+    def allowing(self, plan: np.ndarray, height: np.ndarray) -> "Slid":
+        """The same, for lips that may lie in each other as they do in one frame; plan, height (M,1)."""
         point = np.arange(len(self.points))
         frame = np.zeros_like(point)
-        plan = place[0] + 1j * place[2]
         crossing = self._crossing(plan, point, frame, np.ones(len(point)), self._cell(plan, point, frame))
-        gap = crossing.gap(place[1])
+        gap = crossing.gap(height)
         return replace(self, allowed=np.maximum(-gap * (crossing.counts > 0), np.float32(_GIVE)))
 
 

@@ -35,11 +35,12 @@ def lip() -> sliding.Slid:
     return sliding.over_skin(np.arange(3), coarse, triangles, (rim, rim), place, 1)
 
 
-def moved(*by: float) -> np.ndarray:
-    """(3,M,1) places of all, the points moved by some mm."""
+def moved(*by: float) -> tuple[np.ndarray, np.ndarray]:
+    """(M,1) x + iz and (M,1) y of all, the points moved by some mm."""
     place = at_rest()[0].astype(np.float32)
     place[:3] += by
-    return place.T[:, :, None]
+    x, y, z = place.T[:, :, None]
+    return x + 1j * z, y
 
 
 def drawn(by: float = 0.0) -> np.ndarray:
@@ -47,8 +48,7 @@ def drawn(by: float = 0.0) -> np.ndarray:
 
 
 def ahead(lip: sliding.Slid, *by: float) -> np.ndarray:
-    place = moved(*by)
-    return lip.ahead(place[0] + 1j * place[2], np.arange(3), np.zeros(3, int))
+    return lip.ahead(moved(*by)[0], np.arange(3), np.zeros(3, int))
 
 
 def test_a_point_is_in_front_of_the_rim_where_it_is_now_not_where_it_was(lip):
@@ -60,57 +60,56 @@ def test_a_point_is_in_front_of_the_rim_where_it_is_now_not_where_it_was(lip):
 
 @pytest.mark.parametrize("by", [(0, 0), (0.5, 2), (-1.7, 0.9), (2.2, 0.4)])
 def test_a_point_is_measured_over_the_triangle_that_it_has_slid_to(lip, by):
-    place = moved(by[0], -1.6, by[1])
-    crossing = lip.over(place, drawn())
+    plan, height = moved(by[0], -1.6, by[1])
+    crossing = lip.over(plan, height, drawn())
     front = ahead(lip, by[0], -1.6, by[1]) > 0.05
     assert np.allclose(crossing.counts, 1) and len(crossing.counts) == front.sum()
     x, y, z = at_rest()[0][:3][front].T
     wanted = y - 1.6 - bowl(x + by[0], z + by[1])
     # The bowl lies within 0.02 mm of its triangles.
-    assert np.allclose(np.sort(crossing.gap(place[1])), np.sort(wanted), atol=0.03)
+    assert np.allclose(np.sort(crossing.gap(height)), np.sort(wanted), atol=0.03)
 
 
 def test_skin_is_found_below_a_point_wherever_both_have_gone_and_however_it_was_stretched(lip):
-    rest, place = at_rest()[0], moved(0.6, -1.6, 0.9)
-    place[0] = 1.3 * place[0] + 6
-    place[2] = 0.8 * place[2] - 5
-    crossing = lip.over(place, drawn())
-    x, y, z = rest[:3].T
+    plan, height = moved(0.6, -1.6, 0.9)
+    plan = 1.3 * plan.real + 6 + 1j * (0.8 * plan.imag - 5)
+    crossing = lip.over(plan, height, drawn())
+    x, y, z = at_rest()[0][:3].T
     wanted = (y - 1.6 - bowl(x + 0.6, z + 0.9))[crossing.own]
     assert len(wanted) == 2, "the third one lies behind the rim"
-    assert np.allclose(crossing.gap(place[1]), wanted, atol=0.03)
+    assert np.allclose(crossing.gap(height), wanted, atol=0.03)
 
 
 def test_what_crosses_is_told_at_the_place_of_its_rim_until_it_is_drawn_apart_and_no_further(lip):
-    place = moved(0, -1.6, 0)
-    crossing = lip.over(place, drawn())
+    plan, height = moved(0, -1.6, 0)
+    crossing = lip.over(plan, height, drawn())
     needed = np.zeros(31)
     needed[lip.place[:2]] = 0.6 - lip.allowed[:2]  # the third one lies behind the rim
-    first = crossing.at(place[1], drawn())[:, 0]
+    first = crossing.at(height, drawn())[:, 0]
     assert ((first >= needed - 0.03) & (first <= 2 * needed)).all()
     for apart in (0.5, 1.0):
-        place = moved(0, -1.6 + apart, 0)
-        found = crossing.at(place[1], drawn(apart))
+        _, height = moved(0, -1.6 + apart, 0)
+        found = crossing.at(height, drawn(apart))
         assert np.allclose(found[:, 0], needed, atol=0.03)
 
 
 def test_points_behind_the_rim_or_high_above_the_lip_are_not_looked_at(lip):
-    assert not len(lip.over(moved(0, 3, 0), drawn()).counts)
-    assert len(lip.over(moved(0, -1.6, -2.5), drawn()).counts) == 1
-    assert len(lip.over(moved(0, 0, 0), drawn(1.5)).counts) == 2, "they touch once that is taken back"
+    assert not len(lip.over(*moved(0, 3, 0), drawn()).counts)
+    assert len(lip.over(*moved(0, -1.6, -2.5), drawn()).counts) == 1
+    assert len(lip.over(*moved(0, 0, 0), drawn(1.5)).counts) == 2, "they touch once that is taken back"
 
 
 def test_beyond_the_edge_of_skin_a_point_counts_less_and_less(lip):
     edge = Z[-1] - at_rest()[0][1, 2]
     counts = []
     for step in (-0.1, 0.1, 0.15, 0.3):
-        crossing = lip.over(moved(0, -3, edge + step), drawn())
+        crossing = lip.over(*moved(0, -3, edge + step), drawn())
         counts.append(crossing.counts[crossing.own == 1][0])
     assert counts[0] == 1 and counts[1] > counts[2] > counts[3] == 0
 
 
 def test_lips_that_lie_in_each_other_at_rest_may(lip):
-    folded = lip.allowing(moved(0, -1.6, 0))
+    folded = lip.allowing(*moved(0, -1.6, 0))
     assert np.allclose(folded.allowed, 0.6, atol=0.03) and lip.allowed.max() < 0.2
-    found = folded.over(moved(0, -1.6, 0), drawn())
+    found = folded.over(*moved(0, -1.6, 0), drawn())
     assert not found.at(moved(0, -1.6, 0)[1], drawn()).any()
