@@ -22,10 +22,22 @@ _MISPLACED = 1 / frame.EYE_DISTANCE_MM
 
 
 @dataclass(frozen=True)
+class Scanned:
+    """A scan before its lips were cut apart: vertices (N,3) canonical; triangles (F,3); landmark_vertices (68,); source
+    (V,): which of them each vertex of the cut skin is, -1 for what the cut has made."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    landmark_vertices: np.ndarray
+    source: np.ndarray
+
+
+@dataclass(frozen=True)
 class Case:
     """vertices (V,3) canonical; triangles (F,3); landmark_vertices (68,); truth (T,V,3) and the landmarks' motion
     (T,68,3), canonical; names of the T frames; real (V,) bool: vertices whose truth is known; binding: ours, where the
-    whole of `prepare` has made it; strays (V,) bool: vertices that a cut gave to the lip that they are no part of."""
+    whole of `prepare` has made it; strays (V,) bool: vertices that a cut gave to the lip that they are no part of;
+    scanned: what there was before the cut."""
 
     name: str
     vertices: np.ndarray
@@ -37,6 +49,7 @@ class Case:
     real: np.ndarray
     binding: Binding | None = None
     strays: np.ndarray | None = None
+    scanned: Scanned | None = None
 
 
 def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[str, ...], misplaced: bool) -> Case:
@@ -146,6 +159,9 @@ def _prepared(case: Case, points: np.ndarray) -> Case:
     truth = np.zeros((len(case.truth), len(skin.vertices), 3), np.float32)
     real, lip = np.zeros(len(skin.vertices), bool), np.zeros(len(skin.vertices), np.int8)
     truth[:, at], real[at], lip[at] = case.truth[:, own], case.real[own], face.opened.side[own]
+    source = np.full(len(skin.vertices), -1)
+    source[at] = own
+    scanned = Scanned(case.vertices, case.triangles, case.landmark_vertices, source)
     # The lower lip goes down with the jaw; half of its way tells the lips apart.
     opening = case.motion[:, [61, 62, 63, 65, 66, 67], 1].reshape(-1, 2, 3).mean(2)
     widest = int(np.argmax(opening[:, 0] - opening[:, 1]))
@@ -155,5 +171,5 @@ def _prepared(case: Case, points: np.ndarray) -> Case:
     binding = replace(face.binding, matrix=turned.reshape(face.binding.matrix.shape))
     vertices = skin.vertices.astype(np.float64)
     return Case(
-        case.name, vertices, skin.triangles, handles, truth, case.motion, case.frames, real, binding, strays
+        case.name, vertices, skin.triangles, handles, truth, case.motion, case.frames, real, binding, strays, scanned
     )  # fmt: skip
