@@ -1,10 +1,11 @@
-"""What a full blink leaves of made eyeballs: `python -m evaluation.eye_blinks --data DATA [-o PICTURE.png]`.
+"""What a blink leaves of an eye: `python -m evaluation.eye_blinks --data DATA [-o PICTURE.png]`.
 
 The average ICT-FaceKit head and identities that no training saw, without their eyeballs, get balls (`eyeballs=True`)
 and blink as the average face does, through `prepare` and `shape_keys`. Seen from the front: how much of the ball shows
 with open eyes and in the blink (mm² and the tallest slit, mm, of a face whose outer eye corners are 90 mm apart), with
 the lids' correction and without it, and how deep skin cuts into a ball. The picture shows each eye open, blinking and
-blinking from below.
+blinking from below. The second table is of the same heads as photogrammetry leaves them, eyeballs and lids one skin:
+how much skin shows its back in a blink half, three quarters and wholly shut.
 """
 
 import argparse
@@ -15,12 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import stm_contact
-from export import ict, scanning, stm_data
+from export import fusing, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import eyes, face, frame, movement, raster
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
 
 #: The picture of one eye: half its side (mm) and its pixels; the tilt of the third view, degrees.
 HALF, SIZE, TILT = 20.0, 400, 35.0
+#: Parts of a blink, and vertices of a scan, in the second table.
+PARTS, VERTICES = (0.5, 0.75, 1.0), 12_000
 COLOURS = {SCLERA: (1.0, 0.97, 0.94), IRIS: (0.4, 0.3, 0.2), PUPIL: (0.05, 0.05, 0.05)}
 
 
@@ -61,20 +64,46 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
         return mm * bound.frame.to_canonical(opened.vertices + np.tensordot(keys.weights, keys.shapes, 1)[1])
 
     rest = mm * bound.frame.to_canonical(opened.vertices.astype(float))
-    shut, raw = blink(bound), blink(replace(bound, lids=None))
-    at, radius = bound.lids.centre, bound.lids.radius
+    shut, raw = blink(bound), blink(replace(bound, eyelids=None))
+    (balls,) = bound.eyelids.parts
+    at, radius = balls.centre, balls.radius
     step = 2 * HALF / SIZE
     for side, eye in zip(("right", "left"), eyes.EYES, strict=True):
         centre, cells, pictures = shut[handles[eye]].mean(0), [name, side], []
         for points in (rest, raw, shut):
             seen, picture = view(points, opened.triangles, opened.part, centre)
             ball = np.isin(seen, list(COLOURS))
-            deep = radius - np.linalg.norm(points[bound.lids.vertices] - at, axis=1)
+            deep = radius - np.linalg.norm(points[balls.vertices] - at, axis=1)
             mine = np.linalg.norm(at - centre, axis=1) < HALF
             cells += [f"{ball.sum() * step**2:.1f}", f"{ball.sum(0).max() * step:.1f}", f"{deep[mine].max():.1f}"]
             pictures.append(picture)
         below = view(shut, opened.triangles, opened.part, centre, TILT)[1]
         yield "| " + " | ".join(cells) + " |", np.concatenate([pictures[0], pictures[2], below], 1)
+
+
+def backs(points: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> float:
+    """mm² around an eye in which skin (V,3), mm, shows its back to the front."""
+    near = triangles[(np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)]
+    seen = raster.render(((points - centre) / HALF).astype(np.float32), near, SIZE)
+    a, b, c = points[near].transpose(1, 0, 2)
+    away = np.cross(b - a, c - a)[:, 2] < 0
+    return float(away[seen.triangle[seen.seen]].sum() * (2 * HALF / SIZE) ** 2)
+
+
+def scanned(model: ict.IctModel, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[list[float], list[float]]]:
+    """Of each eye: `backs` without and with correction, for motion (T,68,3)."""
+    rng, mm = np.random.default_rng(95), frame.EYE_DISTANCE_MM
+    whole = scanning.registered(neutral, model.triangles)
+    head = scanning.select(whole, scanning.part_mask(model, "head", eyeballs=True))
+    scan = remeshing.remesh(fusing.fuse(head, rng), VERTICES, rng, "quadric")
+    bound = face.prepare(scan.vertices, scan.triangles, neutral[model.landmark_vertices], inner_mouth="none")
+    raw, held = (
+        mm * bound.frame.to_canonical(scan.vertices + movement.deform(one, motion).astype(float))
+        for one in (replace(bound, eyelids=None), bound)
+    )
+    for rows in eyes.EYES:
+        centre = mm * bound.neutral[rows].mean(0)
+        yield tuple([backs(points, scan.triangles, centre) for points in moved] for moved in (raw, held))
 
 
 def main() -> None:
@@ -95,6 +124,13 @@ def main() -> None:
         for line, picture in rows(model, name, neutral, motion):
             print(line, flush=True)
             pictures.append(picture)
+    print("\n| head | eye | " + " | ".join(f"{part:g} shut: mm² uncorrected / corrected" for part in PARTS) + " |")
+    print("|" + "---|" * (2 + len(PARTS)))
+    for name, neutral in heads(model):
+        parts = np.concatenate([part * motion for part in PARTS])
+        for side, (raw, held) in zip(("right", "left"), scanned(model, neutral, parts), strict=True):
+            cells = " | ".join(f"{a:.1f} / {b:.1f}" for a, b in zip(raw, held, strict=True))
+            print(f"| {name} | {side} | {cells} |", flush=True)
     if arguments.output:
         raster.write_png(arguments.output, np.concatenate(pictures[::2], 0)[::2, ::2])
 

@@ -10,6 +10,7 @@ import numpy as np
 from . import (
     cancel,
     detector,
+    eye_front,
     eyes,
     frame,
     hole_bag,
@@ -28,10 +29,10 @@ from . import eyeballs as eye_balls
 from . import inner_mouth as inner_mouths
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
+from .eyelids import Eyelids
 from .frame import Similarity
 from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
-from .lids import Lids
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
 from .retarget import retarget
@@ -64,8 +65,8 @@ class Face:
     mesh; opened: the scan with its fused lips cut apart, None where they already were; mesh: the cleaned skin, with the
     way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, from canonical
     landmark motion to displacement in mesh units; contact: keeps the lips of that skin from crossing, None where no
-    lips face each other; notes: sentences that the person should read; lids: keeps the lids off eyeballs, None where
-    there are none.
+    lips face each other; notes: sentences that the person should read; eyelids: keeps lids off eyeballs and skin
+    between lids in order, None where there is neither.
     """
 
     vertex_count: int
@@ -76,7 +77,7 @@ class Face:
     binding: Binding
     contact: Contact | None
     notes: tuple[str, ...] = ()
-    lids: Lids | None = None
+    eyelids: Eyelids | None = None
 
     @property
     def neutral(self) -> np.ndarray:
@@ -161,9 +162,11 @@ def _eyes(
 
 def _with_eyeballs(
     opened: OpenedMouth, cleaned: CleanMesh, handles: np.ndarray, points: np.ndarray, wanted: bool
-) -> tuple[OpenedMouth, Lids | None, tuple[str, ...]]:
-    """The mesh with eyeballs where they are wanted and fit, what keeps its lids off these and off its own, and what to
-    tell. cleaned: its skin; handles (68,): the skin's vertices at the landmarks."""
+) -> tuple[OpenedMouth, Eyelids | None, tuple[str, ...]]:
+    """The mesh with eyeballs where they are wanted and fit, what corrects its eyes in motion, and what to tell.
+
+    cleaned: its skin; handles (68,): the skin's vertices at the landmarks.
+    """
     mm = mouth_curve.frame_in_mm(points)
     part = cleaned.components()
     skin = part == np.bincount(part[handles]).argmax()
@@ -177,10 +180,11 @@ def _with_eyeballs(
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)
         balls += more
-    if not balls:
-        return opened, None, notes
-    used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
-    return opened, lids.of_balls(opened.skin_vertices, used, balls, mm, mm.to_canonical(points)), notes
+    one_skin = tuple(not (socket.eye.shut or socket.hollow) for socket in sockets)
+    used, marks = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source]), mm.to_canonical(points)
+    over_balls = lids.of_balls(opened.skin_vertices, used, balls, mm, marks)
+    parts = (*eye_front.of_eyes(opened.skin_vertices, used, marks, one_skin, mm), *([over_balls] if over_balls else []))
+    return opened, Eyelids(parts) if parts else None, notes
 
 
 def _opened(

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .compress import ShapeKeys, compress, with_more
 from .eyes import EYES
 from .frame import Similarity
 from .ramp import smooth_step
@@ -30,7 +29,6 @@ SHUT, PARTED = 0.25, 0.55
 _OVERLAP, _UPPER = 0.2, 0.75
 #: Width of a column of an eye, the least opening of one that counts, and how far from the edge skin follows (mm).
 _COLUMN, _LEAST, _FADING = 1.5, 1.0, 4.0
-_FRAMES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -81,15 +79,6 @@ class Lids:
             change[..., 1] += edges.closing(moved) @ edges.spread.T
         change[..., 2] = self.amount(displacement + self.frame.vectors_to_mesh(change))
         return self.frame.vectors_to_mesh(change)
-
-    def corrected(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,V,3) the motion with lids that meet and stay in front of the ball; displacement (T,V,3), mesh units."""
-        change = self.correction(displacement[:, self.vertices])
-        if not change.any():
-            return displacement
-        answer = displacement.copy()
-        answer[:, self.vertices] += change.astype(answer.dtype)
-        return answer
 
 
 def of_balls(
@@ -168,23 +157,3 @@ def _surface(points: np.ndarray, centre: np.ndarray, radius: np.ndarray | float)
     share = np.linalg.norm((points - centre)[..., :2], axis=-1) / radius
     inner = np.minimum(share, _CONE)
     return centre[..., 2] + radius * (np.sqrt(1 - inner**2) - (share - inner) * _CONE / np.sqrt(1 - _CONE**2))
-
-
-def met(keys: ShapeKeys, lids: Lids, tolerance: float) -> ShapeKeys:
-    """Shape keys with a few more that keep the lids off the balls.
-
-    keys.shapes (K,V,3) for the vertices `lids` was made for; tolerance: largest error of what is added, mesh units. The
-    error told is that of `keys`: room for this one is left in it where lips meet, and lids are no lips.
-    """
-    shapes = keys.shapes[:, lids.vertices]
-    starts = range(0, len(keys.weights), _FRAMES_AT_ONCE)
-    blocks = [np.tensordot(keys.weights[start : start + _FRAMES_AT_ONCE], shapes, 1) for start in starts]
-    change = [lids.correction(block).astype(np.float32) for block in blocks]
-    largest = np.concatenate([np.linalg.norm(one, axis=2).max(1, initial=0) for one in change] or [np.zeros(0)])
-    busy = np.flatnonzero(largest > tolerance / 2)
-    if not len(busy):
-        return keys
-    added = compress(np.concatenate(change)[busy], tolerance)
-    weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
-    weights[busy] = added.weights
-    return with_more(keys, lids.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, lids
+from . import contact, eyelids
 from . import inner_mouth as inner_mouths
 from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError
@@ -42,8 +42,8 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
     dense = face.mesh.to_caller(face.binding.displace(motion))
     if face.contact and space == "canonical":
         face.contact.correct(dense, contact.closed(motion, face.neutral))
-    if face.lids and space == "canonical":
-        dense = face.lids.corrected(dense)
+    if face.eyelids and space == "canonical":
+        dense = eyelids.corrected(dense, face.eyelids)
     return dense[:, : face.vertex_count]
 
 
@@ -85,8 +85,8 @@ class Moves:
         dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
         if self.face.contact is not None:
             self.face.contact.correct(dense, self.shut[index])
-        if self.face.lids is not None:
-            dense = self.face.lids.corrected(dense)
+        if self.face.eyelids is not None:
+            dense = eyelids.corrected(dense, self.face.eyelids)
         if self.face.opened is None:
             return dense[0]
         dense = self.face.opened.carried(dense)
@@ -125,8 +125,8 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
     if face.contact and space == "canonical":
         keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
-    if face.lids and space == "canonical":
-        keys = lids.met(keys, face.lids, half)
+    if face.eyelids and space == "canonical":
+        keys = eyelids.met(keys, face.eyelids, half)
     if face.opened is None:
         return keys
     keys = replace(keys, shapes=face.opened.carried(keys.shapes))

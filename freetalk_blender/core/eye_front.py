@@ -1,0 +1,91 @@
+"""What lies between the lids of open eyes that are one skin with their balls, as scanners leave them.
+
+A blink squeezes that skin to nothing, and interpolated motion lets it fold and come to the front as rags. Here it keeps
+its order instead: as far between the moved edges as it is between them at rest, and a little deeper the less room they
+leave, like a pleat. At rest nothing moves.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .eyes import EYES
+from .frame import Similarity
+from .ramp import smooth_step
+
+#: Share of an eye's opening that is closed where skin begins to keep its order, and where it does so wholly.
+BEGIN, WHOLE = 0.2, 0.7
+#: The pleat in the middle of shut lids (mm).
+PLEAT = 0.75
+#: The eye is no lower than this where it is held (mm).
+_LEAST = 0.5
+#: Skin further than this behind the lids, or in front of them, is not between them (mm).
+_OFF = 8.0
+
+
+@dataclass(frozen=True)
+class Front:
+    """The skin between the lids of one eye, E vertices, and those at the landmarks of its lids.
+
+    vertices (E+6,): of the mesh, those of the landmarks last; above, below (E,4): shares of the landmarks of the upper
+    and of the lower edge over and under a vertex; height (E,): mm over the lower edge; opening (E,): mm between the
+    edges; frame: from canonical mm to the mesh.
+    """
+
+    vertices: np.ndarray
+    above: np.ndarray
+    below: np.ndarray
+    height: np.ndarray
+    opening: np.ndarray
+    frame: Similarity
+
+    def correction(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,E+6,3) what keeps the skin in order; displacement (T,E+6,3) of `vertices`, mesh units."""
+        motion = self.frame.vectors_to_canonical(displacement)
+        over, under = self.above @ motion[:, [-6, -5, -4, -3]], self.below @ motion[:, [-6, -1, -2, -3]]
+        left = np.maximum(self.opening + over[..., 1] - under[..., 1], 0)
+        share = self.height / self.opening
+        between = under + share[:, None] * (over - under)
+        between[..., 1] = under[..., 1] + share * left - self.height
+        held = smooth_step((1 - left / self.opening - BEGIN) / (WHOLE - BEGIN))
+        change = np.zeros_like(motion)
+        change[:, :-6] = held[..., None] * (between - motion[:, :-6])
+        change[:, :-6, 2] -= PLEAT * held * np.sqrt(4 * share * (1 - share))
+        return self.frame.vectors_to_mesh(change)
+
+
+def of_eyes(
+    skin: np.ndarray, used: np.ndarray, landmarks: np.ndarray, one_skin: tuple[bool, bool], frame: Similarity
+) -> tuple[Front, ...]:
+    """The fronts of the eyes (EYES) that are one skin with their lids.
+
+    skin (V,3): vertices, mesh units; used (k,): those that its surface has; landmarks (68,3), canonical mm; frame: from
+    canonical mm to the mesh.
+    """
+    points = frame.to_canonical(skin[used].astype(float))
+    found = (_front(points, used, landmarks[eye], frame) for eye, one in zip(EYES, one_skin, strict=True) if one)
+    return tuple(one for one in found if one is not None)
+
+
+def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Similarity) -> Front | None:
+    """points (k,3), mm, of vertices `used`; lids (6,3): landmarks of one eye."""
+    above, top = _edge(points, lids[[0, 1, 2, 3]])
+    below, bottom = _edge(points, lids[[0, 5, 4, 3]])
+    corners = np.sort(lids[[0, 3], 0])
+    high = points[:, 1]
+    inside = (high > bottom) & (high < top) & (points[:, 0] > corners[0]) & (points[:, 0] < corners[1])
+    inside &= (top - bottom > _LEAST) & (np.abs(points[:, 2] - lids[:, 2].mean()) < _OFF)
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        return None
+    nearest = np.linalg.norm(points[:, None] - lids, axis=2).argmin(0)
+    opening = (top - bottom)[rows]
+    return Front(used[np.r_[rows, nearest]], above[rows], below[rows], (high - bottom)[rows], opening, frame)
+
+
+def _edge(points: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (k,4) of the landmarks of one lid (4,3) at the x of points (k,3), and the height (k,) of its edge."""
+    order = np.argsort(lid[:, 0])
+    rows = np.identity(4)[order]
+    shares = np.stack([np.interp(points[:, 0], lid[order, 0], column) for column in rows.T], 1)
+    return shares, shares @ lid[:, 1]

@@ -1,0 +1,70 @@
+"""What corrects the finished motion of eyes: lids that slide over balls, skin between lids that keeps its order."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from .compress import ShapeKeys, compress, with_more
+
+_FRAMES_AT_ONCE = 1024
+
+
+class Part(Protocol):
+    """vertices (M,) of a mesh, and what to add to their displacement (T,M,3), mesh units; nothing at rest."""
+
+    @property
+    def vertices(self) -> np.ndarray: ...
+
+    def correction(self, displacement: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Eyelids:
+    """All that corrects the eyes of one face, itself a part."""
+
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def vertices(self) -> np.ndarray:
+        """(M,) vertices of all parts."""
+        return np.unique(np.concatenate([part.vertices for part in self.parts]))
+
+    def correction(self, displacement: np.ndarray) -> np.ndarray:
+        """(T,M,3) the sum of what the parts add; displacement (T,M,3) of `vertices`, mesh units."""
+        change = np.zeros_like(displacement)
+        for part in self.parts:
+            rows = np.searchsorted(self.vertices, part.vertices)
+            np.add.at(change, (slice(None), rows), part.correction(displacement[:, rows]))
+        return change
+
+
+def corrected(displacement: np.ndarray, part: Part) -> np.ndarray:
+    """(T,V,3) the motion with what a part adds; displacement (T,V,3), mesh units."""
+    change = part.correction(displacement[:, part.vertices])
+    if not change.any():
+        return displacement
+    answer = displacement.copy()
+    answer[:, part.vertices] += change.astype(answer.dtype)
+    return answer
+
+
+def met(keys: ShapeKeys, part: Part, tolerance: float) -> ShapeKeys:
+    """Shape keys with a few more that correct the eyes.
+
+    keys.shapes (K,V,3) for the vertices that `part` was made for; tolerance: largest error of what is added, mesh
+    units. The error told is that of `keys`: room for this one is left in it where lips meet, and lids are no lips.
+    """
+    shapes = keys.shapes[:, part.vertices]
+    starts = range(0, len(keys.weights), _FRAMES_AT_ONCE)
+    blocks = [np.tensordot(keys.weights[start : start + _FRAMES_AT_ONCE], shapes, 1) for start in starts]
+    change = [part.correction(block).astype(np.float32) for block in blocks]
+    largest = np.concatenate([np.linalg.norm(one, axis=2).max(1, initial=0) for one in change] or [np.zeros(0)])
+    busy = np.flatnonzero(largest > tolerance / 2)
+    if not len(busy):
+        return keys
+    added = compress(np.concatenate(change)[busy], tolerance)
+    weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
+    weights[busy] = added.weights
+    return with_more(keys, part.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))

@@ -1,0 +1,78 @@
+"""Skin between the lids of eyes that are one skin with their balls."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import eye_front
+from freetalk_blender.core.eyelids import Eyelids, corrected
+from freetalk_blender.core.frame import Similarity
+
+UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
+
+
+def landmarks() -> np.ndarray:
+    points = np.zeros((68, 3)) + [100, 0, 0]
+    points[36:42] = [(-12, 0, 9), (-5, 4, 11), (5, 4, 11), (12, 0, 9), (5, -4, 11), (-5, -4, 11)]
+    return points
+
+
+def eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A dome of skin (V,3) over an eye, its triangles, and a blink (V,3): the upper lid comes down to the lower, and
+    what lies between overshoots by different amounts, as coarse skin does."""
+    columns, rows = 17, 25
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-16, 16, columns), np.linspace(-12, 12, rows)))
+    skin = np.stack([x, y, 12 - (x**2 + y**2) / 40], 1)
+    top = np.interp(x, [-12, -5, 5, 12], [0, 4, 4, 0])
+    share = np.clip((y + top) / np.maximum(2 * top, 0.1), 0, 1) * np.exp(-((np.maximum(y - top, 0) / 5) ** 2))
+    blink = np.zeros_like(skin)
+    blink[:, 1] = -2 * top * share
+    between = np.abs(y) < top
+    blink[between, 1] -= 1.5 * np.sin(2.7 * np.arange(between.sum())) ** 2
+    blink[between, 2] += np.sin(1.3 * np.arange(between.sum()))
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    right, up = corner + 1, corner + columns
+    return skin, np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)]), blink
+
+
+@pytest.fixture(scope="module")
+def held() -> Eyelids:
+    skin = eye()[0]
+    return Eyelids(eye_front.of_eyes(skin, np.arange(len(skin)), landmarks(), (True, False), UNIT))
+
+
+def turned(points: np.ndarray, triangles: np.ndarray) -> int:
+    """How many triangles show their back from the front."""
+    a, b, c = points[triangles].transpose(1, 0, 2)
+    return int((np.cross(b - a, c - a)[:, 2] < -1e-6).sum())
+
+
+def test_a_blink_leaves_the_skin_between_lids_in_order(held):
+    skin, triangles, blink = eye()
+    assert turned(skin + blink, triangles) > 20, "without it the skin folds"
+    shut = corrected(blink[None], held)[0]
+    assert turned(skin + shut, triangles) == 0
+    inside = held.parts[0].vertices[:-6]
+    front = skin[:, 2] + blink[:, 2]
+    assert ((skin + shut)[inside, 2] <= front.max()).all() and (shut[inside, 2] <= 0).all(), "deeper, not to the front"
+
+
+def test_lids_and_rest_are_left_alone(held):
+    skin, _, blink = eye()
+    assert not corrected(0 * blink[None], held).any()
+    assert np.array_equal(corrected(0.1 * blink[None], held), 0.1 * blink[None]), "nor an eye that hardly closes"
+    lid = np.abs(skin[:, 1]) > np.interp(skin[:, 0], [-12, -5, 5, 12], [0, 4, 4, 0])
+    assert np.array_equal(corrected(blink[None], held)[0][lid], blink[lid])
+
+
+def test_it_comes_and_goes_without_a_jump(held):
+    blink = eye()[2]
+    steps = np.diff(corrected(np.linspace(0, 1, 51)[:, None, None] * blink, held), axis=0)
+    assert np.abs(steps).max() < 0.5
+
+
+def test_eyes_that_are_shut_or_elsewhere_have_no_front():
+    skin = eye()[0]
+    assert eye_front.of_eyes(skin, np.arange(len(skin)), landmarks(), (False, True), UNIT) == ()
+    shut = landmarks()
+    shut[36:42, 1] = 0
+    assert eye_front.of_eyes(skin, np.arange(len(skin)), shut, (True, False), UNIT) == ()
