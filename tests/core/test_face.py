@@ -1,5 +1,6 @@
 """A scan prepared and moved, answered for the vertices as they were given."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import fast_simplification
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import frame, landmarks, movement
+from freetalk_blender.core import audio, frame, landmarks, movement, perform, raster
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
+from freetalk_blender.core.eyes import EYES
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.movement import deform, moves, shape_keys
 from freetalk_blender.core.scan_file import read
@@ -59,6 +61,32 @@ def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
     assert mm(face, opened[rims[0]] - opened[rims[1]]).max() > 12
     still = face.opened.vertices + np.tensordot(keys.weights[0], keys.shapes, 1)
     assert mm(face, still[rims[0]] - still[rims[1]]).max() < 0.3
+
+
+def backs(points: np.ndarray, triangles: np.ndarray, middle: np.ndarray) -> float:
+    """mm² within 15 mm of a point in which the back of skin (V,3), mm, is seen from the front."""
+    near = triangles[(np.abs(points - middle) < [15, 15, 30]).all(1)[triangles].all(1)]
+    seen = raster.render(((points - middle) / 15).astype(np.float32), near, 200)
+    a, b, c = points[near].transpose(1, 0, 2)
+    away = np.cross(b - a, c - a)[:, 2] < 0
+    return away[seen.triangle[seen.seen]].sum() * 0.15**2
+
+
+def test_a_blink_of_eyes_that_are_one_skin_shows_no_folds(scan, face):
+    spoken = perform(*audio.load(EXAMPLES / "speech.flac")).displacement
+    gap = movement.landmark_motion(face, spoken)[:, 37, 1] - movement.landmark_motion(face, spoken)[:, 41, 1]
+    motion = spoken[[0, gap.argmin() - 1, gap.argmin()]]
+    dense = deform(face, motion)
+    keys = shape_keys(face, motion, tolerance=0.1)
+    caller = np.tensordot(keys.weights, keys.shapes, 1)[:, : face.vertex_count]
+    assert mm(face, caller - dense).max() <= 0.1
+    folded = deform(replace(face, eyelids=None), motion)
+    shown = [
+        backs(90 * face.frame.to_canonical(scan[0] + moved[-1]), scan[1], 90 * face.neutral[rows].mean(0))
+        for moved in (folded, dense)
+        for rows in EYES
+    ]
+    assert min(shown[:2]) > 10 and max(shown[2:]) < 0.1
 
 
 def test_shape_keys_are_the_dense_motion_within_their_tolerance(face):
