@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation import stm, stm_faces
 from export import ict
-from freetalk_blender.core import eyelids, frame, landmarks, raster, scan_file
+from freetalk_blender.core import frame, landmarks, raster, scan_file
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.opened_mouth import SKIN
@@ -89,7 +89,7 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
     if face.contact:
         dense = face.contact.corrected(dense)
     if face.eyelids:
-        dense = eyelids.corrected(dense, face.eyelids)
+        face.eyelids.correct(dense)
     inside = np.zeros(len(vertices), bool)
     if face.opened:
         dense, vertices, triangles = face.opened.carried(dense), face.opened.vertices, face.opened.triangles

@@ -21,6 +21,8 @@ PLEAT = 0.75
 _LEAST = 0.5
 #: Skin further than this behind the lids, or in front of them, is not between them (mm).
 _OFF = 8.0
+#: What is looked at around the middle of an eye, to all sides (mm).
+_NEAR = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ def of_eyes(
     canonical mm to the mesh.
     """
     points = frame.to_canonical(skin[used].astype(float))
-    found = (_front(points, used, landmarks[eye], frame) for eye, one in zip(EYES, one_skin, strict=True) if one)
+    found = []
+    for eye, one in zip(EYES, one_skin, strict=True):
+        near = np.flatnonzero((np.abs(points - landmarks[eye].mean(0)) < _NEAR).all(1) & one)
+        found.append(_front(points[near], used[near], landmarks[eye], frame) if len(near) else None)
     return tuple(one for one in found if one is not None)
 
 

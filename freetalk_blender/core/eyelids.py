@@ -22,7 +22,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Eyelids:
-    """All that corrects the eyes of one face, itself a part."""
+    """All that corrects the eyes of one face."""
 
     parts: tuple[Part, ...]
 
@@ -39,27 +39,23 @@ class Eyelids:
             np.add.at(change, (slice(None), rows), part.correction(displacement[:, rows]))
         return change
 
-
-def corrected(displacement: np.ndarray, part: Part) -> np.ndarray:
-    """(T,V,3) the motion with what a part adds; displacement (T,V,3), mesh units."""
-    change = part.correction(displacement[:, part.vertices])
-    if not change.any():
-        return displacement
-    answer = displacement.copy()
-    answer[:, part.vertices] += change.astype(answer.dtype)
-    return answer
+    def correct(self, motion: np.ndarray) -> None:
+        """Change a motion (T,V,3) of the mesh, mesh units, so that its eyes are right."""
+        change = self.correction(motion[:, self.vertices])
+        if change.any():
+            motion[:, self.vertices] += change
 
 
-def met(keys: ShapeKeys, part: Part, tolerance: float) -> ShapeKeys:
+def met(keys: ShapeKeys, lids: Eyelids, tolerance: float) -> ShapeKeys:
     """Shape keys with a few more that correct the eyes.
 
-    keys.shapes (K,V,3) for the vertices that `part` was made for; tolerance: largest error of what is added, mesh
+    keys.shapes (K,V,3) for the vertices that `lids` was made for; tolerance: largest error of what is added, mesh
     units. The error told is that of `keys`: room for this one is left in it where lips meet, and lids are no lips.
     """
-    shapes = keys.shapes[:, part.vertices]
+    shapes = keys.shapes[:, lids.vertices]
     starts = range(0, len(keys.weights), _FRAMES_AT_ONCE)
     blocks = [np.tensordot(keys.weights[start : start + _FRAMES_AT_ONCE], shapes, 1) for start in starts]
-    change = [part.correction(block).astype(np.float32) for block in blocks]
+    change = [lids.correction(block).astype(np.float32) for block in blocks]
     largest = np.concatenate([np.linalg.norm(one, axis=2).max(1, initial=0) for one in change] or [np.zeros(0)])
     busy = np.flatnonzero(largest > tolerance / 2)
     if not len(busy):
@@ -67,4 +63,4 @@ def met(keys: ShapeKeys, part: Part, tolerance: float) -> ShapeKeys:
     added = compress(np.concatenate(change)[busy], tolerance)
     weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
     weights[busy] = added.weights
-    return with_more(keys, part.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))
+    return with_more(keys, lids.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))

@@ -43,7 +43,7 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
     if face.contact and space == "canonical":
         face.contact.correct(dense, contact.closed(motion, face.neutral))
     if face.eyelids and space == "canonical":
-        dense = eyelids.corrected(dense, face.eyelids)
+        face.eyelids.correct(dense)
     return dense[:, : face.vertex_count]
 
 
@@ -86,7 +86,7 @@ class Moves:
         if self.face.contact is not None:
             self.face.contact.correct(dense, self.shut[index])
         if self.face.eyelids is not None:
-            dense = eyelids.corrected(dense, self.face.eyelids)
+            self.face.eyelids.correct(dense)
         if self.face.opened is None:
             return dense[0]
         dense = self.face.opened.carried(dense)

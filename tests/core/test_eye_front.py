@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core import eye_front
-from freetalk_blender.core.eyelids import Eyelids, corrected
+from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.frame import Similarity
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
@@ -38,6 +38,12 @@ def eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def held() -> Eyelids:
     skin = eye()[0]
     return Eyelids(eye_front.of_eyes(skin, np.arange(len(skin)), landmarks(), (True, False), UNIT))
+
+
+def corrected(motion: np.ndarray, lids: Eyelids) -> np.ndarray:
+    answer = motion.copy()
+    lids.correct(answer)
+    return answer
 
 
 def turned(points: np.ndarray, triangles: np.ndarray) -> int:

@@ -5,6 +5,7 @@ import pytest
 
 from freetalk_blender.core import borders, eyeballs, eyelids, lids
 from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.eyes import Eye
 from freetalk_blender.core.frame import Similarity, mean_landmarks
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA, untouched
@@ -95,6 +96,12 @@ def test_the_scans_own_ball_is_measured_where_lids_are_open_over_it():
     assert eyeballs.own(filled, points) is None, "a bubble behind a filled eye is no ball"
 
 
+def corrected(motion: np.ndarray, found: lids.Lids) -> np.ndarray:
+    answer = motion.copy()
+    Eyelids((found,)).correct(answer)
+    return answer
+
+
 def lid() -> tuple[lids.Lids, np.ndarray]:
     """A strip of skin over the upper half of a ball at the origin, and where it is when the eye is shut: it moves down
     along a straight line, into the ball."""
@@ -110,7 +117,7 @@ def test_lids_stay_in_front_of_the_ball_and_at_rest_where_they_are():
     found, down = lid()
     motion = np.linspace(0, 1, 31)[:, None, None] * down
     assert found.clearance(motion[:, found.vertices]).min() < -0.5, "without the correction they cut through it"
-    moved = eyelids.corrected(motion, found)
+    moved = corrected(motion, found)
     assert np.array_equal(moved[0], motion[0])
     assert (found.clearance(moved[:, found.vertices]) >= np.minimum(found.kept, 0) - 1e-6).all()
     step = np.abs(np.diff(moved[..., 2], axis=0)).max()
@@ -142,22 +149,25 @@ def test_the_edges_of_lids_meet_all_along_a_blink():
         return moved[found.edges[0].upper] - moved[found.edges[0].lower]
 
     assert len(found.edges) == 1
-    before, after = gap(blink[None]), gap(eyelids.corrected(blink[None], found))
+    before, after = gap(blink[None]), gap(corrected(blink[None], found))
     assert before.max() > 1.3 and before.min() < -0.5
     assert after.max() < 0.15 and after.min() > -0.5
-    clear = found.clearance(eyelids.corrected(blink[None], found)[:, found.vertices])
+    clear = found.clearance(corrected(blink[None], found)[:, found.vertices])
     assert (clear >= np.minimum(found.kept, 0) - 1e-6).all()
-    assert not eyelids.corrected(0 * blink[None], found).any(), "at rest nothing moves"
+    assert not corrected(0 * blink[None], found).any(), "at rest nothing moves"
     half = 0.3 * blink[None]
-    assert np.abs(gap(eyelids.corrected(half, found)) - gap(half)).max() < 0.1, "nor half open"
+    assert np.abs(gap(corrected(half, found)) - gap(half)).max() < 0.1, "nor half open"
 
 
 def test_shape_keys_get_a_few_more_that_keep_lids_off():
     found, down = lid()
     keys = ShapeKeys(down[None].astype(np.float32), np.linspace(0, 1, 31, dtype=np.float32)[:, None], 0.0)
-    answer = eyelids.met(keys, found, 0.05)
+    answer = eyelids.met(keys, Eyelids((found,)), 0.05)
     assert 1 < len(answer.shapes) < 16
     dense = np.tensordot(answer.weights, answer.shapes, 1)
-    exact = eyelids.corrected(np.tensordot(keys.weights, keys.shapes, 1), found)
+    exact = corrected(np.tensordot(keys.weights, keys.shapes, 1), found)
     assert np.abs(dense - exact).max() < 0.06
-    assert eyelids.met(ShapeKeys(keys.shapes, 0 * keys.weights, 0.0), found, 0.05).shapes.shape == keys.shapes.shape
+    assert (
+        eyelids.met(ShapeKeys(keys.shapes, 0 * keys.weights, 0.0), Eyelids((found,)), 0.05).shapes.shape
+        == keys.shapes.shape
+    )
