@@ -1,7 +1,8 @@
 """68 points on a face that the search proposes: several views, fused, held against shape priors, laid on the surface.
 
 `landmarks` places the points in pictures of the whole face with their expected errors; they are triangulated, and a
-dense statistical face laid on the surface (surface_fit.py) says where they most probably are.
+dense statistical face laid on the surface (surface_fit.py) says where they most probably are. What these disagree on
+corrects them once more (correction.py).
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from . import closeups, models, raster
+from . import closeups, correction, models, raster
 from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, Patch, compact, meet, picture, simplify
 from .frame import Similarity
 from .landmarks import INNER_LIP_PAIRS, LID_PAIRS
-from .surface_fit import SurfaceFit, fit_surface
+from .surface_fit import SurfaceFit, fit_surface, relief
 
 #: Views of the face (yaw, pitch in degrees): first to correct the search, then to place the points.
 FIRST_VIEWS = ((0, 0), (-25, 0), (25, 0))
@@ -45,7 +46,7 @@ class Fit:
 
     probability: mean over views. disagreement: root-mean-square distance between the views' rays and the points;
     unlike: root-mean-square distance from the shape prior (both in eye distances). inward: share of the face's pixels
-    whose triangles face away from the viewer.
+    whose triangles face away from the viewer. evidence: what the last correction of the points was made from.
     """
 
     face: Similarity
@@ -55,6 +56,7 @@ class Fit:
     disagreement: float
     unlike: float
     inward: float
+    evidence: correction.Evidence | None = None
 
     @property
     def doubt(self) -> float:
@@ -86,9 +88,12 @@ def place(vertices: np.ndarray, triangles: np.ndarray, face: Similarity, device:
     closer, error = closeups.measure(patch, refit(laid.points, fit.error), laid.points, device)
     measured, error = _combined(rays, FAR_DOUBT * fit.error, closer, error)
     laid = _lay(near, measured, error, surface, laid)
-    points, gap = _settle(_between(near, measured, error, laid), surface, fit.face.scale)
+    between = _between(near, measured, error, laid)
+    evidence = correction.evidence(near, laid, relief(laid, *_samples(near, surface)), between, closer, rays)
+    points, gap = _settle(_uncrossed(near, correction.corrected(evidence)), surface, fit.face.scale)
     miss = np.linalg.norm(measured - laid.points, axis=1) / fit.face.scale
-    return replace(fit, points=points, error=_expected(laid.error, miss, gap), inward=_inward(patch, seen[0], points))
+    expected, inward = _expected(laid.error, miss, gap), _inward(patch, seen[0], points)
+    return replace(fit, points=points, error=expected, inward=inward, evidence=evidence)
 
 
 def _between(face: Similarity, measured: np.ndarray, error: np.ndarray, laid: SurfaceFit) -> np.ndarray:
@@ -97,7 +102,7 @@ def _between(face: Similarity, measured: np.ndarray, error: np.ndarray, laid: Su
     Both err, each in its own way: the surer one counts for more; of a point that was hardly seen, the face alone.
     """
     share = (1 / (1 + MEASURED_DOUBT * (error / laid.error) ** 2))[:, None]
-    return face.to_mesh(uncrossed(face.to_canonical(share * measured + (1 - share) * laid.points)))
+    return _uncrossed(face, share * measured + (1 - share) * laid.points)
 
 
 def _settle(points: np.ndarray, surface: "Surface", scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -151,10 +156,14 @@ def _lay(
 
     Its points are in mesh axes. start: an earlier one on the same surface.
     """
-    step = max(1, len(surface.points) // MOST_SAMPLES)
-    samples, normals = face.to_canonical(surface.points[::step]), surface.normals[::step] @ face.rotation
-    laid = fit_surface(face.to_canonical(points), error, samples, normals, start)
+    laid = fit_surface(face.to_canonical(points), error, *_samples(face, surface), start)
     return replace(laid, points=face.to_mesh(uncrossed(laid.points)))
+
+
+def _samples(face: Similarity, surface: "Surface") -> tuple[np.ndarray, np.ndarray]:
+    """Canonical samples (S, 3) of the surface and their normals (S, 3), some of all."""
+    step = max(1, len(surface.points) // MOST_SAMPLES)
+    return face.to_canonical(surface.points[::step]), surface.normals[::step] @ face.rotation
 
 
 @dataclass(frozen=True)
@@ -249,6 +258,11 @@ def uncrossed(canonical: np.ndarray) -> np.ndarray:
         if points[upper, 1] < points[lower, 1]:
             points[[upper, lower]] = points[[upper, lower]].mean(0)
     return points
+
+
+def _uncrossed(face: Similarity, points: np.ndarray) -> np.ndarray:
+    """`uncrossed` of mesh points (68, 3)."""
+    return face.to_mesh(uncrossed(face.to_canonical(points)))
 
 
 def weighted_align(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Similarity:

@@ -95,14 +95,7 @@ def fit_surface(
         right = rows.T @ (np.repeat(weight, 3) * miss.ravel())
         covered = 0.0
         if reach is not None:
-            gap, nearest = tree.query(placed[COUNT:], distance_upper_bound=reach)
-            near = np.flatnonzero(np.isfinite(gap))
-            normal = normals[nearest[near]]
-            turned = model.normals[near] @ move.rotation.T
-            facing = (normal * turned).sum(1)
-            normal = normal * np.sign(facing)[:, None]
-            near, normal = near[np.abs(facing) > 0.6], normal[np.abs(facing) > 0.6]
-            offset = (normal * (samples[nearest[near]] - placed[COUNT + near])).sum(1)
+            near, normal, offset = _meet(tree, normals, placed[COUNT:], model.normals @ move.rotation.T, reach)
             weight = surface_sigma(near, offset) ** -2 / (1 + (offset / (0.3 * reach)) ** 2) ** 2
             along = np.einsum("pi,pik->pk", normal, jacobian[COUNT + near])
             left += (along.T * weight) @ along
@@ -120,6 +113,31 @@ def fit_surface(
     covariance = np.einsum("pik,kl,pil->p", jacobian[:COUNT], spread, jacobian[:COUNT])
     placed = move.to_mesh(model.mean[:COUNT] + basis[:COUNT] @ code)
     return SurfaceFit(placed, np.sqrt(covariance), covered, code, move)
+
+
+def _meet(
+    tree: cKDTree, normals: np.ndarray, placed: np.ndarray, turned: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which of the placed skin points (P, 3) with normals `turned` (P, 3) find surface, samples of a tree with normals
+    (S, 3), within reach and facing as they do: their rows (N,), the surface's normals (N, 3), distances along them."""
+    gap, nearest = tree.query(placed, distance_upper_bound=reach)
+    near = np.flatnonzero(np.isfinite(gap))
+    normal = normals[nearest[near]]
+    facing = (normal * turned[near]).sum(1)
+    normal = normal * np.sign(facing)[:, None]
+    near, normal = near[np.abs(facing) > 0.6], normal[np.abs(facing) > 0.6]
+    return near, normal, (normal * (tree.data[nearest[near]] - placed[near])).sum(1)
+
+
+def relief(laid: SurfaceFit, samples: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """(P,) how far surface samples (S, 3) with normals (S, 3), canonical, lie outside the model's skin points, in eye
+    distances; NaN where there is no surface."""
+    model = prior()
+    placed = laid.move.to_mesh(model.mean[COUNT:] + _basis()[COUNT:] @ laid.code)
+    near, _, offset = _meet(cKDTree(samples), normals, placed, model.normals @ laid.move.rotation.T, REACHES[-1])
+    found = np.full(len(placed), np.nan)
+    found[near] = offset
+    return found
 
 
 def surface_sigma(near: np.ndarray, offset: np.ndarray) -> np.ndarray:

@@ -89,3 +89,13 @@ def test_normals_may_point_inwards(stranger) -> None:
     one = fit_surface(given, np.full(COUNT, 0.05), skin, normals)
     other = fit_surface(given, np.full(COUNT, 0.05), skin, -normals)
     assert other.points == pytest.approx(one.points)
+
+
+def test_relief_is_how_far_the_surface_lies_outside_the_model(stranger) -> None:
+    truth, skin, normals = stranger
+    laid = fit_surface(truth, np.full(COUNT, 0.01), skin, normals)
+    there = skin[:, 0] < 0.3
+    raised = skin[there] + 0.01 * normals[there]
+    height, plain = (surface_fit.relief(laid, points, normals[there]) for points in (raised, skin[there]))
+    assert abs(np.nanmedian(height[there] - plain[there]) - 0.01) < 0.002
+    assert np.isnan(height[skin[:, 0] > 0.4]).all()

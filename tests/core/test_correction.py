@@ -1,0 +1,55 @@
+"""The last correction of landmarks is alike on either side of a face, wherever the face lies, and keeps its bounds."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from freetalk_blender.core import correction
+from freetalk_blender.core.frame import Similarity
+from freetalk_blender.core.landmarks import COUNT, MIRRORED
+from freetalk_blender.core.surface_fit import SurfaceFit, prior
+
+
+@pytest.fixture
+def known() -> np.ndarray:
+    """(68, 11) as surprising as what the training saw."""
+    model = correction.load()
+    noise = np.random.default_rng(3).normal(size=model.mean.shape)
+    return (model.mean + model.scale * noise).reshape(COUNT, -1)
+
+
+def evidence(move: Similarity) -> correction.Evidence:
+    """Of the average face and some disagreement, moved."""
+    rng = np.random.default_rng(4)
+    face = Similarity(1.1, Rotation.from_euler("xyz", [5, -8, 3], degrees=True).as_matrix(), np.array([0.1, 0.2, 0.0]))
+    mean = prior().mean[:COUNT]
+    laid, points, closer, rays = (move.to_mesh(mean + rng.normal(0, 0.01, mean.shape)) for _ in range(4))
+    fit = SurfaceFit(laid, np.full(COUNT, 0.01), 1.0, np.zeros(len(prior().modes)), face)
+    height = rng.normal(0, 0.01, len(prior().normals))
+    height[::7] = np.nan
+    return correction.evidence(move, fit, height, points, closer, rays)
+
+
+def test_a_face_in_a_mirror_is_corrected_in_the_mirror(known) -> None:
+    step = correction.load()
+    turned = step(correction.in_mirror(known))
+    there = step(known)[MIRRORED] * [-1, 1, 1]
+    assert np.abs(turned - there).max() < 0.05 * np.linalg.norm(there, axis=1).mean()
+    assert np.array_equal(correction.in_mirror(correction.in_mirror(known)), known)
+
+
+def test_where_a_face_lies_makes_no_difference() -> None:
+    here = evidence(Similarity(1.0, np.eye(3), np.zeros(3)))
+    move = Similarity(
+        40.0, Rotation.from_euler("xyz", [50, 120, -30], degrees=True).as_matrix(), np.array([7.0, 0, 90])
+    )
+    there = evidence(move)
+    assert np.isfinite(here.known).all()
+    assert np.allclose(there.known, here.known)
+    assert np.allclose(correction.corrected(there), move.to_mesh(correction.corrected(here)))
+
+
+def test_what_the_training_never_saw_moves_no_point_without_bound(known) -> None:
+    step = correction.load()
+    assert np.allclose(step(1e6 * known), step(1e9 * known))
+    assert np.linalg.norm(step(known), axis=1).max() < 6 / 90
