@@ -5,6 +5,7 @@ its order instead: as far between the moved edges as it is between them at rest,
 leave, like a pleat. At rest nothing moves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +24,22 @@ _LEAST = 0.5
 _OFF = 8.0
 #: What is looked at around the middle of an eye, to all sides (mm).
 _NEAR = 30.0
+#: Landmarks of an eye along its upper and along its lower edge.
+_UPPER, _LOWER = [0, 1, 2, 3], [0, 5, 4, 3]
 
 
 @dataclass(frozen=True)
 class Front:
-    """The skin between the lids of one eye, E vertices, and those at the landmarks of its lids.
+    """The skin between the lids of one eye, and the landmarks of its lids.
 
-    vertices (E+6,): of the mesh, those of the landmarks last; above, below (E,4): shares of the landmarks of the upper
-    and of the lower edge over and under a vertex; height (E,): mm over the lower edge; opening (E,): mm between the
-    edges; frame: from canonical mm to the mesh.
+    vertices (M,): of the mesh, both; inside (E,), marks (6,): which of these are the skin, which the landmarks; above,
+    below (E,4): shares of the landmarks of the upper and of the lower edge over and under a vertex of the skin; height
+    (E,): mm over the lower edge; opening (E,): mm between the edges; frame: from canonical mm to the mesh.
     """
 
     vertices: np.ndarray
+    inside: np.ndarray
+    marks: np.ndarray
     above: np.ndarray
     below: np.ndarray
     height: np.ndarray
@@ -42,22 +47,22 @@ class Front:
     frame: Similarity
 
     def correction(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,E+6,3) what keeps the skin in order; displacement (T,E+6,3) of `vertices`, mesh units."""
+        """(T,M,3) what keeps the skin in order; displacement (T,M,3) of `vertices`, mesh units."""
         motion = self.frame.vectors_to_canonical(displacement)
-        over, under = self.above @ motion[:, [-6, -5, -4, -3]], self.below @ motion[:, [-6, -1, -2, -3]]
+        over, under = self.above @ motion[:, self.marks[_UPPER]], self.below @ motion[:, self.marks[_LOWER]]
         left = np.maximum(self.opening + over[..., 1] - under[..., 1], 0)
         share = self.height / self.opening
         between = under + share[:, None] * (over - under)
         between[..., 1] = under[..., 1] + share * left - self.height
         held = smooth_step((1 - left / self.opening - BEGIN) / (WHOLE - BEGIN))
         change = np.zeros_like(motion)
-        change[:, :-6] = held[..., None] * (between - motion[:, :-6])
-        change[:, :-6, 2] -= PLEAT * held * np.sqrt(4 * share * (1 - share))
+        change[:, self.inside] = held[..., None] * (between - motion[:, self.inside])
+        change[:, self.inside, 2] -= PLEAT * held * np.sqrt(4 * share * (1 - share))
         return self.frame.vectors_to_mesh(change)
 
 
 def of_eyes(
-    skin: np.ndarray, used: np.ndarray, landmarks: np.ndarray, one_skin: tuple[bool, bool], frame: Similarity
+    skin: np.ndarray, used: np.ndarray, landmarks: np.ndarray, one_skin: Sequence[bool], frame: Similarity
 ) -> tuple[Front, ...]:
     """The fronts of the eyes (EYES) that are one skin with their lids.
 
@@ -74,8 +79,8 @@ def of_eyes(
 
 def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Similarity) -> Front | None:
     """points (k,3), mm, of vertices `used`; lids (6,3): landmarks of one eye."""
-    above, top = _edge(points, lids[[0, 1, 2, 3]])
-    below, bottom = _edge(points, lids[[0, 5, 4, 3]])
+    above, top = _edge(points, lids[_UPPER])
+    below, bottom = _edge(points, lids[_LOWER])
     corners = np.sort(lids[[0, 3], 0])
     high = points[:, 1]
     inside = (high > bottom) & (high < top) & (points[:, 0] > corners[0]) & (points[:, 0] < corners[1])
@@ -84,8 +89,10 @@ def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Simila
     if not len(rows):
         return None
     nearest = np.linalg.norm(points[:, None] - lids, axis=2).argmin(0)
-    opening = (top - bottom)[rows]
-    return Front(used[np.r_[rows, nearest]], above[rows], below[rows], (high - bottom)[rows], opening, frame)
+    both, place = np.unique(np.concatenate([rows, nearest]), return_inverse=True)
+    skin, marks = place[:-6], place[-6:]
+    opening, height = (top - bottom)[rows], (high - bottom)[rows]
+    return Front(used[both], skin, marks, above[rows], below[rows], height, opening, frame)
 
 
 def _edge(points: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

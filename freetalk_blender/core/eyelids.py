@@ -12,7 +12,7 @@ _FRAMES_AT_ONCE = 1024
 
 
 class Part(Protocol):
-    """vertices (M,) of a mesh, and what to add to their displacement (T,M,3), mesh units; nothing at rest."""
+    """Vertices (M,) of a mesh, each once, and what their displacement (T,M,3), mesh units, needs; nothing at rest."""
 
     @property
     def vertices(self) -> np.ndarray: ...
@@ -36,7 +36,7 @@ class Eyelids:
         change = np.zeros_like(displacement)
         for part in self.parts:
             rows = np.searchsorted(self.vertices, part.vertices)
-            np.add.at(change, (slice(None), rows), part.correction(displacement[:, rows]))
+            change[:, rows] += part.correction(displacement[:, rows])
         return change
 
     def correct(self, motion: np.ndarray) -> None:

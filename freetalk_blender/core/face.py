@@ -29,7 +29,7 @@ from . import eyeballs as eye_balls
 from . import inner_mouth as inner_mouths
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
-from .eyelids import Eyelids
+from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
@@ -180,11 +180,12 @@ def _with_eyeballs(
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)
         balls += more
-    one_skin = tuple(not (socket.eye.shut or socket.hollow) for socket in sockets)
+    one_skin = [not (socket.eye.shut or socket.hollow) for socket in sockets]
     used, marks = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source]), mm.to_canonical(points)
+    parts: list[Part] = [*eye_front.of_eyes(opened.skin_vertices, used, marks, one_skin, mm)]
     over_balls = lids.of_balls(opened.skin_vertices, used, balls, mm, marks)
-    parts = (*eye_front.of_eyes(opened.skin_vertices, used, marks, one_skin, mm), *([over_balls] if over_balls else []))
-    return opened, Eyelids(parts) if parts else None, notes
+    parts += [over_balls] if over_balls else []
+    return opened, Eyelids(tuple(parts)) if parts else None, notes
 
 
 def _opened(

@@ -57,7 +57,7 @@ def test_a_blink_leaves_the_skin_between_lids_in_order(held):
     assert turned(skin + blink, triangles) > 20, "without it the skin folds"
     shut = corrected(blink[None], held)[0]
     assert turned(skin + shut, triangles) == 0
-    inside = held.parts[0].vertices[:-6]
+    inside = held.parts[0].vertices[held.parts[0].inside]
     front = skin[:, 2] + blink[:, 2]
     assert ((skin + shut)[inside, 2] <= front.max()).all() and (shut[inside, 2] <= 0).all(), "deeper, not to the front"
 
