@@ -46,11 +46,11 @@ class Eyelids:
             motion[:, self.vertices] += change
 
 
-def met(keys: ShapeKeys, lids: Eyelids, tolerance: float) -> ShapeKeys:
+def met(keys: ShapeKeys, lids: Eyelids, tolerance: float, error: float) -> ShapeKeys:
     """Shape keys with a few more that correct the eyes.
 
     keys.shapes (K,V,3) for the vertices that `lids` was made for; tolerance: largest error of what is added, mesh
-    units. The error told is that of `keys`: room for this one is left in it where lips meet, and lids are no lips.
+    units; error: that of `keys` away from the lips, where lids are.
     """
     shapes = keys.shapes[:, lids.vertices]
     starts = range(0, len(keys.weights), _FRAMES_AT_ONCE)
@@ -63,4 +63,5 @@ def met(keys: ShapeKeys, lids: Eyelids, tolerance: float) -> ShapeKeys:
     added = compress(np.concatenate(change)[busy], tolerance)
     weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
     weights[busy] = added.weights
-    return with_more(keys, lids.vertices, added.shapes, weights, keys.max_error + max(added.max_error, tolerance / 2))
+    largest_error = max(keys.max_error, error + max(added.max_error, tolerance / 2))
+    return with_more(keys, lids.vertices, added.shapes, weights, largest_error)

@@ -122,11 +122,12 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
     half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips, and for the lids
     keys = compress_factors(code, moving, half)
+    error = keys.max_error
     keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
     if face.contact and space == "canonical":
         keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
     if face.eyelids and space == "canonical":
-        keys = eyelids.met(keys, face.eyelids, half)
+        keys = eyelids.met(keys, face.eyelids, half, error)
     if face.opened is None:
         return keys
     keys = replace(keys, shapes=face.opened.carried(keys.shapes))

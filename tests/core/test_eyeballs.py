@@ -162,12 +162,11 @@ def test_the_edges_of_lids_meet_all_along_a_blink():
 def test_shape_keys_get_a_few_more_that_keep_lids_off():
     found, down = lid()
     keys = ShapeKeys(down[None].astype(np.float32), np.linspace(0, 1, 31, dtype=np.float32)[:, None], 0.0)
-    answer = eyelids.met(keys, Eyelids((found,)), 0.05)
+    answer = eyelids.met(keys, Eyelids((found,)), 0.05, 0.01)
     assert 1 < len(answer.shapes) < 16
     dense = np.tensordot(answer.weights, answer.shapes, 1)
     exact = corrected(np.tensordot(keys.weights, keys.shapes, 1), found)
     assert np.abs(dense - exact).max() < 0.06
-    assert (
-        eyelids.met(ShapeKeys(keys.shapes, 0 * keys.weights, 0.0), Eyelids((found,)), 0.05).shapes.shape
-        == keys.shapes.shape
-    )
+    assert 0 < answer.max_error <= 0.06
+    still = ShapeKeys(keys.shapes, 0 * keys.weights, 0.0)
+    assert eyelids.met(still, Eyelids((found,)), 0.05, 0.01).shapes.shape == keys.shapes.shape

@@ -80,6 +80,7 @@ def test_a_blink_of_eyes_that_are_one_skin_shows_no_folds(scan, face):
     keys = shape_keys(face, motion, tolerance=0.1)
     caller = np.tensordot(keys.weights, keys.shapes, 1)[:, : face.vertex_count]
     assert mm(face, caller - dense).max() <= 0.1
+    assert keys.max_error <= 0.1 * face.frame.units_per_mm
     folded = deform(replace(face, eyelids=None), motion)
     shown = [
         backs(90 * face.frame.to_canonical(scan[0] + moved[-1]), scan[1], 90 * face.neutral[rows].mean(0))
