@@ -34,10 +34,15 @@ def heads(model: ict.IctModel) -> Iterator[tuple[str, np.ndarray]]:
         yield f"identity {number}", model.face(scanning.identity(np.random.default_rng([96, seed]), model))
 
 
+def around(points: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(F,) which triangles (F,3) of points (V,3), mm, lie around the centre of an eye."""
+    return (np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)
+
+
 def view(points: np.ndarray, triangles: np.ndarray, part: np.ndarray, centre: np.ndarray, tilt: float = 0.0) -> tuple:
     """(S,S) part that is seen, -1 where none is, and the picture (S,S,3) uint8; points (V,3), mm."""
-    near = triangles[(np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)]
-    kind = part[(np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)]
+    inside = around(points, triangles, centre)
+    near, kind = triangles[inside], part[inside]
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     turned = ((points - centre) / HALF @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])).astype(np.float32)
     image = raster.render(turned, near, SIZE)
@@ -83,7 +88,7 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
 
 def backs(points: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> float:
     """mm² around an eye in which skin (V,3), mm, shows its back to the front."""
-    near = triangles[(np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)]
+    near = triangles[around(points, triangles, centre)]
     seen = raster.render(((points - centre) / HALF).astype(np.float32), near, SIZE)
     a, b, c = points[near].transpose(1, 0, 2)
     away = np.cross(b - a, c - a)[:, 2] < 0
@@ -101,8 +106,8 @@ def scanned(model: ict.IctModel, neutral: np.ndarray, motion: np.ndarray) -> Ite
         mm * bound.frame.to_canonical(scan.vertices + movement.deform(one, motion).astype(float))
         for one in (replace(bound, eyelids=None), bound)
     )
-    for rows in eyes.EYES:
-        centre = mm * bound.neutral[rows].mean(0)
+    for eye in eyes.EYES:
+        centre = mm * bound.neutral[eye].mean(0)
         yield tuple([backs(points, scan.triangles, centre) for points in moved] for moved in (raw, held))
 
 
@@ -126,8 +131,8 @@ def main() -> None:
             pictures.append(picture)
     print("\n| head | eye | " + " | ".join(f"{part:g} shut: mm² uncorrected / corrected" for part in PARTS) + " |")
     print("|" + "---|" * (2 + len(PARTS)))
+    parts = np.concatenate([part * motion for part in PARTS])
     for name, neutral in heads(model):
-        parts = np.concatenate([part * motion for part in PARTS])
         for side, (raw, held) in zip(("right", "left"), scanned(model, neutral, parts), strict=True):
             cells = " | ".join(f"{a:.1f} / {b:.1f}" for a, b in zip(raw, held, strict=True))
             print(f"| {name} | {side} | {cells} |", flush=True)

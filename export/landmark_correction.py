@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from export import ict, landmark_data, scanner, scanning
@@ -67,15 +66,10 @@ def melted(scan: scanning.Scan, points: np.ndarray, rng: np.random.Generator) ->
     where = np.concatenate([points[LIDS], points[LIPS]]) if rng.random() < 0.5 else points[LIDS]
     away = cKDTree(where).query(scan.vertices)[0]
     amount = np.exp(-((away / rng.uniform(0.3, 0.8)) ** 2)).astype(np.float32)[:, None]
-    edges = scan.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    graph = sparse.coo_matrix((np.ones(len(edges), np.float32), tuple(edges.T)), (len(scan.vertices),) * 2).tocsr()
-    graph = graph + graph.T
-    graph.data[:] = 1
-    mean = sparse.diags(1 / np.maximum(np.asarray(graph.sum(1))[:, 0], 1)) @ graph
-    length = np.median(np.linalg.norm(scan.vertices[edges[:, 0]] - scan.vertices[edges[:, 1]], axis=1))
-    vertices = scan.vertices
-    for _ in range(int(np.clip(round((rng.uniform(0.1, 0.35) / length) ** 2 * 2), 1, 60))):
-        vertices = vertices + 0.5 * amount * (mean @ vertices - vertices)
+    corners = scan.vertices[scan.triangles]
+    length = np.median(np.linalg.norm(corners - np.roll(corners, -1, 1), axis=2))
+    rounds = int(np.clip(round((rng.uniform(0.1, 0.35) / length) ** 2 * 2), 1, 60))
+    vertices = scanner.smooth(scan, rounds, 0.5 * amount).vertices
     normals = raster.vertex_normals(vertices, scan.triangles)
     bumps = rng.uniform(0, 0.06) * scanning.waves(vertices, rng, rng.uniform(0.4, 1.2))
     return replace(scan, vertices=(vertices + normals * amount * bumps[:, None]).astype(np.float32))

@@ -94,8 +94,9 @@ def rough(
     return replace(scan, vertices=(scan.vertices + normals * offset[:, None]).astype(np.float32))
 
 
-def smooth(scan: Scan, rounds: int = 3, share: float = 0.5) -> Scan:
-    """Umbrella smoothing: each vertex moves `share` of the way to its neighbours' mean, `rounds` times."""
+def smooth(scan: Scan, rounds: int = 3, share: float | np.ndarray = 0.5) -> Scan:
+    """Umbrella smoothing: each vertex moves `share` of the way to its neighbours' mean, `rounds` times; share: one for
+    all vertices, or (V, 1)."""
     edges = scan.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     ones = np.ones(len(edges), np.float32)
     graph = sparse.coo_matrix((ones, tuple(edges.T)), (len(scan.vertices),) * 2).tocsr()

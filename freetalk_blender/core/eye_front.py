@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .eyes import EYES
 from .frame import Similarity
+from .lids import LOWER_EDGE, UPPER_EDGE, edge
 from .ramp import smooth_step
 
 #: Share of an eye's opening that is closed where skin begins to keep its order, and where it does so wholly.
@@ -24,8 +24,6 @@ _LEAST = 0.5
 _OFF = 8.0
 #: What is looked at around the middle of an eye, to all sides (mm).
 _NEAR = 30.0
-#: Landmarks of an eye along its upper and along its lower edge.
-_UPPER, _LOWER = [0, 1, 2, 3], [0, 5, 4, 3]
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Front:
     def correction(self, displacement: np.ndarray) -> np.ndarray:
         """(T,M,3) what keeps the skin in order; displacement (T,M,3) of `vertices`, mesh units."""
         motion = self.frame.vectors_to_canonical(displacement)
-        over, under = self.above @ motion[:, self.marks[_UPPER]], self.below @ motion[:, self.marks[_LOWER]]
+        over, under = self.above @ motion[:, self.marks[UPPER_EDGE]], self.below @ motion[:, self.marks[LOWER_EDGE]]
         left = np.maximum(self.opening + over[..., 1] - under[..., 1], 0)
         share = self.height / self.opening
         between = under + share[:, None] * (over - under)
@@ -61,26 +59,26 @@ class Front:
         return self.frame.vectors_to_mesh(change)
 
 
-def of_eyes(
-    skin: np.ndarray, used: np.ndarray, landmarks: np.ndarray, one_skin: Sequence[bool], frame: Similarity
-) -> tuple[Front, ...]:
-    """The fronts of the eyes (EYES) that are one skin with their lids.
+def of_eyes(skin: np.ndarray, used: np.ndarray, eyes: Sequence[np.ndarray], frame: Similarity) -> tuple[Front, ...]:
+    """The fronts of eyes that are one skin with their lids.
 
-    skin (V,3): vertices, mesh units; used (k,): those that its surface has; landmarks (68,3), canonical mm; frame: from
-    canonical mm to the mesh.
+    skin (V,3): vertices, mesh units; used (k,): those that its surface has; eyes: landmarks (6,3) of the lids of each,
+    canonical mm; frame: from canonical mm to the mesh.
     """
+    if not eyes:
+        return ()
     points = frame.to_canonical(skin[used].astype(float))
     found = []
-    for eye, one in zip(EYES, one_skin, strict=True):
-        near = np.flatnonzero((np.abs(points - landmarks[eye].mean(0)) < _NEAR).all(1) & one)
-        found.append(_front(points[near], used[near], landmarks[eye], frame) if len(near) else None)
+    for lids in eyes:
+        near = np.flatnonzero((np.abs(points - lids.mean(0)) < _NEAR).all(1))
+        found.append(_front(points[near], used[near], lids, frame) if len(near) else None)
     return tuple(one for one in found if one is not None)
 
 
 def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Similarity) -> Front | None:
     """points (k,3), mm, of vertices `used`; lids (6,3): landmarks of one eye."""
-    above, top = _edge(points, lids[_UPPER])
-    below, bottom = _edge(points, lids[_LOWER])
+    above, top = edge(points, lids[UPPER_EDGE])
+    below, bottom = edge(points, lids[LOWER_EDGE])
     corners = np.sort(lids[[0, 3], 0])
     high = points[:, 1]
     inside = (high > bottom) & (high < top) & (points[:, 0] > corners[0]) & (points[:, 0] < corners[1])
@@ -93,11 +91,3 @@ def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Simila
     skin, marks = place[:-6], place[-6:]
     opening, height = (top - bottom)[rows], (high - bottom)[rows]
     return Front(used[both], skin, marks, above[rows], below[rows], height, opening, frame)
-
-
-def _edge(points: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (k,4) of the landmarks of one lid (4,3) at the x of points (k,3), and the height (k,) of its edge."""
-    order = np.argsort(lid[:, 0])
-    rows = np.identity(4)[order]
-    shares = np.stack([np.interp(points[:, 0], lid[order, 0], column) for column in rows.T], 1)
-    return shares, shares @ lid[:, 1]

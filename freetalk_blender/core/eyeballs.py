@@ -41,6 +41,11 @@ class Socket:
     front: np.ndarray
     hollow: bool
 
+    @property
+    def one_skin(self) -> bool:
+        """Open, and one surface with the lids."""
+        return not (self.eye.shut or self.hollow)
+
 
 def socket(eye: Eye, skin: np.ndarray, triangles: np.ndarray, lids: np.ndarray) -> Socket:
     """The socket of an eye in the skin (V,3), (F,3), without eyeballs, at its landmarks (6,3); canonical mm."""
@@ -105,7 +110,7 @@ def _why_none(place: Socket) -> str:
     """Why an eye gets no ball, as the end of a sentence; empty where it gets one."""
     if place.eye.shut:
         return "is shut"
-    if not place.hollow:
+    if place.one_skin:
         return "is one surface with its lids"
     return "has one" if len(place.eye.eyeball) else ""
 

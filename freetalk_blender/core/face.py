@@ -180,10 +180,10 @@ def _with_eyeballs(
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)
         balls += more
-    one_skin = [not (socket.eye.shut or socket.hollow) for socket in sockets]
-    used, marks = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source]), mm.to_canonical(points)
-    parts: list[Part] = [*eye_front.of_eyes(opened.skin_vertices, used, marks, one_skin, mm)]
-    over_balls = lids.of_balls(opened.skin_vertices, used, balls, mm, marks)
+    used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
+    one_skin = [socket.lids for socket in sockets if socket.one_skin]
+    parts: list[Part] = [*eye_front.of_eyes(opened.skin_vertices, used, one_skin, mm)]
+    over_balls = lids.of_balls(opened.skin_vertices, used, balls, mm, mm.to_canonical(points)) if balls else None
     parts += [over_balls] if over_balls else []
     return opened, Eyelids(tuple(parts)) if parts else None, notes
 

@@ -14,6 +14,8 @@ from .eyes import EYES
 from .frame import Similarity
 from .ramp import smooth_step
 
+#: Landmarks of an eye along the edge of its upper and of its lower lid.
+UPPER_EDGE, LOWER_EDGE = [0, 1, 2, 3], [0, 5, 4, 3]
 #: Skin keeps the distance from the ball that it has at rest, but no more than this (mm): a lid is about as thick.
 KEPT = 0.8
 #: Skin that lies deeper in the ball than this at rest is no lid (mm).
@@ -124,10 +126,7 @@ def of_balls(
 def _edges(place: np.ndarray, clear: np.ndarray, lids: np.ndarray) -> Edges | None:
     """place (M,3), mm, and clear (M,) of the skin around eyes, mm in front of a ball; lids (6,3): landmarks of one."""
     first, last = np.sort(lids[[0, 3], 0])
-    order = np.argsort(lids[[0, 1, 2, 3], 0])
-    above = np.interp(place[:, 0], lids[[0, 1, 2, 3], 0][order], lids[[0, 1, 2, 3], 1][order])
-    order = np.argsort(lids[[0, 5, 4, 3], 0])
-    below = np.interp(place[:, 0], lids[[0, 5, 4, 3], 0][order], lids[[0, 5, 4, 3], 1][order])
+    above, below = (edge(place, lids[rows])[1] for rows in (UPPER_EDGE, LOWER_EDGE))
     middle, high = (above + below) / 2, place[:, 1]
     inside = (place[:, 0] > first) & (place[:, 0] < last) & (clear > -_INSIDE / 3) & (np.abs(high - middle) < 12)
     column = np.floor((place[:, 0] - first) / _COLUMN).astype(int)
@@ -150,6 +149,14 @@ def _edges(place: np.ndarray, clear: np.ndarray, lids: np.ndarray) -> Edges | No
     share = np.where(is_upper, -_UPPER, 1 - _UPPER) * np.exp(-((away / _FADING) ** 2) - (beyond / _COLUMN) ** 2)
     share[np.linalg.norm(place - lids.mean(0), axis=1) > 25] = 0
     return Edges(upper, lower, high[upper] - high[lower], share[:, None] * along)
+
+
+def edge(points: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (k,4) of the landmarks of one lid (4,3) at the x of points (k,3), and the height (k,) of its edge."""
+    order = np.argsort(lid[:, 0])
+    rows = np.identity(4)[order]
+    shares = np.stack([np.interp(points[:, 0], lid[order, 0], column) for column in rows.T], 1)
+    return shares, shares @ lid[:, 1]
 
 
 def _surface(points: np.ndarray, centre: np.ndarray, radius: np.ndarray | float) -> np.ndarray:

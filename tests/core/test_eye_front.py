@@ -10,10 +10,8 @@ from freetalk_blender.core.frame import Similarity
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 
 
-def landmarks() -> np.ndarray:
-    points = np.zeros((68, 3)) + [100, 0, 0]
-    points[36:42] = [(-12, 0, 9), (-5, 4, 11), (5, 4, 11), (12, 0, 9), (5, -4, 11), (-5, -4, 11)]
-    return points
+def lids() -> np.ndarray:
+    return np.array([(-12, 0, 9), (-5, 4, 11), (5, 4, 11), (12, 0, 9), (5, -4, 11), (-5, -4, 11)], float)
 
 
 def eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -37,7 +35,7 @@ def eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def held() -> Eyelids:
     skin = eye()[0]
-    return Eyelids(eye_front.of_eyes(skin, np.arange(len(skin)), landmarks(), (True, False), UNIT))
+    return Eyelids(eye_front.of_eyes(skin, np.arange(len(skin)), [lids()], UNIT))
 
 
 def corrected(motion: np.ndarray, lids: Eyelids) -> np.ndarray:
@@ -78,7 +76,7 @@ def test_it_comes_and_goes_without_a_jump(held):
 
 def test_eyes_that_are_shut_or_elsewhere_have_no_front():
     skin = eye()[0]
-    assert eye_front.of_eyes(skin, np.arange(len(skin)), landmarks(), (False, True), UNIT) == ()
-    shut = landmarks()
-    shut[36:42, 1] = 0
-    assert eye_front.of_eyes(skin, np.arange(len(skin)), shut, (True, False), UNIT) == ()
+    assert eye_front.of_eyes(skin, np.arange(len(skin)), [lids() + [100, 0, 0]], UNIT) == ()
+    shut = lids() * [1, 0, 1]
+    assert eye_front.of_eyes(skin, np.arange(len(skin)), [shut], UNIT) == ()
+    assert eye_front.of_eyes(skin, np.arange(len(skin)), [], UNIT) == ()

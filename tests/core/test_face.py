@@ -74,7 +74,8 @@ def backs(points: np.ndarray, triangles: np.ndarray, middle: np.ndarray) -> floa
 
 def test_a_blink_of_eyes_that_are_one_skin_shows_no_folds(scan, face):
     spoken = perform(*audio.load(EXAMPLES / "speech.flac")).displacement
-    gap = movement.landmark_motion(face, spoken)[:, 37, 1] - movement.landmark_motion(face, spoken)[:, 41, 1]
+    own = movement.landmark_motion(face, spoken)
+    gap = own[:, 37, 1] - own[:, 41, 1]
     motion = spoken[[0, gap.argmin() - 1, gap.argmin()]]
     dense = deform(face, motion)
     keys = shape_keys(face, motion, tolerance=0.1)
