@@ -2,40 +2,50 @@
 
 Random scans with everything scanners do are detected, and a ridge regression learns what is left of each landmark's
 error from what the detector knows (freetalk_blender/core/correction.py). Each scan counts twice, as it is and in a
-mirror, so that left and right are corrected alike. What was detected is kept in the folder, so the command resumes.
+mirror, so that left and right are corrected alike. What was detected is kept in the folder, so the command resumes, and
+two of them, one with `--backwards`, share the work.
 """
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from export import ict, landmark_data, scanner, scanning
-from freetalk_blender.core import correction, detector, frame, raster
-from freetalk_blender.core.correction import Correction, in_mirror
+from freetalk_blender.core import atomic, correction, detector, frame, raster
+from freetalk_blender.core.correction import DIFFERENCES, Correction
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import LIDS, LIPS, MIRRORED
+from freetalk_blender.core.landmarks import COUNT, LIDS, LIPS, MIRRORED
+from freetalk_blender.core.surface_fit import prior
 
 OUTPUT = Path(correction.__file__).with_name(correction.FILE)
 #: First seeds and numbers of scans: with every defect, in the model's own proportions or warped; with fused lips, of
 #: which each is taken again with lids or lips melted. Validation tables use none of them.
 SCANS = {
-    "own": ((1_730_000, 70), (1_750_000, 100), (1_770_000, 80), (1_910_000, 360), (1_950_000, 80)),
-    "warped": ((1_900_000, 200), (1_970_000, 50)),
-    "fused": ((1_740_000, 30), (1_760_000, 40), (1_780_000, 7), (1_920_000, 20), (1_960_000, 25)),
+    "own": ((1_730_000, 70), (1_750_000, 100), (1_770_000, 80), (1_910_000, 360), (1_950_000, 80), (1_990_000, 440)),
+    "warped": ((1_900_000, 200), (1_970_000, 50), (2_000_000, 520)),
+    "fused": (
+        (1_740_000, 30),
+        (1_760_000, 40),
+        (1_780_000, 7),
+        (1_920_000, 20),
+        (1_960_000, 25),
+        (2_010_000, 170),
+    ),
 }
 #: Of the ridge, by cross-validation over scans: penalty of a squared weight, in samples; errors beyond so many mm count
 #: as just so large; a scan's weight falls with its median error beyond so many mm.
-PENALTY, MOST_MM, STEADY_MM = 0.5, 3.0, 0.3
+PENALTY, MOST_MM, STEADY_MM = 1.0, 3.0, 0.3
 
 
 @dataclass(frozen=True)
 class Found:
-    """known (N, 68, 11): the evidence of N scans; left (N, 68, 3): what the detector's answer lacks, in the dense
-    face's axes, mm of a face of 90."""
+    """known (N, E): the evidence of N scans; left (N, 68, 3): what the detector's answer lacks, in the dense face's
+    axes, mm of a face of 90."""
 
     known: np.ndarray
     left: np.ndarray
@@ -43,6 +53,20 @@ class Found:
     def with_mirror(self) -> "Found":
         left = self.left[:, MIRRORED] * [-1, 1, 1]
         return Found(np.concatenate([self.known, in_mirror(self.known)]), np.concatenate([self.left, left]))
+
+
+@lru_cache(maxsize=1)
+def _twins() -> np.ndarray:
+    """(P,) the skin point nearest to each one's place in a mirror: 3 mm off, half of their spacing."""
+    skin = prior().mean[COUNT:]
+    return cKDTree(skin * [-1, 1, 1]).query(skin)[1]
+
+
+def in_mirror(known: np.ndarray) -> np.ndarray:
+    """The evidence (N, E) of the faces in a mirror."""
+    told = COUNT * DIFFERENCES
+    differences = known[:, :told].reshape(-1, COUNT, DIFFERENCES // 3, 3)[:, MIRRORED] * [-1, 1, 1]
+    return np.concatenate([differences.reshape(len(known), told), known[:, told:][:, _twins()]], 1)
 
 
 def subjects(model: ict.IctModel, kind: str, seed: int) -> Iterator[landmark_data.Subject]:
@@ -76,7 +100,7 @@ def melted(scan: scanning.Scan, points: np.ndarray, rng: np.random.Generator) ->
 
 
 def look(who: landmark_data.Subject, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Evidence (68, 11) and what the answer lacks (68, 3), mm, of a scan posed at random; None if it is not found."""
+    """Evidence (E,) and what the answer lacks (68, 3), mm, of a scan posed at random; None if it is not found."""
     scan, move = scanning.pose(who.scan, np.random.default_rng([9, seed]))
     truth = move.to_mesh(who.points)
     fits = detector.find(*detector.usable(scan.vertices, scan.triangles))
@@ -88,20 +112,24 @@ def look(who: landmark_data.Subject, seed: int) -> tuple[np.ndarray, np.ndarray]
     return given.known, given.frame.vectors_to_canonical(truth - given.points) * EYE_DISTANCE_MM
 
 
-def collect(model: ict.IctModel, folder: Path) -> Found:
+def collect(model: ict.IctModel, folder: Path, backwards: bool = False) -> Found:
     """The evidence of all SCANS, one file each."""
     folder.mkdir(parents=True, exist_ok=True)
+    scans = [(kind, first + row) for kind, ranges in SCANS.items() for first, count in ranges for row in range(count)]
     parts = []
-    for kind, ranges in SCANS.items():
-        for seed in (first + row for first, count in ranges for row in range(count)):
-            path = folder / f"{kind}_{seed}.npz"
-            if not path.exists():
-                seen = [one for who in subjects(model, kind, seed) if (one := look(who, seed)) is not None]
-                known, left = zip(*seen, strict=True) if seen else (np.empty((0, 68, 11)), np.empty((0, 68, 3)))
-                np.savez(path, known=np.array(known), left=np.array(left))
-            with np.load(path) as stored:
+    for done, (kind, seed) in enumerate(scans[::-1] if backwards else scans):
+        path = folder / f"{kind}_{seed}.npz"
+        if not path.exists():
+            seen = [one for who in subjects(model, kind, seed) if (one := look(who, seed)) is not None]
+            with atomic.output(path) as partial:
+                np.savez(
+                    partial, known=np.array([known for known, _ in seen]), left=np.array([left for _, left in seen])
+                )
+        with np.load(path) as stored:
+            if len(stored["known"]):
                 parts.append((stored["known"], stored["left"]))
-        print(f"{kind}: so far {sum(len(known) for known, _ in parts)} scans", flush=True)
+        if done % 100 == 99:
+            print(f"{done + 1} of {len(scans)}", flush=True)
     known, left = zip(*parts, strict=True)
     return Found(np.concatenate(known), np.concatenate(left))
 
@@ -114,9 +142,8 @@ def fit(found: Found, penalty: float = PENALTY) -> Correction:
     wanted = wanted.reshape(len(wanted), -1)
     weight = 1 / (np.median(np.minimum(size, MOST_MM), axis=1) + STEADY_MM)
     weight = (weight / weight.mean())[:, None]
-    flat = both.known.reshape(len(wanted), -1)
-    mean, scale = flat.mean(0), flat.std(0) + 1e-6 / EYE_DISTANCE_MM
-    told = ((flat - mean) / scale).clip(-correction.MOST, correction.MOST)
+    mean, scale = both.known.mean(0), both.known.std(0) + 1e-6 / EYE_DISTANCE_MM
+    told = ((both.known - mean) / scale).clip(-correction.MOST, correction.MOST)
     told_mean, wanted_mean = (weight * told).mean(0), (weight * wanted).mean(0)
     left = ((told - told_mean) * weight).T @ (told - told_mean)
     left[np.diag_indices_from(left)] += penalty * len(told)
@@ -134,8 +161,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     parser.add_argument("--work", type=Path, required=True, help="folder for what was detected")
+    parser.add_argument("--backwards", action="store_true", help="begin with the last scan")
     given = parser.parse_args()
-    found = collect(ict.load(given.data), given.work)
+    found = collect(ict.load(given.data), given.work, given.backwards)
     step = fit(found)
     half = {name: getattr(step, name).astype(np.float16) for name in ("weights", "constant")}
     np.savez_compressed(OUTPUT, mean=step.mean.astype(np.float32), scale=step.scale.astype(np.float32), **half)

@@ -1,10 +1,10 @@
 """The last step of landmark detection: what its measurements, where they disagree, say of the error that is left.
 
 The networks measured each landmark twice, from far and from near, and a dense face was laid on the scan; how far these
-lie from the answer between them, and how far the scan's surface from the dense face, tells much of how far that answer
-is off: scans that smoothed a face, for one, move its eye corners and lips alike. One linear map knows how, in the dense
-face's own frame. Written by `python -m export.landmark_correction`. Source: ridge regression (Hoerl & Kennard 1970); a
-learned step towards the truth from what a fit leaves: Cootes et al. 2001, "Active appearance models".
+lie from the answer between them, and how far the scan's surface lies outside the dense face all over, tells much of how
+far that answer is off: scans that smoothed a face, for one, move its eye corners and lips alike. One linear map knows
+how, in the dense face's own frame. Written by `python -m export.landmark_correction`. Source: ridge regression (Hoerl &
+Kennard 1970); a learned step towards the truth from what a fit leaves: Cootes et al. 2001, "Active appearance models".
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from .frame import Similarity
-from .landmarks import COUNT, MIRRORED
-from .surface_fit import SurfaceFit, prior
+from .landmarks import COUNT
+from .surface_fit import SurfaceFit
 
-#: Skin points around each landmark, of which the surface's mean distance is taken: near, and in its surroundings.
-AROUND = (10, 40)
-#: What becomes of a landmark's evidence in a mirror.
-MIRROR = np.array([-1.0, 1, 1, -1, 1, 1, -1, 1, 1, 1, 1])
+#: Numbers that tell of each landmark: where three sources have it.
+DIFFERENCES = 9
 #: Evidence further than so many standard deviations from that of the training counts as just so far.
 MOST = 3.0
 FILE = "landmark_correction.npz"
@@ -31,23 +28,15 @@ FILE = "landmark_correction.npz"
 class Evidence:
     """What the detector knows of its landmarks beside where they are.
 
-    frame: from the dense face's axes to the mesh. points (68, 3): the answer, in the mesh. known (68, 11): where the
-    dense face, the close-ups and the pictures of the whole face had each point, as seen from the answer (three vectors,
-    in the dense face's axes and eye distances), and how far outside the dense face the surface around it lies, nearby
-    and in its surroundings.
+    frame: from the dense face's axes to the mesh. points (68, 3): the answer, in the mesh. known (68 * 9 + P,): where
+    the dense face, the close-ups and the pictures of the whole face had each point, as seen from the answer (three
+    vectors, in the dense face's axes and eye distances), and how far outside each of the dense face's skin points the
+    surface lies, 0 where there is none.
     """
 
     frame: Similarity
     points: np.ndarray
     known: np.ndarray
-
-
-@lru_cache(maxsize=1)
-def _skin() -> list[np.ndarray]:
-    """(68, N) rows of the skin points nearest to each landmark on the mean face, for each N of AROUND."""
-    mean = prior().mean
-    tree = cKDTree(mean[COUNT:])
-    return [tree.query(mean[:COUNT], count)[1] for count in AROUND]
 
 
 def evidence(
@@ -62,20 +51,12 @@ def evidence(
         face.scale * laid.move.scale, face.rotation @ laid.move.rotation, face.to_mesh(laid.move.translation)
     )
     sources = [frame.vectors_to_canonical(other - points) for other in (laid.points, closer, rays)]
-    seen = np.isfinite(relief)
-    heights = np.where(seen, relief, 0.0)
-    around = [heights[rows].sum(1) / np.maximum(seen[rows].sum(1), 1) for rows in _skin()]
-    return Evidence(frame, points, np.concatenate([*sources, np.stack(around, 1)], 1))
-
-
-def in_mirror(known: np.ndarray) -> np.ndarray:
-    """The evidence (..., 68, 11) of the face in a mirror."""
-    return known[..., MIRRORED, :] * MIRROR
+    return Evidence(frame, points, np.append(np.concatenate(sources, 1), np.nan_to_num(relief)))
 
 
 @dataclass(frozen=True)
 class Correction:
-    """mean, scale (748,): of the training's evidence; weights (748, 204) and constant (204,): evidence in standard
+    """mean, scale (E,): of the training's evidence; weights (E, 204) and constant (204,): evidence in standard
     deviations -> what to add to the points, in the dense face's axes and eye distances."""
 
     mean: np.ndarray
@@ -84,10 +65,9 @@ class Correction:
     constant: np.ndarray
 
     def __call__(self, known: np.ndarray) -> np.ndarray:
-        """(..., 68, 3) what to add to points with evidence (..., 68, 11)."""
-        flat = known.reshape(*known.shape[:-2], -1)
-        told = ((flat - self.mean) / self.scale).clip(-MOST, MOST)
-        return (told @ self.weights + self.constant).reshape(*known.shape[:-1], 3)
+        """(..., 68, 3) what to add to points with evidence (..., E)."""
+        told = ((known - self.mean) / self.scale).clip(-MOST, MOST)
+        return (told @ self.weights + self.constant).reshape(*known.shape[:-1], COUNT, 3)
 
 
 @lru_cache(maxsize=1)
