@@ -71,9 +71,8 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         elif placed.points(original) is None:
             found = "Animate finds the landmarks; Detect shows them before"
             say(layout, "Landmarks from a file" if settings.landmarks else found)
-        elif doubtful := placed.doubtful(original):
-            numbers = ", ".join(map(str, doubtful[:8])) + (" ..." if len(doubtful) > 8 else "")
-            say(layout, f"Worth a look: {numbers}", WRONG)
+        elif parts := placed.doubtful_parts(original):
+            say(layout, f"Worth a look: {', '.join(parts[:4])}{' ...' if len(parts) > 4 else ''}", WRONG)
 
     def _checked(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
         """What the check-up says, and what is done about it; what is good in a word."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.checkup import Finding
 from ..core.landmarks import COUNT, DOUBTFUL, Landmarks
+from ..core.landmarks import doubtful as doubtful_names
 from .marks import CHECKUP, CONFIDENCE, POINTS
 
 
@@ -27,6 +28,12 @@ def doubtful(item: bpy.types.Object) -> list[int]:
     """Numbers of the landmarks worth a look."""
     sure = confidence(item)
     return [] if sure is None else np.flatnonzero(sure < DOUBTFUL).tolist()
+
+
+def doubtful_parts(item: bpy.types.Object) -> tuple[str, ...]:
+    """Names of the parts of the face that these belong to."""
+    place = points(item)
+    return () if place is None else doubtful_names(Landmarks(place, confidence=confidence(item)))
 
 
 def keep(item: bpy.types.Object, landmarks: Landmarks) -> None:

@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from freetalk_blender.blender import landmark_points, marks, meshes, placed, takes
-from freetalk_blender.core.landmarks import COUNT, MIRRORED
+from freetalk_blender.core.landmarks import COUNT, MIRRORED, Landmarks
 
 
 def drag(number: int, offset: tuple[float, float, float]) -> None:
@@ -88,6 +88,16 @@ def test_detect_finds_and_checks_and_other_landmarks_make_another_cut(talker: bp
     before = marks.all_copies()[0].name_full
     assert bpy.ops.freetalk.animate() == {"FINISHED"} and len(marks.all_copies()) == 1
     assert before == marks.all_copies()[0].name_full
+
+
+def test_parts_worth_a_look_are_named_until_a_person_has_looked(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.detect()
+    sure = np.ones(COUNT)
+    sure[[16, 43]] = 0.3
+    placed.keep(talker, Landmarks(placed.points(talker), confidence=sure))
+    assert placed.doubtful_parts(talker) == ("the left side of the jaw", "the left eye's upper lid")
+    placed.keep(talker, Landmarks(placed.points(talker)))
+    assert placed.doubtful_parts(talker) == ()
 
 
 def test_takes_that_other_landmarks_cost_are_told(talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]) -> None:
