@@ -9,7 +9,6 @@ two of them, one with `--backwards`, share the work.
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,9 @@ from scipy.spatial import cKDTree
 
 from export import ict, landmark_data, scanner, scanning
 from freetalk_blender.core import atomic, correction, detector, frame, raster
-from freetalk_blender.core.correction import DIFFERENCES, Correction
+from freetalk_blender.core.correction import Correction, in_mirror
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import COUNT, LIDS, LIPS, MIRRORED
-from freetalk_blender.core.surface_fit import prior
+from freetalk_blender.core.landmarks import LIDS, LIPS, MIRRORED
 
 OUTPUT = Path(correction.__file__).with_name(correction.FILE)
 #: First seeds and numbers of scans: with every defect, in the model's own proportions or warped; with fused lips, of
@@ -37,8 +35,9 @@ SCANS = {
         (2_010_000, 170),
     ),
 }
-#: Of the ridge, by cross-validation over scans: penalty of a squared weight, in samples; errors beyond so many mm count
-#: as just so large; a scan's weight falls with its median error beyond so many mm.
+#: Of the ridge, by cross-validation over scans and, the penalty, by asking kinds of scans that it had not learned from:
+#: penalty of a squared weight, in samples; errors beyond so many mm count as just so large; a scan's weight falls with
+#: its median error beyond so many mm.
 PENALTY, MOST_MM, STEADY_MM = 1.0, 3.0, 0.3
 
 
@@ -53,20 +52,6 @@ class Found:
     def with_mirror(self) -> "Found":
         left = self.left[:, MIRRORED] * [-1, 1, 1]
         return Found(np.concatenate([self.known, in_mirror(self.known)]), np.concatenate([self.left, left]))
-
-
-@lru_cache(maxsize=1)
-def _twins() -> np.ndarray:
-    """(P,) the skin point nearest to each one's place in a mirror: 3 mm off, half of their spacing."""
-    skin = prior().mean[COUNT:]
-    return cKDTree(skin * [-1, 1, 1]).query(skin)[1]
-
-
-def in_mirror(known: np.ndarray) -> np.ndarray:
-    """The evidence (N, E) of the faces in a mirror."""
-    told = COUNT * DIFFERENCES
-    differences = known[:, :told].reshape(-1, COUNT, DIFFERENCES // 3, 3)[:, MIRRORED] * [-1, 1, 1]
-    return np.concatenate([differences.reshape(len(known), told), known[:, told:][:, _twins()]], 1)
 
 
 def subjects(model: ict.IctModel, kind: str, seed: int) -> Iterator[landmark_data.Subject]:
@@ -121,10 +106,9 @@ def collect(model: ict.IctModel, folder: Path, backwards: bool = False) -> Found
         path = folder / f"{kind}_{seed}.npz"
         if not path.exists():
             seen = [one for who in subjects(model, kind, seed) if (one := look(who, seed)) is not None]
+            known, left = zip(*seen, strict=True) if seen else ((), ())
             with atomic.output(path) as partial:
-                np.savez(
-                    partial, known=np.array([known for known, _ in seen]), left=np.array([left for _, left in seen])
-                )
+                np.savez(partial, known=np.array(known), left=np.array(left))
         with np.load(path) as stored:
             if len(stored["known"]):
                 parts.append((stored["known"], stored["left"]))

@@ -12,10 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from .frame import Similarity
-from .landmarks import COUNT
-from .surface_fit import SurfaceFit
+from .landmarks import COUNT, MIRRORED
+from .surface_fit import SurfaceFit, prior
 
 #: Numbers that tell of each landmark: where three sources have it.
 DIFFERENCES = 9
@@ -52,6 +53,20 @@ def evidence(
     )
     sources = [frame.vectors_to_canonical(other - points) for other in (laid.points, closer, rays)]
     return Evidence(frame, points, np.append(np.concatenate(sources, 1), np.nan_to_num(relief)))
+
+
+@lru_cache(maxsize=1)
+def _twins() -> np.ndarray:
+    """(P,) the skin point nearest to each one's place in a mirror: 3 mm off, half of their spacing."""
+    skin = prior().mean[COUNT:]
+    return cKDTree(skin * [-1, 1, 1]).query(skin)[1]
+
+
+def in_mirror(known: np.ndarray) -> np.ndarray:
+    """The evidence (N, E) of the faces in a mirror."""
+    told = COUNT * DIFFERENCES
+    differences = known[:, :told].reshape(-1, COUNT, DIFFERENCES // 3, 3)[:, MIRRORED] * [-1, 1, 1]
+    return np.concatenate([differences.reshape(len(known), told), known[:, told:][:, _twins()]], 1)
 
 
 @dataclass(frozen=True)
