@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from export import close_data, ict, landmark_data, onnx_file
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
-from export.train_landmarks import MODELS, RATE, Shots, bell, decode, export_onnx, spoil, train
+from export.train_landmarks import MODELS, RATE, Shots, bell, decode, export_onnx, half_precision, spoil, train
 from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import MIRRORED
@@ -56,7 +56,7 @@ def close_loss(network: CloseLandmarks, shots: Shots, rng: np.random.Generator, 
     spoilt = torch.rand(BATCH, generator=generator) < SPOILT
     picture[spoilt] = spoil(picture[spoilt], generator)
     picture = picture.to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_precision():
         maps = network.heat(picture)
     maps = maps.float().take_along_dim(CHANNELS[part][:, :, None, None], 1)
     found, spread = _part_places(network, maps, part)
