@@ -1,9 +1,9 @@
 """How well the landmarks are found: `python -m evaluation.landmarks --data ../shared/data [--only TABLE ...]`.
 
-Tables: identities (held-out random scans with known truth), strangers (the same with warped proportions), makehuman
-(another artist's heads), rotations (real scans in 24 axis orientations and 10 random ones), given (DemoFace's five
-landmarks), defects (decimation, noise, crop), nothing (objects and heads without a face), time. Millimetres are those
-of a face whose outer eye corners are 90 mm apart.
+Tables: identities (held-out random scans with known truth), strangers (the same with warped proportions), reshaped (the
+same with eyes, nose and mouth in other shapes), makehuman (another artist's heads), rotations (real scans in 24 axis
+orientations and 10 random ones), given (DemoFace's five landmarks), defects (decimation, noise, crop), nothing (objects
+and heads without a face), time. Millimetres are those of a face whose outer eye corners are 90 mm apart.
 """
 
 import argparse
@@ -117,20 +117,24 @@ def attempt(vertices: np.ndarray, triangles: np.ndarray) -> landmarks.Landmarks 
 
 def identities(part: Part) -> None:
     """Random scans of held-out identities with the model's own proportions, posed at random."""
-    _random_scans("held-out identities, every scanner defect", part, False)
+    _random_scans("held-out identities, every scanner defect", part, "own")
 
 
 def strangers(part: Part) -> None:
     """The same with warped proportions, beyond what the model draws."""
-    _random_scans("held-out identities, every scanner defect, warped proportions", part, True)
+    _random_scans("held-out identities, every scanner defect, warped proportions", part, "warped")
 
 
-def _random_scans(title: str, part: Part, warped: bool) -> None:
+def reshaped(part: Part) -> None:
+    """The same with features reshaped, beyond what the model draws."""
+    _random_scans("held-out identities, every scanner defect, features reshaped", part, "reshaped")
+
+
+def _random_scans(title: str, part: Part, kind: str) -> None:
     model = ict.load(part.data)
     results = []
     for seed in range(SEEDS + part.first, SEEDS + part.first + part.count):
-        name = f"{'warped' if warped else 'own'}_{seed}"
-        results.append(part.kept(name, partial(_random_scan, model, seed, warped)))
+        results.append(part.kept(f"{kind}_{seed}", partial(_random_scan, model, seed, kind)))
         if len(results) % 50 == 0:  # so that a long run that is broken off has said something
             print(f"  after {len(results)} scans: mean {_mean(results):.2f} mm", flush=True)
     found = [one for one in results if "errors" in one]
@@ -148,10 +152,10 @@ def _random_scans(title: str, part: Part, warped: bool) -> None:
     print(f"  seconds: median {np.median([float(one['seconds']) for one in results]):.2f}")
 
 
-def _random_scan(model: ict.IctModel, seed: int, warped: bool) -> dict[str, np.ndarray]:
+def _random_scan(model: ict.IctModel, seed: int, kind: str) -> dict[str, np.ndarray]:
     """What the detector does with one random scan: errors (68,) in mm, swapped, seen (68,), seconds; or refused."""
     rng = np.random.default_rng(seed)
-    who = landmark_data.subject(model, rng, warped=warped)
+    who = landmark_data.subject(model, rng, warped=kind == "warped", reshaped=kind == "reshaped")
     scan, move = scanning.pose(who.scan, rng)
     began = time.perf_counter()
     result = attempt(scan.vertices, scan.triangles)
@@ -365,6 +369,7 @@ def previews(data: Path, folder: Path) -> None:
 TABLES = {
     "identities": (identities, 500),
     "strangers": (strangers, 200),
+    "reshaped": (reshaped, 200),
     "makehuman": (makehuman, 10),
     "rotations": (rotations, 34),
     "given": (given, 1),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export import dressing, ict, scanner, scanning
+from export import dressing, ict, reshaping, scanner, scanning
 from freetalk_blender.core import face_view, frame, raster
 from freetalk_blender.core.face_view import Camera
 
@@ -37,10 +37,16 @@ class Subject:
     face: frame.Similarity
 
 
-def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = None, warped: bool = True) -> Subject:
+def subject(
+    model: ict.IctModel,
+    rng: np.random.Generator,
+    count: int | None = None,
+    warped: bool = True,
+    reshaped: bool = False,
+) -> Subject:
     """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000;
-    warped: as in `registered_face`."""
-    vertices = registered_face(model, rng, warped=warped)
+    warped, reshaped: as in `registered_face`."""
+    vertices = registered_face(model, rng, warped=warped, reshaped=reshaped)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
         vertices = _beard(vertices, model, points, rng)
@@ -57,15 +63,25 @@ def subject(model: ict.IctModel, rng: np.random.Generator, count: int | None = N
 
 
 def registered_face(
-    model: ict.IctModel, rng: np.random.Generator, rows: np.ndarray | slice = slice(None), warped: bool = True
+    model: ict.IctModel,
+    rng: np.random.Generator,
+    rows: np.ndarray | slice = slice(None),
+    warped: bool = True,
+    reshaped: bool = False,
 ) -> np.ndarray:
     """(N, 3), or only some rows of it: a random identity, expression and proportions, in model axes and cm.
 
-    warped: proportions beyond the model's own.
+    warped: proportions beyond the model's own; reshaped: features beyond its own (export/reshaping.py).
     """
-    weights = scanning.identity(rng, model, 1.25)
-    face = model.neutral[rows] + np.tensordot(weights.astype(np.float32), model.identity[:, rows], 1)
-    face = face + np.tensordot(_expression(model, rng), model.expression[:, rows], 1)
+    weights, expression = scanning.identity(rng, model, 1.25).astype(np.float32), _expression(model, rng)
+
+    def points(rows: np.ndarray | slice) -> np.ndarray:
+        face = model.neutral[rows] + np.tensordot(weights, model.identity[:, rows], 1)
+        return face + np.tensordot(expression, model.expression[:, rows], 1)
+
+    face = points(rows)
+    if reshaped:
+        face = reshaping.reshaped(face, points(model.landmark_vertices), rng)
     return _warp(face, rng) if warped else face
 
 

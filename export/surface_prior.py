@@ -16,7 +16,7 @@ from freetalk_blender.core import frame, raster, surface_fit
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 
 OUTPUT = Path(surface_fit.__file__).with_name("surface_prior.npz")
-FACES, MODES, POINTS = 3000, 100, 1400
+FACES, MODES, POINTS = 3000, 150, 1400
 #: Widths of the Gaussians that smooth the skin, one mode each, and how near to the lids nothing is smoothed (mm): there
 #: lie eyeballs, which a smoothed scan has and the skin has not.
 WIDTHS, LIDS = (2.0, 4.0, 7.0), 8.0
@@ -43,7 +43,8 @@ def canonical_faces(model: ict.IctModel, rows: np.ndarray, count: int) -> np.nda
     every = np.concatenate([model.landmark_vertices, rows])
     faces = []
     for seed in range(count):
-        points = landmark_data.registered_face(model, np.random.default_rng(seed), every).astype(float)
+        rng = np.random.default_rng(seed)
+        points = landmark_data.registered_face(model, rng, every, reshaped=bool(seed % 2)).astype(float)
         faces.append(frame.canonical_frame(points[:68]).to_canonical(points))
     return np.stack(faces)
 

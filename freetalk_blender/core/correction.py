@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.optimize import linear_sum_assignment
 
 from .frame import Similarity
 from .landmarks import COUNT, MIRRORED
@@ -56,17 +56,27 @@ def evidence(
 
 
 @lru_cache(maxsize=1)
-def _twins() -> np.ndarray:
-    """(P,) the skin point nearest to each one's place in a mirror: 3 mm off, half of their spacing."""
+def twins() -> np.ndarray:
+    """(P,) the skin point that takes each one's place in a mirror: pairs that are nearest to each other's mirror image
+    on the whole, 3 mm off, for none has an exact one; some beside the middle are their own."""
     skin = prior().mean[COUNT:]
-    return cKDTree(skin * [-1, 1, 1]).query(skin)[1]
+    left, right = np.flatnonzero(skin[:, 0] > 0), np.flatnonzero(skin[:, 0] <= 0)
+    apart = ((skin[left, None] * [-1, 1, 1] - skin[right]) ** 2).sum(-1)
+    alone = [np.where(np.eye(len(side)) > 0, (2 * skin[side, 0]) ** 2, np.inf) for side in (left, right)]
+    cost = np.block([[apart, alone[0]], [alone[1], np.zeros(apart.T.shape)]])
+    one, other = linear_sum_assignment(cost)
+    paired = (one < len(left)) & (other < len(right))
+    one, other = left[one[paired]], right[other[paired]]
+    found = np.arange(len(skin))
+    found[one], found[other] = other, one
+    return found
 
 
 def in_mirror(known: np.ndarray) -> np.ndarray:
     """The evidence (N, E) of the faces in a mirror."""
     told = COUNT * DIFFERENCES
     differences = known[:, :told].reshape(-1, COUNT, DIFFERENCES // 3, 3)[:, MIRRORED] * [-1, 1, 1]
-    return np.concatenate([differences.reshape(len(known), told), known[:, told:][:, _twins()]], 1)
+    return np.concatenate([differences.reshape(len(known), told), known[:, told:][:, twins()]], 1)
 
 
 @dataclass(frozen=True)
