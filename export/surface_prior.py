@@ -1,8 +1,9 @@
 """Write the dense shape prior of landmark detection: `python -m export.surface_prior --data ../shared/data`.
 
 Principal components of skin points and the 68 landmarks of random ICT identities with the proportions and mild
-expressions that the networks are trained on, one standard deviation each, half precision. To them come modes of the
-skin alone: what smoothing leaves of a face's relief, while its landmarks stay where they were.
+expressions that the networks are trained on, every second one with features of other shapes (export/reshaping.py); one
+standard deviation each, half precision. To them come modes of the skin alone: what smoothing leaves of a face's relief,
+while its landmarks stay where they were.
 """
 
 import argparse
