@@ -28,7 +28,7 @@ REGIONS = {
     "jaw": landmarks.JAW,
     "brows": landmarks.BROWS,
     "nose": landmarks.NOSE,
-    "eyes": slice(36, 48),
+    "eyes": landmarks.LIDS,
     "outer lips": landmarks.OUTER_LIPS,
     "inner lips": landmarks.INNER_LIPS,
 }

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from export import ict
 from export.scanning import Scan, barycentric, closest, part_mask, select
 from freetalk_blender.core import handles, raster
+from freetalk_blender.core.landmarks import LEFT_EYE, RIGHT_EYE
 
 #: A place that carries so little of a vertex is not counted by `unblended`.
 SLIGHT = 0.02
@@ -80,7 +81,7 @@ def _zip(vertices: np.ndarray, loop: np.ndarray) -> np.ndarray:
 def openings(model: ict.IctModel) -> tuple[int, ...]:
     """One vertex on the rim of the mouth and of each eye, for `seal`."""
     triangles = model.triangles[part_mask(model, "head", eyeballs=False)]
-    eyes = [model.neutral[model.landmark_vertices[side]].mean(0) for side in (slice(36, 42), slice(42, 48))]
+    eyes = [model.neutral[model.landmark_vertices[side]].mean(0) for side in (RIGHT_EYE, LEFT_EYE)]
     centres = [*eyes, model.neutral[model.landmark_vertices[60:]].mean(0)]
     rims = boundary_loops(triangles)
     middles = np.array([model.neutral[rim].mean(0) for rim in rims])

@@ -7,11 +7,10 @@ with the skin around it, both eyes nearly alike, and some landmarks are drawn a 
 
 import numpy as np
 
-from freetalk_blender.core.landmarks import COUNT, MIRRORED, NOSE
+from freetalk_blender.core.landmarks import COUNT, LEFT_EYE, LIPS, MIRRORED, NOSE, RIGHT_EYE
 
 #: Landmarks of each feature, and how far around its middle it is reshaped.
-RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
-FEATURES = ((RIGHT_EYE, 1.9), (LEFT_EYE, 1.9), (NOSE, 2.4), (MOUTH, 2.8))
+FEATURES = ((RIGHT_EYE, 1.9), (LEFT_EYE, 1.9), (NOSE, 2.4), (LIPS, 2.8))
 #: Standard deviations of a change, which goes no further than twice these: stretch along x, y, z; tilt (radians); shift
 #: along x, y, z; bend (1 / cm); how depth leans with height and with width. SIDEWAYS ones differ between the sides.
 SPREAD = np.array([0.1, 0.1, 0.1, np.radians(5), 0.12, 0.12, 0.12, 0.04, 0.08, 0.08])

@@ -42,7 +42,7 @@ def test_skin_points_have_twins_near_their_mirror_images() -> None:
     twins, skin = correction.twins(), prior().mean[COUNT:]
     assert np.array_equal(twins[twins], np.arange(len(skin)))
     away = np.linalg.norm(skin * [-1, 1, 1] - skin[twins], axis=1) * 90
-    assert away.mean() < 4 and away.max() < 15
+    assert away.mean() < 4 and away.max() < 11
 
 
 def test_where_a_face_lies_makes_no_difference() -> None:
