@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise, permutations, product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,16 @@ import numpy as np
 from evaluation import faceless
 from evaluation import makehuman as other
 from export import ict, landmark_data, remeshing, scanner, scanning
-from freetalk_blender.core import detector, face_placing, face_search, frame, landmark_preview, landmarks, raster
+from freetalk_blender.core import (
+    detector,
+    face_placing,
+    face_search,
+    frame,
+    landmark_preview,
+    landmarks,
+    raster,
+    scan_file,
+)
 from freetalk_blender.core.errors import LandmarkError
 
 #: First seed of the identities measured here: neither trained on nor watched during training.
@@ -62,20 +71,6 @@ class Part:
             np.savez(path, **make())
         with np.load(path) as stored:
             return {name: stored[name] for name in stored}
-
-
-def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and triangles (F, 3) of a Wavefront file; polygons become fans."""
-    vertices: list[list[float]] = []
-    triangles: list[tuple[int, int, int]] = []
-    for line in path.read_text(errors="replace").splitlines():
-        words = line.split()
-        if words[:1] == ["v"]:
-            vertices.append([float(word) for word in words[1:4]])
-        elif words[:1] == ["f"]:
-            corners = [int(word.split("/")[0]) - 1 for word in words[1:]]
-            triangles += [(corners[0], one, two) for one, two in pairwise(corners[1:])]
-    return np.array(vertices, np.float32), np.array(triangles, np.int32)
 
 
 def axis_rotations() -> np.ndarray:
@@ -243,7 +238,7 @@ def rotations(part: Part) -> None:
     print("\nreal scans in 24 + 10 rotations: found, distance from the answer in the scan's own pose (mm)")
     every, found, worst = 0, 0, 0.0
     for name, path in SCANS.items():
-        vertices, triangles = read_obj(part.data / "scans" / path)
+        vertices, triangles = scan_file.read(part.data / "scans" / path)
         first = part.kept(f"{name}_own", partial(_turned, vertices, triangles, np.eye(3)))
         chosen = list(enumerate(_rotations(10)))[:: max(1, 34 // part.count)]
         answers = [part.kept(f"{name}_{row}", partial(_turned, vertices, triangles, turn)) for row, turn in chosen]
@@ -264,7 +259,7 @@ def given(part: Part) -> None:
     print("\nDemoFace's five given landmarks (mm, the scan's own unit)")
     five = np.loadtxt(part.data / "scans/meshmonk/DemoFaceLandmarks.csv", delimiter=",")
     for name in ("DemoFace_10K", "DemoFace_1K"):
-        vertices, triangles = read_obj(part.data / "scans" / SCANS[name])
+        vertices, triangles = scan_file.read(part.data / "scans" / SCANS[name])
         result = attempt(vertices, triangles)
         if isinstance(result, str):
             print(f"  {name}: {result}")
@@ -324,7 +319,7 @@ def _faceless(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, vertices, triangles of things without a face."""
     yield from faceless.objects(data)
     for name in ("LeePerrySmith", "DemoFace_10K"):
-        vertices, triangles = read_obj(data / "scans" / SCANS[name])
+        vertices, triangles = scan_file.read(data / "scans" / SCANS[name])
         result = attempt(vertices, triangles)
         if not isinstance(result, str):
             unit = np.linalg.norm(result.points[45] - result.points[36])
@@ -358,7 +353,7 @@ def previews(data: Path, folder: Path) -> None:
     """A picture of every real scan with its landmarks."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in SCANS.items():
-        vertices, triangles = read_obj(data / "scans" / path)
+        vertices, triangles = scan_file.read(data / "scans" / path)
         result = attempt(vertices, triangles)
         if isinstance(result, str):
             print(f"  {name}: {result}")
