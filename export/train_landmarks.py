@@ -1,8 +1,7 @@
 """Train landmark detection: `python -m export.train_landmarks --data ../shared/data --work FOLDER`.
 
 Photographs the scans that FOLDER does not hold yet, trains the search and the landmark network (each resumes from its
-checkpoint in FOLDER), builds the shape prior, writes onnx_models/{face_search,landmarks}.onnx and prints the errors on
-held-out identities.
+checkpoint in FOLDER), writes onnx_models/{face_search,landmarks}.onnx and prints the errors on held-out identities.
 """
 
 import argparse
