@@ -4,6 +4,7 @@ Truncated singular value decomposition: among all sets of K shapes it leaves the
 1936); K is the smallest whose largest vertex error is within the tolerance.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,14 @@ import numpy as np
 from . import cancel
 from .errors import FreeTalkError
 
-_FRAMES_AT_ONCE = 256
+#: Frames that are worked on at once.
+FRAMES_AT_ONCE = 256
+#: What is lost of a sequence before it is compressed, as a share of its largest component.
+_EXACT = 1e-6
 #: Directions of existing shapes weaker than this share of the strongest are not built upon: weights would explode.
 _SAME = 1e-5
+#: Directions of existing curves weaker than this share of the strongest carry no change: shapes would explode.
+_WEAK = 1e-2
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,34 @@ def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
         raise FreeTalkError(f"A dense sequence has shape (T, V, 3); got {dense.dtype} of shape {dense.shape}.")
     if not np.isfinite(dense).all():
         raise FreeTalkError("The dense sequence holds values that are not finite; deform it again.")
-    code, shapes = _factor(dense.reshape(len(dense), 3 * dense.shape[1]))
-    return compress_factors(code, shapes.reshape(-1, *dense.shape[1:]), tolerance)
+    blocks = (dense[start : start + FRAMES_AT_ONCE] for start in range(0, len(dense), FRAMES_AT_ONCE))
+    code, shapes = factors(blocks, dense.shape[1], _EXACT * float(np.abs(dense).max(initial=0)))
+    return compress_factors(code, shapes, tolerance)
+
+
+def factors(blocks: Iterable[np.ndarray], count: int, lost: float) -> tuple[np.ndarray, np.ndarray]:
+    """code (T,R) and shapes (R,count,3) whose product is a sequence that comes in blocks (B,count,3) of its frames.
+
+    Shapes are added as blocks need them, so memory does not grow with T x count. lost: what no frame differs by more
+    than, as the root of the sum over its vertices of squared distances.
+    """
+    codes, modes = [], np.zeros((0, 3 * count))
+    for block in blocks:
+        cancel.check()
+        flat = block.reshape(len(block), 3 * count).astype(np.float64)
+        known = flat @ modes.T
+        rest = flat - known @ modes
+        values, vectors = np.linalg.eigh(rest @ rest.T)
+        needed = np.cumsum(np.maximum(values, 0)) > lost**2
+        scale, vectors = np.sqrt(values[needed]), vectors[:, needed]
+        codes.append(np.concatenate([known, vectors * scale], 1))
+        modes = np.concatenate([modes, (vectors / scale).T @ rest])
+    code = np.zeros((sum(map(len, codes)), len(modes)))
+    row = 0
+    for part in codes:
+        code[row : row + len(part), : part.shape[1]] = part
+        row += len(part)
+    return code, modes.reshape(-1, count, 3)
 
 
 def compress_factors(
@@ -89,6 +121,20 @@ def with_more(
     return ShapeKeys(np.concatenate([keys.shapes, more]), np.concatenate([keys.weights, weights], 1), max_error)
 
 
+def changed(keys: ShapeKeys, vertices: np.ndarray, code: np.ndarray, shapes: np.ndarray, tolerance: float) -> ShapeKeys:
+    """Shape keys whose motion is that of `keys` with code (T,R) @ shapes (R,n,3) added at n of its vertices.
+
+    What follows the curves that are there changes their shapes; more keys only for the rest, within `tolerance`, in the
+    shapes' unit.
+    """
+    curves = keys.weights.astype(np.float64)
+    share = np.linalg.pinv(curves, rcond=_WEAK) @ code
+    rest = compress_factors(code - curves @ share, shapes, tolerance)
+    own = keys.shapes.copy()
+    own[:, vertices] += np.tensordot(share, shapes, 1).astype(np.float32)
+    return with_more(replace(keys, shapes=own), vertices, rest.shapes, rest.weights, keys.max_error + rest.max_error)
+
+
 def limited(keys: ShapeKeys, most: int) -> ShapeKeys:
     """The same motion in at most so many keys, with the error that this costs."""
     if len(keys.shapes) <= most:
@@ -122,24 +168,6 @@ def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(values[kept]), vectors[:, kept]
 
 
-def _factor(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """flat (T,N) = code (T,R) @ shapes (R,N) to float32's own precision, block of frames by block."""
-    codes, shapes = [], []
-    for start in range(0, len(flat), _FRAMES_AT_ONCE):
-        cancel.check()
-        block = flat[start : start + _FRAMES_AT_ONCE].astype(np.float64)
-        values, vectors = np.linalg.eigh(block @ block.T)
-        vectors = vectors[:, values > 1e-14 * values.max(initial=0)]
-        codes.append(vectors)
-        shapes.append(vectors.T @ block)
-    code = np.zeros((len(flat), sum(part.shape[1] for part in codes)))
-    row = column = 0
-    for part in codes:
-        code[row : row + part.shape[0], column : column + part.shape[1]] = part
-        row, column = row + part.shape[0], column + part.shape[1]
-    return code, np.concatenate(shapes) if shapes else np.zeros((0, flat.shape[1]))
-
-
 def _smallest_count(weights: np.ndarray, modes: np.ndarray, tolerance: float) -> int:
     """A number of modes whose error is within the tolerance while one fewer on the way to it was not (bisection)."""
     low, high = 0, len(modes)
@@ -163,8 +191,8 @@ def _largest_error(weights: np.ndarray, modes: np.ndarray, count: int) -> float:
     bound = np.sqrt((rest**2).sum(1))
     order = np.argsort(-bound)
     largest = 0.0
-    for start in range(0, len(order), _FRAMES_AT_ONCE):
-        block = order[start : start + _FRAMES_AT_ONCE]
+    for start in range(0, len(order), FRAMES_AT_ONCE):
+        block = order[start : start + FRAMES_AT_ONCE]
         if bound[block[0]] <= largest:
             break
         residual = (rest[block] @ modes[count:]).reshape(len(block), -1, 3)

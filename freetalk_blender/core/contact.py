@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from . import cancel
-from .compress import ShapeKeys, compress_factors, with_more
+from .compress import ShapeKeys, changed
 from .facing import Facing
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS
@@ -249,8 +249,7 @@ def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1
     )
     if not len(amount) or np.abs(amount).max() * lips.mm <= tolerance / 10:
         return keys
-    added = compress_factors(amount, lips.modes(), tolerance)
-    return with_more(keys, lips.vertices, added.shapes, added.weights, keys.max_error + added.max_error)
+    return changed(keys, lips.vertices, amount, lips.modes(), tolerance)
 
 
 def _in_blocks(count: int, shut: np.ndarray | float) -> Iterator[tuple[slice, np.ndarray]]:

@@ -1,14 +1,12 @@
 """What corrects the finished motion of eyes: lids that slide over balls, skin between lids that keeps its order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from .compress import ShapeKeys, compress, with_more
-
-_FRAMES_AT_ONCE = 1024
+from .compress import FRAMES_AT_ONCE, ShapeKeys, changed, factors
 
 
 class Part(Protocol):
@@ -47,21 +45,16 @@ class Eyelids:
 
 
 def met(keys: ShapeKeys, lids: Eyelids, tolerance: float, error: float) -> ShapeKeys:
-    """Shape keys with a few more that correct the eyes.
+    """Shape keys that correct the eyes, with a few more where they must; the dense sequence is never made.
 
     keys.shapes (K,V,3) for the vertices that `lids` was made for; tolerance: largest error of what is added, mesh
     units; error: that of `keys` away from the lips, where lids are.
     """
-    shapes = keys.shapes[:, lids.vertices]
-    starts = range(0, len(keys.weights), _FRAMES_AT_ONCE)
-    blocks = [np.tensordot(keys.weights[start : start + _FRAMES_AT_ONCE], shapes, 1) for start in starts]
-    change = [lids.correction(block).astype(np.float32) for block in blocks]
-    largest = np.concatenate([np.linalg.norm(one, axis=2).max(1, initial=0) for one in change] or [np.zeros(0)])
-    busy = np.flatnonzero(largest > tolerance / 2)
-    if not len(busy):
+    own, lost = keys.shapes[:, lids.vertices], tolerance / 10
+    curves = (keys.weights[start : start + FRAMES_AT_ONCE] for start in range(0, len(keys.weights), FRAMES_AT_ONCE))
+    changes = (lids.correction(np.tensordot(block, own, 1)) for block in curves)
+    code, shapes = factors(changes, len(lids.vertices), lost)
+    if not len(shapes):
         return keys
-    added = compress(np.concatenate(change)[busy], tolerance)
-    weights = np.zeros((len(keys.weights), len(added.shapes)), np.float32)
-    weights[busy] = added.weights
-    largest_error = max(keys.max_error, error + max(added.max_error, tolerance / 2))
-    return with_more(keys, lids.vertices, added.shapes, weights, largest_error)
+    answer = changed(keys, lids.vertices, code, shapes, tolerance - lost)
+    return replace(answer, max_error=max(keys.max_error, error + answer.max_error - keys.max_error + lost))

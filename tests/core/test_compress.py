@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.compress import ShapeKeys, compress, compress_factors, distance, extend, limited
+from freetalk_blender.core.compress import ShapeKeys, changed, compress, compress_factors, distance, extend, limited
 from freetalk_blender.core.errors import FreeTalkError
 
 
@@ -106,3 +106,20 @@ def test_the_distance_of_two_motions_is_that_of_their_most_distant_vertex():
     rebuilt = [np.einsum("tk,kvc->tvc", keys.weights, keys.shapes) for keys in (one, other)]
     assert distance(one, other) == pytest.approx(np.linalg.norm(rebuilt[0] - rebuilt[1], axis=2).max(), rel=1e-3)
     assert distance(one, one) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_change_rides_on_the_curves_that_are_there_and_only_its_rest_needs_keys() -> None:
+    rng = np.random.default_rng(8)
+    keys, rows = compress(sequence(), 0.01), np.arange(20, 60)
+    shapes = rng.normal(size=(3, len(rows), 3))
+    follows = keys.weights.astype(float) @ rng.normal(size=(len(keys.shapes), 3))
+    strange = np.concatenate([follows[:, :2], rng.normal(size=(len(follows), 1))], 1)
+    for code, more in ((follows, 0), (strange, 1)):
+        answer = changed(keys, rows, code, shapes, 0.01)
+        wanted = np.tensordot(keys.weights, keys.shapes, 1)
+        wanted[:, rows] += np.tensordot(code, shapes, 1)
+        assert len(answer.shapes) == len(keys.shapes) + more
+        assert largest_error(wanted, answer) < 0.01 + 1e-3
+        assert answer.max_error <= keys.max_error + 0.01
+    still = compress(np.zeros((len(strange), 300, 3)))
+    assert len(changed(still, rows, strange, shapes, 0.01).shapes) == 3
