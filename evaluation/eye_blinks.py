@@ -1,11 +1,13 @@
-"""What a blink leaves of an eye: `python -m evaluation.eye_blinks --data DATA [-o PICTURE.png]`.
+"""What a blink leaves of an eye: `python -m evaluation.eye_blinks --data DATA [-o PICTURE.png] [--skin PICTURE.png]`.
 
 The average ICT-FaceKit head and identities that no training saw, without their eyeballs, get balls (`eyeballs=True`)
 and blink as the average face does, through `prepare` and `shape_keys`. Seen from the front: how much of the ball shows
 with open eyes and in the blink (mm² and the tallest slit, mm, of a face whose outer eye corners are 90 mm apart), with
 the lids' correction and without it, and how deep skin cuts into a ball. The picture shows each eye open, blinking and
 blinking from below. The second table is of the same heads as photogrammetry leaves them, eyeballs and lids one skin:
-how much skin shows its back in a blink half, three quarters and wholly shut.
+how much skin shows its back in a blink half, three quarters and wholly shut, and how far lids that are half shut drag
+what they leave bare of the eye, which moves on no face (mean mm). Its picture has an iris painted on that skin: open,
+and in each of these parts without the correction and with it.
 """
 
 import argparse
@@ -17,13 +19,16 @@ import numpy as np
 
 from evaluation import stm_contact
 from export import fusing, ict, remeshing, scanning, stm_data
-from freetalk_blender.core import eyes, face, frame, movement, raster
+from freetalk_blender.core import eyeballs, eyes, face, frame, movement, raster
+from freetalk_blender.core.lids import LOWER_EDGE, UPPER_EDGE, edge
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
 
 #: The picture of one eye: half its side (mm) and its pixels; the tilt of the third view, degrees.
 HALF, SIZE, TILT = 20.0, 400, 35.0
 #: Parts of a blink, and vertices of a scan, in the second table.
 PARTS, VERTICES = (0.5, 0.75, 1.0), 12_000
+#: This share of an eye's opening, from the lower lid, is bare in a blink half shut.
+BARE = 0.4
 COLOURS = {SCLERA: (1.0, 0.97, 0.94), IRIS: (0.4, 0.3, 0.2), PUPIL: (0.05, 0.05, 0.05)}
 
 
@@ -95,26 +100,64 @@ def backs(points: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> floa
     return float(away[seen.triangle[seen.seen]].sum() * (2 * HALF / SIZE) ** 2)
 
 
-def scanned(model: ict.IctModel, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[list[float], list[float]]]:
-    """Of each eye: `backs` without and with correction, for motion (T,68,3)."""
+def scanned(model: ict.IctModel, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each eye a table (2,T+1), without and with correction: `backs` in each of motion (T,68,3), and how far bare
+    skin moves in the first (mm); and its pictures."""
     rng, mm = np.random.default_rng(95), frame.EYE_DISTANCE_MM
     whole = scanning.registered(neutral, model.triangles)
     head = scanning.select(whole, scanning.part_mask(model, "head", eyeballs=True))
     scan = remeshing.remesh(fusing.fuse(head, rng), VERTICES, rng, "quadric")
     bound = face.prepare(scan.vertices, scan.triangles, neutral[model.landmark_vertices], inner_mouth="none")
+    rest = mm * bound.frame.to_canonical(scan.vertices.astype(float))
     raw, held = (
         mm * bound.frame.to_canonical(scan.vertices + movement.deform(one, motion).astype(float))
         for one in (replace(bound, eyelids=None), bound)
     )
     for eye in eyes.EYES:
         centre = mm * bound.neutral[eye].mean(0)
-        yield tuple([backs(points, scan.triangles, centre) for points in moved] for moved in (raw, held))
+        iris = bare(bound, rest, centre)
+        dragged = [
+            np.linalg.norm((moved[0] - rest)[iris], axis=1).mean() if len(iris) else np.nan for moved in (raw, held)
+        ]
+        table = [[backs(points, scan.triangles, centre) for points in moved] for moved in (raw, held)]
+        shown = [painted(points, rest, scan.triangles, mm * bound.neutral[eye]) for points in (rest, *raw, *held)]
+        yield np.column_stack([table, dragged]), np.concatenate(shown, 1)
+
+
+def painted(points: np.ndarray, rest: np.ndarray, triangles: np.ndarray, lids: np.ndarray) -> np.ndarray:
+    """(S,S,3) uint8 an eye of skin (V,3), mm, with an iris and a pupil painted on it where it lies at rest (V,3).
+
+    lids (6,3): its landmarks at rest.
+    """
+    centre = lids.mean(0)
+    near = triangles[around(points, triangles, centre)]
+    turned = ((points - centre) / HALF).astype(np.float32)
+    image = raster.render(turned, near, SIZE)
+    picture = raster.shade(image, raster.vertex_normals(turned, near), near).astype(float)
+    place = image.interpolate(rest.astype(np.float32), near)[image.seen]
+    eye = (place[:, 1] < edge(place, lids[UPPER_EDGE])[1]) & (place[:, 1] > edge(place, lids[LOWER_EDGE])[1])
+    away = np.linalg.norm((place - centre)[:, :2], axis=1)
+    kind = np.where(away < eyeballs.PUPIL_RADIUS, PUPIL, np.where(away < eyeballs.IRIS_RADIUS, IRIS, SCLERA))
+    colour = np.array([COLOURS[one] for one in kind[eye]]).reshape(-1, 3)
+    rows = np.argwhere(image.seen)[eye]
+    picture[rows[:, 0], rows[:, 1]] *= colour
+    return picture.astype(np.uint8)
+
+
+def bare(bound: face.Face, rest: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(n,) vertices (of rest (V,3), mm) of the eye around a centre that lids which are half shut do not reach.
+
+    None where the eye was not told for one skin with its lids.
+    """
+    rows = [part.vertices[part.inside[part.height < BARE * part.opening]] for part in bound.eyelids.parts]
+    return np.concatenate([row[np.linalg.norm(rest[row] - centre, axis=1) < HALF] for row in rows])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("-o", "--output", type=Path, help="picture of the eyes")
+    parser.add_argument("-o", "--output", type=Path, help="picture of the eyes with balls")
+    parser.add_argument("--skin", type=Path, help="picture of those that are one skin with their lids")
     arguments = parser.parse_args()
     model = ict.load(arguments.data)
     offsets = model.offsets(stm_contact.weights(model, stm_contact.BLINK))[:, model.landmark_vertices]
@@ -129,15 +172,19 @@ def main() -> None:
         for line, picture in rows(model, name, neutral, motion):
             print(line, flush=True)
             pictures.append(picture)
-    print("\n| head | eye | " + " | ".join(f"{part:g} shut: mm² uncorrected / corrected" for part in PARTS) + " |")
-    print("|" + "---|" * (2 + len(PARTS)))
+    columns = [f"{part:g} shut: mm²" for part in PARTS] + [f"{PARTS[0]:g} shut: iris dragged mm"]
+    print("\n| head | eye | " + " | ".join(f"{column} uncorrected / corrected" for column in columns) + " |")
+    print("|" + "---|" * (2 + len(columns)))
     parts = np.concatenate([part * motion for part in PARTS])
+    skins = []
     for name, neutral in heads(model):
-        for side, (raw, held) in zip(("right", "left"), scanned(model, neutral, parts), strict=True):
-            cells = " | ".join(f"{a:.1f} / {b:.1f}" for a, b in zip(raw, held, strict=True))
+        for side, (table, picture) in zip(("right", "left"), scanned(model, neutral, parts), strict=True):
+            cells = " | ".join("-" if np.isnan(a) else f"{a:.1f} / {b:.1f}" for a, b in table.T)
             print(f"| {name} | {side} | {cells} |", flush=True)
-    if arguments.output:
-        raster.write_png(arguments.output, np.concatenate(pictures[::2], 0)[::2, ::2])
+            skins.append(picture)
+    for path, rows_of in ((arguments.output, pictures), (arguments.skin, skins)):
+        if path:
+            raster.write_png(path, np.concatenate(rows_of[::2], 0)[::2, ::2])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What lies between the lids of open eyes that are one skin with their balls, as scanners leave them.
 
-A blink squeezes that skin to nothing, and interpolated motion lets it fold and come to the front as rags. Here it keeps
-its order instead: as far between the moved edges as it is between them at rest, and a little deeper the less room they
-leave, like a pleat. At rest nothing moves.
+A blink squeezes that skin, iris and all, and interpolated motion lets it fold and come to the front as rags. Here it
+stays where it is, as a ball does, until the edge of a lid comes over it and pushes it along: what the lid covers is
+gathered under its edge. The nearer the eye is to shut, the more evenly it is squeezed, in order and a little deeper,
+like a pleat; in eyes torn open it stretches. At rest nothing moves.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,15 @@ from .frame import Similarity
 from .lids import LOWER_EDGE, UPPER_EDGE, edge
 from .ramp import smooth_step
 
-#: Share of an eye's opening that is closed where skin begins to keep its order, and where it does so wholly.
-BEGIN, WHOLE = 0.2, 0.7
+#: It stays as far as it can in eyes that are open by this share of what they are at rest or more, and less in eyes that
+#: are nearer to shut, or wider open, up to the second share.
+OPEN, WIDE = 0.5, 1.5
+#: How sharply skin that is pushed ends at skin that stays: the power of a smooth minimum.
+SHARP = 5.0
 #: The pleat in the middle of shut lids (mm).
 PLEAT = 0.75
-#: The eye is no lower than this where it is held (mm).
-_LEAST = 0.5
+#: The eye is no lower than this where it is held, and what is divided by is no smaller (mm).
+_LEAST, _TINY = 0.5, 1e-3
 #: Skin further than this behind the lids, or in front of them, is not between them (mm).
 _OFF = 8.0
 #: What is looked at around the middle of an eye, to all sides (mm).
@@ -45,18 +49,32 @@ class Front:
     frame: Similarity
 
     def correction(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,M,3) what keeps the skin in order; displacement (T,M,3) of `vertices`, mesh units."""
-        motion = self.frame.vectors_to_canonical(displacement)
+        """(T,M,3) what holds the skin; displacement (T,M,3) of `vertices`, mesh units."""
+        motion = self.frame.vectors_to_canonical(displacement.astype(float))
         over, under = self.above @ motion[:, self.marks[UPPER_EDGE]], self.below @ motion[:, self.marks[LOWER_EDGE]]
-        left = np.maximum(self.opening + over[..., 1] - under[..., 1], 0)
-        share = self.height / self.opening
-        between = under + share[:, None] * (over - under)
-        between[..., 1] = under[..., 1] + share * left - self.height
-        held = smooth_step((1 - left / self.opening - BEGIN) / (WHOLE - BEGIN))
+        room = np.maximum(self.opening + over[..., 1] - under[..., 1], 0)
+        open_by = room / self.opening
+        still = smooth_step(open_by / OPEN) * smooth_step((WIDE - open_by) / (WIDE - 1))
+        wanted = (1 - still[..., None]) * self._even(over, under, room)
+        wanted[..., 1] += still * self._pushed(under[..., 1], room)
         change = np.zeros_like(motion)
-        change[:, self.inside] = held[..., None] * (between - motion[:, self.inside])
-        change[:, self.inside, 2] -= PLEAT * held * np.sqrt(4 * share * (1 - share))
+        change[:, self.inside] = wanted - motion[:, self.inside]
         return self.frame.vectors_to_mesh(change)
+
+    def _pushed(self, under: np.ndarray, room: np.ndarray) -> np.ndarray:
+        """(T,E) mm upwards of skin that only the edges push, of which the lower one moves by under (T,E) mm upwards and
+        leaves `room` (T,E) beneath the other."""
+        top = np.maximum(under + room, 0)
+        down = pushed(self.height, self.opening, top)
+        return pushed(np.maximum(top - self.height + down, 0), top, room) - down
+
+    def _even(self, over: np.ndarray, under: np.ndarray, room: np.ndarray) -> np.ndarray:
+        """(T,E,3) mm of skin that is evenly squeezed, and pleated, or stretched, as its edges go by over and under."""
+        share = self.height / self.opening
+        motion = under + share[:, None] * (over - under)
+        motion[..., 1] = under[..., 1] + share * room - self.height
+        motion[..., 2] -= PLEAT * np.sqrt(4 * share * (1 - share)) * np.clip(1 - room / self.opening, 0, 1)
+        return motion
 
 
 def of_eyes(skin: np.ndarray, used: np.ndarray, eyes: Sequence[np.ndarray], frame: Similarity) -> tuple[Front, ...]:
@@ -91,3 +109,13 @@ def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Simila
     skin, marks = place[:-6], place[-6:]
     opening, height = (top - bottom)[rows], (high - bottom)[rows]
     return Front(used[both], skin, marks, above[rows], below[rows], height, opening, frame)
+
+
+def pushed(height: np.ndarray, opening: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """(T,E) mm by which skin `height` over one edge is pushed down, once the other edge went from `opening` to `room`.
+
+    What is left of its height is a smooth minimum of height and room: room for skin at the other edge itself, and the
+    height as it is where that stays. All mm, height from 0 to opening.
+    """
+    close, far = height / np.maximum(room, _TINY), height / np.maximum(opening, _TINY)
+    return height * (1 - (1 + (close**SHARP - far**SHARP)) ** (-1 / SHARP))

@@ -63,9 +63,40 @@ def test_a_blink_leaves_the_skin_between_lids_in_order(held):
 def test_lids_and_rest_are_left_alone(held):
     skin, _, blink = eye()
     assert not corrected(0 * blink[None], held).any()
-    assert np.array_equal(corrected(0.1 * blink[None], held), 0.1 * blink[None]), "nor an eye that hardly closes"
     lid = np.abs(skin[:, 1]) > np.interp(skin[:, 0], [-12, -5, 5, 12], [0, 4, 4, 0])
     assert np.array_equal(corrected(blink[None], held)[0][lid], blink[lid])
+
+
+def test_an_iris_stays_where_it_is_until_a_lid_comes_over_it(held):
+    blink = eye()[2]
+    (front,) = held.parts
+    inside, high = front.vertices[front.inside], front.height / front.opening
+    half = corrected(0.5 * blink[None], held)[0, inside]
+    assert np.linalg.norm(half[high < 0.3], axis=1).max() < 0.1
+    assert (half[high > 0.9, 1] < -0.3 * front.opening[high > 0.9]).all(), "and goes with the lid at its edge"
+    assert (np.abs(half[:, 1]) <= 0.5 * front.opening + 1e-9).all()
+
+
+def test_lower_lids_push_too_and_a_wide_eye_shows_more_above_its_iris(held):
+    skin = eye()[0]
+    (front,) = held.parts
+    inside, high = front.vertices[front.inside], front.height / front.opening
+    up, wide = np.zeros((2, *skin.shape))
+    way = np.interp(skin[:, 0], [-12, -5, 5, 12], [0, 8, 8, 0])
+    up[:, 1], wide[:, 1] = np.where(skin[:, 1] < 0, 0.4 * way, 0), np.where(skin[:, 1] > 0, 0.1 * way, 0)
+    raised, opened = corrected(np.stack([up, wide]), held)[:, inside, 1]
+    assert np.abs(raised[high > 0.7]).max() < 0.2 < raised[high < 0.2].min()
+    assert np.abs(opened[high < 0.5]).max() < 0.1 and (opened >= 0).all()
+    assert (opened > 0.05 * front.opening)[high > 0.95].all()
+
+
+def test_a_wide_open_eye_stretches_evenly(held):
+    skin = eye()[0]
+    (front,) = held.parts
+    wide = np.zeros_like(skin)
+    wide[:, 1] = np.where(skin[:, 1] > 0, np.interp(skin[:, 0], [-12, -5, 5, 12], [0, 8, 8, 0]), 0)
+    raised = corrected(wide[None], held)[0, front.vertices[front.inside], 1]
+    assert np.abs(raised - front.height).max() < 0.3
 
 
 def test_it_comes_and_goes_without_a_jump(held):
