@@ -49,9 +49,11 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
     """(K,V,3) mesh displacement, of the vertices that `shape_keys` answers for, by landmark motion (K,68,3) in
-    canonical units; nothing keeps lips from crossing."""
+    canonical units; eyes are right, but nothing keeps lips from crossing."""
     flat = face.binding.codes(motion) @ face.binding.matrix
     dense = face.mesh.to_caller(face.binding.spread(flat.reshape(len(motion), -1, 3)))
+    if face.eyelids is not None:
+        face.eyelids.correct(dense)
     return dense if face.opened is None else face.opened.carried(dense)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import audio, frame, landmarks, movement, perform, raster
+from freetalk_blender.core import arkit, audio, frame, landmarks, movement, perform, raster
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes import EYES
 from freetalk_blender.core.face import prepare
@@ -89,6 +89,15 @@ def test_a_blink_of_eyes_that_are_one_skin_shows_no_folds(scan, face):
         for rows in EYES
     ]
     assert min(shown[:2]) > 10 and max(shown[2:]) < 0.1
+
+
+def test_arkit_blinks_show_no_folds_either(scan, face):
+    keys = arkit.shape_keys(face, np.zeros((1, 68, 3), np.float32))
+    for name, rows in zip(("eyeBlinkRight", "eyeBlinkLeft"), EYES, strict=True):
+        blink = keys.shapes[keys.names.index(name), : face.vertex_count]
+        for weight in (0.5, 1.0):
+            points = 90 * face.frame.to_canonical(scan[0] + weight * blink)
+            assert backs(points, scan[1], 90 * face.neutral[rows].mean(0)) < 0.1
 
 
 def test_shape_keys_are_the_dense_motion_within_their_tolerance(face):
