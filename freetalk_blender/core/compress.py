@@ -115,7 +115,8 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float = 0.1) -> tuple
 def with_more(
     keys: ShapeKeys, vertices: np.ndarray | slice, shapes: np.ndarray, weights: np.ndarray, max_error: float
 ) -> ShapeKeys:
-    """The keys and more of them: shapes (M,n,3) of the n `vertices` among all, weights (T,M); max_error: of the sum."""
+    """The keys, copied, and more of them: shapes (M,n,3) of the n `vertices` among all, weights (T,M); max_error: of
+    the sum."""
     more = np.zeros((len(shapes), *keys.shapes.shape[1:]), np.float32)
     more[:, vertices] = shapes
     return ShapeKeys(np.concatenate([keys.shapes, more]), np.concatenate([keys.weights, weights], 1), max_error)
@@ -130,9 +131,9 @@ def changed(keys: ShapeKeys, vertices: np.ndarray, code: np.ndarray, shapes: np.
     curves = keys.weights.astype(np.float64)
     share = np.linalg.pinv(curves, rcond=_WEAK) @ code
     rest = compress_factors(code - curves @ share, shapes, tolerance)
-    own = keys.shapes.copy()
-    own[:, vertices] += np.tensordot(share, shapes, 1).astype(np.float32)
-    return with_more(replace(keys, shapes=own), vertices, rest.shapes, rest.weights, keys.max_error + rest.max_error)
+    answer = with_more(keys, vertices, rest.shapes, rest.weights, keys.max_error + rest.max_error)
+    answer.shapes[: len(share), vertices] += np.tensordot(share, shapes, 1).astype(np.float32)
+    return answer
 
 
 def limited(keys: ShapeKeys, most: int) -> ShapeKeys:
