@@ -1,4 +1,4 @@
-"""What corrects the finished motion of eyes: lids that slide over balls, skin between lids that keeps its order."""
+"""What corrects the finished motion of eyes: lids that slide over balls, skin that stays until a lid comes over it."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -65,8 +65,8 @@ class Face:
     mesh; opened: the scan with its fused lips cut apart, None where they already were; mesh: the cleaned skin, with the
     way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, from canonical
     landmark motion to displacement in mesh units; contact: keeps the lips of that skin from crossing, None where no
-    lips face each other; notes: sentences that the person should read; eyelids: keeps lids off eyeballs and skin
-    between lids in order, None where there is neither.
+    lips face each other; notes: sentences that the person should read; eyelids: keeps lids off eyeballs and holds
+    skin between lids, None where there is neither.
     """
 
     vertex_count: int
