@@ -44,19 +44,32 @@ def around(points: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> np.
     return (np.abs(points - centre) < [HALF, HALF, 2 * HALF]).all(1)[triangles].all(1)
 
 
-def view(points: np.ndarray, triangles: np.ndarray, part: np.ndarray, centre: np.ndarray, tilt: float = 0.0) -> tuple:
-    """(S,S) part that is seen, -1 where none is, and the picture (S,S,3) uint8; points (V,3), mm."""
+def photograph(
+    points: np.ndarray, triangles: np.ndarray, centre: np.ndarray, tilt: float = 0.0
+) -> tuple[np.ndarray, raster.Image, np.ndarray]:
+    """Which triangles (F,) lie around the centre of an eye, what is seen of these, and the picture (S,S,3), uncoloured;
+    points (V,3), mm; tilt: degrees."""
     inside = around(points, triangles, centre)
-    near, kind = triangles[inside], part[inside]
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     turned = ((points - centre) / HALF @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])).astype(np.float32)
-    image = raster.render(turned, near, SIZE)
+    image = raster.render(turned, triangles[inside], SIZE)
+    picture = raster.shade(image, raster.vertex_normals(turned, triangles[inside]), triangles[inside])
+    return inside, image, picture.astype(float)
+
+
+def view(points: np.ndarray, triangles: np.ndarray, part: np.ndarray, centre: np.ndarray, tilt: float = 0.0) -> tuple:
+    """(S,S) part that is seen, -1 where none is, and the picture (S,S,3) uint8; points (V,3), mm."""
+    inside, image, picture = photograph(points, triangles, centre, tilt)
     seen = np.full(image.triangle.shape, -1)
-    seen[image.seen] = kind[image.triangle[image.seen]]
-    picture = raster.shade(image, raster.vertex_normals(turned, near), near).astype(float)
+    seen[image.seen] = part[inside][image.triangle[image.seen]]
+    return seen, coloured(picture, seen)
+
+
+def coloured(picture: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(S,S,3) uint8 the picture (S,S,3) in the colour of the part (S,S) that is seen."""
     for which, colour in COLOURS.items():
         picture[seen == which] *= colour
-    return seen, picture.astype(np.uint8)
+    return picture.astype(np.uint8)
 
 
 def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -130,18 +143,14 @@ def painted(points: np.ndarray, rest: np.ndarray, triangles: np.ndarray, lids: n
     lids (6,3): its landmarks at rest.
     """
     centre = lids.mean(0)
-    near = triangles[around(points, triangles, centre)]
-    turned = ((points - centre) / HALF).astype(np.float32)
-    image = raster.render(turned, near, SIZE)
-    picture = raster.shade(image, raster.vertex_normals(turned, near), near).astype(float)
-    place = image.interpolate(rest.astype(np.float32), near)[image.seen]
+    inside, image, picture = photograph(points, triangles, centre)
+    place = image.interpolate(rest.astype(np.float32), triangles[inside])[image.seen]
     eye = (place[:, 1] < edge(place, lids[UPPER_EDGE])[1]) & (place[:, 1] > edge(place, lids[LOWER_EDGE])[1])
     away = np.linalg.norm((place - centre)[:, :2], axis=1)
     kind = np.where(away < eyeballs.PUPIL_RADIUS, PUPIL, np.where(away < eyeballs.IRIS_RADIUS, IRIS, SCLERA))
-    colour = np.array([COLOURS[one] for one in kind[eye]]).reshape(-1, 3)
-    rows = np.argwhere(image.seen)[eye]
-    picture[rows[:, 0], rows[:, 1]] *= colour
-    return picture.astype(np.uint8)
+    seen = np.full(image.triangle.shape, -1)
+    seen[image.seen] = np.where(eye, kind, -1)
+    return coloured(picture, seen)
 
 
 def bare(bound: face.Face, rest: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ Truncated singular value decomposition: among all sets of K shapes it leaves the
 1936); K is the smallest whose largest vertex error is within the tolerance.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +12,7 @@ import numpy as np
 from . import cancel
 from .errors import FreeTalkError
 
-#: Frames that are worked on at once.
-FRAMES_AT_ONCE = 256
+_FRAMES_AT_ONCE = 256
 #: What is lost of a sequence before it is compressed, as a share of its largest component.
 _EXACT = 1e-6
 #: Directions of existing shapes weaker than this share of the strongest are not built upon: weights would explode.
@@ -45,9 +44,14 @@ def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
         raise FreeTalkError(f"A dense sequence has shape (T, V, 3); got {dense.dtype} of shape {dense.shape}.")
     if not np.isfinite(dense).all():
         raise FreeTalkError("The dense sequence holds values that are not finite; deform it again.")
-    blocks = (dense[start : start + FRAMES_AT_ONCE] for start in range(0, len(dense), FRAMES_AT_ONCE))
-    code, shapes = factors(blocks, dense.shape[1], _EXACT * float(np.abs(dense).max(initial=0)))
+    code, shapes = factors(in_blocks(dense), dense.shape[1], _EXACT * float(np.abs(dense).max(initial=0)))
     return compress_factors(code, shapes, tolerance)
+
+
+def in_blocks(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """(T,...) some frames at a time, as many as are worked on at once."""
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        yield frames[start : start + _FRAMES_AT_ONCE]
 
 
 def factors(blocks: Iterable[np.ndarray], count: int, lost: float) -> tuple[np.ndarray, np.ndarray]:
@@ -190,10 +194,8 @@ def _largest_error(weights: np.ndarray, modes: np.ndarray, count: int) -> float:
     """
     rest = weights[:, count:]
     bound = np.sqrt((rest**2).sum(1))
-    order = np.argsort(-bound)
     largest = 0.0
-    for start in range(0, len(order), FRAMES_AT_ONCE):
-        block = order[start : start + FRAMES_AT_ONCE]
+    for block in in_blocks(np.argsort(-bound)):
         if bound[block[0]] <= largest:
             break
         residual = (rest[block] @ modes[count:]).reshape(len(block), -1, 3)

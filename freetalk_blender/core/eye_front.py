@@ -50,7 +50,7 @@ class Front:
 
     def correction(self, displacement: np.ndarray) -> np.ndarray:
         """(T,M,3) what holds the skin; displacement (T,M,3) of `vertices`, mesh units."""
-        motion = self.frame.vectors_to_canonical(displacement.astype(float))
+        motion = self.frame.vectors_to_canonical(displacement)
         over, under = self.above @ motion[:, self.marks[UPPER_EDGE]], self.below @ motion[:, self.marks[LOWER_EDGE]]
         room = np.maximum(self.opening + over[..., 1] - under[..., 1], 0)
         open_by = room / self.opening
@@ -65,8 +65,8 @@ class Front:
         """(T,E) mm upwards of skin that only the edges push, of which the lower one moves by under (T,E) mm upwards and
         leaves `room` (T,E) beneath the other."""
         top = np.maximum(under + room, 0)
-        down = pushed(self.height, self.opening, top)
-        return pushed(np.maximum(top - self.height + down, 0), top, room) - down
+        down = _drop(self.height, self.opening, top)
+        return _drop(np.maximum(top - self.height + down, 0), top, room) - down
 
     def _even(self, over: np.ndarray, under: np.ndarray, room: np.ndarray) -> np.ndarray:
         """(T,E,3) mm of skin that is evenly squeezed, and pleated, or stretched, as its edges go by over and under."""
@@ -111,7 +111,7 @@ def _front(points: np.ndarray, used: np.ndarray, lids: np.ndarray, frame: Simila
     return Front(used[both], skin, marks, above[rows], below[rows], height, opening, frame)
 
 
-def pushed(height: np.ndarray, opening: np.ndarray, room: np.ndarray) -> np.ndarray:
+def _drop(height: np.ndarray, opening: np.ndarray, room: np.ndarray) -> np.ndarray:
     """(T,E) mm by which skin `height` over one edge is pushed down, once the other edge went from `opening` to `room`.
 
     What is left of its height is a smooth minimum of height and room: room for skin at the other edge itself, and the

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .compress import FRAMES_AT_ONCE, ShapeKeys, changed, factors
+from .compress import ShapeKeys, changed, factors, in_blocks
 
 
 class Part(Protocol):
@@ -51,10 +51,9 @@ def met(keys: ShapeKeys, lids: Eyelids, tolerance: float, error: float) -> Shape
     units; error: that of `keys` away from the lips, where lids are.
     """
     own, lost = keys.shapes[:, lids.vertices], tolerance / 10
-    curves = (keys.weights[start : start + FRAMES_AT_ONCE] for start in range(0, len(keys.weights), FRAMES_AT_ONCE))
-    changes = (lids.correction(np.tensordot(block, own, 1)) for block in curves)
+    changes = (lids.correction(np.tensordot(block, own, 1)) for block in in_blocks(keys.weights))
     code, shapes = factors(changes, len(lids.vertices), lost)
     if not len(shapes):
         return keys
-    answer = changed(keys, lids.vertices, code, shapes, tolerance - lost)
-    return replace(answer, max_error=max(keys.max_error, error + answer.max_error - keys.max_error + lost))
+    answer = changed(replace(keys, max_error=error), lids.vertices, code, shapes, tolerance - lost)
+    return replace(answer, max_error=max(keys.max_error, answer.max_error + lost))
