@@ -40,6 +40,8 @@ _FOLD, _UNFOLDING = 2.0, 10
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
 LARGEST = 6.0
+#: The lips at a place are the pairs within so many mm along the mouth.
+_BESIDE = 2.0
 _FRAMES_AT_ONCE = 32
 
 
@@ -120,6 +122,18 @@ class Contact:
             return rims
         gap, near = self.facing.gap(self._moved(still, self.facing.vertices))
         return np.where(near > 0, gap, rims)
+
+    def at_rest(self, places: np.ndarray) -> np.ndarray:
+        """(n,) mm between the lips at rest, the least near each of `places` (n,) along the mouth, canonical mm; inf
+        where no lips face each other."""
+        still = np.zeros((1, len(self.vertices), 3), np.float32)
+        if self.facing is None:
+            gap, near = self._rims(still)
+        else:
+            gap, near = self.facing.gap(self._moved(still, self.facing.vertices))
+        along = (self.upper @ self.place)[:, 0]
+        beside = np.abs(along - places[:, None]) < _BESIDE
+        return np.where(beside & (near > 0.5).T, gap.T, np.inf).min(1)
 
     def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
         """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0).

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
-from .retarget import retarget
+from .retarget import drawn_together, retarget
 from .stm import Binding
 
 #: `with step("bind the face"): ...` lets a caller show a stage and time it. To end the work: cancel.py.
@@ -79,10 +79,14 @@ class Face:
     notes: tuple[str, ...] = ()
     eyelids: Eyelids | None = None
 
-    @property
+    @cached_property
     def neutral(self) -> np.ndarray:
-        """(68,3) the landmarks in the canonical frame."""
-        return self.frame.to_canonical(self.landmarks.astype(np.float64))
+        """(68,3) the landmarks in the canonical frame, the inner lips of a mouth that does not stand open as near to
+        each other as its surface has them."""
+        points = self.frame.to_canonical(self.landmarks.astype(np.float64))
+        if self.contact is None or mouth_web.stands_open(self.landmarks):
+            return points
+        return drawn_together(points, self.contact.at_rest)
 
 
 def prepare(

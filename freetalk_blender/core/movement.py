@@ -26,7 +26,7 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
     if not np.isfinite(motion).all():
         raise FreeTalkError("The landmark displacement holds values that are not finite; perform it again.")
     if space == "canonical":
-        return retarget(motion, face.frame.to_canonical(face.landmarks.astype(np.float64)))
+        return retarget(motion, face.neutral)
     if space == "mesh":
         return face.frame.vectors_to_canonical(motion).astype(np.float32)
     raise FreeTalkError(f'space must be "canonical" or "mesh"; got {space!r}.')

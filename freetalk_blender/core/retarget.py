@@ -6,6 +6,8 @@ the gaps between lips and between lids are carried over, not the displacement of
 by its share of its own width. A mouth that stands open in the scan is first closed as mouths close: the jaw turns.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import frame
@@ -50,6 +52,22 @@ def proportioned(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     _scale_lids(moved, neutral)
     _scale_mouth(moved, neutral)
     return moved.astype(np.float32)
+
+
+def drawn_together(neutral: np.ndarray, apart: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Neutral landmarks (68,3) whose inner lips are no further from each other than the lips' surfaces.
+
+    Where lips touch, nothing tells how far below the upper one the lower one begins: landmarks are often 2 mm apart.
+    apart: mm between the lips at places (P,) along the mouth, canonical mm; inf where that is not known.
+    """
+    points = np.array(neutral)
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    gap = _gaps(points, INNER_LIP_PAIRS)
+    middle = (points[upper, 0] + points[lower, 0]) / 2
+    excess = gap - np.clip(gap, 0, np.maximum(apart(middle * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM, 0))
+    points[upper, 1] -= excess / 2
+    points[lower, 1] += excess / 2
+    return points
 
 
 def _gaps(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
