@@ -21,7 +21,6 @@ from .facing import Facing
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS
 from .ramp import smooth_step
-from .retarget import CLOSED_GAP
 from .sliding import Slid
 
 #: Gaps below the first close: a binding's lips are within it of where a performance wants them. Up to the second they
@@ -241,9 +240,8 @@ class Contact:
 def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """(T,) in [0,1]: how surely the lips are closed in landmark motion (T,68,3) of neutral (68,3), canonical units."""
     upper, lower = np.array(INNER_LIP_PAIRS).T
-    parted = motion[:, upper, 1] - motion[:, lower, 1]
-    rest = neutral[upper, 1] - neutral[lower, 1]
-    parted += rest - np.clip(rest, 0, CLOSED_GAP)
+    moved = neutral + motion
+    parted = moved[:, upper, 1] - moved[:, lower, 1]
     return 1 - smooth_step((parted.max(1) * EYE_DISTANCE_MM - PARTED[0]) / (PARTED[1] - PARTED[0]))
 
 

@@ -35,7 +35,7 @@ from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
-from .retarget import drawn_together, retarget
+from .retarget import retarget, with_true_gaps
 from .stm import Binding
 
 #: `with step("bind the face"): ...` lets a caller show a stage and time it. To end the work: cancel.py.
@@ -81,12 +81,11 @@ class Face:
 
     @cached_property
     def neutral(self) -> np.ndarray:
-        """(68,3) the landmarks in the canonical frame, the inner lips of a mouth that does not stand open as near to
-        each other as its surface has them."""
+        """(68,3) the landmarks in the canonical frame, inner lips as far from each other as the surface has them."""
         points = self.frame.to_canonical(self.landmarks.astype(np.float64))
         if self.contact is None or mouth_web.stands_open(self.landmarks):
-            return points
-        return drawn_together(points, self.contact.at_rest)
+            return with_true_gaps(points)
+        return with_true_gaps(points, self.contact.at_rest)
 
 
 def prepare(
@@ -330,4 +329,4 @@ def _contact(
 
 def _shutting(cleaned: CleanMesh, binding: Binding, neutral: np.ndarray) -> np.ndarray:
     """(V,3) displacement of the face at which lips and lids of a silent performance stand; neutral (68,3) canonical."""
-    return cleaned.to_caller(binding.displace(retarget(np.zeros((1, COUNT, 3)), neutral)))[0]
+    return cleaned.to_caller(binding.displace(retarget(np.zeros((1, COUNT, 3)), with_true_gaps(neutral))))[0]

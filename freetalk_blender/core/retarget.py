@@ -36,8 +36,8 @@ _JAW_TURN = {
 def retarget(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """Displacement of the average face (T,68,3) -> of the face whose neutral landmarks are `neutral` (68,3).
 
-    Both in canonical units. Lips that close on the average face close here, and open by the same gap; lids that meet
-    there meet here. Lips never cross at the landmarks.
+    Both in canonical units; the gaps of inner lips are true ones, see `with_true_gaps`. Lips that close on the average
+    face close here, and open by the same gap; lids that meet there meet here. Lips never cross at the landmarks.
     """
     moved = proportioned(displacement, neutral).astype(np.float64)
     wanted = np.maximum(_gaps(moved, INNER_LIP_PAIRS), 0)
@@ -54,19 +54,24 @@ def proportioned(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     return moved.astype(np.float32)
 
 
-def drawn_together(neutral: np.ndarray, apart: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Neutral landmarks (68,3) whose inner lips are no further from each other than the lips' surfaces.
+def with_true_gaps(neutral: np.ndarray, apart: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """Neutral landmarks (68,3) whose inner lips are as far from each other as the lips' surfaces.
 
     Where lips touch, nothing tells how far below the upper one the lower one begins: landmarks are often 2 mm apart.
-    apart: mm between the lips at places (P,) along the mouth, canonical mm; inf where that is not known.
+    apart: mm between the lips at places (P,) along the mouth, canonical mm, inf where that is not known. Surfaces may
+    be further from each other than landmarks by what those err; beyond, lips roll apart around their landmarks.
     """
     points = np.array(neutral)
     upper, lower = np.array(INNER_LIP_PAIRS).T
-    gap = _gaps(points, INNER_LIP_PAIRS)
-    middle = (points[upper, 0] + points[lower, 0]) / 2
-    excess = gap - np.clip(gap, 0, np.maximum(apart(middle * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM, 0))
-    points[upper, 1] -= excess / 2
-    points[lower, 1] += excess / 2
+    found = _gaps(points, INNER_LIP_PAIRS)
+    gap = np.maximum(found, 0)
+    true = gap - _closed_gap(gap)
+    if apart is not None:
+        middle = (points[upper, 0] + points[lower, 0]) / 2
+        measured = apart(middle * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM
+        true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, CLOSED_GAP)), true)
+    points[upper, 1] += (true - found) / 2
+    points[lower, 1] -= (true - found) / 2
     return points
 
 
@@ -90,7 +95,7 @@ def _scale_mouth(moved: np.ndarray, neutral: np.ndarray) -> None:
 
 
 def _closed_gap(gap: np.ndarray) -> np.ndarray:
-    """(P,) gap of the inner-lip landmarks of this face with its lips shut, from that of its neutral (P,).
+    """(P,) gap that inner-lip landmarks would have with lips shut, from that of the neutral (P,) alone.
 
     Its own where the neutral mouth is shut. Lips that hang open roll apart around their landmarks, so a mouth that
     stands open by more than twice CLOSED_GAP is shut when the landmarks themselves touch; in between, a bit of each.
@@ -106,8 +111,7 @@ def shut_jaw(neutral: np.ndarray) -> np.ndarray:
     share = np.zeros(COUNT)
     for landmark, amount in _JAW_TURN.items():
         share[[landmark, _mirror(landmark)]] = amount
-    gap = np.maximum(_gaps(neutral, INNER_LIP_PAIRS), 0)
-    open_by = float((gap - _closed_gap(gap)).mean())
+    open_by = float(np.maximum(_gaps(neutral, INNER_LIP_PAIRS), 0).mean())
     arm = neutral[:, 1:] - np.array(HINGE) / frame.EYE_DISTANCE_MM  # (68,2) y and z
     upper, lower = np.array(INNER_LIP_PAIRS).T
     high, deep = (share[lower, None] * arm[lower] - share[upper, None] * arm[upper]).mean(0)
@@ -129,9 +133,8 @@ def _mirror(landmark: int) -> int:
 
 
 def _part_lips(moved: np.ndarray, neutral: np.ndarray, wanted: np.ndarray) -> None:
-    """Give each inner-lip pair the gap `wanted` (T,P) that the average face has, from this face's own closed gap up."""
-    gap = np.maximum(_gaps(neutral, INNER_LIP_PAIRS), 0)
-    correction = wanted + _closed_gap(gap) - (gap + _gaps(moved, INNER_LIP_PAIRS))
+    """Give each inner-lip pair the gap `wanted` (T,P) that the average face has."""
+    correction = wanted - np.maximum(_gaps(neutral, INNER_LIP_PAIRS), 0) - _gaps(moved, INNER_LIP_PAIRS)
     for (upper, lower), change in zip(INNER_LIP_PAIRS, correction.T, strict=True):
         moved[:, upper, 1] += UPPER_LIP_SHARE * change
         moved[:, lower, 1] -= (1 - UPPER_LIP_SHARE) * change

@@ -9,6 +9,7 @@ from freetalk_blender.core import arkit, contact, landmarks, movement, scan_file
 from freetalk_blender.core import face as faces
 from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
+from freetalk_blender.core.retarget import with_true_gaps
 
 
 def test_there_are_51_names_each_once_and_each_side_has_its_partner() -> None:
@@ -40,7 +41,7 @@ def test_what_the_shapes_made_is_said_by_their_own_weights() -> None:
     for row, names in enumerate((("jawOpen",), ("mouthSmileLeft", "browInnerUp"), ("mouthFunnel",), ("eyeBlinkLeft",))):
         truth[row, [arkit.NAMES.index(name) for name in names]] = 0.6
     motion = np.tensordot(truth, arkit.shapes(), 1)
-    found = arkit.fit(motion, arkit.shapes(), contact.closed(motion, mean_landmarks()))
+    found = arkit.fit(motion, arkit.shapes(), contact.closed(motion, with_true_gaps(mean_landmarks())))
     assert np.abs(found - truth).max() < 0.1
     missed = np.tensordot(found, arkit.shapes(), 1) - motion
     assert np.abs(missed).max() * EYE_DISTANCE_MM < 0.2

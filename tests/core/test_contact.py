@@ -11,6 +11,7 @@ from freetalk_blender.core import contact, facing, lip_pairs, mouth, sliding
 from freetalk_blender.core.compress import ShapeKeys, compress
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.retarget import with_true_gaps
 
 
 def landmarks() -> np.ndarray:
@@ -89,7 +90,7 @@ def test_lips_close_further_where_the_performance_keeps_them_closed(opened, lips
 
 
 def test_closed_lips_are_told_from_the_landmarks():
-    neutral = mean_landmarks()
+    neutral = with_true_gaps(mean_landmarks())
     motion = np.zeros((3, 68, 3))
     motion[1, [65, 66, 67], 1] = -2 / 90
     motion[2, :, 1] = -0.3
@@ -203,6 +204,18 @@ def test_lips_that_stand_a_little_open_close_where_the_performance_keeps_them_cl
     assert np.allclose(after[0], lips.gap(still)[0], atol=1e-5), "a face at rest is left as it is"
     nearest = after[1][middle].min()
     assert -0.2 < nearest < 0.1 < lips.gap(still)[0][middle].min()
+
+
+def test_the_surface_tells_how_far_lips_are_apart(opened, lips):
+    places = landmarks()[[61, 62, 63], 0]
+    assert lips.at_rest(places) == pytest.approx(0, abs=1e-5), "the rims of a cut are one line"
+    lower = opened.side == mouth.LOWER
+    for gap in (0.0, 1.5):
+        vertices = opened.vertices.copy()
+        vertices[lower, 1] -= gap
+        apart = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
+        assert apart.at_rest(places) == pytest.approx(gap, abs=0.3)
+        assert np.isinf(apart.at_rest(np.array([200.0]))).all()
 
 
 def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):

@@ -50,6 +50,18 @@ def test_no_motion_moves_nothing_and_a_jaw_moves_the_chin_but_not_the_scalp(scan
     assert mm(face, dense[1, canonical[:, 2] < -1.4]).max() < 0.1
 
 
+def test_lips_open_alike_however_far_apart_the_landmarks_of_shut_lips_lie(scan, face):
+    spread = scan[2].copy()
+    spread[[61, 62, 63], 1] += 1.2 * face.frame.units_per_mm
+    spread[[65, 66, 67], 1] -= 1.2 * face.frame.units_per_mm
+    middle = len(face.opened.upper_rim) // 2
+    for bound in (face, prepare(*scan[:2], spread)):
+        keys = shape_keys(bound, jaw(0.03))
+        rims = np.array([bound.opened.upper_rim[middle], bound.opened.lower_rim[middle]])
+        upper, lower = bound.opened.vertices[rims] + np.tensordot(keys.weights[1], keys.shapes[:, rims], 1)
+        assert np.linalg.norm(upper - lower) / bound.frame.units_per_mm == pytest.approx(0.03 * 90, abs=0.6)
+
+
 def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
     assert face.opened is not None and face.notes == ()
     whole = prepare(*scan, open_mouth=False)

@@ -5,7 +5,7 @@ import pytest
 
 from freetalk_blender.core import frame
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS
-from freetalk_blender.core.retarget import CLOSED_GAP, retarget, shut_jaw
+from freetalk_blender.core.retarget import CLOSED_GAP, retarget, shut_jaw, with_true_gaps
 
 
 def face(lip_gap: float = 0.0, lid_share: float = 1.0) -> np.ndarray:
@@ -43,21 +43,50 @@ def gaps(points, pairs):
 def test_lips_closed_in_the_performance_close_here(lip_gap):
     neutral = face(lip_gap)
     moved = neutral + retarget(mouth(0.0), neutral)[0]
-    assert gaps(moved, INNER_LIP_PAIRS).max() <= CLOSED_GAP + 1e-6
-    assert gaps(moved, INNER_LIP_PAIRS).min() >= -1e-6
+    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("lip_gap", [0.0, 0.005, 0.05, 0.15])
 def test_an_opening_is_as_wide_here_as_there(lip_gap):
     neutral = face(lip_gap)
     moved = neutral + retarget(mouth(0.2), neutral)[0]
-    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0.2 + (lip_gap if lip_gap < CLOSED_GAP else 0), abs=1e-6)
+    assert gaps(moved, INNER_LIP_PAIRS) == pytest.approx(0.2, abs=1e-6)
 
 
-def test_the_gap_of_shut_lips_depends_smoothly_on_the_neutral_mouth():
+def measured(*apart: float):
+    """What the surface says of the three pairs of inner lips (mm)."""
+    return lambda places: np.array(apart)
+
+
+def test_lips_that_touch_are_shut_however_far_apart_their_landmarks_lie():
+    true = with_true_gaps(face(0.03), measured(0.0, -0.2, 0.1))
+    assert gaps(true, INNER_LIP_PAIRS) * 90 == pytest.approx([0, 0, 0.1], abs=1e-6)
+
+
+def test_lips_are_as_far_apart_as_their_surfaces_and_no_further_than_landmarks_can_err():
+    true = with_true_gaps(face(0.005), measured(1.0, 1.0, 40.0))
+    assert gaps(true, INNER_LIP_PAIRS) * 90 == pytest.approx([1, 1, 90 * CLOSED_GAP], abs=1e-6)
+    hanging_open = with_true_gaps(face(0.05), measured(4.0, 6.0, 40.0))
+    assert gaps(hanging_open, INNER_LIP_PAIRS) * 90 == pytest.approx([4, 4.5, 4.5], abs=1e-6)
+
+
+def test_where_no_surface_was_measured_near_landmarks_are_shut_lips():
+    for apart in (None, measured(np.inf, np.inf, np.inf)):
+        assert gaps(with_true_gaps(face(0.01), apart), INNER_LIP_PAIRS) == pytest.approx(0, abs=1e-9)
+        assert gaps(with_true_gaps(face(0.1), apart), INNER_LIP_PAIRS) == pytest.approx(0.1)
+
+
+def test_the_gap_of_the_neutral_mouth_depends_smoothly_on_its_landmarks():
     openings = np.linspace(0, 0.05, 200)
-    shut = [gaps(face(gap) + retarget(mouth(0.0), face(gap))[0], INNER_LIP_PAIRS) for gap in openings]
-    assert np.abs(np.diff(shut, axis=0)).max() < 1.1 * openings[1]
+    true = [gaps(with_true_gaps(face(gap)), INNER_LIP_PAIRS) for gap in openings]
+    assert np.abs(np.diff(true, axis=0)).max() < 2.1 * openings[1]
+
+
+def test_true_gaps_move_nothing_but_the_height_of_inner_lips():
+    points = face(0.03)
+    moved = with_true_gaps(points, measured(0.0, 0.0, 0.0)) - points
+    assert not moved[:, [0, 2]].any()
+    assert not np.delete(moved, [61, 62, 63, 65, 66, 67], axis=0).any()
 
 
 @pytest.mark.parametrize("ratio", [0.8, 1.0, 1.25])
