@@ -122,17 +122,20 @@ class Contact:
         gap, near = self.facing.gap(self._moved(still, self.facing.vertices))
         return np.where(near > 0, gap, rims)
 
-    def at_rest(self, places: np.ndarray) -> np.ndarray:
-        """(n,) mm between the lips at rest, the least near each of `places` (n,) along the mouth, canonical mm; inf
-        where no lips face each other."""
-        still = np.zeros((1, len(self.vertices), 3), np.float32)
+    def apart(self, displacement: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """(T,n) mm between the lips, the least near each of `places` (n,) along the mouth, canonical mm; inf where no
+        lips face each other; displacement (T,M,3) of `vertices`."""
         if self.facing is None:
-            gap, near = self._rims(still)
+            gap, near = self._rims(displacement)
         else:
-            gap, near = self.facing.gap(self._moved(still, self.facing.vertices))
-        along = (self.upper @ self.place)[:, 0]
-        beside = np.abs(along - places[:, None]) < _BESIDE
-        return np.where(beside & (near > 0.5).T, gap.T, np.inf).min(1)
+            gap, near = self.facing.gap(self._moved(displacement, self.facing.vertices))
+        beside = np.abs((self.upper @ self.place)[:, 0] - places[:, None]) < _BESIDE
+        gap = np.where(near > 0.5, gap, np.inf)
+        return np.stack([gap[pairs].min(0, initial=np.inf) for pairs in beside], 1)
+
+    def at_rest(self, places: np.ndarray) -> np.ndarray:
+        """(n,) `apart` of the face at rest."""
+        return self.apart(np.zeros((1, len(self.vertices), 3), np.float32), places)[0]
 
     def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
         """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0).
