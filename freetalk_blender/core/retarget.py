@@ -13,9 +13,13 @@ import numpy as np
 from . import frame
 from .inner_mouth import HINGE
 from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS
+from .ramp import smooth_step
 
 #: The inner-lip gap (eye distances) up to which lips touch: landmark noise on closed mouths stays below (1.4 of 90 mm).
 CLOSED_GAP = 0.015
+#: The gap from which inner-lip landmarks are believed whatever the surface says: what lies between them is a web that a
+#: scanner spanned across an open mouth. From twice CLOSED_GAP on they are believed more and more.
+OPEN_GAP = 4 / frame.EYE_DISTANCE_MM
 #: Mouths are wider or narrower than the average face's by at most these factors; beyond, a landmark is wrong.
 WIDTHS = (0.7, 1.4)
 #: How much of a gap's correction the upper lip takes: in speech the lower lip and jaw do most of the closing
@@ -69,7 +73,9 @@ def with_true_gaps(neutral: np.ndarray, apart: Callable[[np.ndarray], np.ndarray
     if apart is not None:
         middle = (points[upper, 0] + points[lower, 0]) / 2
         measured = apart(middle * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM
-        true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, CLOSED_GAP)), true)
+        surface = np.clip(measured, 0, np.maximum(gap, CLOSED_GAP))
+        surface += (gap - surface) * smooth_step((gap - 2 * CLOSED_GAP) / (OPEN_GAP - 2 * CLOSED_GAP))
+        true = np.where(np.isfinite(measured), surface, true)
     points[upper, 1] += (true - found) / 2
     points[lower, 1] -= (true - found) / 2
     return points

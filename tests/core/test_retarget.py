@@ -66,8 +66,15 @@ def test_lips_that_touch_are_shut_however_far_apart_their_landmarks_lie():
 def test_lips_are_as_far_apart_as_their_surfaces_and_no_further_than_landmarks_can_err():
     true = with_true_gaps(face(0.005), measured(1.0, 1.0, 40.0))
     assert gaps(true, INNER_LIP_PAIRS) * 90 == pytest.approx([1, 1, 90 * CLOSED_GAP], abs=1e-6)
-    hanging_open = with_true_gaps(face(0.05), measured(4.0, 6.0, 40.0))
-    assert gaps(hanging_open, INNER_LIP_PAIRS) * 90 == pytest.approx([4, 4.5, 4.5], abs=1e-6)
+    ajar = with_true_gaps(face(0.025), measured(2.0, 3.0, 40.0))
+    assert gaps(ajar, INNER_LIP_PAIRS) * 90 == pytest.approx([2, 2.25, 2.25], abs=1e-6)
+
+
+def test_a_web_across_an_open_mouth_is_no_shut_mouth():
+    openings = np.linspace(0.03, 0.05, 50)
+    true = np.array([gaps(with_true_gaps(face(gap), measured(0.0, 0.0, 0.0)), INNER_LIP_PAIRS) for gap in openings])
+    assert true[0] == pytest.approx(0, abs=1e-6) and true[-1] == pytest.approx(0.05)
+    assert (np.diff(true, axis=0) > 0).all() and np.abs(np.diff(true, axis=0)).max() < 0.006
 
 
 def test_where_no_surface_was_measured_near_landmarks_are_shut_lips():
