@@ -39,6 +39,9 @@ _FOLD, _UNFOLDING = 2.0, 10
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
 LARGEST = 6.0
+#: A cut's rims so far behind the line between two landmarks of the inner lips (mm) belong to a shut mouth, and to one
+#: that a scanner spanned with skin; in between, a bit of each.
+_SPANNED = (1.5, 4.5)
 #: The lips at a place are the pairs within so many mm along the mouth.
 _BESIDE = 2.0
 _FRAMES_AT_ONCE = 32
@@ -133,9 +136,23 @@ class Contact:
         gap = np.where(near > 0.5, gap, np.inf)
         return np.stack([gap[pairs].min(0, initial=np.inf) for pairs in beside], 1)
 
-    def at_rest(self, places: np.ndarray) -> np.ndarray:
-        """(n,) `apart` of the face at rest."""
-        return self.apart(np.zeros((1, len(self.vertices), 3), np.float32), places)[0]
+    def at_rest(self, landmarks: np.ndarray) -> np.ndarray:
+        """(3,) mm between the lips at rest at the pairs of inner-lip landmarks, inf where no lips face each other;
+        landmarks (68,3), canonical mm.
+
+        The rims of a cut are one line. Where that lies far behind the landmarks it was cut into what a scanner spanned
+        across an open mouth, and the lips are as far apart as the landmarks.
+        """
+        upper, lower = (landmarks[list(side)] for side in zip(*INNER_LIP_PAIRS, strict=True))
+        along = (upper[:, 0] + lower[:, 0]) / 2
+        if self.facing is not None:
+            return self.apart(np.zeros((1, len(self.vertices), 3), np.float32), along)[0]
+        rim = self.upper @ self.place
+        rim = rim[np.abs(rim[:, 0] - along[:, None]).argmin(1)]
+        gap = upper[:, 1] - lower[:, 1]
+        share = np.clip((rim[:, 1] - lower[:, 1]) / np.maximum(gap, 0.1), 0, 1)
+        behind = lower[:, 2] + share * (upper[:, 2] - lower[:, 2]) - rim[:, 2]
+        return gap * smooth_step((behind - _SPANNED[0]) / (_SPANNED[1] - _SPANNED[0]))
 
     def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
         """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0).

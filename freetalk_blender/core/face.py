@@ -83,7 +83,9 @@ class Face:
     def neutral(self) -> np.ndarray:
         """(68,3) the landmarks in the canonical frame, inner lips as far from each other as the surface has them."""
         points = self.frame.to_canonical(self.landmarks.astype(np.float64))
-        return with_true_gaps(points, None if self.contact is None else self.contact.at_rest)
+        if self.contact is None:
+            return with_true_gaps(points)
+        return with_true_gaps(points, self.contact.at_rest(points * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM)
 
 
 def prepare(

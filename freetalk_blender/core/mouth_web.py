@@ -10,11 +10,11 @@ from scipy.interpolate import PchipInterpolator
 
 from . import mesh, mouth_curve
 from .errors import LandmarkError
-from .frame import EYE_DISTANCE_MM
 from .mouth_hollow import split_at
 from .opened_mouth import HOLLOW, OpenedMouth, without
-from .retarget import OPEN_GAP
 
+#: Lips that are one surface although their inner landmarks are further apart than this have a web between them (mm).
+OPEN = 4.0
 #: How much of the way from lip to lip stays with each lip (mm), and how far behind the lips the web may lie.
 _KEPT, _BEHIND = 0.4, 25.0
 #: A part with a smaller share of the triangles than this is no face.
@@ -22,11 +22,10 @@ _CRUMB = 0.05
 
 
 def stands_open(landmarks: np.ndarray) -> bool:
-    """The inner lips of landmarks (68,3), any unit, are OPEN_GAP apart: if they are one surface, a web joins them."""
+    """The inner lips of landmarks (68,3), any unit, are OPEN apart."""
     frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    gap = (placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean()
-    return bool(gap > OPEN_GAP * EYE_DISTANCE_MM)
+    return bool((placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() > OPEN)
 
 
 def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> OpenedMouth:

@@ -6,20 +6,14 @@ the gaps between lips and between lids are carried over, not the displacement of
 by its share of its own width. A mouth that stands open in the scan is first closed as mouths close: the jaw turns.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from . import frame
 from .inner_mouth import HINGE
 from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS
-from .ramp import smooth_step
 
 #: The inner-lip gap (eye distances) up to which lips touch: landmark noise on closed mouths stays below (1.4 of 90 mm).
 CLOSED_GAP = 0.015
-#: The gap from which inner-lip landmarks are believed whatever the surface says: what lies between them is a web that a
-#: scanner spanned across an open mouth. From twice CLOSED_GAP on they are believed more and more.
-OPEN_GAP = 4 / frame.EYE_DISTANCE_MM
 #: Mouths are wider or narrower than the average face's by at most these factors; beyond, a landmark is wrong.
 WIDTHS = (0.7, 1.4)
 #: How much of a gap's correction the upper lip takes: in speech the lower lip and jaw do most of the closing
@@ -58,24 +52,20 @@ def proportioned(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     return moved.astype(np.float32)
 
 
-def with_true_gaps(neutral: np.ndarray, apart: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+def with_true_gaps(neutral: np.ndarray, measured: np.ndarray | None = None) -> np.ndarray:
     """Neutral landmarks (68,3) whose inner lips are as far from each other as the lips' surfaces.
 
     Where lips touch, nothing tells how far below the upper one the lower one begins: landmarks are often 2 mm apart.
-    apart: mm between the lips at places (P,) along the mouth, canonical mm, inf where that is not known. Surfaces may
-    be further from each other than landmarks by what those err; beyond, lips roll apart around their landmarks.
+    measured (3,): the lips' true gaps at the pairs of inner lips, canonical, inf where not known. Surfaces may be
+    further from each other than landmarks by what those err; beyond, lips roll apart around their landmarks.
     """
     points = np.array(neutral)
     upper, lower = np.array(INNER_LIP_PAIRS).T
     found = _gaps(points, INNER_LIP_PAIRS)
     gap = np.maximum(found, 0)
     true = gap - _closed_gap(gap)
-    if apart is not None:
-        middle = (points[upper, 0] + points[lower, 0]) / 2
-        measured = apart(middle * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM
-        surface = np.clip(measured, 0, np.maximum(gap, CLOSED_GAP))
-        surface += (gap - surface) * smooth_step((gap - 2 * CLOSED_GAP) / (OPEN_GAP - 2 * CLOSED_GAP))
-        true = np.where(np.isfinite(measured), surface, true)
+    if measured is not None:
+        true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, CLOSED_GAP)), true)
     points[upper, 1] += (true - found) / 2
     points[lower, 1] -= (true - found) / 2
     return points

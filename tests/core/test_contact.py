@@ -206,16 +206,28 @@ def test_lips_that_stand_a_little_open_close_where_the_performance_keeps_them_cl
     assert -0.2 < nearest < 0.1 < lips.gap(still)[0][middle].min()
 
 
-def test_the_surface_tells_how_far_lips_are_apart(opened, lips):
-    places = landmarks()[[61, 62, 63], 0]
-    assert lips.at_rest(places) == pytest.approx(0, abs=1e-5), "the rims of a cut are one line"
+def test_the_surface_tells_how_far_lips_are_apart(opened):
     lower = opened.side == mouth.LOWER
     for gap in (0.0, 1.5):
         vertices = opened.vertices.copy()
         vertices[lower, 1] -= gap
         apart = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
-        assert apart.at_rest(places) == pytest.approx(gap, abs=0.3)
-        assert np.isinf(apart.at_rest(np.array([200.0]))).all()
+        assert apart.at_rest(landmarks()) == pytest.approx(gap, abs=0.3)
+        beside = landmarks() + [200, 0, 0]
+        assert np.isinf(apart.at_rest(beside)).all()
+
+
+def test_a_cut_lies_where_lips_touch_or_deep_in_a_mouth_that_stood_open(lips):
+    points = landmarks()
+    seam = lips.upper @ lips.place
+    points[60:68, 2] = np.interp(points[60:68, 0], *seam[:, [0, 2]].T) + 1
+    upper, lower = [61, 62, 63], [67, 66, 65]
+    points[upper, 1], points[lower, 1] = seam[:, 1].mean() + 1.5, seam[:, 1].mean() - 1.5
+    assert lips.at_rest(points) == pytest.approx(0, abs=1e-6)
+    points[60:68, 2] += 5
+    assert lips.at_rest(points) == pytest.approx(3)
+    both = np.array([lips.at_rest(points - [0, 0, back]) for back in np.linspace(0, 5, 51)])
+    assert (np.diff(both, axis=0) <= 0).all() and np.abs(np.diff(both, axis=0)).max() < 0.2
 
 
 def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):
