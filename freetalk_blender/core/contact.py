@@ -39,9 +39,9 @@ _FOLD, _UNFOLDING = 2.0, 10
 PASSING = (2.5, 5.0)
 #: No lip is pushed further than this (mm).
 LARGEST = 6.0
-#: A cut's rims so far behind the line between two landmarks of the inner lips (mm) belong to a shut mouth, and to one
-#: that a scanner spanned with skin; in between, a bit of each.
-_SPANNED = (1.5, 4.5)
+#: Inner-lip landmarks of a cut belong to a shut mouth, or to one that a scanner spanned with skin: how far behind the
+#: line between them the cut lies, and how far apart they are (mm); in between, a bit of each.
+_BEHIND, _SPANNED = (1.5, 4.5), (2.7, 4.0)
 #: The lips at a place are the pairs within so many mm along the mouth.
 _BESIDE = 2.0
 _FRAMES_AT_ONCE = 32
@@ -140,8 +140,8 @@ class Contact:
         """(3,) mm between the lips at rest at the pairs of inner-lip landmarks, inf where no lips face each other;
         landmarks (68,3), canonical mm.
 
-        The rims of a cut are one line. Where that lies far behind the landmarks it was cut into what a scanner spanned
-        across an open mouth, and the lips are as far apart as the landmarks.
+        The rims of a cut are one line. Where that lies far behind landmarks that are far apart, it was cut into what a
+        scanner spanned across an open mouth, and the lips are as far apart as the landmarks.
         """
         upper, lower = (landmarks[list(side)] for side in zip(*INNER_LIP_PAIRS, strict=True))
         along = (upper[:, 0] + lower[:, 0]) / 2
@@ -152,7 +152,10 @@ class Contact:
         gap = upper[:, 1] - lower[:, 1]
         share = np.clip((rim[:, 1] - lower[:, 1]) / np.maximum(gap, 0.1), 0, 1)
         behind = lower[:, 2] + share * (upper[:, 2] - lower[:, 2]) - rim[:, 2]
-        return gap * smooth_step((behind - _SPANNED[0]) / (_SPANNED[1] - _SPANNED[0]))
+        deep, wide = (
+            smooth_step((found - low) / (high - low)) for found, (low, high) in ((behind, _BEHIND), (gap, _SPANNED))
+        )
+        return gap * deep * wide
 
     def amount(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
         """(T,P) mm by which each pair is to be opened (> 0) or closed (< 0).
