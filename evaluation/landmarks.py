@@ -95,8 +95,8 @@ def swapped_lips(points: np.ndarray, truth: np.ndarray) -> bool:
     face = frame.canonical_frame(truth)
     local, true = face.to_canonical(points), face.to_canonical(truth)
     turned = np.sign(local[54, 0] - local[48, 0]) != np.sign(true[54, 0] - true[48, 0])
-    gap = [local[upper, 1] - local[lower, 1] for upper, lower in landmarks.INNER_LIP_PAIRS]
-    return bool(turned or min(gap) < -1.5 / frame.EYE_DISTANCE_MM)
+    gap = landmarks.gaps(local, landmarks.INNER_LIP_PAIRS)
+    return bool(turned or gap.min() < -1.5 / frame.EYE_DISTANCE_MM)
 
 
 def attempt(vertices: np.ndarray, triangles: np.ndarray) -> landmarks.Landmarks | str:

@@ -27,7 +27,7 @@ from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
 from freetalk_blender.core import movement
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 
 #: Kinds of fused lips of evaluation.mouth that are judged, at their numbers of vertices.
 KINDS = ("welded, 10k", "scanned, 10k", "welded, 50k")
@@ -84,10 +84,9 @@ def performance(model: ict.IctModel, frames: int, rng: np.random.Generator) -> t
     marks = model.landmark_vertices
     offsets = offsets[:, marks]
     scale = np.linalg.norm(model.neutral[marks[36]] - model.neutral[marks[45]])
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-    gap = (model.neutral[marks] + offsets)[:, upper, 1] - (model.neutral[marks] + offsets)[:, lower, 1]
-    rest = model.neutral[marks][upper, 1] - model.neutral[marks][lower, 1]
-    closed &= (gap - rest).max(1) < 0.002 * scale
+    rest = model.neutral[marks]
+    gap = gaps(rest + offsets, INNER_LIP_PAIRS) - gaps(rest, INNER_LIP_PAIRS)
+    closed &= gap.max(1) < 0.002 * scale
     return (offsets / scale).astype(np.float32), closed
 
 

@@ -19,7 +19,7 @@ from export import ict, scanning
 from freetalk_blender.core import audio, contact, face, perform, scan_file
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.retarget import retarget, with_true_gaps
 
 SENTENCE = Path(__file__).parents[1] / "examples/speech.flac"
@@ -91,8 +91,7 @@ def main() -> None:
     parser.add_argument("--scan", type=Path, nargs="*", default=[], help="scans to ask instead")
     given = parser.parse_args()
     take = perform(*audio.load(SENTENCE), {}, fps=30).displacement
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-    wanted = (take[:, upper, 1] - take[:, lower, 1]).mean(1) * EYE_DISTANCE_MM
+    wanted = gaps(take, INNER_LIP_PAIRS).mean(1) * EYE_DISTANCE_MM
     bins = np.digitize(wanted, EDGES)
     show("performed", np.array([wanted[bins == which].mean() for which in np.unique(bins)]))
     for path in given.scan:

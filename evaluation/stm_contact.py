@@ -18,7 +18,7 @@ from evaluation.mouth import lips
 from export import ict, scanning, stm_data
 from freetalk_blender.core import frame, raster
 from freetalk_blender.core.face import prepare
-from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS, gaps
 from freetalk_blender.core.movement import deform
 
 #: Frames in which the average face's lips are shut: ICT shapes and weights.
@@ -99,8 +99,7 @@ def columns(
 
 def lids(points: np.ndarray) -> tuple[float, float]:
     """Mean and largest distance (mm) of the lids' landmark pairs along y; points (68,3) canonical mm."""
-    upper, lower = np.array(LID_PAIRS).T
-    apart = np.abs(points[upper, 1] - points[lower, 1])
+    apart = np.abs(gaps(points, LID_PAIRS))
     return float(apart.mean()), float(apart.max())
 
 
@@ -141,9 +140,8 @@ def main() -> None:
     offsets = model.offsets(weights(model, *SHUT.values(), BLINK))[:, model.landmark_vertices]
     motion = similarity.vectors_to_canonical(offsets).astype(np.float32)
     average = frame.mean_landmarks() + motion
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-    gaps = (average[:-1, upper, 1] - average[:-1, lower, 1]) * frame.EYE_DISTANCE_MM
-    shown = ", ".join(f"{name} {gap.mean():.2f}" for name, gap in zip(SHUT, gaps, strict=True))
+    parted = gaps(average[:-1], INNER_LIP_PAIRS) * frame.EYE_DISTANCE_MM
+    shown = ", ".join(f"{name} {gap.mean():.2f}" for name, gap in zip(SHUT, parted, strict=True))
     print(f"The average face's own gap at its inner-lip landmarks, mm: {shown}\n\n{HEADER}\n|" + "---|" * 8)
     side = lips(model)
     for name, neutral in faces(model):

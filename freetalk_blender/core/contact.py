@@ -19,7 +19,7 @@ from . import cancel
 from .compress import ShapeKeys, changed
 from .facing import Facing
 from .frame import EYE_DISTANCE_MM
-from .landmarks import INNER_LIP_PAIRS
+from .landmarks import INNER_LIP_PAIRS, gaps
 from .ramp import smooth_step
 from .sliding import Slid
 
@@ -77,10 +77,13 @@ class Contact:
 
     def gap(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P) mm between the lips along the face's vertical, negative where they cross; displacement (T,V,3)."""
-        near = displacement[:, self.vertices]
+        return self._gaps(displacement[:, self.vertices])[0].T
+
+    def _gaps(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(P,T) mm between the lips, and (P,T) in [0,1]: how surely they face each other; displacement (T,M,3)."""
         if self.facing is None:
-            return self._rims(near)[0].T
-        return self.facing.gap(self._moved(near, self.facing.vertices))[0].T
+            return self._rims(displacement)
+        return self.facing.gap(self._moved(displacement, self.facing.vertices))
 
     def _rims(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of the pairs' upper points over the lower ones, and (P,T) in [0,1]: how surely they face each other;
@@ -118,20 +121,18 @@ class Contact:
     @cached_property
     def _still(self) -> np.ndarray:
         """(P,1) mm between the lips at rest."""
-        still = np.zeros((1, len(self.vertices), 3), np.float32)
-        rims = self._rims(still)[0]
-        if self.facing is None:
-            return rims
-        gap, near = self.facing.gap(self._moved(still, self.facing.vertices))
-        return np.where(near > 0, gap, rims)
+        gap, near = self._gaps(self._unmoved)
+        return np.where(near > 0, gap, self._rims(self._unmoved)[0])
+
+    @property
+    def _unmoved(self) -> np.ndarray:
+        """(1,M,3) no displacement of `vertices`."""
+        return np.zeros((1, len(self.vertices), 3), np.float32)
 
     def apart(self, displacement: np.ndarray, places: np.ndarray) -> np.ndarray:
         """(T,n) mm between the lips, the least near each of `places` (n,) along the mouth, canonical mm; inf where no
         lips face each other; displacement (T,M,3) of `vertices`."""
-        if self.facing is None:
-            gap, near = self._rims(displacement)
-        else:
-            gap, near = self.facing.gap(self._moved(displacement, self.facing.vertices))
+        gap, near = self._gaps(displacement)
         beside = np.abs((self.upper @ self.place)[:, 0] - places[:, None]) < _BESIDE
         gap = np.where(near > 0.5, gap, np.inf)
         return np.stack([gap[pairs].min(0, initial=np.inf) for pairs in beside], 1)
@@ -146,10 +147,10 @@ class Contact:
         upper, lower = (landmarks[list(side)] for side in zip(*INNER_LIP_PAIRS, strict=True))
         along = (upper[:, 0] + lower[:, 0]) / 2
         if self.facing is not None:
-            return self.apart(np.zeros((1, len(self.vertices), 3), np.float32), along)[0]
+            return self.apart(self._unmoved, along)[0]
         rim = self.upper @ self.place
         rim = rim[np.abs(rim[:, 0] - along[:, None]).argmin(1)]
-        gap = upper[:, 1] - lower[:, 1]
+        gap = gaps(landmarks, INNER_LIP_PAIRS)
         share = np.clip((rim[:, 1] - lower[:, 1]) / np.maximum(gap, 0.1), 0, 1)
         behind = lower[:, 2] + share * (upper[:, 2] - lower[:, 2]) - rim[:, 2]
         deep, wide = (
@@ -208,11 +209,10 @@ class Contact:
     def unfolded(self) -> "Contact":
         """The contact of a cut whose lips lie in each other at rest, as a scanner's crease may: in every frame they are
         first drawn apart as far as they do, by _FOLD at most."""
-        still = np.zeros((1, len(self.vertices), 3), np.float32)
         amount = np.zeros((len(self.rest), 1), np.float32)
         for _ in range(_UNFOLDING):
-            amount = np.minimum(self._slid_apart(still, amount), _FOLD)
-        plan, height = self._planned(still, amount)
+            amount = np.minimum(self._slid_apart(self._unmoved, amount), _FOLD)
+        plan, height = self._planned(self._unmoved, amount)
         return replace(self, unfold=amount[:, 0], slid=tuple(lip.allowing(plan, height) for lip in self.slid))
 
     def _wanted(self, gap: np.ndarray, near: np.ndarray, shut: np.ndarray) -> np.ndarray:
@@ -262,9 +262,7 @@ class Contact:
 
 def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """(T,) in [0,1]: how surely the lips are closed in landmark motion (T,68,3) of neutral (68,3), canonical units."""
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-    moved = neutral + motion
-    parted = moved[:, upper, 1] - moved[:, lower, 1]
+    parted = gaps(neutral + motion, INNER_LIP_PAIRS)
     return 1 - smooth_step((parted.max(1) * EYE_DISTANCE_MM - PARTED[0]) / (PARTED[1] - PARTED[0]))
 
 

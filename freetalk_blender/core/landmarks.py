@@ -75,6 +75,12 @@ class Landmarks:
     confidence: np.ndarray | None = None
 
 
+def gaps(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """(..., P) height (canonical +Y) of each pair's upper point over the lower one; points (...,68,3)."""
+    upper, lower = np.array(pairs).T
+    return points[..., upper, 1] - points[..., lower, 1]
+
+
 def doubtful(landmarks: Landmarks) -> tuple[str, ...]:
     """Names of the parts of the face whose landmarks a person should check; none where a person placed them."""
     if landmarks.confidence is None:

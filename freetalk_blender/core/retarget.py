@@ -10,9 +10,9 @@ import numpy as np
 
 from . import frame
 from .inner_mouth import HINGE
-from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS
+from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS, gaps
 
-#: The inner-lip gap (eye distances) up to which lips touch: landmark noise on closed mouths stays below (1.4 of 90 mm).
+#: The gap (eye distances) that inner-lip landmarks of shut lips have by noise alone (1.4 of 90 mm).
 CLOSED_GAP = 0.015
 #: Mouths are wider or narrower than the average face's by at most these factors; beyond, a landmark is wrong.
 WIDTHS = (0.7, 1.4)
@@ -38,7 +38,7 @@ def retarget(displacement: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     face close here, and open by the same gap; lids that meet there meet here. Lips never cross at the landmarks.
     """
     moved = proportioned(displacement, neutral).astype(np.float64)
-    wanted = np.maximum(_gaps(moved, INNER_LIP_PAIRS), 0)
+    wanted = np.maximum(gaps(moved, INNER_LIP_PAIRS), 0)
     moved += shut_jaw(neutral)
     _part_lips(moved, neutral, wanted)
     return moved.astype(np.float32)
@@ -57,13 +57,14 @@ def with_true_gaps(neutral: np.ndarray, measured: np.ndarray | None = None) -> n
 
     Where lips touch, nothing tells how far below the upper one the lower one begins: landmarks are often 2 mm apart.
     measured (3,): the lips' true gaps at the pairs of inner lips, canonical, inf where not known. Surfaces may be
-    further from each other than landmarks by what those err; beyond, lips roll apart around their landmarks.
+    further from each other than landmarks by what those err; beyond, lips roll apart around their landmarks. Where
+    nothing was measured, landmarks up to CLOSED_GAP apart are shut lips', from twice that on those of an open mouth.
     """
     points = np.array(neutral)
     upper, lower = np.array(INNER_LIP_PAIRS).T
-    found = _gaps(points, INNER_LIP_PAIRS)
+    found = gaps(points, INNER_LIP_PAIRS)
     gap = np.maximum(found, 0)
-    true = gap - _closed_gap(gap)
+    true = np.clip(2 * (gap - CLOSED_GAP), 0, gap)
     if measured is not None:
         true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, CLOSED_GAP)), true)
     points[upper, 1] += (true - found) / 2
@@ -71,15 +72,9 @@ def with_true_gaps(neutral: np.ndarray, measured: np.ndarray | None = None) -> n
     return points
 
 
-def _gaps(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """(..., P) height of the upper point over the lower one, canonical +Y."""
-    upper, lower = np.array(pairs).T
-    return points[..., upper, 1] - points[..., lower, 1]
-
-
 def _scale_lids(moved: np.ndarray, neutral: np.ndarray) -> None:
     """Lid motion in proportion to how open the eye is, so that a full blink just closes it; closed eyes stay closed."""
-    opening = np.maximum(_gaps(neutral, LID_PAIRS), 0) / _gaps(frame.mean_landmarks(), LID_PAIRS)
+    opening = np.maximum(gaps(neutral, LID_PAIRS), 0) / gaps(frame.mean_landmarks(), LID_PAIRS)
     for ratio, pair in zip(opening, LID_PAIRS, strict=True):
         moved[:, pair, :] *= ratio
 
@@ -90,15 +85,6 @@ def _scale_mouth(moved: np.ndarray, neutral: np.ndarray) -> None:
     moved[:, 48:, 0] *= np.clip(wide / average, *WIDTHS)
 
 
-def _closed_gap(gap: np.ndarray) -> np.ndarray:
-    """(P,) gap that inner-lip landmarks would have with lips shut, from that of the neutral (P,) alone.
-
-    Its own where the neutral mouth is shut. Lips that hang open roll apart around their landmarks, so a mouth that
-    stands open by more than twice CLOSED_GAP is shut when the landmarks themselves touch; in between, a bit of each.
-    """
-    return np.minimum(gap, np.clip(2 * CLOSED_GAP - gap, 0, CLOSED_GAP))
-
-
 def shut_jaw(neutral: np.ndarray) -> np.ndarray:
     """(68,3) displacement that turns the jaw of a face (68,3) about its hinge until its open mouth is shut.
 
@@ -107,7 +93,7 @@ def shut_jaw(neutral: np.ndarray) -> np.ndarray:
     share = np.zeros(COUNT)
     for landmark, amount in _JAW_TURN.items():
         share[[landmark, _mirror(landmark)]] = amount
-    open_by = float(np.maximum(_gaps(neutral, INNER_LIP_PAIRS), 0).mean())
+    open_by = float(np.maximum(gaps(neutral, INNER_LIP_PAIRS), 0).mean())
     arm = neutral[:, 1:] - np.array(HINGE) / frame.EYE_DISTANCE_MM  # (68,2) y and z
     upper, lower = np.array(INNER_LIP_PAIRS).T
     high, deep = (share[lower, None] * arm[lower] - share[upper, None] * arm[upper]).mean(0)
@@ -130,7 +116,7 @@ def _mirror(landmark: int) -> int:
 
 def _part_lips(moved: np.ndarray, neutral: np.ndarray, wanted: np.ndarray) -> None:
     """Give each inner-lip pair the gap `wanted` (T,P) that the average face has."""
-    correction = wanted - np.maximum(_gaps(neutral, INNER_LIP_PAIRS), 0) - _gaps(moved, INNER_LIP_PAIRS)
+    correction = wanted - np.maximum(gaps(neutral, INNER_LIP_PAIRS), 0) - gaps(moved, INNER_LIP_PAIRS)
     for (upper, lower), change in zip(INNER_LIP_PAIRS, correction.T, strict=True):
         moved[:, upper, 1] += UPPER_LIP_SHARE * change
         moved[:, lower, 1] -= (1 - UPPER_LIP_SHARE) * change
