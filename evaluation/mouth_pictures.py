@@ -145,10 +145,10 @@ def spoken(
     """(rows,columns,4) pixels of moments of speech, `at` seconds or `frames` of them; other arguments as `picture`."""
     samples, rate = audio.load(sound)
     moments = np.array(at) if at else np.linspace(0, len(samples) / rate, frames + 2)[1:-1]
-    take = performance.perform(samples, rate, fps=RATE).displacement
+    take = performance.perform(samples, rate, fps=RATE)
     bound = face.prepare(meshes.vertices(item.data), meshes.triangles(item.data), points, inner_mouth=inner)
-    keys = movement.shape_keys(bound, take)
-    shown = np.clip(np.rint(moments * RATE).astype(int), 0, len(take) - 1)
+    keys = movement.shape_keys(bound, take.displacement, tongue=take.tongue)
+    shown = np.clip(np.rint(moments * RATE).astype(int), 0, len(take.tongue) - 1)
     moved = np.tensordot(keys.weights[shown], keys.shapes, 1)
     painted(item)
     vertices = meshes.vertices(item.data)

@@ -53,12 +53,11 @@ def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 
 def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
-    """A voice in, landmark motion out: displacement, neutral, fps, emotion in one .npz."""
+    """A voice in, landmark motion out: a Performance's fields in one .npz."""
     speech = _speech(arguments, arguments.fps or FPS, steps)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
-    arrays = {"displacement": take.displacement, "neutral": take.neutral, "fps": take.fps, "emotion": take.emotion}
-    return _written(arguments.outputs, arrays)
+    return _written(arguments.outputs, vars(take))
 
 
 def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
@@ -340,7 +339,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):
-        keys = key_sets.shape_keys(face, take.displacement, arguments.keys, arguments.tolerance)
+        keys = key_sets.shape_keys(face, take, arguments.keys, arguments.tolerance)
     with steps.blender("bake"):
         if arguments.scan.suffix.lower() in files.UNORIENTED:
             files.upright(scan, scene.up(scan.item, face))

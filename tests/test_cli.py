@@ -134,6 +134,7 @@ def test_perform_writes_motion_and_needs_no_bpy(tmp_path: Path, short_clip: Path
     with np.load(out) as arrays:
         assert arrays["displacement"].shape == (51, 68, 3) and arrays["displacement"].dtype == np.float32
         assert arrays["emotion"].shape == (51, 8) and np.isclose(arrays["emotion"][0, 1], 0.8)
+        assert arrays["tongue"].shape == (51, 3)
         assert float(arrays["fps"]) == 25
 
 

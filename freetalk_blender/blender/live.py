@@ -121,7 +121,8 @@ class _Performing(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.moves = movement.moves(self._face, self._voice.perform().displacement)
+            take = self._voice.perform()
+            self.moves = movement.moves(self._face, take.displacement, take.tongue)
         except FreeTalkError:  # a sound that is gone since: Animate says so
             self.moves = None
 

@@ -109,7 +109,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         name="Behind the Lips",
         description="What is put into the mouth of the talking copy",
         items=[
-            ("teeth", "Teeth and Tongue", "Teeth and a tongue that move with the jaw, in darkness"),
+            ("teeth", "Teeth and Tongue", "Teeth that move with the jaw and a tongue that speaks, in darkness"),
             ("dark", "Darkness", "A dark hollow alone"),
             ("none", "Nothing", "What the scan has; where lips are cut, the cut is closed from behind"),
         ],

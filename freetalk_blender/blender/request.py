@@ -122,7 +122,7 @@ class Request:
         with step("perform the speech"):
             performed = self.voice.perform()
         with step("make shape keys"):
-            keys = key_sets.shape_keys(face, performed.displacement, self.keys, self.tolerance)
+            keys = key_sets.shape_keys(face, performed, self.keys, self.tolerance)
         session.device = runs_on(self.scan.device)
         log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), session.device)
         return Answer(found, key, face, performed, keys)

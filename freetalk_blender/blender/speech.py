@@ -1,6 +1,6 @@
 """What is said and how: the speech of one take."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Speech:
         take = performance.perform(
             self.samples, self.rate, emotion, self.fps, style=self.style, device=device, seed=self.seed
         )
-        return replace(take, displacement=np.float32(self.strength) * take.displacement)
+        return take.weakened(self.strength)
 
 
 def _fitted(curve: np.ndarray, frames: int) -> np.ndarray:

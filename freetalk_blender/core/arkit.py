@@ -34,8 +34,8 @@ NAMES = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
     "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-#: The key of the tongue's tip, which has no name in ARKit.
-TONGUE = "tongueTipUp"
+#: The keys of a made tongue, tongue.CHANNELS, which have no name in ARKit.
+TONGUE = ("tongueTipUp", "tongueTipOut", "tongueBodyUp")
 #: Gazes move lids, too; a performance has none, so they are made for whoever wants to look about, and stay at 0.
 _GAZES = np.array([name.startswith("eyeLook") for name in NAMES])
 #: What counts in the fit besides each landmark (1): lips; and the gap between them, open and shut.
@@ -52,8 +52,10 @@ def shapes() -> np.ndarray:
         return arrays["shapes"]
 
 
-def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
-    """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and a key for the tongue's tip.
+def shape_keys(
+    face: Face, displacement: np.ndarray, tolerance: float = 0.1, tongue: np.ndarray | None = None
+) -> ShapeKeys:
+    """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and TONGUE keys where it has one.
 
     Vertices as those of `movement.shape_keys`; max_error: of any vertex and frame against the keys that `tolerance`
     (mm) would give, mesh units.
@@ -62,11 +64,11 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1) -> 
     own = proportioned(shapes(), face.neutral)
     weights = fit(motion, own, contact.closed(motion, face.neutral))
     keys = ShapeKeys(movement.moved_by(face, own), weights, 0.0)
-    exact = movement.shape_keys(face, displacement, tolerance)
+    exact = movement.shape_keys(face, displacement, tolerance, tongue=tongue)
     names = NAMES
     if face.opened is not None:
-        keys = inner_mouth.with_tip(keys, face.opened, inner_mouth.tip(motion, face.neutral))
-        names += (TONGUE,) * (len(keys.shapes) - len(names))
+        keys = inner_mouth.with_tongue(keys, face.opened, movement.tongue_weights(face, tongue, motion))
+        names += TONGUE[: len(keys.shapes) - len(names)]
     return ShapeKeys(keys.shapes, keys.weights, distance(keys, exact) + exact.max_error, names)
 
 

@@ -4,13 +4,11 @@ The network (onnx_models/ats.onnx, model card beside it) says how the lips and t
 where somebody speaks; emotion, brows and lids are laid over it inside the same graph.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from . import cancel, models
 from .emotion import EMOTIONS
-from .speech import FEATURES
+from .speech import FEATURES, with_context
 from .style import AS_PERFORMED, Style
 
 #: What the network detects beside motion, in the order of its output `events`.
@@ -68,7 +66,7 @@ def _run(
         cancel.check()
         start, stop = max(answered - BESIDE, 0), min(answered + _CHUNK + BESIDE, frames)
         inputs = {
-            "features": _surrounded(features, start - CONTEXT, stop + CONTEXT, _silence(device)),
+            "features": with_context(features, start - CONTEXT, stop + CONTEXT, device),
             "emotion": emotion[start:stop],
             "style": np.broadcast_to(style.factors(), (stop - start, len(style.factors()))),
             **{name: curve[start:stop, None] for name, curve in moved.items()},
@@ -76,18 +74,3 @@ def _run(
         fed = {name: np.ascontiguousarray(array[None], np.float32) for name, array in inputs.items()}
         pieces.append(session.run([output], fed)[0][0][answered - start :][:_CHUNK])
     return np.concatenate(pieces)
-
-
-def _surrounded(features: np.ndarray, start: int, stop: int, silence: np.ndarray) -> np.ndarray:
-    """features[start:stop] with silence (1,384) where that reaches over either end."""
-    before = np.repeat(silence, max(0, -start), 0)
-    after = np.repeat(silence, max(0, stop - len(features)), 0)
-    return np.concatenate([before, features[max(0, start) : stop], after])
-
-
-@lru_cache(maxsize=4)
-def _silence(device: str) -> np.ndarray:
-    """(1,384) features of digital silence, which surrounds every recording."""
-    from .speech import features
-
-    return features(np.zeros(16000, np.float32), device)[25:26]

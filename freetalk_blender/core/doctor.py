@@ -8,7 +8,7 @@ from pathlib import Path
 from . import models
 from .errors import FreeTalkError
 
-NETWORKS = ("speech_encoder", "ats", "stm", "face_search", "landmarks", "landmark_closeups")
+NETWORKS = ("speech_encoder", "ats", "tongue", "stm", "face_search", "landmarks", "landmark_closeups")
 _PACKAGES = ("numpy", "scipy", "onnxruntime", "soundfile", "soxr", "robust_laplacian", "cholespy", "bpy")
 
 

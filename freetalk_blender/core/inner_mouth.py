@@ -16,6 +16,7 @@ from .compress import ShapeKeys, with_more
 from .landmarks import nearest_vertices
 from .opened_mouth import GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 from .ramp import smooth_step
+from .tongue import CHANNELS
 
 #: Width and height of the crowns from the middle backward (mm).
 UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10.0, 8.5, 8.0, 7.5, 7.0)
@@ -36,22 +37,24 @@ CLEARANCE = 2.5
 MOUTH_WIDTH, SCALE = 51.0, (0.9, 1.05)
 #: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge (mm).
 TONGUE_SIZE, TONGUE_PLACE = (18.0, 54.0, 12.0), (7.5, 3.5)
-#: How far the tip rises for the alveolar ridge (mm), and the share of the tongue that bends.
-LIFT, BEND = 7.0, 0.45
-#: Parted lips between these gaps (mm) go with a raised tip: in over the first pair, out over the second.
-TIP_IN, TIP_OUT = (0.8, 2.0), (4.0, 8.0)
+#: The share of the tongue that bends, from its tip on.
+BEND = 0.45
+#: The tip rises to this height over the upper incisors' edge, behind them, and this much forward for each mm; as the
+#: jaw sinks it rises further, by so much at most. Between the teeth its middle lies this much under that edge, and
+#: before their front. The body rises by so much (mm).
+RIDGE, FORWARD, FARTHEST = 4.0, 0.15, 24.0
+UNDER, BEFORE = 2.5, 1.5
+HIGH = 6.0
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """points (n,3) mm; triangles (f,3), outward; part: TOOTH, GUM or TONGUE; jaw: turns with it; lift (n,): share of
-    the tongue tip's rise."""
+    """points (n,3) mm; triangles (f,3), outward; part: TOOTH, GUM or TONGUE; jaw: turns with it."""
 
     points: np.ndarray
     triangles: np.ndarray
     part: int
     jaw: bool
-    lift: np.ndarray
 
 
 def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
@@ -63,7 +66,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     placed = frame.to_canonical(np.asarray(landmarks, float))
     curve = mouth_curve.mouth_curve(placed)
     open_by = (placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() - SHUT_GAP
-    pieces = _pieces(curve, max(open_by, 0.0))
+    pieces, tongue = _pieces(curve, max(open_by, 0.0))
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
     points[:, 2] -= _behind(points, skin, opened.triangles[opened.part == 0])
@@ -71,34 +74,41 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
     jaw = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
-    lift = np.concatenate([piece.lift for piece in pieces])
     used = np.unique(opened.skin_triangles)
     chin = used[nearest_vertices(np.asarray(landmarks, float)[list(CHIN)], opened.vertices[used])]
-    turn = frame.rotation @ _hinged(points, skin[chin].mean(0)) @ frame.rotation.T
-    rise = frame.vectors_to_mesh(lift[:, None] * np.array([0, LIFT, 0.25 * LIFT]))
-    furniture = Furniture(chin, (turn * jaw[:, None, None]).astype(np.float32), rise.astype(np.float32))
+    hinged = _hinged(points, skin[chin].mean(0))
+    turn = frame.rotation @ hinged @ frame.rotation.T
+    moves = np.zeros((len(CHANNELS), len(points), 3))
+    moves[:, -tongue.moves.shape[1] :] = frame.vectors_to_mesh(tongue.moves)
+    furniture = Furniture(
+        chin,
+        (turn * jaw[:, None, None]).astype(np.float32),
+        moves.astype(np.float32),
+        tongue.reach / tongue.farthest,
+        float(hinged[-1, 1, 1]) / tongue.farthest,
+    )
     return replace(with_loose(opened, frame.to_mesh(points), triangles, part), furniture=furniture)
 
 
-def tip(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """(T,) in [0,1]: how far the tongue's tip is up, of landmark motion (T,68,3) on neutral (68,3), canonical units.
-
-    A performance does not say which sound is spoken. t, d, n, l and th are spoken with lips a little apart and not
-    rounded, and so the tip rises there; close front vowels, whose tongue is high too, cannot be told from them.
+def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """(T,3) weights of the furniture's shapes for a tongue (T,3), tongue.CHANNELS, in landmark motion (T,68,3),
+    canonical units: the tip comes to the ridge, or under the teeth, however far the jaw has sunk. (T,0) where there is
+    no tongue.
     """
-    moved = (neutral + motion) * 90
-    gap = (moved[:, [61, 62, 63], 1] - moved[:, [67, 66, 65], 1]).mean(1)
-    width = np.linalg.norm(moved[:, 64] - moved[:, 60], axis=1) / np.linalg.norm(neutral[64] - neutral[60]) / 90
-    apart, wide = (smooth_step((gap - low) / (high - low)) for low, high in (TIP_IN, TIP_OUT))
-    return (apart * (1 - wide) * smooth_step((width - 0.86) / 0.1)).astype(np.float32)
+    if opened.furniture is None:
+        return np.zeros((len(tongue), 0), np.float32)
+    sunk = opened.furniture.further * -90.0 * motion[:, CHIN, 1].mean(1)
+    up, out, high = tongue.T
+    rise = np.clip(up * (opened.furniture.near + sunk) + out * sunk, 0.0, 1.0)
+    return np.stack([rise, out, high], 1).astype(np.float32)
 
 
-def with_tip(keys: ShapeKeys, opened: OpenedMouth, raised: np.ndarray) -> ShapeKeys:
-    """The shape keys of an opened mesh with one more for the tongue's tip, raised (T,), if it has one."""
-    if opened.furniture is None or not raised.any():
+def with_tongue(keys: ShapeKeys, opened: OpenedMouth, weights: np.ndarray) -> ShapeKeys:
+    """The shape keys of an opened mesh with three more for its tongue, if it has one that moves."""
+    if opened.furniture is None or not weights.any():
         return keys
-    rise = opened.furniture.rise
-    return with_more(keys, slice(-len(rise), None), rise[None], raised[:, None], keys.max_error)
+    shapes = opened.furniture.tongue
+    return with_more(keys, slice(-shapes.shape[1], None), shapes, weights, keys.max_error)
 
 
 # Where it stands ------------------------------------------------------------------------------------------------------
@@ -132,8 +142,19 @@ def _hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
 # What it looks like ---------------------------------------------------------------------------------------------------
 
 
-def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> list[_Piece]:
-    """Both arches and the tongue for one mouth, canonical mm, as they stand where the jaw is open by so many mm."""
+@dataclass(frozen=True)
+class _Tongue:
+    """moves (3,n,3): displacement of its points where each of CHANNELS is full, the tip's `farthest` mm up; reach: how
+    many mm of these bring the tip to the ridge at rest."""
+
+    moves: np.ndarray
+    reach: float
+    farthest: float
+
+
+def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> tuple[list[_Piece], _Tongue]:
+    """Both arches and, last, the tongue for one mouth, canonical mm, as they stand where the jaw is open by so many mm;
+    and how the tongue moves from there."""
     width = curve.x[-1] - curve.x[0]
     scale = float(np.clip(width / MOUTH_WIDTH, *SCALE))
     line = curve.y[1:-1].mean() + 0.5 * open_by
@@ -146,7 +167,23 @@ def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> list[_Piece]:
     hinge = np.array([0, *HINGE])
     turn = open_by / (lips[2] - HINGE[1])
     back = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
-    return [replace(piece, points=(piece.points - hinge) @ back.T + hinge) if piece.jaw else piece for piece in pieces]
+    sunk = [replace(p, points=(p.points - hinge) @ back.T + hinge) if p.jaw else p for p in pieces]
+    return sunk, _tongue_moves(pieces[-1].points, sunk[-1].points[-1], upper, (lower - hinge) @ back.T + hinge, scale)
+
+
+def _tongue_moves(points: np.ndarray, tip: np.ndarray, upper: np.ndarray, lower: np.ndarray, scale: float) -> _Tongue:
+    """points (n,3): the tongue as it was made; its tip (3,) and both incisors' fronts at their edges as they stand."""
+    _, long, thick = (size * scale for size in TONGUE_SIZE)
+    behind = (points[:, 2].max() - points[:, 2]) / long
+    bend = smooth_step(1 - behind / BEND)[:, None]
+    middle = lower[1] - (TONGUE_PLACE[1] + TONGUE_SIZE[2] / 2) * scale
+    top = np.clip(0.5 + (points[:, 1] - middle) / thick, 0, 1)
+    dome = np.sin(np.pi * np.clip((behind - 0.12) / 0.8, 0, 1))[:, None] ** 2 * top[:, None]
+    farthest = FARTHEST * scale
+    up = farthest * np.array([0, 1, FORWARD])
+    out = np.array([0, upper[1] - UNDER * scale - tip[1], upper[2] + BEFORE * scale - tip[2]])
+    moves = np.stack([bend * up, bend * out, dome * [0, HIGH * scale, 0]])
+    return _Tongue(moves, upper[1] + RIDGE * scale - tip[1], farthest)
 
 
 def _sunk(piece: _Piece, curve: mouth_curve.MouthCurve) -> _Piece:
@@ -180,10 +217,7 @@ def _arch(widths: tuple, heights: tuple, edge: np.ndarray, scale: float, up: boo
             pieces.append((points, side))
     triangles = _tube(8, 5, capped=True)
     turned = triangles[:, ::-1]
-    teeth = [
-        _Piece(points, turned if (side > 0) == up else triangles, TOOTH, not up, np.zeros(len(points)))
-        for points, side in pieces
-    ]
+    teeth = [_Piece(points, turned if (side > 0) == up else triangles, TOOTH, not up) for points, side in pieces]
     return [*teeth, _gum(a, b, float(np.mean(neck)), edge, scale, sign)]
 
 
@@ -230,11 +264,11 @@ def _gum(a: float, b: float, height: float, edge: np.ndarray, scale: float, sign
     )
     triangles = _tube(len(profile), len(angle), capped=False)
     points = rows.reshape(-1, 3) + edge
-    return _Piece(points, triangles[:, ::-1] if sign > 0 else triangles, GUM, sign < 0, np.zeros(len(points)))
+    return _Piece(points, triangles[:, ::-1] if sign > 0 else triangles, GUM, sign < 0)
 
 
 def _tongue(edge: np.ndarray, scale: float) -> _Piece:
-    """A flat, round-tipped body behind the lower teeth with a shallow groove; its front half can rise."""
+    """A flat, round-tipped body behind the lower teeth with a shallow groove; its tip comes last."""
     wide, long, thick = (size * scale for size in TONGUE_SIZE)
     share = np.linspace(0, 1, 14)
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False) + np.pi / 14
@@ -248,5 +282,4 @@ def _tongue(edge: np.ndarray, scale: float) -> _Piece:
     tip_point = np.array([[0.0, 0.0, 1.2 * scale]])
     rows = np.stack([x, y, z], 2)[::-1].reshape(-1, 3)
     points = np.concatenate([rows, tip_point]) + centre
-    bend = 1 - np.clip((centre[2] - points[:, 2]) / (BEND * long), 0, 1)
-    return _Piece(points, _tube(len(turn), len(share), capped=True)[:, ::-1], TONGUE, True, bend**2)
+    return _Piece(points, _tube(len(turn), len(share), capped=True)[:, ::-1], TONGUE, True)

@@ -12,6 +12,7 @@ from .errors import FreeTalkError
 from .face import Face
 from .landmarks import COUNT
 from .retarget import retarget
+from .tongue import CHANNELS
 
 
 def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
@@ -61,15 +62,15 @@ def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
 class Moves:
     """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.
 
-    weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut and
-    tip (T,): how surely the lips are closed, and how far the tongue's tip is up.
+    weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut
+    (T,): how surely the lips are closed; tongue (T,3): weights of the shapes of a made tongue, (T,0) without one.
     """
 
     face: Face
     weights: np.ndarray
     shapes: np.ndarray
     shut: np.ndarray
-    tip: np.ndarray
+    tongue: np.ndarray
 
     def at(self, position: float) -> np.ndarray:
         """(N,3) float32 displacement, at a position between frames, of the vertices that `shape_keys` answers for.
@@ -93,8 +94,8 @@ class Moves:
             return dense[0]
         dense = self.face.opened.carried(dense)
         if self.face.opened.furniture is not None:
-            rise = self.face.opened.furniture.rise
-            dense[:, -len(rise) :] += self.tip[index] * rise
+            shapes = self.face.opened.furniture.tongue
+            dense[:, -shapes.shape[1] :] += np.tensordot(self.tongue[index], shapes, 1)
         return dense[0]
 
 
@@ -102,21 +103,42 @@ class Moves:
 _LOST = 1e-8
 
 
-def moves(face: Face, displacement: np.ndarray) -> Moves:
-    """A performance (T,68,3), canonical, as it is looked at while sliders move: exact to the eye and quick to make."""
+def moves(face: Face, displacement: np.ndarray, tongue: np.ndarray | None = None) -> Moves:
+    """A performance (T,68,3), canonical, and its tongue (T,3) as they are looked at while sliders move: exact to the
+    eye and quick to make."""
     motion = landmark_motion(face, displacement)
     code = face.binding.codes(motion).astype(np.float64)
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
     weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
-    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), inner_mouths.tip(motion, face.neutral))
+    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), tongue_weights(face, tongue, motion))
 
 
-def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, space: str = "canonical") -> ShapeKeys:
+def tongue_weights(face: Face, tongue: np.ndarray | None, motion: np.ndarray) -> np.ndarray:
+    """(T,3) weights of the shapes of this face's tongue, (T,0) where it has none; tongue (T,3) as a performance has it,
+    None at rest; motion (T,68,3) of this face's landmarks. Raises FreeTalkError on another shape."""
+    wanted = np.zeros((len(motion), len(CHANNELS)), np.float32) if tongue is None else np.asarray(tongue, np.float32)
+    if wanted.shape != (len(motion), len(CHANNELS)) or not np.isfinite(wanted).all():
+        raise FreeTalkError(
+            f"A tongue has finite values of shape ({len(motion)}, {len(CHANNELS)}), not {wanted.shape}."
+        )
+    if face.opened is None:
+        return wanted[:, :0]
+    return inner_mouths.tongue_weights(face.opened, wanted, motion)
+
+
+def shape_keys(
+    face: Face,
+    displacement: np.ndarray,
+    tolerance: float = 0.1,
+    space: str = "canonical",
+    tongue: np.ndarray | None = None,
+) -> ShapeKeys:
     """The motion as shape keys, in mesh units, at a largest error of `tolerance` mm (|36-45| counts as 90 mm).
 
     The keys are for the vertices of `face.opened`, mouth bag included, where the mouth was opened; otherwise for the
-    caller's. The dense sequence is never made: a binding's matrix is shapes already. Other arguments as
+    caller's. The dense sequence is never made: a binding's matrix is shapes already. tongue (T,3): a performance's, at
+    rest if None; where the face has a made one, it has three keys of its own, the last. Other arguments as
     `landmark_motion`.
     """
     motion = landmark_motion(face, displacement, space)
@@ -133,4 +155,4 @@ def shape_keys(face: Face, displacement: np.ndarray, tolerance: float = 0.1, spa
     if face.opened is None:
         return keys
     keys = replace(keys, shapes=face.opened.carried(keys.shapes))
-    return inner_mouths.with_tip(keys, face.opened, inner_mouths.tip(motion, face.neutral))
+    return inner_mouths.with_tongue(keys, face.opened, tongue_weights(face, tongue, motion))

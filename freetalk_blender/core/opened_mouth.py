@@ -18,12 +18,15 @@ class Furniture:
     """What moves the last M vertices of an opened mesh, in its unit and axes.
 
     chin (C,): the skin's vertices whose mean turns with the jaw. turn (M,3,3): displacement = turn @ displacement of
-    the chin. rise (M,3): displacement where the tongue's tip is all the way up.
+    the chin. tongue (3,M,3): displacement where each of tongue.CHANNELS is full; of the first, near and, for each mm
+    that the chin sinks, further are the shares that bring the tip to its ridge.
     """
 
     chin: np.ndarray
     turn: np.ndarray
-    rise: np.ndarray
+    tongue: np.ndarray
+    near: float
+    further: float
 
     def displacement(self, skin: np.ndarray) -> np.ndarray:
         """(T,S,3) displacement of the skin -> (T,M,3)."""

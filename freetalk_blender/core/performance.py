@@ -3,12 +3,12 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
-from . import ats, frame, liveliness, prosody, speech
+from . import ats, frame, liveliness, prosody, speech, tongue
 from . import audio as sound
 from . import emotion as emotions
 from .errors import FreeTalkError
@@ -22,11 +22,13 @@ _cache: OrderedDict[tuple[bytes, str], "Heard"] = OrderedDict()
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording as the network hears it, at 50 Hz: features (T,384), speech probability (T,), accents (A,2)."""
+    """A recording as the networks hear it, at 50 Hz: features (T,384), speech probability (T,), accents (A,2), tongue
+    (T,3)."""
 
     features: np.ndarray
     speech: np.ndarray
     accents: np.ndarray
+    tongue: np.ndarray
 
 
 def limit_cache(size: int) -> None:
@@ -53,12 +55,19 @@ def _trim() -> None:
 
 @dataclass(frozen=True)
 class Performance:
-    """displacement (T,68,3) of neutral (68,3), canonical units; frame i is second i / fps; emotion (T,8)."""
+    """displacement (T,68,3) of neutral (68,3), canonical units; frame i is second i / fps; emotion (T,8); tongue (T,3)
+    as tongue.CHANNELS names it, 0 to 1."""
 
     displacement: np.ndarray
     neutral: np.ndarray
     fps: float
     emotion: np.ndarray
+    tongue: np.ndarray
+
+    def weakened(self, strength: float) -> "Performance":
+        """So much of the motion."""
+        share = np.float32(strength)
+        return replace(self, displacement=share * self.displacement, tongue=np.clip(share, 0, 1) * self.tongue)
 
 
 def frame_count(samples: int, sample_rate: float, fps: float) -> int:
@@ -91,8 +100,10 @@ def perform(
     lids = liveliness.blinks(heard.speech, seed, style.blinks)
     brows = liveliness.beats(heard.accents, len(clock), seed)
     motion = ats.predict(heard.features, felt, lids, brows, style=style, device=device)
-    displacement = sample(motion, speech.FEATURE_RATE, np.arange(frames) / fps)
-    return Performance(displacement, frame.mean_landmarks(), float(fps), weights)
+    times = np.arange(frames) / fps
+    displacement = sample(motion, speech.FEATURE_RATE, times)
+    tongue_ = sample(heard.tongue, speech.FEATURE_RATE, times) * np.float32(min(style.articulation, 1.0))
+    return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue_)
 
 
 def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
@@ -112,7 +123,7 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
         return _cache[key]
     features = speech.features(samples, device)
     speaks = ats.events(features, device=device)[:, 0]
-    result = Heard(features, speaks, prosody.accents(samples, speaks))
+    result = Heard(features, speaks, prosody.accents(samples, speaks), tongue.predict(features, device=device))
     if features.nbytes <= _cache_bytes:
         _cache[key] = result
     _trim()

@@ -112,6 +112,20 @@ def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
     return result
 
 
+def with_context(heard: np.ndarray, start: int, stop: int, device: str = "auto") -> np.ndarray:
+    """heard[start:stop] of features (T,384), float32, with digital silence's where that reaches over either end."""
+    silence = _silence(device)
+    before = np.repeat(silence, max(0, -start), 0)
+    after = np.repeat(silence, max(0, stop - len(heard)), 0)
+    return np.concatenate([before, heard[max(0, start) : stop], after]).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _silence(device: str) -> np.ndarray:
+    """(1,384) features of digital silence, which surrounds every recording."""
+    return features(np.zeros(SPEECH_RATE, np.float32), device)[FEATURE_RATE // 2 :][:1]
+
+
 def windows(frames: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of the encoder's windows over `frames` feature frames; all but the last are of one length."""
     start = 0

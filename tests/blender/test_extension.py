@@ -45,7 +45,8 @@ def test_the_zip_is_small_enough_and_holds_networks_and_licences(package: Path) 
         names = archive.namelist()
     assert {"__init__.py", "blender_manifest.toml", "LICENSE", "NOTICE", "cli.py", "core/face.py"} <= set(names)
     assert {
-        f"onnx_models/{name}" for name in ("speech_encoder.onnx", "speech_encoder.data", "ats.onnx", "stm.onnx")
+        f"onnx_models/{name}"
+        for name in ("speech_encoder.onnx", "speech_encoder.data", "ats.onnx", "tongue.onnx", "stm.onnx")
     } <= {*names}
     assert not [name for name in names if "__pycache__" in name or name.startswith("wheels/numpy")]
 

@@ -139,7 +139,7 @@ def test_arkits_shape_keys_have_their_names_and_weights_from_0_to_1(talker: bpy.
     bpy.context.scene.freetalk.keys = "ARKIT"
     copy = animate(happy=0.5)
     blocks = {block.name: block for block in bake.own_blocks(copy)}
-    assert {*arkit.NAMES} <= set(blocks) <= {*arkit.NAMES, arkit.TONGUE}
+    assert {*arkit.NAMES} <= set(blocks) <= {*arkit.NAMES, *arkit.TONGUE}
     assert {block.slider_min for block in blocks.values()} == {0.0}
     values = [compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value') for name in blocks]
     weights = np.array([[curve.evaluate(frame) for frame in range(1, 52)] for curve in values])

@@ -64,10 +64,11 @@ def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(head: Path, h
     jaw, pucker = (arkit.shapes()[arkit.NAMES.index(name)] for name in ("jawOpen", "mouthPucker"))
     swing = np.sin(np.linspace(0, np.pi, 20))[:, None, None]
     motion = np.concatenate([swing * 0.7 * jaw, swing * pucker]).astype(np.float32)
-    keys = arkit.shape_keys(face, motion)
-    assert keys.names[:51] == arkit.NAMES and len(keys.names) == len(keys.shapes)
+    tongue = np.tile(swing[:, :, 0], (2, 3))
+    keys = arkit.shape_keys(face, motion, tongue=tongue)
+    assert keys.names == (*arkit.NAMES, *arkit.TONGUE) and len(keys.names) == len(keys.shapes)
     assert keys.weights.min() >= 0 and keys.weights.max() <= 1
-    exact = movement.shape_keys(face, motion)
+    exact = movement.shape_keys(face, motion, tongue=tongue)
     dense = [np.tensordot(each.weights, each.shapes, 1) for each in (keys, exact)]
     largest = np.linalg.norm(dense[0] - dense[1], axis=2).max()
     assert largest <= keys.max_error * 1.001 < largest + 0.3 * face.frame.units_per_mm

@@ -129,6 +129,18 @@ def test_what_is_looked_at_frame_by_frame_is_the_dense_motion(face):
         assert mm(face, looked.at(position)[: face.vertex_count] - wanted).max() < 0.02
 
 
+def test_a_tongue_moves_alike_in_shape_keys_and_frame_by_frame_and_moves_no_skin(face):
+    motion, tongue = jaw(0.3), np.array([[0, 0, 0], [1, 0.2, 0.5]], np.float32)
+    still, keys = shape_keys(face, motion, 0.02), shape_keys(face, motion, 0.02, tongue=tongue)
+    moved = np.tensordot(keys.weights, keys.shapes, 1)
+    more = moved - np.tensordot(still.weights, still.shapes, 1)
+    assert len(keys.shapes) == len(still.shapes) + 3
+    assert 5 < mm(face, more)[1].max() < 30 and not more[:, : face.opened.skin_count].any() and not more[0].any()
+    assert mm(face, moves(face, motion, tongue).at(1) - moved[1]).max() < 0.03
+    with pytest.raises(FreeTalkError, match="tongue has finite values of shape"):
+        shape_keys(face, motion, tongue=tongue[:1])
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_pose_unit_and_vertex_order_change_nothing(scan, face, seed):
     vertices, triangles, points = scan

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_mouth import landmarks, sheet
 
-from freetalk_blender.core import frame, inner_mouth, mesh, mouth, mouth_curve, mouth_hollow
+from freetalk_blender.core import inner_mouth, mesh, mouth, mouth_curve, mouth_hollow
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.opened_mouth import GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 
@@ -61,7 +61,7 @@ def test_lower_teeth_stay_below_a_lip_line_that_sinks_to_the_corners():
         marks = landmarks()
         marks[[48, 60, 54, 64], 1] -= sunk
         curve = mouth_curve.mouth_curve(marks)
-        for piece in inner_mouth._pieces(curve, 0.0):
+        for piece in inner_mouth._pieces(curve, 0.0)[0]:
             if piece.part == TOOTH and piece.jaw:
                 line = np.interp(piece.points[:, 0], curve.x, curve.y)
                 assert (piece.points[:, 1] < line - 1.5).all()
@@ -90,21 +90,48 @@ def test_the_skin_and_the_bag_do_not_notice(opened, furnished):
     assert np.array_equal(furnished.vertices[: len(opened.vertices)], opened.vertices)
 
 
-def test_the_tongues_tip_rises_for_lips_a_little_apart_and_gets_a_shape_key(furnished):
-    neutral = frame.mean_landmarks()
-    motion = np.zeros((4, 68, 3))
-    for row, gap in enumerate((0, 3, 20, 3)):
-        motion[row, [65, 66, 67], 1] = -gap / 90
-    motion[3, 60, 0], motion[3, 64, 0] = 0.05, -0.05  # rounded
-    raised = inner_mouth.tip(motion, neutral)
-    assert raised[0] < 0.01 and raised[1] > 0.9 and raised[2] == 0 and raised[3] < 0.1
-    keys = ShapeKeys(np.zeros((1, len(furnished.vertices), 3), np.float32), np.zeros((4, 1), np.float32), 0.0)
-    more = inner_mouth.with_tip(keys, furnished, raised)
+def sinking(drop: float) -> np.ndarray:
+    """(1,68,3) canonical motion in which the chin sinks by so many mm."""
+    motion = np.zeros((1, 68, 3))
+    motion[:, inner_mouth.CHIN, 1] = -drop / 90
+    return motion
+
+
+@pytest.mark.parametrize("drop", [0.0, 5.0, 10.0])
+def test_the_tongues_tip_comes_to_the_ridge_or_between_the_teeth_however_far_the_jaw_has_sunk(furnished, drop):
+    face = mouth_curve.frame_in_mm(landmarks())
+    points = face.to_canonical(furnished.vertices.astype(float))
+    teeth, tongue = furniture_of(furnished, TOOTH), furniture_of(furnished, TONGUE)
+    upper = points[teeth[points[teeth, 1] > np.median(points[teeth, 1])]]
+    front = upper[np.abs(upper[:, 0]) < 8]
+    skin = np.zeros((1, furnished.skin_count, 3))
+    skin[:, furnished.furniture.chin] = face.vectors_to_mesh(np.array([0, -drop, 0]))
+    jaw = furnished.carried(skin)[0]
+    tips = []
+    for tongue_ in np.identity(3)[:2]:
+        weights = inner_mouth.tongue_weights(furnished, tongue_[None], sinking(drop))
+        moved = furnished.vertices + jaw
+        moved[-furnished.furniture.tongue.shape[1] :] += np.tensordot(weights[0], furnished.furniture.tongue, 1)
+        tips.append(face.to_canonical(moved)[tongue][-1])
+    edge = front[:, 1].min()
+    assert tips[0][1] - edge == pytest.approx(inner_mouth.RIDGE, abs=1.0), "at the ridge"
+    assert tips[1][1] - edge == pytest.approx(-inner_mouth.UNDER, abs=1.0), "under the edge of the upper teeth"
+    assert tips[0][2] < front[:, 2].max() - 2 < front[:, 2].max() < tips[1][2], "behind the teeth, and before them"
+
+
+def test_the_tongue_gets_shape_keys_of_its_own_and_moves_nothing_else(furnished):
+    keys = ShapeKeys(np.zeros((1, len(furnished.vertices), 3), np.float32), np.zeros((2, 1), np.float32), 0.0)
+    weights = inner_mouth.tongue_weights(furnished, np.array([[0, 0, 0], [1, 0, 0.5]]), np.zeros((2, 68, 3)))
+    assert weights.min() == 0 and weights.max() <= 1
+    more = inner_mouth.with_tongue(keys, furnished, weights)
     tongue = furniture_of(furnished, TONGUE)
-    assert more.weights.shape == (4, 2) and np.array_equal(more.weights[:, 1], raised)
-    assert more.shapes[1, tongue, 1].max() > 5 and not np.delete(more.shapes[1], tongue, 0).any()
+    assert more.weights.shape == (2, 4) and np.array_equal(more.weights[:, 1:], weights)
+    assert np.linalg.norm(more.shapes[1:, tongue], axis=2).max(1).min() > 4
+    assert not np.delete(more.shapes[1:], tongue, 1).any()
+    assert inner_mouth.with_tongue(keys, furnished, 0 * weights) is keys, "a tongue at rest needs no keys"
     bare = replace(furnished, furniture=None)
-    assert inner_mouth.with_tip(keys, bare, raised) is keys
+    none = inner_mouth.tongue_weights(bare, np.ones((2, 3)), np.zeros((2, 68, 3)))
+    assert none.shape == (2, 0) and inner_mouth.with_tongue(keys, bare, none) is keys
 
 
 def test_a_mouth_of_its_own_is_found_and_told_from_the_face(own):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import ats, models
+from freetalk_blender.core import ats, models, speech
 from freetalk_blender.core.ats import CONTEXT
 from freetalk_blender.core.speech import FEATURES
 
@@ -15,7 +15,7 @@ def test_a_network_read_back_hears_what_the_exported_one_hears() -> None:
 
     trunk = ats_export.read_trunk(models.folder() / "ats.onnx")
     features = np.random.default_rng(0).normal(size=(40, FEATURES)).astype(np.float32)
-    silence = np.repeat(ats._silence("cpu"), CONTEXT, 0)
+    silence = np.repeat(speech._silence("cpu"), CONTEXT, 0)
     surrounded = torch.from_numpy(np.concatenate([silence, features, silence])[None])
     with torch.no_grad():
         heard = torch.sigmoid(trunk(surrounded)[1])[0].numpy()

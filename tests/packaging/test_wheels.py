@@ -100,7 +100,7 @@ for module in modules:
     importlib.import_module(module)
 import numpy, scipy.signal, scipy.sparse.linalg, scipy.spatial
 from freetalk_blender.core import models
-networks = ("speech_encoder", "ats", "face_search", "landmarks", "stm")
+networks = ("speech_encoder", "ats", "tongue", "face_search", "landmarks", "stm")
 print(json.dumps({"numpy": numpy.__version__, "on": [models.device_report(name).provider for name in networks]}))
 """
 
