@@ -191,7 +191,7 @@ def train(
     settings = f"{body.__name__} {epochs} {BATCH} {LENGTH} {RATE} {LOSSES}"
     key = f"{len(data.stream)} {data.stream[-1]} {data.controls.sum():.3f} {data.events.sum():.0f} {settings}"
     parts = {"trunk": trunk, "mean": mean, "optimiser": optimiser, "schedule": schedule}
-    start = _resume(checkpoint, key, parts)
+    start = resume(checkpoint, key, parts)
     if start == 0:
         solve_straight(trunk, data)
     landmarks = torch.from_numpy(shapes.astype(np.float32))
@@ -235,7 +235,7 @@ def _mean(parts: dict[str, Any]) -> ats_network.Trunk:
     return kept.eval()
 
 
-def _resume(checkpoint: Path, key: str, parts: dict[str, Any]) -> int:
+def resume(checkpoint: Path, key: str, parts: dict[str, Any]) -> int:
     """Epochs done; the parts take their states from the checkpoint if it is of the same data and settings."""
     if not checkpoint.is_file():
         return 0

@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from export import aligned, ats_data, augment, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
-from export.train_ats import BATCH, DECAY, LENGTH, starts
+from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
 from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.tongue import CHANNELS, CONTEXT
 
@@ -165,13 +165,7 @@ def train(data: Heard, choice: Heard, checkpoint: Path) -> Tongue:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     parts = {"network": network, "mean": mean, "optimiser": optimiser, "schedule": schedule}
     key = f"{len(data.stream)} {data.targets.sum():.0f} {EPOCHS} {RATE} {BATCH} {LENGTH} {WIDTH} {DROPOUT}"
-    state = torch.load(checkpoint, weights_only=True) if checkpoint.is_file() else {"key": ""}
-    first = 0
-    if state["key"] == key:
-        first = int(state["epoch"])
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-    for epoch in range(first, EPOCHS):
+    for epoch in range(resume(checkpoint, key, parts), EPOCHS):
         began, total, count = time.time(), 0.0, 0
         for features, targets, trust in batches(data, np.random.default_rng(epoch)):
             errors = functional.binary_cross_entropy_with_logits(network(features), targets, reduction="none")
@@ -224,6 +218,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/ats"), help="folder that holds aligned speech")
     parser.add_argument("--workers", type=int, default=2, help="processes that hear the recordings")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # more wait for each other where the cores are busy, and the sums are the same
     folder = arguments.work / "tongue"
     folder.mkdir(parents=True, exist_ok=True)
     files = [arguments.work / name for name in ("aligned.jsonl", "synthetic.jsonl")]
