@@ -35,8 +35,9 @@ SHUT_GAP = 1.4
 CLEARANCE = 2.5
 #: A mouth this wide has the sizes above; they follow its width within these bounds.
 MOUTH_WIDTH, SCALE = 51.0, (0.9, 1.05)
-#: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge (mm).
-TONGUE_SIZE, TONGUE_PLACE = (18.0, 54.0, 12.0), (7.5, 3.5)
+#: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge, and
+#: how much higher its back is (mm).
+TONGUE_SIZE, TONGUE_PLACE, TONGUE_BACK = (18.0, 54.0, 12.0), (7.5, 3.0), 4.8
 #: The share of the tongue that bends, from its tip on.
 BEND = 0.45
 #: The tip rises to this height over the upper incisors' edge, behind them, and this much forward for each mm; as the
@@ -273,7 +274,7 @@ def _tongue(edge: np.ndarray, scale: float) -> _Piece:
     share = np.linspace(0, 1, 14)
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False) + np.pi / 14
     outline = np.sqrt(np.clip(1 - (1 - np.clip(share / 0.55, 0, 1)) ** 2, 0.02, 1))
-    hump = np.sin(np.pi * np.clip(share, 0, 1) * 0.75) * 3.5 * scale
+    hump = np.sin(np.pi * np.clip(share, 0, 1) * 0.75) * TONGUE_BACK * scale
     x = np.cos(turn)[None] * (wide * outline)[:, None]
     y = np.sin(turn)[None] * (thick / 2 * (0.35 + 0.65 * outline))[:, None] + hump[:, None]
     y -= (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.35) ** 2)) * 1.2 * scale * outline[:, None]
