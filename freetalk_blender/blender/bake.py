@@ -5,7 +5,7 @@ keys and their animation); the original is hidden, not touched. One undo step ta
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import bpy
@@ -110,22 +110,21 @@ def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: flo
     kept = [] if only else [block.name for block in own]
     frames = len(keys.weights)
     columns = {name: np.zeros(frames, np.float32) for name in kept}
-    if keys.names:
-        there = set(named_keys(item)) & set(kept)
-        columns |= {name: weights for name, weights in zip(keys.names, keys.weights.T, strict=True) if name in there}
-        new = [number for number, name in enumerate(keys.names) if name not in there]
-        shapes, weights, names = keys.shapes[new], keys.weights[:, new], [keys.names[number] for number in new]
-    else:
-        plain = [name for name in kept if name not in named_keys(item)]
-        if plain:
-            have = yield from _read_shapes(item, plain)
-            shared, keys = yield from steps.aside(partial(extend, have, keys, tolerance))
-            columns |= dict(zip(plain, shared.T, strict=True))
-        shapes, weights = keys.shapes, keys.weights
-        names = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(shapes))]
-    added = yield from _adding(item, shapes)
-    columns |= dict(zip(added, weights.T, strict=True))
-    return Shaped(frames, columns, dict(zip(added, names, strict=True)), [] if not only else [b.name for b in own])
+    names = np.array(keys.names or ("",) * len(keys.shapes), object)
+    there = set(named_keys(item)) & set(kept)
+    columns |= {name: weights for name, weights in zip(names, keys.weights.T, strict=True) if name in there}
+    new = np.array([name not in there for name in names], bool) & (names != "")
+    lacked = replace(keys, shapes=keys.shapes[names == ""], weights=keys.weights[:, names == ""], names=())
+    plain = [name for name in kept if name not in there]
+    if plain and len(lacked.shapes):
+        have = yield from _read_shapes(item, plain)
+        shared, lacked = yield from steps.aside(partial(extend, have, lacked, tolerance))
+        columns |= dict(zip(plain, shared.T, strict=True))
+    numbered = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(lacked.shapes))]
+    added = yield from _adding(item, np.concatenate([lacked.shapes, keys.shapes[new]]))
+    columns |= dict(zip(added, np.concatenate([lacked.weights, keys.weights[:, new]], 1).T, strict=True))
+    wanted = dict(zip(added, [*numbered, *names[new]], strict=True))
+    return Shaped(frames, columns, wanted, [] if not only else [b.name for b in own])
 
 
 def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) -> None:

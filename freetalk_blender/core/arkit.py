@@ -6,6 +6,7 @@ bounded least squares over the landmarks; what the shapes cannot say is left out
 Names and meaning: Apple's ARFaceAnchor.BlendShapeLocation; tongueOut is not made.
 """
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -34,8 +35,6 @@ NAMES = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
     "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-#: The keys of a made tongue, tongue.CHANNELS, which have no name in ARKit.
-TONGUE = ("tongueTipUp", "tongueTipOut", "tongueBodyUp")
 #: Gazes move lids, too; a performance has none, so they are made for whoever wants to look about, and stay at 0.
 _GAZES = np.array([name.startswith("eyeLook") for name in NAMES])
 #: What counts in the fit besides each landmark (1): lips; and the gap between them, open and shut.
@@ -55,7 +54,7 @@ def shapes() -> np.ndarray:
 def shape_keys(
     face: Face, displacement: np.ndarray, tolerance: float = 0.1, tongue: np.ndarray | None = None
 ) -> ShapeKeys:
-    """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and TONGUE keys where it has one.
+    """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and those of a made tongue.
 
     Vertices as those of `movement.shape_keys`; max_error: of any vertex and frame against the keys that `tolerance`
     (mm) would give, mesh units.
@@ -63,13 +62,11 @@ def shape_keys(
     motion = movement.landmark_motion(face, displacement)
     own = proportioned(shapes(), face.neutral)
     weights = fit(motion, own, contact.closed(motion, face.neutral))
-    keys = ShapeKeys(movement.moved_by(face, own), weights, 0.0)
+    keys = ShapeKeys(movement.moved_by(face, own), weights, 0.0, NAMES)
     exact = movement.shape_keys(face, displacement, tolerance, tongue=tongue)
-    names = NAMES
     if face.opened is not None:
         keys = inner_mouth.with_tongue(keys, face.opened, movement.tongue_weights(face, tongue, motion))
-        names += TONGUE[: len(keys.shapes) - len(names)]
-    return ShapeKeys(keys.shapes, keys.weights, distance(keys, exact) + exact.max_error, names)
+    return replace(keys, max_error=distance(keys, exact) + exact.max_error)
 
 
 def fit(motion: np.ndarray, own: np.ndarray, shut: np.ndarray) -> np.ndarray:

@@ -24,8 +24,8 @@ _WEAK = 1e-2
 @dataclass(frozen=True)
 class ShapeKeys:
     """dense ~ weights @ shapes: shapes (K,V,3) float32 displacement at weight 1; weights (T,K) float32 in [-1,1];
-    max_error: the largest distance of any vertex in any frame, in the unit of the shapes; names: K of them where the
-    shapes have a meaning of their own."""
+    max_error: the largest distance of any vertex in any frame, in the unit of the shapes; names: K of them where shapes
+    have a meaning of their own, empty ones for those that have none."""
 
     shapes: np.ndarray
     weights: np.ndarray

@@ -46,6 +46,8 @@ BEND = 0.45
 RIDGE, FORWARD, FARTHEST = 4.0, 0.15, 24.0
 UNDER, BEFORE = 2.5, 1.5
 HIGH = 6.0
+#: The names of the tongue's shape keys, in CHANNELS' order.
+KEYS = ("tongueTipUp", "tongueTipOut", "tongueBodyUp")
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,12 @@ def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) 
 
 
 def with_tongue(keys: ShapeKeys, opened: OpenedMouth, weights: np.ndarray) -> ShapeKeys:
-    """The shape keys of an opened mesh with three more for its tongue, if it has one that moves."""
+    """The shape keys of an opened mesh with three more, KEYS, for its tongue, if it has one that moves."""
     if opened.furniture is None or not weights.any():
         return keys
     shapes = opened.furniture.tongue
-    return with_more(keys, slice(-shapes.shape[1], None), shapes, weights, keys.max_error)
+    more = with_more(keys, slice(-shapes.shape[1], None), shapes, weights, keys.max_error)
+    return replace(more, names=(*(keys.names or ("",) * len(keys.shapes)), *KEYS))
 
 
 # Where it stands ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from freetalk_blender.blender import animate as animating
 from freetalk_blender.blender import bake, chosen, cleanup, compat, export, marks, meshes, placed, request, takes
-from freetalk_blender.core import arkit
+from freetalk_blender.core import arkit, inner_mouth
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -135,11 +135,27 @@ def test_remove_leaves_nothing_of_freetalk_in_the_file(
     assert b"freetalk" not in (tmp_path / "left.blend").read_bytes().lower().replace(b"freetalk_pt_", b"")
 
 
+def test_the_tongue_has_shape_keys_by_name_which_other_takes_use_again(talker: bpy.types.Object) -> None:
+    copy = animate()
+    blocks = copy.data.shape_keys.key_blocks
+    tongue = {name: blocks[name] for name in inner_mouth.KEYS if name in blocks}
+    assert len(tongue) == 3 and {block.slider_min for block in tongue.values()} == {0.0}
+    curve = compat.fcurves(copy.data.shape_keys).find('key_blocks["tongueTipUp"].value')
+    assert max(curve.evaluate(frame) for frame in range(1, 52)) > 0.3
+    bpy.ops.freetalk.take_new()
+    assert animate(happy=1.0) is copy
+    assert sum(block.name.startswith("tongue") for block in copy.data.shape_keys.key_blocks) == 3
+    bpy.context.scene.freetalk.keys = "MOST"
+    bpy.context.scene.freetalk.most = 6
+    bpy.ops.freetalk.take_new()
+    assert animate(happy=1.0) is copy
+
+
 def test_arkits_shape_keys_have_their_names_and_weights_from_0_to_1(talker: bpy.types.Object) -> None:
     bpy.context.scene.freetalk.keys = "ARKIT"
     copy = animate(happy=0.5)
     blocks = {block.name: block for block in bake.own_blocks(copy)}
-    assert {*arkit.NAMES} <= set(blocks) <= {*arkit.NAMES, *arkit.TONGUE}
+    assert {*arkit.NAMES} <= set(blocks) <= {*arkit.NAMES, *inner_mouth.KEYS}
     assert {block.slider_min for block in blocks.values()} == {0.0}
     values = [compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value') for name in blocks]
     weights = np.array([[curve.evaluate(frame) for frame in range(1, 52)] for curve in values])
@@ -163,7 +179,7 @@ def test_takes_with_arkits_and_with_other_shape_keys_do_not_disturb_each_other(t
     assert np.abs(motion(copy) - first).max() < 1e-3
     for number in (2, 3):
         bpy.ops.freetalk.take_delete(take=f"head take {number}")
-    assert len(bake.own_blocks(copy)) == count and marks.named_keys(copy) == []
+    assert len(bake.own_blocks(copy)) == count and marks.named_keys(copy) == [*inner_mouth.KEYS]
 
 
 def test_so_many_shape_keys_and_no_more(talker: bpy.types.Object) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import arkit, contact, landmarks, movement, scan_file
+from freetalk_blender.core import arkit, contact, inner_mouth, landmarks, movement, scan_file
 from freetalk_blender.core import face as faces
 from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
@@ -66,7 +66,7 @@ def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(head: Path, h
     motion = np.concatenate([swing * 0.7 * jaw, swing * pucker]).astype(np.float32)
     tongue = np.tile(swing[:, :, 0], (2, 3))
     keys = arkit.shape_keys(face, motion, tongue=tongue)
-    assert keys.names == (*arkit.NAMES, *arkit.TONGUE) and len(keys.names) == len(keys.shapes)
+    assert keys.names == (*arkit.NAMES, *inner_mouth.KEYS) and len(keys.names) == len(keys.shapes)
     assert keys.weights.min() >= 0 and keys.weights.max() <= 1
     exact = movement.shape_keys(face, motion, tongue=tongue)
     dense = [np.tensordot(each.weights, each.shapes, 1) for each in (keys, exact)]

@@ -126,6 +126,7 @@ def test_the_tongue_gets_shape_keys_of_its_own_and_moves_nothing_else(furnished)
     more = inner_mouth.with_tongue(keys, furnished, weights)
     tongue = furniture_of(furnished, TONGUE)
     assert more.weights.shape == (2, 4) and np.array_equal(more.weights[:, 1:], weights)
+    assert more.names == ("", *inner_mouth.KEYS)
     assert np.linalg.norm(more.shapes[1:, tongue], axis=2).max(1).min() > 4
     assert not np.delete(more.shapes[1:], tongue, 1).any()
     assert inner_mouth.with_tongue(keys, furnished, 0 * weights) is keys, "a tongue at rest needs no keys"
