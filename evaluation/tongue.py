@@ -5,6 +5,7 @@ same run, what can be told without one: from how far apart and how wide our lips
 """
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,14 +68,10 @@ def judge(takes: list[Said]) -> dict[str, float]:
     """Checks over all phones of the takes; see the names. Low: vowels and k, g, ng, in their middles."""
 
     def reached(curves: list[np.ndarray], names: tuple[str, ...], there: float = THERE) -> float:
-        return float(
-            np.mean([x.max() >= there for s, c in zip(takes, curves, strict=True) for x in s.at(c, names, SLACK)])
-        )
+        return share(x.max() >= there for s, c in zip(takes, curves, strict=True) for x in s.at(c, names, SLACK))
 
     def raised(curves: list[np.ndarray], names: tuple[str, ...]) -> float:
-        return float(
-            np.mean([x[len(x) // 2] >= HALF for s, c in zip(takes, curves, strict=True) for x in s.at(c, names)])
-        )
+        return share(x[len(x) // 2] >= HALF for s, c in zip(takes, curves, strict=True) for x in s.at(c, names))
 
     up, out, body = ([take.tongue[:, i] for take in takes] for i in range(len(CHANNELS)))
     lips = [take.by_lips for take in takes]
@@ -88,14 +85,25 @@ def judge(takes: list[Said]) -> dict[str, float]:
         "tip at the ridge": reached(up, RIDGE),
         "by the lips": reached(lips, RIDGE),
         "tip up where low": raised(up, LOW),
-        "by the lips ": raised(lips, LOW),
+        "by the lips, where low": raised(lips, LOW),
         "th": len([x for take in takes for x in take.at(take.by_lips, TEETH)]),
         "tip at the teeth": reached(out, TEETH, HALF),
         "tip out elsewhere": raised(out, (*LOW, *RIDGE)),
         "body in IY": heights["IY"],
         "in AA, AE": heights["AA, AE"],
-        **{f"r {name}": float(np.corrcoef(ours[:, i], wanted[:, i])[0, 1]) for i, name in enumerate(CHANNELS)},
+        **{f"r {name}": correlation(ours[:, i], wanted[:, i]) for i, name in enumerate(CHANNELS)},
     }
+
+
+def share(found: Iterable[bool]) -> float:
+    """The mean, nan of nothing."""
+    values = list(found)
+    return float(np.mean(values)) if values else float("nan")
+
+
+def correlation(ours: np.ndarray, wanted: np.ndarray) -> float:
+    """r of two curves, nan where nothing is wanted."""
+    return float(np.corrcoef(ours, wanted)[0, 1]) if wanted.any() else float("nan")
 
 
 def main() -> None:
