@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -46,9 +45,10 @@ def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A scan and a voice in, a talking face out, in every format asked for."""
     arrays = [path for path in arguments.outputs if path.suffix.lower() == ".npz"]
     scenes = [path for path in arguments.outputs if path not in arrays]
-    answer = _animate_arrays(arguments, arrays, steps) if arrays else {}
+    binder = Binder(arguments, steps)
+    answer = _animate_arrays(arguments, binder, arrays, steps) if arrays else {}
     if scenes:
-        answer |= _animate_scene(arguments, scenes, steps)
+        answer |= _animate_scene(arguments, binder, scenes, steps)
     return answer | {"outputs": [str(path) for path in arguments.outputs]}
 
 
@@ -63,7 +63,7 @@ def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
 def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Landmark motion in, displacement (T,V,3) of the scan file's own vertices out, in the file's order and axes."""
     motion, fps = _read_motion(arguments.motion)
-    scan = _own_vertices(arguments, steps)
+    scan = _own_vertices(arguments, Binder(arguments, steps), steps)
     with steps("move every vertex"):
         displacement = scan.displacement(motion, arguments.space)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
@@ -222,27 +222,41 @@ def _read_own(scan: Path, points: np.ndarray | None, steps: Progress) -> tuple[n
         return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
 
 
-def _own_vertices(arguments: argparse.Namespace, steps: Progress) -> OwnVertices:
+class Binder:
+    """Binds scans as the command asks for, and tells their notes; the scan that it bound last at once."""
+
+    def __init__(self, arguments: argparse.Namespace, steps: Progress) -> None:
+        self._arguments, self._steps = arguments, steps
+        self._last: tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], Face] | None = None
+
+    def bind(self, vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None) -> Face:
+        """points (68,3): landmarks, or None to find them."""
+        scan, arguments = (vertices, triangles, points), self._arguments
+        if self._last is not None and all(map(_same, scan, self._last[0])):
+            return self._last[1]
+        face = faces.prepare(
+            *scan,
+            open_mouth=not arguments.keep_mouth,
+            inner_mouth=arguments.inner_mouth,
+            eyeballs=arguments.eyeballs,
+            device=arguments.device,
+            step=self._steps,
+        )
+        _tell(face.notes, self._steps)
+        self._last = scan, face
+        return face
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+
+
+def _own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress) -> OwnVertices:
     """Bind the scan file's own vertices."""
     points = _points(arguments)
     vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
     local = None if points is None else _moved(from_file, points)
-    face = _prepare(arguments, vertices, triangles, local, steps=steps)
-    return OwnVertices(face, from_file)
-
-
-def _prepare(arguments: argparse.Namespace, *scan: Any, steps: Progress) -> Face:
-    """The scan (vertices, triangles, landmarks) bound as the command asks for, with its notes told."""
-    face = faces.prepare(
-        *scan,
-        open_mouth=not arguments.keep_mouth,
-        inner_mouth=arguments.inner_mouth,
-        eyeballs=arguments.eyeballs,
-        device=arguments.device,
-        step=steps,
-    )
-    _tell(face.notes, steps)
-    return face
+    return OwnVertices(binder.bind(vertices, triangles, local), from_file)
 
 
 def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -310,9 +324,9 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 # Output ---------------------------------------------------------------------------------------------------------------
 
 
-def _animate_arrays(arguments: argparse.Namespace, outputs: list[Path], steps: Progress) -> dict:
+def _animate_arrays(arguments: argparse.Namespace, binder: Binder, outputs: list[Path], steps: Progress) -> dict:
     speech = _speech(arguments, arguments.fps or FPS, steps)
-    scan = _own_vertices(arguments, steps)
+    scan = _own_vertices(arguments, binder, steps)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("move every vertex"):
@@ -320,7 +334,7 @@ def _animate_arrays(arguments: argparse.Namespace, outputs: list[Path], steps: P
     return _written(outputs, {"displacement": displacement, "fps": take.fps})
 
 
-def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Progress) -> dict:
+def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[Path], steps: Progress) -> dict:
     points = _points(arguments)
     with steps.blender("start Blender"):
         import_bpy()
@@ -335,7 +349,7 @@ def _animate_scene(arguments: argparse.Namespace, outputs: list[Path], steps: Pr
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps)
-    face = _prepare(arguments, vertices, triangles, local, steps=steps)
+    face = binder.bind(vertices, triangles, local)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):

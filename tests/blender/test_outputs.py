@@ -35,6 +35,7 @@ class Run:
     answer: dict
     neutral: np.ndarray
     aperture: np.ndarray
+    told: str
 
     def __getitem__(self, suffix: str) -> Path:
         return self.folder / f"talk.{suffix}"
@@ -59,7 +60,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks: Pa
         dense = arrays["displacement"]
     assert dense.shape == (FRAMES, len(vertices), 3)
     moved = vertices[pair] + dense[:, pair]
-    return Run(folder, json.loads(done.stdout), vertices[pair], np.linalg.norm(moved[:, 0] - moved[:, 1], axis=1))
+    aperture = np.linalg.norm(moved[:, 0] - moved[:, 1], axis=1)
+    return Run(folder, json.loads(done.stdout), vertices[pair], aperture, done.stderr)
 
 
 def aperture_in_scene(run: Run, item: bpy.types.Object, to_scan: np.ndarray, first: int) -> np.ndarray:
@@ -104,6 +106,10 @@ def test_gltf_read_by_an_independent_reader_moves_as_the_truth(run: Run) -> None
     pair = [np.linalg.norm(morphs.positions - point, axis=1).argmin() for point in run.neutral]
     moved = morphs.positions[pair] + np.einsum("tk,kvc->tvc", morphs.weights, morphs.shapes[:, pair])
     assert_same_motion(run, np.linalg.norm(moved[:, 0] - moved[:, 1], axis=1))
+
+
+def test_the_face_is_bound_once_for_all_outputs(run: Run) -> None:
+    assert run.told.count("bind the face") == 1 and run.told.count("read the scan") == 2
 
 
 def test_gltf_comes_back_into_blender(run: Run) -> None:
