@@ -28,7 +28,7 @@ class Speech:
         take = performance.perform(
             self.samples, self.rate, emotion, self.fps, style=self.style, device=device, seed=self.seed
         )
-        return take.weakened(self.strength)
+        return take.scaled(self.strength)
 
 
 def _fitted(curve: np.ndarray, frames: int) -> np.ndarray:

@@ -8,9 +8,10 @@ from math import ceil
 
 import numpy as np
 
-from . import ats, frame, liveliness, prosody, speech, tongue
+from . import ats, frame, liveliness, prosody, speech
 from . import audio as sound
 from . import emotion as emotions
+from . import tongue as tongues
 from .errors import FreeTalkError
 from .style import AS_PERFORMED, Style
 
@@ -64,8 +65,8 @@ class Performance:
     emotion: np.ndarray
     tongue: np.ndarray
 
-    def weakened(self, strength: float) -> "Performance":
-        """So much of the motion."""
+    def scaled(self, strength: float) -> "Performance":
+        """So many times the motion; the tongue goes no further than it is."""
         share = np.float32(strength)
         return replace(self, displacement=share * self.displacement, tongue=np.clip(share, 0, 1) * self.tongue)
 
@@ -102,8 +103,8 @@ def perform(
     motion = ats.predict(heard.features, felt, lids, brows, style=style, device=device)
     times = np.arange(frames) / fps
     displacement = sample(motion, speech.FEATURE_RATE, times)
-    tongue_ = sample(heard.tongue, speech.FEATURE_RATE, times) * np.float32(min(style.articulation, 1.0))
-    return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue_)
+    tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.float32(min(style.articulation, 1.0))
+    return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue)
 
 
 def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
@@ -123,7 +124,7 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
         return _cache[key]
     features = speech.features(samples, device)
     speaks = ats.events(features, device=device)[:, 0]
-    result = Heard(features, speaks, prosody.accents(samples, speaks), tongue.predict(features, device=device))
+    result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
     if features.nbytes <= _cache_bytes:
         _cache[key] = result
     _trim()

@@ -67,7 +67,7 @@ def test_a_performance_has_a_tongue_on_time_that_follows_articulation_and_streng
     quiet = performance.perform(samples, rate, fps=50, device="cpu", style=Style(articulation=0.0))
     loud = performance.perform(samples, rate, fps=50, device="cpu", style=Style(articulation=1.5))
     assert not quiet.tongue.any() and np.array_equal(loud.tongue, take.tongue)
-    assert np.allclose(take.weakened(0.5).tongue, 0.5 * take.tongue) and take.weakened(2.0).tongue.max() <= 1
+    assert np.allclose(take.scaled(0.5).tongue, 0.5 * take.tongue) and take.scaled(2.0).tongue.max() <= 1
 
 
 def test_the_network_says_what_it_is() -> None:
