@@ -10,11 +10,13 @@ place of the arches and of the hinge: ICT-FaceKit's own teeth and the way its ja
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from . import mouth_curve, raster
 from .compress import ShapeKeys, with_more
+from .frame import Similarity
 from .landmarks import nearest_vertices
-from .opened_mouth import GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
+from .opened_mouth import BAG, GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 from .ramp import smooth_step
 from .tongue import CHANNELS
 
@@ -33,13 +35,16 @@ HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
 SHUT_GAP = 1.4
 #: Least distance behind the skin (mm).
 CLEARANCE = 2.5
+#: A bag is made so much wider and higher (shares) and longer (mm), each from a depth on and over a length (mm).
+ROOM, ROOM_BEHIND = (0.5, 0.5, 0.0), 17.0
+ROOM_FROM = ((14.0, 14.0), (6.0, 8.0), (12.0, 15.0))
 #: A mouth this wide has the sizes above; they follow its width within these bounds.
 MOUTH_WIDTH, SCALE = 51.0, (0.9, 1.05)
 #: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge, and
 #: how much higher its back is (mm).
 TONGUE_SIZE, TONGUE_PLACE, TONGUE_BACK = (18.0, 54.0, 12.0), (7.5, 3.0), 4.8
-#: The share of the tongue that bends, from its tip on.
-BEND = 0.45
+#: The share of the tongue that bends, from its tip on; and that over which it rises to its back.
+BEND, FRONT = 0.45, 0.3
 #: The tip rises to this height over the upper incisors' edge, behind them, and this much forward for each mm; as the
 #: jaw sinks it rises further, by so much at most. Between the teeth its middle lies this much under that edge, and
 #: before their front. The body rises by so much (mm).
@@ -90,7 +95,24 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
         tongue.reach / tongue.farthest,
         float(hinged[-1, 1, 1]) / tongue.farthest,
     )
-    return replace(with_loose(opened, frame.to_mesh(points), triangles, part), furniture=furniture)
+    roomy = replace(opened, vertices=_roomy(opened, frame, curve))
+    return replace(with_loose(roomy, frame.to_mesh(points), triangles, part), furniture=furniture)
+
+
+def _roomy(opened: OpenedMouth, frame: Similarity, curve: mouth_curve.MouthCurve) -> np.ndarray:
+    """The vertices with a dark bag that is long, deep and wide enough for a tongue, and stays behind the skin."""
+    inside = np.setdiff1d(opened.triangles[opened.part == BAG], opened.triangles[opened.part != BAG])
+    bag = frame.to_canonical(opened.vertices[inside].astype(float))
+    depth = -curve.in_front(bag)
+    middle = np.array([(curve.x[0] + curve.x[-1]) / 2, curve.y[1:-1].mean(), 0])
+    share = np.stack([smooth_step((depth - start) / length) for start, length in ROOM_FROM], 1)
+    wanted = middle + (bag - middle) * (1 + share * ROOM) - share * [0, 0, ROOM_BEHIND]
+    skin = frame.to_canonical(opened.skin_vertices.astype(float))[np.unique(opened.skin_triangles)]
+    foremost = skin[cKDTree(skin[:, :2]).query(wanted[:, :2], 3)[1], 2].max(1)  # a head has a back, too
+    covered = (wanted[:, 2] < foremost - CLEARANCE)[:, None]
+    answer = opened.vertices.copy()
+    answer[inside] = frame.to_mesh(np.where(covered, wanted, bag))
+    return answer
 
 
 def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -182,7 +204,7 @@ def _tongue_moves(points: np.ndarray, tip: np.ndarray, upper: np.ndarray, lower:
     bend = smooth_step(1 - behind / BEND)[:, None]
     middle = lower[1] - (TONGUE_PLACE[1] + TONGUE_SIZE[2] / 2) * scale
     top = np.clip(0.5 + (points[:, 1] - middle) / thick, 0, 1)
-    dome = np.sin(np.pi * np.clip((behind - 0.12) / 0.8, 0, 1))[:, None] ** 2 * top[:, None]
+    dome = (smooth_step(behind / FRONT) * smooth_step((0.9 - behind) / 0.5) * top)[:, None]
     farthest = FARTHEST * scale
     up = farthest * np.array([0, 1, FORWARD])
     out = np.array([0, upper[1] - UNDER * scale - tip[1], upper[2] + BEFORE * scale - tip[2]])
@@ -277,7 +299,7 @@ def _tongue(edge: np.ndarray, scale: float) -> _Piece:
     share = np.linspace(0, 1, 14)
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False) + np.pi / 14
     outline = np.sqrt(np.clip(1 - (1 - np.clip(share / 0.55, 0, 1)) ** 2, 0.02, 1))
-    hump = np.sin(np.pi * np.clip(share, 0, 1) * 0.75) * TONGUE_BACK * scale
+    hump = smooth_step(share / FRONT) * TONGUE_BACK * scale
     x = np.cos(turn)[None] * (wide * outline)[:, None]
     y = np.sin(turn)[None] * (thick / 2 * (0.35 + 0.65 * outline))[:, None] + hump[:, None]
     y -= (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.35) ** 2)) * 1.2 * scale * outline[:, None]

@@ -8,7 +8,7 @@ from test_mouth import landmarks, sheet
 
 from freetalk_blender.core import inner_mouth, mesh, mouth, mouth_curve, mouth_hollow
 from freetalk_blender.core.compress import ShapeKeys
-from freetalk_blender.core.opened_mouth import GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
+from freetalk_blender.core.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +84,29 @@ def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
     assert np.abs(moved[jaw] - turned[jaw])[:, 1:].max() < 0.3, "a hinged body is carried exactly"
 
 
-def test_the_skin_and_the_bag_do_not_notice(opened, furnished):
+def test_the_skin_does_not_notice_and_the_bag_moves_as_before(opened, furnished):
     motion = np.random.default_rng(0).normal(size=(3, opened.skin_count, 3)).astype(np.float32)
     assert np.array_equal(furnished.carried(motion)[:, : len(opened.vertices)], opened.carried(motion))
-    assert np.array_equal(furnished.vertices[: len(opened.vertices)], opened.vertices)
+    bag = np.unique(opened.triangles[opened.part == BAG])
+    moved = np.linalg.norm(furnished.vertices[: len(opened.vertices)] - opened.vertices, axis=1) > 0
+    assert moved.any() and not np.setdiff1d(np.flatnonzero(moved), bag).size, "the dark bag alone makes room"
+
+
+def test_the_bag_has_room_for_the_front_of_the_tongue_and_stays_behind_the_skin(opened, furnished):
+    face = mouth_curve.frame_in_mm(landmarks())
+    points = face.to_canonical(furnished.vertices.astype(float))
+    bag, tongue = furniture_of(furnished, BAG), furniture_of(furnished, TONGUE)
+    tip = points[tongue, 2].max()
+    front = points[tongue][points[tongue, 2] > tip - 0.35 * inner_mouth.TONGUE_SIZE[1]]
+    for place in front[front[:, 1] > np.median(front[:, 1])]:
+        near = points[bag][np.argsort(np.abs(points[bag, 2] - place[2]))[:30]]
+        assert near[:, 1].min() < place[1] < near[:, 1].max(), "between floor and ceiling"
+    before = face.to_canonical(opened.vertices.astype(float))
+    assert points[bag, 2].min() < before[bag, 2].min() - 10
+    skin = before[: opened.skin_count]
+    for place in points[bag][points[bag, 2] < before[bag, 2].max() - 8]:
+        near = np.linalg.norm(skin[:, :2] - place[:2], axis=1) < 2.5
+        assert place[2] < skin[near, 2].min() - 1
 
 
 def sinking(drop: float) -> np.ndarray:
