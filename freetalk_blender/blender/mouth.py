@@ -23,7 +23,7 @@ MATERIAL = "FreeTalk mouth"
 MATERIALS = (
     (MATERIAL, (0.012, 0.003, 0.003, 1.0), 1.0, (BAG, HOLLOW)),
     ("FreeTalk teeth", (0.42, 0.38, 0.31, 1.0), 0.35, (TOOTH,)),
-    ("FreeTalk gums and tongue", (0.3, 0.075, 0.07, 1.0), 0.6, (GUM, TONGUE)),
+    ("FreeTalk gums and tongue", (0.22, 0.05, 0.045, 1.0), 0.6, (GUM, TONGUE)),
     ("FreeTalk eye white", (0.62, 0.57, 0.53, 1.0), 0.25, (SCLERA,)),
     ("FreeTalk iris", (0.09, 0.05, 0.025, 1.0), 0.2, (IRIS,)),
     ("FreeTalk pupil", (0.002, 0.002, 0.002, 1.0), 0.15, (PUPIL,)),

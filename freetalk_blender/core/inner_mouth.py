@@ -42,7 +42,7 @@ ROOM_FROM = ((14.0, 14.0), (6.0, 8.0), (12.0, 15.0))
 MOUTH_WIDTH, SCALE = 51.0, (0.9, 1.05)
 #: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge, and
 #: how much higher its back is (mm).
-TONGUE_SIZE, TONGUE_PLACE, TONGUE_BACK = (18.0, 54.0, 12.0), (7.5, 3.0), 4.8
+TONGUE_SIZE, TONGUE_PLACE, TONGUE_BACK = (18.0, 54.0, 12.0), (7.5, 3.5), 2.0
 #: The share of the tongue that bends, from its tip on; and that over which it rises to its back.
 BEND, FRONT = 0.45, 0.3
 #: The tip rises to this height over the upper incisors' edge, behind them, and this much forward for each mm; as the
