@@ -32,6 +32,15 @@ _SHORTEST = 0.05
 _CLOSURE = 0.07
 
 
+def within(curve: np.ndarray, phone: Phone, slack: float = 0.0) -> np.ndarray:
+    """The curve's frames (50 Hz) within a phone, at least the one nearest to its middle."""
+    first = int(np.ceil((phone.start - slack) * RATE))
+    last = int(np.floor((phone.end + slack) * RATE)) + 1
+    middle = round((phone.start + phone.end) / 2 * RATE)
+    frames = curve[max(0, first) : last]
+    return frames if len(frames) else curve[np.clip([middle], 0, len(curve) - 1)]
+
+
 @dataclass(frozen=True)
 class Spoken:
     """One recording: who speaks, the phones, and the gap and width of our lips at 50 Hz (canonical units)."""
@@ -42,12 +51,8 @@ class Spoken:
     width: np.ndarray
 
     def at(self, curve: np.ndarray, phone: Phone, slack: float = 0.0) -> np.ndarray:
-        """The curve's frames within a phone, at least the one nearest to its middle."""
-        first = int(np.ceil((phone.start - slack) * RATE))
-        last = int(np.floor((phone.end + slack) * RATE)) + 1
-        middle = round((phone.start + phone.end) / 2 * RATE)
-        frames = curve[max(0, first) : last]
-        return frames if len(frames) else curve[np.clip([middle], 0, len(curve) - 1)]
+        """The curve's frames within a phone."""
+        return within(curve, phone, slack)
 
     def tokens(self, *names: str, shortest: float = 0.0) -> list[Phone]:
         """The phones of these names that last long enough and lie within the curves."""

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import table
-from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, RATE, groups
+from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, RATE, groups, within
 from export import aligned, tongue_postures
 from export.phones import Phone
 from freetalk_blender.core import audio, performance
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.ramp import smooth_step
 from freetalk_blender.core.tongue import CHANNELS
 
@@ -36,24 +38,17 @@ class Said:
     by_lips: np.ndarray
 
     def at(self, curve: np.ndarray, names: tuple[str, ...], slack: float = 0.0) -> list[np.ndarray]:
-        """The curve's frames within each phone of these names, at least the one nearest to its middle."""
-        found = []
-        for phone in self.phones:
-            first, last = np.ceil((phone.start - slack) * RATE), np.floor((phone.end + slack) * RATE)
-            middle = round((phone.start + phone.end) / 2 * RATE)
-            if phone.name in names and middle < len(curve):
-                found.append(curve[int(max(0, min(first, middle))) : int(max(last, middle)) + 1])
-        return found
+        """The curve's frames within each phone of these names whose middle lies within the curve."""
+        inside = [p for p in self.phones if p.name in names and round((p.start + p.end) / 2 * RATE) < len(curve)]
+        return [within(curve, phone, slack) for phone in inside]
 
 
 def by_lips(take: performance.Performance) -> np.ndarray:
     """(T,) a raised tip where lips are a little apart and not rounded, as t, d, n, l are spoken."""
-    moved = (take.neutral + take.displacement) * 90
-    gap = (moved[:, [61, 62, 63], 1] - moved[:, [67, 66, 65], 1]).mean(1)
+    moved = take.neutral + take.displacement
+    gap = gaps(moved, INNER_LIP_PAIRS).mean(1) * EYE_DISTANCE_MM
     width = np.linalg.norm(moved[:, 64] - moved[:, 60], axis=1) / np.linalg.norm(take.neutral[64] - take.neutral[60])
-    return (
-        smooth_step((gap - 0.8) / 1.2) * (1 - smooth_step((gap - 4.0) / 4.0)) * smooth_step((width / 90 - 0.86) / 0.1)
-    )
+    return smooth_step((gap - 0.8) / 1.2) * (1 - smooth_step((gap - 4.0) / 4.0)) * smooth_step((width - 0.86) / 0.1)
 
 
 def said(recording: aligned.Aligned) -> Said:

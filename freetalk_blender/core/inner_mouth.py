@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from . import mouth_curve, raster
 from .compress import ShapeKeys, with_more
-from .frame import Similarity
+from .frame import EYE_DISTANCE_MM, Similarity
 from .landmarks import nearest_vertices
 from .opened_mouth import BAG, GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 from .ramp import smooth_step
@@ -122,7 +122,7 @@ def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) 
     """
     if opened.furniture is None:
         return np.zeros((len(tongue), 0), np.float32)
-    sunk = opened.furniture.further * -90.0 * motion[:, CHIN, 1].mean(1)
+    sunk = opened.furniture.further * -EYE_DISTANCE_MM * motion[:, CHIN, 1].mean(1)
     up, out, high = tongue.T
     rise = np.clip(up * (opened.furniture.near + sunk) + out * sunk, 0.0, 1.0)
     return np.stack([rise, out, high], 1).astype(np.float32)

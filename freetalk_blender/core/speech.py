@@ -117,7 +117,7 @@ def with_context(heard: np.ndarray, start: int, stop: int, device: str = "auto")
     silence = _silence(device)
     before = np.repeat(silence, max(0, -start), 0)
     after = np.repeat(silence, max(0, stop - len(heard)), 0)
-    return np.concatenate([before, heard[max(0, start) : stop], after]).astype(np.float32)
+    return np.concatenate([before, heard[max(0, start) : stop], after]).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=4)
