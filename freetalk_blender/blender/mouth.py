@@ -22,7 +22,7 @@ from .steps import Steps
 MATERIAL = "FreeTalk mouth"
 MATERIALS = (
     (MATERIAL, (0.012, 0.003, 0.003, 1.0), 1.0, (BAG, HOLLOW)),
-    ("FreeTalk teeth", (0.42, 0.38, 0.31, 1.0), 0.35, (TOOTH,)),
+    ("FreeTalk teeth", (0.55, 0.5, 0.41, 1.0), 0.35, (TOOTH,)),
     ("FreeTalk gums and tongue", (0.22, 0.05, 0.045, 1.0), 0.6, (GUM, TONGUE)),
     ("FreeTalk eye white", (0.62, 0.57, 0.53, 1.0), 0.25, (SCLERA,)),
     ("FreeTalk iris", (0.09, 0.05, 0.025, 1.0), 0.2, (IRIS,)),
@@ -88,7 +88,9 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
     yield from _reshape(item, shapes)
     _paint(mesh, opened.part[faces], plan, hollow)
     yield
-    if normals is not None:
+    if normals is None and opened.is_cut:
+        _crease(mesh, plan, opened)
+    elif normals is not None:
         new = np.where(skin[:, None, None], np.einsum("fks,fsw->fkw", weights, normals[sources]), 0).reshape(-1, 3)
         lost = topology.corner_vertex[corners[hit[polygons]].ravel()]
         yield from _restore_normals(mesh, normals, new.astype(np.float32), plan, lost)
@@ -289,6 +291,17 @@ def _material(name: str, colour: tuple[float, ...], roughness: float) -> bpy.typ
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Specular IOR Level"].default_value = 0.0 if roughness == 1.0 else 0.3
     return material
+
+
+def _crease(mesh: bpy.types.Mesh, plan: Exchange, opened: OpenedMouth) -> None:
+    """Cut lips end sharply: smoothed over the edge, their skin would take light from the inside of the lip, and a row
+    of dark teeth would be seen where triangles are small."""
+    pairs = np.concatenate([np.stack([rim[:-1], rim[1:]], 1) for rim in (opened.upper_rim, opened.lower_rim)])
+    edges = exchange.find_edges(plan.topology.ends, np.sort(pairs, axis=1))
+    sharp = mesh.attributes.get("sharp_edge") or mesh.attributes.new("sharp_edge", "BOOLEAN", "EDGE")
+    values = exchange.values(sharp)
+    values[edges[edges >= 0]] = True
+    exchange.write(sharp, values)
 
 
 def _restore_normals(
