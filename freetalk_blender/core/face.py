@@ -158,8 +158,10 @@ def _eyes(
     shut = [bool(len(line)) for line in lines]
     if not any(shut):
         return points, ()
-    told = "The eyes of this scan are shut" if all(shut) else f"The {('left', 'right')[shut[0]]} eye is shut"
-    note = f"{told}: no blink moves them, and they stay shut."
+    if all(shut):
+        note = "The eyes of this scan are shut: no blink moves them, and they stay shut."
+    else:
+        note = f"The {('left', 'right')[shut[0]]} eye is shut: no blink moves it, and it stays shut."
     return (eyes.shut_landmarks(points, lines) if found else points), (note,)
 
 

@@ -27,6 +27,8 @@ CREASE_SCALE = 0.8
 WEB = 2.0
 #: How firmly the line is held halfway between the lips where no crease leads it.
 PULL = 0.1
+#: How firmly on the landmarks' line where the scan has no crease at all.
+HOLD = 20.0
 #: Scale below which the seam is straightened (mm).
 SMOOTH = 1.5
 #: How soon the walker, and the way the skin faces, are sure of a lip before the seam is straightened.
@@ -41,6 +43,8 @@ FACE = 3.0
 LEVEL, OVERHANG, MOST, CORNER = 0.3, 3.0, 0.7, 6.0
 #: How much rarer a step across the deepest crease is than one on flat skin: exp(-CREASE).
 CREASE = 5.0
+#: A crease shallower than this (1/mm) is none: fused ICT-FaceKit heads have 0.18 and more, an MRI's smooth head 0.01.
+SHALLOWEST = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,19 +116,21 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     in_band |= (front < -WEB) & (front > -DEPTH) & (height < 0.8 * curve.up) & (height > -0.8 * curve.down)
     between = in_band & curve.between_corners(patch.points, 0)
     bend = concavity(patch.points, patch.triangles, edges)
-    # A band of one height: the deepest crease in it is the lip line, however shallow the scanner left it.
+    # A band of one height: the deepest crease in it is the lip line; where there is none, the landmarks' line is.
     deepest = np.quantile(bend[between[edges].all(1)], 0.95) if between[edges].all(1).any() else 1.0
     # Far behind the lips a fold is where a scanner's web across the open mouth begins, and no lip line.
     depth = -curve.in_front(patch.points)[edges].mean(1)
     shallow = np.clip((WEB + 2 - depth) / 2, 0, 1)
-    ease = np.exp(-CREASE * np.minimum(bend / max(deepest, 0.02), 1.0) * shallow)
+    creased = min(deepest / SHALLOWEST, 1.0)
+    ease = np.exp(-CREASE * np.minimum(bend / max(deepest, SHALLOWEST), 1.0) * shallow)
     steps = _cotangents(patch.points, patch.triangles, sides, len(edges)) * ease
     graph = _edge_graph(edges, steps, count)
     corner = patch.points[patch.triangles]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
     mass = np.bincount(patch.triangles.ravel(), np.repeat(area / 3, 3), count)
-    prior = _halfway(patch.points, edges, np.where(in_band, 0, np.sign(height)))
-    firm = PULL * np.where(front < -WEB, 20, 1)
+    prior = creased * _halfway(patch.points, edges, np.where(in_band, 0, np.sign(height)))
+    prior += (1 - creased) * np.clip(height / band, -1, 1)
+    firm = PULL * np.where(front < -WEB, 20, 1) + HOLD * (1 - creased)
     walker = _settled(graph, firm * mass / band**2, prior, in_band)
     # The crease of a scan is a zigzag of its edges: diffuse the two lips into each other to straighten the border.
     flat = _edge_graph(edges, _cotangents(patch.points, patch.triangles, sides, len(edges)), count)

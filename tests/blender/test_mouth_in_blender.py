@@ -165,6 +165,21 @@ def test_materials_seams_face_attributes_and_custom_normals_survive(opened):
     assert np.abs(normals.reshape(-1, 3)[corners] - [0.6, 0, 0.8]).max() < 0.02
 
 
+def test_the_skin_of_cut_lips_takes_no_light_from_their_inside(face):
+    item, landmarks = face
+    item.data.attributes.remove(item.data.attributes["custom_normal"])
+    mouth.apply(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks))
+    mesh = item.data
+    assert not mesh.has_custom_normals
+    normals = np.empty(3 * len(mesh.loops), np.float32)
+    mesh.corner_normals.foreach_get("vector", normals)
+    sharp = {v for e in mesh.edges if e.use_edge_sharp for v in e.vertices}
+    skin = [p for p in mesh.polygons if p.normal.z > 0.5 and sharp & set(p.vertices)]
+    assert len(skin) > 40
+    corners = [c for p in skin for c in p.loop_indices if mesh.loops[c].vertex_index in sharp]
+    assert normals.reshape(-1, 3)[corners, 2].min() > 0.4, "smoothed over the cut, they would face into the mouth"
+
+
 def test_a_mesh_without_material_keeps_its_skin_without_one(face):
     item, landmarks = face
     item.data.materials.clear()
