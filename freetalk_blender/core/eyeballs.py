@@ -73,10 +73,10 @@ def added(
     Answers the centre (3,), canonical mm, and the radius of each ball that was made, and a sentence for eyes that have
     none.
     """
-    balls, reasons = [], [_why_none(place) for place in sockets]
+    balls, reasons = [], [why_none(place) for place in sockets]
     for place, reason in zip(sockets, reasons, strict=True):
         if not reason:
-            centre, radius = _fitted(place.lids, place.front)
+            centre, radius = fitted(place)
             points, triangles, part = ball(radius)
             opened = with_loose(opened, frame.to_mesh(points + centre), triangles, part)
             balls.append((centre, radius))
@@ -106,7 +106,7 @@ def _pixels(middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _why_none(place: Socket) -> str:
+def why_none(place: Socket) -> str:
     """Why an eye gets no ball, as the end of a sentence; empty where it gets one."""
     if place.eye.shut:
         return "is shut"
@@ -115,8 +115,9 @@ def _why_none(place: Socket) -> str:
     return "has one" if len(place.eye.eyeball) else ""
 
 
-def _fitted(lids: np.ndarray, front: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre (3,) and radius of the ball of an eye with lid landmarks (6,3), behind the skin `front`; mm."""
+def fitted(place: Socket) -> tuple[np.ndarray, float]:
+    """Centre (3,) and radius, canonical mm, of the ball that belongs into a hollow eye, behind its skin."""
+    lids, front = place.lids, place.front
     width = float(np.linalg.norm((lids[3] - lids[0])[:2]))
     radius = RADIUS * float(np.clip(width / WIDTH, *SCALE))
     start = lids.mean(0) - [0, 0, 0.8 * radius]

@@ -185,10 +185,13 @@ def _with_eyeballs(
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)
         balls += more
+    else:  # lids close over the ball that belongs there: it may be an object of its own
+        balls += [eye_balls.fitted(socket) for socket in sockets if not eye_balls.why_none(socket)]
     used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
     one_skin = [socket.lids for socket in sockets if socket.one_skin]
     parts: list[Part] = [*eye_front.of_eyes(opened.skin_vertices, used, one_skin, mm)]
-    over_balls = lids.of_balls(opened.skin_vertices, used, balls, mm, mm.to_canonical(points)) if balls else None
+    faces = opened.skin_triangles[np.isin(opened.skin_triangles, used).all(1)]
+    over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points)) if balls else None
     parts += [over_balls] if over_balls else []
     return opened, Eyelids(tuple(parts)) if parts else None, notes
 

@@ -6,11 +6,14 @@ the landmarks of the lids meet, and between them the edges still stand apart, or
 other meet all along. At rest nothing moves.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import raster
 from .eyes import EYES
+from .face_view import Camera
 from .frame import Similarity
 from .ramp import smooth_step
 
@@ -25,29 +28,37 @@ LARGEST = 6.0
 #: Beyond this share of its radius the ball counts as a cone, and skin is looked after up to the second share.
 _CONE, _REACH = 0.85, 1.4
 #: Lids whose edges are nearer than the first share of what they are at rest meet; beyond the second they stay (as
-#: shares of the opening at rest).
+#: shares of the opening at rest, in the median along an eye).
 SHUT, PARTED = 0.25, 0.55
-#: Their edges overlap by this (mm), since they are known at vertices only; the upper lid's share of the way.
-_OVERLAP, _UPPER = 0.2, 0.75
+#: Their edges overlap by this (mm), since they are known to a pixel only; the upper lid's share of the way.
+_OVERLAP, _UPPER = 0.1, 0.75
 #: Width of a column of an eye, the least opening of one that counts, and how far from the edge skin follows (mm).
 _COLUMN, _LEAST, _FADING = 1.5, 1.0, 4.0
+#: An eye may be so much wider on either side than its landmarks say (mm).
+_WIDER = 3.0
+#: The picture of one eye: half its side (mm) and its pixels.
+_HALF, _SIZE = 20.0, 160
+
+
+#: A point of the skin: the vertices of its triangle (3,), and their shares in it (3,).
+Place = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Edges:
-    """The edges of an eye's lids in C columns from right to left. upper, lower (C,): vertices among those of Lids;
-    opening (C,): height of the one over the other at rest, mm; spread (M,C): how far up a vertex goes as lids close by
-    one millimetre."""
+    """The edges of an eye's lids in C columns from right to left. across (C,M): height of the upper one over the lower
+    one, of the heights of the vertices of Lids; opening (C,): at rest, mm; spread (M,C): how far up a vertex goes as
+    lids close by one millimetre."""
 
-    upper: np.ndarray
-    lower: np.ndarray
+    across: np.ndarray
     opening: np.ndarray
     spread: np.ndarray
 
     def closing(self, moved: np.ndarray) -> np.ndarray:
         """(T,C) mm by which each column is to close, or to open where edges cross; moved (T,M,3), canonical mm."""
-        gap = moved[:, self.upper, 1] - moved[:, self.lower, 1]
-        return (gap + _OVERLAP) * (1 - smooth_step((gap / self.opening - SHUT) / (PARTED - SHUT)))
+        gap = moved[..., 1] @ self.across.T
+        parted = np.median(gap / self.opening, axis=-1, keepdims=True)
+        return (gap + _OVERLAP) * (1 - smooth_step((parted - SHUT) / (PARTED - SHUT)))
 
 
 @dataclass(frozen=True)
@@ -85,17 +96,18 @@ class Lids:
 
 def of_balls(
     skin: np.ndarray,
-    used: np.ndarray,
+    triangles: np.ndarray,
     balls: list[tuple[np.ndarray, float]],
     frame: Similarity,
     landmarks: np.ndarray | None = None,
 ) -> Lids | None:
     """The lids of some balls; None where none has skin in front of it.
 
-    skin (V,3): vertices of the skin, mesh units; used (k,): those that the skin's surface has; balls: centre (3,) and
-    radius, canonical mm; frame: from canonical mm to the mesh; landmarks (68,3), canonical mm: where the edges are.
+    skin (V,3), triangles (F,3): the skin, mesh units; balls: centre (3,) and radius, canonical mm; frame: from
+    canonical mm to the mesh; landmarks (68,3), canonical mm: where the edges are.
     """
-    points = frame.to_canonical(skin[used].astype(float))
+    used, corners = np.unique(triangles, return_inverse=True)
+    points, faces = frame.to_canonical(skin[used].astype(float)), corners.reshape(-1, 3)
     chosen = []
     for centre, radius in balls:
         offset = points - centre
@@ -114,41 +126,65 @@ def of_balls(
     found = Lids(used[rows], points[rows], centres, radii, kept, frame)
     if landmarks is None:
         return found
-    clear = found.clearance(np.zeros((1, len(rows), 3)))[0]
     edges = [
-        _edges(found.place, clear, landmarks[eye])
+        _edges(points, faces, rows, ball, landmarks[eye])
         for eye in EYES
-        if any(np.linalg.norm(landmarks[eye].mean(0) - centre) < 2 * radius for centre, radius in balls)
+        for ball in balls
+        if np.linalg.norm(landmarks[eye].mean(0) - ball[0]) < 2 * ball[1]
     ]
     return replace(found, edges=tuple(one for one in edges if one is not None))
 
 
-def _edges(place: np.ndarray, clear: np.ndarray, lids: np.ndarray) -> Edges | None:
-    """place (M,3), mm, and clear (M,) of the skin around eyes, mm in front of a ball; lids (6,3): landmarks of one."""
-    first, last = np.sort(lids[[0, 3], 0])
-    above, below = (edge(place, lids[rows])[1] for rows in (UPPER_EDGE, LOWER_EDGE))
-    middle, high = (above + below) / 2, place[:, 1]
-    inside = (place[:, 0] > first) & (place[:, 0] < last) & (clear > -_INSIDE / 3) & (np.abs(high - middle) < 12)
-    column = np.floor((place[:, 0] - first) / _COLUMN).astype(int)
-    pairs = []
-    for number in np.unique(column[inside]):
-        mine = np.flatnonzero(inside & (column == number))
-        over, under = mine[high[mine] > middle[mine]], mine[high[mine] <= middle[mine]]
-        if len(over) and len(under):
-            pairs.append((over[high[over].argmin()], under[high[under].argmax()]))
-    pairs = [(a, b) for a, b in pairs if high[a] - high[b] > _LEAST]
-    if len(pairs) < 3:
+def _edges(
+    points: np.ndarray, faces: np.ndarray, rows: np.ndarray, ball: tuple[np.ndarray, float], lids: np.ndarray
+) -> Edges | None:
+    """points (P,3), mm, and faces (f,3) of the skin; rows (M,): those around eyes; ball and landmarks (6,3) of one."""
+    place, high = points[rows], points[rows, 1]
+    number = np.full(len(points), -1)
+    number[rows] = np.arange(len(rows))
+    weights, lines = [], []
+    for column, *edges in _columns(points, faces, ball, lids):
+        height = np.zeros(len(rows))
+        for sign, (corners, shares) in zip((1, -1), edges, strict=True):
+            known = np.where(number[corners] >= 0, shares, 0.0)
+            np.add.at(height, number[corners], sign * known / max(known.sum(), 1e-9))
+        if height @ high > _LEAST:
+            weights.append(height)
+            lines.append([column, *(shares @ points[corners, 1] for corners, shares in edges)])
+    if len(lines) < 3:
         return None
-    upper, lower = np.array(pairs).T
-    x = (place[upper, 0] + place[lower, 0]) / 2
+    across, (x, above, below) = np.array(weights), np.array(lines).T
     along = np.stack([np.interp(place[:, 0], x, row) for row in np.identity(len(x))], 1)
     beyond = np.maximum(np.maximum(x[0] - place[:, 0], place[:, 0] - x[-1]), 0)
-    rim = (np.interp(place[:, 0], x, high[upper]), np.interp(place[:, 0], x, high[lower]))
+    rim = np.interp(place[:, 0], x, above), np.interp(place[:, 0], x, below)
     is_upper = high > (rim[0] + rim[1]) / 2
     away = np.where(is_upper, np.maximum(high - rim[0], 0), np.maximum(rim[1] - high, 0))
     share = np.where(is_upper, -_UPPER, 1 - _UPPER) * np.exp(-((away / _FADING) ** 2) - (beyond / _COLUMN) ** 2)
     share[np.linalg.norm(place - lids.mean(0), axis=1) > 25] = 0
-    return Edges(upper, lower, high[upper] - high[lower], share[:, None] * along)
+    return Edges(across, across @ high, share[:, None] * along)
+
+
+def _columns(
+    points: np.ndarray, faces: np.ndarray, ball: tuple[np.ndarray, float], lids: np.ndarray
+) -> Iterator[tuple[float, Place, Place]]:
+    """x of each column of an eye, mm, and the last skin over and under what is open in it, seen from the front."""
+    camera = Camera(np.identity(3), lids.mean(0), _HALF)
+    close = faces[(np.abs(points - camera.centre) < (_HALF, _HALF, 2 * _HALF)).all(1)[faces].any(1)]
+    image = raster.render(camera.to_picture(points).astype(np.float32), close, _SIZE)
+    across = (np.arange(_SIZE) + 0.5) * (2 / _SIZE) - 1
+    depth = np.where(image.seen, image.depth, 0.0)
+    seen = camera.to_mesh(np.stack([*np.meshgrid(across, -across), depth], 2))
+    is_skin = image.seen & (seen[..., 2] - _surface(seen, *ball) > -_INSIDE / 3)
+    first, last = np.sort(lids[[0, 3], 0])
+    for x in np.arange(first - _WIDER, last + _WIDER, _COLUMN):
+        column = np.abs(seen[0, :, 0] - x).argmin()
+        change = np.diff(np.r_[1, is_skin[:, column], 1].astype(int))
+        top, bottom = np.flatnonzero(change < 0), np.flatnonzero(change > 0)
+        length = np.where((top > 0) & (bottom < _SIZE), bottom - top, 0)
+        if length.any():
+            ends = [row[length.argmax()] for row in (top - 1, bottom)]
+            upper, lower = ((close[image.triangle[row, column]], image.weights[row, column]) for row in ends)
+            yield float(x), upper, lower
 
 
 def edge(points: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

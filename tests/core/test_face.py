@@ -228,3 +228,31 @@ def test_a_coarse_scan_moves_like_the_fine_one(scan, face, count):
     nearest = landmarks.nearest_vertices(coarse, vertices)
     error = mm(face, dense - deform(face, jaw())[1, nearest])
     assert len(coarse) < 1.1 * count and error.mean() < 1
+
+
+def test_lids_shut_over_holes_whose_edges_are_not_where_the_landmarks_are(scan):
+    vertices, triangles, points = scan
+    middles = vertices[triangles].mean(1)
+    keep = np.ones(len(triangles), bool)
+    for rows in EYES:
+        off, half = (middles - points[rows].mean(0))[:, :2], np.ptp(points[rows], axis=0)[:2] / 2 + 1.5
+        keep &= ((off / half) ** 2).sum(1) > 1
+    keep |= middles[:, 2] < points[36:48, 2].min() - 15
+    face = prepare(vertices, triangles[keep], points)
+    average = frame.mean_landmarks()
+    blink = np.zeros((1, 68, 3), np.float32)
+    for upper, lower in landmarks.LID_PAIRS:
+        blink[0, upper] = average[lower] - average[upper]
+
+    def hollow(one) -> float:
+        """mm² of both eyes through which the inside of the head is seen."""
+        moved = one.frame.to_canonical(vertices + deform(one, blink)[0]).astype(float) * 90
+        across, area = (np.arange(160) + 0.5) / 4 - 20, 0.0
+        for rows in EYES:
+            centre, half = one.neutral[rows].mean(0) * 90, np.ptp(one.neutral[rows], axis=0)[:2] * 45 + 1
+            seen = raster.render(((moved - centre) / 20).astype(np.float32), triangles[keep], 160)
+            inside = (across / half[0]) ** 2 + (across[:, None] / half[1]) ** 2 < 1
+            area += float((seen.depth[inside] * 20 < -8).sum()) / 16
+        return area
+
+    assert hollow(face) < 0.15 * hollow(replace(face, eyelids=None))
