@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -24,16 +22,13 @@ from .core import (
     landmarks,
     metrics,
     models,
-    movement,
     performance,
-    scan_file,
 )
 from .core import doctor as doctors
-from .core import face as faces
 from .core.errors import FreeTalkError
-from .core.face import Face
 from .core.style import Style
 from .progress import Progress
+from .scans import Binder, import_bpy, own_vertices, points_of, read_own, tell, transformed
 
 #: Outputs of `animate`, by suffix.
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
@@ -63,7 +58,7 @@ def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
 def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Landmark motion in, displacement (T,V,3) of the scan file's own vertices out, in the file's order and axes."""
     motion, fps = _read_motion(arguments.motion)
-    scan = _own_vertices(arguments, Binder(arguments, steps), steps)
+    scan = own_vertices(arguments, Binder(arguments, steps), steps)
     with steps("move every vertex"):
         displacement = scan.displacement(motion, arguments.space)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
@@ -76,8 +71,8 @@ def evaluate(arguments: argparse.Namespace, steps: Progress) -> dict:
         if found.shape[1] != 68:
             raise FreeTalkError(f"The motions move {found.shape[1]} vertices; say of which mesh with --scan SCAN.")
         return answer | metrics.landmark_metrics(found, true, frame.mean_landmarks(), answer["fps"])
-    points = _points(arguments)
-    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
+    points = points_of(arguments)
+    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
     if len(vertices) != found.shape[1]:
         counts = f"has {len(vertices)} vertices, the motions move {found.shape[1]}"
         raise FreeTalkError(f"{arguments.scan} {counts}; pass the scan they are of.")
@@ -85,7 +80,7 @@ def evaluate(arguments: argparse.Namespace, steps: Progress) -> dict:
         with steps("find the face"):
             local = detector.detect(vertices, triangles, arguments.device).points
     else:
-        local = _moved(from_file, points)
+        local = transformed(from_file, points)
     with steps("compare"):
         found, true = found @ from_file[:3, :3].T, true @ from_file[:3, :3].T
         return answer | metrics.vertex_metrics(found, true, vertices, triangles, local)
@@ -102,16 +97,18 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
 
     Landmarks that are given are read back (from any file that `landmarks.read` knows) and checked against the scan.
     """
-    points = _points(arguments)
-    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
+    points = points_of(arguments)
+    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
     if points is None:
-        near = None if arguments.near is None else _moved(from_file, np.array(arguments.near))
+        near = None if arguments.near is None else transformed(from_file, np.array(arguments.near))
         with steps("find the face"):
             found = detector.detect(vertices, triangles, arguments.device, near)
     else:
-        found = landmarks.confirmed(landmarks.read(arguments.landmarks), _moved(from_file, points), vertices, triangles)
-    _tell(landmarks.doubt(found), steps)
-    placed = landmarks.Landmarks(_moved(np.linalg.inv(from_file), found.points), found.vertices, found.confidence)
+        found = landmarks.confirmed(
+            landmarks.read(arguments.landmarks), transformed(from_file, points), vertices, triangles
+        )
+    tell(landmarks.doubt(found), steps)
+    placed = landmarks.Landmarks(transformed(np.linalg.inv(from_file), found.points), found.vertices, found.confidence)
     outputs = [path for path in (arguments.output, arguments.preview) if path]
     if arguments.output:
         landmarks.write(arguments.output, placed)
@@ -132,9 +129,9 @@ def show_landmarks(answer: dict) -> str:
 
 def check(arguments: argparse.Namespace, steps: Progress) -> dict:
     """What the scan is, with a traffic light for each finding and the fix it would get; nothing is written."""
-    points = _points(arguments)
-    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
-    local = None if points is None else _moved(from_file, points)
+    points = points_of(arguments)
+    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
+    local = None if points is None else transformed(from_file, points)
     report = checkup.check_up(vertices, triangles, local, device=arguments.device, step=steps)
     findings = [asdict(finding) for finding in report.findings]
     return {"scan": str(arguments.scan), "level": report.level, "findings": findings, "facts": report.facts}
@@ -186,89 +183,6 @@ def _speech(arguments: argparse.Namespace, fps: float, steps: Progress) -> Speec
     return Speech(samples, rate, fps, feeling, arguments.seed, style)
 
 
-def _points(arguments: argparse.Namespace) -> np.ndarray | None:
-    return landmarks.read(arguments.landmarks).points if arguments.landmarks else None
-
-
-@dataclass(frozen=True)
-class OwnVertices:
-    """A scan file's own vertices, bound; from_file (4,4): the file's coordinates -> those of the bound vertices."""
-
-    face: Face
-    from_file: np.ndarray
-
-    def displacement(self, motion: np.ndarray, space: str = "canonical") -> np.ndarray:
-        """(T,68,3) landmark motion -> (T,V,3) float32 in the file's axes and unit; "mesh" motion is in those too."""
-        if space == "mesh":
-            motion = motion @ self.from_file[:3, :3].T
-        dense = movement.deform(self.face, motion, space)
-        turned = not np.array_equal(self.from_file[:3, :3], np.identity(3))
-        return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
-
-
-def _read_own(scan: Path, points: np.ndarray | None, steps: Progress) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vertices, triangles, from_file) of the scan file's own vertices; points (68,3) choose the face among meshes.
-
-    OBJ, PLY and STL are read directly, the others as Blender lists them.
-    """
-    if scan.suffix.lower() in scan_file.READERS:
-        with steps("read the scan"):
-            return *scan_file.read(scan), np.identity(4)
-    with steps.blender("start Blender"):
-        import_bpy()
-        from .blender import files, meshes
-    with steps.blender("read the scan"):
-        found = files.load(scan, points)
-        return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
-
-
-class Binder:
-    """Binds scans as the command asks for, and tells their notes; the scan that it bound last at once."""
-
-    def __init__(self, arguments: argparse.Namespace, steps: Progress) -> None:
-        self._arguments, self._steps = arguments, steps
-        self._last: tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], Face] | None = None
-
-    def bind(self, vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None) -> Face:
-        """points (68,3): landmarks, or None to find them."""
-        scan, arguments = (vertices, triangles, points), self._arguments
-        if self._last is not None and all(map(_same, scan, self._last[0])):
-            return self._last[1]
-        face = faces.prepare(
-            *scan,
-            open_mouth=not arguments.keep_mouth,
-            inner_mouth=arguments.inner_mouth,
-            eyeballs=arguments.eyeballs,
-            device=arguments.device,
-            step=self._steps,
-        )
-        _tell(face.notes, self._steps)
-        self._last = scan, face
-        return face
-
-
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other or (one is not None and other is not None and np.array_equal(one, other))
-
-
-def _own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress) -> OwnVertices:
-    """Bind the scan file's own vertices."""
-    points = _points(arguments)
-    vertices, triangles, from_file = _read_own(arguments.scan, points, steps)
-    local = None if points is None else _moved(from_file, points)
-    return OwnVertices(binder.bind(vertices, triangles, local), from_file)
-
-
-def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N,3) points through a (4,4) affine matrix."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
-
-
-def _tell(notes: tuple[str, ...], steps: Progress) -> None:
-    for note in notes:
-        steps.say(f"freetalk: {note}")
-
-
 def _read_motion(path: Path) -> tuple[np.ndarray, float]:
     """displacement (T,68,3) and fps of a motion file; FreeTalkError where it is none."""
     try:
@@ -295,20 +209,6 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
     return found[:frames].astype(np.float64), true[:frames].astype(np.float64), answer
 
 
-def import_bpy() -> None:
-    """Blender as a module, in settings of its own so that nothing the person installed interferes."""
-    if sys.modules.get("bpy"):
-        return
-    if "BLENDER_USER_RESOURCES" not in os.environ:
-        os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-blender-")
-    try:
-        import bpy  # noqa: F401
-    except ImportError as error:
-        raise FreeTalkError(
-            f"This command needs Blender as a module ({error}); pip install bpy, or run blender --command freetalk."
-        ) from error
-
-
 def check_outputs(arguments: argparse.Namespace) -> None:
     """FreeTalkError before the work rather than after it, where a folder cannot be written to."""
     single = [getattr(arguments, name, None) for name in ("output", "preview")]
@@ -326,7 +226,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 
 def _animate_arrays(arguments: argparse.Namespace, binder: Binder, outputs: list[Path], steps: Progress) -> dict:
     speech = _speech(arguments, arguments.fps or FPS, steps)
-    scan = _own_vertices(arguments, binder, steps)
+    scan = own_vertices(arguments, binder, steps)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("move every vertex"):
@@ -335,7 +235,7 @@ def _animate_arrays(arguments: argparse.Namespace, binder: Binder, outputs: list
 
 
 def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[Path], steps: Progress) -> dict:
-    points = _points(arguments)
+    points = points_of(arguments)
     with steps.blender("start Blender"):
         import_bpy()
         import bpy

@@ -24,6 +24,12 @@ ALLOWED = {
         "freetalk_blender/core",
         "freetalk_blender/blender",
         "freetalk_blender/progress.py",
+        "freetalk_blender/scans.py",
+    },
+    "freetalk_blender/scans.py": {
+        "freetalk_blender/core",
+        "freetalk_blender/blender",
+        "freetalk_blender/progress.py",
     },
     "freetalk_blender/batch.py": {"freetalk_blender/core"},
     "freetalk_blender/progress.py": set(),

@@ -1,0 +1,115 @@
+"""A scan file as a command works on it: its own vertices, read and bound, and its landmarks."""
+
+import argparse
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .core import face as faces
+from .core import landmarks, movement, scan_file
+from .core.errors import FreeTalkError
+from .core.face import Face
+from .progress import Progress
+
+
+def import_bpy() -> None:
+    """Blender as a module, in settings of its own so that nothing the person installed interferes."""
+    if sys.modules.get("bpy"):
+        return
+    if "BLENDER_USER_RESOURCES" not in os.environ:
+        os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-blender-")
+    try:
+        import bpy  # noqa: F401
+    except ImportError as error:
+        raise FreeTalkError(
+            f"This command needs Blender as a module ({error}); pip install bpy, or run blender --command freetalk."
+        ) from error
+
+
+def points_of(arguments: argparse.Namespace) -> np.ndarray | None:
+    """(68,3) of the landmark file that the command names, in the scan file's coordinates."""
+    return landmarks.read(arguments.landmarks).points if arguments.landmarks else None
+
+
+@dataclass(frozen=True)
+class OwnVertices:
+    """A scan file's own vertices, bound; from_file (4,4): the file's coordinates -> those of the bound vertices."""
+
+    face: Face
+    from_file: np.ndarray
+
+    def displacement(self, motion: np.ndarray, space: str = "canonical") -> np.ndarray:
+        """(T,68,3) landmark motion -> (T,V,3) float32 in the file's axes and unit; "mesh" motion is in those too."""
+        if space == "mesh":
+            motion = motion @ self.from_file[:3, :3].T
+        dense = movement.deform(self.face, motion, space)
+        turned = not np.array_equal(self.from_file[:3, :3], np.identity(3))
+        return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
+
+
+def read_own(scan: Path, points: np.ndarray | None, steps: Progress) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vertices, triangles, from_file) of the scan file's own vertices; points (68,3) choose the face among meshes.
+
+    OBJ, PLY and STL are read directly, the others as Blender lists them.
+    """
+    if scan.suffix.lower() in scan_file.READERS:
+        with steps("read the scan"):
+            return *scan_file.read(scan), np.identity(4)
+    with steps.blender("start Blender"):
+        import_bpy()
+        from .blender import files, meshes
+    with steps.blender("read the scan"):
+        found = files.load(scan, points)
+        return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
+
+
+class Binder:
+    """Binds scans as the command asks for, and tells their notes; the scan that it bound last at once."""
+
+    def __init__(self, arguments: argparse.Namespace, steps: Progress) -> None:
+        self._arguments, self._steps = arguments, steps
+        self._last: tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], Face] | None = None
+
+    def bind(self, vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None) -> Face:
+        """points (68,3): landmarks, or None to find them."""
+        scan, arguments = (vertices, triangles, points), self._arguments
+        if self._last is not None and all(map(_same, scan, self._last[0])):
+            return self._last[1]
+        face = faces.prepare(
+            *scan,
+            open_mouth=not arguments.keep_mouth,
+            inner_mouth=arguments.inner_mouth,
+            eyeballs=arguments.eyeballs,
+            device=arguments.device,
+            step=self._steps,
+        )
+        tell(face.notes, self._steps)
+        self._last = scan, face
+        return face
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+
+
+def own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress) -> OwnVertices:
+    """Bind the scan file's own vertices."""
+    points = points_of(arguments)
+    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
+    local = None if points is None else transformed(from_file, points)
+    return OwnVertices(binder.bind(vertices, triangles, local), from_file)
+
+
+def transformed(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N,3) points through a (4,4) affine matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def tell(notes: tuple[str, ...], steps: Progress) -> None:
+    """Say what is to be known of a scan."""
+    for note in notes:
+        steps.say(f"freetalk: {note}")
