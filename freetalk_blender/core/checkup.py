@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from . import detector, eyes, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
+from . import detector, eyeballs, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
@@ -269,10 +269,12 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
 
 
 def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:
-    both = eyes.look(cleaned.vertices, cleaned.triangles, points)
-    shut, balls = [eye.shut for eye in both], [bool(len(eye.eyeball)) for eye in both]
-    facts["eyes"] = ["shut" if eye.shut else "open" for eye in both]
-    facts["eyeballs"], facts["eye_sockets"] = balls, [eye.socket for eye in both]
+    part = cleaned.components()
+    skin = part == np.bincount(part[nearest_vertices(points, cleaned.vertices)]).argmax()
+    both = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, points)
+    shut, balls = [place.eye.shut for place in both], [bool(len(place.eye.eyeball)) for place in both]
+    facts["eyes"] = ["shut" if closed else "open" for closed in shut]
+    facts["eyeballs"], facts["eye_sockets"] = balls, [place.hollow for place in both]
     if all(shut):
         sentence, fix = "The eyes are shut.", "They stay shut: there is nothing behind the lids to show."
     elif any(shut):
@@ -280,7 +282,7 @@ def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:
         fix = "The shut one stays shut."
     elif all(balls):
         return [Finding("eyes", GOOD, "The eyes are open, with eyeballs that are parts of their own.")]
-    elif any(eye.socket for eye in both):
+    elif any(place.hollow for place in both):
         sentence, fix = "The eyes are open sockets without eyeballs.", "Eyeballs can be added on request."
     else:
         return [Finding("eyes", GOOD, "The eyes are open, one surface with the lids.")]

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from . import raster
-from .eyes import Eye
+from .eyes import EYES, Eye, look
 from .frame import Similarity
+from .mouth_curve import frame_in_mm
 from .opened_mouth import IRIS, PUPIL, SCLERA, OpenedMouth, with_loose
 
 #: Radius of the ball, of the iris and of the pupil, and the eye's width at which they are so (mm). Bekerman, Gottlieb &
@@ -45,6 +46,17 @@ class Socket:
     def one_skin(self) -> bool:
         """Open, and one surface with the lids."""
         return not (self.eye.shut or self.hollow)
+
+
+def sockets(vertices: np.ndarray, triangles: np.ndarray, skin: np.ndarray, landmarks: np.ndarray) -> list[Socket]:
+    """Those of the subject's right and left eye; vertices (V,3), triangles (F,3) of a cleaned mesh, skin (V,) which of
+    them the face's skin has, landmarks (68,3): one unit."""
+    mm = frame_in_mm(landmarks)
+    surface = mm.to_canonical(np.asarray(vertices, float)), triangles[skin[triangles[:, 0]]]
+    return [
+        socket(eye, *surface, mm.to_canonical(landmarks[rows]))
+        for eye, rows in zip(look(vertices, triangles, landmarks), EYES, strict=True)
+    ]
 
 
 def socket(eye: Eye, skin: np.ndarray, triangles: np.ndarray, lids: np.ndarray) -> Socket:

@@ -15,7 +15,7 @@ from . import raster
 from .face_view import Camera
 from .frame import EYE_DISTANCE_MM, canonical_frame
 from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE
-from .mesh import boundary_vertices, connected_parts
+from .mesh import connected_parts
 
 EYES = (RIGHT_EYE, LEFT_EYE)
 #: Lids whose landmarks are nearer than this are shut, whatever the relief says (mm).
@@ -27,19 +27,16 @@ _HALF, _SIZE, _SCALE = 20.0, 160, 0.9
 _RATIO, _DEEP = 2.0, 0.05
 #: An eyeball: a loose part no wider than this, its middle at most this far behind the lids' (mm).
 _WIDEST, _BEHIND = 40.0, 25.0
-#: Share of the circle around the middle of the eye in which a socket's border is seen.
-_AROUND = 0.6
 
 
 @dataclass(frozen=True)
 class Eye:
     """shut: the lids touch. line (n,3): points along the crease where they do, mesh units, from the subject's right;
-    empty for open eyes. eyeball (k,): vertices of an eyeball that is a part of its own. socket: the skin has a hole."""
+    empty for open eyes. eyeball (k,): vertices of an eyeball that is a part of its own."""
 
     shut: bool
     line: np.ndarray
     eyeball: np.ndarray
-    socket: bool
 
 
 def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> tuple[Eye, Eye]:
@@ -48,14 +45,12 @@ def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     LandmarkError where the landmarks have no frame.
     """
     points, placed = _in_mm(vertices, landmarks)
-    near = _around_eyes(points, triangles, placed)
-    border = np.unique(near[np.isin(near, boundary_vertices(triangles))])
     parts = connected_parts(triangles, len(points))
     skin = parts[cKDTree(points).query(placed[[27, 28, 29, 30]])[1]][0]
     lines = shut_lines(vertices, triangles, landmarks)
     middles = [placed[rows].mean(0) for rows in EYES]
     right, left = (
-        Eye(bool(len(line)), line, _eyeball(points, parts, skin, middle), _surrounds(points[border], middle))
+        Eye(bool(len(line)), line, _eyeball(points, parts, skin, middle))
         for line, middle in zip(lines, middles, strict=True)
     )
     return right, left
@@ -159,11 +154,3 @@ def _eyeball(points: np.ndarray, parts: np.ndarray, skin: int, middle: np.ndarra
         if inside and len(rows) > 20 and 12 < size.max() < _WIDEST:
             return rows
     return np.empty(0, int)
-
-
-def _surrounds(border: np.ndarray, middle: np.ndarray) -> bool:
-    """Border points (n,3) that ring the middle of an eye."""
-    offset = border - middle
-    ring = (np.linalg.norm(offset[:, :2], axis=1) < 24) & (np.abs(offset[:, 2]) < 20)
-    angle = np.arctan2(2.5 * offset[ring, 1], offset[ring, 0])  # an eye is wider than high
-    return len(np.unique((angle + np.pi) // (np.pi / 8))) > 16 * _AROUND

@@ -175,12 +175,9 @@ def _with_eyeballs(
     mm = mouth_curve.frame_in_mm(points)
     part = cleaned.components()
     skin = part == np.bincount(part[handles]).argmax()
-    surface = mm.to_canonical(cleaned.vertices.astype(float)), cleaned.triangles[skin[cleaned.triangles[:, 0]]]
-    sockets = [
-        eye_balls.socket(eye, *surface, mm.to_canonical(points[rows]))
-        for eye, rows in zip(eyes.look(cleaned.vertices, cleaned.triangles, points), eyes.EYES, strict=True)
-    ]
-    balls = [ball for ball in (eye_balls.own(socket, surface[0]) for socket in sockets) if ball is not None]
+    sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points)
+    inside = mm.to_canonical(cleaned.vertices.astype(float))
+    balls = [ball for ball in (eye_balls.own(socket, inside) for socket in sockets) if ball is not None]
     notes: tuple[str, ...] = ()
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import eyes, mesh
+from freetalk_blender.core import eyeballs, eyes, mesh
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.landmarks import LID_PAIRS
 
@@ -36,7 +36,7 @@ def sheet(crease: str | None) -> tuple[np.ndarray, np.ndarray]:
 def test_the_crease_tells_shut_eyes_from_open_ones(crease, shut):
     right, left = eyes.look(*sheet(crease), landmarks())
     assert right.shut is left.shut is shut
-    assert not len(right.eyeball) and not right.socket
+    assert not len(right.eyeball)
 
 
 def test_the_landmarks_of_shut_lids_meet_on_the_crease():
@@ -68,6 +68,7 @@ def test_eyeballs_and_sockets_are_found():
     cleaned = mesh.clean(
         np.concatenate([vertices, ball]).astype(np.float32), np.concatenate([triangles, more + len(vertices)])
     )
-    right, left = eyes.look(cleaned.vertices, cleaned.triangles, landmarks())
-    assert right.socket and len(right.eyeball) > 100
-    assert not left.socket and not len(left.eyeball)
+    skin = np.arange(len(cleaned.vertices)) < cleaned.source[: len(vertices)].max() + 1
+    right, left = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, landmarks())
+    assert right.hollow and len(right.eye.eyeball) > 100
+    assert not left.hollow and not len(left.eye.eyeball)
