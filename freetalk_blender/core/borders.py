@@ -13,6 +13,46 @@ def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([keys // size, keys % size], 1), index.reshape(-1, 3)
 
 
+def split(
+    points: np.ndarray, triangles: np.ndarray, edges: np.ndarray, sides: np.ndarray, marked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles with the marked edges (e,) split in the middle, and those beside them so that no gap is left.
+
+    points (P,3); triangles (f,3); edges (e,2) and sides (f,3) as of `edges_of`. Answers triangles (g,3), in which the
+    middles of the marked edges are P, P+1, ..., and the row (g,) of the triangle that each is a piece of.
+    """
+    middle = np.full(len(edges), -1)
+    middle[marked] = len(points) + np.arange(np.count_nonzero(marked))
+    places = np.concatenate([points, points[edges[marked]].mean(1)])
+    found, source = [], []
+
+    def emit(rows: np.ndarray, *corners: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        for corner in corners:
+            found.append(np.stack(corner, 1))
+            source.append(rows)
+
+    halves = middle[sides]
+    count = (halves >= 0).sum(1)
+    emit(np.flatnonzero(count == 0), tuple(triangles[count == 0].T))
+    for number in (1, 2, 3):
+        rows = np.flatnonzero(count == number)
+        # Turn each triangle so that its one split edge, or the first of its two, is edge 0-1.
+        first = (halves[rows] >= 0).argmax(1) if number == 1 else (np.argmin(halves[rows] >= 0, 1) + 1) % 3
+        turn = (first[:, None] + np.arange(3)) % 3
+        a, b, c = np.take_along_axis(triangles[rows], turn, 1).T
+        ab, bc, ca = np.take_along_axis(halves[rows], turn, 1).T
+        if number == 1:
+            emit(rows, (a, ab, c), (ab, b, c))
+        elif number == 2:
+            emit(rows, (ab, b, bc))
+            short = np.linalg.norm(places[a] - places[bc], axis=1) < np.linalg.norm(places[ab] - places[c], axis=1)
+            emit(rows[short], *[tuple(x[short] for x in t) for t in ((a, ab, bc), (a, bc, c))])
+            emit(rows[~short], *[tuple(x[~short] for x in t) for t in ((a, ab, c), (ab, bc, c))])
+        else:
+            emit(rows, (a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
+    return np.concatenate(found), np.concatenate(source)
+
+
 def border_edges(triangles: np.ndarray) -> np.ndarray:
     """(b,2) edges that one triangle has and no other shares, in that triangle's direction."""
     directed = np.stack([triangles, np.roll(triangles, -1, 1)], 2).reshape(-1, 2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from . import (
     cancel,
@@ -41,9 +42,9 @@ from .stm import Binding
 #: `with step("bind the face"): ...` lets a caller show a stage and time it. To end the work: cancel.py.
 Step = Callable[[str], AbstractContextManager]
 
-#: A mesh whose vertices are further than this from half of the landmarks is subdivided before binding (eye distances;
-#: 1.8 of 90 mm).
-COARSE = 0.02
+#: A mesh whose vertices are further than this from half of the landmarks (eye distances; 1.8 of 90 mm) is bound on a
+#: finer copy: edges of more than twice that are halved, as far from the landmarks as AROUND.
+COARSE, AROUND = 0.02, 0.5
 #: Vertices nearer to each other than this are at one place (eye distances).
 _TWIN = 1e-4
 
@@ -290,16 +291,23 @@ def _rims(cleaned: CleanMesh, opened: OpenedMouth) -> tuple[tuple[np.ndarray, ..
 
 
 def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
-    """The surface subdivided until landmarks have vertices near them, as far as it stays light and that helps:
-    landmarks that do not lie on it get none."""
-    coarse, last = COARSE * np.linalg.norm(points[45] - points[36]), np.inf
-    while 4 * len(cleaned.vertices) < stm.HEAVY:
+    """The surface with edges around the landmarks halved until these have vertices near them, as far as it stays light
+    and that helps: landmarks that do not lie on it get none."""
+    unit, tree, last = np.linalg.norm(points[45] - points[36]), cKDTree(points), np.inf
+
+    def long(ends: np.ndarray) -> np.ndarray:
+        length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+        return (length > 2 * COARSE * unit) & (tree.query(ends.mean(1))[0] < AROUND * unit + length / 2)
+
+    while True:
         nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
         gap = np.median(np.linalg.norm(nearest - points, axis=1))
-        if gap < coarse or gap > 0.9 * last:
-            break
-        cleaned, last = mesh.subdivided(cleaned), gap
-    return cleaned
+        if gap < COARSE * unit or gap > 0.9 * last:
+            return cleaned
+        finer, last = mesh.subdivided(cleaned, long), gap
+        if len(finer.vertices) > stm.HEAVY:
+            return cleaned
+        cleaned = finer
 
 
 def _in_mesh_units(binding: Binding, similarity: Similarity) -> Binding:

@@ -5,6 +5,7 @@ points and NaN. `clean` mends these without moving anything; non-manifold edges 
 Laplacian takes them as they are.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from . import cancel, rows
+from .borders import edges_of, split
 from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
@@ -154,17 +156,20 @@ def _components(count: int, *edges: np.ndarray) -> np.ndarray:
     return connected_components(graph, directed=False)[1].astype(np.int32)
 
 
-def subdivided(cleaned: CleanMesh) -> CleanMesh:
-    """Every triangle as four, with new vertices at the middles of edges after the old ones, which stay as they are."""
-    corners = cleaned.triangles
-    edges = np.sort(directed_edges(corners), axis=1)
-    _, first, index = np.unique(rows.keys(edges), return_index=True, return_inverse=True)
-    middle = len(cleaned.vertices) + index.reshape(3, -1)
-    ab, bc, ca = middle
-    a, b, c = corners.T
-    quarters = np.concatenate([np.stack(part, 1) for part in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-    vertices = np.concatenate([cleaned.vertices, cleaned.vertices[edges[first]].mean(1)])
-    return CleanMesh(vertices, quarters.astype(np.int32), cleaned.source)
+def subdivided(cleaned: CleanMesh, marked: Callable[[np.ndarray], np.ndarray] | None = None) -> CleanMesh:
+    """Every edge in two, and every triangle in four, with new vertices after the old ones, which stay as they are.
+
+    marked: of the ends (e,2,3) of all edges, which (e,) are to be split; triangles that have only some are split in two
+    or three.
+    """
+    edges, sides = edges_of(cleaned.triangles)
+    ends = cleaned.vertices[edges]
+    chosen = np.ones(len(edges), bool) if marked is None else marked(ends)
+    if not chosen.any():
+        return cleaned
+    triangles, _ = split(cleaned.vertices, cleaned.triangles, edges, sides, chosen)
+    vertices = np.concatenate([cleaned.vertices, ends[chosen].mean(1)])
+    return CleanMesh(vertices, triangles.astype(np.int32), cleaned.source)
 
 
 def surface_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

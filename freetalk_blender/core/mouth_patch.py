@@ -9,7 +9,7 @@ import scipy.sparse as sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from .borders import border_edges, edges_of, fans, filled, loops
+from .borders import border_edges, edges_of, fans, filled, loops, split
 from .errors import MeshError
 from .mesh import connected_parts
 from .mouth_curve import LEFT_CORNER, LIPS, OUTER_LIPS, RIGHT_CORNER, MouthCurve, mouth_curve
@@ -186,39 +186,15 @@ def split_edges(patch: Patch, marked: np.ndarray, edges: np.ndarray, sides: np.n
     """Split the marked edges (e,) in the middle, and every triangle beside one, without leaving a gap."""
     if not marked.any():
         return patch
-    middle = np.full(len(edges), -1)
-    middle[marked] = len(patch.points) + np.arange(np.count_nonzero(marked))
     ends = edges[marked]
-    points = np.concatenate([patch.points, patch.points[ends].mean(1)])
-    weights = sparse.vstack([patch.weights, (patch.weights[ends[:, 0]] + patch.weights[ends[:, 1]]) * 0.5], "csr")
-    triangles, source = [], []
-
-    def emit(rows: np.ndarray, *corners: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        for corner in corners:
-            triangles.append(np.stack(corner, 1))
-            source.append(patch.source[rows])
-
-    split = middle[sides]
-    count = (split >= 0).sum(1)
-    emit(np.flatnonzero(count == 0), tuple(patch.triangles[count == 0].T))
-    for number in (1, 2, 3):
-        rows = np.flatnonzero(count == number)
-        # Turn each triangle so that its one split edge, or the first of its two, is edge 0-1.
-        first = (split[rows] >= 0).argmax(1) if number == 1 else (np.argmin(split[rows] >= 0, 1) + 1) % 3
-        turn = (first[:, None] + np.arange(3)) % 3
-        a, b, c = np.take_along_axis(patch.triangles[rows], turn, 1).T
-        ab, bc, ca = np.take_along_axis(split[rows], turn, 1).T
-        if number == 1:
-            emit(rows, (a, ab, c), (ab, b, c))
-        elif number == 2:
-            emit(rows, (ab, b, bc))
-            short = np.linalg.norm(points[a] - points[bc], axis=1) < np.linalg.norm(points[ab] - points[c], axis=1)
-            emit(rows[short], *[tuple(x[short] for x in t) for t in ((a, ab, bc), (a, bc, c))])
-            emit(rows[~short], *[tuple(x[~short] for x in t) for t in ((a, ab, c), (ab, bc, c))])
-        else:
-            emit(rows, (a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
+    triangles, rows = split(patch.points, patch.triangles, edges, sides, marked)
+    weights = (patch.weights[ends[:, 0]] + patch.weights[ends[:, 1]]) * 0.5
     return replace(
-        patch, points=points, triangles=np.concatenate(triangles), source=np.concatenate(source), weights=weights
+        patch,
+        points=np.concatenate([patch.points, patch.points[ends].mean(1)]),
+        triangles=triangles,
+        source=patch.source[rows],
+        weights=sparse.vstack([patch.weights, weights], "csr"),
     )
 
 

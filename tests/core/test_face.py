@@ -220,6 +220,19 @@ def test_a_few_faces_far_from_the_landmarks_are_not_subdivided_without_end(scan)
     assert len(bound.mesh.vertices) < 500
 
 
+def test_a_coarse_face_on_a_body_of_many_vertices_is_bound_on_a_finer_copy(scan):
+    vertices, triangles, points = scan
+    coarse, faces = fast_simplification.simplify(vertices.astype(np.float32), triangles, target_count=2000)
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-300, 300, 150), np.linspace(-1000, -400, 150)))
+    body = points[8] + np.stack([x, y, 0 * x - 100], 1)
+    corner = (np.arange(149)[:, None] * 150 + np.arange(149)).ravel()
+    more = np.concatenate([[corner, corner + 1, corner + 150], [corner + 1, corner + 151, corner + 150]], 1).T
+    bound = prepare(np.concatenate([coarse, body]), np.concatenate([faces, more + len(coarse)]), points)
+    nearest = bound.mesh.vertices[landmarks.nearest_vertices(points, bound.mesh.vertices)]
+    assert np.median(mm(bound, nearest - points)) < 1.8
+    assert len(bound.mesh.vertices) < len(coarse) + len(body) + 8000, "the body stays as it is"
+
+
 @pytest.mark.parametrize("count", [200, 1000])
 def test_a_coarse_scan_moves_like_the_fine_one(scan, face, count):
     vertices, triangles, points = scan

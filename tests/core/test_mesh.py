@@ -114,6 +114,18 @@ def test_subdividing_keeps_the_old_vertices_and_the_surface():
     assert areas == pytest.approx(np.full(len(areas), 1 / 8))
 
 
+def test_subdividing_some_edges_leaves_no_gap_and_the_same_surface():
+    points, faces = grid()
+    before = mesh.clean(points, faces)
+    after = mesh.subdivided(before, lambda ends: ends.mean(1)[:, 0] < points[:, 0].mean())
+    assert len(faces) < len(after.triangles) < 4 * len(faces)
+    corners = after.vertices[after.triangles]
+    areas = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] / 2
+    assert areas.min() > 0 and areas.sum() == pytest.approx(len(faces) / 2)
+    rim = after.vertices[mesh.boundary_vertices(after.triangles), :2]
+    assert ((rim == points.min(0)[:2]) | (rim == points.max(0)[:2])).any(1).all(), "no hole inside"
+
+
 def test_distance_to_the_surface_is_not_distance_to_its_vertices():
     points, faces = grid()
     given = np.array([[2.4, 2.3, 0.5], [0, 0, 0], [-1, 2, 0]])
