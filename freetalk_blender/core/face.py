@@ -188,9 +188,10 @@ def _with_eyeballs(
     used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
     one_skin = [socket.lids for socket in sockets if socket.one_skin]
     parts: list[Part] = [*eye_front.of_eyes(opened.skin_vertices, used, one_skin, mm)]
-    faces = opened.skin_triangles[np.isin(opened.skin_triangles, used).all(1)]
-    over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points)) if balls else None
-    parts += [over_balls] if over_balls else []
+    if balls:
+        faces = opened.skin_triangles[np.isin(opened.skin_triangles, used).all(1)]
+        over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points))
+        parts += [over_balls] if over_balls else []
     return opened, Eyelids(tuple(parts)) if parts else None, notes
 
 

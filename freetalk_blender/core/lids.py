@@ -106,8 +106,12 @@ def of_balls(
     skin (V,3), triangles (F,3): the skin, mesh units; balls: centre (3,) and radius, canonical mm; frame: from
     canonical mm to the mesh; landmarks (68,3), canonical mm: where the edges are.
     """
-    used, corners = np.unique(triangles, return_inverse=True)
-    points, faces = frame.to_canonical(skin[used].astype(float)), corners.reshape(-1, 3)
+    places = frame.to_canonical(skin.astype(float))
+    close = np.zeros(len(places), bool)
+    for centre, radius in balls:
+        close |= (np.abs(places - centre) < 4 * radius).all(1)
+    used, corners = np.unique(triangles[close[triangles].any(1)], return_inverse=True)
+    points, faces = places[used], corners.reshape(-1, 3)
     chosen = []
     for centre, radius in balls:
         offset = points - centre
