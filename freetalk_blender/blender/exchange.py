@@ -166,6 +166,11 @@ def is_blended(mesh: bpy.types.Mesh, name: str) -> bool:
     return mesh.attributes[name].data_type in _BLENDED
 
 
+def is_colour(mesh: bpy.types.Mesh, name: str) -> bool:
+    """Does this attribute hold colours?"""
+    return mesh.attributes[name].data_type in ("FLOAT_COLOR", "BYTE_COLOR")
+
+
 # The mesh -------------------------------------------------------------------------------------------------------------
 
 

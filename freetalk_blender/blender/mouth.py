@@ -69,9 +69,14 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
     weights = _corner_weights(opened, faces)
     examples, marks = polygons[opened.triangle_source[faces]], _edge_sources(topology, plan, opened)
     skin = np.isin(opened.part[faces], (SKIN, HOLLOW))
+    tints = _tints(opened, count, faces)
     yield
 
     def filled(domain: str, name: str, old: np.ndarray) -> np.ndarray:
+        new = as_around(domain, name, old)
+        return np.where(np.isnan(tints[domain]), new, tints[domain]) if exchange.is_colour(mesh, name) else new
+
+    def as_around(domain: str, name: str, old: np.ndarray) -> np.ndarray:
         blended = exchange.is_blended(mesh, name)
         if domain == "POINT":
             return _blended_points(old, opened.source[count:], blended)
@@ -244,6 +249,24 @@ def _blended_corners(old: np.ndarray, sources: np.ndarray, weights: np.ndarray, 
 def _blended_points(old: np.ndarray, source: sparse.csr_matrix, blended: bool) -> np.ndarray:
     """(N,w) values of new vertices, from those (V,w) of the old ones."""
     return source @ old if blended else old[np.asarray(source.argmax(1)).ravel()]
+
+
+def _tints(opened: OpenedMouth, count: int, faces: np.ndarray) -> dict[str, np.ndarray]:
+    """domain -> (n,4) colour of new elements that a colour attribute does not paint like the skin around; NaN for skin.
+
+    count: vertices that are not new; faces (F,): triangles that are. The dark bag has its material's colour, the rest a
+    lighter one: glTF multiplies the two, Blender's viewport shows only this one.
+    """
+    part, corners = opened.part[faces], opened.triangles[faces]
+    face = np.full((len(faces), 4), np.nan)
+    for _, colour, _, parts in MATERIALS:
+        face[np.isin(part, parts) & (part != HOLLOW)] = colour
+    face[part != BAG] **= 0.6
+    vertex = np.full((len(opened.vertices), 4), np.nan)
+    vertex[corners] = face[:, None]
+    vertex[corners[np.isnan(face[:, 0])]] = np.nan  # where bag and lip meet, the lip's
+    none = np.full((1, 4), np.nan)
+    return {"POINT": vertex[count:], "FACE": face, "CORNER": np.repeat(face, 3, axis=0), "EDGE": none}
 
 
 def _paint(mesh: bpy.types.Mesh, new_part: np.ndarray, plan: Exchange, hollow: np.ndarray) -> None:

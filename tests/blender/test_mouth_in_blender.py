@@ -11,7 +11,7 @@ from freetalk_blender.blender import meshes, mouth, steps
 from freetalk_blender.core import eyeballs, hole_bag, inner_mouth, mouth_web
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import BAG, SKIN, OpenedMouth, open_lips
-from freetalk_blender.core.opened_mouth import PUPIL, TONGUE, TOOTH, untouched, with_loose
+from freetalk_blender.core.opened_mouth import LIP, PUPIL, SCLERA, TONGUE, TOOTH, untouched, with_loose
 
 WIDTH, HEIGHT = 41, 61
 
@@ -163,6 +163,20 @@ def test_materials_seams_face_attributes_and_custom_normals_survive(opened):
     mesh.corner_normals.foreach_get("vector", normals)
     corners, _ = corner_places(mesh, skin_polygons(mesh, result))
     assert np.abs(normals.reshape(-1, 3)[corners] - [0.6, 0, 0.8]).max() < 0.02
+
+
+def test_what_lies_behind_the_lips_is_not_coloured_like_the_skin(opened):
+    _, copy, result = opened
+    colour = np.empty(4 * len(result.vertices), np.float32)
+    copy.data.color_attributes["Col"].data.foreach_get("color", colour)
+    colour = colour.reshape(-1, 4)
+    of = {part: np.unique(result.triangles[result.part == part]) for part in np.unique(result.part).tolist()}
+    bag = np.setdiff1d(of[BAG], of[LIP])
+    assert len(bag) and colour[bag, :3].max() < 0.02
+    assert np.abs(colour[of[LIP], 1]).max() < 1e-6, "the inside of a lip is the skin's, which has no green"
+    for part, green in ((TOOTH, 0.6), (SCLERA, 0.6)):
+        if part in of:
+            assert colour[of[part], 1].min() > green and (colour[of[part], 3] == 1).all()
 
 
 def test_the_skin_of_cut_lips_takes_no_light_from_their_inside(face):
