@@ -39,6 +39,8 @@ _SKIN = (0.95, 0.76, 0.67)
 #: Towards the light that casts shadows, in the face's axes: from the front, a little above and to its left.
 _SUN = np.array([0.3, 0.35, 0.89])
 _BACKGROUND = (0.045, 0.05, 0.06)
+#: Stops by which faces that bring colours of their own are lighter: light and shade are in these already.
+_PHOTOGRAPHED = 0.8
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene = bpy.context.scene
     render = scene.render
     before = {name: getattr(render, name) for name in _REMEMBERED}
-    before_camera, before_world, view = scene.camera, scene.world, scene.view_settings.view_transform
+    before_camera, before_world = scene.camera, scene.world
+    view, exposure = scene.view_settings.view_transform, scene.view_settings.exposure
     camera = bpy.data.objects.new("FreeTalk camera", bpy.data.cameras.new("FreeTalk camera"))
     face = canonical_frame(landmarks)
     camera.data.lens, camera.data.sensor_width = _LENS, _SENSOR
@@ -205,6 +208,7 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene.world = bpy.data.worlds.new("FreeTalk background")
     scene.world.color = _BACKGROUND
     scene.view_settings.view_transform = "Standard"
+    scene.view_settings.exposure = 0.0 if _colour_type(item) in ("SINGLE", "MATERIAL") else _PHOTOGRAPHED
     lamps = _light(scene, item, face)
     try:
         with _clay(item):
@@ -215,7 +219,8 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
             bpy.data.objects.remove(thing)
             (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.lights).remove(data)
         bpy.data.worlds.remove(scene.world)
-        scene.camera, scene.world, scene.view_settings.view_transform = before_camera, before_world, view
+        scene.camera, scene.world = before_camera, before_world
+        scene.view_settings.view_transform, scene.view_settings.exposure = view, exposure
         for name, value in before.items():
             setattr(render, name, value)
         render.use_stamp = False
