@@ -22,7 +22,7 @@ from mathutils import Matrix
 from freetalk_blender.blender import files, meshes
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
-from freetalk_blender.core.frame import Similarity
+from freetalk_blender.core.frame import Similarity, transformed
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
 #: Pose: degrees of the jaw, share of lip rounding. The first is shown on the mesh as the scanner left it.
@@ -179,7 +179,7 @@ def main() -> None:
     arguments = parser.parse_args()
     given = landmarks.read(arguments.landmarks).points
     scan = files.load(arguments.scan, given)
-    points = meshes.moved(scan.file_to_object, given)
+    points = transformed(scan.file_to_object, given)
     if arguments.sound is None:
         pixels = picture(scan.item, points, arguments.size, arguments.inner_mouth)
     else:

@@ -28,7 +28,7 @@ from .core import doctor as doctors
 from .core.errors import FreeTalkError
 from .core.style import Style
 from .progress import Progress
-from .scans import Binder, import_bpy, own_vertices, points_of, read_own, tell, transformed
+from .scans import Binder, import_bpy, own_vertices, points_of, read_own, tell
 
 #: Outputs of `animate`, by suffix.
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
@@ -80,7 +80,7 @@ def evaluate(arguments: argparse.Namespace, steps: Progress) -> dict:
         with steps("find the face"):
             local = detector.detect(vertices, triangles, arguments.device).points
     else:
-        local = transformed(from_file, points)
+        local = frame.transformed(from_file, points)
     with steps("compare"):
         found, true = found @ from_file[:3, :3].T, true @ from_file[:3, :3].T
         return answer | metrics.vertex_metrics(found, true, vertices, triangles, local)
@@ -100,15 +100,17 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
     points = points_of(arguments)
     vertices, triangles, from_file = read_own(arguments.scan, points, steps)
     if points is None:
-        near = None if arguments.near is None else transformed(from_file, np.array(arguments.near))
+        near = None if arguments.near is None else frame.transformed(from_file, np.array(arguments.near))
         with steps("find the face"):
             found = detector.detect(vertices, triangles, arguments.device, near)
     else:
         found = landmarks.confirmed(
-            landmarks.read(arguments.landmarks), transformed(from_file, points), vertices, triangles
+            landmarks.read(arguments.landmarks), frame.transformed(from_file, points), vertices, triangles
         )
     tell(landmarks.doubt(found), steps)
-    placed = landmarks.Landmarks(transformed(np.linalg.inv(from_file), found.points), found.vertices, found.confidence)
+    placed = landmarks.Landmarks(
+        frame.transformed(np.linalg.inv(from_file), found.points), found.vertices, found.confidence
+    )
     outputs = [path for path in (arguments.output, arguments.preview) if path]
     if arguments.output:
         landmarks.write(arguments.output, placed)
@@ -131,7 +133,7 @@ def check(arguments: argparse.Namespace, steps: Progress) -> dict:
     """What the scan is, with a traffic light for each finding and the fix it would get; nothing is written."""
     points = points_of(arguments)
     vertices, triangles, from_file = read_own(arguments.scan, points, steps)
-    local = None if points is None else transformed(from_file, points)
+    local = None if points is None else frame.transformed(from_file, points)
     report = checkup.check_up(vertices, triangles, local, device=arguments.device, step=steps)
     findings = [asdict(finding) for finding in report.findings]
     return {"scan": str(arguments.scan), "level": report.level, "findings": findings, "facts": report.facts}
@@ -240,11 +242,11 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         import_bpy()
         import bpy
 
-        from .blender import files, meshes, scene, sound
+        from .blender import files, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points)
-        local = None if points is None else meshes.moved(scan.file_to_object, points)
+        local = None if points is None else frame.transformed(scan.file_to_object, points)
         vertices, triangles, local = scene.read_face(scan.item, local)
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)

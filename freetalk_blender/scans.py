@@ -13,6 +13,7 @@ from .core import face as faces
 from .core import landmarks, movement, scan_file
 from .core.errors import FreeTalkError
 from .core.face import Face
+from .core.frame import transformed
 from .progress import Progress
 
 
@@ -102,11 +103,6 @@ def own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress)
     vertices, triangles, from_file = read_own(arguments.scan, points, steps)
     local = None if points is None else transformed(from_file, points)
     return OwnVertices(binder.bind(vertices, triangles, local), from_file)
-
-
-def transformed(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N,3) points through a (4,4) affine matrix."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def tell(notes: tuple[str, ...], steps: Progress) -> None:

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from ..core import atomic
 from ..core.errors import FreeTalkError, MeshError
+from ..core.frame import transformed
 from . import compat, meshes
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -75,12 +76,12 @@ def _face(path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None) -
         raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
     if landmarks is None or len(found) == 1:
         return max(found, key=lambda item: len(item.data.vertices))
-    return min(found, key=lambda item: _distance(item, meshes.moved(file_to_world, landmarks)))
+    return min(found, key=lambda item: _distance(item, transformed(file_to_world, landmarks)))
 
 
 def _distance(item: bpy.types.Object, points: np.ndarray) -> float:
     """Mean distance of points (N,3) in the world to the object's vertices."""
-    return float(cKDTree(meshes.moved(meshes.world(item), meshes.vertices(item.data))).query(points)[0].mean())
+    return float(cKDTree(transformed(meshes.world(item), meshes.vertices(item.data))).query(points)[0].mean())
 
 
 def upright(scan: Scan, up: np.ndarray) -> None:

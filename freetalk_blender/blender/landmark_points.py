@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ..core.frame import canonical_frame
+from ..core.frame import canonical_frame, transformed
 from ..core.landmarks import COUNT, MIRRORED, Landmarks
 from . import meshes, placed
 from .marks import PREFIX, copy_of
@@ -39,7 +39,7 @@ def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
     assert known is not None
     sweep()
     context.view_layer.update()
-    points = meshes.moved(meshes.world(original), known)
+    points = transformed(meshes.world(original), known)
     layer, copy = context.view_layer.objects, copy_of(original)
     collection = bpy.data.collections.new(COLLECTION)
     context.scene.collection.children.link(collection)
@@ -88,7 +88,7 @@ def places() -> np.ndarray:
     graph = bpy.context.evaluated_depsgraph_get()
     for item in points():
         answer[item[NUMBER]] = item.evaluated_get(graph).matrix_world.translation
-    return meshes.moved(np.linalg.inv(meshes.world(editing())), answer)
+    return transformed(np.linalg.inv(meshes.world(editing())), answer)
 
 
 def _start() -> np.ndarray:

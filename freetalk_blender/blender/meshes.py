@@ -89,11 +89,6 @@ def to_true_shape(item: bpy.types.Object) -> np.ndarray:
     return np.identity(3) if np.ptp(stretch) < 1e-4 * stretch.max() else (axes * stretch) @ axes.T
 
 
-def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N,3) points through a (4,4) affine matrix."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
-
-
 def check(item: bpy.types.Object) -> None:
     """MeshError where the object cannot take relative shape keys."""
     if item is None or item.type != "MESH":

@@ -257,16 +257,16 @@ def _tints(opened: OpenedMouth, count: int, faces: np.ndarray) -> dict[str, np.n
     count: vertices that are not new; faces (F,): triangles that are. The dark bag has its material's colour, the rest a
     lighter one: glTF multiplies the two, Blender's viewport shows only this one.
     """
-    part, corners = opened.part[faces], opened.triangles[faces]
+    part = opened.part[faces]
     face = np.full((len(faces), 4), np.nan)
     for _, colour, _, parts in MATERIALS:
         face[np.isin(part, parts) & (part != HOLLOW)] = colour
     face[part != BAG] **= 0.6
-    vertex = np.full((len(opened.vertices), 4), np.nan)
-    vertex[corners] = face[:, None]
-    vertex[corners[np.isnan(face[:, 0])]] = np.nan  # where bag and lip meet, the lip's
-    none = np.full((1, 4), np.nan)
-    return {"POINT": vertex[count:], "FACE": face, "CORNER": np.repeat(face, 3, axis=0), "EDGE": none}
+    corner, row = np.repeat(face, 3, axis=0), opened.triangles[faces].ravel() - count
+    vertex = np.full((len(opened.vertices) - count, 4), np.nan)
+    vertex[row[row >= 0]] = corner[row >= 0]
+    vertex[row[(row >= 0) & np.isnan(corner[:, 0])]] = np.nan  # where bag and lip meet, the lip's
+    return {"POINT": vertex, "FACE": face, "CORNER": corner, "EDGE": np.full((1, 4), np.nan)}
 
 
 def _paint(mesh: bpy.types.Mesh, new_part: np.ndarray, plan: Exchange, hollow: np.ndarray) -> None:

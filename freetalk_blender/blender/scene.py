@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
-from ..core.frame import EYE_DISTANCE_MM
+from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR
 from . import bake, files, meshes, mouth, session, takes
 from .marks import FACE, LANDMARKS, copy_of
@@ -128,7 +128,7 @@ def talking_object() -> bpy.types.Object:
 
 def world_landmarks(item: bpy.types.Object) -> np.ndarray:
     """(68,3) landmarks of a talking copy in the world."""
-    return meshes.moved(meshes.world(item), np.array(item[LANDMARKS]).reshape(COUNT, 3))
+    return transformed(meshes.world(item), np.array(item[LANDMARKS]).reshape(COUNT, 3))
 
 
 def set_range(start: int, frames: int) -> None:
@@ -145,7 +145,7 @@ def landmarks_on(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
     """
     into = np.linalg.inv(meshes.world(item))
     turns = (np.identity(4), into @ files.Y_UP, into, files.Y_UP)
-    readings = [meshes.moved(turn, points) for turn in turns]
+    readings = [transformed(turn, points) for turn in turns]
     tree = cKDTree(meshes.vertices(item.data))
     distance = [float(tree.query(reading)[0].max() / np.linalg.norm(reading[45] - reading[36])) for reading in readings]
     best = int(np.argmin(distance))

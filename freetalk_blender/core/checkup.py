@@ -269,8 +269,7 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
 
 
 def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:
-    part = cleaned.components()
-    skin = part == np.bincount(part[nearest_vertices(points, cleaned.vertices)]).argmax()
+    skin = cleaned.part_of(nearest_vertices(points, cleaned.vertices))
     both = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, points)
     shut, balls = [place.eye.shut for place in both], [bool(len(place.eye.eyeball)) for place in both]
     facts["eyes"] = ["shut" if closed else "open" for closed in shut]

@@ -70,11 +70,10 @@ def socket(eye: Eye, skin: np.ndarray, triangles: np.ndarray, lids: np.ndarray) 
     return Socket(eye, lids, front, bool(len(deep)) and bool(deep.mean() > SHARE))
 
 
-def own(place: Socket, points: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Centre (3,) and radius of the ball that an open eye of the scan has; points (V,3), canonical mm; None without."""
-    if place.eye.shut or not place.hollow:
-        return None
-    return sphere(points[place.eye.eyeball])
+def own(place: Socket, eyeball: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Centre (3,) and radius of the ball that an open eye of the scan has; eyeball (k,3): its points, canonical mm;
+    None without."""
+    return None if place.eye.shut or not place.hollow else sphere(eyeball)
 
 
 def added(

@@ -174,11 +174,10 @@ def _with_eyeballs(
     cleaned: its skin; handles (68,): the skin's vertices at the landmarks.
     """
     mm = mouth_curve.frame_in_mm(points)
-    part = cleaned.components()
-    skin = part == np.bincount(part[handles]).argmax()
+    skin = cleaned.part_of(handles)
     sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points)
-    inside = mm.to_canonical(cleaned.vertices.astype(float))
-    balls = [ball for ball in (eye_balls.own(socket, inside) for socket in sockets) if ball is not None]
+    found = (eye_balls.own(s, mm.to_canonical(cleaned.vertices[s.eye.eyeball].astype(float))) for s in sockets)
+    balls = [ball for ball in found if ball is not None]
     notes: tuple[str, ...] = ()
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)
@@ -300,15 +299,16 @@ def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
         length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
         return (length > 2 * COARSE * unit) & (tree.query(ends.mean(1))[0] < AROUND * unit + length / 2)
 
-    while True:
+    while len(cleaned.vertices) < stm.HEAVY:
         nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
         gap = np.median(np.linalg.norm(nearest - points, axis=1))
         if gap < COARSE * unit or gap > 0.9 * last:
-            return cleaned
+            break
         finer, last = mesh.subdivided(cleaned, long), gap
         if len(finer.vertices) > stm.HEAVY:
-            return cleaned
+            break
         cleaned = finer
+    return cleaned
 
 
 def _in_mesh_units(binding: Binding, similarity: Similarity) -> Binding:

@@ -50,6 +50,11 @@ class Similarity:
         return self.scale / EYE_DISTANCE_MM
 
 
+def transformed(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N,3) points through a (4,4) affine matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
 def align(source: np.ndarray, target: np.ndarray) -> Similarity:
     """Least-squares similarity with target ~ scale * rotation @ source + translation.
 

@@ -42,6 +42,11 @@ class CleanMesh:
         """(V,) int32 label of each vertex's connected part."""
         return connected_parts(self.triangles, len(self.vertices))
 
+    def part_of(self, rows: np.ndarray) -> np.ndarray:
+        """(V,) bool: the connected part that most of the vertices `rows` belong to."""
+        part = self.components()
+        return part == np.bincount(part[rows]).argmax()
+
 
 def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None = None) -> CleanMesh:
     """Weld, drop what is no surface, and keep the map back to the caller's vertices.

@@ -8,6 +8,7 @@ import pytest
 
 from freetalk_blender.blender import files, meshes
 from freetalk_blender.core.errors import MeshError
+from freetalk_blender.core.frame import transformed
 
 #: A tetrahedron without symmetry, so that any turn or mirror shows.
 POINTS = np.array([[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 1]], np.float64)
@@ -24,11 +25,11 @@ def write_with_blender(path: Path) -> np.ndarray:
     item.location, item.rotation_euler, item.scale = (5, -2, 1), (0.3, 0.5, -0.7), (1, 2, 0.5)
     bpy.context.view_layer.update()
     files.save(path)
-    return meshes.moved(meshes.world(item), POINTS)
+    return transformed(meshes.world(item), POINTS)
 
 
 def in_world(scan: files.Scan) -> np.ndarray:
-    return meshes.moved(meshes.world(scan.item), meshes.vertices(scan.item.data))
+    return transformed(meshes.world(scan.item), meshes.vertices(scan.item.data))
 
 
 def assert_same_points(found: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-5) -> None:
@@ -52,9 +53,9 @@ def test_file_coordinates_map_exactly_into_the_scene(tmp_path: Path, suffix: str
     wanted = write_with_blender(path)
     scan = files.load(path)
     assert_same_points(in_world(scan), wanted)
-    in_file = meshes.moved(np.linalg.inv(TO_WORLD[suffix]), wanted)
-    assert_same_points(meshes.moved(scan.file_to_world, in_file), wanted)
-    assert_same_points(meshes.moved(scan.file_to_object, in_file), meshes.vertices(scan.item.data))
+    in_file = transformed(np.linalg.inv(TO_WORLD[suffix]), wanted)
+    assert_same_points(transformed(scan.file_to_world, in_file), wanted)
+    assert_same_points(transformed(scan.file_to_object, in_file), meshes.vertices(scan.item.data))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_obj_ply_and_stl_are_read_as_they_stand(tmp_path: Path, operator: str, s
     path = tmp_path / f"solid{suffix}"
     write_with_blender(tmp_path / "unused.glb")
     getattr(bpy.ops.wm, operator)(filepath=str(path), forward_axis="Y", up_axis="Z")
-    wanted = meshes.moved(meshes.world(bpy.data.objects["solid"]), POINTS)
+    wanted = transformed(meshes.world(bpy.data.objects["solid"]), POINTS)
     scan = files.load(path)
     assert_same_points(meshes.vertices(scan.item.data), wanted)
     assert np.array_equal(scan.file_to_object, np.identity(4))

@@ -21,6 +21,7 @@ from read_glb import read
 from freetalk_blender import cli
 from freetalk_blender.blender import compat, files, meshes, scene
 from freetalk_blender.core import arkit, inner_mouth, landmarks, scan_file
+from freetalk_blender.core.frame import transformed
 
 #: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
 FPS, FRAMES, SILENT = 25, 51, 10
@@ -66,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks: Pa
 
 def aperture_in_scene(run: Run, item: bpy.types.Object, to_scan: np.ndarray, first: int) -> np.ndarray:
     """(T,) distance of the two lip points over the frames, of an object in Blender; to_scan (4,4): world to scan."""
-    own = meshes.moved(to_scan @ meshes.world(item), meshes.vertices(item.data))
+    own = transformed(to_scan @ meshes.world(item), meshes.vertices(item.data))
     pair = [np.linalg.norm(own - point, axis=1).argmin() for point in run.neutral]
     assert np.linalg.norm(own[pair] - run.neutral, axis=1).max() < 0.01, "the neutral face is where the scan was"
     found = []
@@ -74,7 +75,7 @@ def aperture_in_scene(run: Run, item: bpy.types.Object, to_scan: np.ndarray, fir
         bpy.context.scene.frame_set(frame)
         mesh = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
         points = np.array([mesh.vertices[index].co for index in pair])
-        points = meshes.moved(to_scan @ meshes.world(item), points)
+        points = transformed(to_scan @ meshes.world(item), points)
         found.append(np.linalg.norm(points[0] - points[1]))
     return np.array(found)
 
@@ -179,7 +180,7 @@ print(json.dumps({"fps": stage.GetTimeCodesPerSecond(), "aperture": found, "keys
 
 
 def test_usd_read_by_usd_core_moves_as_the_truth(run: Run) -> None:
-    upright = meshes.moved(files.Y_UP, run.neutral)
+    upright = transformed(files.Y_UP, run.neutral)
     done = subprocess.run(
         [sys.executable, "-c", _USD, str(run["usdc"]), json.dumps(upright.tolist())], capture_output=True, text=True
     )
