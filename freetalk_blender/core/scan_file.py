@@ -3,9 +3,12 @@
 Importers drop vertices that no face uses and merge others; displacement for "the file's own vertices" must not.
 """
 
-from collections.abc import Callable, Iterator
+import re
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +19,9 @@ _PLY_TYPES = {
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8",
 }  # fmt: skip
+#: The numbers of a corner's texture and normal.
+_OBJ_SLASHED = re.compile(r"/\S*")
+_STL_VERTEX = re.compile(rb"^\s*vertex\s(.*)$", re.MULTILINE)
 _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
 
@@ -28,8 +34,11 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise MeshError(f"The scan {path} does not exist; check the path.")
     try:
-        vertices, triangles = READERS[path.suffix.lower()](path)
-    except (ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers that are none of a place or of a vertex
+            vertices, triangles = READERS[path.suffix.lower()](path)
+    except KeyError as error:
+        raise MeshError(f"The scan {path} cannot be read ({error} is missing or unknown); is it whole?") from error
+    except (ValueError, IndexError, OverflowError) as error:
         raise MeshError(f"The scan {path} cannot be read ({error}); is it whole?") from error
     if not len(vertices) or not len(triangles):
         raise MeshError(
@@ -40,23 +49,35 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return vertices, triangles
 
 
-def _fans(polygons: Iterator[list[int]] | list) -> np.ndarray:
-    triangles = [(face[0], face[k], face[k + 1]) for face in polygons for k in range(1, len(face) - 1)]
-    return np.array(triangles, np.int64).reshape(-1, 3)
+def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
+    """(N,) the numbers of a text, whatever white space is between them; ValueError where anything else is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # as yet numpy only warns of what it does not understand
+        try:
+            return np.fromstring(text, kind, sep=" ")
+        except DeprecationWarning as error:
+            raise ValueError("it has something else where a number should be") from error
+
+
+def _fans(corners: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(F,3) int32 triangles of polygons: all their corners one after the other, and how many each has."""
+    fans = np.maximum(counts - 2, 0)
+    first = np.repeat(np.cumsum(counts) - counts, fans)
+    step = np.arange(len(first)) - np.repeat(np.cumsum(fans) - fans, fans)
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], 1).astype(np.int32)
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    points: list[list[str]] = []
-    polygons: list[list[int]] = []
-    text = path.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
-    for line in text.splitlines():
-        if line.startswith(("v ", "v\t")):
-            points.append(line.split()[1:4])
-        elif line.startswith(("f ", "f\t")):
-            corners = [int(word.split("/", 1)[0]) for word in line.split("#", 1)[0].split()[1:]]
-            polygons.append([corner - 1 if corner > 0 else corner + len(points) for corner in corners])
-    vertices = np.array(points, np.float64).reshape(-1, 3)
-    return vertices.astype(np.float32), _fans(polygons).astype(np.int32)
+    lines = path.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ").splitlines()
+    kinds = np.array([line[:2].expandtabs(1) for line in lines], "U2")
+    points = [" ".join(lines[row].split()[1:4]) for row in np.flatnonzero(kinds == "v ")]
+    polygons = [lines[row][2:].partition("#")[0] for row in np.flatnonzero(kinds == "f ")]
+    vertices = _numbers(" ".join(points)).reshape(len(points), 3).astype(np.float32)
+    corners = _numbers(_OBJ_SLASHED.sub("", " ".join(polygons)), int)
+    counts = np.array([len(polygon.split()) for polygon in polygons], int)
+    held = np.cumsum(kinds == "v ")[kinds == "f "]  # points before a polygon, from which negative corners count back
+    corners = np.where(corners > 0, corners - 1, corners + np.repeat(held, counts))
+    return vertices, _fans(corners, counts)
 
 
 @dataclass(frozen=True)
@@ -67,33 +88,36 @@ class _Element:
     count: int
     properties: list[tuple[str, str, str | None]]
 
-    @property
-    def has_lists(self) -> bool:
-        return any(length for _, _, length in self.properties)
-
 
 def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     content = path.read_bytes()
     end = content.find(b"end_header")
     if not content.startswith(b"ply") or end < 0:
         raise ValueError("it has no PLY header")
-    form, elements = _ply_header(content[:end].decode("ascii"))
+    form, elements = _ply_header(content[:end].decode("utf-8", "replace"))
     body = content[content.index(b"\n", end) + 1 :]
-    order = ">" if form == "binary_big_endian" else "<"
-    reader: _PlyText | _PlyBinary = _PlyText(body) if form == "ascii" else _PlyBinary(body, order)
+    if form == "ascii":
+        body = _numbers(body).tobytes()
     vertices, triangles = np.empty((0, 3), np.float32), np.empty((0, 3), np.int32)
+    at = 0
     for element in elements:
-        columns = reader.columns(element)
+        columns, at = _columns(element, body, at)
         if element.name == "vertex":
             vertices = np.stack([np.asarray(columns[axis], np.float32) for axis in "xyz"], 1)
         elif element.name == "face":
             corners = columns["vertex_indices"] if "vertex_indices" in columns else columns["vertex_index"]
-            triangles = _fans([row.tolist() for row in corners]).astype(np.int32)
+            triangles = _fans(np.concatenate([*corners, []]).astype(int), np.array([len(row) for row in corners], int))
     return vertices, triangles
 
 
 def _ply_header(header: str) -> tuple[str, list[_Element]]:
+    """The form of a PLY and its elements, whose types are numpy's; a text is read as numbers of 8 bytes."""
     form, elements = "", []
+
+    def kind(name: str) -> str:
+        own = _PLY_TYPES[name]
+        return "f8" if form == "ascii" else (">" if form == "binary_big_endian" else "<") + own
+
     for line in header.splitlines():
         words = line.split()
         if words[:1] == ["format"]:
@@ -101,66 +125,51 @@ def _ply_header(header: str) -> tuple[str, list[_Element]]:
         elif words[:1] == ["element"]:
             elements.append(_Element(words[1], int(words[2]), []))
         elif words[:2] == ["property", "list"]:
-            elements[-1].properties.append((words[4], _PLY_TYPES[words[3]], _PLY_TYPES[words[2]]))
+            elements[-1].properties.append((words[4], kind(words[3]), kind(words[2])))
         elif words[:1] == ["property"]:
-            elements[-1].properties.append((words[2], _PLY_TYPES[words[1]], None))
+            elements[-1].properties.append((words[2], kind(words[1]), None))
     return form, elements
 
 
-class _PlyBinary:
-    """The body of a binary PLY, read from the front; order is "<" or ">"."""
-
-    def __init__(self, body: bytes, order: str):
-        self.body, self.order, self.at = body, order, 0
-
-    def columns(self, element: _Element) -> dict[str, list | np.ndarray]:
-        """The element's values by property: an array of numbers, or a list of arrays."""
-        if not element.has_lists:
-            table = self._take([(name, self.order + kind) for name, kind, _ in element.properties], element.count)
-            return {name: table[name] for name, _, _ in element.properties}
-        return _rows(element, self._some)
-
-    def _some(self, kind: str, count: int) -> np.ndarray:
-        return self._take(self.order + kind, count)
-
-    def _take(self, kind: str | list, count: int) -> np.ndarray:
-        dtype = np.dtype(kind)
-        values = np.frombuffer(self.body, dtype, count, self.at)
-        self.at += dtype.itemsize * count
-        return values
-
-
-class _PlyText:
-    """The body of a text PLY, read word by word."""
-
-    def __init__(self, body: bytes):
-        self.words = body.split()
-        self.at = 0
-
-    def columns(self, element: _Element) -> dict[str, list | np.ndarray]:
-        """As _PlyBinary.columns."""
-        if not element.has_lists:
-            width = len(element.properties)
-            table = self._some("f8", width * element.count).reshape(element.count, width)
-            return {name: table[:, column] for column, (name, _, _) in enumerate(element.properties)}
-        return _rows(element, self._some)
-
-    def _some(self, kind: str, count: int) -> np.ndarray:
-        if self.at + count > len(self.words):
-            raise ValueError("it ends too early")
-        values = np.array(self.words[self.at : self.at + count], np.float64)
-        self.at += count
-        return values
-
-
-def _rows(element: _Element, take: Callable[[str, int], np.ndarray]) -> dict[str, list | np.ndarray]:
-    """An element with lists, row by row: take(type, count) reads on."""
-    columns: dict[str, list] = {name: [] for name, _, _ in element.properties}
+def _columns(element: _Element, body: bytes, at: int) -> tuple[dict[str, np.ndarray | list[np.ndarray]], int]:
+    """An element's values by property, from byte `at` of the body on: numbers, or arrays; and the byte after them."""
+    if not element.count:
+        return {name: [] for name, _, _ in element.properties}, at
+    row = _row(element, body, at)
+    end = at + np.dtype(row).itemsize * element.count
+    if end <= len(body):  # as long as it is where all lists are as long as the first row's
+        table = np.frombuffer(body, row, element.count, at)
+        lengths = [table[_length(name)] for name, _, length in element.properties if length]
+        if all((length == length[0]).all() for length in lengths):
+            return {name: table[name] for name, _, _ in element.properties}, end
+    rows = []
     for _ in range(element.count):
-        for name, kind, length in element.properties:
-            values = take(kind, int(take(length, 1)[0]) if length else 1)
-            columns[name].append(values.astype(np.int64) if length else values[0])
-    return {name: columns[name] for name in columns}
+        rows.append(_take(body, _row(element, body, at), at))
+        at += rows[-1].dtype.itemsize
+    return {name: [row[name] for row in rows] for name, _, _ in element.properties}, at
+
+
+def _row(element: _Element, body: bytes, at: int) -> list[tuple]:
+    """numpy's fields of the row of an element that begins at byte `at`; its lists are as long as they say there."""
+    fields: list[tuple] = []
+    for name, kind, length in element.properties:
+        if length:
+            count = int(_take(body, length, at + np.dtype(fields).itemsize))
+            fields += [(_length(name), length), (name, kind, (count,))]
+        else:
+            fields.append((name, kind))
+    return fields
+
+
+def _length(name: str) -> str:
+    return f"length of {name}"
+
+
+def _take(body: bytes, kind: str | list[tuple], at: int) -> Any:
+    """The one value of that type at byte `at`."""
+    if at + np.dtype(kind).itemsize > len(body):
+        raise ValueError("it ends too early")
+    return np.frombuffer(body, kind, 1, at)[0]
 
 
 def _read_stl(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -169,8 +178,7 @@ def _read_stl(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(content) == 84 + _STL_RECORD.itemsize * count:
         corners = np.frombuffer(content, _STL_RECORD, count, 84)["corners"]
     elif content.lstrip().startswith(b"solid"):
-        words = [line.split()[1:4] for line in content.decode("ascii", "replace").splitlines() if "vertex" in line]
-        corners = np.array(words, np.float64).reshape(-1, 3, 3)
+        corners = _numbers(b" ".join(_STL_VERTEX.findall(content))).reshape(-1, 3, 3)
     else:
         raise ValueError("it is neither a text STL nor a binary one of the length that it states")
     vertices = corners.reshape(-1, 3).astype(np.float32)

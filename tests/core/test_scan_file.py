@@ -22,13 +22,13 @@ def test_obj_keeps_unused_vertices_and_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
-def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("faces", [[[0, 2, 3, 4], [4, 3, 2]], [[0, 2, 3], [0, 3, 4], [4, 3, 2]]])
+def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str, faces: list[list[int]]) -> None:
     header = (
-        f"ply\nformat {form} 1.0\ncomment made by hand\nelement vertex 5\nproperty double x\nproperty double y\n"
-        "property double z\nproperty uchar red\nelement face 2\nproperty uchar flags\n"
+        f"ply\nformat {form} 1.0\ncomment made by Zoë's hand\nelement vertex 5\nproperty double x\nproperty double y\n"
+        f"property double z\nproperty uchar red\nelement face {len(faces)}\nproperty uchar flags\n"
         "property list uchar int vertex_indices\nend_header\n"
     )
-    faces = [[0, 2, 3, 4], [4, 3, 2]]
     if form == "ascii":
         body = "\n".join(f"{x} {y} {z} 200" for x, y, z in SQUARE)
         body += "\n" + "\n".join(f"1 {len(face)} {' '.join(map(str, face))}" for face in faces)
@@ -67,12 +67,20 @@ def test_stl_keeps_its_three_corners_a_triangle(tmp_path: Path) -> None:
         ("a.obj", b"", "0 vertices and 0 faces"),
         ("a.obj", b"v 1 2\nf 1 2 3\n", "cannot be read"),
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "names a vertex it does not hold"),
+        ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3.5\n", "where a number should be"),
+        ("a.obj", b"v 0 0 zero\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "where a number should be"),
+        ("a.obj", b"v 0 0\nv 1 0\nv 0 1\nv 9 9 9\nf 1 2 3\n", "cannot be read"),
         ("a.ply", b"not a ply", "no PLY header"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nend_header\n1\n", "ends too early"),
         (
             "a.ply",
             b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty float x\nend_header\n",
             "cannot be",
+        ),
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n",
+            "'y' is missing or unknown",
         ),
         ("a.stl", b"\0" * 90, "neither a text STL nor a binary one"),
     ],
