@@ -24,6 +24,11 @@ MIDDLE = ("AH", "EH", "EY", "OW", "AO", "ER")
 CLOSE = ("IY", "IH", "UW", "UH")
 SPREAD = ("IY", "IH", "EH", "AE", "EY", "AY")
 BILABIAL = ("P", "B", "M")
+#: Consonants that leave the lips apart, unless a neighbour closes or rounds them.
+APART = (
+    "T", "D", "N", "S", "Z", "K", "G", "NG", "L", "R", "HH", "Y", "TH", "DH", "SH", "ZH", "CH", "JH",
+)  # fmt: skip
+CLOSING = (*BILABIAL, "F", "V", "W", SILENCE)
 #: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
 _SLACK = 0.03
 _SHORTEST = 0.05
@@ -59,6 +64,13 @@ class Spoken:
         inside = [phone for phone in self.phones if phone.end * RATE < len(self.gap)]
         return [phone for phone in inside if phone.name in names and phone.end - phone.start >= shortest]
 
+    def left_apart(self) -> list[Phone]:
+        """Consonants for which the lips need not close, and that no pause or sound beside them closes or narrows."""
+        names = [SILENCE, *[phone.name for phone in self.phones], SILENCE]
+        beside = zip(names, self.phones, names[2:], strict=False)
+        alone = [phone for before, phone, after in beside if not {before, after} & {*CLOSING}]
+        return replace(self, phones=alone).tokens(*APART, shortest=_SHORTEST)
+
     def burst_alone(self, phone: Phone) -> Phone:
         """A stop after a pause with as much of the pause as its closure is short of; other phones as they are."""
         before = self.phones[self.phones.index(phone) - 1]
@@ -87,6 +99,7 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     round_ = [s.at(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
     bitten = [s.at(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens("F", "V")]
     vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
+    others = [(s, p) for s in takes for p in s.left_apart()]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
     heights = {
         name: float(np.mean([s.at(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)]))
@@ -99,6 +112,7 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         **dict(zip(("95 % from", "to"), surely(sum(closures), len(closures)), strict=True)),
         "pauses before stops counted": float(np.mean(with_pauses)),
         "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
+        "closed consonants": float(np.mean([s.at(s.gap, p).min() < TOUCH for s, p in others])),
         "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
         "rounding": float(np.mean(round_)),
         "labiodental": float(np.mean(bitten)),

@@ -1,12 +1,14 @@
-"""Real voices in English, Spanish and French that nothing was trained on: Asterisk's prompts, aligned.
+"""Real voices in five languages that nothing was trained on: Asterisk's prompts, and a game's actors, aligned.
 
 `python -m evaluation.prompts --packages DIR --work build/ats` writes WORK/prompts.jsonl. DIR holds the unpacked Debian
-packages (CC-BY-SA 3.0: for evaluation alone, nothing of them is packaged):
+packages. Asterisk's are in English, Spanish and French (CC-BY-SA 3.0), Fish Fillets' in Czech and Dutch (GPL version 2
+alone); both are for evaluation alone, and nothing of them is packaged:
 
     for p in en es fr; do apt-get download asterisk-core-sounds-$p asterisk-core-sounds-$p-g722; done
+    apt-get download fillets-ng-data fillets-ng-data-cs fillets-ng-data-nl
     for deb in *.deb; do dpkg -x $deb DIR; done
 
-Sounds are decoded by ffmpeg (`--ffmpeg`, for example of the PyPI package imageio-ffmpeg).
+Asterisk's sounds are decoded by ffmpeg (`--ffmpeg`, for example of the PyPI package imageio-ffmpeg).
 """
 
 import argparse
@@ -16,11 +18,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import soundfile
+
 from export import aligned
 from freetalk_blender.core import audio
 
 #: Language -> espeak-ng's name of it and the folder of the voice.
 VOICES = {"en": ("en-us", "en_US_f_Allison"), "es": ("es", "es_MX_f_Allison"), "fr": ("fr-fr", "fr_CA_f_June")}
+#: The languages of the game's actors, as espeak-ng too has them, and what a line of its dialogues looks like.
+ACTED = ("cs", "nl")
+_LINE = re.compile(r'dialogId\("([^"]+)",.*\ndialogStr\("((?:[^"\\]|\\.)*)"\)')
 #: Prompts shorter or longer than this say little, or are heard at once by hardly anybody (words).
 _WORDS = (5, 30)
 #: How many of each language are judged.
@@ -54,8 +61,25 @@ def recordings(packages: Path, language: str, work: Path, ffmpeg: str) -> Iterat
         yield aligned.Recording(path.stem, f"prompts {language}", path, text, espeak)
 
 
+def acted(packages: Path, language: str, work: Path) -> Iterator[aligned.Recording]:
+    """COUNT lines of the game's dialogues, evenly from all that were recorded, at 16 kHz in the work folder."""
+    game = packages / "usr/share/games/fillets-ng"
+    found = []
+    for script in sorted(game.glob(f"script/*/dialogs_{language}.lua")):
+        for name, text in _LINE.findall(script.read_text(encoding="utf-8")):
+            sound = game / "sound" / script.parent.name / language / f"{name}.ogg"
+            if sound.is_file() and _WORDS[0] <= len(text.split()) <= _WORDS[1]:
+                found.append((sound, text))
+    for sound, text in found[:: max(1, len(found) // COUNT)][:COUNT]:
+        path = work / "prompts" / f"{language}_{sound.parts[-3]}_{sound.stem}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            soundfile.write(path, audio.load(sound)[0], audio.SPEECH_RATE)
+        yield aligned.Recording(path.stem, f"prompts {language}", path, text, language)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Align Asterisk's prompts in three languages.")
+    parser = argparse.ArgumentParser(description="Align real voices in five languages.")
     parser.add_argument("--packages", type=Path, required=True, help="folder with the unpacked Debian packages")
     parser.add_argument("--ffmpeg", default="ffmpeg")
     parser.add_argument("--work", type=Path, default=Path("build/ats"))
@@ -63,6 +87,8 @@ def main() -> None:
     output = arguments.work / "prompts.jsonl"
     for language in VOICES:
         aligned.write(recordings(arguments.packages, language, arguments.work, arguments.ffmpeg), None, output)
+    for language in ACTED:
+        aligned.write(acted(arguments.packages, language, arguments.work), None, output)
     aligned.report(output)
 
 

@@ -49,7 +49,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class Voice:
-    """engine and its name for the voice; held_out: never heard in training; language: a key of SENTENCES."""
+    """engine and its name for the voice; held_out: never heard in training; language: what its sentences are in."""
 
     engine: str
     name: str
@@ -67,6 +67,12 @@ VOICES = (
     Voice("festival", "cmu_us_slt_arctic_hts", True),
     Voice("espeak-ng", "en-gb+f4", True),
     Voice("espeak-ng", "fr-fr+f4", True, "fr"),
+    Voice("espeak-ng", "es+f4", True, "es"),
+    Voice("espeak-ng", "it+f4", True, "it"),
+    Voice("espeak-ng", "de+f4", True, "de"),
+    Voice("espeak-ng", "nl+f4", True, "nl"),
+    Voice("espeak-ng", "cs+f4", True, "cs"),
+    Voice("espeak-ng", "pl+f4", True, "pl"),
     Voice("piper", "joe", True),
     Voice("espeak-ng", "en-us+m3", False),
     Voice("espeak-ng", "en-us+f2", False),
@@ -103,8 +109,8 @@ VOICES = (
     Voice("kokoro", "am_puck", False),
     Voice("kokoro", "af_bella", True),
 )
-#: What espeak-ng calls the languages.
-_ESPEAK = {"en": "en-us", "es": "es", "fr": "fr-fr", "it": "it", "de": "de", "pt": "pt-br"}
+#: What espeak-ng calls languages by other names than ours.
+_ESPEAK = {"en": "en-us", "fr": "fr-fr", "pt": "pt-br"}
 
 
 def is_held_out(title: str) -> bool:
@@ -270,7 +276,7 @@ def synthesise(data: Path, work: Path, packages: Path, voice: Voice) -> Iterator
             told.write_text(json.dumps([[p.name, p.start + AROUND, p.end + AROUND] for p in said or []]))
         known = None if voice.held_out else [Phone(*phone) for phone in json.loads(told.read_text())]
         title = f"{voice.engine}_{voice.name}_{name}"
-        yield aligned.Recording(title, voice.title, path, text, _ESPEAK[voice.language], known)
+        yield aligned.Recording(title, voice.title, path, text, _ESPEAK.get(voice.language, voice.language), known)
 
 
 def main() -> None:

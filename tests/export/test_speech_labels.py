@@ -1,10 +1,13 @@
 """What phones ask of lips: other languages' sounds, other voices' timing, heights of vowels."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("pocketsphinx", reason="the training environment aligns speech")
 
+from evaluation.ats_phones import Spoken
 from export import aligned, articulation, ats_data, dubbing, espeak, postures, train_ats, voices
 from export.phones import Phone, words
 from export.pronounce import arpabet
@@ -26,6 +29,7 @@ def spoken(*phones: tuple[str, float]) -> list[Phone]:
         ("hˈa͡ʊ", ("HH", "AW")),
         ("bˈɔ̃", ("B", "AO")),
         ("wˈeβo", ("W", "EY", "V", "OW")),
+        ("lʲˈʉʃɨ", ("L", "Y", "UW", "SH", "IH")),
         ("", ()),
     ],
 )
@@ -102,6 +106,21 @@ def test_espeak_tells_whole_diphthongs_and_an_n_where_spanish_bites() -> None:
     assert [phone.name for phone in english] == ["CH", "AY", "M", "F", "SIL"]
     assert [phone.name for phone in spanish] == ["CH", "AY", "N", "F", "SIL"]
     assert (english[1].start, english[1].end, english[-1].end) == (0.1, 0.3, 0.6)
+
+
+def test_consonants_leave_lips_apart_unless_a_neighbour_closes_them() -> None:
+    phones = spoken(("D", 0.1), ("AA", 0.1), ("G", 0.1), ("IY", 0.1), ("T", 0.04), ("AA", 0.1), ("N", 0.1), ("B", 0.1))
+    curve = np.zeros(100)
+    assert [phone.name for phone in Spoken("any", phones, curve, curve).left_apart()] == ["G"]
+
+
+def test_held_out_voices_say_what_no_voice_of_training_says() -> None:
+    held_out = {voice.language for voice in voices.VOICES if voice.held_out}
+    for language in held_out:
+        voice = next(v for v in voices.VOICES if v.held_out and v.language == language)
+        judged = {text for _, text in voices.texts(Path(), voice)}
+        assert len(judged) >= 10
+        assert not judged & {*voices.SENTENCES.get(language, ())}
 
 
 def test_a_program_s_own_segments_are_the_aligner_s_phones() -> None:
