@@ -14,6 +14,7 @@ import numpy as np
 from evaluation.ats import TOUCH, table
 from export import aligned, ats_data, voices
 from export.phones import SILENCE, Phone
+from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core import audio, performance
 from freetalk_blender.core.emotion import EMOTIONS
 
@@ -23,12 +24,11 @@ OPEN = ("AA", "AE", "AW", "AY")
 MIDDLE = ("AH", "EH", "EY", "OW", "AO", "ER")
 CLOSE = ("IY", "IH", "UW", "UH")
 SPREAD = ("IY", "IH", "EH", "AE", "EY", "AY")
-BILABIAL = ("P", "B", "M")
 #: Consonants that leave the lips apart, unless a neighbour closes or rounds them.
 APART = (
     "T", "D", "N", "S", "Z", "K", "G", "NG", "L", "R", "HH", "Y", "TH", "DH", "SH", "ZH", "CH", "JH",
 )  # fmt: skip
-CLOSING = (*BILABIAL, "F", "V", "W", SILENCE)
+CLOSING = {*BILABIAL, *LABIODENTAL, "W", SILENCE}
 #: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
 _SLACK = 0.03
 _SHORTEST = 0.05
@@ -68,7 +68,7 @@ class Spoken:
         """Consonants for which the lips need not close, and that no pause or sound beside them closes or narrows."""
         names = [SILENCE, *[phone.name for phone in self.phones], SILENCE]
         beside = zip(names, self.phones, names[2:], strict=False)
-        alone = [phone for before, phone, after in beside if not {before, after} & {*CLOSING}]
+        alone = [phone for before, phone, after in beside if not {before, after} & CLOSING]
         return replace(self, phones=alone).tokens(*APART, shortest=_SHORTEST)
 
     def burst_alone(self, phone: Phone) -> Phone:
@@ -97,7 +97,7 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     wide = _by_voice(takes, lambda s: [s.at(s.width, p).mean() for p in s.tokens(*SPREAD, shortest=_SHORTEST)])
     apart = _by_voice(takes, lambda s: [s.at(s.gap, p).mean() for p in s.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)])
     round_ = [s.at(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
-    bitten = [s.at(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens("F", "V")]
+    bitten = [s.at(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens(*LABIODENTAL)]
     vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
     others = [(s, p) for s in takes for p in s.left_apart()]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]

@@ -40,7 +40,7 @@ def transcripts(packages: Path, language: str) -> Iterator[tuple[str, str]]:
     for line in gzip.decompress(path.read_bytes()).decode("utf-8", errors="replace").splitlines():
         name, _, text = line.partition(":")
         spoken = not line.startswith(";") and not re.search(r"[\[\]()<>]", text)
-        if spoken and _WORDS[0] <= len(text.split()) <= _WORDS[1]:
+        if spoken and is_judged(text):
             yield name.strip(), text.strip()
 
 
@@ -53,12 +53,23 @@ def recordings(packages: Path, language: str, work: Path, ffmpeg: str) -> Iterat
         if not coded.is_file() or count == COUNT:
             continue
         count += 1
-        path = work / "prompts" / f"{language}_{name.replace('/', '_')}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = decoded(work, language, name.replace("/", "_"))
         if not path.is_file():
             sound = ["-f", "g722", "-i", str(coded), "-ar", str(audio.SPEECH_RATE), str(path)]
             subprocess.run([ffmpeg, "-loglevel", "error", "-y", *sound], check=True)
         yield aligned.Recording(path.stem, f"prompts {language}", path, text, espeak)
+
+
+def decoded(work: Path, language: str, name: str) -> Path:
+    """Where the sound of a prompt is kept."""
+    folder = work / "prompts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{language}_{name}.flac"
+
+
+def is_judged(text: str) -> bool:
+    """Is it long enough and short enough?"""
+    return _WORDS[0] <= len(text.split()) <= _WORDS[1]
 
 
 def acted(packages: Path, language: str, work: Path) -> Iterator[aligned.Recording]:
@@ -68,11 +79,10 @@ def acted(packages: Path, language: str, work: Path) -> Iterator[aligned.Recordi
     for script in sorted(game.glob(f"script/*/dialogs_{language}.lua")):
         for name, text in _LINE.findall(script.read_text(encoding="utf-8")):
             sound = game / "sound" / script.parent.name / language / f"{name}.ogg"
-            if sound.is_file() and _WORDS[0] <= len(text.split()) <= _WORDS[1]:
+            if sound.is_file() and is_judged(text):
                 found.append((sound, text))
     for sound, text in found[:: max(1, len(found) // COUNT)][:COUNT]:
-        path = work / "prompts" / f"{language}_{sound.parts[-3]}_{sound.stem}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = decoded(work, language, f"{sound.parts[-3]}_{sound.stem}")
         if not path.is_file():
             soundfile.write(path, audio.load(sound)[0], audio.SPEECH_RATE)
         yield aligned.Recording(path.stem, f"prompts {language}", path, text, language)

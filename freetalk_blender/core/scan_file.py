@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def _columns(element: _Element, body: bytes, at: int) -> tuple[dict[str, np.ndar
     if not element.count:
         return {name: [] for name, _, _ in element.properties}, at
     row = _row(element, body, at)
-    end = at + np.dtype(row).itemsize * element.count
+    end = at + row.itemsize * element.count
     if end <= len(body):  # as long as it is where all lists are as long as the first row's
         table = np.frombuffer(body, row, element.count, at)
         lengths = [table[_length(name)] for name, _, length in element.properties if length]
@@ -144,30 +145,37 @@ def _columns(element: _Element, body: bytes, at: int) -> tuple[dict[str, np.ndar
             return {name: table[name] for name, _, _ in element.properties}, end
     rows = []
     for _ in range(element.count):
-        rows.append(_take(body, _row(element, body, at), at))
-        at += rows[-1].dtype.itemsize
+        row = _row(element, body, at)
+        rows.append(_take(body, row, at))
+        at += row.itemsize
     return {name: [row[name] for row in rows] for name, _, _ in element.properties}, at
 
 
-def _row(element: _Element, body: bytes, at: int) -> list[tuple]:
-    """numpy's fields of the row of an element that begins at byte `at`; its lists are as long as they say there."""
-    fields: list[tuple] = []
+def _row(element: _Element, body: bytes, at: int) -> np.dtype:
+    """numpy's type of the row of an element that begins at byte `at`; its lists are as long as they say there."""
+    fields: tuple[tuple, ...] = ()
     for name, kind, length in element.properties:
         if length:
-            count = int(_take(body, length, at + np.dtype(fields).itemsize))
-            fields += [(_length(name), length), (name, kind, (count,))]
+            count = int(_take(body, np.dtype(length), at + _layout(fields).itemsize))
+            fields += ((_length(name), length), (name, kind, (count,)))
         else:
-            fields.append((name, kind))
-    return fields
+            fields += ((name, kind),)
+    return _layout(fields)
+
+
+@lru_cache
+def _layout(fields: tuple[tuple, ...]) -> np.dtype:
+    """A row of these fields; a file has rows of few kinds."""
+    return np.dtype(list(fields))
 
 
 def _length(name: str) -> str:
     return f"length of {name}"
 
 
-def _take(body: bytes, kind: str | list[tuple], at: int) -> Any:
+def _take(body: bytes, kind: np.dtype, at: int) -> Any:
     """The one value of that type at byte `at`."""
-    if at + np.dtype(kind).itemsize > len(body):
+    if at + kind.itemsize > len(body):
         raise ValueError("it ends too early")
     return np.frombuffer(body, kind, 1, at)[0]
 
