@@ -50,28 +50,6 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
     return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def read_trunk(path: Path) -> ats_network.Trunk:
-    """The trunk of an exported network. The exporter keeps the names of weights but for those of matrix products, which
-    it numbers in the order of the graph."""
-    tensors = {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in _weights(path)}
-    trunk = ats_network.Trunk(len(tensors["trunk.straight.bias"]))
-    state = {name: tensors[f"trunk.{name}"] for name in trunk.state_dict() if f"trunk.{name}" in tensors}
-    products = sorted((name for name in tensors if "MatMul" in name), key=lambda name: int(name.rpartition("_")[2]))
-    for name, product in zip([n for n in trunk.state_dict() if n not in state], products, strict=False):
-        state[name] = tensors[product].T
-    trunk.load_state_dict(state)
-    return trunk.eval()
-
-
-def metadata(path: Path) -> dict[str, str]:
-    """What an exported network says of itself."""
-    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-
-
-def _weights(path: Path) -> list[onnx.TensorProto]:
-    return list(onnx.load(path).graph.initializer)
-
-
 def build_face(model: ict.IctModel, wider: float, taller: float) -> ats_network.Face:
     """The fixed part of the network: landmark shapes of speech, emotions, lids and emphasis.
 

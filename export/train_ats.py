@@ -4,8 +4,7 @@ Two stages. A teacher learns from the real talker's lips alone. It then says how
 dc_tts_voice and what synthetic voices say; the phones correct it (export/postures.py), and the network that is kept
 learns from both, and from the real talker's lips under synthetic voices (export/dubbing.py).
 
-What is kept is then steadied (export/steadying.py) and given its amplitude. `--trunk FILE` takes an exported network
-instead of training one, and does these last steps alone.
+What is kept is then steadied (export/steadying.py) and given its amplitude.
 
 Synthetic voices are taken from WORK/synthetic.jsonl (`python -m export.voices`), where that is there.
 Resumable: alignment, features and the last epoch of each stage are kept in the work folder. Fixed seeds.
@@ -43,13 +42,13 @@ from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.speech import FEATURES
 
-VERSION = "7"
+VERSION = "8"
 TEACHER_EPOCHS, EPOCHS = 4, 4
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2
 #: How often the network that is kept meets the real talker's passes, and noise and silence, for once that it meets the
 #: others: beside much synthetic speech, fewer would show in the talker's unseen clips, and in lips that move in noise.
-REAL_COUNTS, QUIET_COUNTS = 2, 4
+REAL_COUNTS, QUIET_COUNTS = 3, 4
 QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 40
 #: Voices in which amplitude is judged, wider than those of training on either side, for an unknown talker may well be
 #: neither of these: tempo and pitch, resonances.
@@ -331,7 +330,6 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("build/ats"), help="folder for alignment, features, checkpoints"
     )
-    parser.add_argument("--trunk", type=Path, help="an exported network whose trunk to take instead of training one")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     models.configure(threads=1)  # more wait for each other where the cores are busy, and the sums are the same
@@ -340,10 +338,7 @@ def main() -> None:
     clips, controls = grid.load(arguments.data)
     model = ict.load(arguments.data)
     shapes = articulation.basis(model, articulation.SPEECH_CONTROLS)
-    if arguments.trunk:
-        trunk, origin = ats_export.read_trunk(arguments.trunk), ats_export.metadata(arguments.trunk)["training data"]
-    else:
-        trunk, origin = from_nothing(arguments.data, arguments.wheel, work, clips, controls, shapes)
+    trunk, origin = from_nothing(arguments.data, arguments.wheel, work, clips, controls, shapes)
 
     noise = steadying.measure(arguments.data, trunk)
     print(f"the place in the window makes {100 * noise.share:.1f} % of the features' variance")

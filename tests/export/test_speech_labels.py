@@ -128,6 +128,22 @@ def test_a_program_s_own_segments_are_the_aligner_s_phones() -> None:
     assert found == [Phone("SIL", 0.0, 0.2), Phone("B", 0.2, 0.3), Phone("AH", 0.3, 0.35)]
 
 
+def test_segments_of_other_languages_are_the_aligner_s_phones_too() -> None:
+    found = voices._foreign([("#", 0.2), ("c", 0.4), ("a:", 0.5), ("b", 0.6), ("r~", 0.7)], "cs")
+    assert [phone.name for phone in found] == ["SIL", "T", "S", "AA", "B", "ZH"]
+    assert [phone.start for phone in found] == pytest.approx([0.0, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_the_crowd_speaks_or_counts_in_many_languages_and_holds_no_held_out_voice() -> None:
+    crowd = voices.crowd()
+    said = {voice: [text for _, text in voices.crowd_texts(voice, place)] for place, voice in enumerate(crowd)}
+    assert not {voice.title for voice in crowd} & {voice.title for voice in voices.VOICES if voice.held_out}
+    assert len({voice.language for voice in crowd}) > 60
+    for voice, texts in said.items():
+        counts = all(char.isdigit() or char in ", " for text in texts for char in text)
+        assert texts and counts == (voice.language not in voices.SENTENCES)
+
+
 def test_streams_are_long_or_lie_in_one_window_of_the_encoder() -> None:
     random = np.random.default_rng(0)
     cuts = [ats_data._cut(int(random.integers(100, 1200)), random) for _ in range(300)]
