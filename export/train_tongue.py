@@ -28,7 +28,7 @@ from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
 from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.tongue import CHANNELS, CONTEXT
 
-VERSION = "1"
+VERSION = "2"
 WIDTH, DROPOUT = 64, 0.2
 EPOCHS, RATE = 12, 2e-3
 #: Voices that choices are made by: these programs', and people whose hash lies below this (below 0.1: held out).
