@@ -15,10 +15,11 @@ import numpy as np
 from evaluation.ats import table
 from evaluation.ats_phones import RATE, Spoken, judge
 from export import espeak, voices
+from export.synthesisers import Voice
 from freetalk_blender.core import audio, performance
 
 
-def animate(robot: espeak.Robot, voice: voices.Voice, text: str) -> Spoken:
+def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
     """Our lips on one sentence, with silence around it as around the recordings of export/voices.py."""
     sound, phones = robot.say(voice.name, text)
     samples = np.pad(sound, round(voices.AROUND * audio.SPEECH_RATE))

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("pocketsphinx", reason="the training environment aligns speech")
 
 from evaluation.ats_phones import Spoken
-from export import aligned, articulation, ats_data, dubbing, espeak, postures, train_ats, voices
+from export import aligned, articulation, ats_data, dubbing, espeak, postures, synthesisers, train_ats, voices
 from export.phones import Phone, words
 from export.pronounce import arpabet
 from freetalk_blender.core import speech
@@ -124,12 +124,12 @@ def test_held_out_voices_say_what_no_voice_of_training_says() -> None:
 
 
 def test_a_program_s_own_segments_are_the_aligner_s_phones() -> None:
-    found = voices._in_a_row([("pau", 0.2), ("b", 0.3), ("ax", 0.35)])
+    found = synthesisers._in_a_row([("pau", 0.2), ("b", 0.3), ("ax", 0.35)])
     assert found == [Phone("SIL", 0.0, 0.2), Phone("B", 0.2, 0.3), Phone("AH", 0.3, 0.35)]
 
 
 def test_segments_of_other_languages_are_the_aligner_s_phones_too() -> None:
-    found = voices._foreign([("#", 0.2), ("c", 0.4), ("a:", 0.5), ("b", 0.6), ("r~", 0.7)], "cs")
+    found = synthesisers._foreign([("#", 0.2), ("c", 0.4), ("a:", 0.5), ("b", 0.6), ("r~", 0.7)], "cs")
     assert [phone.name for phone in found] == ["SIL", "T", "S", "AA", "B", "ZH"]
     assert [phone.start for phone in found] == pytest.approx([0.0, 0.2, 0.3, 0.4, 0.5, 0.6])
 
