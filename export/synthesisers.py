@@ -46,8 +46,8 @@ class Voice:
         return f"{aligned.SYNTHETIC} {self.engine} {self.name}"
 
 
-def _run(command: list[str], text: str | None = None) -> str:
-    return subprocess.run(command, input=text, text=True, check=True, capture_output=True).stdout
+def _run(command: list[str]) -> str:
+    return subprocess.run(command, text=True, check=True, capture_output=True).stdout
 
 
 #: Phones of flite and festival that the aligner has by other names; the rest are its own, in small letters.
@@ -71,19 +71,22 @@ _IPA = {
 _ENCODINGS = {"cs": "iso-8859-2", "ca": "iso-8859-15"}
 
 
+def _starts(ends: list[tuple[str, float]]) -> list[float]:
+    """Where phones begin that follow each other, told by their ends (s)."""
+    return [0.0, *[end for _, end in ends[:-1]]]
+
+
 def _in_a_row(ends: list[tuple[str, float]]) -> list[Phone]:
     """English phones by their ends (s)."""
     names = [_ENGLISH.get(name.upper(), name.upper()) for name, _ in ends]
-    starts = [0.0, *[end for _, end in ends[:-1]]]
-    return [Phone(name, start, end) for name, start, (_, end) in zip(names, starts, ends, strict=True)]
+    return [Phone(name, start, end) for name, start, (_, end) in zip(names, _starts(ends), ends, strict=True)]
 
 
 def _foreign(ends: list[tuple[str, float]], language: str) -> list[Phone]:
     """Another language's phones by their ends (s)."""
     table = _IPA[language]
     plain = [re.sub(r"(?<=.)[\d:]+$", "", name) for name, _ in ends]
-    starts = [0.0, *[end for _, end in ends[:-1]]]
-    events = [(start, table.get(name, name)) for start, name in zip(starts, plain, strict=True)]
+    events = [(start, table.get(name, name)) for start, name in zip(_starts(ends), plain, strict=True)]
     return list(espeak.phones(events, ends[-1][1], english=False))
 
 
@@ -116,8 +119,7 @@ def _robot() -> espeak.Robot:
 
 def _ipa(text: str, language: str) -> str:
     """espeak-ng's phonemes, a tie in affricates and diphthongs; punctuation lost."""
-    command = ["espeak-ng", "-q", "--ipa", "--tie=^", "-v", language, text]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said = _run(["espeak-ng", "-q", "--ipa", "--tie=^", "-v", language, text])
     return re.sub(r"\s+", " ", said).strip()
 
 

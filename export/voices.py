@@ -31,10 +31,11 @@ JUDGED = Path(__file__).resolve().parents[1] / "evaluation"
 SAID, SAID_SLOWLY = (20, 15, 30), (6, 8, 18)
 #: Silence around what is said (s).
 AROUND = 0.25
+
 _Item = TypeVar("_Item")
 
 
-#: Held-out voices first: they are what evaluation needs; Kokoro last, for it is slow.
+#: Held-out voices first: they are what evaluation needs. New ones at the end: an English voice's place is what it says.
 VOICES = (
     Voice("flite", "slt", True),
     Voice("festival", "cmu_us_slt_arctic_hts", True),
