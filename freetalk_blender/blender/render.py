@@ -35,12 +35,14 @@ HEAD_HEIGHT, HEAD_RISE = 3.1, -0.2
 LIPS_HEIGHT = 0.65
 _LENS, _SENSOR = 85.0, 36.0
 _EGL_SURFACELESS, _EGL_OPENGL_API = 0x31DD, 0x30A2  # egl.xml, Khronos
-_SKIN = (0.95, 0.76, 0.67)
-#: Towards the light that casts shadows, in the face's axes: from the front, a little above and to its left.
-_SUN = np.array([0.3, 0.35, 0.89])
+_SKIN = (0.9, 0.62, 0.5)
+#: Towards the light that casts shadows, in the face's axes: from the front and its left, so low that it meets the teeth
+#: under the upper lip, and how dark the shadows are. Without any, the inside of a mouth would be as light as skin.
+_SUN, _SHADOW = np.array([0.3, 0.1, 0.95]), 0.6
 _BACKGROUND = (0.045, 0.05, 0.06)
-#: Stops by which faces that bring colours of their own are lighter: light and shade are in these already.
-_PHOTOGRAPHED = 0.8
+#: Stops by which clay is lighter than Blender shows it, and faces that bring colours of their own, for light and shade
+#: are in these already.
+_CLAY, _PHOTOGRAPHED = 0.6, 0.8
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene.world = bpy.data.worlds.new("FreeTalk background")
     scene.world.color = _BACKGROUND
     scene.view_settings.view_transform = "Standard"
-    scene.view_settings.exposure = 0.0 if _colour_type(item) in ("SINGLE", "MATERIAL") else _PHOTOGRAPHED
+    scene.view_settings.exposure = _CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else _PHOTOGRAPHED
     lamps = _light(scene, item, face)
     try:
         with _clay(item):
@@ -234,12 +236,8 @@ def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> 
         shading.light, shading.studio_light = "STUDIO", "Default"
         shading.color_type = _colour_type(item)
         shading.single_color = _SKIN
-        shading.show_cavity, shading.cavity_type = True, "WORLD"
-        shading.show_specular_highlight = True
-        shading.show_shadows, shading.shadow_intensity = (
-            True,
-            0.75,
-        )  # without, the inside of a mouth is as light as skin
+        shading.show_cavity, shading.show_specular_highlight = False, False  # edges of triangles, and a shining throat
+        shading.show_shadows, shading.shadow_intensity = True, _SHADOW
         scene.display.shadow_focus = 0.3
         x, y, z = face.rotation @ (_SUN / np.linalg.norm(_SUN))
         scene.display.light_direction = (x, z, -y)  # Workbench's own axes: its y is the world's z
