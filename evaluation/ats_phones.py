@@ -1,7 +1,8 @@
 """ATS on open speech, against the phones: `python -m evaluation.ats_phones --aligned FILE ...`.
 
 The files come from `python -m export.aligned` (people), `python -m export.voices` (synthetic voices) and
-`python -m evaluation.prompts` (Asterisk's prompts in three languages). Only voices that training never heard count.
+`python -m evaluation.prompts` (real voices in seven languages, and music for under them). Only voices that training
+never heard count.
 """
 
 import argparse
@@ -29,6 +30,8 @@ APART = (
     "T", "D", "N", "S", "Z", "K", "G", "NG", "L", "R", "HH", "Y", "TH", "DH", "SH", "ZH", "CH", "JH",
 )  # fmt: skip
 CLOSING = {*BILABIAL, *LABIODENTAL, "W", SILENCE}
+#: By how many dB music is lower than the speech over it.
+LEVELS = (20, 10, 5, 0)
 #: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
 _SLACK = 0.03
 _SHORTEST = 0.05
@@ -80,13 +83,26 @@ class Spoken:
         return replace(phone, start=max(before.start, phone.start - missing))
 
 
+def lips(samples: np.ndarray, emotion: dict[str, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Gap and width (T,) of our lips in 16 kHz sound, at 50 Hz, canonical units beyond rest."""
+    moved = performance.perform(samples, audio.SPEECH_RATE, emotion, RATE, device="cpu").displacement
+    return moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0]
+
+
 def animate(recording: aligned.Aligned, emotion: dict[str, float] | None = None) -> Spoken:
     """Our lips on one recording."""
-    samples, rate = audio.load(recording.path)
-    moved = performance.perform(samples, rate, emotion, RATE, device="cpu").displacement
-    return Spoken(
-        recording.voice, recording.phones, moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0]
-    )
+    return Spoken(recording.voice, recording.phones, *lips(audio.load(recording.path)[0], emotion))
+
+
+def animate_over(recordings: list[aligned.Aligned], music: list[np.ndarray], decibel: float) -> list[Spoken]:
+    """Our lips on recordings over music (16 kHz samples) that lies so many dB lower; one piece after the other."""
+    takes = []
+    for place, recording in enumerate(recordings):
+        samples = audio.load(recording.path)[0]
+        piece = np.resize(music[place % len(music)], len(samples))
+        mixed = samples + piece * (samples.std() / (piece.std() + 1e-9)) * 10 ** (-decibel / 20)
+        takes.append(Spoken(recording.voice, recording.phones, *lips(mixed)))
+    return takes
 
 
 def judge(takes: list[Spoken]) -> dict[str, float]:
@@ -161,16 +177,22 @@ def main() -> None:
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
     parser.add_argument("--limit", type=int, default=40, help="recordings to judge in each group")
     parser.add_argument("--emotions", action="store_true", help="also under every emotion at intensity 1")
+    parser.add_argument("--music", type=Path, help="folder of sound files: also people's speech over this music")
     arguments = parser.parse_args()
     found = groups([r for file in arguments.aligned for r in aligned.read(file)], arguments.limit)
     for title, recordings in found.items():
         print(f"{title}: {len(recordings)} recordings, {len({r.voice for r in recordings})} voices never heard")
     rows = {title: judge([animate(recording) for recording in found[title]]) for title in found}
     print(table("neutral", rows), flush=True)
+    people = found.get("LibriSpeech", [])
     if arguments.emotions:
-        people = found["LibriSpeech"]
         felt = {name: judge([animate(recording, {name: 1.0}) for recording in people]) for name in EMOTIONS}
-        print(table("LibriSpeech", felt))
+        print(table("LibriSpeech", felt), flush=True)
+    if arguments.music:
+        music = [audio.load(path)[0] for path in sorted(arguments.music.iterdir())]
+        print(table("LibriSpeech over music", {f"{x} dB": judge(animate_over(people, music, x)) for x in LEVELS}))
+        apart = np.concatenate([lips(piece)[0] for piece in music]) > TOUCH
+        print(f"music alone: lips more than {90 * TOUCH:.1f} mm apart in {100 * apart.mean():.2f} % of the frames")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Real voices in five languages that nothing was trained on: Asterisk's prompts, and a game's actors, aligned.
+"""Real voices in seven languages that nothing was trained on: Asterisk's prompts, and a game's actors, aligned.
 
-`python -m evaluation.prompts --packages DIR --work build/ats` writes WORK/prompts.jsonl. DIR holds the unpacked Debian
-packages. Asterisk's are in English, Spanish and French (CC-BY-SA 3.0), Fish Fillets' in Czech and Dutch (GPL version 2
-alone); both are for evaluation alone, and nothing of them is packaged:
+`python -m evaluation.prompts --packages DIR --work build/ats` writes WORK/prompts.jsonl, and music to WORK/music. DIR
+holds the unpacked Debian packages. Asterisk's prompts are in English, Spanish and French (CC-BY-SA 3.0), Italian and
+Russian (CC-BY 3.0), Fish Fillets' dialogues in Czech and Dutch (GPL version 2 alone); Asterisk's music is CC-BY-SA 3.0.
+All are for evaluation alone, and nothing of them is packaged:
 
-    for p in en es fr; do apt-get download asterisk-core-sounds-$p asterisk-core-sounds-$p-g722; done
-    apt-get download fillets-ng-data fillets-ng-data-cs fillets-ng-data-nl
+    for p in en es fr it ru; do apt-get download asterisk-core-sounds-$p asterisk-core-sounds-$p-g722; done
+    apt-get download asterisk-moh-opsound-g722 fillets-ng-data fillets-ng-data-cs fillets-ng-data-nl
     for deb in *.deb; do dpkg -x $deb DIR; done
 
 Asterisk's sounds are decoded by ffmpeg (`--ffmpeg`, for example of the PyPI package imageio-ffmpeg).
@@ -24,7 +25,13 @@ from export import aligned
 from freetalk_blender.core import audio
 
 #: Language -> espeak-ng's name of it and the folder of the voice.
-VOICES = {"en": ("en-us", "en_US_f_Allison"), "es": ("es", "es_MX_f_Allison"), "fr": ("fr-fr", "fr_CA_f_June")}
+VOICES = {
+    "en": ("en-us", "en_US_f_Allison"),
+    "es": ("es", "es_MX_f_Allison"),
+    "fr": ("fr-fr", "fr_CA_f_June"),
+    "it": ("it", "it_IT_m_Carlo"),
+    "ru": ("ru", "ru_RU_f_IvrvoiceRU"),
+}
 #: The languages of the game's actors, as espeak-ng too has them, and what a line of its dialogues looks like.
 ACTED = ("cs", "nl")
 _LINE = re.compile(r'dialogId\("([^"]+)",.*\ndialogStr\("((?:[^"\\]|\\.)*)"\)')
@@ -54,10 +61,15 @@ def recordings(packages: Path, language: str, work: Path, ffmpeg: str) -> Iterat
             continue
         count += 1
         path = decoded(work, language, name.replace("/", "_"))
-        if not path.is_file():
-            sound = ["-f", "g722", "-i", str(coded), "-ar", str(audio.SPEECH_RATE), str(path)]
-            subprocess.run([ffmpeg, "-loglevel", "error", "-y", *sound], check=True)
+        decode(coded, path, ffmpeg)
         yield aligned.Recording(path.stem, f"prompts {language}", path, text, espeak)
+
+
+def decode(coded: Path, path: Path, ffmpeg: str) -> None:
+    """G.722 as a sound file at 16 kHz, unless that is there."""
+    if not path.is_file():
+        sound = ["-f", "g722", "-i", str(coded), "-ar", str(audio.SPEECH_RATE), str(path)]
+        subprocess.run([ffmpeg, "-loglevel", "error", "-y", *sound], check=True)
 
 
 def decoded(work: Path, language: str, name: str) -> Path:
@@ -88,8 +100,16 @@ def acted(packages: Path, language: str, work: Path) -> Iterator[aligned.Recordi
         yield aligned.Recording(path.stem, f"prompts {language}", path, text, language)
 
 
+def music(packages: Path, work: Path, ffmpeg: str) -> None:
+    """The music of Asterisk's waiting lines, decoded into WORK/music."""
+    folder = work / "music"
+    folder.mkdir(parents=True, exist_ok=True)
+    for coded in sorted((packages / "usr/share/asterisk/moh").glob("*.g722")):
+        decode(coded, folder / f"{coded.stem}.flac", ffmpeg)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Align real voices in five languages.")
+    parser = argparse.ArgumentParser(description="Align real voices in seven languages.")
     parser.add_argument("--packages", type=Path, required=True, help="folder with the unpacked Debian packages")
     parser.add_argument("--ffmpeg", default="ffmpeg")
     parser.add_argument("--work", type=Path, default=Path("build/ats"))
@@ -99,6 +119,7 @@ def main() -> None:
         aligned.write(recordings(arguments.packages, language, arguments.work, arguments.ffmpeg), None, output)
     for language in ACTED:
         aligned.write(acted(arguments.packages, language, arguments.work), None, output)
+    music(arguments.packages, arguments.work, arguments.ffmpeg)
     aligned.report(output)
 
 

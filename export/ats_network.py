@@ -42,6 +42,8 @@ GUARD_FADE = (0.1, 0.4)
 BITE = 0.45
 #: Lips press together by at most this much beyond touching (canonical units, 0.4 mm).
 PRESS = 0.004
+#: An emotion that brings lips together takes at most this share of the gap that speech opens, so that it stays seen.
+TAKEN = 0.5
 #: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
 UPPER_SHARE = 0.35
 UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
@@ -187,13 +189,14 @@ class Face(nn.Module):
         felt = felt * (1.0 + (upper[..., None] - 1.0) * self.upper_mask)
         shut = blink[..., None] * self.lid_mask
         moved = spoken + felt * (1.0 - shut) + self.lids * shut
-        gap, gap_plain = _gap(moved), _gap(plain)
+        gap, opened = _gap(moved), _gap(spoken)
         heard = events[..., [BILABIAL, LABIODENTAL]]
         contacts = _contact(heard) * speaks
         contact, bite = contacts[..., :1], BITE * contacts[..., 1:]
         guard = torch.maximum(fade(heard, GUARD_FADE) * speaks, contacts).amax(-1, keepdim=True)
-        added = gap - gap_plain
-        wanted = gap_plain * (1.0 - contact) * (1.0 - bite) + torch.relu(added) * (1.0 - guard) - torch.relu(-added)
+        left = opened * (1.0 - contact) * (1.0 - bite)
+        parted, pressed = torch.relu(gap - opened), torch.relu(opened - gap)
+        wanted = left + parted * (1.0 - guard) - torch.minimum(pressed, torch.clamp(TAKEN * left, min=PRESS))
         return moved + ((torch.clamp(wanted, min=-PRESS) - gap) @ self.closing).reshape(shape)
 
 

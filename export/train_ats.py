@@ -42,7 +42,7 @@ from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.speech import FEATURES
 
-VERSION = "8"
+VERSION = "9"
 TEACHER_EPOCHS, EPOCHS = 4, 4
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2

@@ -104,6 +104,14 @@ def test_where_lips_must_touch_they_do_under_every_emotion(features: np.ndarray,
     assert gap(predict(features, name, 1.0))[certain].max() < 0.001
 
 
+@pytest.mark.parametrize("name", ["sad", "angry"])
+def test_lips_that_speech_opens_stay_apart_under_emotions_that_press_them(features: np.ndarray, name: str) -> None:
+    neutral, felt = gap(predict(features)), gap(predict(features, name, 1.0))
+    apart = neutral > 0.02
+    assert apart.sum() > 50
+    assert (felt[apart] / neutral[apart]).min() > 0.35
+
+
 def travel(moved: np.ndarray, points: slice | list[int]) -> float:
     """Root mean square of velocity."""
     return float(np.sqrt((np.diff(moved[:, points], axis=0) ** 2).sum(-1).mean()))
