@@ -99,3 +99,5 @@ def check(item: bpy.types.Object) -> None:
         raise MeshError(
             f"The object {item.name} uses absolute shape keys, which cannot be added to; tick Relative there."
         )
+    if any(modifier.type == "MIRROR" and modifier.show_viewport for modifier in item.modifiers):
+        raise MeshError(f"The object {item.name} has a Mirror modifier; apply it or remove it first.")

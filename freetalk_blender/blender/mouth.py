@@ -28,6 +28,8 @@ MATERIALS = (
     ("FreeTalk iris", (0.09, 0.05, 0.025, 1.0), 0.2, (IRIS,)),
     ("FreeTalk pupil", (0.002, 0.002, 0.002, 1.0), 0.15, (PUPIL,)),
 )
+#: Types of modifiers that join what lies together.
+CLOSING = ("REMESH", "WELD")
 #: Vertices that are asked for their groups in one step, or weights that are given.
 _MANY = 20_000
 
@@ -42,11 +44,16 @@ def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
 
 
 def check(item: bpy.types.Object) -> None:
-    """MeshError where a cut would lose what the object has."""
+    """MeshError where a cut would lose what the object has, or be lost itself."""
     if any(modifier.type == "MULTIRES" for modifier in item.modifiers):
         raise MeshError(
             f"The object {item.name} is sculpted in multires, which a cut mouth would lose; apply it first."
         )
+    for modifier in item.modifiers:
+        if modifier.type in CLOSING and modifier.show_viewport:
+            raise MeshError(
+                f"The modifier {modifier.name} of {item.name} would close the cut lips again; apply it or remove it."
+            )
 
 
 def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:

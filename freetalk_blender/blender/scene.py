@@ -10,8 +10,8 @@ from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
-from ..core.landmarks import COUNT, FAR
-from . import bake, files, meshes, mouth, session, takes
+from ..core.landmarks import COUNT, FAR, MIRRORED
+from . import bake, exchange, files, meshes, mouth, session, takes
 from .marks import FACE, LANDMARKS, copy_of
 from .steps import Steps
 
@@ -127,8 +127,27 @@ def talking_object() -> bpy.types.Object:
 
 
 def world_landmarks(item: bpy.types.Object) -> np.ndarray:
-    """(68,3) landmarks of a talking copy in the world."""
-    return transformed(meshes.world(item), np.array(item[LANDMARKS]).reshape(COUNT, 3))
+    """(68,3) landmarks of a talking copy in the world, where its modifiers take them in this frame.
+
+    Where a negative scale mirrors the face, right and left are those of the face that is seen.
+    """
+    points = np.array(item[LANDMARKS]).reshape(COUNT, 3)
+    placed = transformed(meshes.world(item), points + _posed(item, points))
+    return placed[MIRRORED] if np.linalg.det(meshes.world(item)[:3, :3]) < 0 else placed
+
+
+def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
+    """(P,3) how far modifiers move points of the resting mesh; nothing where they make other vertices."""
+    if not len(item.modifiers):
+        return np.zeros_like(points)
+    posed = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    rest = meshes.vertices(item.data)
+    try:
+        moved = exchange.values(posed.to_mesh().attributes["position"])
+    finally:
+        posed.to_mesh_clear()
+    nearest = cKDTree(rest).query(points)[1]
+    return moved[nearest] - rest[nearest] if len(moved) == len(rest) else np.zeros_like(points)
 
 
 def set_range(start: int, frames: int) -> None:

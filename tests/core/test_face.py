@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import arkit, audio, frame, landmarks, movement, perform, raster
+from freetalk_blender.core import arkit, audio, detector, frame, landmarks, movement, perform, raster
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes import EYES
 from freetalk_blender.core.face import prepare
@@ -194,6 +194,16 @@ def test_other_landmarks_and_other_meshes_are_told_in_a_sentence(scan):
         prepare(vertices, triangles, points * 1000)
     with pytest.raises(MeshError):
         prepare(vertices[:0], triangles[:0], points)
+
+
+def test_landmarks_found_beside_the_mesh_are_a_part_of_a_face_and_told_as_such(scan, monkeypatch):
+    vertices, triangles, points = scan
+    right = triangles[(vertices[triangles, 0] < points[39, 0]).all(1)]  # as far as the right eye's inner corner
+    used, faces = np.unique(right, return_inverse=True)
+    found = landmarks.read(EXAMPLES / "head.landmarks.json")
+    monkeypatch.setattr(detector, "detect", lambda *_: found)
+    with pytest.raises(LandmarkError, match="Only a part of a face was found"):
+        prepare(vertices[used], faces.reshape(right.shape))
 
 
 def test_without_landmarks_they_are_found(scan):
