@@ -33,7 +33,7 @@ from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices
-from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, on_mesh
+from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, placed
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
 from .retarget import retarget, with_true_gaps
@@ -113,7 +113,7 @@ def prepare(
     if landmarks is None:
         with step("find the face"):
             landmarks = detector.detect(vertices, faces, device)
-    points = _placed(landmarks, vertices, faces, found)
+    points = placed(landmarks, vertices, faces, found)
     similarity = frame.canonical_frame(points)
     cancel.check()
     points, notes = _eyes(vertices, faces, points, found)
@@ -149,19 +149,6 @@ def prepare(
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
     return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes, lid)
-
-
-def _placed(landmarks: Landmarks | np.ndarray, vertices: np.ndarray, triangles: np.ndarray, found: bool) -> np.ndarray:
-    """(68,3) points on the mesh; those that were found lie beside it where half of the face is not there."""
-    try:
-        return on_mesh(landmarks, vertices, triangles)
-    except LandmarkError as error:
-        if not found:
-            raise
-        raise LandmarkError(
-            "Only a part of a face was found on this mesh; check that both sides of it are there (a half that a Mirror "
-            "modifier completes needs it applied), or correct the landmarks by hand."
-        ) from error
 
 
 def _eyes(
