@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
     animate = command("animate", commands.animate, "A scan and a voice in, a talking face out.")
     animate.add_argument("scan", type=Path, metavar="SCAN", help="OBJ, PLY, STL, glTF, FBX, USD or .blend")
-    animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, ...")
+    animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
     _add_outputs(animate, commands.ANIMATE_OUTPUTS)
     _add_speech(animate)
     _add_face(animate)

@@ -174,9 +174,14 @@ def show_outputs(answer: dict) -> str:
 # Input ----------------------------------------------------------------------------------------------------------------
 
 
-def _speech(arguments: argparse.Namespace, fps: float, steps: Progress) -> Speech:
+def _speech(
+    arguments: argparse.Namespace,
+    fps: float,
+    steps: Progress,
+    load: Callable[[Path], tuple[np.ndarray, int]] = audio.load,
+) -> Speech:
     with steps("read the sound"):
-        samples, rate = audio.load(arguments.audio)
+        samples, rate = load(arguments.audio)
     feeling = arguments.emotion if arguments.emotion is not None else arguments.vad
     if arguments.emotion_curve:
         frames = performance.frame_count(len(samples), rate, fps)
@@ -250,7 +255,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         vertices, triangles, local = scene.read_face(scan.item, local)
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
-    speech = _speech(arguments, fps, steps)
+    speech = _speech(arguments, fps, steps, sound.load)
     face = binder.bind(vertices, triangles, local)
     with steps("perform the speech"):
         take = speech.perform(arguments.device)

@@ -95,7 +95,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
     )
     strips: CollectionProperty(type=FREETALK_PG_strip, name="Strips with an emotion of their own")
     strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer; empty: the first one")
-    sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, ...", subtype="FILE_PATH")
+    sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, m4a, a film, ...", subtype="FILE_PATH")
     hear: BoolProperty(
         name="Add Sound to the Scene",
         description="Put the sound file into the scene's sequencer too, so that it is heard when the face plays",

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import bpy
 import numpy as np
@@ -41,7 +43,7 @@ class Source:
     def clip(self) -> Clip:
         """The samples; AudioError where they cannot be read or none of them is heard."""
         with _file(self.content, self.name) as path:
-            samples, rate = audio.load(path)
+            samples, rate = load(path)
         if self.seconds is None:
             return Clip(samples, rate, self.start)
         wanted, first = round(self.seconds * rate), round(self.skipped * rate)
@@ -51,11 +53,45 @@ class Source:
         return Clip(np.pad(heard, (max(-first, 0), 0)), rate, self.start)
 
     def duration(self) -> float:
-        """Seconds that are heard, from the file's header; AudioError where it cannot be read."""
+        """Seconds that are heard; AudioError where it cannot be read."""
         if self.seconds is not None:
             return self.seconds
         with _file(self.content, self.name) as path:
-            return audio.file_duration(path)
+            try:
+                return audio.file_duration(path)
+            except AudioError:
+                return _played_seconds(path, path.stat().st_mtime if path.is_file() else 0.0)
+
+
+def load(path: Path) -> tuple[np.ndarray, int]:
+    """As core.audio.load; also what Blender alone can read, as m4a, wma, and the sound of films."""
+    try:
+        return audio.load(path)
+    except AudioError:
+        decoder = _decoder(path)
+        if decoder is None:
+            raise
+        return audio.resample(audio.mono(decoder.data()), decoder.specs[0]), audio.SPEECH_RATE
+
+
+@lru_cache(maxsize=8)
+def _played_seconds(path: Path, changed: float) -> float:
+    """How long a file is that was changed then, by all of its samples: headers of such files may only guess."""
+    samples, rate = load(path)
+    return audio.duration(samples, rate)
+
+
+def _decoder(path: Path) -> Any:
+    """The file's sound as Blender's audio library (aud.Sound) plays it, one channel; None where that is silent."""
+    if not (compat.can_make_sound() and path.is_file()):
+        return None
+    import aud
+
+    try:
+        found = aud.Sound(str(path)).rechannel(1)
+        return found if found.length > 0 else None
+    except aud.error:
+        return None
 
 
 def scene_fps(scene: bpy.types.Scene) -> float:

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from freetalk_blender.blender import compat, sound
+from freetalk_blender.core import audio
 from freetalk_blender.core.errors import AudioError
 
 pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
@@ -54,6 +55,40 @@ def test_a_packed_sound_needs_no_file(empty: bpy.types.Scene, ramp: Path) -> Non
     strip = sound.add_strip(empty, ramp, 1)
     ramp.unlink()
     assert abs(seconds_at(sound.from_strip(empty, strip).clip(), 2.0) - 2.0) < 2e-3
+
+
+@pytest.mark.parametrize(("container", "codec"), [("MATROSKA", "AAC"), ("AAC", "AAC"), ("AC3", "AC3")])
+def test_what_blender_alone_can_read_is_heard_on_time_from_files_and_strips(
+    empty: bpy.types.Scene, tmp_path: Path, container: str, codec: str
+) -> None:
+    clicks = np.zeros(3 * 48000, np.float32)
+    clicks[48000:52800] = 0.5 * np.sin(np.arange(4800) * 0.1)
+    soundfile.write(tmp_path / "clicks.wav", clicks, 48000)
+    sound.add_strip(empty, tmp_path / "clicks.wav", 1)
+    empty.frame_start, empty.frame_end = 1, 72
+    sound.set_scene_fps(empty, 24)
+    path = tmp_path / "clicks.film"
+    try:
+        bpy.ops.sound.mixdown(filepath=str(path), container=container, codec=codec, check_existing=False)
+    except (RuntimeError, TypeError) as error:
+        pytest.skip(f"this Blender does not write {codec}: {error}")
+    path = next(tmp_path.glob("clicks*film*"))
+    with pytest.raises(AudioError, match="cannot be read"):
+        audio.load(path)
+    source = sound.from_file(str(path), 1)
+    assert abs(source.duration() - 3) < 0.1
+    for clip in (source.clip(), sound.from_strip(empty, sound.new_strip(empty, "film", path, 1)).clip()):
+        loud = np.flatnonzero(np.abs(clip.samples) > 0.1) / clip.rate
+        assert abs(loud[0] - 1.0) < 0.06 and abs(loud[-1] - 1.1) < 0.06
+
+
+def test_a_film_without_sound_and_what_is_no_sound_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "letter.m4a"
+    path.write_text("Dear Sir or Madam")
+    with pytest.raises(AudioError, match="cannot be read"):
+        sound.from_file(str(path), 1).clip()
+    with pytest.raises(AudioError, match="cannot be read"):
+        sound.from_file(str(path), 1).duration()
 
 
 def test_a_lost_file_is_one_sentence(empty: bpy.types.Scene, ramp: Path) -> None:
