@@ -64,7 +64,7 @@ class Source:
 
 
 def load(path: Path) -> tuple[np.ndarray, int]:
-    """As core.audio.load; also what Blender alone can read, as m4a, wma, and the sound of films."""
+    """As core.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
     try:
         return audio.load(path)
     except AudioError:
