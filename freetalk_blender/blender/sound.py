@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ..core import audio
-from ..core.errors import AudioError
+from ..core.errors import AudioError, UnknownSoundError
 from . import compat
 from .marks import STRIP
 
@@ -59,15 +59,15 @@ class Source:
         with _file(self.content, self.name) as path:
             try:
                 return audio.file_duration(path)
-            except AudioError:
-                return _played_seconds(path, path.stat().st_mtime if path.is_file() else 0.0)
+            except UnknownSoundError:
+                return _played_seconds(path, path.stat().st_mtime)
 
 
 def load(path: Path) -> tuple[np.ndarray, int]:
     """As core.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
     try:
         return audio.load(path)
-    except AudioError:
+    except UnknownSoundError:
         decoder = _decoder(path)
         if decoder is None:
             raise

@@ -10,13 +10,15 @@ import numpy as np
 import soundfile
 import soxr
 
-from .errors import AudioError
+from .errors import AudioError, UnknownSoundError
 
 #: What the speech encoder hears (Hz).
 SPEECH_RATE = 16000
 #: Rates that a recording can have (Hz); outside is a damaged header or a wrong argument.
 RATES = (1000, 768000)
 _BLOCK = 1 << 18
+#: libsndfile's SF_ERR_UNRECOGNISED_FORMAT.
+_UNRECOGNISED = 1
 
 
 def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
@@ -24,7 +26,7 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
 
     Channels are averaged; samples that are not finite count as silence. Memory is bounded by the result: the file is
     read, mixed and resampled block by block. Raises AudioError in one sentence where the file is missing, is not a
-    sound, is damaged, or is empty.
+    sound, is damaged, or is empty; UnknownSoundError where its kind is not known here.
     """
     file = Path(path)
     if not file.is_file():
@@ -33,7 +35,7 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
         with soundfile.SoundFile(str(file)) as sound:
             samples = _concatenate(_resampled(_blocks(sound), _checked_rate(sound.samplerate), rate))
     except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(
+        raise _kind(error)(
             f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
         ) from error
     if len(samples) == 0:
@@ -46,7 +48,7 @@ def file_duration(path: str | Path) -> float:
     try:
         return float(soundfile.info(str(path)).duration)
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
-        raise AudioError(f"The sound {path} cannot be read ({_reason(error)}); check the path.") from error
+        raise _kind(error)(f"The sound {path} cannot be read ({_reason(error)}); check the path.") from error
 
 
 def mono(audio: np.ndarray) -> np.ndarray:
@@ -121,6 +123,10 @@ def _resampled(blocks: Iterator[np.ndarray], rate: float, target: int) -> Iterat
 def _concatenate(blocks: Iterator[np.ndarray]) -> np.ndarray:
     parts = list(blocks)
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _kind(error: Exception) -> type[AudioError]:
+    return UnknownSoundError if getattr(error, "code", None) == _UNRECOGNISED else AudioError
 
 
 def _reason(error: Exception) -> str:

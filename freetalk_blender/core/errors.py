@@ -21,6 +21,10 @@ class AudioError(FreeTalkError):
     """The sound cannot be read or holds nothing to animate."""
 
 
+class UnknownSoundError(AudioError):
+    """The file is of a kind that this library does not know; others may."""
+
+
 class ModelError(FreeTalkError):
     """A network file is missing, damaged, or does not fit this version."""
 

@@ -82,6 +82,16 @@ def test_what_blender_alone_can_read_is_heard_on_time_from_files_and_strips(
         assert abs(loud[0] - 1.0) < 0.06 and abs(loud[-1] - 1.1) < 0.06
 
 
+def test_half_of_a_damaged_file_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "torn.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 4 * RATE), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = b"\0" * (len(data) - len(data) // 2)
+    path.write_bytes(data)
+    with pytest.raises(AudioError, match="cannot be read"):
+        sound.from_file(str(path), 1).clip()
+
+
 def test_a_film_without_sound_and_what_is_no_sound_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "letter.m4a"
     path.write_text("Dear Sir or Madam")
