@@ -1,7 +1,7 @@
 """ATS on open speech, against the phones: `python -m evaluation.ats_phones --aligned FILE ...`.
 
 The files come from `python -m export.aligned` (people), `python -m export.voices` (synthetic voices) and
-`python -m evaluation.prompts` (real voices in seven languages, and music for under them). Only voices that training
+`python -m evaluation.prompts` (real voices in seven languages, and music to lie under them). Only voices that training
 never heard count.
 """
 
@@ -184,13 +184,14 @@ def main() -> None:
         print(f"{title}: {len(recordings)} recordings, {len({r.voice for r in recordings})} voices never heard")
     rows = {title: judge([animate(recording) for recording in found[title]]) for title in found}
     print(table("neutral", rows), flush=True)
-    people = found.get("LibriSpeech", [])
     if arguments.emotions:
+        people = found["LibriSpeech"]
         felt = {name: judge([animate(recording, {name: 1.0}) for recording in people]) for name in EMOTIONS}
         print(table("LibriSpeech", felt), flush=True)
     if arguments.music:
         music = [audio.load(path)[0] for path in sorted(arguments.music.iterdir())]
-        print(table("LibriSpeech over music", {f"{x} dB": judge(animate_over(people, music, x)) for x in LEVELS}))
+        levels = {f"{x} dB": judge(animate_over(found["LibriSpeech"], music, x)) for x in LEVELS}
+        print(table("LibriSpeech over music", levels))
         apart = np.concatenate([lips(piece)[0] for piece in music]) > TOUCH
         print(f"music alone: lips more than {90 * TOUCH:.1f} mm apart in {100 * apart.mean():.2f} % of the frames")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import table
-from evaluation.ats_phones import RATE, Spoken, judge
+from evaluation.ats_phones import Spoken, judge, lips
 from export import espeak, voices
 from export.synthesisers import Voice
-from freetalk_blender.core import audio, performance
+from freetalk_blender.core import audio
 
 
 def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
@@ -24,8 +24,7 @@ def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
     sound, phones = robot.say(voice.name, text)
     samples = np.pad(sound, round(voices.AROUND * audio.SPEECH_RATE))
     spoken = [replace(p, start=p.start + voices.AROUND, end=p.end + voices.AROUND) for p in phones]
-    moved = performance.perform(samples, audio.SPEECH_RATE, fps=RATE, device="cpu").displacement
-    return Spoken(voice.title, spoken, moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0])
+    return Spoken(voice.title, spoken, *lips(samples))
 
 
 def main() -> None:

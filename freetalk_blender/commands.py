@@ -247,12 +247,14 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         import_bpy()
         import bpy
 
-        from .blender import files, scene, sound
+        from .blender import files, mouth, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points)
         local = None if points is None else frame.transformed(scan.file_to_object, points)
         vertices, triangles, local = scene.read_face(scan.item, local)
+        if not arguments.keep_mouth:
+            mouth.check(scan.item)
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps, sound.load)

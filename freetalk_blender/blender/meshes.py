@@ -90,7 +90,7 @@ def to_true_shape(item: bpy.types.Object) -> np.ndarray:
 
 
 def check(item: bpy.types.Object) -> None:
-    """MeshError where the object cannot take relative shape keys."""
+    """MeshError where the object cannot take relative shape keys, or has half of its surface from a modifier."""
     if item is None or item.type != "MESH":
         raise MeshError("Choose a mesh object; this one has no mesh.")
     if not len(item.data.polygons):

@@ -132,8 +132,9 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
     Where a negative scale mirrors the face, right and left are those of the face that is seen.
     """
     points = np.array(item[LANDMARKS]).reshape(COUNT, 3)
-    placed = transformed(meshes.world(item), points + _posed(item, points))
-    return placed[MIRRORED] if np.linalg.det(meshes.world(item)[:3, :3]) < 0 else placed
+    world = meshes.world(item)
+    placed = transformed(world, points + _posed(item, points))
+    return placed[MIRRORED] if np.linalg.det(world[:3, :3]) < 0 else placed
 
 
 def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
@@ -146,8 +147,10 @@ def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
         moved = exchange.values(posed.to_mesh().attributes["position"])
     finally:
         posed.to_mesh_clear()
+    if len(moved) != len(rest):
+        return np.zeros_like(points)
     nearest = cKDTree(rest).query(points)[1]
-    return moved[nearest] - rest[nearest] if len(moved) == len(rest) else np.zeros_like(points)
+    return moved[nearest] - rest[nearest]
 
 
 def set_range(start: int, frames: int) -> None:

@@ -82,8 +82,9 @@ def _played_seconds(path: Path, changed: float) -> float:
 
 
 def _decoder(path: Path) -> Any:
-    """The file's sound as Blender's audio library (aud.Sound) plays it, one channel; None where that is silent."""
-    if not (compat.can_make_sound() and path.is_file()):
+    """The file's sound as Blender's audio library (aud.Sound) plays it, one channel; None where it has none or the
+    library is not there."""
+    if not compat.can_make_sound():
         return None
     import aud
 

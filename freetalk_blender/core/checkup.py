@@ -13,7 +13,7 @@ from . import detector, eyeballs, frame, hole_bag, mesh, mouth, mouth_hollow, mo
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
-from .landmarks import Landmarks, doubt, nearest_vertices, placed
+from .landmarks import Landmarks, doubt, nearest_vertices
 from .mesh import CleanMesh
 from .repairs import counted
 
@@ -83,11 +83,7 @@ def check_up(
         return CheckUp((Finding("surface", PROBLEM, str(error)),), facts)
     faces = np.asarray(triangles)[sound]
     try:
-        detected = landmarks is None
-        if landmarks is None:
-            with step("find the face"):
-                landmarks = detector.detect(vertices, faces, device)
-        points = placed(landmarks, vertices, faces, detected)
+        landmarks, points = detector.located(landmarks, vertices, faces, device, step)
         similarity = frame.canonical_frame(points)
     except LandmarkError as error:
         return CheckUp((*found, Finding("face", PROBLEM, str(error), "Place the 68 landmarks by hand.")), facts)

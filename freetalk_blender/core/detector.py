@@ -5,6 +5,9 @@ No texture, unit, up-axis or pose is assumed. Pictures are orthographic (face_vi
 of several views are triangulated, held against shape priors, and laid on the surface that the cameras saw.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -14,7 +17,7 @@ from .errors import LandmarkError
 from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
 from .face_view import compact, simplify
-from .landmarks import Landmarks
+from .landmarks import Landmarks, on_mesh
 
 #: At most so many candidates are looked at closely.
 CANDIDATES = 6
@@ -54,6 +57,31 @@ def detect(
             "recalculate the normals to the outside, and check that the face is not mirrored."
         )
     return Landmarks(best.points, nearest(vertices, triangles, best.points), confidence(best.error))
+
+
+def located(
+    landmarks: Landmarks | np.ndarray | None,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    device: str,
+    step: Callable[[str], AbstractContextManager],
+) -> tuple[Landmarks | np.ndarray, np.ndarray]:
+    """Landmarks as they are given, or found where they are None, and their points (68,3) on the mesh.
+
+    step("find the face") is entered where they are searched. Raises LandmarkError as `detect` and `on_mesh` do, and
+    where landmarks that were found lie beside the mesh, for half of the face is not there.
+    """
+    if landmarks is not None:
+        return landmarks, on_mesh(landmarks, vertices, triangles)
+    with step("find the face"):
+        found = detect(vertices, triangles, device)
+    try:
+        return found, on_mesh(found, vertices, triangles)
+    except LandmarkError as error:
+        raise LandmarkError(
+            "Only a part of a face was found on this mesh; check that both sides of it are there (a half that a Mirror "
+            "modifier completes needs it applied), or correct the landmarks by hand."
+        ) from error
 
 
 def nearest(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices
-from .landmarks import COUNT, Landmarks, doubt, nearest_vertices, placed
+from .landmarks import COUNT, Landmarks, doubt, nearest_vertices
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
 from .retarget import retarget, with_true_gaps
@@ -110,10 +110,7 @@ def prepare(
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
     found = landmarks is None
-    if landmarks is None:
-        with step("find the face"):
-            landmarks = detector.detect(vertices, faces, device)
-    points = placed(landmarks, vertices, faces, found)
+    landmarks, points = detector.located(landmarks, vertices, faces, device, step)
     similarity = frame.canonical_frame(points)
     cancel.check()
     points, notes = _eyes(vertices, faces, points, found)

@@ -158,20 +158,6 @@ def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray, triangles
     return points
 
 
-def placed(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray, triangles: np.ndarray, found: bool) -> np.ndarray:
-    """As `on_mesh`; where the landmarks were found, and lie beside the mesh, for half of the face is not there, the
-    LandmarkError says that."""
-    try:
-        return on_mesh(landmarks, vertices, triangles)
-    except LandmarkError as error:
-        if not found:
-            raise
-        raise LandmarkError(
-            "Only a part of a face was found on this mesh; check that both sides of it are there (a half that a Mirror "
-            "modifier completes needs it applied), or correct the landmarks by hand."
-        ) from error
-
-
 def confirmed(given: Landmarks, points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> Landmarks:
     """Landmarks of a file whose points (68, 3), in the mesh's coordinates, are checked: with the vertices next to them.
 
