@@ -5,6 +5,7 @@ OpenGL at all, Cycles does it on the processor. What is added to the scene (came
 """
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from ..core.errors import FreeTalkError
 from ..core.frame import Similarity, canonical_frame
 from ..core.landmarks import INNER_LIPS, OUTER_LIPS
 from . import compat
-from .scene import world_landmarks
+from .scene import subdivided, world_landmarks
 from .sound import scene_fps
 
 FILM_SIZE = 640
@@ -33,6 +34,8 @@ SHEET_FRAMES, SHEET_COLUMNS = 16, 8
 #: What a picture shows, in eye distances: height, and how far the middle lies above the eyes' line.
 HEAD_HEIGHT, HEAD_RISE = 3.1, -0.2
 LIPS_HEIGHT = 0.65
+#: Pictures of so few pixels show no more of a subdivided face than so many vertices do.
+_FINEST = 50_000
 _LENS, _SENSOR = 85.0, 36.0
 _EGL_SURFACELESS, _EGL_OPENGL_API = 0x31DD, 0x30A2  # egl.xml, Khronos
 _SKIN = (0.9, 0.62, 0.5)
@@ -213,7 +216,7 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene.view_settings.exposure = _CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else _PHOTOGRAPHED
     lamps = _light(scene, item, face)
     try:
-        with _clay(item):
+        with _clay(item), subdivided(item, _subdivisions(len(item.data.vertices))):
             yield camera
     finally:
         for thing in [camera, *lamps]:
@@ -226,6 +229,11 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
         for name, value in before.items():
             setattr(render, name, value)
         render.use_stamp = False
+
+
+def _subdivisions(vertices: int) -> int:
+    """How often a face of so many vertices may be subdivided, each time into four, before a picture is slow."""
+    return max(0, int(math.log(_FINEST / vertices, 4)))
 
 
 def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> list[bpy.types.Object]:

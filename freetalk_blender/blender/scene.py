@@ -1,5 +1,7 @@
 """A take in the scene: landmarks on an object, a talking copy from shape keys, and where to find it again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import bpy
@@ -138,19 +140,45 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 
 def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
-    """(P,3) how far modifiers move points of the resting mesh; nothing where they make other vertices."""
+    """(P,3) how far modifiers move points of the resting mesh; nothing where they make other vertices than a
+    subdivision's."""
     if not len(item.modifiers):
         return np.zeros_like(points)
-    posed = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
     rest = meshes.vertices(item.data)
-    try:
-        moved = exchange.values(posed.to_mesh().attributes["position"])
-    finally:
-        posed.to_mesh_clear()
+    with subdivided(item, 0):
+        posed = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        try:
+            moved = exchange.values(posed.to_mesh().attributes["position"])
+        finally:
+            posed.to_mesh_clear()
     if len(moved) != len(rest):
         return np.zeros_like(points)
     nearest = cKDTree(rest).query(points)[1]
     return moved[nearest] - rest[nearest]
+
+
+@contextmanager
+def subdivided(item: bpy.types.Object, times: int) -> Iterator[None]:
+    """While one looks or renders: subdivision modifiers divide so many times at most, and the object's quickly.
+
+    A limit surface is prepared anew for each picture, seconds long, and looks the same.
+    """
+    render = bpy.context.scene.render
+    names = ("use_simplify", "simplify_subdivision", "simplify_subdivision_render")
+    before = {name: getattr(render, name) for name in names}
+    limited = [each for each in item.modifiers if each.type == "SUBSURF" and each.use_limit_surface]
+    for name in names[1:]:
+        setattr(render, name, min(times, before[name]) if render.use_simplify else times)
+    render.use_simplify = True
+    for modifier in limited:
+        modifier.use_limit_surface = False
+    try:
+        yield
+    finally:
+        for modifier in limited:
+            modifier.use_limit_surface = True
+        for name, value in before.items():
+            setattr(render, name, value)
 
 
 def set_range(start: int, frames: int) -> None:

@@ -4,7 +4,8 @@ All of it is parametric, in millimetres of a face whose outer eye corners are 90
 skull. Lower teeth and tongue turn with the jaw: in the sagittal plane a point x of a hinged body moves by
 d(x) = d(chin) (x - h) / (chin - h), complex numbers, exact for every angle about the hinge h and linear in the chin's
 motion, so it is carried by shape keys. Sizes of teeth: Ash & Nelson 2003, "Wheeler's Dental Anatomy", 8th ed., ch. 1;
-place of the arches and of the hinge: ICT-FaceKit's own teeth and the way its jaw opens (within 3.6 of 31 mm).
+place and form of the arches and place of the hinge: ICT-FaceKit's own teeth and the way its jaw opens (within 3.6 of
+31 mm).
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ LOWER_WIDTH, LOWER_HEIGHT = (5.2, 5.6, 6.8, 7.0, 7.2, 11.0, 10.5), (9.0, 9.3, 10
 #: Depth of a crown from lip to tongue at its neck and at its edge, and how blunt its section is, from the middle back.
 DEPTH_NECK, DEPTH_EDGE = (6.5, 6.0, 7.5, 8.5, 8.8, 10.5, 10.0), (1.8, 1.8, 3.0, 6.0, 6.5, 8.5, 8.5)
 #: Half-width and length of the arch on which the teeth stand (mm): an ellipse's quarter on either side.
-ARCH = (25.5, 50.0)
+ARCH = (29.5, 46.0)
 #: Upper incisors' front behind the lip line and edge below it; lower incisors' front and edge (mm).
 UPPER_EDGE, LOWER_EDGE = (5.0, -1.6), (7.2, -2.6)
 #: The jaw's hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with it.

@@ -30,7 +30,10 @@ def seen(item: bpy.types.Object) -> np.ndarray:
     return scene.world_landmarks(item)
 
 
-def test_a_face_that_a_bone_turns_is_filmed_where_it_has_turned_to(face: bpy.types.Object) -> None:
+@pytest.mark.parametrize("subdivided", [False, True])
+def test_a_face_that_a_bone_turns_is_filmed_where_it_has_turned_to(face: bpy.types.Object, subdivided: bool) -> None:
+    if subdivided:
+        face.modifiers.new("finer", "SUBSURF")
     rest = seen(face)
     armature = bpy.data.objects.new("bones", bpy.data.armatures.new("bones"))
     bpy.context.scene.collection.objects.link(armature)
@@ -51,8 +54,22 @@ def test_a_face_that_a_bone_turns_is_filmed_where_it_has_turned_to(face: bpy.typ
 
 def test_a_face_with_more_vertices_by_a_modifier_is_filmed_where_it_rests(face: bpy.types.Object) -> None:
     rest = seen(face)
-    face.modifiers.new("finer", "SUBSURF")
+    face.modifiers.new("thicker", "SOLIDIFY")
     assert np.abs(seen(face) - rest).max() < 1e-6
+
+
+def test_pictures_of_subdivided_faces_are_quick_and_leave_the_settings(face: bpy.types.Object) -> None:
+    finer, render = face.modifiers.new("finer", "SUBSURF"), bpy.context.scene.render
+    finer.render_levels = 3
+    render.use_simplify, render.simplify_subdivision_render = True, 2
+    with scene.subdivided(face, 3):
+        assert render.use_simplify and render.simplify_subdivision_render == 2
+        assert not finer.use_limit_surface
+    render.use_simplify = False
+    with scene.subdivided(face, 1):
+        assert render.use_simplify and render.simplify_subdivision_render == 1
+    assert not render.use_simplify and render.simplify_subdivision_render == 2
+    assert finer.use_limit_surface and finer.render_levels == 3
 
 
 @pytest.mark.parametrize("scale", [(-1, 1, 1), (1, -1, 1), (-2, -2, -2)])

@@ -6,6 +6,7 @@ from pathlib import Path
 import fast_simplification
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from freetalk_blender.core import arkit, audio, detector, frame, landmarks, movement, perform, raster
@@ -225,9 +226,19 @@ def test_lips_that_press_together_meet_and_do_not_cross(face):
     assert gap.max() / face.frame.units_per_mm < 0.1
 
 
-def test_a_few_faces_far_from_the_landmarks_are_not_subdivided_without_end(scan):
-    bound = prepare(scan[0], scan[1][:5], scan[2])
-    assert len(bound.mesh.vertices) < 500
+def test_a_surface_beside_the_landmarks_is_not_subdivided_without_end(scan):
+    vertices, triangles, points = scan
+    distance = cKDTree(points).query(vertices)[0] / np.linalg.norm(points[45] - points[36])
+    beside = triangles[(distance > 0.1)[triangles].all(1)]
+    bound = prepare(vertices, beside, points)
+    assert len(bound.mesh.vertices) < 2 * len(vertices)
+
+
+def test_half_a_face_whose_other_half_left_its_vertices_behind_is_told_in_a_sentence(scan):
+    vertices, triangles, points = scan
+    left = triangles[(vertices[triangles] - points[27] > 0)[..., 0].all(1)]
+    with pytest.raises(LandmarkError, match="off the mesh"):
+        prepare(vertices, left, points)
 
 
 def test_a_coarse_face_on_a_body_of_many_vertices_is_bound_on_a_finer_copy(scan):

@@ -56,6 +56,17 @@ def test_every_tooth_and_the_tongue_face_outward(furnished):
         assert (a * np.cross(b, c)).sum() / 6 > 80
 
 
+def test_the_upper_arch_has_the_form_of_ict_facekit_s():
+    """Half its width so many mm behind the incisors' front; before, canines stood 4 mm too near to the middle."""
+    curve = mouth_curve.mouth_curve(landmarks())
+    upper = [p.points for p in inner_mouth._pieces(curve, 0.0)[0] if p.part == TOOTH and not p.jaw]
+    teeth = np.concatenate(upper) / np.clip((curve.x[-1] - curve.x[0]) / inner_mouth.MOUTH_WIDTH, *inner_mouth.SCALE)
+    teeth -= [(teeth[:, 0].min() + teeth[:, 0].max()) / 2, 0, teeth[:, 2].max()]
+    for behind, half in ((6, 15.0), (12, 20.1), (20, 24.4), (30, 28.4)):
+        there = np.abs(teeth[:, 2] + behind) < 1.5
+        assert np.abs(teeth[there, 0]).max() == pytest.approx(half, abs=1.2)
+
+
 def test_lower_teeth_stay_below_a_lip_line_that_sinks_to_the_corners():
     for sunk in (0.0, 3.0):
         marks = landmarks()
