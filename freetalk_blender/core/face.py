@@ -129,7 +129,9 @@ def prepare(
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
         binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
         if opened and opened.is_cut:
-            binding = rim.evened(binding, canonical, *_rims(cleaned, opened))
+            rims, lip_sides = _rims(cleaned, opened)
+            binding = rim.evened(binding, canonical, rims, lip_sides)
+            binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():

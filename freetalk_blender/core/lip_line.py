@@ -45,6 +45,8 @@ LEVEL, OVERHANG, MOST, CORNER = 0.3, 3.0, 0.7, 6.0
 CREASE = 5.0
 #: A crease shallower than this (1/mm) is none: fused ICT-FaceKit heads have 0.18 and more, an MRI's smooth head 0.01.
 SHALLOWEST = 0.1
+#: The line ends this far within its triangle, as a share of the triangle's heights, but for scale.
+_INSIDE = 0.2
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,7 @@ def find(patch: Patch, landmarks: np.ndarray) -> LipLine:
         corners = patch.triangles[triangles[segment]]
         start = _barycentric(corners, edges[segment], fraction[segment])
         end = _barycentric(corners, edges[segment + 1], fraction[segment + 1])
-        ends.append((1 - t) * start + t * end)
+        place = np.maximum((1 - t) * start + t * end, _INSIDE)  # a sliver at the corner turns over as the lips part
+        ends.append(place / place.sum())
     inner = slice(first + 1, last + 1)
     return LipLine(triangles[first : last + 1], edges[inner], fraction[inner], np.array(ends), field)

@@ -1,19 +1,25 @@
-"""The rims of a cut mouth drawn as one stroke: the motion along each lip's edge without kinks at the corners.
+"""The motion of a cut mouth's edges without kinks: each rim drawn as one stroke, the skin around the corners rounded.
 
 A cut ends in a point, around which the motion of a surface has the steepest slope there is; vertices of a scan sample
-it by chance, and the edge of an opening lip gets a kink. Each rim's motion is smoothed along its length, corners held,
-and the skin beside it follows. It is linear, so it goes into the binding's matrix.
+it by chance, and the edge of an opening lip gets a kink, or a triangle at its end turns over. Each rim's motion is
+smoothed along its length, corners held, and the skin beside it follows; then that of the skin around either corner is
+smoothed as a whole. Both are linear, so they go into the binding's matrix.
 """
 
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
+from . import spectral
 from .stm import Binding
 
 #: Scale of the smoothing along the rim, and of how far into the lip the correction reaches (eye distances; 4 and 5 mm).
 ALONG, ACROSS = 0.045, 0.055
+#: Scale of the smoothing around a corner, how far from it the skin is smoothed, and how much further it is looked at
+#: (eye distances; 1.5, 7 and 5 mm).
+AROUND, REACH, _BEYOND = 0.0167, 0.078, 0.055
 #: Steps of a rim shorter than this share of its mean step count as that long.
 _SHORT = 0.1
 
@@ -41,6 +47,41 @@ def evened(
         added = (share @ moved).reshape(len(near), len(matrix), 3).transpose(1, 0, 2)
         matrix[:, row[near]] += added.astype(matrix.dtype)
     return replace(binding, matrix=matrix.reshape(len(matrix), -1))
+
+
+def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners: np.ndarray) -> Binding:
+    """The binding with smooth motion around the ends of a cut; as it was where a stand-in is bound.
+
+    points (V,3), triangles (F,3) of the bound mesh, canonical; corners (2,): its vertices where the cut ends.
+    """
+    row = np.full(binding.count, -1)
+    row[binding.vertices] = np.arange(len(binding.vertices))
+    if binding.proxy is not None or (row[corners] < 0).any():
+        return binding
+    matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
+    moving = triangles[(row[triangles] >= 0).all(1)]
+    for corner in corners:
+        near, change = _rounding(points, moving, corner)
+        matrix[:, row[near]] += np.einsum("mn,rnc->rmc", change, matrix[:, row[near]], optimize=True)
+    return replace(binding, matrix=matrix.reshape(len(matrix), -1))
+
+
+def _rounding(points: np.ndarray, triangles: np.ndarray, corner: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (n,) around a corner and (n,n): their values -> what is to be added for the minimum of
+    |u - v|² + AROUND⁴ |Laplacian of u|², held beyond REACH of the corner.
+
+    What is affine around the corner is left out: along the rims the Laplacian would flatten a mere slope.
+    """
+    distance = np.linalg.norm(points - points[corner], axis=1)
+    near, local = np.unique(triangles[(distance[triangles] < REACH + _BEYOND).any(1)], return_inverse=True)
+    stiffness, mass = spectral.laplacian(points[near], local.reshape(-1, 3))
+    bending = AROUND**4 * (stiffness @ sp.diags(1 / mass) @ stiffness).toarray()
+    affine = np.column_stack([np.ones(len(near)), points[near] - points[corner]])
+    bent = bending - bending @ affine @ np.linalg.pinv(affine)
+    free = distance[near] < REACH
+    change = np.zeros_like(bending)
+    change[free] = -np.linalg.solve((bending + np.diag(mass))[np.ix_(free, free)], bent[free])
+    return near, change.astype(np.float32)
 
 
 def _smoothing(points: np.ndarray) -> np.ndarray:

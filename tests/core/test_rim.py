@@ -31,3 +31,52 @@ def test_a_smooth_rim_hardly_changes():
     binding, points, edge = lip(0.0)
     answer = rim.evened(binding, points, (edge,), (np.arange(82),))
     assert np.abs(answer.matrix - binding.matrix).max() < 0.01 * np.abs(binding.matrix).max()
+
+
+def slit(step: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """A square of skin, cut from its left side to its middle: points, triangles, and the vertex where the cut ends.
+
+    The points below the cut come after the grid's; they are numbered from the left.
+    """
+    axis = np.arange(-0.2, 0.2 + step / 2, step)
+    count, middle = len(axis), len(axis) // 2
+    x, y = (values.ravel() for values in np.meshgrid(axis, axis))
+    points = np.stack([x, y, 0 * x], 1)
+    corner = (np.arange(count - 1)[:, None] * count + np.arange(count - 1)).ravel()
+    triangles = np.stack([corner, corner + 1, corner + count, corner + 1, corner + count + 1, corner + count], 1)
+    triangles = triangles.reshape(-1, 3)
+    above = middle * count + np.arange(middle)
+    below = np.arange(len(points))
+    below[above] = len(points) + np.arange(middle)
+    under = points[triangles, 1].mean(1) < axis[middle]
+    triangles[under] = below[triangles[under]]
+    return np.concatenate([points, points[above]]), triangles, middle * count + middle
+
+
+def test_skin_around_the_end_of_a_cut_does_not_fold_where_single_vertices_are_moved_too_far():
+    points, triangles, corner = slit(0.02)
+    lower = np.r_[points[:, 1][: -(len(points) - 441)] < -0.001, np.ones(len(points) - 441, bool)]
+    opening = np.sqrt(np.maximum(-points[:, 0], 0) / 0.2) * np.exp(-np.abs(points[:, 1]) / 0.1) * lower
+    move = np.zeros((len(points), 3), np.float32)
+    move[:, 1] = -0.06 * opening
+    near = np.argsort(np.linalg.norm(points - points[corner], axis=1))[1:9]
+    move[near[::2], 1] -= 0.03
+    binding = Binding(len(points), np.arange(len(points), dtype=np.int32), move.reshape(1, -1))
+    answer = rim.rounded(binding, points, triangles, np.array([corner, corner]))
+
+    def folded(motion: np.ndarray) -> int:
+        a, b, c = np.moveaxis((points + motion.reshape(-1, 3))[triangles], 1, 0)
+        return int((np.cross(b - a, c - a)[:, 2] <= 0).sum())
+
+    assert folded(move) >= 2
+    assert folded(answer.matrix[0]) == 0
+    far = np.linalg.norm(points - points[corner], axis=1) > rim.REACH
+    assert np.array_equal(answer.matrix[0].reshape(-1, 3)[far], move[far])
+
+
+def test_motion_that_is_smooth_around_the_end_of_a_cut_hardly_changes():
+    points, triangles, corner = slit(0.01)
+    turn = np.cross([0.0, 0.0, 0.3], points).astype(np.float32)
+    binding = Binding(len(points), np.arange(len(points), dtype=np.int32), turn.reshape(1, -1))
+    answer = rim.rounded(binding, points, triangles, np.array([corner, corner]))
+    assert np.abs(answer.matrix - binding.matrix).max() < 1e-3 * np.abs(turn).max()
