@@ -18,8 +18,8 @@ from .stm import Binding
 #: Scale of the smoothing along the rim, and of how far into the lip the correction reaches (eye distances; 4 and 5 mm).
 ALONG, ACROSS = 0.045, 0.055
 #: Scale of the smoothing around a corner, how far from it the skin is smoothed, and how much further it is looked at
-#: (eye distances; 1.5, 7 and 5 mm).
-AROUND, REACH, _BEYOND = 0.0167, 0.078, 0.055
+#: (eye distances; 1.5, 5 and 5 mm).
+AROUND, REACH, _BEYOND = 0.0167, 0.055, 0.055
 #: Steps of a rim shorter than this share of its mean step count as that long.
 _SHORT = 0.1
 
