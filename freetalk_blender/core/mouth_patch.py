@@ -199,9 +199,13 @@ def split_edges(patch: Patch, marked: np.ndarray, edges: np.ndarray, sides: np.n
 
 
 def refine(patch: Patch, curve: MouthCurve, rounds: int = 6) -> Patch:
-    """Halve edges near the curve until the seam can be smooth: EDGE mm on it, longer with the distance from it."""
+    """Halve edges near the curve until the seam can be smooth: EDGE mm on it, longer with the distance from it.
+
+    Those at the patch's end stay, for the mesh around it has them too.
+    """
     for _ in range(rounds):
         edges, sides = edges_of(patch.triangles)
+        within = np.bincount(sides.ravel(), minlength=len(edges)) > 1
         ends = patch.points[edges]
         length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
         heights = np.stack([curve.above(ends[:, 0]), curve.above(ends[:, 1])])
@@ -210,7 +214,7 @@ def refine(patch: Patch, curve: MouthCurve, rounds: int = 6) -> Patch:
         middle = ends.mean(1)
         beyond = np.maximum(np.maximum(curve.x[0] - middle[:, 0], middle[:, 0] - curve.x[-1]) - length / 2, 0)
         near = (away < BANDS[0] + 3) & (beyond < 6) & (np.abs(curve.in_front(middle)) < DEPTH)
-        marked = near & (length > EDGE + SLOPE * np.maximum(away, beyond))
+        marked = near & within & (length > EDGE + SLOPE * np.maximum(away, beyond))
         if not marked.any():
             break
         patch = split_edges(patch, marked, edges, sides)

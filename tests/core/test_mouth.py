@@ -53,6 +53,17 @@ def opened() -> mouth.OpenedMouth:
     return mouth.open_lips(*sheet(), landmarks())
 
 
+@pytest.mark.parametrize("columns", [15, 21, 31])
+def test_a_coarse_scan_is_cut_without_a_crack_where_finer_triangles_end(columns):
+    vertices, triangles = sheet(columns, columns)
+    answer = mouth.open_lips(vertices, triangles, landmarks())
+    skin = answer.triangles[answer.part == mouth.SKIN]
+    rims = {*answer.upper_rim.tolist(), *answer.lower_rim.tolist()}
+    before = {tuple(sorted(edge)) for edge in borders.border_edges(triangles).tolist()}
+    after = {tuple(sorted(edge)) for edge in borders.border_edges(skin).tolist() if not rims >= set(edge)}
+    assert after == before
+
+
 def test_fused_lips_are_told_from_open_ones(opened):
     vertices, triangles = sheet()
     assert mouth.state(vertices, triangles, landmarks()).fused
