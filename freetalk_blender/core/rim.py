@@ -61,27 +61,26 @@ def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners
     matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
     moving = triangles[(row[triangles] >= 0).all(1)]
     for corner in corners:
-        near, change = _rounding(points, moving, corner)
-        matrix[:, row[near]] += np.einsum("mn,rnc->rmc", change, matrix[:, row[near]], optimize=True)
+        free, near, change = _rounding(points, moving, corner)
+        matrix[:, row[free]] += np.einsum("mn,rnc->rmc", change, matrix[:, row[near]], optimize=True)
     return replace(binding, matrix=matrix.reshape(len(matrix), -1))
 
 
-def _rounding(points: np.ndarray, triangles: np.ndarray, corner: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (n,) around a corner and (n,n): their values -> what is to be added for the minimum of
-    |u - v|² + AROUND⁴ |Laplacian of u|², held beyond REACH of the corner.
+def _rounding(points: np.ndarray, triangles: np.ndarray, corner: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices (m,) within REACH of a corner, vertices (n,) around it, and (m,n): values of these -> what is to be
+    added to those for the minimum of |u - v|² + AROUND⁴ |Laplacian of u|², held beyond REACH.
 
     What is affine around the corner is left out: along the rims the Laplacian would flatten a mere slope.
     """
     distance = np.linalg.norm(points - points[corner], axis=1)
     near, local = np.unique(triangles[(distance[triangles] < REACH + _BEYOND).any(1)], return_inverse=True)
     stiffness, mass = spectral.laplacian(points[near], local.reshape(-1, 3))
-    bending = AROUND**4 * (stiffness @ sp.diags(1 / mass) @ stiffness).toarray()
-    affine = np.column_stack([np.ones(len(near)), points[near] - points[corner]])
-    bent = bending - bending @ affine @ np.linalg.pinv(affine)
     free = distance[near] < REACH
-    change = np.zeros_like(bending)
-    change[free] = -np.linalg.solve((bending + np.diag(mass))[np.ix_(free, free)], bent[free])
-    return near, change.astype(np.float32)
+    bending = (AROUND**4 * stiffness @ sp.diags(1 / mass) @ stiffness).tocsr()[free]
+    affine = np.column_stack([np.ones(len(near)), points[near] - points[corner]])
+    bent = bending.toarray() - (bending @ affine) @ np.linalg.pinv(affine)
+    change = -np.linalg.solve(bending[:, free].toarray() + np.diag(mass[free]), bent)
+    return near[free], near, change.astype(np.float32)
 
 
 def _smoothing(points: np.ndarray) -> np.ndarray:

@@ -254,6 +254,24 @@ def test_a_coarse_face_on_a_body_of_many_vertices_is_bound_on_a_finer_copy(scan)
     assert len(bound.mesh.vertices) < len(coarse) + len(body) + 8000, "the body stays as it is"
 
 
+@pytest.mark.parametrize("count", [600, 1500, 2500])
+def test_no_triangle_turns_over_at_the_corners_of_an_opening_mouth(scan, count):
+    vertices, triangles, points = scan
+    coarse, faces_left = fast_simplification.simplify(vertices.astype(np.float32), triangles, target_count=2 * count)
+    bound = prepare(coarse, faces_left, points)
+    keys = shape_keys(bound, np.linspace(0, 1, 6)[:, None, None] * jaw(0.1)[1])
+    rest = bound.opened.vertices.astype(float)
+    skin = bound.opened.triangles[bound.opened.part == 0]
+    away = np.linalg.norm(rest[skin].mean(1)[:, None] - points[[48, 54]], axis=2).min(1)
+    skin = skin[away < 0.1 * np.linalg.norm(points[45] - points[36])]
+
+    def normals(places: np.ndarray) -> np.ndarray:
+        return np.cross(places[skin[:, 1]] - places[skin[:, 0]], places[skin[:, 2]] - places[skin[:, 0]])
+
+    for weights in keys.weights:
+        assert ((normals(rest + np.tensordot(weights, keys.shapes, 1)) * normals(rest)).sum(1) > 0).all()
+
+
 @pytest.mark.parametrize("count", [200, 1000])
 def test_a_coarse_scan_moves_like_the_fine_one(scan, face, count):
     vertices, triangles, points = scan
