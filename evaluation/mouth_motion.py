@@ -10,7 +10,8 @@ the lips lie in each other is measured on their skin (lip_crossing.py), wherever
 deep the scan's own lips lie in each other at rest, the most by which a vertex lies deeper than at rest, the share of
 frames in which that is more than 0.3 mm, and all of it without the correction. In closed frames: the gap of the cut's
 two rims, and that between the lips within a millimetre of each place along the mouth, since lips that have slid touch
-in front of the rims or behind them. At last what the correction costs a frame, beside `deform` without it; the same for
+in front of the rims or behind them; and how many triangles of the skin around the mouth's corners are turned over, in
+the mean of all frames. At last what the correction costs a frame, beside `deform` without it; the same for
 the lips that were open from the start.
 """
 
@@ -40,6 +41,8 @@ DEEP, AJAR = 0.3, 0.2
 #: How far along the mouth lips are looked at beside a point of the rims (mm), and how many points next to the corners
 #: are left out.
 BESIDE, ENDS = 1.0, 4
+#: Skin this near to a corner of the mouth is asked for triangles that turn over (mm).
+CORNER = 9.0
 #: What shapes lips without opening them.
 KEEP_CLOSED = (
     "mouthPress_L", "mouthPress_R", "mouthPucker", "mouthSmile_L", "mouthSmile_R", "mouthFrown_L", "mouthFrown_R",
@@ -140,12 +143,30 @@ def lips_in(bound: faces.Face, frames: np.ndarray) -> Lips:
     return Lips(place, clear, still, upper[..., 1] - lower[..., 1], upper[..., 0])
 
 
+def turned_over(bound: faces.Face, frames: np.ndarray) -> float:
+    """How many triangles of the skin around the mouth's corners face away from where they do at rest, in the mean of
+    frames (T,V,3): displacement of a cut face's skin, mesh units."""
+    rest = bound.opened.skin_vertices.astype(float)
+    triangles = bound.opened.skin_triangles
+    middle = EYE_DISTANCE_MM * bound.frame.to_canonical(rest[triangles].mean(1))
+    corners = EYE_DISTANCE_MM * bound.neutral[[48, 54]]
+    near = triangles[(np.linalg.norm(middle[:, None] - corners, axis=2) < CORNER).any(1)]
+
+    def normals(places: np.ndarray) -> np.ndarray:
+        a, b, c = np.moveaxis(places[near], 1, 0)
+        return np.cross(b - a, c - a)
+
+    still = normals(rest)
+    return float(np.mean([((normals(rest + frame) * still).sum(1) < 0).sum() for frame in frames]))
+
+
 def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[str, float]:
-    """What becomes of the lips of a cut face in a performance; mm and %."""
+    """What becomes of the lips of a cut face in a performance; mm, %, and triangles a frame."""
     own = movement.landmark_motion(bound, motion)
     dense = bound.mesh.to_caller(bound.binding.displace(own))
     before = lips_in(bound, dense)
-    after = lips_in(bound, bound.contact.corrected(dense, lips.closed(own, bound.neutral)))
+    met = bound.contact.corrected(dense, lips.closed(own, bound.neutral))
+    after = lips_in(bound, met)
     gap = after.gaps(np.flatnonzero(closed))
     return {
         **after.crossing(),
@@ -155,6 +176,7 @@ def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[s
         "closed": float(gap.mean()),
         "closed max": float(gap.max()),
         "ajar %": 100 * float((gap > AJAR).mean()),
+        "turned over": turned_over(bound, met),
     }
 
 
