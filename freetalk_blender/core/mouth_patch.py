@@ -16,8 +16,9 @@ from .mouth_curve import LEFT_CORNER, LIPS, OUTER_LIPS, RIGHT_CORNER, MouthCurve
 
 #: How far the patch reaches beyond the lip landmarks: sideways, up and down, backward and forward (mm).
 MARGIN = np.array([12.0, 14.0, 25.0])
-#: Triangles with an edge longer than this belong to the patch when a corner of them does (mm): they reach far.
-COARSE = 6.0
+#: Triangles with an edge longer than the first (mm) belong to the patch when a corner of them does, for they reach far;
+#: with one longer than the second they are damage.
+COARSE, SPIKE = 6.0, 60.0
 #: Border vertices closer than this are one point of the surface (mm).
 WELD = 1e-3
 #: Surfaces further behind the lips than this belong to a mouth cavity, teeth or the back of the head (mm).
@@ -61,7 +62,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     near = ((points > mouth.min(0) - MARGIN) & (points < mouth.max(0) + MARGIN)).all(1)
     beside = triangles[near[triangles].any(1)]
     longest = np.linalg.norm(points[beside] - points[np.roll(beside, 1, 1)], axis=2).max(1)
-    near[beside[longest > COARSE]] = True
+    near[beside[(longest > COARSE) & (longest < SPIKE)]] = True
     touching = np.flatnonzero(near[triangles].any(1))
     touching = touching[np.isfinite(points[triangles[touching]]).all((1, 2))]
     welded = _welded(points, triangles[touching])
