@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from freetalk_blender.core import borders, lip_line, mesh, mouth, mouth_curve
+from freetalk_blender.core import borders, lip_line, mesh, mouth, mouth_curve, mouth_patch
 from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import mean_landmarks
 
@@ -62,6 +62,15 @@ def test_a_coarse_scan_is_cut_without_a_crack_where_finer_triangles_end(columns)
     before = {tuple(sorted(edge)) for edge in borders.border_edges(triangles).tolist()}
     after = {tuple(sorted(edge)) for edge in borders.border_edges(skin).tolist() if not rims >= set(edge)}
     assert after == before
+
+
+def test_a_vertex_that_was_flung_far_away_is_no_part_of_the_mouth():
+    vertices, triangles = sheet()
+    near = int(np.argmin(np.linalg.norm(vertices - landmarks()[62], axis=1)))
+    flung = np.concatenate([vertices, [[1e6, 2e6, 3e6]]]).astype(np.float32)
+    spiked = np.concatenate([triangles, [[near, near + 1, len(vertices)]]])
+    patch = mouth_patch.mouth_patch(mouth_curve.frame_in_mm(landmarks()).to_canonical(flung), spiked, landmarks())
+    assert np.abs(patch.points).max() < 300
 
 
 def test_fused_lips_are_told_from_open_ones(opened):
