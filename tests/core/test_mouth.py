@@ -66,10 +66,9 @@ def test_a_coarse_scan_is_cut_without_a_crack_where_finer_triangles_end(columns)
 
 def test_a_vertex_that_was_flung_far_away_is_no_part_of_the_mouth():
     vertices, triangles = sheet()
-    near = int(np.argmin(np.linalg.norm(vertices - landmarks()[62], axis=1)))
-    flung = np.concatenate([vertices, [[1e6, 2e6, 3e6]]]).astype(np.float32)
-    spiked = np.concatenate([triangles, [[near, near + 1, len(vertices)]]])
-    patch = mouth_patch.mouth_patch(mouth_curve.frame_in_mm(landmarks()).to_canonical(flung), spiked, landmarks())
+    beside = landmarks()[54] + [mouth_patch.MARGIN[0] + 1, 0, 0]
+    vertices[np.argmin(np.linalg.norm((vertices - beside)[:, :2], axis=1))] = 1e6
+    patch = mouth_patch.mouth_patch(vertices, triangles, landmarks())
     assert np.abs(patch.points).max() < 300
 
 
