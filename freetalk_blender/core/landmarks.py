@@ -203,7 +203,8 @@ def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndar
     if distance[worst] > FAR:
         raise LandmarkError(
             f"Landmark {worst} lies {distance[worst] * frame.EYE_DISTANCE_MM:.0f} mm off the mesh (eye distance taken "
-            f"as {frame.EYE_DISTANCE_MM:.0f} mm); these landmarks belong to another scan, unit or axis order."
+            f"as {frame.EYE_DISTANCE_MM:.0f} mm); the landmarks belong to another scan, unit or axis order, or skin is "
+            "missing there."
         )
 
 
