@@ -15,7 +15,7 @@ from scipy.linalg import solve_toeplitz
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from evaluation.ats import table
-from evaluation.ats_phones import Spoken, groups, judge, lips
+from evaluation.ats_phones import Spoken, groups, judge, lips, over
 from export import aligned, augment
 from freetalk_blender.core import audio
 from freetalk_blender.core.audio import SPEECH_RATE
@@ -58,8 +58,7 @@ def in_a_room(samples: np.ndarray, seconds: float) -> np.ndarray:
 def under_babble(samples: np.ndarray, others: list[np.ndarray], decibel: float) -> np.ndarray:
     """Over several others who talk at once, together so many dB lower."""
     voices = [np.resize(np.roll(other, 7000 * k), len(samples)) / other.std() for k, other in enumerate(others)]
-    babble = np.sum(voices, 0)
-    return samples + babble * (samples.std() / babble.std()) * 10 ** (-decibel / 20)
+    return over(samples, np.sum(voices, 0), decibel)
 
 
 def main() -> None:

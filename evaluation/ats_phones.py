@@ -98,11 +98,15 @@ def animate_over(recordings: list[aligned.Aligned], music: list[np.ndarray], dec
     """Our lips on recordings over music (16 kHz samples) that lies so many dB lower; one piece after the other."""
     takes = []
     for place, recording in enumerate(recordings):
-        samples = audio.load(recording.path)[0]
-        piece = np.resize(music[place % len(music)], len(samples))
-        mixed = samples + piece * (samples.std() / (piece.std() + 1e-9)) * 10 ** (-decibel / 20)
+        mixed = over(audio.load(recording.path)[0], music[place % len(music)], decibel)
         takes.append(Spoken(recording.voice, recording.phones, *lips(mixed)))
     return takes
+
+
+def over(samples: np.ndarray, other: np.ndarray, decibel: float) -> np.ndarray:
+    """The samples over another sound, from its beginning and repeated, that lies so many dB lower."""
+    under = np.resize(other, len(samples))
+    return samples + under * (samples.std() / (under.std() + 1e-9)) * 10 ** (-decibel / 20)
 
 
 def judge(takes: list[Spoken]) -> dict[str, float]:

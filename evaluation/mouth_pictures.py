@@ -19,7 +19,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from freetalk_blender.blender import files, meshes
+from freetalk_blender.blender import files, meshes, render
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
 from freetalk_blender.core.frame import Similarity, transformed
@@ -30,9 +30,6 @@ POSES = ((20, 0.0), (0, 0.0), (6, 0.0), (20, 0.0), (4, 1.0))
 #: How much of the jaw's turn each landmark takes.
 JAW = {4: 0.35, 5: 0.6, 6: 0.85, 7: 1.0, 8: 1.0, 9: 1.0, 10: 0.85, 11: 0.6, 12: 0.35, 3: 0.15, 13: 0.15}
 LIPS = {55: 0.8, 56: 0.97, 57: 1.0, 58: 0.97, 59: 0.8, 65: 0.95, 66: 1.0, 67: 0.95, 48: 0.4, 54: 0.4, 60: 0.4, 64: 0.4}
-SKIN = (0.9, 0.62, 0.5, 1.0)
-#: Stops by which the pictures are lighter than Blender shows them.
-EXPOSURE = 0.6
 #: Frames a second of speech.
 RATE = 50
 #: Part of a view (share) that shows the lips close to.
@@ -61,7 +58,7 @@ def studio(face: Similarity, size: int) -> bpy.types.Object:
     scene.render.engine = "BLENDER_WORKBENCH"
     shading = scene.display.shading
     shading.light, shading.color_type, shading.show_specular_highlight = "STUDIO", "MATERIAL", False
-    scene.view_settings.view_transform, scene.view_settings.exposure = "Standard", EXPOSURE
+    scene.view_settings.view_transform, scene.view_settings.exposure = "Standard", render.CLAY
     scene.display.render_aa = "8"
     scene.render.resolution_x = scene.render.resolution_y = size
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
@@ -105,7 +102,7 @@ def shot(
 def painted(item: bpy.types.Object) -> None:
     """One colour of skin on all of an object."""
     paint = bpy.data.materials.new("skin")
-    paint.diffuse_color = SKIN
+    paint.diffuse_color = (*render.SKIN, 1.0)
     item.data.materials.clear()
     item.data.materials.append(paint)
 

@@ -38,14 +38,15 @@ LIPS_HEIGHT = 0.65
 _FINEST = 50_000
 _LENS, _SENSOR = 85.0, 36.0
 _EGL_SURFACELESS, _EGL_OPENGL_API = 0x31DD, 0x30A2  # egl.xml, Khronos
-_SKIN = (0.9, 0.62, 0.5)
+#: The colour of clay.
+SKIN = (0.9, 0.62, 0.5)
 #: Towards the light that casts shadows, in the face's axes: from the front and its left, so low that it meets the teeth
 #: under the upper lip, and how dark the shadows are. Without any, the inside of a mouth would be as light as skin.
 _SUN, _SHADOW = np.array([0.3, 0.1, 0.95]), 0.6
 _BACKGROUND = (0.045, 0.05, 0.06)
 #: Stops by which clay is lighter than Blender shows it, and faces that bring colours of their own, for light and shade
 #: are in these already.
-_CLAY, _PHOTOGRAPHED = 0.6, 0.8
+CLAY, PHOTOGRAPHED = 0.6, 0.8
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene.world = bpy.data.worlds.new("FreeTalk background")
     scene.world.color = _BACKGROUND
     scene.view_settings.view_transform = "Standard"
-    scene.view_settings.exposure = _CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else _PHOTOGRAPHED
+    scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
     lamps = _light(scene, item, face)
     try:
         with _clay(item), subdivided(item, _subdivisions(len(item.data.vertices))):
@@ -243,7 +244,7 @@ def _light(scene: bpy.types.Scene, item: bpy.types.Object, face: Similarity) -> 
         shading = scene.display.shading
         shading.light, shading.studio_light = "STUDIO", "Default"
         shading.color_type = _colour_type(item)
-        shading.single_color = _SKIN
+        shading.single_color = SKIN
         shading.show_cavity, shading.show_specular_highlight = False, False  # edges of triangles, and a shining throat
         shading.show_shadows, shading.shadow_intensity = True, _SHADOW
         scene.display.shadow_focus = 0.3
@@ -305,7 +306,7 @@ def _clay(item: bpy.types.Object) -> Iterator[None]:
     plain = [slot for slot in item.material_slots if _is_plain(slot.material)]
     before = [slot.material for slot in plain]
     clay = bpy.data.materials.new("FreeTalk clay")
-    clay.diffuse_color = (*_SKIN, 1.0)
+    clay.diffuse_color = (*SKIN, 1.0)
     for slot in plain:
         slot.material = clay
     try:

@@ -194,8 +194,10 @@ def _residual(average: np.ndarray, points: np.ndarray) -> float:
 
 def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> None:
     eye_distance = np.linalg.norm(points[45] - points[36])
-    surface = vertices[np.unique(triangles)]
-    distance = cKDTree(surface[np.isfinite(surface).all(1)]).query(points)[0] / eye_distance
+    surface = np.zeros(len(vertices), bool)
+    surface[triangles] = True
+    surface &= np.isfinite(vertices).all(1)
+    distance = cKDTree(vertices[surface]).query(points)[0] / eye_distance
     far = distance > FAR
     if far.any():  # on a coarse mesh, from every vertex; on the surface all the same
         distance[far] = mesh.surface_distance(points[far], vertices, triangles) / eye_distance

@@ -32,8 +32,7 @@ def evened(
     points (V,3) of the bound mesh, canonical; rims: (n,) vertices of each from corner to corner; sides: (k,) vertices
     of the lip that belongs to each.
     """
-    row = np.full(binding.count, -1)
-    row[binding.vertices] = np.arange(len(binding.vertices))
+    row = _rows(binding)
     if binding.proxy is not None or any((row[rim] < 0).any() for rim in rims):
         return binding
     matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
@@ -54,8 +53,7 @@ def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners
 
     points (V,3), triangles (F,3) of the bound mesh, canonical; corners (2,): its vertices where the cut ends.
     """
-    row = np.full(binding.count, -1)
-    row[binding.vertices] = np.arange(len(binding.vertices))
+    row = _rows(binding)
     if binding.proxy is not None or (row[corners] < 0).any():
         return binding
     matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
@@ -64,6 +62,13 @@ def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners
         free, near, change = _rounding(points, moving, corner)
         matrix[:, row[free]] += np.einsum("mn,rnc->rmc", change, matrix[:, row[near]], optimize=True)
     return replace(binding, matrix=matrix.reshape(len(matrix), -1))
+
+
+def _rows(binding: Binding) -> np.ndarray:
+    """(V,) the column of the binding's shapes of each bound vertex, -1 where it cannot move."""
+    row = np.full(binding.count, -1)
+    row[binding.vertices] = np.arange(len(binding.vertices))
+    return row
 
 
 def _rounding(points: np.ndarray, triangles: np.ndarray, corner: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
