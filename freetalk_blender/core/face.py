@@ -35,7 +35,7 @@ from .frame import Similarity
 from .handles import landmark_vertices
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices
 from .mesh import CleanMesh
-from .opened_mouth import LOWER, UPPER, OpenedMouth, untouched
+from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth, untouched
 from .retarget import retarget, with_true_gaps
 from .stm import Binding
 
@@ -127,10 +127,11 @@ def prepare(
         cleaned, handles = _skin(vertices, faces, opened, points)
         cancel.check()
         canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
-        binding = stm.bind(canonical, cleaned.triangles, handles, device=device)
+        side = _lips(cleaned, opened)
+        binding = stm.bind(canonical, cleaned.triangles, handles, device=device, side=side)
         if opened and opened.is_cut:
-            rims, lip_sides = _rims(cleaned, opened)
-            binding = rim.evened(binding, canonical, rims, lip_sides)
+            rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
+            binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
             binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
@@ -282,11 +283,13 @@ def _skin(
     return cleaned, handles
 
 
-def _rims(cleaned: CleanMesh, opened: OpenedMouth) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Upper and lower rim, and the vertices of upper and lower lip, of the cleaned skin."""
-    side = opened.side[: opened.skin_count]
-    lips = tuple(cleaned.source[(side == which) & (cleaned.source >= 0)] for which in (UPPER, LOWER))
-    return (cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]), lips
+def _lips(cleaned: CleanMesh, opened: OpenedMouth | None) -> np.ndarray:
+    """(M,) which lip each vertex of the cleaned skin belongs to, as OpenedMouth has it."""
+    side = np.full(len(cleaned.vertices), NEITHER, np.int8)
+    if opened is not None:
+        used = np.flatnonzero(cleaned.source[: opened.skin_count] >= 0)
+        side[cleaned.source[used]] = opened.side[used]
+    return side
 
 
 def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:

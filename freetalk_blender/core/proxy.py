@@ -11,17 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from . import cancel, rows
 from .mesh import nearest_on_triangles
 
-#: Scan vertices placed at once; each is tried on the half-dozen triangles around its stand-in vertex.
-_BATCH = 100_000
+#: Scan vertices placed at once, each on the half-dozen triangles around a stand-in vertex: so few that what is computed
+#: stays in the processor's cache.
+_BATCH = 8_000
 #: Scans of more than this many times the wanted vertices are clustered to about as many first.
 _CLUSTERED = 5
 #: Edges of a stand-in below this share of the median are taken away: where a scan is flat, collapses cost nothing and
 #: leave triangles too thin to calculate with.
 _SHORT = 0.05
+#: Landmarks with more than this share in a vertex that was moved to another landmark get that one.
+_SHARED = 0.75
 #: Numbers carried at once: a few megabytes, so that the sum stays in the processor's cache.
 _BLOCK = 1_000_000
 
@@ -29,7 +33,8 @@ _BLOCK = 1_000_000
 @dataclass(frozen=True)
 class Proxy:
     """vertices (P,3), triangles (Q,3) of the stand-in; merged (V,) int: its vertex for each vertex of the scan; corners
-    (V,3) int32 and shares (V,3) float32: barycentric place of each scan vertex. Shares of loose vertices are 0."""
+    (V,3) int32 and shares (V,3) float32: barycentric place of each scan vertex. Shares of loose vertices, and of parts
+    too small for the stand-in, are 0: they stay where they are."""
 
     vertices: np.ndarray
     triangles: np.ndarray
@@ -50,41 +55,83 @@ class Proxy:
         return result.reshape(*values.shape[:-2], *result.shape[1:])
 
 
-def simplify(vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.ndarray) -> Proxy:
+def simplify(
+    vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.ndarray, side: np.ndarray | None = None
+) -> Proxy:
     """A stand-in of about `count` vertices for a scan of vertices (V,3) and triangles (F,3).
 
-    keep (K,): scan vertices (landmarks) whose stand-in vertices are put back exactly where they were.
+    keep (K,): scan vertices (landmarks) to which the nearest stand-in vertices are moved; side (V,): which lip a vertex
+    belongs to, as in OpenedMouth, so that none is carried by the other lip.
     """
+    used, compact = np.unique(triangles, return_inverse=True)
+    side = np.zeros(len(used), np.int8) if side is None else side[used]
+    points = np.ascontiguousarray(vertices[used], np.float32)
+    light, faces, merged = _collapsed(points, compact.reshape(-1, 3).astype(np.int32), count)
+    gone = merged < 0
+    merged[gone] = cKDTree(light).query(points[gone])[1]
+    kept = np.searchsorted(used, np.unique(keep))
+    kept = kept[~gone[kept]]
+    lips = side[kept], _sides(side, merged, faces, len(light))
+    lies = places(points[kept], merged[kept], light, faces, lips)
+    merged[kept] = _moved_to(points[kept], light, faces, *lies)
+    owner = _without_short_edges(light, faces, merged[kept])
+    faces, merged = _true_triangles(owner[faces]), owner[merged]
+    lips = side, _sides(side, merged, faces, len(light))
+    place, shares = places(points, merged, light, faces, lips)
+    shares[gone] = 0
+    all_merged, corners = np.zeros(len(vertices), np.int64), np.zeros((len(vertices), 3), np.int32)
+    all_shares = np.zeros((len(vertices), 3), np.float32)
+    all_merged[used], corners[used], all_shares[used] = merged, faces[place], shares
+    return Proxy(light, faces, all_merged, corners, all_shares)
+
+
+def _collapsed(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """About `count` vertices (P,3) for many (V,3), their triangles (Q,3), and the new vertex of each old one (V,), -1
+    where a part so small that nothing is left of it had it."""
     import fast_simplification  # here, because only heavy scans need it
 
-    used, compact = np.unique(triangles, return_inverse=True)
-    faces = compact.reshape(-1, 3).astype(np.int32)
-    points = np.ascontiguousarray(vertices[used], np.float32)
     label = np.arange(len(points))
-    whole = points
     if len(points) > 1.5 * _CLUSTERED * count:
         points, faces, label = _clustered(points, faces, _CLUSTERED * count)
     target = int(len(faces) * count / len(points))
     *_, collapses = fast_simplification.simplify(points, faces, target_count=target, return_collapses=True)
     light, light_faces, merged = fast_simplification.replay_simplification(points, faces, collapses)
-    light_faces = np.asarray(light_faces, np.int32)
-    light, merged = np.array(light), np.asarray(merged)[label]
-    kept = np.searchsorted(used, keep)
-    light[merged[kept]] = whole[kept]
-    owner = _without_short_edges(light, light_faces, merged[kept])
-    light_faces, merged = owner[light_faces], owner[merged]
-    light_faces = light_faces[(light_faces != np.roll(light_faces, 1, axis=1)).all(1)]
-    place, shares = places(whole, merged, light, light_faces)
-    all_merged, corners = np.zeros(len(vertices), np.int64), np.zeros((len(vertices), 3), np.int32)
-    all_shares = np.zeros((len(vertices), 3), np.float32)
-    all_merged[used], corners[used], all_shares[used] = merged, light_faces[place], shares
-    return Proxy(light, light_faces, all_merged, corners, all_shares)
+    return np.array(light), np.asarray(light_faces, np.int32), np.asarray(merged)[label]
+
+
+def _moved_to(
+    points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, place: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """(K,) the vertices of a stand-in that are moved, in place, to points (K,3): of the triangle (K,) in which each
+    lies, at barycentric shares (K,3), the one around which fewest triangles turn over. A loop over the few points.
+
+    A point next to a vertex that was moved for another shares it.
+    """
+    around, first = _stars(triangles, len(vertices))
+
+    def cost(vertex: int, point: np.ndarray) -> tuple[bool, int, float]:
+        star = triangles[around[first[vertex] : first[vertex + 1]]]
+        before = vertices[star]
+        after = np.where((star == vertex)[..., None], point, before)
+        old, new = (np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]) for c in (before, after))
+        turned = int(((old * new).sum(1) <= 0).sum())
+        return vertex in chosen, turned, float(np.linalg.norm(vertices[vertex] - point))
+
+    chosen: list[int] = []
+    for point, corners, share in zip(points, triangles[place], shares, strict=True):
+        if corners[share.argmax()] in chosen and share.max() > _SHARED:
+            chosen.append(int(corners[share.argmax()]))
+        else:
+            chosen.append(min(corners[share > 0].tolist(), key=lambda vertex: cost(vertex, point)))
+            vertices[chosen[-1]] = point
+    return np.array(chosen, np.int64)
 
 
 def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """About `count` vertices (C,3) and their triangles, and the new vertex of each old one (V,).
 
-    Vertices become one where edges join them within a cell of a cubic grid: sheets that touch stay apart.
+    Vertices become one where edges join them within a cell of a cubic grid: sheets that touch stay apart. What is left
+    without a triangle, such as the tip of a bump that reaches into the next cell, becomes one with its neighbour.
     Source: Rossignac & Borrel 1993, "Multi-resolution 3D approximations for rendering complex scenes".
     """
     a, b, c = points[faces].transpose(1, 0, 2)
@@ -94,12 +141,22 @@ def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     joined = (cell[start] == cell[end]).all(1)
     graph = sp.coo_matrix((np.ones(joined.sum(), bool), (start[joined], end[joined])), (len(points),) * 2)
     clusters, label = connected_components(graph, directed=False)
-    size = np.bincount(label, minlength=clusters)
+    corners = _true_triangles(label[faces])
+    bare = np.ones(clusters, bool)
+    bare[corners] = False
+    while (edge := bare[label[start]] & ~bare[label[end]]).any():
+        owner = np.arange(clusters)
+        owner[label[start[edge]]] = label[end[edge]]
+        label = owner[label]
+    size = np.maximum(np.bincount(label, minlength=clusters), 1)
     middle = np.stack([np.bincount(label, axis, clusters) for axis in points.T], 1) / size[:, None]
-    corners = label[faces]
-    corners = corners[(corners != np.roll(corners, 1, axis=1)).all(1)]
     first = rows.first(np.sort(corners, axis=1))
     return middle.astype(np.float32), np.ascontiguousarray(corners[first], np.int32), label
+
+
+def _true_triangles(corners: np.ndarray) -> np.ndarray:
+    """Those with three different corners."""
+    return corners[(corners != np.roll(corners, 1, axis=1)).all(1)]
 
 
 def _without_short_edges(vertices: np.ndarray, triangles: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -118,24 +175,67 @@ def _without_short_edges(vertices: np.ndarray, triangles: np.ndarray, keep: np.n
 
 
 def places(
-    points: np.ndarray, merged: np.ndarray, vertices: np.ndarray, triangles: np.ndarray
+    points: np.ndarray,
+    merged: np.ndarray,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    lips: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Triangle (V,) and barycentric shares (V,3) nearest to each point, among those around its stand-in vertex."""
+    """Triangle (V,) and barycentric shares (V,3) nearest to each point, as far as its stand-in vertex leads there.
+
+    merged (V,): that vertex. The search goes on from triangle to triangle for as long as it comes nearer. lips: which
+    lip, UPPER or LOWER, points (V,) and triangles (Q,) belong to; triangles of the other one are the last resort.
+    """
+    around, first = _stars(triangles, len(vertices))
+    size = np.diff(first)
+    far = np.square(np.ptp(vertices, axis=0), dtype=float).sum()
+
+    def nearest(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Triangle, shares and squared distance of the points `rows`, on the triangles around `vertex`."""
+        start, count = first[vertex[rows]], size[vertex[rows]]
+        row = np.repeat(np.arange(len(rows)), count)
+        triangle = around[np.arange(len(row)) + np.repeat(start - np.cumsum(count) + count, count)]
+        point = rows[row]
+        weights, squared = nearest_on_triangles(points[point].astype(np.float64), vertices[triangles[triangle]])
+        if lips is not None:
+            squared += far * (lips[0][point] * lips[1][triangle] < 0)
+        lowest = np.minimum.reduceat(squared, np.cumsum(count) - count)
+        best = np.flatnonzero(squared == lowest[row])
+        best = best[np.diff(row[best], prepend=-1) > 0]
+        return triangle[best], weights[best], squared[best]
+
+    place, shares = np.zeros(len(points), np.int64), np.zeros((len(points), 3), np.float32)
+    distance, vertex = np.full(len(points), np.inf), merged.copy()
+
+    def step(rows: np.ndarray) -> np.ndarray:
+        """Places the points `rows`; those that lie at the end of the triangles looked at, and may come nearer yet."""
+        cancel.check()
+        triangle, weights, squared = nearest(rows)
+        nearer = squared < distance[rows]
+        rows, triangle, weights = rows[nearer], triangle[nearer], weights[nearer]
+        place[rows], shares[rows], distance[rows] = triangle, weights, squared[nearer]
+        corners = triangles[triangle]
+        at_the_end = ((corners == vertex[rows, None]) * weights).sum(1) <= 0
+        vertex[rows] = corners[np.arange(len(rows)), weights.argmax(1)]
+        return rows[at_the_end]
+
+    waiting = np.flatnonzero(size[merged])
+    while len(waiting):
+        waiting = np.concatenate([step(waiting[k : k + _BATCH]) for k in range(0, len(waiting), _BATCH)])
+    return place, shares
+
+
+def _stars(triangles: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles grouped by corner, and where (count+1,) the group of each of `count` vertices begins."""
     owner = triangles.ravel()
     order = np.argsort(owner, kind="stable")
-    around = order // 3  # triangles, grouped by corner
-    first = np.searchsorted(owner[order], np.arange(len(vertices) + 1))
-    place, shares = np.zeros(len(points), np.int64), np.zeros((len(points), 3), np.float32)
-    for start in range(0, len(points), _BATCH):
-        cancel.check()
-        vertex = merged[start : start + _BATCH]
-        count = first[vertex + 1] - first[vertex]
-        point = np.repeat(np.arange(len(vertex)), count)
-        if not len(point):
-            continue
-        triangle = around[np.arange(len(point)) - np.repeat(np.cumsum(count) - count, count) + first[vertex][point]]
-        weights, squared = nearest_on_triangles(points[start + point].astype(np.float64), vertices[triangles[triangle]])
-        best = np.lexsort((squared, point))
-        best = best[np.unique(point[best], return_index=True)[1]]
-        place[start + point[best]], shares[start + point[best]] = triangle[best], weights[best]
-    return place, shares
+    return order // 3, np.searchsorted(owner[order], np.arange(count + 1))
+
+
+def _sides(side: np.ndarray, merged: np.ndarray, triangles: np.ndarray, count: int) -> np.ndarray:
+    """(Q,) which lip each triangle of a stand-in of `count` vertices belongs to: 0 where its corners are of both."""
+    lip = np.zeros((2, count), np.int8)
+    np.minimum.at(lip[0], merged, side)
+    np.maximum.at(lip[1], merged, side)
+    corners = lip.sum(0)[triangles]
+    return np.sign(corners.min(1) + corners.max(1))

@@ -29,16 +29,16 @@ def evened(
 ) -> Binding:
     """The binding with smooth rims; as it was where a stand-in is bound.
 
-    points (V,3) of the bound mesh, canonical; rims: (n,) vertices of each from corner to corner; sides: (k,) vertices
-    of the lip that belongs to each.
+    points (V,3) of the bound mesh, canonical; rims: (n,) vertices of each from corner to corner; sides: (V,) bool,
+    which vertices the lip has that belongs to each.
     """
     row = _rows(binding)
     if binding.proxy is not None or any((row[rim] < 0).any() for rim in rims):
-        return binding
+        return binding  # smoothing the coarse rims of a stand-in makes errors at the corners an eighth larger
     matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
     for rim, side in zip(rims, sides, strict=True):
         change = _smoothing(points[rim]) - np.identity(len(rim))
-        near = np.setdiff1d(side[row[side] >= 0], rim[[0, -1]])
+        near = np.setdiff1d(np.flatnonzero(side & (row >= 0)), rim[[0, -1]])
         distance, nearest = cKDTree(points[rim]).query(points[near], distance_upper_bound=3 * ACROSS)
         near, nearest, distance = (values[distance < np.inf] for values in (near, nearest, distance))
         share = np.exp(-((distance / ACROSS) ** 2))[:, None] * change[nearest]
@@ -49,12 +49,16 @@ def evened(
 
 
 def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners: np.ndarray) -> Binding:
-    """The binding with smooth motion around the ends of a cut; as it was where a stand-in is bound.
+    """The binding with smooth motion around the ends of a cut.
 
-    points (V,3), triangles (F,3) of the bound mesh, canonical; corners (2,): its vertices where the cut ends.
+    points (V,3), triangles (F,3) of the bound mesh, canonical; corners (2,): its vertices where the cut ends. Where a
+    stand-in is bound, its motion is smoothed.
     """
     row = _rows(binding)
-    if binding.proxy is not None or (row[corners] < 0).any():
+    if binding.proxy is not None:
+        points, triangles = binding.proxy.vertices, binding.proxy.triangles
+        corners = binding.proxy.merged[corners]
+    if (row[corners] < 0).any():
         return binding
     matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
     moving = triangles[(row[triangles] >= 0).all(1)]
@@ -65,8 +69,9 @@ def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners
 
 
 def _rows(binding: Binding) -> np.ndarray:
-    """(V,) the column of the binding's shapes of each bound vertex, -1 where it cannot move."""
-    row = np.full(binding.count, -1)
+    """(P,) the column of the binding's shapes of each vertex bound, of the mesh or of its stand-in; -1 where it cannot
+    move."""
+    row = np.full(binding.bound_count, -1)
     row[binding.vertices] = np.arange(len(binding.vertices))
     return row
 

@@ -62,6 +62,11 @@ class Binding:
     proxy: Proxy | None = None
     belief: evidence.Evidence | None = None
 
+    @property
+    def bound_count(self) -> int:
+        """Number of vertices of what is bound: the mesh or its stand-in."""
+        return self.count if self.proxy is None else len(self.proxy.vertices)
+
     def codes(self, motion: np.ndarray) -> np.ndarray:
         """(T,R) float32 weights of the rows of `matrix` for landmark displacement (T,68,3), canonical units.
 
@@ -101,8 +106,7 @@ class Binding:
         return full if self.proxy is None else self.proxy.carry(full)
 
     def _scatter(self, values: np.ndarray) -> np.ndarray:
-        count = self.count if self.proxy is None else len(self.proxy.vertices)
-        full = np.zeros((*values.shape[:-2], count, 3), np.float32)
+        full = np.zeros((*values.shape[:-2], self.bound_count, 3), np.float32)
         full[..., self.vertices, :] = values
         return full
 
@@ -227,11 +231,13 @@ def bind(
     triangles: np.ndarray,
     landmark_vertices: np.ndarray,
     device: str = "auto",
+    side: np.ndarray | None = None,
 ) -> Binding:
     """Bind the network to one mesh in canonical units.
 
-    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; device: a key of models.DEVICES. Raises
-    MeshError for wrong shapes, ModelError for a missing or foreign network.
+    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; device: a key of models.DEVICES;
+    side (V,): which lip a vertex belongs to, as in OpenedMouth. Raises MeshError for
+    wrong shapes, ModelError for a missing or foreign network.
     """
     checked, faces = spectral.check(vertices, triangles)
     handles = np.asarray(landmark_vertices)
@@ -241,7 +247,7 @@ def bind(
         raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
     if len(checked) <= HEAVY:
         return _bind(checked, faces, handles, device)
-    proxy = simplify(checked, faces, LIGHT, handles)
+    proxy = simplify(checked, faces, LIGHT, handles, side)
     light = _bind(proxy.vertices.astype(np.float64), proxy.triangles, proxy.merged[handles], device)
     return replace(light, count=len(checked), proxy=proxy)
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from freetalk_blender.core import rim
+from freetalk_blender.core.proxy import Proxy
 from freetalk_blender.core.stm import Binding
 
 
@@ -19,7 +20,7 @@ def lip(kink: float) -> tuple[Binding, np.ndarray, np.ndarray]:
 
 def test_a_kink_is_drawn_out_and_corners_are_held():
     binding, points, edge = lip(0.03)
-    answer = rim.evened(binding, points, (edge,), (np.arange(82),))
+    answer = rim.evened(binding, points, (edge,), (np.ones(82, bool),))
     before, after = (one.matrix.reshape(204, -1, 3)[0, :, 1] for one in (binding, answer))
     turn = [np.abs(np.diff(values[edge], 2)).max() for values in (before, after)]
     assert turn[1] < 0.3 * turn[0]
@@ -29,7 +30,7 @@ def test_a_kink_is_drawn_out_and_corners_are_held():
 
 def test_a_smooth_rim_hardly_changes():
     binding, points, edge = lip(0.0)
-    answer = rim.evened(binding, points, (edge,), (np.arange(82),))
+    answer = rim.evened(binding, points, (edge,), (np.ones(82, bool),))
     assert np.abs(answer.matrix - binding.matrix).max() < 0.01 * np.abs(binding.matrix).max()
 
 
@@ -80,3 +81,17 @@ def test_motion_that_is_smooth_around_the_end_of_a_cut_hardly_changes():
     binding = Binding(len(points), np.arange(len(points), dtype=np.int32), turn.reshape(1, -1))
     answer = rim.rounded(binding, points, triangles, np.array([corner, corner]))
     assert np.abs(answer.matrix - binding.matrix).max() < 1e-3 * np.abs(turn).max()
+
+
+def test_what_is_bound_by_a_stand_in_is_smoothed_there():
+    points, triangles, corner = slit(0.02)
+    move = np.random.default_rng(5).normal(0, 0.05, (1, 3 * len(points))).astype(np.float32)
+    ends = np.array([corner, corner])
+    itself = rim.rounded(Binding(len(points), np.arange(len(points), dtype=np.int32), move), points, triangles, ends)
+    # A heavy scan, each of whose two vertices to one of the stand-in's lies where that does.
+    twice = np.arange(2 * len(points)) // 2
+    light = Proxy(points, triangles, twice, np.repeat(twice[:, None], 3, 1), np.full((len(twice), 3), 1 / 3))
+    heavy = Binding(len(twice), np.arange(len(points), dtype=np.int32), move, light)
+    answer = rim.rounded(heavy, points[twice], 2 * triangles, 2 * ends)
+    assert np.abs(answer.matrix - itself.matrix).max() < 1e-6
+    assert np.abs(answer.matrix - move).max() > 0.01
