@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
 from . import raster
 from .face_view import Camera
 from .frame import EYE_DISTANCE_MM, canonical_frame
-from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE
+from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE, nearest_vertices
 from .mesh import connected_parts
 
 EYES = (RIGHT_EYE, LEFT_EYE)
@@ -46,7 +45,7 @@ def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     """
     points, placed = _in_mm(vertices, landmarks)
     parts = connected_parts(triangles, len(points))
-    skin = parts[cKDTree(points).query(placed[[27, 28, 29, 30]])[1]][0]
+    skin = parts[nearest_vertices(placed[27:31], points)][0]
     lines = shut_lines(vertices, triangles, landmarks)
     middles = [placed[rows].mean(0) for rows in EYES]
     right, left = (

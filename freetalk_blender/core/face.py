@@ -24,6 +24,7 @@ from . import (
     mouth_web,
     repairs,
     rim,
+    rows,
     stm,
 )
 from . import eyeballs as eye_balls
@@ -271,7 +272,7 @@ def _skin(
     rims = np.concatenate([opened.upper_rim, opened.lower_rim])
     cleaned = mesh.clean(opened.skin_vertices, opened.skin_triangles, apart=rims)
     # The cut may have taken all triangles of a split seam's vertex; its twin at the same place answers for it.
-    lost = np.unique(triangles)
+    lost = rows.present(triangles, len(vertices))
     lost = lost[cleaned.source[lost] < 0]
     twin = nearest_vertices(vertices[lost], cleaned.vertices)
     eyes_apart = np.linalg.norm(points[45] - points[36])
@@ -287,8 +288,11 @@ def _lips(cleaned: CleanMesh, opened: OpenedMouth | None) -> np.ndarray:
     """(M,) which lip each vertex of the cleaned skin belongs to, as OpenedMouth has it."""
     side = np.full(len(cleaned.vertices), NEITHER, np.int8)
     if opened is not None:
-        used = np.flatnonzero(cleaned.source[: opened.skin_count] >= 0)
-        side[cleaned.source[used]] = opened.side[used]
+        # Of the vertices of a split seam, which are one here, some may belong to no lip.
+        lips = np.flatnonzero(
+            (opened.side[: opened.skin_count] != NEITHER) & (cleaned.source[: opened.skin_count] >= 0)
+        )
+        side[cleaned.source[lips]] = opened.side[lips]
     return side
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import mouth_curve, raster
+from . import mouth_curve, raster, rows
 from .compress import ShapeKeys, with_more
 from .frame import EYE_DISTANCE_MM, Similarity
 from .landmarks import nearest_vertices
@@ -34,8 +34,8 @@ UPPER_EDGE, LOWER_EDGE = (5.0, -1.6), (7.2, -2.6)
 HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
 #: Lips whose inner landmarks are further apart than this stand open (mm).
 SHUT_GAP = 1.4
-#: Least distance behind the skin (mm).
-CLEARANCE = 2.5
+#: Least distance behind the skin, which is looked at so far around the mouth (mm).
+CLEARANCE, _AROUND_MOUTH = 2.5, 60.0
 #: A bag is made so much wider and higher (shares) and longer (mm), each from a depth on and over a length (mm).
 ROOM, ROOM_BEHIND = (0.5, 0.5, 0.0), 17.0
 ROOM_FROM = ((14.0, 14.0), (6.0, 8.0), (12.0, 15.0))
@@ -83,7 +83,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
     jaw = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
-    used = np.unique(opened.skin_triangles)
+    used = rows.present(opened.skin_triangles, opened.skin_count)
     chin = used[nearest_vertices(np.asarray(landmarks, float)[list(CHIN)], opened.vertices[used])]
     hinged = _hinged(points, skin[chin].mean(0))
     turn = frame.rotation @ hinged @ frame.rotation.T
@@ -102,13 +102,17 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
 
 def _roomy(opened: OpenedMouth, frame: Similarity, curve: mouth_curve.MouthCurve) -> np.ndarray:
     """The vertices with a dark bag that is long, deep and wide enough for a tongue, and stays behind the skin."""
-    inside = np.setdiff1d(opened.triangles[opened.part == BAG], opened.triangles[opened.part != BAG])
+    bag_only = opened.part == BAG
+    there, rest = (rows.present(opened.triangles[part], len(opened.vertices)) for part in (bag_only, ~bag_only))
+    inside = np.setdiff1d(there, rest, assume_unique=True)
     bag = frame.to_canonical(opened.vertices[inside].astype(float))
     depth = -curve.in_front(bag)
     middle = np.array([(curve.x[0] + curve.x[-1]) / 2, curve.y[1:-1].mean(), 0])
     share = np.stack([smooth_step((depth - start) / length) for start, length in ROOM_FROM], 1)
     wanted = middle + (bag - middle) * (1 + share * ROOM) - share * [0, 0, ROOM_BEHIND]
-    skin = frame.to_canonical(opened.skin_vertices.astype(float))[np.unique(opened.skin_triangles)]
+    used = rows.present(opened.skin_triangles, opened.skin_count)
+    skin = frame.to_canonical(opened.vertices[used].astype(float))
+    skin = skin[(np.abs(skin - middle)[:, :2] < _AROUND_MOUTH).all(1)]
     foremost = skin[cKDTree(skin[:, :2]).query(wanted[:, :2], 3)[1], 2].max(1)  # a head has a back, too
     covered = (wanted[:, 2] < foremost - CLEARANCE)[:, None]
     answer = opened.vertices.copy()
@@ -143,7 +147,7 @@ def with_tongue(keys: ShapeKeys, opened: OpenedMouth, weights: np.ndarray) -> Sh
 
 def _behind(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> float:
     """mm by which everything has to go back to lie CLEARANCE behind the skin as seen from the front."""
-    middle, half = points.mean(0), 60.0
+    middle, half = points.mean(0), _AROUND_MOUTH
     near = (np.abs(skin - middle) < (half, half, 90)).all(1)
     faces = triangles[near[triangles].all(1)]
     image = raster.render(((skin - middle) / half).astype(np.float32), faces, 160)

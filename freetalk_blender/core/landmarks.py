@@ -54,6 +54,8 @@ PARTS = {
     "the upper lip": (49, 50, 51, 52, 53, 61, 62, 63),
     "the lower lip": (55, 56, 57, 58, 59, 65, 66, 67),
 }
+#: Among about so many of a mesh's vertices the nearest one is looked for first.
+_FEW = 10_000
 #: Confidence below which a landmark should be checked: expected to be 3.6 mm off (of a face of 90).
 DOUBTFUL = 0.5
 
@@ -170,8 +172,16 @@ def confirmed(given: Landmarks, points: np.ndarray, vertices: np.ndarray, triang
 
 
 def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """(N,) int32 the vertex nearest to each point (N,3); vertices (V,3), finite."""
-    return cKDTree(vertices).query(points)[1].astype(np.int32)
+    """(N,) int32 the vertex nearest to each point (N,3); vertices (V,3), finite.
+
+    A few of the vertices tell how far away the nearest can be at most, so that no tree of millions has to be built.
+    """
+    if not len(points):
+        return np.empty(0, np.int32)
+    reach = cKDTree(vertices[:: len(vertices) // _FEW + 1]).query(points)[0].max() * 1.001
+    lowest, highest = points.min(0) - reach, points.max(0) + reach
+    near = np.flatnonzero(((vertices >= lowest) & (vertices <= highest)).all(1))
+    return near[cKDTree(vertices[near]).query(points)[1]].astype(np.int32)
 
 
 def _check_shape(points: np.ndarray) -> None:
@@ -197,7 +207,8 @@ def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndar
     surface = np.zeros(len(vertices), bool)
     surface[triangles] = True
     surface &= np.isfinite(vertices).all(1)
-    distance = cKDTree(vertices[surface]).query(points)[0] / eye_distance
+    there = vertices[surface]
+    distance = np.linalg.norm(there[nearest_vertices(points, there)] - points, axis=1) / eye_distance
     far = distance > FAR
     if far.any():  # on a coarse mesh, from every vertex; on the surface all the same
         distance[far] = mesh.surface_distance(points[far], vertices, triangles) / eye_distance

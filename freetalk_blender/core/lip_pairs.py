@@ -14,7 +14,7 @@ from . import facing, handles, mouth_curve, raster, sliding
 from .contact import Contact
 from .errors import LandmarkError
 from .frame import Similarity
-from .opened_mouth import LOWER, UPPER, OpenedMouth
+from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth
 
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
 #: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
@@ -39,12 +39,13 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
     side = opened.side[: opened.skin_count]
     lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame, ALONG_CUT)
-    lean = raster.vertex_normals(points, opened.skin_triangles)[:, 1] * side
+    triangles = opened.skin_triangles
+    lean = raster.vertex_normals(points, triangles[(side[triangles] != NEITHER).any(1)])[:, 1] * side
     place, row = points[lips.vertices], _row(lips.vertices, len(points))
     reached = cKDTree(points[upper])
     leaning = (lean[lips.vertices] < -_LEAN) & (reached.query(place)[0] < _AROUND)
     leaning[row[upper]] = leaning[row[lower]] = False
-    triangles = row[opened.skin_triangles]
+    triangles = row[triangles]
     triangles = triangles[(triangles >= 0).all(1)]
     triangles = triangles[reached.query(place[triangles].mean(1))[0] < _AROUND]
     side, slid = side[lips.vertices], []

@@ -11,8 +11,9 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from . import lip_line, mesh, mouth_bag, mouth_curve, mouth_patch
+from . import lip_line, mesh, mouth_bag, mouth_curve, mouth_patch, rows
 from .errors import LandmarkError, MeshError
+from .landmarks import nearest_vertices
 from .lip_cut import Cut, cut_along
 from .lip_line import LipLine
 from .mouth_bag import Bag
@@ -115,7 +116,7 @@ def _assembled(
     replaced[patch.voids] = True
     kept = np.flatnonzero(~replaced)
     seam_and_bag = np.concatenate([len(cut.points) + np.arange(len(bag.points)), cut.upper, cut.lower])
-    surface = np.unique(np.concatenate([triangles[kept], skin[changed]]))
+    surface = rows.present(np.concatenate([triangles[kept], skin[changed]]), skin_count)
     new = np.concatenate([skin[changed], number[seam_and_bag[bag.triangles]]])
     new_source = np.concatenate([cut.source[changed], cut.strip_source[bag.step]])
     part = np.concatenate([np.full(len(kept) + changed.sum(), SKIN), np.where(bag.is_lip, LIP, BAG)])
@@ -182,7 +183,7 @@ def _landmark_vertices(
 ) -> np.ndarray:
     """(68,) of the skin's vertices: inner lips on the rim, other lip landmarks on their own lip, the rest nearest."""
     chosen = np.empty(len(landmarks), np.int32)
-    for rows, candidates in (
+    for which, candidates in (
         (np.arange(68), skin),
         (np.array([60]), upper[:1]),
         (np.array([64]), upper[-1:]),
@@ -191,5 +192,5 @@ def _landmark_vertices(
         (np.arange(49, 54), skin[side[skin] != LOWER]),
         (np.arange(55, 60), skin[side[skin] != UPPER]),
     ):
-        chosen[rows] = candidates[cKDTree(vertices[candidates]).query(landmarks[rows])[1]]
+        chosen[which] = candidates[nearest_vertices(landmarks[which], vertices[candidates])]
     return chosen

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.spatial import cKDTree
+
+from . import rows
+from .landmarks import nearest_vertices
 
 #: What a triangle of an opened mouth is: skin; the inside of a lip; the bag between throat and lips; the hollow that
 #: the scan itself has behind its lips; what furnishes it; an eyeball.
@@ -134,9 +136,8 @@ def with_loose(opened: OpenedMouth, points: np.ndarray, triangles: np.ndarray, p
 
     They stay where they are; each vertex looks like the skin's next to it.
     """
-    faces = opened.triangles[opened.part == SKIN]
-    skin = np.unique(faces)
-    nearest = skin[cKDTree(opened.vertices[skin]).query(points)[1]]
+    skin = rows.present(opened.triangles[opened.part == SKIN], len(opened.vertices))
+    nearest = skin[nearest_vertices(points, opened.vertices[skin])]
     row = int(np.flatnonzero(opened.triangle_source >= 0)[0])
     more = Addition(
         points,

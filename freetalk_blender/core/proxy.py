@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from . import cancel, rows
+from .landmarks import nearest_vertices
 from .mesh import nearest_on_triangles
 
 #: Scan vertices placed at once, each on the half-dozen triangles around a stand-in vertex: so few that what is computed
@@ -63,19 +63,22 @@ def simplify(
     keep (K,): scan vertices (landmarks) to which the nearest stand-in vertices are moved; side (V,): which lip a vertex
     belongs to, as in OpenedMouth, so that none is carried by the other lip.
     """
-    used, compact = np.unique(triangles, return_inverse=True)
+    used = rows.present(triangles, len(vertices))
+    number = np.zeros(len(vertices), np.int32)
+    number[used] = np.arange(len(used))
     side = np.zeros(len(used), np.int8) if side is None else side[used]
     points = np.ascontiguousarray(vertices[used], np.float32)
-    light, faces, merged = _collapsed(points, compact.reshape(-1, 3).astype(np.int32), count)
+    light, faces, merged = _collapsed(points, number[triangles], count)
     gone = merged < 0
-    merged[gone] = cKDTree(light).query(points[gone])[1]
-    kept = np.searchsorted(used, np.unique(keep))
+    kept = number[np.unique(keep)]
     kept = kept[~gone[kept]]
-    lips = side[kept], _sides(side, merged, faces, len(light))
+    lips = side[kept], _sides(side[~gone], merged[~gone], faces, len(light))
     lies = places(points[kept], merged[kept], light, faces, lips)
     merged[kept] = _moved_to(points[kept], light, faces, *lies)
     owner = _without_short_edges(light, faces, merged[kept])
     faces, merged = _true_triangles(owner[faces]), owner[merged]
+    left = rows.present(faces, len(light))
+    merged[gone] = left[nearest_vertices(points[gone], light[left])]
     lips = side, _sides(side, merged, faces, len(light))
     place, shares = places(points, merged, light, faces, lips)
     shares[gone] = 0

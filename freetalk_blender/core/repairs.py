@@ -38,9 +38,9 @@ def notes(triangles: np.ndarray, sound: np.ndarray, source: np.ndarray) -> tuple
 
     triangles (F,3) as they came; sound: the rows that were kept; source (V,): the clean vertex of each, -1 for none.
     """
-    used = np.unique(np.asarray(triangles)[sound])
+    used = rows.present(np.asarray(triangles)[sound], len(source))
     used = used[source[used] >= 0]
-    dropped, welded = len(triangles) - len(sound), len(used) - len(np.unique(source[used]))
+    dropped, welded = len(triangles) - len(sound), len(used) - len(rows.present(source[used], len(source)))
     told = [f"welded {counted(welded, 'vertex', 'vertices')} along open seams"] if welded else []
     told += [f"left out {counted(dropped, 'face', 'faces')} without an area or there twice"] if dropped else []
     if not told:
@@ -68,7 +68,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
         loose=int((finite & ~used).sum()),
         degenerate=int((~whole).sum()),
         duplicate=int(whole.sum() - len(rows.first(corners[whole]))),
-        welded=int((used & surface).sum() - len(np.unique(cleaned.source[used & surface]))),
+        welded=int((used & surface).sum() - len(rows.present(cleaned.source[used & surface], len(points)))),
         non_manifold=int((_uses(cleaned.triangles)[1] > 2).sum()),
         flipped=_flipped(cleaned.triangles),
         bits=int((size < BIT * size.sum()).sum()),
