@@ -1,0 +1,78 @@
+"""The sample head as a heavy scan, in a process of its own for each size: `python -m evaluation.heavy_scans`.
+
+Its edges are halved so often (0: bound as it is), and each vertex is moved at random as scanners do. It is then prepared
+as users do it: landmarks found, mouth opened, face bound. Printed: seconds by the clock; memory that this adds at most;
+how far, in a sentence, its own vertices are from where they move when the sample is bound as it is (mm of a face of eye
+distance 90 mm, mean and 99th percentile of those that move); and triangles at the mouth's corners that are turned over,
+in the mean of the frames.
+"""
+
+import argparse
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+
+from evaluation import mouth_motion, stm_benchmark
+from freetalk_blender.core import audio, contact, mesh, movement, performance, scan_file
+from freetalk_blender.core import face as faces
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+#: Standard deviation of the noise (mm), and frames of the sentence.
+NOISE, FRAMES = 0.03, 12
+#: Skin that moves less than this is left out (mm).
+STILL = 0.1
+HEADER = (
+    "| vertices | prepare s | memory GB | apart mean mm | 99th percentile | turned over |\n|---|---|---|---|---|---|"
+)
+
+
+def sample(halvings: int) -> mesh.CleanMesh:
+    """The sample head with its edges halved so often; its own vertices come first."""
+    made = mesh.clean(*scan_file.read(EXAMPLES / "head.obj"))
+    for _ in range(halvings):
+        made = mesh.subdivided(made)
+    return made
+
+
+def frames_of(bound: faces.Face) -> np.ndarray:
+    """(T,V,3) displacement of an opened face's skin in the sample's sentence, mesh units."""
+    take = performance.perform(*audio.load(EXAMPLES / "speech.flac")).displacement
+    own = movement.landmark_motion(bound, take[np.linspace(0, len(take) - 1, FRAMES).round().astype(int)])
+    dense = bound.mesh.to_caller(bound.binding.displace(own))
+    bound.contact.correct(dense, contact.closed(own, bound.neutral))
+    return dense
+
+
+def row(halvings: int) -> str:
+    """A row of the table."""
+    light, scan = sample(0), sample(halvings)
+    plain = faces.prepare(light.vertices, light.triangles)
+    wanted = frames_of(plain)[:, : len(light.vertices)]
+    noise = np.random.default_rng(0).normal(0, NOISE * plain.frame.units_per_mm, scan.vertices.shape)
+    vertices, before = (scan.vertices + noise).astype(np.float32), stm_benchmark.memory("VmRSS")
+    start = time.perf_counter()
+    bound = faces.prepare(vertices, scan.triangles)
+    took, held = time.perf_counter() - start, stm_benchmark.memory("VmHWM") - before
+    dense = frames_of(bound)
+    apart = np.linalg.norm(dense[:, : len(light.vertices)] - wanted, axis=2)
+    apart = apart[np.linalg.norm(wanted, axis=2) > STILL * plain.frame.units_per_mm] / plain.frame.units_per_mm
+    turned = mouth_motion.turned_over(bound, dense)
+    return (
+        f"| {len(vertices):,} | {took:.1f} | {held:.2f} | {apart.mean():.2f} | {np.percentile(apart, 99):.2f} "
+        f"| {turned:.1f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--halvings", type=int, nargs="*", default=[0, 2, 3, 4])
+    print(HEADER)
+    for halvings in parser.parse_args().halvings:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print(pool.apply(row, (halvings,)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
