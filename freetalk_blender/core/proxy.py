@@ -96,7 +96,7 @@ def _collapsed(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     label = np.arange(len(points))
     if len(points) > 1.5 * _CLUSTERED * count:
         points, faces, label = _clustered(points, faces, _CLUSTERED * count)
-    target = int(len(faces) * count / len(points))
+    target = min(len(faces) * count // len(points), len(faces) - 1)
     *_, collapses = fast_simplification.simplify(points, faces, target_count=target, return_collapses=True)
     light, light_faces, merged = fast_simplification.replay_simplification(points, faces, collapses)
     return np.array(light), np.asarray(light_faces, np.int32), np.asarray(merged)[label]

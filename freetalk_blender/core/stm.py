@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 from . import cancel, evidence, models, raster, spectral
 from .errors import MeshError, ModelError
-from .interpolant import Interpolant, interpolant
+from .interpolant import REACH, Interpolant, interpolant
 from .landmarks import BROWS, COUNT, LIDS, LIPS
 from .proxy import Proxy, simplify
 
@@ -43,6 +43,8 @@ _FAR = np.delete(np.arange(COUNT), np.r_[BROWS, LIDS])
 _RIDGE = 1e-6
 #: Meshes of more vertices than HEAVY are bound by a stand-in of about LIGHT vertices.
 HEAVY, LIGHT = 60_000, 30_000
+#: How far beyond their reach triangles are kept (canonical units).
+_BEYOND = 0.2
 #: Numbers in one piece of `Binding.chunks`.
 CHUNK = 8_000_000
 
@@ -247,9 +249,17 @@ def bind(
         raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
     if len(checked) <= HEAVY:
         return _bind(checked, faces, handles, device)
-    proxy = simplify(checked, faces, LIGHT, handles, side)
+    proxy = simplify(checked, _within_reach(checked, faces, handles), LIGHT, handles, side)
     light = _bind(proxy.vertices.astype(np.float64), proxy.triangles, proxy.merged[handles], device)
     return replace(light, count=len(checked), proxy=proxy)
+
+
+def _within_reach(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray) -> np.ndarray:
+    """The triangles of a heavy mesh near enough to the landmarks to move, and some around them: a body or a room would
+    take most of a stand-in's vertices."""
+    points, reach = vertices[handles], REACH + _BEYOND
+    near = ((vertices > points.min(0) - reach) & (vertices < points.max(0) + reach)).all(1)
+    return triangles[near[triangles].any(1)]
 
 
 def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, device: str) -> Binding:

@@ -22,6 +22,33 @@ def test_a_stand_in_moves_the_scan_as_the_scan_itself(monkeypatch):
     np.testing.assert_allclose(np.tensordot(codes, spread, 1), moved, atol=1e-3 * MM)
 
 
+def test_a_floor_takes_nothing_of_the_stand_in_and_stays(monkeypatch):
+    vertices, triangles, landmarks = head(12000)
+    itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
+    monkeypatch.setattr(stm, "HEAVY", 5000)
+    monkeypatch.setattr(stm, "LIGHT", 6000)
+    x, z = (axis.ravel() for axis in np.meshgrid(np.linspace(-30, 30, 200), np.linspace(-30, 30, 200)))
+    corner = (np.arange(199)[:, None] * 200 + np.arange(199)).ravel() + len(vertices)
+    squares = np.stack([corner, corner + 1, corner + 200, corner + 1, corner + 201, corner + 200], 1).reshape(-1, 3)
+    level = np.stack([x, np.full(len(x), vertices[:, 1].min()), z], 1)
+    bound = stm.bind(np.concatenate([vertices, level]), np.concatenate([triangles, squares]), landmarks, device="cpu")
+    moved = bound.displace(speech())
+    assert np.linalg.norm(moved[:, : len(vertices)] - itself, axis=2).mean() < 0.1 * MM
+    assert not moved[:, len(vertices) :].any()
+
+
+def test_junk_scattered_far_around_leaves_the_face_its_stand_in(monkeypatch):
+    vertices, triangles, landmarks = head(12000)
+    itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
+    monkeypatch.setattr(stm, "HEAVY", 5000)
+    monkeypatch.setattr(stm, "LIGHT", 6000)
+    junk = np.random.default_rng(4).normal(0, 6, (45000, 3))
+    more = len(vertices) + np.arange(45000).reshape(-1, 3)
+    bound = stm.bind(np.concatenate([vertices, junk]), np.concatenate([triangles, more]), landmarks, device="cpu")
+    moved = bound.displace(speech())[:, : len(vertices)]
+    assert np.linalg.norm(moved - itself, axis=2).mean() < 0.15 * MM
+
+
 @pytest.mark.parametrize("count", [6000, 24000])  # collapsed edge by edge; clustered first
 def test_every_vertex_lies_where_its_place_on_the_stand_in_says(count):
     vertices, triangles, landmarks = head(count)
