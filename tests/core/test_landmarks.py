@@ -93,3 +93,14 @@ def test_points_amid_large_triangles_are_on_the_mesh():
     square = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], float)
     flat = frame.mean_landmarks() * [1, 1, 0.15]
     assert landmarks.on_mesh(flat, square, np.array([[0, 1, 2], [0, 2, 3]])) == pytest.approx(flat)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.3, 40.0])
+def test_the_nearest_of_many_vertices_is_the_nearest_of_all(spread):
+    rng = np.random.default_rng(6)
+    vertices = rng.normal(0, 1, (50_000, 3)).astype(np.float32)
+    points = rng.normal(0, 1, 3) + spread * rng.normal(0, 1, (9, 3))
+    wanted = [np.linalg.norm(vertices - point, axis=1).argmin() for point in points]
+    assert landmarks.nearest_vertices(points, vertices).tolist() == wanted
+    assert landmarks.nearest_vertices(vertices[7:8].astype(float), vertices).tolist() == [7]
+    assert len(landmarks.nearest_vertices(np.empty((0, 3)), vertices)) == 0
