@@ -1,9 +1,9 @@
 """A light stand-in for a heavy scan: bind to the stand-in, carry its motion to every vertex of the scan.
 
 Quadric edge collapse (Garland & Heckbert 1997, "Surface Simplification Using Quadric Error Metrics") remembers into
-which vertex of the stand-in each vertex of the scan went. A scan vertex looks for its place only on the triangles
-around that vertex, so an upper-lip vertex never lands on the lower lip that touches it. Very heavy scans are clustered
-first, along their edges, because collapsing millions of edges one by one takes minutes.
+which vertex of the stand-in each vertex of the scan went. From there a scan vertex looks for its place from triangle to
+triangle, never on those of the other lip, which touch it. Very heavy scans are clustered first, along their edges,
+because collapsing millions of edges one by one takes minutes.
 """
 
 from dataclasses import dataclass
@@ -237,8 +237,8 @@ def _stars(triangles: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _sides(side: np.ndarray, merged: np.ndarray, triangles: np.ndarray, count: int) -> np.ndarray:
     """(Q,) which lip each triangle of a stand-in of `count` vertices belongs to: 0 where its corners are of both."""
-    lip = np.zeros((2, count), np.int8)
-    np.minimum.at(lip[0], merged, side)
-    np.maximum.at(lip[1], merged, side)
+    lip, of_lips = np.zeros((2, count), np.int8), np.flatnonzero(side)
+    np.minimum.at(lip[0], merged[of_lips], side[of_lips])
+    np.maximum.at(lip[1], merged[of_lips], side[of_lips])
     corners = lip.sum(0)[triangles]
     return np.sign(corners.min(1) + corners.max(1))
