@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from . import cancel, evidence, models, raster, spectral
+from . import cancel, evidence, mesh, models, raster, spectral
 from .errors import MeshError, ModelError
 from .interpolant import REACH, Interpolant, interpolant
 from .landmarks import BROWS, COUNT, LIDS, LIPS
@@ -255,11 +255,13 @@ def bind(
 
 
 def _within_reach(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray) -> np.ndarray:
-    """The triangles of a heavy mesh near enough to the landmarks to move, and some around them: a body or a room would
-    take most of a stand-in's vertices."""
+    """The triangles of a heavy mesh that are joined to landmarks and lie near enough to move, and some around them: a
+    body, a room or specks all around would take most of a stand-in's vertices."""
     points, reach = vertices[handles], REACH + _BEYOND
     near = ((vertices > points.min(0) - reach) & (vertices < points.max(0) + reach)).all(1)
-    return triangles[near[triangles].any(1)]
+    triangles = triangles[near[triangles].any(1)]
+    part = mesh.connected_parts(triangles, len(vertices))
+    return triangles[np.isin(part, part[handles])[triangles[:, 0]]]
 
 
 def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, device: str) -> Binding:

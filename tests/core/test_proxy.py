@@ -37,6 +37,17 @@ def test_a_floor_takes_nothing_of_the_stand_in_and_stays(monkeypatch):
     assert not moved[:, len(vertices) :].any()
 
 
+def test_skin_that_is_fine_in_one_place_is_not_worn_down_elsewhere():
+    vertices, triangles, landmarks = head(3000)
+    fine = mesh.CleanMesh(vertices, triangles, np.arange(len(vertices)))
+    mouth = vertices[landmarks[48:]].mean(0)
+    for _ in range(4):
+        fine = mesh.subdivided(fine, lambda ends: np.linalg.norm(ends.mean(1) - mouth, axis=1) < 0.4)
+    assert len(fine.vertices) > 6 * 3000
+    light = proxy.simplify(fine.vertices, fine.triangles, 6000, landmarks)
+    assert np.quantile(off_by(light, fine.vertices), 0.999) < 0.1
+
+
 def test_junk_scattered_far_around_leaves_the_face_its_stand_in(monkeypatch):
     vertices, triangles, landmarks = head(12000)
     itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
