@@ -36,10 +36,15 @@ def sample(halvings: int) -> mesh.CleanMesh:
     return made
 
 
-def frames_of(bound: faces.Face) -> np.ndarray:
-    """(T,V,3) displacement of an opened face's skin in the sample's sentence, mesh units."""
+def sentence() -> np.ndarray:
+    """(T,68,3) frames of the sample's."""
     take = performance.perform(*audio.load(EXAMPLES / "speech.flac")).displacement
-    own = movement.landmark_motion(bound, take[np.linspace(0, len(take) - 1, FRAMES).round().astype(int)])
+    return take[np.linspace(0, len(take) - 1, FRAMES).round().astype(int)]
+
+
+def frames_of(bound: faces.Face, motion: np.ndarray) -> np.ndarray:
+    """(T,V,3) displacement of an opened face's skin in a performance (T,68,3), mesh units."""
+    own = movement.landmark_motion(bound, motion)
     dense = bound.mesh.to_caller(bound.binding.displace(own))
     bound.contact.correct(dense, contact.closed(own, bound.neutral))
     return dense
@@ -55,9 +60,9 @@ def floor(height: float, size: float, count: int) -> tuple[np.ndarray, np.ndarra
 
 def row(halvings: int, on_floor: bool) -> str:
     """A row of the table."""
-    light, scan = sample(0), sample(halvings)
+    light, scan, motion = sample(0), sample(halvings), sentence()
     plain = faces.prepare(light.vertices, light.triangles)
-    wanted, mm = frames_of(plain)[:, : len(light.vertices)], plain.frame.units_per_mm
+    wanted, mm = frames_of(plain, motion)[:, : len(light.vertices)], plain.frame.units_per_mm
     vertices = scan.vertices + np.random.default_rng(0).normal(0, NOISE * mm, scan.vertices.shape)
     triangles = scan.triangles
     if on_floor:
@@ -68,7 +73,7 @@ def row(halvings: int, on_floor: bool) -> str:
     start = time.perf_counter()
     bound = faces.prepare(vertices, triangles)
     took, held = time.perf_counter() - start, stm_benchmark.memory("VmHWM") - before
-    dense = frames_of(bound)
+    dense = frames_of(bound, motion)
     apart = np.linalg.norm(dense[:, : len(light.vertices)] - wanted, axis=2)
     apart = apart[np.linalg.norm(wanted, axis=2) > STILL * mm] / mm
     turned = mouth_motion.turned_over(bound, dense)

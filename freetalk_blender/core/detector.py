@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from . import rows
 from .errors import LandmarkError
 from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
 from .face_view import compact, simplify
-from .landmarks import Landmarks, on_mesh
+from .landmarks import Landmarks, nearest_vertices, on_mesh
 
 #: At most so many candidates are looked at closely.
 CANDIDATES = 6
@@ -86,15 +86,8 @@ def located(
 
 def nearest(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(P,) int32 the vertex nearest to each point (P, 3) among those that triangles use."""
-    used = np.zeros(len(vertices), bool)  # the others may be anything but finite
-    used[triangles] = True
-    # The nearest among some is as far as the nearest of all can be: on heavy scans only few need be looked at.
-    some = np.flatnonzero(used)
-    some = some[:: max(1, len(some) // 20_000)]
-    reach = cKDTree(vertices[some]).query(points)[0].max()
-    used &= ((vertices >= points.min(0) - reach) & (vertices <= points.max(0) + reach)).all(1)
-    rows = np.flatnonzero(used)
-    return rows[cKDTree(vertices[rows], balanced_tree=False, compact_nodes=False).query(points)[1]].astype(np.int32)
+    used = rows.present(triangles, len(vertices))  # the others may be anything but finite
+    return used[nearest_vertices(points, vertices[used])].astype(np.int32)
 
 
 def confidence(error: np.ndarray) -> np.ndarray:

@@ -289,9 +289,7 @@ def _lips(cleaned: CleanMesh, opened: OpenedMouth | None) -> np.ndarray:
     side = np.full(len(cleaned.vertices), NEITHER, np.int8)
     if opened is not None:
         # Of the vertices of a split seam, which are one here, some may belong to no lip.
-        lips = np.flatnonzero(
-            (opened.side[: opened.skin_count] != NEITHER) & (cleaned.source[: opened.skin_count] >= 0)
-        )
+        lips = np.flatnonzero((opened.side[: opened.skin_count] != NEITHER) & (cleaned.source >= 0))
         side[cleaned.source[lips]] = opened.side[lips]
     return side
 

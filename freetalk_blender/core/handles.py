@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
 from . import rows
+from .landmarks import nearest_vertices
 
 #: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.
 _UPPER = (np.array([49, 50, 51, 52, 53]), np.array([61, 62, 63]))
@@ -37,7 +38,7 @@ def edge_distance(graph: sp.csr_matrix, sources: np.ndarray, limit: float) -> np
 def landmark_vertices(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(68,) int32 vertex of each landmark point (68,3); vertices (V,3), triangles (F,3), all in one unit."""
     points, vertices = np.asarray(points, np.float64), np.asarray(vertices, np.float64)
-    found = cKDTree(vertices).query(points)[1].astype(np.int32)
+    found = nearest_vertices(points, vertices)
     unit = float(np.linalg.norm(points[45] - points[36]))
     graph = edge_graph(vertices, triangles)
     part = connected_components(graph, directed=False)[1]

@@ -96,12 +96,13 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
         tongue.reach / tongue.farthest,
         float(hinged[-1, 1, 1]) / tongue.farthest,
     )
-    roomy = replace(opened, vertices=_roomy(opened, frame, curve))
+    roomy = replace(opened, vertices=_roomy(opened, skin[used], frame, curve))
     return replace(with_loose(roomy, frame.to_mesh(points), triangles, part), furniture=furniture)
 
 
-def _roomy(opened: OpenedMouth, frame: Similarity, curve: mouth_curve.MouthCurve) -> np.ndarray:
-    """The vertices with a dark bag that is long, deep and wide enough for a tongue, and stays behind the skin."""
+def _roomy(opened: OpenedMouth, skin: np.ndarray, frame: Similarity, curve: mouth_curve.MouthCurve) -> np.ndarray:
+    """The vertices with a dark bag that is long, deep and wide enough for a tongue, and stays behind the skin (S,3),
+    mm."""
     bag_only = opened.part == BAG
     there, rest = (rows.present(opened.triangles[part], len(opened.vertices)) for part in (bag_only, ~bag_only))
     inside = np.setdiff1d(there, rest, assume_unique=True)
@@ -110,8 +111,6 @@ def _roomy(opened: OpenedMouth, frame: Similarity, curve: mouth_curve.MouthCurve
     middle = np.array([(curve.x[0] + curve.x[-1]) / 2, curve.y[1:-1].mean(), 0])
     share = np.stack([smooth_step((depth - start) / length) for start, length in ROOM_FROM], 1)
     wanted = middle + (bag - middle) * (1 + share * ROOM) - share * [0, 0, ROOM_BEHIND]
-    used = rows.present(opened.skin_triangles, opened.skin_count)
-    skin = frame.to_canonical(opened.vertices[used].astype(float))
     skin = skin[(np.abs(skin - middle)[:, :2] < _AROUND_MOUTH).all(1)]
     foremost = skin[cKDTree(skin[:, :2]).query(wanted[:, :2], 3)[1], 2].max(1)  # a head has a back, too
     covered = (wanted[:, 2] < foremost - CLEARANCE)[:, None]

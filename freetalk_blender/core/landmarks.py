@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import atomic, frame, landmark_files, mesh
+from . import atomic, frame, landmark_files, mesh, rows
 from .errors import LandmarkError
 
 COUNT = 68
@@ -181,7 +181,7 @@ def nearest_vertices(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     reach = cKDTree(vertices[:: len(vertices) // _FEW + 1]).query(points)[0].max() * 1.001
     lowest, highest = points.min(0) - reach, points.max(0) + reach
     near = np.flatnonzero(((vertices >= lowest) & (vertices <= highest)).all(1))
-    return near[cKDTree(vertices[near]).query(points)[1]].astype(np.int32)
+    return near[cKDTree(vertices[near], balanced_tree=False, compact_nodes=False).query(points)[1]].astype(np.int32)
 
 
 def _check_shape(points: np.ndarray) -> None:
@@ -204,11 +204,9 @@ def _residual(average: np.ndarray, points: np.ndarray) -> float:
 
 def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> None:
     eye_distance = np.linalg.norm(points[45] - points[36])
-    surface = np.zeros(len(vertices), bool)
-    surface[triangles] = True
-    surface &= np.isfinite(vertices).all(1)
-    there = vertices[surface]
-    distance = np.linalg.norm(there[nearest_vertices(points, there)] - points, axis=1) / eye_distance
+    surface = vertices[rows.present(triangles, len(vertices))]
+    surface = surface[np.isfinite(surface).all(1)]
+    distance = np.linalg.norm(surface[nearest_vertices(points, surface)] - points, axis=1) / eye_distance
     far = distance > FAR
     if far.any():  # on a coarse mesh, from every vertex; on the surface all the same
         distance[far] = mesh.surface_distance(points[far], vertices, triangles) / eye_distance

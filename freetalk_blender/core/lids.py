@@ -16,6 +16,7 @@ from .eyes import EYES
 from .face_view import Camera
 from .frame import Similarity
 from .ramp import smooth_step
+from .rows import numbered
 
 #: Landmarks of an eye along the edge of its upper and of its lower lid.
 UPPER_EDGE, LOWER_EDGE = [0, 1, 2, 3], [0, 5, 4, 3]
@@ -144,8 +145,7 @@ def _edges(
 ) -> Edges | None:
     """points (P,3), mm, and faces (f,3) of the skin; rows (M,): those around eyes; ball and landmarks (6,3) of one."""
     place, high = points[rows], points[rows, 1]
-    number = np.full(len(points), -1)
-    number[rows] = np.arange(len(rows))
+    number = numbered(rows, len(points))
     weights, lines = [], []
     for column, *edges in _columns(points, faces, ball, lids):
         height = np.zeros(len(rows))

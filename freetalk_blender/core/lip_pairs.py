@@ -15,6 +15,7 @@ from .contact import Contact
 from .errors import LandmarkError
 from .frame import Similarity
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth
+from .rows import numbered
 
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
 #: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
@@ -41,7 +42,7 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame, ALONG_CUT)
     triangles = opened.skin_triangles
     lean = raster.vertex_normals(points, triangles[(side[triangles] != NEITHER).any(1)])[:, 1] * side
-    place, row = points[lips.vertices], _row(lips.vertices, len(points))
+    place, row = points[lips.vertices], numbered(lips.vertices, len(points))
     reached = cKDTree(points[upper])
     leaning = (lean[lips.vertices] < -_LEAN) & (reached.query(place)[0] < _AROUND)
     leaning[row[upper]] = leaning[row[lower]] = False
@@ -95,17 +96,10 @@ def of_open_lips(
     above = _rows(upper[paired], len(points))
     apart = frame.vectors_to_mesh((above - below) @ rest)
     lips = _contact(points, side, above, below, frame, ALONG)
-    row = _row(lips.vertices, len(points))
+    row = numbered(lips.vertices, len(points))
     lower = lower[row[lower] >= 0]
     slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices])
     return replace(lips, place=rest[lips.vertices].astype(np.float32), rest=apart, facing=slid)
-
-
-def _row(vertices: np.ndarray, count: int) -> np.ndarray:
-    """(count,) where each vertex stands among `vertices`, -1 where it does not."""
-    row = np.full(count, -1)
-    row[vertices] = np.arange(len(vertices))
-    return row
 
 
 def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:

@@ -63,8 +63,7 @@ def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None 
     if not len(faces):
         raise MeshError("The mesh has no faces with finite corners and an area; choose a mesh with a surface.")
     used = rows.present(faces, len(points))
-    index = np.full(len(points), -1, np.int32)
-    index[used] = np.arange(len(used), dtype=np.int32)
+    index = rows.numbered(used, len(points)).astype(np.int32)
     source = np.where(np.isfinite(points).all(1), index[welded], -1).astype(np.int32)
     return CleanMesh(points[used].astype(np.float32), index[faces], source)
 
@@ -132,7 +131,7 @@ def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarra
     pairs = cKDTree(points[border]).query_pairs(tolerance, output_type="ndarray")
     if not len(pairs):
         return first
-    groups = _components(len(border), pairs)
+    groups = joined(pairs, len(border))
     representative = np.full(groups.max() + 1, len(points))
     np.minimum.at(representative, groups, border)
     first[border] = representative[groups]
@@ -155,12 +154,12 @@ def boundary_vertices(faces: np.ndarray) -> np.ndarray:
 
 def connected_parts(triangles: np.ndarray, count: int) -> np.ndarray:
     """(count,) int32 label of each vertex's connected part under the triangles (F,3)."""
-    return _components(count, triangles[:, [0, 1]], triangles[:, [1, 2]])
+    return joined(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
 
 
-def _components(count: int, *edges: np.ndarray) -> np.ndarray:
-    pairs = np.concatenate(edges)
-    graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+def joined(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int32 label of each vertex's connected part under the edges (E,2)."""
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int32)
 
 

@@ -9,12 +9,10 @@ because collapsing millions of edges one by one takes minutes.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
 from . import cancel, rows
 from .landmarks import nearest_vertices
-from .mesh import nearest_on_triangles
+from .mesh import joined, nearest_on_triangles
 
 #: Scan vertices placed at once, each on the half-dozen triangles around a stand-in vertex: so few that what is computed
 #: stays in the processor's cache.
@@ -67,8 +65,7 @@ def simplify(
     belongs to, as in OpenedMouth, so that none is carried by the other lip.
     """
     used = rows.present(triangles, len(vertices))
-    number = np.zeros(len(vertices), np.int32)
-    number[used] = np.arange(len(used))
+    number = rows.numbered(used, len(vertices)).astype(np.int32)
     side = np.zeros(len(used), np.int8) if side is None else side[used]
     points = np.ascontiguousarray(vertices[used], np.float32)
     light, faces, merged = _collapsed(points, number[triangles], count)
@@ -146,9 +143,9 @@ def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
     cell = np.floor(points / np.sqrt(1.5 * area / count)).astype(np.int32)
     start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
-    joined = (cell[start] == cell[end]).all(1)
-    graph = sp.coo_matrix((np.ones(joined.sum(), bool), (start[joined], end[joined])), (len(points),) * 2)
-    clusters, label = connected_components(graph, directed=False)
+    together = (cell[start] == cell[end]).all(1)
+    label = joined(np.stack([start[together], end[together]], 1), len(points))
+    clusters = int(label.max()) + 1
     corners = _true_triangles(label[faces])
     bare = np.ones(clusters, bool)
     bare[corners] = False
@@ -172,9 +169,8 @@ def _without_short_edges(vertices: np.ndarray, triangles: np.ndarray, keep: np.n
     start, end = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
     length = np.linalg.norm(vertices[start] - vertices[end], axis=1)
     short = length < _SHORT * np.median(length)
-    graph = sp.coo_matrix((np.ones(short.sum()), (start[short], end[short])), (len(vertices),) * 2)
-    count, label = connected_components(graph, directed=False)
-    first = np.zeros(count, np.int32)
+    label = joined(np.stack([start[short], end[short]], 1), len(vertices))
+    first = np.zeros(label.max() + 1, np.int32)
     first[label[::-1]] = np.arange(len(vertices))[::-1]
     first[label[keep]] = keep
     owner = first[label]
@@ -198,12 +194,12 @@ def places(
     size = np.diff(first)
     far = np.square(np.ptp(vertices, axis=0), dtype=float).sum()
 
-    def nearest(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Triangle, shares and squared distance of the points `rows`, on the triangles around `vertex`."""
-        start, count = first[vertex[rows]], size[vertex[rows]]
-        row = np.repeat(np.arange(len(rows)), count)
+    def nearest(which: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Triangle, shares and squared distance of the points `which`, on the triangles around `vertex`."""
+        start, count = first[vertex[which]], size[vertex[which]]
+        row = np.repeat(np.arange(len(which)), count)
         triangle = around[np.arange(len(row)) + np.repeat(start - np.cumsum(count) + count, count)]
-        point = rows[row]
+        point = which[row]
         weights, squared = nearest_on_triangles(points[point].astype(np.float64), vertices[triangles[triangle]])
         if lips is not None:
             squared += far * (lips[0][point] * lips[1][triangle] < 0)
@@ -215,17 +211,17 @@ def places(
     place, shares = np.zeros(len(points), np.int64), np.zeros((len(points), 3), np.float32)
     distance, vertex = np.full(len(points), np.inf), merged.copy()
 
-    def step(rows: np.ndarray) -> np.ndarray:
-        """Places the points `rows`; those that lie at the end of the triangles looked at, and may come nearer yet."""
+    def step(which: np.ndarray) -> np.ndarray:
+        """Places the points `which`; those that lie at the end of the triangles looked at, and may come nearer yet."""
         cancel.check()
-        triangle, weights, squared = nearest(rows)
-        nearer = squared < distance[rows]
-        rows, triangle, weights = rows[nearer], triangle[nearer], weights[nearer]
-        place[rows], shares[rows], distance[rows] = triangle, weights, squared[nearer]
+        triangle, weights, squared = nearest(which)
+        nearer = squared < distance[which]
+        which, triangle, weights = which[nearer], triangle[nearer], weights[nearer]
+        place[which], shares[which], distance[which] = triangle, weights, squared[nearer]
         corners = triangles[triangle]
-        at_the_end = ((corners == vertex[rows, None]) * weights).sum(1) <= 0
-        vertex[rows] = corners[np.arange(len(rows)), weights.argmax(1)]
-        return rows[at_the_end]
+        at_the_end = ((corners == vertex[which, None]) * weights).sum(1) <= 0
+        vertex[which] = corners[np.arange(len(which)), weights.argmax(1)]
+        return which[at_the_end]
 
     waiting = np.flatnonzero(size[merged])
     while len(waiting):

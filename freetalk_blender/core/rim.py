@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
-from . import spectral
+from . import rows, spectral
 from .stm import Binding
 
 #: Scale of the smoothing along the rim, and of how far into the lip the correction reaches (eye distances; 4 and 5 mm).
@@ -32,7 +32,7 @@ def evened(
     points (V,3) of the bound mesh, canonical; rims: (n,) vertices of each from corner to corner; sides: (V,) bool,
     which vertices the lip has that belongs to each.
     """
-    row = _rows(binding)
+    row = rows.numbered(binding.vertices, binding.bound_count)
     if binding.proxy is not None or any((row[rim] < 0).any() for rim in rims):
         return binding  # smoothing the coarse rims of a stand-in makes errors at the corners an eighth larger
     matrix = binding.matrix.reshape(len(binding.matrix), -1, 3).copy()
@@ -54,7 +54,7 @@ def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners
     points (V,3), triangles (F,3) of the bound mesh, canonical; corners (2,): its vertices where the cut ends. Where a
     stand-in is bound, its motion is smoothed.
     """
-    row = _rows(binding)
+    row = rows.numbered(binding.vertices, binding.bound_count)
     if binding.proxy is not None:
         points, triangles = binding.proxy.vertices, binding.proxy.triangles
         corners = binding.proxy.merged[corners]
@@ -66,14 +66,6 @@ def rounded(binding: Binding, points: np.ndarray, triangles: np.ndarray, corners
         free, near, change = _rounding(points, moving, corner)
         matrix[:, row[free]] += np.einsum("mn,rnc->rmc", change, matrix[:, row[near]], optimize=True)
     return replace(binding, matrix=matrix.reshape(len(matrix), -1))
-
-
-def _rows(binding: Binding) -> np.ndarray:
-    """(P,) the column of the binding's shapes of each vertex bound, of the mesh or of its stand-in; -1 where it cannot
-    move."""
-    row = np.full(binding.bound_count, -1)
-    row[binding.vertices] = np.arange(len(binding.vertices))
-    return row
 
 
 def _rounding(points: np.ndarray, triangles: np.ndarray, corner: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

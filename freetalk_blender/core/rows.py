@@ -26,6 +26,13 @@ def present(numbers: np.ndarray, count: int) -> np.ndarray:
     return np.flatnonzero(there)
 
 
+def numbered(chosen: np.ndarray, count: int) -> np.ndarray:
+    """(count,) where each number below count stands among `chosen`, which are different; -1 where it does not."""
+    place = np.full(count, -1)
+    place[chosen] = np.arange(len(chosen))
+    return place
+
+
 def unique(rows: np.ndarray) -> np.ndarray:
     """(n,k) the different rows among (N,k), in order."""
     return rows[np.unique(keys(rows), return_index=True)[1]]

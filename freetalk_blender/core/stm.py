@@ -237,9 +237,9 @@ def bind(
 ) -> Binding:
     """Bind the network to one mesh in canonical units.
 
-    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; device: a key of models.DEVICES;
-    side (V,): which lip a vertex belongs to, as in OpenedMouth. Raises MeshError for
-    wrong shapes, ModelError for a missing or foreign network.
+    vertices (V,3); triangles (F,3); landmark_vertices (68,) vertex indices; device: a key of models.DEVICES; side (V,):
+    which lip a vertex belongs to, as in OpenedMouth. Raises MeshError for wrong shapes, ModelError for a missing or
+    foreign network.
     """
     checked, faces = spectral.check(vertices, triangles)
     handles = np.asarray(landmark_vertices)

@@ -8,11 +8,18 @@ from freetalk_blender.core.interpolant import interpolant
 from tests.core.test_stm import MM, head, speech
 
 
-def test_a_stand_in_moves_the_scan_as_the_scan_itself(monkeypatch):
+@pytest.fixture
+def bound_itself(monkeypatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A head, its landmark vertices, and its motion when it is bound itself; from now on such heads are heavy."""
     vertices, triangles, landmarks = head(12000)
     itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
     monkeypatch.setattr(stm, "HEAVY", 5000)
     monkeypatch.setattr(stm, "LIGHT", 6000)
+    return vertices, triangles, landmarks, itself
+
+
+def test_a_stand_in_moves_the_scan_as_the_scan_itself(bound_itself):
+    vertices, triangles, landmarks, itself = bound_itself
     bound = stm.bind(vertices, triangles, landmarks, device="cpu")
     moved = bound.displace(speech())
     assert bound.proxy is not None and moved.shape == itself.shape
@@ -22,11 +29,8 @@ def test_a_stand_in_moves_the_scan_as_the_scan_itself(monkeypatch):
     np.testing.assert_allclose(np.tensordot(codes, spread, 1), moved, atol=1e-3 * MM)
 
 
-def test_a_floor_takes_nothing_of_the_stand_in_and_stays(monkeypatch):
-    vertices, triangles, landmarks = head(12000)
-    itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
-    monkeypatch.setattr(stm, "HEAVY", 5000)
-    monkeypatch.setattr(stm, "LIGHT", 6000)
+def test_a_floor_takes_nothing_of_the_stand_in_and_stays(bound_itself):
+    vertices, triangles, landmarks, itself = bound_itself
     x, z = (axis.ravel() for axis in np.meshgrid(np.linspace(-30, 30, 200), np.linspace(-30, 30, 200)))
     corner = (np.arange(199)[:, None] * 200 + np.arange(199)).ravel() + len(vertices)
     squares = np.stack([corner, corner + 1, corner + 200, corner + 1, corner + 201, corner + 200], 1).reshape(-1, 3)
@@ -48,11 +52,8 @@ def test_skin_that_is_fine_in_one_place_is_not_worn_down_elsewhere():
     assert np.quantile(off_by(light, fine.vertices), 0.999) < 0.1
 
 
-def test_junk_scattered_far_around_leaves_the_face_its_stand_in(monkeypatch):
-    vertices, triangles, landmarks = head(12000)
-    itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
-    monkeypatch.setattr(stm, "HEAVY", 5000)
-    monkeypatch.setattr(stm, "LIGHT", 6000)
+def test_junk_scattered_far_around_leaves_the_face_its_stand_in(bound_itself):
+    vertices, triangles, landmarks, itself = bound_itself
     junk = np.random.default_rng(4).normal(0, 6, (45000, 3))
     more = len(vertices) + np.arange(45000).reshape(-1, 3)
     bound = stm.bind(np.concatenate([vertices, junk]), np.concatenate([triangles, more]), landmarks, device="cpu")
