@@ -11,6 +11,9 @@ from freetalk_blender.core import handles as core_handles
 from freetalk_blender.core import spectral
 from freetalk_blender.core.interpolant import REACH
 
+#: A sliver's vertex has at least this share of the mean area: beyond it biharmonic is not definite in double precision.
+_LEAST_MASS = 1e-6
+
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -36,6 +39,7 @@ def _solved(order: int, held: bool = False) -> Method:
 
     def weights(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> np.ndarray:
         stiffness, mass = spectral.laplacian(vertices, triangles)
+        mass = np.maximum(mass, _LEAST_MASS * mass.mean())
         energy = stiffness if order == 1 else stiffness @ sp.diags(1 / mass) @ stiffness
         handles, owner, count = np.unique(landmark_vertices, return_inverse=True, return_counts=True)
         _, part = connected_components(stiffness, directed=False)
