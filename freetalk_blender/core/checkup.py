@@ -126,7 +126,7 @@ def _surface(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh, fa
         found.append(Finding("surface", NOTICE, f"Faces turn their backs on their neighbours at {edges}.", fix))
     if len(parts) > 1:
         sizes = ", ".join(f"{size:,}" for size in parts[:4]) + (", ..." if len(parts) > 4 else "")
-        fix = "What is no part of the skin with the face on it stays where it is."
+        fix = "Lower teeth and a tongue turn with the jaw; what else is no part of the face's skin stays where it is."
         found.append(Finding("parts", NOTICE, f"The mesh is in {len(parts)} loose parts ({sizes} vertices).", fix))
     if dirt.holes:
         holes = counted(dirt.holes, "hole", "holes")
@@ -254,7 +254,11 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
     facts["cavity"] = "furnished" if found.parts else "hole" if hole else "closed" if found.closed else "open"
     if found.parts:
         parts = counted(found.parts, "loose part lies", "loose parts lie")
-        return Finding("mouth", GOOD, f"Behind them {parts}, as teeth would; nothing is added.")
+        return Finding(
+            "mouth",
+            GOOD,
+            f"Behind them {parts}, as teeth would; the jaw takes its own along, and nothing is added.",
+        )
     if hole is not None:
         fix = "Animate closes it with a dark bag that follows lips and jaw, and puts teeth and a tongue there."
         return Finding("mouth", NOTICE, "Behind the lips the surface ends in a hole.", fix)

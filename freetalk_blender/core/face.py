@@ -15,6 +15,7 @@ from . import (
     eyes,
     frame,
     hole_bag,
+    jaw,
     lids,
     lip_pairs,
     mesh,
@@ -134,6 +135,7 @@ def prepare(
             rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
             binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
             binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
+        binding = jaw.with_own_teeth(binding, canonical, cleaned, handles, similarity.to_canonical(points))
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():

@@ -1,11 +1,9 @@
 """Teeth, gums and a tongue, made to measure for a mouth that opens: `furnished` adds them to an opened mesh.
 
 All of it is parametric, in millimetres of a face whose outer eye corners are 90 mm apart. Upper teeth stay with the
-skull. Lower teeth and tongue turn with the jaw: in the sagittal plane a point x of a hinged body moves by
-d(x) = d(chin) (x - h) / (chin - h), complex numbers, exact for every angle about the hinge h and linear in the chin's
-motion, so it is carried by shape keys. Sizes of teeth: Ash & Nelson 2003, "Wheeler's Dental Anatomy", 8th ed., ch. 1;
-place and form of the arches and place of the hinge: ICT-FaceKit's own teeth and the way its jaw opens (within 3.6 of
-31 mm).
+skull. Lower teeth and tongue turn with the jaw, linearly in the chin's motion, so they are carried by shape keys. Sizes
+of teeth: Ash & Nelson 2003, "Wheeler's Dental Anatomy", 8th ed., ch. 1; place and form of the arches: ICT-FaceKit's own
+teeth.
 """
 
 from dataclasses import dataclass, replace
@@ -13,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import mouth_curve, raster, rows
+from . import jaw, mouth_curve, raster, rows
 from .compress import ShapeKeys, with_more
 from .frame import EYE_DISTANCE_MM, Similarity
+from .jaw import CHIN, HINGE
 from .landmarks import nearest_vertices
 from .opened_mouth import BAG, GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 from .ramp import smooth_step
@@ -30,8 +29,6 @@ DEPTH_NECK, DEPTH_EDGE = (6.5, 6.0, 7.5, 8.5, 8.8, 10.5, 10.0), (1.8, 1.8, 3.0, 
 ARCH = (29.5, 46.0)
 #: Upper incisors' front behind the lip line and edge below it; lower incisors' front and edge (mm).
 UPPER_EDGE, LOWER_EDGE = (5.0, -1.6), (7.2, -2.6)
-#: The jaw's hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with it.
-HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
 #: Lips whose inner landmarks are further apart than this stand open (mm).
 SHUT_GAP = 1.4
 #: Least distance behind the skin, which is looked at so far around the mouth (mm).
@@ -82,16 +79,16 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     start = np.cumsum([0, *[len(piece.points) for piece in pieces]])
     triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
-    jaw = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
+    lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
     used = rows.present(opened.skin_triangles, opened.skin_count)
     chin = used[nearest_vertices(np.asarray(landmarks, float)[list(CHIN)], opened.vertices[used])]
-    hinged = _hinged(points, skin[chin].mean(0))
+    hinged = jaw.hinged(points, skin[chin].mean(0))
     turn = frame.rotation @ hinged @ frame.rotation.T
     moves = np.zeros((len(CHANNELS), len(points), 3))
     moves[:, -tongue.moves.shape[1] :] = frame.vectors_to_mesh(tongue.moves)
     furniture = Furniture(
         chin,
-        (turn * jaw[:, None, None]).astype(np.float32),
+        (turn * lower[:, None, None]).astype(np.float32),
         moves.astype(np.float32),
         tongue.reach / tongue.farthest,
         float(hinged[-1, 1, 1]) / tongue.farthest,
@@ -156,17 +153,6 @@ def _behind(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> floa
     # A slit between the lips lets the view through to the back: what lies far behind is not the skin in front.
     front = np.where(front < points[:, 2] - 12, np.inf, front)
     return float(np.clip((points[:, 2] + CLEARANCE - front).max(initial=0), 0, 15))
-
-
-def _hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
-    """(n,3,3): displacement of the jaw's points (n,3) = matrix @ displacement of the chin (3,), mm."""
-    arm = chin[2] - HINGE[1] + 1j * (chin[1] - HINGE[0])
-    lever = (points[:, 2] - HINGE[1] + 1j * (points[:, 1] - HINGE[0])) / arm
-    turn = np.zeros((len(points), 3, 3))
-    turn[:, 0, 0] = np.abs(lever)
-    turn[:, 2, 2] = turn[:, 1, 1] = lever.real
-    turn[:, 1, 2], turn[:, 2, 1] = lever.imag, -lever.imag
-    return turn
 
 
 # What it looks like ---------------------------------------------------------------------------------------------------

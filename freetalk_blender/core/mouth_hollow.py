@@ -12,10 +12,9 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.csgraph import dijkstra
 
-from . import handles, mesh, mouth_curve
+from . import handles, jaw, mesh, mouth_curve
 from .errors import MeshError
 from .landmarks import nearest_vertices
-from .mesh import CleanMesh
 from .opened_mouth import HOLLOW, NEITHER, SKIN, OpenedMouth
 
 #: The inner lips, once around.
@@ -70,7 +69,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
         cleaned.to_caller(np.repeat(depth[:, None], 3, 1))[:, 0],
         deepest,
         bool(np.isin(border, np.flatnonzero(inside)).any()),
-        _loose(points, cleaned, placed, curve),
+        len(jaw.parts_inside(points, cleaned, placed)),
     )
 
 
@@ -88,20 +87,6 @@ def _rim(points: np.ndarray, triangles: np.ndarray, chosen: np.ndarray) -> np.nd
                 raise MeshError("The lips lie on different pieces of the mesh; join the pieces of the face first.")
         rim += leg[::-1][1:]
     return np.unique(rim)
-
-
-def _loose(points: np.ndarray, cleaned: CleanMesh, placed: np.ndarray, curve: mouth_curve.MouthCurve) -> int:
-    """Number of loose parts inside the mouth: teeth, a tongue."""
-    parts = cleaned.components()
-    skin = np.bincount(parts[nearest_vertices(placed[:48], points)]).argmax()
-    count = 0
-    for part in np.flatnonzero(np.bincount(parts) > 20):
-        rows = parts == part
-        middle = (points[rows].max(0) + points[rows].min(0)) / 2
-        depth = -curve.in_front(middle[None])[0]
-        off = np.abs(middle - placed[mouth_curve.LIPS].mean(0))
-        count += part != skin and off[0] < 15 and off[1] < 25 and 0 < depth < 60 and np.ptp(points[rows], 0).max() < 90
-    return int(count)
 
 
 def darkened(vertices: np.ndarray, triangles: np.ndarray, hollow: Hollow) -> OpenedMouth:

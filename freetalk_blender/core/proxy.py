@@ -6,7 +6,7 @@ triangle, never on those of the other lip, which touch it. Very heavy scans are 
 because collapsing millions of edges one by one takes minutes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,6 +54,14 @@ class Proxy:
             out += block.take(self.corners[:, 1], 1) * self.shares[:, 1:2]
             out += block.take(self.corners[:, 2], 1) * self.shares[:, 2:]
         return result.reshape(*values.shape[:-2], *result.shape[1:])
+
+    def with_more(self, rows: np.ndarray, points: np.ndarray) -> "Proxy":
+        """The stand-in with vertices of its own, last, at points (n,3), for the vertices (n,) of the scan."""
+        merged, corners, shares = self.merged.copy(), self.corners.copy(), self.shares.copy()
+        merged[rows] = len(self.vertices) + np.arange(len(rows))
+        corners[rows], shares[rows] = merged[rows][:, None], (1, 0, 0)
+        vertices = np.concatenate([self.vertices, points.astype(self.vertices.dtype)])
+        return replace(self, vertices=vertices, merged=merged, corners=corners, shares=shares)
 
 
 def simplify(

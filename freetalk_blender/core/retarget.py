@@ -9,7 +9,7 @@ by its share of its own width. A mouth that stands open in the scan is first clo
 import numpy as np
 
 from . import frame
-from .inner_mouth import HINGE
+from .jaw import HINGE
 from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS, gaps
 
 #: The gap (eye distances) that inner-lip landmarks of shut lips have by noise alone (1.4 of 90 mm).

@@ -107,6 +107,16 @@ class Binding:
         full = self._scatter(values)
         return full if self.proxy is None else self.proxy.carry(full)
 
+    def with_more(self, rows: np.ndarray, points: np.ndarray, moved: np.ndarray) -> "Binding":
+        """The binding with vertices (n,) of the mesh that rested so far, at points (n,3), which move by moved (R,n,3),
+        both in canonical units."""
+        proxy, own = self.proxy, rows
+        if proxy is not None:
+            proxy, own = proxy.with_more(rows, points), self.bound_count + np.arange(len(rows))
+        matrix = np.concatenate([self.matrix, moved.reshape(len(moved), -1).astype(np.float32)], 1)
+        vertices = np.concatenate([self.vertices, own]).astype(self.vertices.dtype)
+        return replace(self, vertices=vertices, matrix=matrix, proxy=proxy)
+
     def _scatter(self, values: np.ndarray) -> np.ndarray:
         full = np.zeros((*values.shape[:-2], self.bound_count, 3), np.float32)
         full[..., self.vertices, :] = values

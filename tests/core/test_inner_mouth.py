@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_mouth import landmarks, sheet
 
-from freetalk_blender.core import inner_mouth, mesh, mouth, mouth_curve, mouth_hollow
+from freetalk_blender.core import inner_mouth, jaw, mesh, mouth, mouth_curve, mouth_hollow
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 
@@ -83,7 +83,7 @@ def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
     points = face.to_canonical(furnished.vertices.astype(float))
     angle = np.radians(15)
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
-    hinge = np.array([0, *inner_mouth.HINGE])
+    hinge = np.array([0, *jaw.HINGE])
     turned = (points - hinge) @ turn.T + hinge - points
     skin = face.vectors_to_mesh(turned[: furnished.skin_count])
     moved = face.vectors_to_canonical(furnished.carried(skin[None])[0].astype(float))
@@ -91,8 +91,8 @@ def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
     teeth = furniture_of(furnished, TOOTH)
     still = np.linalg.norm(moved[teeth], axis=1) < 1e-6
     assert still.sum() == len(teeth) / 2 and upper[teeth[still]].all()
-    jaw = np.concatenate([teeth[~still], furniture_of(furnished, TONGUE)])
-    assert np.abs(moved[jaw] - turned[jaw])[:, 1:].max() < 0.3, "a hinged body is carried exactly"
+    lower = np.concatenate([teeth[~still], furniture_of(furnished, TONGUE)])
+    assert np.abs(moved[lower] - turned[lower])[:, 1:].max() < 0.3, "a hinged body is carried exactly"
 
 
 def test_the_skin_does_not_notice_and_the_bag_moves_as_before(opened, furnished):
@@ -123,7 +123,7 @@ def test_the_bag_has_room_for_the_front_of_the_tongue_and_stays_behind_the_skin(
 def sinking(drop: float) -> np.ndarray:
     """(1,68,3) canonical motion in which the chin sinks by so many mm."""
     motion = np.zeros((1, 68, 3))
-    motion[:, inner_mouth.CHIN, 1] = -drop / 90
+    motion[:, jaw.CHIN, 1] = -drop / 90
     return motion
 
 

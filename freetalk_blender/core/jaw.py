@@ -1,0 +1,99 @@
+"""The lower jaw: how what is fixed to it moves with the chin, and the scan's own teeth and tongue that do.
+
+A rigid jaw turns about a hinge. In the sagittal plane a point x of it moves by d(x) = d(chin) (x - h) / (chin - h),
+complex numbers, exact for every angle about the hinge h and linear in the chin's motion. Place of the hinge: the way
+that ICT-FaceKit's jaw opens (within 3.6 of 31 mm).
+"""
+
+import numpy as np
+
+from . import mouth_curve
+from .errors import LandmarkError
+from .frame import EYE_DISTANCE_MM
+from .landmarks import nearest_vertices
+from .mesh import CleanMesh
+from .mouth_curve import MouthCurve
+from .ramp import smooth_step
+from .stm import Binding
+
+#: The hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with the jaw.
+HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
+#: Loose parts inside the mouth have more vertices than the first and lie wholly within the second of the middle of the
+#: lips (to the side, up or down, forward and backward); their own middles lie within the last to the side, up or down,
+#: and backward (mm).
+_SPECK, _AROUND, _WITHIN = 20, (45.0, 60.0, 15.0, 120.0), (35.0, 25.0, 60.0)
+#: Lower teeth lie under a plane which is so high above the lip line, and rises so much for each mm behind it: the means
+#: of 960 lower teeth of ICT-FaceKit's lie 3.1 mm or more below it, those of 960 upper ones as much above.
+_LEVEL, _RISE = -1.5, 0.1
+#: A part that reaches further than this to both sides of that plane, as gums in one piece do, follows the jaw below it,
+#: rests above it, and something between within the second (mm).
+_BOTH, _BETWEEN = 8.0, 4.0
+
+
+def hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
+    """(n,3,3): displacement of the jaw's points (n,3) = matrix @ displacement of the chin (3,), canonical mm."""
+    arm = chin[2] - HINGE[1] + 1j * (chin[1] - HINGE[0])
+    lever = (points[:, 2] - HINGE[1] + 1j * (points[:, 1] - HINGE[0])) / arm
+    turn = np.zeros((len(points), 3, 3))
+    turn[:, 0, 0] = np.abs(lever)
+    turn[:, 2, 2] = turn[:, 1, 1] = lever.real
+    turn[:, 1, 2], turn[:, 2, 1] = lever.imag, -lever.imag
+    return turn
+
+
+def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) -> list[np.ndarray]:
+    """The vertices of each loose part inside the mouth: teeth, gums, a tongue.
+
+    points (V,3): the mesh's vertices, landmarks (68,3), canonical mm. LandmarkError where there is no mouth.
+    """
+    curve = mouth_curve.mouth_curve(landmarks)
+    middle = landmarks[mouth_curve.LIPS].mean(0)
+    side, off, ahead, behind = _AROUND
+    near = (np.abs(points - middle)[:, :2] < (side, off)).all(1)
+    near &= (points[:, 2] < middle[2] + ahead) & (points[:, 2] > middle[2] - behind)
+    label = cleaned.components()
+    size = np.bincount(label)
+    whole = (np.bincount(label[near], minlength=len(size)) == size) & (size > _SPECK)
+    whole[label[nearest_vertices(landmarks[:48], points)]] = False
+    found = []
+    some = np.flatnonzero(whole[label])
+    for part in np.flatnonzero(whole):
+        rows = some[label[some] == part]
+        centre = (points[rows].max(0) + points[rows].min(0)) / 2
+        depth = -curve.in_front(centre[None])[0]
+        if (np.abs(centre - middle)[:2] < _WITHIN[:2]).all() and 0 < depth < _WITHIN[2]:
+            found.append(rows)
+    return found
+
+
+def with_own_teeth(
+    binding: Binding, canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray
+) -> Binding:
+    """The binding of a face whose own lower teeth, gums and tongue, where they are loose parts, go with its jaw.
+
+    canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
+    """
+    points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
+    chin = handles[list(CHIN)]
+    try:
+        parts = parts_inside(points, cleaned, placed)
+    except LandmarkError:
+        return binding  # where there is no mouth nothing lies inside it
+    if not parts:
+        return binding
+    curve = mouth_curve.mouth_curve(placed)
+    share = np.concatenate([_share(points[part], curve) for part in parts])
+    follows = share > 0
+    rows = np.concatenate(parts)[follows]
+    turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
+    moved = binding.spread(binding.matrix.reshape(len(binding.matrix), -1, 3))[:, chin].mean(1)
+    return binding.with_more(rows, canonical[rows], np.einsum("nij,rj->rni", turn, moved))
+
+
+def _share(part: np.ndarray, curve: MouthCurve) -> np.ndarray:
+    """(n,) how much the points of a part inside the mouth (n,3), mm, follow the jaw, 0 to 1."""
+    depth = curve.z[2] - part[:, 2]
+    below = curve.y[1:-1].mean() + _LEVEL + _RISE * depth - part[:, 1]
+    if below.max() > _BOTH and below.min() < -_BOTH:
+        return smooth_step(0.5 + below / (2 * _BETWEEN))
+    return np.full(len(part), float(below.mean() > 0))

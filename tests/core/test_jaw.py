@@ -1,0 +1,116 @@
+"""Teeth and a tongue that a scan has already, as loose parts, and the jaw that they go with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import jaw, landmarks, mesh, mouth_curve
+from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.face import prepare
+from freetalk_blender.core.movement import deform, shape_keys
+from freetalk_blender.core.scan_file import read
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Middle, to the lips' (mm), and half sizes of each part, and whether it goes with the jaw: wholly, partly or not.
+PARTS = {
+    "upper incisors": ((0, 4, -10), (12, 5, 3), 0),
+    "lower incisors": ((0, -7, -12), (10, 5, 3), 1),
+    "lower molars": ((24, -5, -38), (5, 5, 8), 1),
+    "gums of both": ((0, -1, -25), (20, 22, 10), 0.5),
+    "a ball in the eye": ((31, 62, -20), (8, 8, 8), 0),
+    "a button of the shirt": ((0, -95, -5), (5, 5, 3), 0),
+}
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
+
+
+def block(half: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A closed block, its sides divided."""
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+    sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    cube = mesh.clean(corners, np.array([t for a, b, c, d in sides for t in ((a, b, c), (a, c, d))]))
+    for _ in range(2):
+        cube = mesh.subdivided(cube)
+    return cube.vertices * half, cube.triangles
+
+
+@pytest.fixture(scope="module")
+def with_parts(scan):
+    """Vertices, triangles, and the rows of each part."""
+    frame = mouth_curve.frame_in_mm(scan[2])
+    lips = frame.to_canonical(scan[2])[mouth_curve.LIPS].mean(0)
+    vertices, triangles, rows, count = [scan[0]], [scan[1]], {}, len(scan[0])
+    for name, (middle, half, _) in PARTS.items():
+        points, faces = block(half)
+        vertices.append(frame.to_mesh(points + middle + lips))
+        triangles.append(faces + count)
+        rows[name] = np.arange(count, count + len(points))
+        count += len(points)
+    return np.concatenate(vertices).astype(np.float32), np.concatenate(triangles), rows
+
+
+@pytest.fixture(scope="module")
+def bound(scan, with_parts):
+    return prepare(*with_parts[:2], scan[2])
+
+
+@pytest.fixture(scope="module")
+def opening() -> np.ndarray:
+    motion = np.zeros((2, 68, 3), np.float32)
+    motion[1, [5, 6, 7, 8, 9, 10, 11, 55, 56, 57, 58, 59, 65, 66, 67], 1] = -0.15
+    return motion
+
+
+def test_lower_teeth_go_with_the_jaw_and_upper_ones_stay(scan, with_parts, bound, opening):
+    vertices, _, rows = with_parts
+    moved = bound.frame.vectors_to_canonical(deform(bound, opening)[1].astype(float)) * 90
+    frame = mouth_curve.frame_in_mm(scan[2])
+    points = frame.to_canonical(vertices.astype(float))
+    chin = [
+        int(np.linalg.norm(points[: len(scan[0])] - at, axis=1).argmin()) for at in frame.to_canonical(scan[2])[7:10]
+    ]
+    turned = np.einsum("nij,j->ni", jaw.hinged(points, points[chin].mean(0)), moved[chin].mean(0))
+    assert np.linalg.norm(moved[chin].mean(0)) > 8
+    for name, (_, _, share) in PARTS.items():
+        part = rows[name]
+        if share in (0, 1):
+            assert np.abs(moved[part] - share * turned[part]).max() < 0.2, name
+        else:
+            low, high = (points[part, 1] == end(points[part, 1]) for end in (np.min, np.max))
+            assert np.abs(moved[part][low] - turned[part][low]).max() < 0.2 and not moved[part][high].any()
+
+
+def test_shape_keys_carry_them_and_the_skin_does_not_notice(scan, with_parts, bound, opening, monkeypatch):
+    dense = deform(bound, opening)
+    keys = shape_keys(bound, opening, tolerance=0.1)
+    made = np.tensordot(keys.weights, keys.shapes, 1)[:, : len(with_parts[0])]
+    assert np.linalg.norm(made - dense, axis=2).max() < 0.1 * bound.frame.units_per_mm
+    lower = with_parts[2]["lower incisors"]
+    assert np.linalg.norm(made[1, lower], axis=1).min() > 5 * bound.frame.units_per_mm
+    monkeypatch.setattr(jaw, "with_own_teeth", lambda binding, *_: binding)
+    without = deform(prepare(*with_parts[:2], scan[2]), opening)
+    assert np.array_equal(without[:, : len(scan[0])], dense[:, : len(scan[0])]) and not without[1, lower].any()
+
+
+def test_they_go_with_the_jaw_of_a_heavy_scan_too(scan, with_parts, bound, opening):
+    vertices, triangles, rows = with_parts
+    fine = mesh.subdivided(mesh.clean(vertices, triangles))
+    while len(fine.vertices) < 60_000:
+        fine = mesh.subdivided(fine)
+    heavy = prepare(fine.vertices, fine.triangles, scan[2])
+    assert heavy.binding.proxy is not None
+    nearest = landmarks.nearest_vertices(vertices[rows["lower molars"]], fine.vertices)
+    apart = deform(heavy, opening)[1, nearest] - deform(bound, opening)[1, rows["lower molars"]]
+    assert np.linalg.norm(apart, axis=1).max() < 1.0 * heavy.frame.units_per_mm
+
+
+def test_where_there_is_no_mouth_nothing_lies_inside_it(scan):
+    points = mouth_curve.frame_in_mm(scan[2]).to_canonical(scan[2])
+    points[48:68] = points[48]
+    cleaned = mesh.clean(*scan[:2])
+    with pytest.raises(LandmarkError, match="do not follow a mouth"):
+        jaw.parts_inside(cleaned.vertices.astype(float), cleaned, points)
