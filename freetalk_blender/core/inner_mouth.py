@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 from . import jaw, mouth_curve, raster, rows
 from .compress import ShapeKeys, with_more
 from .frame import EYE_DISTANCE_MM, Similarity
-from .jaw import CHIN, HINGE
 from .landmarks import nearest_vertices
 from .opened_mouth import BAG, GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 from .ramp import smooth_step
@@ -81,7 +80,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
     lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
     used = rows.present(opened.skin_triangles, opened.skin_count)
-    chin = used[nearest_vertices(np.asarray(landmarks, float)[list(CHIN)], opened.vertices[used])]
+    chin = used[nearest_vertices(np.asarray(landmarks, float)[list(jaw.CHIN)], opened.vertices[used])]
     hinged = jaw.hinged(points, skin[chin].mean(0))
     turn = frame.rotation @ hinged @ frame.rotation.T
     moves = np.zeros((len(CHANNELS), len(points), 3))
@@ -123,7 +122,7 @@ def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) 
     """
     if opened.furniture is None:
         return np.zeros((len(tongue), 0), np.float32)
-    sunk = opened.furniture.further * -EYE_DISTANCE_MM * motion[:, CHIN, 1].mean(1)
+    sunk = opened.furniture.further * -EYE_DISTANCE_MM * motion[:, jaw.CHIN, 1].mean(1)
     up, out, high = tongue.T
     rise = np.clip(up * (opened.furniture.near + sunk) + out * sunk, 0.0, 1.0)
     return np.stack([rise, out, high], 1).astype(np.float32)
@@ -180,8 +179,8 @@ def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> tuple[list[_Piece]
     pieces = _arch(UPPER_WIDTH, UPPER_HEIGHT, upper, scale, up=True)
     pieces += [_sunk(piece, curve) for piece in _arch(LOWER_WIDTH, LOWER_HEIGHT, lower, scale, up=False)]
     pieces.append(_tongue(lower, scale))
-    hinge = np.array([0, *HINGE])
-    turn = open_by / (lips[2] - HINGE[1])
+    hinge = np.array([0, *jaw.HINGE])
+    turn = open_by / (lips[2] - jaw.HINGE[1])
     back = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
     sunk = [replace(p, points=(p.points - hinge) @ back.T + hinge) if p.jaw else p for p in pieces]
     return sunk, _tongue_moves(pieces[-1].points, sunk[-1].points[-1], upper, (lower - hinge) @ back.T + hinge, scale)

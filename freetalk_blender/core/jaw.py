@@ -14,6 +14,7 @@ from .landmarks import nearest_vertices
 from .mesh import CleanMesh
 from .mouth_curve import MouthCurve
 from .ramp import smooth_step
+from .rows import numbered
 from .stm import Binding
 
 #: The hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with the jaw.
@@ -86,7 +87,9 @@ def with_own_teeth(
     follows = share > 0
     rows = np.concatenate(parts)[follows]
     turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
-    moved = binding.spread(binding.matrix.reshape(len(binding.matrix), -1, 3))[:, chin].mean(1)
+    bound = chin if binding.proxy is None else binding.proxy.merged[chin]
+    column = numbered(binding.vertices, binding.bound_count)[bound]
+    moved = binding.matrix.reshape(len(binding.matrix), -1, 3)[:, column].mean(1)
     return binding.with_more(rows, canonical[rows], np.einsum("nij,rj->rni", turn, moved))
 
 
