@@ -271,6 +271,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         scene.set_range(start, len(take.displacement))
         copy = run(scene.talking(scan.item, face, keys, start))
         bpy.context.view_layer.update()
+        tell(scene.left_behind(copy), steps)
         sound.add_strip(bpy.context.scene, arguments.audio, start)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:

@@ -56,7 +56,7 @@ class _Animating(JobOperator):
         copy = yield from writing(context, original, self._request, result)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
-        for note in result.face.notes:
+        for note in result.face.notes + scene.left_behind(copy):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         self.report({"INFO"}, f"{copy.name} talks: {frames} frames, ran on {session.device}")

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ..core import jaw, mouth_curve
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
@@ -137,6 +138,24 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
     world = meshes.world(item)
     placed = transformed(world, points + _posed(item, points))
     return placed[MIRRORED] if np.linalg.det(world[:3, :3]) < 0 else placed
+
+
+def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of other objects that lie in the mouth of a talking copy, as teeth do: they do not move with it."""
+    landmarks = world_landmarks(copy)
+    frame = mouth_curve.frame_in_mm(landmarks)
+    names = []
+    for item in bpy.context.scene.objects:
+        if item.type == "MESH" and item is not copy and item.visible_get():
+            corners = frame.to_canonical(transformed(meshes.world(item), np.array(item.bound_box, float)))
+            names += [item.name] if jaw.lies_inside(corners, frame.to_canonical(landmarks)) else []
+    if not names:
+        return ()
+    told = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return (
+        f"Other objects lie in the mouth, and the jaw does not move them: {told}; join them to the face (Ctrl J) and "
+        "animate it again: then lower teeth and tongue turn with the jaw.",
+    )
 
 
 def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:

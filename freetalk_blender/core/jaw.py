@@ -42,29 +42,39 @@ def hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
     return turn
 
 
+def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Does a part with these points (n,3) lie inside the mouth of landmarks (68,3), as teeth do? Canonical mm.
+
+    LandmarkError where there is no mouth.
+    """
+    middle = landmarks[mouth_curve.LIPS].mean(0)
+    centre = (points.max(0) + points.min(0)) / 2
+    depth = -mouth_curve.mouth_curve(landmarks).in_front(centre[None])[0]
+    central = (np.abs(centre - middle)[:2] < _WITHIN[:2]).all() and 0 < depth < _WITHIN[2]
+    return bool(central and _around(points, middle).all())
+
+
+def _around(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """(n,) bool: points as near to the middle of the lips as what lies in a mouth."""
+    side, off, ahead, behind = _AROUND
+    x, y, z = (points - middle).T
+    return (np.abs(x) < side) & (np.abs(y) < off) & (z < ahead) & (z > -behind)
+
+
 def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) -> list[np.ndarray]:
     """The vertices of each loose part inside the mouth: teeth, gums, a tongue.
 
-    points (V,3): the mesh's vertices, landmarks (68,3), canonical mm. LandmarkError where there is no mouth.
+    points (V,3): the mesh's vertices, landmarks (68,3), canonical mm. LandmarkError where a part lies there, but no
+    mouth around it.
     """
-    curve = mouth_curve.mouth_curve(landmarks)
-    middle = landmarks[mouth_curve.LIPS].mean(0)
-    side, off, ahead, behind = _AROUND
-    near = (np.abs(points - middle)[:, :2] < (side, off)).all(1)
-    near &= (points[:, 2] < middle[2] + ahead) & (points[:, 2] > middle[2] - behind)
+    near = _around(points, landmarks[mouth_curve.LIPS].mean(0))
     label = cleaned.components()
     size = np.bincount(label)
     whole = (np.bincount(label[near], minlength=len(size)) == size) & (size > _SPECK)
     whole[label[nearest_vertices(landmarks[:48], points)]] = False
-    found = []
     some = np.flatnonzero(whole[label])
-    for part in np.flatnonzero(whole):
-        rows = some[label[some] == part]
-        centre = (points[rows].max(0) + points[rows].min(0)) / 2
-        depth = -curve.in_front(centre[None])[0]
-        if (np.abs(centre - middle)[:2] < _WITHIN[:2]).all() and 0 < depth < _WITHIN[2]:
-            found.append(rows)
-    return found
+    parts = [some[label[some] == part] for part in np.flatnonzero(whole)]
+    return [part for part in parts if lies_inside(points[part], landmarks)]
 
 
 def with_own_teeth(

@@ -5,6 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from mathutils import Vector
 
 import freetalk_blender
 from freetalk_blender.blender import (
@@ -19,7 +20,7 @@ from freetalk_blender.blender import (
     scene,
     sound,
 )
-from freetalk_blender.core import landmarks
+from freetalk_blender.core import frame, landmarks
 
 
 @pytest.fixture
@@ -81,6 +82,39 @@ def test_animate_makes_a_talking_copy_and_remove_takes_it_back(ready: bpy.types.
 
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert len(bpy.data.objects) == count and not original.hide_get() and len(bpy.data.actions) == 0
+
+
+def test_teeth_that_are_another_object_are_told_and_turn_with_the_jaw_once_joined(
+    ready: bpy.types.PropertyGroup, head_landmarks: Path, short_clip: Path
+) -> None:
+    original, points = ready.face, landmarks.read(head_landmarks).points
+    face, local = frame.canonical_frame(points), original.matrix_world
+    behind = face.to_mesh(face.to_canonical(points[57])[None] + [0, 0.02, -0.15])[0]
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * face.scale, location=local @ Vector(behind))
+    teeth = bpy.context.object
+    teeth.name = "Lower Teeth"
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = marks.copies_of(original)
+    (told,) = scene.left_behind(copy)
+    assert "Lower Teeth" in told and "join" in told
+    teeth.hide_set(True)
+    assert scene.left_behind(copy) == ()
+
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    teeth.hide_set(False)
+    count = len(original.data.vertices)
+    with bpy.context.temp_override(active_object=original, selected_editable_objects=[original, teeth]):
+        assert bpy.ops.object.join() == {"FINISHED"}
+    joined = len(original.data.vertices)
+    settings = bpy.context.scene.freetalk  # removing has emptied it
+    settings.face, settings.landmarks, settings.sound_file = original, str(head_landmarks), str(short_clip)
+    assert joined > count and bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = marks.copies_of(original)
+    basis, *shapes = (
+        np.array([point.co for point in block.points[count:joined]]) for block in copy.data.shape_keys.key_blocks
+    )
+    assert max(np.linalg.norm(shape - basis, axis=1).min() for shape in shapes) > 0.01 * face.scale
+    assert scene.left_behind(copy) == ()
 
 
 def test_a_sound_strip_says_when_the_speech_starts(ready: bpy.types.PropertyGroup, short_clip: Path) -> None:
