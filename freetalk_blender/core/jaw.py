@@ -43,13 +43,14 @@ def hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
 
 
 def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:
-    """Does a part with these points (n,3) lie inside the mouth of landmarks (68,3), as teeth do? Canonical mm.
-
-    LandmarkError where there is no mouth.
-    """
+    """Does a part with these points (n,3) lie inside the mouth of landmarks (68,3), as teeth do? Canonical mm; nothing
+    does where the landmarks draw no mouth."""
     middle = landmarks[mouth_curve.LIPS].mean(0)
     centre = (points.max(0) + points.min(0)) / 2
-    depth = -mouth_curve.mouth_curve(landmarks).in_front(centre[None])[0]
+    try:
+        depth = -mouth_curve.mouth_curve(landmarks).in_front(centre[None])[0]
+    except LandmarkError:
+        return False
     central = (np.abs(centre - middle)[:2] < _WITHIN[:2]).all() and 0 < depth < _WITHIN[2]
     return bool(central and _around(points, middle).all())
 
@@ -64,8 +65,7 @@ def _around(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
 def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) -> list[np.ndarray]:
     """The vertices of each loose part inside the mouth: teeth, gums, a tongue.
 
-    points (V,3): the mesh's vertices, landmarks (68,3), canonical mm. LandmarkError where a part lies there, but no
-    mouth around it.
+    points (V,3): the mesh's vertices, landmarks (68,3), canonical mm.
     """
     near = _around(points, landmarks[mouth_curve.LIPS].mean(0))
     label = cleaned.components()
@@ -86,10 +86,7 @@ def with_own_teeth(
     """
     points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
     chin = handles[list(CHIN)]
-    try:
-        parts = parts_inside(points, cleaned, placed)
-    except LandmarkError:
-        return binding  # where there is no mouth nothing lies inside it
+    parts = parts_inside(points, cleaned, placed)
     if not parts:
         return binding
     curve = mouth_curve.mouth_curve(placed)

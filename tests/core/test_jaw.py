@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core import jaw, landmarks, mesh, mouth_curve
-from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.movement import deform, shape_keys
 from freetalk_blender.core.scan_file import read
@@ -115,5 +114,4 @@ def test_where_there_is_no_mouth_nothing_lies_inside_it(scan, with_parts):
     assert jaw.lies_inside(points[rows["lower molars"]], placed)
     assert not jaw.lies_inside(points[rows["a button of the shirt"]], placed)
     placed[48:68] = placed[48]
-    with pytest.raises(LandmarkError, match="do not follow a mouth"):
-        jaw.lies_inside(points[rows["lower molars"]], placed)
+    assert not jaw.lies_inside(points[rows["lower molars"]], placed)
