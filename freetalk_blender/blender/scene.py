@@ -142,13 +142,18 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of other objects that lie in the mouth of a talking copy, as teeth do: they do not move with it."""
+    objects = bpy.context.scene.objects
+    others = [item for item in objects if item.type == "MESH" and item is not copy and item.visible_get()]
+    if not others:  # where modifiers take the landmarks costs an evaluation
+        return ()
     landmarks = world_landmarks(copy)
     frame = mouth_curve.frame_in_mm(landmarks)
+    placed = frame.to_canonical(landmarks)
     names = []
-    for item in bpy.context.scene.objects:
-        if item.type == "MESH" and item is not copy and item.visible_get():
-            corners = frame.to_canonical(transformed(meshes.world(item), np.array(item.bound_box, float)))
-            names += [item.name] if jaw.lies_inside(corners, frame.to_canonical(landmarks)) else []
+    for item in others:
+        corners = transformed(meshes.world(item), np.array(item.bound_box, float))
+        if jaw.lies_inside(frame.to_canonical(corners), placed):
+            names.append(item.name)
     if not names:
         return ()
     told = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_face import jaw as jaw_down
 
 from freetalk_blender.core import jaw, landmarks, mesh, mouth_curve
 from freetalk_blender.core.face import prepare
@@ -59,9 +60,7 @@ def bound(scan, with_parts):
 
 @pytest.fixture(scope="module")
 def opening() -> np.ndarray:
-    motion = np.zeros((2, 68, 3), np.float32)
-    motion[1, [5, 6, 7, 8, 9, 10, 11, 55, 56, 57, 58, 59, 65, 66, 67], 1] = -0.15
-    return motion
+    return jaw_down(0.15)
 
 
 def test_lower_teeth_go_with_the_jaw_and_upper_ones_stay(scan, with_parts, bound, opening):
@@ -69,9 +68,7 @@ def test_lower_teeth_go_with_the_jaw_and_upper_ones_stay(scan, with_parts, bound
     moved = bound.frame.vectors_to_canonical(deform(bound, opening)[1].astype(float)) * 90
     frame = mouth_curve.frame_in_mm(scan[2])
     points = frame.to_canonical(vertices.astype(float))
-    chin = [
-        int(np.linalg.norm(points[: len(scan[0])] - at, axis=1).argmin()) for at in frame.to_canonical(scan[2])[7:10]
-    ]
+    chin = landmarks.nearest_vertices(scan[2][list(jaw.CHIN)], scan[0])
     turned = np.einsum("nij,j->ni", jaw.hinged(points, points[chin].mean(0)), moved[chin].mean(0))
     assert np.linalg.norm(moved[chin].mean(0)) > 8
     for name, (_, _, share) in PARTS.items():
