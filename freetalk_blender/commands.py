@@ -72,7 +72,7 @@ def evaluate(arguments: argparse.Namespace, steps: Progress) -> dict:
             raise FreeTalkError(f"The motions move {found.shape[1]} vertices; say of which mesh with --scan SCAN.")
         return answer | metrics.landmark_metrics(found, true, frame.mean_landmarks(), answer["fps"])
     points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
+    vertices, triangles, from_file = read_own(arguments, points, steps)
     if len(vertices) != found.shape[1]:
         counts = f"has {len(vertices)} vertices, the motions move {found.shape[1]}"
         raise FreeTalkError(f"{arguments.scan} {counts}; pass the scan they are of.")
@@ -98,7 +98,7 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
     Landmarks that are given are read back (from any file that `landmarks.read` knows) and checked against the scan.
     """
     points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
+    vertices, triangles, from_file = read_own(arguments, points, steps)
     if points is None:
         near = None if arguments.near is None else frame.transformed(from_file, np.array(arguments.near))
         with steps("find the face"):
@@ -132,7 +132,7 @@ def show_landmarks(answer: dict) -> str:
 def check(arguments: argparse.Namespace, steps: Progress) -> dict:
     """What the scan is, with a traffic light for each finding and the fix it would get; nothing is written."""
     points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
+    vertices, triangles, from_file = read_own(arguments, points, steps)
     local = None if points is None else frame.transformed(from_file, points)
     report = checkup.check_up(vertices, triangles, local, device=arguments.device, step=steps)
     findings = [asdict(finding) for finding in report.findings]
@@ -154,7 +154,7 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
         import_bpy()
         from .blender import files, scene
     with steps.blender("read the scene"):
-        files.load(arguments.scene)
+        files.read(arguments.scene)
         face = scene.talking_object()
     for path in arguments.outputs:
         with steps.blender(f"write {path.name}") as share:
@@ -250,7 +250,8 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         from .blender import files, mouth, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
-        scan = files.load(arguments.scan, points)
+        scan = files.load(arguments.scan, points, arguments.device)
+        tell(scan.notes, steps)
         local = None if points is None else frame.transformed(scan.file_to_object, points)
         vertices, triangles, local = scene.read_face(scan.item, local)
         if not arguments.keep_mouth:

@@ -52,11 +52,14 @@ class OwnVertices:
         return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
 
 
-def read_own(scan: Path, points: np.ndarray | None, steps: Progress) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_own(
+    arguments: argparse.Namespace, points: np.ndarray | None, steps: Progress
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(vertices, triangles, from_file) of the scan file's own vertices; points (68,3) choose the face among meshes.
 
     OBJ, PLY and STL are read directly, the others as Blender lists them.
     """
+    scan: Path = arguments.scan
     if scan.suffix.lower() in scan_file.READERS:
         with steps("read the scan"):
             return *scan_file.read(scan), np.identity(4)
@@ -64,7 +67,8 @@ def read_own(scan: Path, points: np.ndarray | None, steps: Progress) -> tuple[np
         import_bpy()
         from .blender import files, meshes
     with steps.blender("read the scan"):
-        found = files.load(scan, points)
+        found = files.load(scan, points, arguments.device)
+        tell(found.notes, steps)
         return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
 
 
@@ -100,7 +104,7 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress) -> OwnVertices:
     """Bind the scan file's own vertices."""
     points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments.scan, points, steps)
+    vertices, triangles, from_file = read_own(arguments, points, steps)
     local = None if points is None else transformed(from_file, points)
     return OwnVertices(binder.bind(vertices, triangles, local), from_file)
 

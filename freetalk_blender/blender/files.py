@@ -16,10 +16,11 @@ from bpy_extras.io_utils import axis_conversion
 from mathutils import Matrix
 from scipy.spatial import cKDTree
 
-from ..core import atomic
+from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
 from . import compat, meshes
+from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
@@ -28,10 +29,12 @@ _AS_IT_STANDS = {"forward_axis": "Y", "up_axis": "Z"}
 
 @dataclass
 class Scan:
-    """A mesh object from a file; file_to_world (4,4) takes the file's coordinates to the scene's."""
+    """A mesh object from a file; file_to_world (4,4) takes the file's coordinates to the scene's; notes: sentences that
+    the person should read."""
 
     item: bpy.types.Object
     file_to_world: np.ndarray
+    notes: tuple[str, ...] = ()
 
     @property
     def file_to_object(self) -> np.ndarray:
@@ -44,13 +47,25 @@ def empty_scene() -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
 
 
-def load(path: Path, landmarks: np.ndarray | None = None) -> Scan:
+def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto") -> Scan:
     """Read a scan file into an empty scene (a .blend is opened) and choose the face among its meshes.
 
-    landmarks: (68,3) in the file's coordinates, or None: then the mesh with the most vertices is the face.
-    Raises MeshError where the file is missing, is no scan, or holds no mesh.
+    landmarks: (68,3) in the file's coordinates, or None: then the largest mesh with a face on it, as networks on that
+    device see it. Raises MeshError where the file is missing, is no scan, or holds no mesh.
     """
     path = Path(path)
+    file_to_world = read(path)
+    item, notes = _face(path, file_to_world, landmarks, device)
+    if path.suffix.lower() != ".blend":
+        meshes.smooth(item.data)
+    return Scan(item, file_to_world, notes)
+
+
+def read(path: Path) -> np.ndarray:
+    """Read a scan file into an empty scene, or open a .blend; (4,4) from the file's coordinates to the scene's.
+
+    Raises MeshError where the file is missing or is no scan.
+    """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise MeshError(f"{path} is no scan that FreeTalk reads; give it {', '.join(sorted(_READERS))}.")
@@ -64,19 +79,29 @@ def load(path: Path, landmarks: np.ndarray | None = None) -> Scan:
         reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
         raise MeshError(f"The scan {path} cannot be read ({reason}); is it whole?") from error
     bpy.context.view_layer.update()
-    face = _face(path, file_to_world, landmarks)
-    if path.suffix.lower() != ".blend":
-        meshes.smooth(face.data)
-    return Scan(face, file_to_world)
+    return file_to_world
 
 
-def _face(path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None) -> bpy.types.Object:
-    found = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
+def _face(
+    path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None, device: str
+) -> tuple[bpy.types.Object, tuple[str, ...]]:
+    """The mesh that is the face, and what to tell of the choice; talking copies stand for their originals."""
+    solid = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
+    found = dict.fromkeys(map(original_of, solid))
     if not found:
         raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
-    if landmarks is None or len(found) == 1:
-        return max(found, key=lambda item: len(item.data.vertices))
-    return min(found, key=lambda item: _distance(item, transformed(file_to_world, landmarks)))
+    if landmarks is not None:
+        return min(found, key=lambda item: _distance(item, transformed(file_to_world, landmarks))), ()
+    large = sorted(found, key=lambda item: (-len(item.data.vertices), item.name))
+    if len(large) == 1:
+        return large[0], ()
+    surfaces = [
+        (transformed(meshes.world(item), meshes.vertices(item.data)), meshes.triangles(item.data)) for item in large
+    ]
+    number = detector.first_face(surfaces, device)
+    if number is None:
+        return large[0], ()
+    return large[number], (f"Of the {len(large)} meshes in {path.name}, {large[number].name} has the face.",)
 
 
 def _distance(item: bpy.types.Object, points: np.ndarray) -> float:

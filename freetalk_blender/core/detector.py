@@ -5,7 +5,7 @@ No texture, unit, up-axis or pose is assumed. Pictures are orthographic (face_vi
 of several views are triangulated, held against shape priors, and laid on the surface that the cameras saw.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -95,11 +95,24 @@ def confidence(error: np.ndarray) -> np.ndarray:
     return (1 / (1 + (error / 0.04) ** 2)).astype(np.float32)
 
 
+def first_face(surfaces: Sequence[tuple[np.ndarray, np.ndarray]], device: str = "auto") -> int | None:
+    """The number of the first of several meshes, each vertices (V,3) and triangles (F,3), that shows a face, or None.
+
+    All are searched as a whole before any is searched part by part.
+    """
+    for search_one in (_find, _find_in_parts):
+        for number, surface in enumerate(surfaces):
+            try:
+                if search_one(*usable(*surface), device):
+                    return number
+            except LandmarkError:
+                continue  # too little of a mesh to be a face
+    return None
+
+
 def find(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") -> list[Fit]:
     """All faces that pass, likeliest first; where none does, each of the largest loose parts is searched by itself."""
-    fits = _find(vertices, triangles, device)
-    if not fits:
-        fits = [fit for part in loose_parts(triangles) for fit in _find(vertices, part, device)]
+    fits = _find(vertices, triangles, device) or _find_in_parts(vertices, triangles, device)
     kept: list[Fit] = []
     for fit in sorted(fits, key=lambda fit: fit.doubt):
         if not any(_same(fit, other) for other in kept):
@@ -126,6 +139,10 @@ def _find(vertices: np.ndarray, triangles: np.ndarray, device: str) -> list[Fit]
         if accepted:
             break
     return [fit for _, fit in accepted]
+
+
+def _find_in_parts(vertices: np.ndarray, triangles: np.ndarray, device: str) -> list[Fit]:
+    return [fit for part in loose_parts(triangles) for fit in _find(vertices, part, device)]
 
 
 def loose_parts(triangles: np.ndarray, most: int = 4, least: int = 500) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import files, meshes
+from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import transformed
 
@@ -89,9 +90,34 @@ def test_among_several_meshes_the_landmarks_choose_the_face(tmp_path: Path) -> N
     write_with_blender(tmp_path / "unused.glb")
     bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=32, location=(0, 0, 50))
     files.save(tmp_path / "two.glb")
-    assert len(files.load(tmp_path / "two.glb").item.data.vertices) > 1000
+    assert len(files.load(tmp_path / "two.glb").item.data.vertices) > 1000, "the largest where none has a face"
     near = np.random.default_rng(0).normal([5, 1, 2], 0.5, (68, 3))  # the solid's place, in glTF's axes
     assert files.load(tmp_path / "two.glb", near).item.name.startswith("solid")
+
+
+def test_among_several_meshes_the_largest_with_a_face_is_chosen_and_told(tmp_path: Path, head: Path) -> None:
+    files.read(head)
+    (face,) = bpy.context.scene.objects
+    face.name = "Person"
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=7, radius=0.5, location=(2, 0, 0))
+    hair = bpy.context.object
+    assert len(hair.data.vertices) > len(face.data.vertices)
+    files.save(tmp_path / "character.blend")
+    scan = files.load(tmp_path / "character.blend")
+    assert scan.item.name == "Person"
+    assert scan.notes == ("Of the 2 meshes in character.blend, Person has the face.",)
+
+
+def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: Path) -> None:
+    files.read(head)
+    (face,) = bpy.context.scene.objects
+    copy = face.copy()
+    copy.data, copy[ORIGINAL], copy.name = face.data.copy(), face, "Talking"
+    bpy.context.scene.collection.objects.link(copy)
+    name = face.name
+    files.save(tmp_path / "talked.blend")
+    scan = files.load(tmp_path / "talked.blend")
+    assert scan.item.name == name and scan.notes == ()
 
 
 @pytest.mark.parametrize(
