@@ -4,6 +4,7 @@ Public original: github.com/makehumancommunity/makehuman (assets CC0). `--data` 
 and makehuman/targets/. Units: decimetres; x the subject's left, y up, z forward, as in the canonical frame.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,24 +41,30 @@ _NECK = 5.5
 
 @dataclass(frozen=True)
 class MakeHuman:
-    """vertices (V,3), triangles (F,3) of the body, landmark_vertices (68,)."""
+    """vertices (V,3), triangles (F,3) of the body, landmark_vertices (68,); parts: name -> triangles of lashes, teeth
+    and others, which the artist keeps as loose parts."""
 
     vertices: np.ndarray
     triangles: np.ndarray
     landmark_vertices: np.ndarray
+    parts: dict[str, np.ndarray]
 
 
-def _read_body(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    vertices, quads, group = [], [], ""
+def _read_groups(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(V,3) vertices, and the triangles of each group."""
+    vertices: list[list[float]] = []
+    quads: dict[str, list[list[int]]] = defaultdict(list)
+    group = ""
     for line in path.read_text().splitlines():
         if line.startswith("v "):
             vertices.append([float(x) for x in line.split()[1:4]])
         elif line.startswith("g "):
             group = line.split()[1]
-        elif line.startswith("f ") and group == "body":
-            quads.append([int(corner.split("/")[0]) - 1 for corner in line.split()[1:]])
-    faces = np.array(quads)
-    return np.array(vertices, np.float32), np.concatenate([faces[:, :3], faces[:, [0, 2, 3]]]).astype(np.int32)
+        elif line.startswith("f "):
+            quads[group].append([int(corner.split("/")[0]) - 1 for corner in line.split()[1:]])
+    faces = {name: np.array(corners, np.int32) for name, corners in quads.items()}
+    triangles = {name: np.concatenate([four[:, :3], four[:, [0, 2, 3]]]) for name, four in faces.items()}
+    return np.array(vertices, np.float32), triangles
 
 
 def read_target(path: Path, count: int) -> np.ndarray:
@@ -83,7 +90,8 @@ def _jaw(vertices: np.ndarray, candidates: np.ndarray, known: dict[int, int]) ->
 @lru_cache(maxsize=1)
 def load(data: Path) -> MakeHuman:
     """The base mesh and its landmarks; FileNotFoundError names the missing file."""
-    vertices, triangles = _read_body(Path(data) / "makehuman" / "base.obj")
+    vertices, groups = _read_groups(Path(data) / "makehuman" / "base.obj")
+    triangles = groups["body"]
     used = np.unique(triangles)
     head = used[(vertices[used, 1] > _NECK)]
     mirrored = {i: int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
@@ -94,7 +102,8 @@ def load(data: Path) -> MakeHuman:
     for i, v in jaw.items():
         known[i] = v
         known[_MIRROR[i]] = int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
-    return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32))
+    parts = {name.removeprefix("helper-"): faces for name, faces in groups.items() if name.startswith("helper-")}
+    return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32), parts)
 
 
 def carried_points(body: MakeHuman) -> np.ndarray:

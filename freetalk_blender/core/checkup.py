@@ -101,7 +101,7 @@ def check_up(
 
 def _surface(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh, facts: dict) -> list[Finding]:
     dirt = repairs.find(vertices, triangles, cleaned)
-    parts = np.sort(np.bincount(cleaned.components()))[::-1]
+    parts = np.sort(np.bincount(cleaned.components))[::-1]
     facts |= {"parts": len(parts), "largest_part": round(float(parts[0] / parts.sum()), 4), **asdict(dirt)}
     size = f"{len(vertices):,} vertices and {len(triangles):,} triangles"
     heavy = len(triangles) > _HEAVY

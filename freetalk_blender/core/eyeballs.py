@@ -61,7 +61,7 @@ def sockets(vertices: np.ndarray, triangles: np.ndarray, skin: np.ndarray, landm
 
 def socket(eye: Eye, skin: np.ndarray, triangles: np.ndarray, lids: np.ndarray) -> Socket:
     """The socket of an eye in the skin (V,3), (F,3), without eyeballs, at its landmarks (6,3); canonical mm."""
-    front = _front(skin, triangles, lids.mean(0))
+    front = raster.front(skin, triangles, lids.mean(0), _HALF, _SIZE)
     x, y = _pixels(lids.mean(0))
     inside = np.ones(x.shape, bool)
     for a, b in zip(lids, np.roll(lids, -1, 0), strict=True):  # the landmarks go around the eye clockwise
@@ -100,14 +100,6 @@ def _told(reasons: list[str]) -> tuple[str, ...]:
         return (f"No eyeballs were made: each eye {reasons[0]}.",)
     single = [f"the {name} eye {reason}" for name, reason in zip(_NAMES, reasons, strict=True) if reason]
     return (f"An eyeball was left out: {' and '.join(single)}.",) if single else ()
-
-
-def _front(points: np.ndarray, triangles: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """(S,S) z of the skin (P,3), (f,3) as seen from the front around an eye, -inf where there is none; mm."""
-    near = (np.abs(points - middle) < (_HALF, _HALF, 40)).all(1)
-    faces = triangles[near[triangles].any(1)]
-    image = raster.render(((points - middle) / _HALF).astype(np.float32), faces, _SIZE)
-    return np.where(image.seen, image.depth * _HALF + middle[2], -np.inf)
 
 
 def _pixels(middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

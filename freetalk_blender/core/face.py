@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from . import (
+    attached,
     cancel,
     detector,
     eye_front,
@@ -34,7 +35,7 @@ from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyelids import Eyelids, Part
 from .frame import Similarity
-from .handles import landmark_vertices
+from .handles import landmark_vertices, prefer
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices
 from .mesh import CleanMesh
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth, untouched
@@ -135,7 +136,8 @@ def prepare(
             rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
             binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
             binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
-        binding = jaw.with_own_teeth(binding, canonical, cleaned, handles, similarity.to_canonical(points))
+        parts = canonical, cleaned, handles, similarity.to_canonical(points)
+        binding = attached.with_attached(jaw.with_own_teeth(binding, *parts), *parts)
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
@@ -277,12 +279,14 @@ def _skin(
     lost = rows.present(triangles, len(vertices))
     lost = lost[cleaned.source[lost] < 0]
     twin = nearest_vertices(vertices[lost], cleaned.vertices)
-    eyes_apart = np.linalg.norm(points[45] - points[36])
+    eyes_apart = float(np.linalg.norm(points[45] - points[36]))
     there = np.linalg.norm(cleaned.vertices[twin] - vertices[lost], axis=1) < _TWIN * eyes_apart
     cleaned.source[lost[there]] = twin[there]
     handles = cleaned.source[opened.landmark_vertices]
     cleaned = _fine(cleaned, points)
-    handles[:48] = nearest_vertices(points[:48], cleaned.vertices)  # the lips' are on their own sides of the cut
+    others = np.arange(48)  # the lips' are on their own sides of the cut
+    handles[others] = nearest_vertices(points[others], cleaned.vertices)
+    prefer(handles, others, cleaned.part_of(handles), points, cleaned.vertices, eyes_apart)
     return cleaned, handles
 
 

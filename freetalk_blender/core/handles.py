@@ -43,17 +43,18 @@ def landmark_vertices(points: np.ndarray, vertices: np.ndarray, triangles: np.nd
     graph = edge_graph(vertices, triangles)
     part = connected_components(graph, directed=False)[1]
     skin = np.bincount(part[found]).argmax()
-    _move(found, np.arange(len(points)), part == skin, points, vertices, unit)
+    prefer(found, np.arange(len(points)), part == skin, points, vertices, unit)
     upper, lower = (edge_distance(graph, found[outer], _LIP * unit) for outer, _ in (_UPPER, _LOWER))
-    _move(found, _UPPER[1], upper < lower, points, vertices, unit)
-    _move(found, _LOWER[1], lower < upper, points, vertices, unit)
+    prefer(found, _UPPER[1], upper < lower, points, vertices, unit)
+    prefer(found, _LOWER[1], lower < upper, points, vertices, unit)
     return found
 
 
-def _move(
+def prefer(
     found: np.ndarray, which: np.ndarray, allowed: np.ndarray, points: np.ndarray, vertices: np.ndarray, unit: float
 ) -> None:
-    """Give the landmarks `which` the nearest allowed vertex (mask (V,)), where one is near."""
+    """Give the landmarks `which` of those found (68,) the nearest allowed vertex (mask (V,)), in place, where one is
+    near; points (68,3) and vertices (V,3), with `unit` from outer eye corner to outer eye corner."""
     candidates = np.flatnonzero(allowed)
     if len(candidates):
         offset, nearest = cKDTree(vertices[candidates]).query(points[which])

@@ -7,14 +7,13 @@ that ICT-FaceKit's jaw opens (within 3.6 of 31 mm).
 
 import numpy as np
 
-from . import mouth_curve
+from . import mouth_curve, raster
 from .errors import LandmarkError
 from .frame import EYE_DISTANCE_MM
 from .landmarks import nearest_vertices
 from .mesh import CleanMesh
 from .mouth_curve import MouthCurve
 from .ramp import smooth_step
-from .rows import numbered
 from .stm import Binding
 
 #: The hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with the jaw.
@@ -23,18 +22,24 @@ HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
 #: lips (to the side, up or down, forward and backward); their own middles lie within the last to the side, up or down,
 #: and backward (mm).
 _SPECK, _AROUND, _WITHIN = 20, (45.0, 60.0, 15.0, 120.0), (35.0, 25.0, 60.0)
+#: What lies before skin, by less than this, is on the face and not in the mouth, but between parted lips; half the side
+#: of the picture that tells, a pixel a millimetre (mm). The inner lips from corner to corner.
+_BEFORE, _HALF = 15.0, 60
+_PARTED = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 #: Lower teeth lie under a plane which is so high above the lip line, and rises so much for each mm behind it: the means
 #: of 960 lower teeth of ICT-FaceKit's lie 3.1 mm or more below it, those of 960 upper ones as much above.
 _LEVEL, _RISE = -1.5, 0.1
 #: A part that reaches further than this to both sides of that plane, as gums in one piece do, follows the jaw below it,
-#: rests above it, and something between within the second (mm).
-_BOTH, _BETWEEN = 8.0, 4.0
+#: rests above it, and something between within the second (mm). ICT-FaceKit's gums reach 20 mm or more to both sides,
+#: single teeth 7 at most; a row of teeth in one piece lies between.
+_BOTH, _BETWEEN = 13.0, 4.0
 
 
-def hinged(points: np.ndarray, chin: np.ndarray) -> np.ndarray:
-    """(n,3,3): displacement of the jaw's points (n,3) = matrix @ displacement of the chin (3,), canonical mm."""
-    arm = chin[2] - HINGE[1] + 1j * (chin[1] - HINGE[0])
-    lever = (points[:, 2] - HINGE[1] + 1j * (points[:, 1] - HINGE[0])) / arm
+def hinged(points: np.ndarray, held: np.ndarray, hinge: tuple[float, float] = HINGE) -> np.ndarray:
+    """(n,3,3): displacement of points (n,3) = matrix @ displacement of what is held, at (3,) or (n,3), where both turn
+    about a hinge at these y and z; canonical mm."""
+    arm = held[..., 2] - hinge[1] + 1j * (held[..., 1] - hinge[0])
+    lever = (points[:, 2] - hinge[1] + 1j * (points[:, 1] - hinge[0])) / arm
     turn = np.zeros((len(points), 3, 3))
     turn[:, 0, 0] = np.abs(lever)
     turn[:, 2, 2] = turn[:, 1, 1] = lever.real
@@ -68,13 +73,32 @@ def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) 
     points (V,3): the mesh's vertices, landmarks (68,3), canonical mm.
     """
     near = _around(points, landmarks[mouth_curve.LIPS].mean(0))
-    label = cleaned.components()
+    label = cleaned.components
     size = np.bincount(label)
     whole = (np.bincount(label[near], minlength=len(size)) == size) & (size > _SPECK)
-    whole[label[nearest_vertices(landmarks[:48], points)]] = False
-    some = np.flatnonzero(whole[label])
-    parts = [some[label[some] == part] for part in np.flatnonzero(whole)]
-    return [part for part in parts if lies_inside(points[part], landmarks)]
+    face = np.isin(label, label[nearest_vertices(landmarks[:48], points)])
+    some = np.flatnonzero(whole[label] & ~face)
+    parts = [some[label[some] == part] for part in np.unique(label[some])]
+    parts = [part for part in parts if lies_inside(points[part], landmarks)]
+    if not parts:
+        return []
+    skin, middle = cleaned.triangles[face[cleaned.triangles[:, 0]]], landmarks[mouth_curve.LIPS].mean(0)
+    front = raster.front(points, skin, middle, _HALF, 2 * _HALF)
+    return [part for part in parts if not _on_face(points[part], front, landmarks)]
+
+
+def _on_face(part: np.ndarray, front: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Does a part (n,3) near the mouth lie before skin, as moustaches do, and not between parted lips?
+
+    front (S,S): z of the skin in `raster.front` of the mouth's middle; landmarks (68,3); canonical mm.
+    """
+    middle = landmarks[mouth_curve.LIPS].mean(0)
+    column, row = ((part - middle)[:, :2] * (1, -1) + _HALF).astype(int).clip(0, 2 * _HALF - 1).T
+    ahead = part[:, 2] - front[row, column]
+    upper, lower = (landmarks[list(lip)] for lip in _PARTED)
+    between = np.interp(part[:, 0], lower[:, 0], lower[:, 1]) < part[:, 1]
+    between &= part[:, 1] < np.interp(part[:, 0], upper[:, 0], upper[:, 1])
+    return bool(((ahead > 0) & (ahead < _BEFORE) & ~between).mean() > 0.5)
 
 
 def with_own_teeth(
@@ -94,9 +118,7 @@ def with_own_teeth(
     follows = share > 0
     rows = np.concatenate(parts)[follows]
     turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
-    bound = chin if binding.proxy is None else binding.proxy.merged[chin]
-    column = numbered(binding.vertices, binding.bound_count)[bound]
-    moved = binding.matrix.reshape(len(binding.matrix), -1, 3)[:, column].mean(1)
+    moved = binding.motion_of(chin).mean(1)
     return binding.with_more(rows, canonical[rows], np.einsum("nij,rj->rni", turn, moved))
 
 

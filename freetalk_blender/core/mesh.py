@@ -7,6 +7,7 @@ Laplacian takes them as they are.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -38,13 +39,14 @@ class CleanMesh:
         answer[..., self.source < 0, :] = 0
         return answer
 
+    @cached_property
     def components(self) -> np.ndarray:
         """(V,) int32 label of each vertex's connected part."""
         return connected_parts(self.triangles, len(self.vertices))
 
     def part_of(self, rows: np.ndarray) -> np.ndarray:
         """(V,) bool: the connected part that most of the vertices `rows` belong to."""
-        part = self.components()
+        part = self.components
         return part == np.bincount(part[rows]).argmax()
 
 

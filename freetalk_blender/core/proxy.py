@@ -63,6 +63,12 @@ class Proxy:
         vertices = np.concatenate([self.vertices, points.astype(self.vertices.dtype)])
         return replace(self, vertices=vertices, merged=merged, corners=corners, shares=shares)
 
+    def with_like(self, rows: np.ndarray, models: np.ndarray) -> "Proxy":
+        """The stand-in that carries vertices (n,) of the scan to where it carries others (n,)."""
+        merged, corners, shares = self.merged.copy(), self.corners.copy(), self.shares.copy()
+        merged[rows], corners[rows], shares[rows] = merged[models], corners[models], shares[models]
+        return replace(self, merged=merged, corners=corners, shares=shares)
+
 
 def simplify(
     vertices: np.ndarray, triangles: np.ndarray, count: int, keep: np.ndarray, side: np.ndarray | None = None

@@ -44,6 +44,14 @@ class Image:
         return result
 
 
+def front(points: np.ndarray, triangles: np.ndarray, middle: np.ndarray, half: float, size: int) -> np.ndarray:
+    """(size,size) z of a surface (P,3), (F,3) as seen from the front, -inf where there is none: a picture from `half`
+    left of a place to `half` right of it, of what lies at most twice as far before or behind."""
+    near = (np.abs(points - middle) < (half, half, 2 * half)).all(1)
+    image = render(((points - middle) / half).astype(np.float32), triangles[near[triangles].any(1)], size)
+    return np.where(image.seen, image.depth * half + middle[2], -np.inf)
+
+
 def render(vertices: np.ndarray, triangles: np.ndarray, size: int) -> Image:
     """The orthographic image of a mesh that is already in the camera's frame.
 

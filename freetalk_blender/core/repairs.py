@@ -62,7 +62,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
     used = np.zeros(len(points), bool)
     used[faces] = True
     surface = cleaned.source >= 0
-    size = np.bincount(cleaned.components())
+    size = np.bincount(cleaned.components)
     return Repairs(
         not_finite=int((~finite).sum()),
         loose=int((finite & ~used).sum()),

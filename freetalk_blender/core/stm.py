@@ -22,6 +22,7 @@ from .errors import MeshError, ModelError
 from .interpolant import REACH, Interpolant, interpolant
 from .landmarks import BROWS, COUNT, LIDS, LIPS
 from .proxy import Proxy, simplify
+from .rows import numbered
 
 #: Lengths (canonical units) at which landmarks are seen from a vertex, and over which normals are averaged.
 SIGHT = (0.1, 0.3)
@@ -107,15 +108,34 @@ class Binding:
         full = self._scatter(values)
         return full if self.proxy is None else self.proxy.carry(full)
 
-    def with_more(self, rows: np.ndarray, points: np.ndarray, moved: np.ndarray) -> "Binding":
+    def motion_of(self, vertices: np.ndarray) -> np.ndarray:
+        """(R,n,3) what each row of the matrix moves vertices (n,) of the mesh by; zeros where they rest."""
+        column = numbered(self.vertices, self.bound_count)
+        matrix = self.matrix.reshape(len(self.matrix), -1, 3)
+
+        def of(bound: np.ndarray) -> np.ndarray:
+            place = column[bound]
+            return matrix[:, place] * (place >= 0)[:, None]
+
+        if self.proxy is None:
+            return of(vertices)
+        corners, shares = self.proxy.corners[vertices], self.proxy.shares[vertices]
+        return sum(of(corner) * share[:, None] for corner, share in zip(corners.T, shares.T, strict=True))
+
+    def with_more(self, more: np.ndarray, points: np.ndarray, moved: np.ndarray) -> "Binding":
         """The binding with vertices (n,) of the mesh that rested so far, at points (n,3), which move by moved (R,n,3),
         both in canonical units."""
-        proxy, own = self.proxy, rows
+        proxy, own = self.proxy, more
         if proxy is not None:
-            proxy, own = proxy.with_more(rows, points), self.bound_count + np.arange(len(rows))
+            proxy, own = proxy.with_more(more, points), self.bound_count + np.arange(len(more))
         matrix = np.concatenate([self.matrix, moved.reshape(len(moved), -1).astype(np.float32)], 1)
         vertices = np.concatenate([self.vertices, own]).astype(self.vertices.dtype)
         return replace(self, vertices=vertices, matrix=matrix, proxy=proxy)
+
+    def with_like(self, more: np.ndarray, models: np.ndarray) -> "Binding":
+        """The binding, by a stand-in, with vertices (n,) of the mesh that rested so far and move as others (n,) do."""
+        assert self.proxy is not None
+        return replace(self, proxy=self.proxy.with_like(more, models))
 
     def _scatter(self, values: np.ndarray) -> np.ndarray:
         full = np.zeros((*values.shape[:-2], self.bound_count, 3), np.float32)

@@ -30,7 +30,7 @@ def test_a_triangle_soup_is_welded_into_one_surface_and_answers_for_every_corner
     soup = points[faces].reshape(-1, 3)
     cleaned = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
     assert len(cleaned.vertices) == len(points)
-    assert cleaned.components().max() == 0
+    assert cleaned.components.max() == 0
     assert np.array_equal(cleaned.vertices[cleaned.source], soup.astype(np.float32))
 
 
@@ -41,7 +41,7 @@ def test_skin_that_only_touches_inside_a_closed_surface_stays_apart():
     box = np.concatenate([box, [[2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]])
     cleaned = mesh.clean(np.concatenate([corners, corners + [1, 0, 0]]), np.concatenate([box, box + 8]))
     assert len(cleaned.vertices) == 16
-    assert cleaned.components().max() == 1
+    assert cleaned.components.max() == 1
 
 
 def test_vertices_without_a_surface_get_no_motion():

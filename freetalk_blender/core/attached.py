@@ -1,0 +1,166 @@
+"""Loose parts that sit on the skin, as lashes, brows, beards and piercings do: they go where the skin at their roots
+goes.
+
+Roots are vertices that touch the skin. A part sits on it where nearly all of it is near its own roots: a shirt whose
+collar touches the neck does not, nor do glasses that touch nose and ears, nor the eyeball behind its lids. Lashes turn
+about the eye with their lid, so that their tips go further than their roots.
+"""
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.spatial import cKDTree
+
+from .eyeballs import sphere
+from .eyes import EYES
+from .frame import EYE_DISTANCE_MM
+from .jaw import hinged, parts_inside
+from .landmarks import nearest_vertices
+from .mesh import CleanMesh
+from .proxy import places
+from .ramp import smooth_step
+from .rows import present
+from .stm import Binding
+
+#: A vertex of a part this near to the skin is a root; the second: how far the others are from a root of their part, at
+#: most, but for those beyond the share (mm).
+_ROOT, _REACH, _SHARE = 1.5, 15.0, 0.95
+#: What sits on the face lies within this of the box around its landmarks (mm).
+_AROUND = 30.0
+#: What lies within this of an eyeball's surface, or has this share of its roots on the upper and on the lower lid of
+#: one eye, is the eye's: an iris, a cornea, a rim of tears (mm; the share of its vertices).
+_ON_BALL, _ON_BOTH, _MOST = 2.5, 0.2, 0.8
+#: An eyeball is this wide, high and deep, and its vertices this near to the middle of the lids (mm).
+_BALL, _AROUND_EYE = 14.0, 40.0
+#: The eye about which a lid turns: above and behind the mean of the lids' landmarks, in widths of the eye. Means of
+#: ICT-FaceKit's (standard deviation .04).
+_EYE = (0.07, -0.46)
+#: Roots this near to the lids' landmarks turn about the eye, less and less up to the second (mm).
+_ON_LID = (5.0, 9.0)
+#: A vertex follows so many roots, by the inverse squares of their distances from it and of the second beside (mm); one
+#: that is a millimetre off the skin counts as so much further away. What separates parts in the search for them.
+_COUNT, _SOFT, _OFF, _FAR = 6, 1.0, 5.0, 1e4
+
+
+def with_attached(
+    binding: Binding, canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray
+) -> Binding:
+    """The binding of a face whose loose parts that sit on its skin move with it.
+
+    canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
+    """
+    points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
+    label = cleaned.components
+    rows = _candidates(points, label, handles, parts_inside(points, cleaned, placed), placed)
+    if not len(rows):
+        return binding
+    skin = cleaned.triangles[np.isin(label, label[handles])[cleaned.triangles[:, 0]]]
+    place = _on_skin(points[rows], points, skin)
+    follows, carry = _roots(points[rows], label[rows], place, points, placed)
+    if not follows.any():
+        return binding
+    rows = rows[follows]
+    turn = _about_eyes(points[rows], carry @ points, placed)
+    plain = np.zeros(len(rows), bool)
+    if binding.proxy is not None:  # the scan's own triangles are small: one vertex tells the motion, at no cost
+        plain = (turn == np.identity(3)).all((1, 2))
+        binding = binding.with_like(rows[plain], np.asarray(carry[plain].argmax(1)).ravel())
+    return _carried(binding, rows[~plain], canonical, carry[~plain], turn[~plain])
+
+
+def _candidates(
+    points: np.ndarray, label: np.ndarray, handles: np.ndarray, inside: list[np.ndarray], placed: np.ndarray
+) -> np.ndarray:
+    """(n,) vertices of loose parts that lie wholly around the face, but for those inside the mouth."""
+    low, high = placed.min(0) - _AROUND, placed.max(0) + _AROUND
+    free = ~np.isin(label, label[handles])
+    for part in inside:
+        free[part] = False
+    out = np.unique(label[free & ~((points > low) & (points < high)).all(1)])
+    return np.flatnonzero(free & ~np.isin(label, out))
+
+
+def _on_skin(points: np.ndarray, vertices: np.ndarray, skin: np.ndarray) -> sparse.csr_matrix:
+    """(n,V) barycentric places on the skin (F,3) of a mesh (V,3) that are nearest to points (n,3)."""
+    used = present(skin, len(vertices))
+    nearest = used[nearest_vertices(points, vertices[used])]
+    place, shares = places(points, nearest, vertices, skin)
+    row = np.repeat(np.arange(len(points)), 3)
+    return sparse.csr_matrix((shares.ravel(), (row, skin[place].ravel())), (len(points), len(vertices)))
+
+
+def _roots(
+    points: np.ndarray, label: np.ndarray, place: sparse.csr_matrix, vertices: np.ndarray, placed: np.ndarray
+) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """(n,) bool, which of points (n,3) of parts `label` (n,) sit on the skin, and (m,V) where those have their roots.
+
+    place (n,V): the skin nearest to each point, among the mesh's vertices (V,3); placed (68,3): landmarks, mm.
+    """
+    distance = np.linalg.norm(place @ vertices - points, axis=1)
+    touches = distance < _ROOT
+    rooted = np.flatnonzero(touches)
+    if not len(rooted):
+        return touches, place[rooted]
+    part = np.unique(label, return_inverse=True)[1].ravel()
+    apart = np.column_stack([points, part * _FAR, np.zeros(len(points))])
+    tree = cKDTree(np.column_stack([apart[rooted, :4], _OFF * distance[rooted]]))
+    away, which = tree.query(apart, np.arange(1, min(_COUNT, len(rooted)) + 1))
+    first = rooted[which[:, 0]]
+    near = (part[first] == part) & (np.linalg.norm(points - points[first], axis=1) < _REACH)
+    sits = np.bincount(part, near) >= _SHARE * np.bincount(part)
+    sits &= ~_of_an_eye(points, part, touches, sits, placed)
+    follows = sits[part]
+    weight = np.where(part[rooted[which]] == part[:, None], 1 / (away**2 + _SOFT**2), 0)[follows]
+    weight /= weight.sum(1, keepdims=True)
+    row = np.repeat(np.arange(len(weight)), weight.shape[1])
+    among = sparse.csr_matrix((weight.ravel(), (row, rooted[which[follows]].ravel())), (len(weight), len(points)))
+    return follows, (among @ place).tocsr()
+
+
+def _of_an_eye(
+    points: np.ndarray, part: np.ndarray, touches: np.ndarray, wanted: np.ndarray, placed: np.ndarray
+) -> np.ndarray:
+    """(k,) which of the parts are an eye's own: `part` (n,) numbers of points (n,3); wanted (k,): those asked about."""
+    own = np.zeros(len(wanted), bool)
+    for lids in EYES:
+        edge = placed[lids]
+        near = np.linalg.norm(points - edge.mean(0), axis=1) < _AROUND_EYE
+        mine = {number: points[part == number] for number in np.unique(part[near])}
+        balls = [sphere(ball) for ball in mine.values() if np.ptp(ball, axis=0).min() > _BALL]
+        for number in filter(wanted.__getitem__, mine):
+            off = [np.abs(np.linalg.norm(mine[number] - ball[0], axis=1) - ball[1]) for ball in balls if ball]
+            own[number] |= any((distance < _ON_BALL).mean() > _MOST for distance in off)
+            own[number] |= _on_both_lids(points[touches & (part == number)], edge[1:3], edge[4:6])
+    return own
+
+
+def _on_both_lids(roots: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> bool:
+    """Do roots (n,3) lie along the upper and along the lower lid, between landmarks (2,3) each?"""
+    above, below = (np.linalg.norm(roots[:, None] - lid[None], axis=2).min(1) for lid in (upper, lower))
+    return bool(_ON_BOTH < (above < below).mean() < 1 - _ON_BOTH)
+
+
+def _about_eyes(points: np.ndarray, roots: np.ndarray, placed: np.ndarray) -> np.ndarray:
+    """(n,3,3): displacement of points (n,3) = matrix @ that of their roots (n,3): the identity but on lids; mm."""
+    turn = np.tile(np.identity(3), (len(points), 1, 1))
+    for lids in EYES:
+        edge = placed[lids]
+        width = np.linalg.norm(edge[3] - edge[0])
+        hinge = edge[:, 1].mean() + _EYE[0] * width, edge[:, 2].mean() + _EYE[1] * width
+        near = np.flatnonzero(np.linalg.norm(roots[:, None] - edge, axis=2).min(1) < _ON_LID[1])
+        distance = np.linalg.norm(roots[near, None] - edge, axis=2).min(1)
+        share = smooth_step((_ON_LID[1] - distance) / (_ON_LID[1] - _ON_LID[0]))[:, None, None]
+        turn[near] += share * (hinged(points[near], roots[near], hinge) - np.identity(3))
+    return turn
+
+
+def _carried(
+    binding: Binding, rows: np.ndarray, canonical: np.ndarray, carry: sparse.csr_matrix, turn: np.ndarray
+) -> Binding:
+    """The binding with vertices `rows` (n,) that go with places on the bound mesh (V,3), of which carry (n,V) is the
+    means, by matrices (n,3,3)."""
+    if not len(rows):
+        return binding
+    used = np.unique(carry.indices)
+    motion = binding.motion_of(used).transpose(1, 0, 2).reshape(len(used), -1)
+    moved = (carry[:, used].astype(np.float32) @ motion).reshape(len(rows), -1, 3)
+    return binding.with_more(rows, canonical[rows], np.einsum("nij,nrj->rni", turn, moved, optimize=True))

@@ -1,0 +1,139 @@
+"""Loose parts that sit on the skin go with it; what only touches it, or belongs to an eye, stays."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import landmarks, mesh, mouth_curve, raster
+from freetalk_blender.core.face import prepare
+from freetalk_blender.core.landmarks import COUNT
+from freetalk_blender.core.movement import deform
+from freetalk_blender.core.scan_file import read
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Rows and columns of a strip of lashes, and how long they are (mm).
+ROWS, COLUMNS, LONG = 4, 24, 8.0
+
+
+def sheet(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A grid of points (rows,columns,3) as a surface."""
+    number = np.arange(points.shape[0] * points.shape[1]).reshape(points.shape[:2])
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]
+    return points.reshape(-1, 3), np.concatenate([np.stack([x.ravel() for x in t], 1) for t in ((a, b, c), (a, c, d))])
+
+
+def lashes(skin: np.ndarray, placed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A strip that stands on the right eye's upper lid, mm."""
+    edge = placed[[36, 37, 38, 39]]
+    at = np.linspace(0.3, 2.7, COLUMNS)
+    line = np.stack([np.interp(at, range(4), axis) for axis in edge.T], 1)
+    line = skin[landmarks.nearest_vertices(line, skin)] + [0, 0, 0.1]
+    along = np.linspace(0, LONG, ROWS)[:, None, None] * np.array([0, 0.35, 0.94])
+    return sheet(line + along)
+
+
+def layer(skin: np.ndarray, triangles: np.ndarray, normals: np.ndarray, middle: np.ndarray, radius: float, off: float):
+    """The skin within a radius of a place once more, so far off itself."""
+    near = np.linalg.norm(skin - middle, axis=1) < radius
+    used = np.flatnonzero(near)
+    number = np.full(len(skin), -1)
+    number[used] = np.arange(len(used))
+    return skin[used] + off * normals[used], number[triangles[near[triangles].all(1)]]
+
+
+def spectacles(skin: np.ndarray, placed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rims before both eyes in one piece, which touch the bridge of the nose alone."""
+    x, around = np.linspace(-65, 65, 60), np.linspace(0, 2 * np.pi, 9)
+    bridge = skin[landmarks.nearest_vertices(placed[27][None], skin)][0]
+    ring = np.stack([np.zeros(9), 2 * np.sin(around), 2 * np.cos(around)], 1)
+    points = np.stack([x, np.full(60, bridge[1]), np.full(60, bridge[2] + 2.5)], 1)
+    return sheet(points[:, None] + ring)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
+
+
+@pytest.fixture(scope="module")
+def with_parts(scan):
+    """Vertices, triangles, and the rows of each part."""
+    frame = mouth_curve.frame_in_mm(scan[2])
+    skin, placed = frame.to_canonical(scan[0].astype(float)), frame.to_canonical(scan[2])
+    normals = raster.vertex_normals(skin, scan[1])
+    parts = {
+        "lashes": lashes(skin, placed),
+        "a second layer of the cheek": layer(skin, scan[1], normals, placed[54] + [8, 4, 0], 9, 0.5),
+        "a layer off the chin": layer(skin, scan[1], normals, placed[8], 9, 4.0),
+        "a clear shell over the eye": layer(skin, scan[1], normals, placed[42:48].mean(0), 12, 0.4),
+        "spectacles": spectacles(skin, placed),
+    }
+    vertices, triangles, rows, count = [scan[0]], [scan[1]], {}, len(scan[0])
+    for name, (points, faces) in parts.items():
+        vertices.append(frame.to_mesh(points))
+        triangles.append(faces + count)
+        rows[name] = np.arange(count, count + len(points))
+        count += len(points)
+    return np.concatenate(vertices).astype(np.float32), np.concatenate(triangles), rows
+
+
+@pytest.fixture(scope="module")
+def bound(scan, with_parts):
+    return prepare(*with_parts[:2], scan[2])
+
+
+def moved(face) -> np.ndarray:
+    """(V,3) mm: the upper lids down by 8 mm, the corners of the mouth aside by 6, the jaw down by 10."""
+    motion = np.zeros((1, COUNT, 3), np.float32)
+    motion[0, [37, 38, 43, 44], 1] = -8 / 90
+    motion[0, [48, 60, 54, 64], 0] = np.array([-6, -6, 6, 6]) / 90
+    motion[0, [6, 7, 8, 9, 10], 1] = -10 / 90
+    return (
+        face.frame.vectors_to_canonical(deform(face, face.frame.vectors_to_mesh(motion), "mesh")[0].astype(float)) * 90
+    )
+
+
+def test_lashes_stay_on_their_lid_and_their_tips_go_further(scan, with_parts, bound):
+    vertices, _, rows = with_parts
+    motion = moved(bound)
+    roots, *_, tips = rows["lashes"].reshape(ROWS, COLUMNS)
+    lid = motion[landmarks.nearest_vertices(vertices[roots], scan[0])]
+    far = np.linalg.norm(lid, axis=1)
+    assert far.max() > 5
+    assert np.linalg.norm(motion[roots] - lid, axis=1).max() < 1
+    assert (np.linalg.norm(motion[tips], axis=1) > 1.2 * far)[far > 2].all()
+    steps = np.linalg.norm(np.diff(motion[tips], axis=0), axis=1)
+    assert steps.max() < 3 * np.linalg.norm(np.diff(lid, axis=0), axis=1).max(), "neighbours go together"
+
+
+def test_a_second_layer_of_skin_goes_with_the_first(scan, with_parts, bound):
+    vertices, _, rows = with_parts
+    motion, part = moved(bound), rows["a second layer of the cheek"]
+    below = motion[landmarks.nearest_vertices(vertices[part], scan[0])]
+    assert np.linalg.norm(below, axis=1).min() > 1
+    assert np.linalg.norm(motion[part] - below, axis=1).mean() < 0.2
+
+
+@pytest.mark.parametrize("name", ["a layer off the chin", "a clear shell over the eye", "spectacles"])
+def test_what_has_no_roots_or_is_an_eyes_or_too_large_stays(with_parts, bound, name):
+    assert not moved(bound)[with_parts[2][name]].any()
+
+
+def test_the_skin_does_not_notice(scan, bound):
+    alone = prepare(*scan)
+    count = len(scan[0])
+    assert np.allclose(moved(alone), moved(bound)[:count], atol=1e-3)
+
+
+def test_they_sit_on_the_skin_of_a_heavy_scan_too(scan, with_parts, bound):
+    vertices, triangles, rows = with_parts
+    fine = mesh.clean(vertices, triangles)
+    while len(fine.vertices) < 60_000:
+        fine = mesh.subdivided(fine)
+    heavy = prepare(fine.vertices, fine.triangles, scan[2])
+    assert heavy.binding.proxy is not None
+    for name in ("lashes", "a second layer of the cheek"):
+        nearest = landmarks.nearest_vertices(vertices[rows[name]], fine.vertices)
+        apart = np.linalg.norm(moved(heavy)[nearest] - moved(bound)[rows[name]], axis=1)
+        assert apart.mean() < 0.6 and apart.max() < 2
