@@ -20,6 +20,7 @@ from .core import (
     key_sets,
     landmark_preview,
     landmarks,
+    mesh,
     metrics,
     models,
     performance,
@@ -247,7 +248,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         import_bpy()
         import bpy
 
-        from .blender import files, mouth, scene, sound
+        from .blender import files, mouth, parts, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points, arguments.device)
@@ -256,10 +257,19 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         vertices, triangles, local = scene.read_face(scan.item, local)
         if not arguments.keep_mouth:
             mouth.check(scan.item)
+        around = parts.around(scan.item)
+    if around and local is None:
+        with steps("find the face"):
+            local = detector.detect(vertices, triangles, arguments.device).points
+    mine, beside = parts.told_apart(vertices, triangles, local, around) if local is not None else ((), ())
+    joined = tuple(part.name for part in mine)
+    if joined:
+        tell((f"These objects go with the face: {parts.named(joined)}.",), steps)
+        vertices, triangles = mesh.together([(vertices, triangles), *(part.surface for part in mine)])
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps, sound.load)
-    face = binder.bind(vertices, triangles, local)
+    face = binder.bind(vertices, triangles, local, [part.surface for part in beside])
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):
@@ -270,7 +280,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         sound.set_scene_fps(bpy.context.scene, fps)
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))
-        copy = run(scene.talking(scan.item, face, keys, start))
+        copy = run(scene.talking(scan.item, face, keys, start, joined=joined))
         bpy.context.view_layer.update()
         tell(scene.left_behind(copy), steps)
         sound.add_strip(bpy.context.scene, arguments.audio, start)

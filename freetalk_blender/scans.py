@@ -14,6 +14,7 @@ from .core import landmarks, movement, scan_file
 from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.frame import transformed
+from .core.mesh import Surfaces
 from .progress import Progress
 
 
@@ -77,15 +78,20 @@ class Binder:
 
     def __init__(self, arguments: argparse.Namespace, steps: Progress) -> None:
         self._arguments, self._steps = arguments, steps
-        self._last: tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], Face] | None = None
+        self._last: tuple[tuple[np.ndarray | None, ...], Face] | None = None
 
-    def bind(self, vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None) -> Face:
-        """points (68,3): landmarks, or None to find them."""
-        scan, arguments = (vertices, triangles, points), self._arguments
-        if self._last is not None and all(map(_same, scan, self._last[0])):
+    def bind(
+        self, vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None, beside: Surfaces = ()
+    ) -> Face:
+        """points (68,3): landmarks, or None to find them; beside: other objects' surfaces, as `prepare` takes them."""
+        scan, arguments = (vertices, triangles, points, *(array for one in beside for array in one)), self._arguments
+        if self._last is not None and len(scan) == len(self._last[0]) and all(map(_same, scan, self._last[0])):
             return self._last[1]
         face = faces.prepare(
-            *scan,
+            vertices,
+            triangles,
+            points,
+            beside=beside,
             open_mouth=not arguments.keep_mouth,
             inner_mouth=arguments.inner_mouth,
             eyeballs=arguments.eyeballs,

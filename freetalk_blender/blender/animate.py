@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys
-from . import chosen, heard, landmark_points, live, placed, preferences, request, scene, session, sound
+from . import chosen, heard, landmark_points, live, parts, placed, preferences, request, scene, session, sound
 from .job import Job, JobOperator, why_busy
 from .marks import KEY_SET, RANGE
 from .request import Answer, Request, Scan
@@ -19,7 +19,7 @@ def expected(scan: Scan, seconds: float) -> dict[str, float]:
     """Stage -> seconds that it may take."""
     size = len(scan.vertices) / 10_000
     stages = {"find the face": _FIND + 0.2 * size} if scan.landmarks is None else {}
-    if scan.landmarks is None or session.face(scan.fingerprint(scan.landmarks)) is None:
+    if scan.landmarks is None or scan.parts or session.face(scan.fingerprint(scan.landmarks)) is None:
         stages |= {"open the mouth": _OPEN * size, "bind the face": _BIND * min(size, 6)}
     return stages | {"perform the speech": 0.2 + _PERFORM * seconds, "make shape keys": 0.1 + _KEYS * seconds * size}
 
@@ -50,7 +50,7 @@ class _Animating(JobOperator):
 
     def finish(self, context: bpy.types.Context, result: Answer) -> Steps[None]:
         original = bpy.data.objects.get(self._name)
-        request.check_unchanged(self._request.scan, original)
+        request.check_unchanged(self._request.scan, original, result.joined)
         yield
         gone = scene.takes_given_up(original, result.fingerprint)
         copy = yield from writing(context, original, self._request, result)
@@ -59,7 +59,8 @@ class _Animating(JobOperator):
         for note in result.face.notes + scene.left_behind(copy):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
-        self.report({"INFO"}, f"{copy.name} talks: {frames} frames, ran on {session.device}")
+        company = f" with {parts.named(result.joined)}" if result.joined else ""
+        self.report({"INFO"}, f"{copy.name} talks{company}: {frames} frames, ran on {session.device}")
 
 
 class FREETALK_OT_animate(_Animating, bpy.types.Operator):
@@ -108,6 +109,7 @@ def writing(
         source=wanted.source,
         fingerprint=answer.fingerprint,
         tolerance=wanted.tolerance,
+        joined=answer.joined,
     )
     copy[KEY_SET] = wanted.key_set
     known = placed.points(original)

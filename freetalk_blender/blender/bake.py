@@ -12,26 +12,29 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import meshes, steps, takes
+from . import meshes, parts, seen, steps, takes
 from .marks import BEFORE, NAMED, ORIGINAL, PREFIX, copies_of, named_keys, own_blocks
 from .steps import Steps
 from .takes import Line
 
 
-def copied(original: bpy.types.Object) -> bpy.types.Object:
-    """A copy with a mesh of its own, in no collection yet: nobody sees it."""
+def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.types.Object:
+    """A copy with a mesh of its own, to which other objects are joined, in no collection yet: nobody sees it."""
     copy = original.copy()
     copy.data = original.data.copy()
     meshes.smooth(copy.data)
     copy[ORIGINAL] = original
+    if joined:
+        parts.join(copy, joined)
     return copy
 
 
-def put(copy: bpy.types.Object, original: bpy.types.Object) -> None:
-    """The copy in the original's place and collections; the original is hidden."""
+def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, ...] = ()) -> None:
+    """The copy in the original's place and collections; the original is hidden, and objects joined to the copy are."""
     copy.name = f"{original.name} {PREFIX}"
-    copy[BEFORE] = [int(_is_hidden(original)), int(original.hide_render)]
-    show_original(original, False)
+    copy[BEFORE] = [int(seen.is_hidden(original)), int(original.hide_render)]
+    seen.show(original, False)
+    parts.hide(original, joined)
     copy.hide_render = False
     for collection in original.users_collection:
         collection.objects.link(copy)
@@ -58,8 +61,9 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
             if action.users <= int(action.use_fake_user):
                 bpy.data.actions.remove(action)
     if copies:
-        show_original(original, not hidden)
+        seen.show(original, not hidden)
         original.hide_render = bool(hide_render)
+        parts.show(original)
 
 
 def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
@@ -68,18 +72,6 @@ def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
     action = key.animation_data.action if key and key.animation_data else None
     older = action is not None and action.name.startswith(f"{copy.name} speech")
     return list({*takes.listed(copy), *([action] if older else [])})
-
-
-def show_original(item: bpy.types.Object, shown: bool) -> None:
-    """Show or hide an object, in the viewport and in renders."""
-    item.hide_render = not shown
-    item.hide_get()  # the layer looks for new objects, which else it cannot hide
-    if item.name in bpy.context.view_layer.objects:
-        item.hide_set(not shown)
-
-
-def _is_hidden(item: bpy.types.Object) -> bool:
-    return item.hide_get() and item.name in bpy.context.view_layer.objects
 
 
 @dataclass(frozen=True)

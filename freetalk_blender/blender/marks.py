@@ -14,6 +14,9 @@ ORIGINAL = "freetalk_original"
 LANDMARKS = "freetalk_landmarks"
 FACE = "freetalk_face"
 BEFORE = "freetalk_before"
+#: Custom property of an object that a talking copy has as a part of its own: that copy's original. How it was seen
+#: before stands in BEFORE.
+PART_OF = "freetalk_part_of"
 #: Custom property of a talking copy: a hash of the sliders that were baked last.
 BAKED = "freetalk_baked"
 #: Custom properties of a talking copy: which set of shape keys was baked last (core.key_sets), and the names of its

@@ -13,10 +13,12 @@ from ..core.detector import detect
 from ..core.errors import FreeTalkError
 from ..core.face import Face, Step, prepare
 from ..core.landmarks import Landmarks
+from ..core.mesh import together
 from ..core.performance import Performance
 from ..core.style import AS_PERFORMED, Style
-from . import chosen, feeling, meshes, mouth, placed, preferences, scene, session, sound
+from . import chosen, feeling, meshes, mouth, parts, placed, preferences, scene, session, sound
 from .log import log
+from .parts import Part
 from .properties import STYLE
 from .sound import Source
 from .speech import Speech
@@ -26,7 +28,8 @@ from .speech import Speech
 class Scan:
     """A face's surface, in axes in which it has its true proportions; shape (3,3) leads there from its own axes.
 
-    landmarks: (68,3) float32 in its own axes, or None to find them; near: the middle (3,) of the selected vertices, to
+    landmarks: (68,3) float32 in its own axes, or None to find them; parts: other objects around the face; of a `whole`
+    one, those that are of its surface, and beside: the others. near: the middle (3,) of the selected vertices, to
     choose among several faces; None where none or all are selected.
     """
 
@@ -34,11 +37,13 @@ class Scan:
     triangles: np.ndarray
     shape: np.ndarray
     landmarks: np.ndarray | None
+    parts: tuple[Part, ...]
     near: np.ndarray | None
     open_mouth: bool
     inner_mouth: str
     eyeballs: bool
     device: str
+    beside: tuple[Part, ...] = ()
 
     def find(self, step: Step) -> Landmarks:
         """The landmarks in the object's own axes, found where they are not known."""
@@ -48,10 +53,18 @@ class Scan:
             found = detect(self.vertices, self.triangles, self.device, self.near)
         return replace(found, points=(found.points @ np.linalg.inv(self.shape).T).astype(np.float32))
 
+    def whole(self, own: np.ndarray) -> "Scan":
+        """The face with these landmarks (in its own axes, float32) and the parts that go with it, as one surface."""
+        points = own.astype(np.float64) @ self.shape.T
+        mine, beside = parts.told_apart(self.vertices, self.triangles, points, self.parts)
+        vertices, triangles = together([(self.vertices, self.triangles), *(part.surface for part in mine)])
+        return replace(self, vertices=vertices, triangles=triangles, parts=mine, beside=beside)
+
     def fingerprint(self, own: np.ndarray) -> str:
         """What the face bound with these landmarks (in its own axes, float32) depends on."""
         options = f"{self.open_mouth} {self.inner_mouth} {self.eyeballs}"
-        return session.fingerprint(self.vertices, self.triangles, self.shape, own, options)
+        beside = [array for part in self.beside for array in part.surface]
+        return session.fingerprint(self.vertices, self.triangles, self.shape, own, options, *beside)
 
     def bind(self, own: np.ndarray, step: Step) -> tuple[str, Face]:
         """The bound face and its fingerprint; at once where this session bound it before."""
@@ -66,6 +79,7 @@ class Scan:
                 open_mouth=self.open_mouth,
                 inner_mouth=self.inner_mouth,
                 eyeballs=self.eyeballs,
+                beside=[part.surface for part in self.beside],
                 device=self.device,
                 step=step,
             )
@@ -93,9 +107,10 @@ class Voice:
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes of a request; found: landmarks in the object's own axes."""
+    """What comes of a request; found: landmarks in the object's own axes; joined: objects that are of the face too."""
 
     found: Landmarks
+    joined: tuple[str, ...]
     fingerprint: str
     face: Face
     performance: Performance
@@ -118,14 +133,15 @@ class Request:
     def run(self, step: Step) -> Answer:
         """Raises FreeTalkError, each one sentence, and Cancelled."""
         found = self.scan.find(step)
-        key, face = self.scan.bind(found.points, step)
+        whole = self.scan.whole(found.points)
+        key, face = whole.bind(found.points, step)
         with step("perform the speech"):
             performed = self.voice.perform()
         with step("make shape keys"):
             keys = key_sets.shape_keys(face, performed, self.keys, self.tolerance)
         session.device = runs_on(self.scan.device)
         log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), session.device)
-        return Answer(found, key, face, performed, keys)
+        return Answer(found, tuple(part.name for part in whole.parts), key, face, performed, keys)
 
 
 def runs_on(device: str) -> str:
@@ -147,7 +163,8 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
     shape = meshes.to_true_shape(original)
     near, device = _selected_middle(original, vertices), preferences.get().device
     mouth = settings.open_mouth, settings.inner_mouth
-    return Scan(vertices, triangles, shape, own, near, *mouth, settings.eyeballs, device)
+    around = parts.around(original)
+    return Scan(vertices, triangles, shape, own, around, near, *mouth, settings.eyeballs, device)
 
 
 def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:
@@ -190,10 +207,17 @@ def wanted_keys(current: bpy.types.Scene) -> str | int:
     return settings.most if settings.keys == "MOST" else settings.keys.lower()
 
 
-def check_unchanged(scan: Scan, original: bpy.types.Object | None) -> None:
-    """FreeTalkError where the face was edited or deleted while the work went on."""
+def check_unchanged(scan: Scan, original: bpy.types.Object | None, joined: tuple[str, ...] = ()) -> None:
+    """FreeTalkError where the face, or another object that is of it, was edited or deleted while the work went on."""
     if original is None:
         raise FreeTalkError("The face was deleted while it was worked on.")
     vertices, triangles, _ = scene.read_face(original, None)
-    if not (np.array_equal(vertices, scan.vertices) and np.array_equal(triangles, scan.triangles)):
-        raise FreeTalkError(f"The mesh of {original.name} changed while it was worked on; start again.")
+    before = {"": (scan.vertices, scan.triangles), **_surfaces(scan.parts)}
+    after = {"": (vertices, triangles), **(_surfaces(parts.around(original)) if joined else {})}
+    for name in ("", *joined):
+        if name not in after or not all(map(np.array_equal, before[name], after[name])):
+            raise FreeTalkError(f"The mesh of {name or original.name} changed while it was worked on; start again.")
+
+
+def _surfaces(known: tuple[Part, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {part.name: part.surface for part in known}

@@ -14,7 +14,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from . import bake, exchange, files, meshes, mouth, session, takes
+from . import bake, exchange, files, meshes, mouth, parts, session, takes
 from .marks import FACE, LANDMARKS, copy_of
 from .steps import Steps
 
@@ -40,19 +40,21 @@ def talking(
     source: str = "speech",
     fingerprint: str = "",
     tolerance: float = 0.1,
+    joined: tuple[str, ...] = (),
 ) -> Steps[bpy.types.Object]:
     """The talking copy of an object: mouth opened, keys baked from scene frame `start` on.
 
-    face, keys: as prepared from `read_face` of this object. A copy made of the same face (fingerprint, where given)
-    stays, and its takes with it: the line goes into the take that plays. Any other copy gives way to a new one. Nothing
-    of it is seen before the last step, and closed before, it leaves nothing behind.
+    face, keys: as prepared from `read_face` of this object; joined: other objects that are of the face (parts.py). A
+    copy made of the same face (fingerprint, where given) stays, and its takes with it: the line goes into the take that
+    plays. Any other copy gives way to a new one. Nothing of it is seen before the last step, and closed before, it
+    leaves nothing behind.
     """
     here = copy_of(original)
     shape = meshes.to_true_shape(original)
     own = _in_own_axes(keys, shape)
     materials = set(bpy.data.materials)
     same = here is not None and _is_of(here, fingerprint)
-    copy = here if here is not None and same else bake.copied(original)
+    copy = here if here is not None and same else bake.copied(original, joined)
     try:
         if not same:
             yield
@@ -69,7 +71,7 @@ def talking(
         copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ np.linalg.inv(shape).T).ravel().tolist()
     bake.finish(copy, shaped, start, source)
     if not same:
-        bake.put(copy, original)
+        bake.put(copy, original, joined)
     return copy
 
 
@@ -156,10 +158,9 @@ def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
             names.append(item.name)
     if not names:
         return ()
-    told = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return (
-        f"Other objects lie in the mouth, and the jaw does not move them: {told}; join them to the face (Ctrl J) and "
-        "animate it again: then lower teeth and tongue turn with the jaw.",
+        f"Other objects lie in the mouth, and the jaw does not move them: {parts.named(names)}; join them to the face "
+        "(Ctrl J) and animate it again: then lower teeth and tongue turn with the jaw.",
     )
 
 

@@ -13,9 +13,11 @@ from scipy.spatial import cKDTree
 from .eyeballs import sphere
 from .eyes import EYES
 from .frame import EYE_DISTANCE_MM
+from .handles import landmark_vertices
 from .jaw import hinged, parts_inside
 from .landmarks import nearest_vertices
-from .mesh import CleanMesh
+from .mesh import CleanMesh, Surfaces, clean, together
+from .mouth_curve import frame_in_mm
 from .proxy import places
 from .ramp import smooth_step
 from .rows import present
@@ -49,22 +51,49 @@ def with_attached(
     canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
     """
     points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
-    label = cleaned.components
-    rows = _candidates(points, label, handles, parts_inside(points, cleaned, placed), placed)
+    rows, carry = _sitting(points, cleaned, handles, placed, parts_inside(points, cleaned, placed))
     if not len(rows):
         return binding
-    skin = cleaned.triangles[np.isin(label, label[handles])[cleaned.triangles[:, 0]]]
-    place = _on_skin(points[rows], points, skin)
-    follows, carry = _roots(points[rows], label[rows], place, points, placed)
-    if not follows.any():
-        return binding
-    rows = rows[follows]
     turn = _about_eyes(points[rows], carry @ points, placed)
     plain = np.zeros(len(rows), bool)
     if binding.proxy is not None:  # the scan's own triangles are small: one vertex tells the motion, at no cost
         plain = (turn == np.identity(3)).all((1, 2))
         binding = binding.with_like(rows[plain], np.asarray(carry[plain].argmax(1)).ravel())
     return _carried(binding, rows[~plain], canonical, carry[~plain], turn[~plain])
+
+
+def moves_with(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, others: Surfaces) -> list[bool]:
+    """Which of other surfaces, each vertices and triangles, would move with a face (V,3), (F,3) if they were of its
+    mesh: those in its mouth, on its skin, and pieces of the skin itself. landmarks (68,3); all in one frame."""
+    surfaces = [(vertices, triangles), *others]
+    cleaned = clean(*together(surfaces))
+    points = frame_in_mm(landmarks).to_canonical(cleaned.vertices.astype(float))
+    placed = frame_in_mm(landmarks).to_canonical(np.asarray(landmarks, float))
+    inside = parts_inside(points, cleaned, placed)
+    handles = landmark_vertices(placed, points, cleaned.triangles)
+    moves = np.isin(cleaned.components, cleaned.components[handles]).astype(float)
+    moves[np.concatenate([_sitting(points, cleaned, handles, placed, inside)[0], *inside])] = 1
+    of_caller = cleaned.to_caller(np.repeat(moves[:, None], 3, 1))[:, 0]
+    sizes = [len(vertices) for vertices, _ in surfaces]
+    return [bool(part.mean() > 0.5) for part in np.split(of_caller, np.cumsum(sizes)[:-1])[1:]]
+
+
+def _sitting(
+    points: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, placed: np.ndarray, inside: list[np.ndarray]
+) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """(n,) vertices of loose parts that sit on the skin, and (n,V) where those of it are that they follow.
+
+    points (V,3): vertices of the mesh `cleaned`; handles (68,): those at the landmarks, placed (68,3); inside: vertices
+    of the parts inside the mouth; canonical mm.
+    """
+    label = cleaned.components
+    rows = _candidates(points, label, handles, inside, placed)
+    if not len(rows):
+        return rows, sparse.csr_matrix((0, len(points)))
+    skin = cleaned.triangles[np.isin(label, label[handles])[cleaned.triangles[:, 0]]]
+    place = _on_skin(points[rows], points, skin)
+    follows, carry = _roots(points[rows], label[rows], place, points, placed)
+    return rows[follows], carry
 
 
 def _candidates(

@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 from . import raster
 from .eyes import EYES, Eye, look
 from .frame import Similarity
+from .mesh import Surfaces
 from .mouth_curve import frame_in_mm
 from .opened_mouth import IRIS, PUPIL, SCLERA, OpenedMouth, with_loose
 
@@ -48,14 +49,16 @@ class Socket:
         return not (self.eye.shut or self.hollow)
 
 
-def sockets(vertices: np.ndarray, triangles: np.ndarray, skin: np.ndarray, landmarks: np.ndarray) -> list[Socket]:
+def sockets(
+    vertices: np.ndarray, triangles: np.ndarray, skin: np.ndarray, landmarks: np.ndarray, beside: Surfaces = ()
+) -> list[Socket]:
     """Those of the subject's right and left eye; vertices (V,3), triangles (F,3) of a cleaned mesh, skin (V,) which of
-    them the face's skin has, landmarks (68,3): one unit."""
+    them the face's skin has, landmarks (68,3), beside: other surfaces, which may be eyeballs: one unit."""
     mm = frame_in_mm(landmarks)
     surface = mm.to_canonical(np.asarray(vertices, float)), triangles[skin[triangles[:, 0]]]
     return [
         socket(eye, *surface, mm.to_canonical(landmarks[rows]))
-        for eye, rows in zip(look(vertices, triangles, landmarks), EYES, strict=True)
+        for eye, rows in zip(look(vertices, triangles, landmarks, beside), EYES, strict=True)
     ]
 
 

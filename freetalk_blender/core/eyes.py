@@ -14,7 +14,7 @@ from . import raster
 from .face_view import Camera
 from .frame import EYE_DISTANCE_MM, canonical_frame
 from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE, nearest_vertices
-from .mesh import connected_parts
+from .mesh import Surfaces, connected_parts, together
 
 EYES = (RIGHT_EYE, LEFT_EYE)
 #: Lids whose landmarks are nearer than this are shut, whatever the relief says (mm).
@@ -30,26 +30,28 @@ _WIDEST, _BEHIND = 40.0, 25.0
 
 @dataclass(frozen=True)
 class Eye:
-    """shut: the lids touch. line (n,3): points along the crease where they do, mesh units, from the subject's right;
-    empty for open eyes. eyeball (k,): vertices of an eyeball that is a part of its own."""
+    """shut: the lids touch. line (n,3): points along the crease where they do, from the subject's right; empty for open
+    eyes. eyeball (k,3): points of an eyeball that is a part of its own; empty without. Mesh units."""
 
     shut: bool
     line: np.ndarray
     eyeball: np.ndarray
 
 
-def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> tuple[Eye, Eye]:
-    """The subject's right and left eye. vertices (V,3), triangles (F,3) of a cleaned mesh; landmarks (68,3); one unit.
+def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, beside: Surfaces = ()) -> tuple[Eye, Eye]:
+    """The subject's right and left eye. vertices (V,3), triangles (F,3) of a cleaned mesh; landmarks (68,3); beside:
+    other surfaces, which may be eyeballs; one unit.
 
     LandmarkError where the landmarks have no frame.
     """
-    points, placed = _in_mm(vertices, landmarks)
-    parts = connected_parts(triangles, len(points))
-    skin = parts[nearest_vertices(placed[27:31], points)][0]
+    everything, faces = together([(vertices, triangles), *beside])
+    points, placed = _in_mm(everything, landmarks)
+    parts = connected_parts(faces, len(points))
+    skin = parts[nearest_vertices(placed[27:31], points[: len(vertices)])][0]
     lines = shut_lines(vertices, triangles, landmarks)
     middles = [placed[rows].mean(0) for rows in EYES]
     right, left = (
-        Eye(bool(len(line)), line, _eyeball(points, parts, skin, middle))
+        Eye(bool(len(line)), line, everything[_eyeball(points, parts, skin, middle)])
         for line, middle in zip(lines, middles, strict=True)
     )
     return right, left

@@ -37,7 +37,7 @@ from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices, prefer
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices
-from .mesh import CleanMesh
+from .mesh import CleanMesh, Surfaces
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth, untouched
 from .retarget import retarget, with_true_gaps
 from .stm import Binding
@@ -100,6 +100,7 @@ def prepare(
     open_mouth: bool = True,
     inner_mouth: str = "teeth",
     eyeballs: bool = False,
+    beside: Surfaces = (),
     device: str = "auto",
     step: Step = no_step,
 ) -> Face:
@@ -107,8 +108,9 @@ def prepare(
 
     vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,), 68 points (68,3), or None to
     find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); inner_mouth:
-    one of INNER_MOUTHS; eyeballs: put balls into eyes that are holes or hollow sockets; device: a key of
-    models.DEVICES. Raises MeshError, LandmarkError, ModelError.
+    one of INNER_MOUTHS; eyeballs: put balls into eyes that are holes or hollow sockets; beside: other objects'
+    surfaces, vertices and triangles of each, which rest: lids close over eyeballs among them, and no teeth are made
+    where some are; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
@@ -120,6 +122,9 @@ def prepare(
     if isinstance(landmarks, Landmarks):
         notes += doubt(landmarks)
     opened: OpenedMouth | None = None
+    beside = _solid(beside)
+    if inner_mouth == "teeth" and _has_teeth(beside, points):
+        inner_mouth = "dark"
     if open_mouth:
         with step("open the mouth"):
             opened, note = _opened(vertices, faces, points, inner_mouth)
@@ -145,7 +150,7 @@ def prepare(
         shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
         lips = _contact(vertices, faces, opened, points, shut)
     surface = untouched(vertices, faces) if opened is None else opened
-    with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs)
+    with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
     notes += note
     if opened is not None or with_balls is not surface:
         furnish = opened is not None and inner_mouth == "teeth"
@@ -171,23 +176,42 @@ def _eyes(
     return (eyes.shut_landmarks(points, lines) if found else points), (note,)
 
 
+def _solid(beside: Surfaces) -> Surfaces:
+    """Surfaces of other objects as geometry processing wants them, without those that are none."""
+    solid = []
+    for vertices, triangles in beside:
+        try:
+            cleaned = mesh.clean(vertices, triangles)
+        except MeshError:  # nothing is there that lids could close over
+            continue
+        solid.append((cleaned.vertices, cleaned.triangles))
+    return solid
+
+
+def _has_teeth(beside: Surfaces, points: np.ndarray) -> bool:
+    """Does one of other objects' surfaces lie in the mouth of landmarks (68,3)?"""
+    mm = mouth_curve.frame_in_mm(points)
+    placed = mm.to_canonical(points)
+    return any(jaw.lies_inside(mm.to_canonical(vertices.astype(float)), placed) for vertices, _ in beside)
+
+
 def _with_eyeballs(
-    opened: OpenedMouth, cleaned: CleanMesh, handles: np.ndarray, points: np.ndarray, wanted: bool
+    opened: OpenedMouth, cleaned: CleanMesh, handles: np.ndarray, points: np.ndarray, wanted: bool, beside: Surfaces
 ) -> tuple[OpenedMouth, Eyelids | None, tuple[str, ...]]:
     """The mesh with eyeballs where they are wanted and fit, what corrects its eyes in motion, and what to tell.
 
-    cleaned: its skin; handles (68,): the skin's vertices at the landmarks.
+    cleaned: its skin; handles (68,): the skin's vertices at the landmarks; beside: other objects' surfaces.
     """
     mm = mouth_curve.frame_in_mm(points)
     skin = cleaned.part_of(handles)
-    sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points)
-    found = (eye_balls.own(s, mm.to_canonical(cleaned.vertices[s.eye.eyeball].astype(float))) for s in sockets)
+    sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points, beside)
+    found = (eye_balls.own(s, mm.to_canonical(s.eye.eyeball.astype(float))) for s in sockets)
     balls = [ball for ball in found if ball is not None]
     notes: tuple[str, ...] = ()
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)
         balls += more
-    else:  # lids close over the ball that belongs there: it may be an object of its own
+    else:  # lids close over the ball that belongs there: it may be put in later
         balls += [eye_balls.fitted(socket) for socket in sockets if not eye_balls.why_none(socket)]
     used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
     one_skin = [socket.lids for socket in sockets if socket.one_skin]

@@ -5,7 +5,7 @@ points and NaN. `clean` mends these without moving anything; non-manifold edges 
 Laplacian takes them as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,10 @@ from .errors import MeshError
 WELD_TOLERANCE = 1e-6
 #: Triangles that are looked at for the one nearest to a point.
 _NEAREST = 64
+
+
+#: Several meshes: vertices (V,3) and triangles (F,3) of each.
+Surfaces = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,13 @@ def joined(pairs: np.ndarray, count: int) -> np.ndarray:
     """(count,) int32 label of each vertex's connected part under the edges (E,2)."""
     graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int32)
+
+
+def together(surfaces: Surfaces) -> tuple[np.ndarray, np.ndarray]:
+    """Surfaces, each vertices (V,3) and triangles (F,3), as one, in this order."""
+    start = np.cumsum([0, *(len(vertices) for vertices, _ in surfaces)])
+    faces = [triangles + first for (_, triangles), first in zip(surfaces, start[:-1], strict=True)]
+    return np.concatenate([vertices for vertices, _ in surfaces]), np.concatenate(faces)
 
 
 def subdivided(cleaned: CleanMesh, marked: Callable[[np.ndarray], np.ndarray] | None = None) -> CleanMesh:

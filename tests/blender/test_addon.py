@@ -10,6 +10,7 @@ from mathutils import Vector
 import freetalk_blender
 from freetalk_blender.blender import (
     animate,
+    cleanup,
     compat,
     feeling,
     files,
@@ -84,36 +85,48 @@ def test_animate_makes_a_talking_copy_and_remove_takes_it_back(ready: bpy.types.
     assert len(bpy.data.objects) == count and not original.hide_get() and len(bpy.data.actions) == 0
 
 
-def test_teeth_that_are_another_object_are_told_and_turn_with_the_jaw_once_joined(
-    ready: bpy.types.PropertyGroup, head_landmarks: Path, short_clip: Path
-) -> None:
-    original, points = ready.face, landmarks.read(head_landmarks).points
-    face, local = frame.canonical_frame(points), original.matrix_world
+@pytest.fixture
+def teeth(ready: bpy.types.PropertyGroup, head_landmarks: Path) -> bpy.types.Object:
+    """A ball behind the lower lip, as an object of its own."""
+    points = landmarks.read(head_landmarks).points
+    face, local = frame.canonical_frame(points), ready.face.matrix_world
     behind = face.to_mesh(face.to_canonical(points[57])[None] + [0, 0.02, -0.15])[0]
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * face.scale, location=local @ Vector(behind))
-    teeth = bpy.context.object
-    teeth.name = "Lower Teeth"
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    (copy,) = marks.copies_of(original)
-    (told,) = scene.left_behind(copy)
-    assert "Lower Teeth" in told and "join" in told
-    teeth.hide_set(True)
-    assert scene.left_behind(copy) == ()
+    bpy.context.object.name = "Lower Teeth"
+    return bpy.context.object
 
+
+def test_teeth_that_are_another_object_turn_with_the_jaw_of_the_talking_copy(
+    ready: bpy.types.PropertyGroup, teeth: bpy.types.Object
+) -> None:
+    original, count, objects = ready.face, len(ready.face.data.vertices), len(bpy.data.objects)
+    for _ in range(2):
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(original)
+        basis, *shapes = (
+            np.array([point.co for point in block.points[count : count + len(teeth.data.vertices)]])
+            for block in copy.data.shape_keys.key_blocks
+        )
+        assert np.allclose(
+            basis,
+            [original.matrix_world.inverted() @ teeth.matrix_world @ v.co for v in teeth.data.vertices],
+            atol=1e-3,
+        )
+        wide = max(original.dimensions)
+        assert max(np.linalg.norm(shape - basis, axis=1).min() for shape in shapes) > 0.005 * wide
+        assert teeth.hide_get() and teeth.hide_render and scene.left_behind(copy) == ()
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
-    teeth.hide_set(False)
-    count = len(original.data.vertices)
-    with bpy.context.temp_override(active_object=original, selected_editable_objects=[original, teeth]):
-        assert bpy.ops.object.join() == {"FINISHED"}
-    joined = len(original.data.vertices)
-    settings = bpy.context.scene.freetalk  # removing has emptied it
-    settings.face, settings.landmarks, settings.sound_file = original, str(head_landmarks), str(short_clip)
-    assert joined > count and bpy.ops.freetalk.animate() == {"FINISHED"}
-    (copy,) = marks.copies_of(original)
-    basis, *shapes = (
-        np.array([point.co for point in block.points[count:joined]]) for block in copy.data.shape_keys.key_blocks
-    )
-    assert max(np.linalg.norm(shape - basis, axis=1).min() for shape in shapes) > 0.01 * face.scale
+    assert not teeth.hide_get() and not teeth.hide_render and not list(teeth.keys())
+    assert len(bpy.data.objects) == objects and not list(cleanup.found())
+
+
+def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
+    teeth.constraints.new("LIMIT_LOCATION")
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = marks.copies_of(ready.face)
+    (told,) = scene.left_behind(copy)
+    assert "Lower Teeth" in told and "join" in told and teeth.visible_get()
+    teeth.hide_set(True)
     assert scene.left_behind(copy) == ()
 
 

@@ -21,7 +21,7 @@ from read_glb import read
 from freetalk_blender import cli
 from freetalk_blender.blender import compat, files, meshes, scene
 from freetalk_blender.core import arkit, inner_mouth, landmarks, scan_file
-from freetalk_blender.core.frame import transformed
+from freetalk_blender.core.frame import canonical_frame, transformed
 
 #: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
 FPS, FRAMES, SILENT = 25, 51, 10
@@ -265,6 +265,34 @@ def test_a_blend_talks_in_its_own_scene(tmp_path: Path, head: Path, head_landmar
     assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
     assert bpy.context.scene.render.fps == 24
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 101 + 48)
+
+
+def test_a_character_of_several_objects_talks(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Hair has more vertices than the head and is not taken for it; teeth become a part of the talking copy."""
+    face = files.load(head).item
+    count, points = len(face.data.vertices), landmarks.read(head_landmarks).points
+    placed = canonical_frame(points)
+    behind = placed.to_mesh(placed.to_canonical(points[57])[None] + [0, 0.02, -0.15])[0]
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * placed.scale, location=behind)
+    bpy.context.object.name = "teeth"
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=7, radius=placed.scale, location=points[27] + [0, 400, -100])
+    bpy.context.object.name = "hair"
+    files.save(tmp_path / "character.blend")
+    words = [tmp_path / "character.blend", short_clip, "-o", tmp_path / "out.blend"]
+    assert cli.main(["animate", *map(str, words)]) == cli.DONE
+    told = capsys.readouterr().err
+    assert "Of the 3 meshes in character.blend, head has the face." in told
+    assert "These objects go with the face: teeth." in told
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
+    copy = scene.talking_object()
+    assert copy["freetalk_original"].name == "head" and bpy.data.objects["hair"].visible_get()
+    assert bpy.data.objects["teeth"].hide_render and not bpy.data.objects["teeth"].visible_get()
+    rest, *shapes = (
+        np.array([point.co for point in block.points[count : count + 42]]) for block in copy.data.shape_keys.key_blocks
+    )
+    assert max(np.linalg.norm(shape - rest, axis=1).min() for shape in shapes) > 0.01 * placed.scale
 
 
 def test_arkit_keys_have_their_names_and_weights_that_engines_may_clamp(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import landmarks, mesh, mouth_curve, raster
+from freetalk_blender.core import attached, landmarks, mesh, mouth_curve, raster
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.landmarks import COUNT
 from freetalk_blender.core.movement import deform
@@ -137,3 +137,19 @@ def test_they_sit_on_the_skin_of_a_heavy_scan_too(scan, with_parts, bound):
         nearest = landmarks.nearest_vertices(vertices[rows[name]], fine.vertices)
         apart = np.linalg.norm(moved(heavy)[nearest] - moved(bound)[rows[name]], axis=1)
         assert apart.mean() < 0.6 and apart.max() < 2
+
+
+def test_other_objects_that_would_go_with_the_face_are_known(scan, with_parts):
+    vertices, triangles, rows = with_parts
+
+    def alone(part):
+        faces = triangles[np.isin(triangles, part).all(1)]
+        return vertices[part], faces - part[0]
+
+    wanted = {name: name in ("lashes", "a second layer of the cheek") for name in rows}
+    moves = attached.moves_with(*scan, [alone(part) for part in rows.values()])
+    assert dict(zip(rows, moves, strict=True)) == wanted
+    half = scan[1][:, 0] % 2 == 0
+    vertices, triangles, points = scan
+    pieces = (vertices, triangles[half]), (vertices, triangles[~half])
+    assert attached.moves_with(*pieces[0], points, [pieces[1]]) == [True], "a piece of the skin itself"

@@ -72,3 +72,9 @@ def test_eyeballs_and_sockets_are_found():
     right, left = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, landmarks())
     assert right.hollow and len(right.eye.eyeball) > 100
     assert not left.hollow and not len(left.eye.eyeball)
+
+    alone, beside = mesh.clean(vertices, triangles), [(ball.astype(np.float32), more)]
+    skin = np.ones(len(alone.vertices), bool)
+    right, left = eyeballs.sockets(alone.vertices, alone.triangles, skin, landmarks(), beside)
+    assert len(right.eye.eyeball) > 100 and not len(left.eye.eyeball), "an object of its own"
+    assert not eyeballs.sockets(alone.vertices, alone.triangles, skin, landmarks())[0].eye.eyeball.size

@@ -112,3 +112,12 @@ def test_where_there_is_no_mouth_nothing_lies_inside_it(scan, with_parts):
     assert not jaw.lies_inside(points[rows["a button of the shirt"]], placed)
     placed[48:68] = placed[48]
     assert not jaw.lies_inside(points[rows["lower molars"]], placed)
+
+
+def test_no_teeth_are_made_where_another_object_is_some(scan, with_parts):
+    rows = with_parts[2]["lower incisors"]
+    triangles = with_parts[1][np.isin(with_parts[1], rows).all(1)] - rows[0]
+    teeth, nothing = (with_parts[0][rows], triangles), (np.full((3, 3), np.nan), np.array([[0, 1, 2]]))
+    assert prepare(*scan).opened.furniture is not None
+    assert prepare(*scan, beside=[nothing]).opened.furniture is not None
+    assert prepare(*scan, beside=[teeth]).opened.furniture is None

@@ -1,0 +1,132 @@
+"""Other objects that belong to a face: teeth and a tongue in its mouth, lashes and brows on its skin, eyeballs.
+
+What moves with the face becomes a part of the talking copy, where it goes as loose parts of a mesh do; the person's own
+are hidden with the original. What cannot be joined without a loss stays as it is, and where it lies in the mouth that
+is told. Eyeballs stay what they are; lids close over them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..core import attached
+from ..core.frame import transformed
+from . import meshes, seen
+from .marks import BEFORE, ORIGINAL, PART_OF
+
+#: Objects with more vertices are no lashes or teeth.
+_MOST = 300_000
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Another object's surface, in the axes in which the face is read: vertices (V,3), triangles (F,3); joinable:
+    nothing would be lost if it were of the face's mesh."""
+
+    name: str
+    vertices: np.ndarray
+    triangles: np.ndarray
+    joinable: bool
+
+    @property
+    def surface(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.vertices, self.triangles
+
+
+def around(original: bpy.types.Object) -> tuple[Part, ...]:
+    """The objects that lie within a face's bounds."""
+    found, shape = [], meshes.to_true_shape(original)
+    for item in _others(original):
+        into = np.linalg.inv(meshes.world(original)) @ meshes.world(item)
+        if _is_within(item, original, into):
+            points = transformed(into, meshes.vertices(item.data)) @ shape.T
+            triangles = meshes.triangles(item.data)
+            found.append(Part(item.name, points.astype(np.float32), triangles, _can_join(item, original)))
+    return tuple(found)
+
+
+def told_apart(
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, parts: Sequence[Part]
+) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Those of the parts that are to move with a face (V,3), (F,3) with these landmarks (68,3), and the others; all in
+    one frame."""
+    can = [part for part in parts if part.joinable]
+    moves = attached.moves_with(vertices, triangles, landmarks, [part.surface for part in can]) if can else []
+    mine = tuple(part for part, moving in zip(can, moves, strict=True) if moving)
+    return mine, tuple(part for part in parts if part not in mine)
+
+
+def named(names: Sequence[str]) -> str:
+    """Some of the names, for a sentence."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def join(copy: bpy.types.Object, names: tuple[str, ...]) -> None:
+    """Copies of other objects become a part of a talking copy that nobody sees yet, after its own vertices."""
+    copies = [bpy.data.objects[name].copy() for name in names]
+    for item in copies:
+        item.data = item.data.copy()
+    surfaces = [item.data for item in copies]
+    chosen = [copy, *copies]
+    with bpy.context.temp_override(active_object=copy, object=copy, selected_editable_objects=chosen):
+        bpy.ops.object.join()
+    for data in surfaces:
+        bpy.data.meshes.remove(data)
+
+
+def hide(original: bpy.types.Object, names: tuple[str, ...]) -> None:
+    """These objects are seen as a part of the talking copy from now on."""
+    for name in names:
+        item = bpy.data.objects[name]
+        item[PART_OF], item[BEFORE] = original, [int(seen.is_hidden(item)), int(item.hide_render)]
+        seen.show(item, False)
+
+
+def show(original: bpy.types.Object) -> None:
+    """The objects that were a part of a face's talking copy as they were before."""
+    for item in parts_of(original):
+        hidden, hide_render = item[BEFORE]
+        del item[PART_OF], item[BEFORE]
+        seen.show(item, not hidden)
+        item.hide_render = bool(hide_render)
+
+
+def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
+    """The objects that are a part of a face's talking copy."""
+    return [item for item in bpy.data.objects if item.get(PART_OF) == original]
+
+
+def _others(original: bpy.types.Object) -> list[bpy.types.Object]:
+    """The other meshes that are seen, and those that are hidden because they are a part of the talking copy."""
+    mine = [item for item in bpy.context.scene.objects if item.type == "MESH" and item.data.polygons]
+    return [
+        item
+        for item in mine
+        if original not in (item, item.get(ORIGINAL)) and (item.visible_get() or item.get(PART_OF) == original)
+    ]
+
+
+def _is_within(item: bpy.types.Object, original: bpy.types.Object, into: np.ndarray) -> bool:
+    """Could it be a part of the face, from its size? Looks at boxes alone, and is quick."""
+    box = np.array(original.bound_box, float)
+    corners = transformed(into, np.array(item.bound_box, float))
+    low, high = box.min(0), box.max(0)
+    inside = (corners.mean(0) > low).all() and (corners.mean(0) < high).all()
+    return bool(inside and (np.ptp(corners, 0) < np.ptp(box, 0)).all()) and len(item.data.vertices) < _MOST
+
+
+def _can_join(item: bpy.types.Object, original: bpy.types.Object) -> bool:
+    """Nothing that the object does would be lost in the face's mesh: no animation, constraints or shapes of its own,
+    and no modifiers that the face has not."""
+    data = item.animation_data
+    animated = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
+    if animated or item.data.shape_keys or len(item.constraints) or item.parent_type == "BONE":
+        return False
+    has = {_kind(modifier) for modifier in original.modifiers}
+    return {_kind(modifier) for modifier in item.modifiers} <= has
+
+
+def _kind(modifier: bpy.types.Modifier) -> tuple[str, bpy.types.Object | None]:
+    return modifier.type, getattr(modifier, "object", None)
