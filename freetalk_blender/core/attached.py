@@ -6,6 +6,8 @@ collar touches the neck does not, nor do glasses that touch nose and ears, nor t
 about the eye with their lid, so that their tips go further than their roots.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
@@ -43,23 +45,40 @@ _ON_LID = (5.0, 9.0)
 _COUNT, _SOFT, _OFF, _FAR = 6, 1.0, 5.0, 1e4
 
 
-def with_attached(
-    binding: Binding, canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray
-) -> Binding:
-    """The binding of a face whose loose parts that sit on its skin move with it.
+@dataclass(frozen=True)
+class Attached:
+    """Vertices (n,) of a mesh that move by turn (n,3,3) times what its skin moves by at their roots: carry (n,V) times
+    the displacement of the V vertices. The axes are canonical."""
 
-    canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
+    vertices: np.ndarray
+    carry: sparse.csr_matrix
+    turn: np.ndarray
+
+
+def attached(canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray) -> Attached:
+    """The loose parts of a face that sit on its skin.
+
+    canonical (V,3): vertices of the mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
     """
     points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
-    rows, carry = _sitting(points, cleaned, handles, placed, parts_inside(points, cleaned, placed))
+    found, carry = _sitting(points, cleaned, handles, placed, parts_inside(points, cleaned, placed))
+    return Attached(found, carry, _about_eyes(points[found], carry @ points, placed))
+
+
+def with_attached(binding: Binding, canonical: np.ndarray, parts: Attached) -> Binding:
+    """The binding of a mesh of vertices (V,3), canonical, whose loose parts that sit on its skin move with it."""
+    plain = np.zeros(len(parts.vertices), bool)
+    if binding.proxy is not None:  # the scan's own triangles are small: one vertex tells the motion, at no cost
+        plain = (parts.turn == np.identity(3)).all((1, 2))
+        binding = binding.with_like(parts.vertices[plain], np.asarray(parts.carry[plain].argmax(1)).ravel())
+    rows, carry = parts.vertices[~plain], parts.carry[~plain]
     if not len(rows):
         return binding
-    turn = _about_eyes(points[rows], carry @ points, placed)
-    plain = np.zeros(len(rows), bool)
-    if binding.proxy is not None:  # the scan's own triangles are small: one vertex tells the motion, at no cost
-        plain = (turn == np.identity(3)).all((1, 2))
-        binding = binding.with_like(rows[plain], np.asarray(carry[plain].argmax(1)).ravel())
-    return _carried(binding, rows[~plain], canonical, carry[~plain], turn[~plain])
+    used = np.unique(carry.indices)
+    motion = binding.motion_of(used).transpose(1, 0, 2).reshape(len(used), -1)
+    moved = (carry[:, used].astype(np.float32) @ motion).reshape(len(rows), -1, 3)
+    turned = np.einsum("nij,nrj->rni", parts.turn[~plain], moved, optimize=True)
+    return binding.with_more(rows, canonical[rows], turned)
 
 
 def moves_with(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, others: Surfaces) -> list[bool]:
@@ -180,16 +199,3 @@ def _about_eyes(points: np.ndarray, roots: np.ndarray, placed: np.ndarray) -> np
         share = smooth_step((_ON_LID[1] - distance) / (_ON_LID[1] - _ON_LID[0]))[:, None, None]
         turn[near] += share * (hinged(points[near], roots[near], hinge) - np.identity(3))
     return turn
-
-
-def _carried(
-    binding: Binding, rows: np.ndarray, canonical: np.ndarray, carry: sparse.csr_matrix, turn: np.ndarray
-) -> Binding:
-    """The binding with vertices `rows` (n,) that go with places on the bound mesh (V,3), of which carry (n,V) is the
-    means, by matrices (n,3,3)."""
-    if not len(rows):
-        return binding
-    used = np.unique(carry.indices)
-    motion = binding.motion_of(used).transpose(1, 0, 2).reshape(len(used), -1)
-    moved = (carry[:, used].astype(np.float32) @ motion).reshape(len(rows), -1, 3)
-    return binding.with_more(rows, canonical[rows], np.einsum("nij,nrj->rni", turn, moved, optimize=True))

@@ -24,8 +24,9 @@ _HALF, _SIZE, _SCALE = 20.0, 160, 0.9
 #: The lower crease of a closed eye is at least so many times as deep as any near the upper landmarks, and so deep by
 #: itself (1/mm): between closed and open on ICT-FaceKit's faces and on the scans that were looked at.
 _RATIO, _DEEP = 2.0, 0.05
-#: An eyeball: a loose part no wider than this, its middle at most this far behind the lids' (mm).
-_WIDEST, _BEHIND = 40.0, 25.0
+#: An eyeball: a loose part no wider than this, its middle at most this far behind the lids', which reaches so far above
+#: and below it, as lashes do not (mm).
+_WIDEST, _BEHIND, _BEYOND = 40.0, 25.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,15 @@ def _relief(points: np.ndarray, faces: np.ndarray, middle: np.ndarray) -> tuple[
 
 
 def _eyeball(points: np.ndarray, parts: np.ndarray, skin: int, middle: np.ndarray) -> np.ndarray:
-    """(k,) vertices of a loose part that sits in the eye like a ball."""
+    """(k,) vertices of a loose part that sits in the eye like a ball, the deepest of several."""
+    found, deepest = np.empty(0, int), 0.0
     close = np.unique(parts[(np.linalg.norm(points - middle, axis=1) < _BEHIND)])
     for part in close[close != skin]:
         rows = np.flatnonzero(parts == part)
-        size = np.ptp(points[rows], axis=0)
-        centre = (points[rows].max(0) + points[rows].min(0)) / 2
-        offset = centre - middle
+        low, high = points[rows].min(0) - middle, points[rows].max(0) - middle
+        offset, size = (low + high) / 2, high - low
         inside = np.abs(offset[:2]).max() < 8 and -_BEHIND < offset[2] < 5
-        if inside and len(rows) > 20 and 12 < size.max() < _WIDEST:
-            return rows
-    return np.empty(0, int)
+        behind_both_lids = low[1] < -_BEYOND and high[1] > _BEYOND
+        if inside and behind_both_lids and len(rows) > 20 and 12 < size.max() < _WIDEST and size.min() > deepest:
+            found, deepest = rows, float(size.min())
+    return found

@@ -142,7 +142,9 @@ def prepare(
             binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
             binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
         parts = canonical, cleaned, handles, similarity.to_canonical(points)
-        binding = attached.with_attached(jaw.with_own_teeth(binding, *parts), *parts)
+        binding = jaw.with_own_teeth(binding, *parts)
+        sitting = attached.attached(*parts)
+        binding = attached.with_attached(binding, canonical, sitting)
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
@@ -152,6 +154,8 @@ def prepare(
     surface = untouched(vertices, faces) if opened is None else opened
     with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
     notes += note
+    if lid is not None:
+        lid = lid.followed(sitting, cleaned.source, similarity.rotation)
     if opened is not None or with_balls is not surface:
         furnish = opened is not None and inner_mouth == "teeth"
         opened = inner_mouths.furnished(with_balls, points) if furnish else with_balls

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sparse
 
 from freetalk_blender.core import attached, landmarks, mesh, mouth_curve, raster
+from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.landmarks import COUNT
 from freetalk_blender.core.movement import deform
@@ -153,3 +155,25 @@ def test_other_objects_that_would_go_with_the_face_are_known(scan, with_parts):
     vertices, triangles, points = scan
     pieces = (vertices, triangles[half]), (vertices, triangles[~half])
     assert attached.moves_with(*pieces[0], points, [pieces[1]]) == [True], "a piece of the skin itself"
+
+
+class Pushed:
+    """Skin of a lid that is corrected by so much."""
+
+    vertices = np.array([2, 5])
+
+    def correction(self, displacement):
+        return np.zeros_like(displacement) + [0, 1, 0]
+
+
+def test_lashes_follow_what_corrects_their_lids():
+    """Vertices 7 and 8 are one in the cleaned mesh and follow the lid's vertex 5 by half, turned; 9 follows the nose."""
+    source = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 8])
+    carry = sparse.csr_matrix(([0.5, 0.5, 1.0], ([0, 0, 1], [5, 6, 0])), (2, 9))
+    turn = np.stack([2 * np.identity(3), np.identity(3)])
+    lids = Eyelids((Pushed(),)).followed(attached.Attached(np.array([7, 8]), carry, turn), source, np.identity(3))
+    motion = np.zeros((3, 10, 3), np.float32)
+    lids.correct(motion)
+    wanted = np.zeros(10)
+    wanted[[2, 5]], wanted[[7, 8]] = 1, 2 * 0.5
+    assert np.allclose(motion, wanted[:, None] * [0, 1, 0])
