@@ -60,6 +60,8 @@ def attached(canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, lan
 
     canonical (V,3): vertices of the mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
     """
+    if not cleaned.components.any():
+        return Attached(np.empty(0, int), sparse.csr_matrix((0, len(canonical))), np.empty((0, 3, 3)))
     points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
     found, carry = _sitting(points, cleaned, handles, placed, parts_inside(points, cleaned, placed))
     return Attached(found, carry, _about_eyes(points[found], carry @ points, placed))

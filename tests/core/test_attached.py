@@ -167,7 +167,7 @@ class Pushed:
 
 
 def test_lashes_follow_what_corrects_their_lids():
-    """Vertices 7 and 8 are one in the cleaned mesh and follow the lid's vertex 5 by half, turned; 9 follows the nose."""
+    """Vertices 7 and 8 are one in the cleaned mesh and follow half of the lid's vertex 5, doubled; 9 has no lid."""
     source = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 8])
     carry = sparse.csr_matrix(([0.5, 0.5, 1.0], ([0, 0, 1], [5, 6, 0])), (2, 9))
     turn = np.stack([2 * np.identity(3), np.identity(3)])
