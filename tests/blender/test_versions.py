@@ -54,19 +54,29 @@ _PANEL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import bpy
-import numpy as np
 import freetalk_blender
 freetalk_blender.register()
-from freetalk_blender.blender import bake, cleanup, landmark_points, live, marks, takes
+from freetalk_blender.blender import cleanup, landmark_points, live, marks, takes
 from freetalk_blender.blender.marks import PREVIEW
+from freetalk_blender.core import frame, landmarks
 saved, scan, sound, points = sys.argv[2:6]
 bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
 bpy.ops.wm.obj_import(filepath=scan, forward_axis="Y", up_axis="Z")
+face, placed = bpy.context.object, landmarks.read(points).points
+canonical = frame.canonical_frame(placed)
+behind = canonical.to_mesh(canonical.to_canonical(placed[57]) + [0, 0.02, -0.15])
+bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * canonical.scale, location=behind)
+teeth = bpy.context.object
 scene = bpy.context.scene
 scene.render.fps = 25
+scene.freetalk.face = face
 scene.freetalk.sound_file, scene.freetalk.landmarks = sound, points
 assert bpy.ops.freetalk.animate() == {"FINISHED"}
 (copy,) = marks.all_copies()
+own = slice(len(face.data.vertices), len(face.data.vertices) + len(teeth.data.vertices))
+keys = [block.points[own] for block in copy.data.shape_keys.key_blocks]
+moved = [(there.co - here.co).length for shape in keys[1:] for there, here in zip(shape, keys[0])]
+assert max(moved) > 0.01 * canonical.scale and teeth.hide_get(), "teeth of their own go with the jaw"
 scene.freetalk.happy = 0.9
 live.watch(scene)
 assert PREVIEW in copy.data.shape_keys.key_blocks
@@ -81,7 +91,7 @@ assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
 for suffix in ("glb", "fbx", "usdc"):
     assert bpy.ops.freetalk.export(filepath=f"{saved}.{suffix}") == {"FINISHED"}
 bpy.ops.wm.save_as_mainfile(filepath=saved)
-assert bpy.ops.freetalk.remove() == {"FINISHED"}
+assert bpy.ops.freetalk.remove() == {"FINISHED"} and not teeth.hide_get()
 assert list(cleanup.found()) == [], list(cleanup.found())
 freetalk_blender.unregister()
 print("SAVED")
