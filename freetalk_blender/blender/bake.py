@@ -25,7 +25,11 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
     meshes.smooth(copy.data)
     copy[ORIGINAL] = original
     if joined:
-        parts.join(copy, joined)
+        try:
+            parts.join(copy, joined)
+        except BaseException:
+            discard(copy)
+            raise
     return copy
 
 

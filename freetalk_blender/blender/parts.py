@@ -63,24 +63,30 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def join(copy: bpy.types.Object, names: tuple[str, ...]) -> None:
+def join(copy: bpy.types.Object, names: Sequence[str]) -> None:
     """Copies of other objects become a part of a talking copy that nobody sees yet, after its own vertices."""
     copies = [bpy.data.objects[name].copy() for name in names]
     for item in copies:
         item.data = item.data.copy()
-    surfaces = [item.data for item in copies]
+    made, surfaces = [item.name for item in copies], [item.data for item in copies]
     chosen = [copy, *copies]
-    with bpy.context.temp_override(active_object=copy, object=copy, selected_editable_objects=chosen):
-        bpy.ops.object.join()
-    for data in surfaces:
-        bpy.data.meshes.remove(data)
+    try:
+        with bpy.context.temp_override(active_object=copy, object=copy, selected_editable_objects=chosen):
+            bpy.ops.object.join()
+    finally:
+        for name in filter(bpy.data.objects.get, made):
+            bpy.data.objects.remove(bpy.data.objects[name])
+        for surface in surfaces:
+            bpy.data.meshes.remove(surface)
 
 
-def hide(original: bpy.types.Object, names: tuple[str, ...]) -> None:
+def hide(original: bpy.types.Object, names: Sequence[str]) -> None:
     """These objects are seen as a part of the talking copy from now on."""
     for name in names:
         item = bpy.data.objects[name]
-        item[PART_OF], item[BEFORE] = original, [int(seen.is_hidden(item)), int(item.hide_render)]
+        if PART_OF not in item:
+            item[BEFORE] = [int(seen.is_hidden(item)), int(item.hide_render)]
+        item[PART_OF] = original
         seen.show(item, False)
 
 
