@@ -21,6 +21,7 @@ from .facing import Facing
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS, gaps
 from .ramp import smooth_step
+from .rows import numbered
 from .sliding import Slid
 
 #: Gaps below the first close: a binding's lips are within it of where a performance wants them. Up to the second they
@@ -74,6 +75,26 @@ class Contact:
     facing: Facing | None = None
     slid: tuple[Slid, ...] = ()
     unfold: np.ndarray | float = 0.0
+
+    def of_twins(self, source: np.ndarray) -> "Contact":
+        """The contact of a mesh whose vertices (U,) are the vertices `source` of this one, -1 where they are none.
+
+        Those that are one here move as one.
+        """
+        row = numbered(self.vertices, max(int(source.max()), int(self.vertices.max())) + 1)[source]
+        row[source < 0] = -1
+        own = np.flatnonzero(row >= 0)
+        first = np.unique(row[own], return_index=True)[1]
+        own = np.concatenate([own[first], np.delete(own, first)])
+        none = sparse.csr_matrix((len(self.rest), len(own) - len(first)))
+        return replace(
+            self,
+            vertices=own,
+            place=self.place[row[own]],
+            upper=sparse.hstack([self.upper, none], "csr"),
+            lower=sparse.hstack([self.lower, none], "csr"),
+            spread=self.spread[row[own]],
+        )
 
     def gap(self, displacement: np.ndarray) -> np.ndarray:
         """(T,P) mm between the lips along the face's vertical, negative where they cross; displacement (T,V,3)."""

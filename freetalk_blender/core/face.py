@@ -150,7 +150,7 @@ def prepare(
         if not np.isfinite(binding.matrix).all():
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
         shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
-        lips = _contact(vertices, faces, opened, points, shut)
+        lips = _contact(vertices, faces, opened, cleaned, points, shut)
     surface = untouched(vertices, faces) if opened is None else opened
     with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
     notes += note
@@ -359,21 +359,35 @@ def _contact(
     vertices: np.ndarray,
     triangles: np.ndarray,
     opened: OpenedMouth | None,
+    cleaned: CleanMesh,
     points: np.ndarray,
     shutting: Callable[[], np.ndarray],
 ) -> Contact | None:
     """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips.
 
-    shutting: displacement (V,3) that a performance with closed lips begins with.
+    cleaned: the skin; shutting: displacement (V,3) that a performance with closed lips begins with.
     """
     if opened and opened.is_cut:
-        return lip_pairs.of_opened(opened, points)
+        return lip_pairs.of_opened(_with_twins(opened, cleaned), points)
+    surface = (opened.skin_vertices, opened.skin_triangles) if opened else (vertices, triangles)
     try:
-        if opened:
-            return lip_pairs.of_open_lips(opened.skin_vertices, opened.skin_triangles, points, shutting())
-        return lip_pairs.of_open_lips(vertices, triangles, points, shutting())
+        if not cleaned.has_twins:
+            return lip_pairs.of_open_lips(*surface, points, shutting())
+        welded = mesh.clean(*surface)  # split lips would not hang together
+        moved = np.zeros_like(welded.vertices)
+        there = welded.source >= 0
+        moved[welded.source[there]] = shutting()[there]
+        return lip_pairs.of_open_lips(welded.vertices, welded.triangles, points, moved).of_twins(welded.source)
     except LandmarkError:
         return None
+
+
+def _with_twins(opened: OpenedMouth, cleaned: CleanMesh) -> OpenedMouth:
+    """A cut mouth whose lips have all vertices of a split seam that are one in the cleaned skin."""
+    there = np.flatnonzero(cleaned.source >= 0)
+    side = opened.side.copy()
+    side[there] = _lips(cleaned, opened)[cleaned.source[there]]
+    return replace(opened, side=side)
 
 
 def _shutting(cleaned: CleanMesh, binding: Binding, neutral: np.ndarray) -> np.ndarray:

@@ -48,6 +48,12 @@ class CleanMesh:
         """(V,) int32 label of each vertex's connected part."""
         return connected_parts(self.triangles, len(self.vertices))
 
+    @cached_property
+    def has_twins(self) -> bool:
+        """Are some of the caller's vertices one here, as along a split seam?"""
+        there = self.source[self.source >= 0]
+        return len(there) > np.count_nonzero(np.bincount(there))
+
     def part_of(self, rows: np.ndarray) -> np.ndarray:
         """(V,) bool: the connected part that most of the vertices `rows` belong to."""
         part = self.components

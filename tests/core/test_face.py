@@ -14,6 +14,7 @@ from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes import EYES
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.movement import deform, moves, shape_keys
+from freetalk_blender.core.opened_mouth import LOWER
 from freetalk_blender.core.scan_file import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -163,6 +164,23 @@ def test_triangle_soup_and_loose_vertices_answer_like_the_surface(scan, face):
     dense = deform(other, jaw())
     assert np.all(dense[:, -2:] == 0)
     assert mm(face, dense[:, :-2].reshape(2, -1, 3, 3) - deform(face, jaw())[:, triangles]).max() < 0.1
+
+
+def test_lips_of_facets_meet_like_the_surface_without_cracks(scan, face):
+    """Lips that are cut apart, and lips that are apart, as triangles without a common vertex."""
+    motion = np.concatenate([jaw(0.02), jaw(0.25), np.zeros((1, 68, 3), np.float32)])
+    motion[-1, [61, 62, 63, 49, 50, 51, 52, 53], 1] = -0.03  # the upper lip pushes into the lower one
+    parted = face.opened.skin_vertices.copy()
+    parted[face.opened.side[: len(parted)] == LOWER] -= 0.4 * face.frame.units_per_mm * face.frame.rotation[:, 1]
+    for vertices, triangles in (scan[:2], (parted, face.opened.skin_triangles)):
+        whole = prepare(vertices, triangles, scan[2])
+        facets = prepare(vertices[triangles].reshape(-1, 3), np.arange(triangles.size).reshape(-1, 3), scan[2])
+        assert whole.contact is not None and facets.contact is not None
+        found, corner = deform(facets, motion), triangles.ravel()
+        assert mm(face, found - deform(whole, motion)[:, corner]).max() < 0.1
+        last = np.zeros(len(vertices), int)
+        last[corner] = np.arange(len(corner))
+        assert np.array_equal(found, found[:, last[corner]]), "what is one place stays one"
 
 
 def test_motion_in_mesh_space_is_taken_as_it_is(face):
