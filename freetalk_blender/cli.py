@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     animate = command("animate", commands.animate, "A scan and a voice in, a talking face out.")
-    animate.add_argument("scan", type=Path, metavar="SCAN", help="OBJ, PLY, STL, glTF, FBX, USD or .blend")
+    _add_scan(animate)
     animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
     _add_outputs(animate, commands.ANIMATE_OUTPUTS)
     _add_speech(animate)
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     _add_device(perform)
 
     deform = command("deform", commands.deform, "Landmark motion in, displacement of the scan's own vertices out.")
-    deform.add_argument("scan", type=Path, metavar="SCAN")
+    _add_scan(deform)
     deform.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,68,3), as perform writes it")
     _add_outputs(deform, (".npz",))
     _add_face(deform)
@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     marks = command(
         "landmarks", commands.find_landmarks, "A scan in, its 68 facial landmarks out.", commands.show_landmarks
     )
-    marks.add_argument("scan", type=Path, metavar="SCAN")
+    _add_scan(marks)
     marks.add_argument("-o", "--output", type=_path(".json"), metavar="FILE.json", help="a landmark file")
     marks.add_argument("--preview", type=_path(".png"), metavar="PNG", help="the scan and the points, from three sides")
     chosen = marks.add_mutually_exclusive_group()
@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     _add_device(marks)
 
     check = command("check", commands.check, "What a scan is, what is wrong with it, and the fix.", commands.show_check)
-    check.add_argument("scan", type=Path, metavar="SCAN")
+    _add_scan(check)
     _add_landmarks(check)
     _add_device(check)
 
@@ -121,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,N,3) of perform or deform")
     compare.add_argument("truth", type=Path, metavar="TRUTH.npz", help="the true displacement of the same points")
     compare.add_argument("--scan", type=Path, metavar="SCAN", help="the mesh at rest, where its vertices moved")
+    _add_object(compare)
     _add_landmarks(compare)
     _add_device(compare)
 
@@ -189,6 +190,17 @@ def _path(*suffixes: str) -> Callable[[str], Path]:
         return Path(text)
 
     return check
+
+
+def _add_scan(command: argparse.ArgumentParser) -> None:
+    command.add_argument("scan", type=Path, metavar="SCAN", help="OBJ, PLY, STL, glTF, FBX, USD or .blend")
+    _add_object(command)
+
+
+def _add_object(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--object", metavar="NAME", help="which of the file's meshes is the face (the largest with a face on it)"
+    )
 
 
 def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:

@@ -251,7 +251,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         from .blender import files, mouth, parts, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
-        scan = files.load(arguments.scan, points, arguments.device)
+        scan = files.load(arguments.scan, points, arguments.device, arguments.object)
         tell(scan.notes, steps)
         local = None if points is None else frame.transformed(scan.file_to_object, points)
         vertices, triangles, local = scene.read_face(scan.item, local)

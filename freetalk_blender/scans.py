@@ -61,14 +61,14 @@ def read_own(
     OBJ, PLY and STL are read directly, the others as Blender lists them.
     """
     scan: Path = arguments.scan
-    if scan.suffix.lower() in scan_file.READERS:
+    if scan.suffix.lower() in scan_file.READERS and arguments.object is None:
         with steps("read the scan"):
             return *scan_file.read(scan), np.identity(4)
     with steps.blender("start Blender"):
         import_bpy()
         from .blender import files, meshes
     with steps.blender("read the scan"):
-        found = files.load(scan, points, arguments.device)
+        found = files.load(scan, points, arguments.device, arguments.object)
         tell(found.notes, steps)
         return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
 

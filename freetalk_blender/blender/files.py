@@ -47,15 +47,16 @@ def empty_scene() -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
 
 
-def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto") -> Scan:
+def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto", name: str | None = None) -> Scan:
     """Read a scan file into an empty scene (a .blend is opened) and choose the face among its meshes.
 
-    landmarks: (68,3) in the file's coordinates, or None: then the largest mesh with a face on it, as networks on that
-    device see it. Raises MeshError where the file is missing, is no scan, or holds no mesh.
+    name: of the object that is the face; without one, the mesh where the landmarks (68,3), in the file's coordinates,
+    are; without these, the largest mesh with a face on it, as networks on that device see it. Raises MeshError where
+    the file is missing, is no scan, or holds no mesh, or none of that name.
     """
     path = Path(path)
     file_to_world = read(path)
-    item, notes = _face(path, file_to_world, landmarks, device)
+    item, notes = _face(path, file_to_world, landmarks, device) if name is None else (_named(path, name), ())
     if path.suffix.lower() != ".blend":
         meshes.smooth(item.data)
     return Scan(item, file_to_world, notes)
@@ -82,14 +83,28 @@ def read(path: Path) -> np.ndarray:
     return file_to_world
 
 
+def _named(path: Path, name: str) -> bpy.types.Object:
+    """The mesh of that name."""
+    known = list(_solid(path))
+    if name not in (item.name for item in known):
+        told = ", ".join(item.name for item in known[:8]) + (", ..." if len(known) > 8 else "")
+        raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {told}.")
+    return next(item for item in known if item.name == name)
+
+
+def _solid(path: Path) -> dict[bpy.types.Object, None]:
+    """The meshes with a surface; talking copies stand for their originals. MeshError where there is none."""
+    solid = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
+    if not solid:
+        raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
+    return dict.fromkeys(map(original_of, solid))
+
+
 def _face(
     path: Path, file_to_world: np.ndarray, landmarks: np.ndarray | None, device: str
 ) -> tuple[bpy.types.Object, tuple[str, ...]]:
-    """The mesh that is the face, and what to tell of the choice; talking copies stand for their originals."""
-    solid = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
-    found = dict.fromkeys(map(original_of, solid))
-    if not found:
-        raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
+    """The mesh that is the face, and what to tell of the choice."""
+    found = _solid(path)
     if landmarks is not None:
         return min(found, key=lambda item: _distance(item, transformed(file_to_world, landmarks))), ()
     large = sorted(found, key=lambda item: (-len(item.data.vertices), item.name))

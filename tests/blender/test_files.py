@@ -108,6 +108,15 @@ def test_among_several_meshes_the_largest_with_a_face_is_chosen_and_told(tmp_pat
     assert scan.notes == ("Of the 2 meshes in character.blend, Person has the face.",)
 
 
+def test_an_object_is_chosen_by_its_name(tmp_path: Path, head: Path) -> None:
+    write_with_blender(tmp_path / "unused.glb")
+    bpy.ops.mesh.primitive_cube_add()
+    files.save(tmp_path / "two.blend")
+    assert files.load(tmp_path / "two.blend", name="solid").item.name == "solid"
+    with pytest.raises(MeshError, match=r"two\.blend holds no mesh head; its meshes are .*Cube.*\.$"):
+        files.load(tmp_path / "two.blend", name="head")
+
+
 def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: Path) -> None:
     files.read(head)
     (face,) = bpy.context.scene.objects
