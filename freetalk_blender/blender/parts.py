@@ -106,12 +106,9 @@ def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
 
 def _others(original: bpy.types.Object) -> list[bpy.types.Object]:
     """The other meshes that are seen, and those that are hidden because they are a part of the talking copy."""
-    mine = [item for item in bpy.context.scene.objects if item.type == "MESH" and item.data.polygons]
-    return [
-        item
-        for item in mine
-        if original not in (item, item.get(ORIGINAL)) and (item.visible_get() or item.get(PART_OF) == original)
-    ]
+    surfaces = [item for item in bpy.context.scene.objects if item.type == "MESH" and item.data.polygons]
+    others = [item for item in surfaces if original not in (item, item.get(ORIGINAL))]
+    return [item for item in others if item.visible_get() or item.get(PART_OF) == original]
 
 
 def _is_within(item: bpy.types.Object, original: bpy.types.Object, into: np.ndarray) -> bool:

@@ -92,11 +92,11 @@ def moves_with(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarra
     placed = frame_in_mm(landmarks).to_canonical(np.asarray(landmarks, float))
     inside = parts_inside(points, cleaned, placed)
     handles = landmark_vertices(placed, points, cleaned.triangles)
-    moves = np.isin(cleaned.components, cleaned.components[handles]).astype(float)
-    moves[np.concatenate([_sitting(points, cleaned, handles, placed, inside)[0], *inside])] = 1
-    of_caller = cleaned.to_caller(np.repeat(moves[:, None], 3, 1))[:, 0]
-    sizes = [len(vertices) for vertices, _ in surfaces]
-    return [bool(part.mean() > 0.5) for part in np.split(of_caller, np.cumsum(sizes)[:-1])[1:]]
+    moves = np.isin(cleaned.components, cleaned.components[handles])
+    moves[np.concatenate([_sitting(points, cleaned, handles, placed, inside)[0], *inside])] = True
+    of_caller = moves[cleaned.source] & (cleaned.source >= 0)
+    ends = np.cumsum([len(vertices) for vertices, _ in surfaces])
+    return [bool(part.mean() > 0.5) for part in np.split(of_caller, ends[:-1])[1:]]
 
 
 def _sitting(
@@ -176,7 +176,9 @@ def _of_an_eye(
         near = np.linalg.norm(points - edge.mean(0), axis=1) < _AROUND_EYE
         mine = {number: points[part == number] for number in np.unique(part[near])}
         balls = [sphere(ball) for ball in mine.values() if np.ptp(ball, axis=0).min() > _BALL]
-        for number in filter(wanted.__getitem__, mine):
+        for number in mine:
+            if not wanted[number]:
+                continue
             off = [np.abs(np.linalg.norm(mine[number] - ball[0], axis=1) - ball[1]) for ball in balls if ball]
             own[number] |= any((distance < _ON_BALL).mean() > _MOST for distance in off)
             own[number] |= _on_both_lids(points[touches & (part == number)], edge[1:3], edge[4:6])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import loose
 import numpy as np
 import pytest
 import scipy.sparse as sparse
@@ -71,13 +72,7 @@ def with_parts(scan):
         "a clear shell over the eye": layer(skin, scan[1], normals, placed[42:48].mean(0), 12, 0.4),
         "spectacles": spectacles(skin, placed),
     }
-    vertices, triangles, rows, count = [scan[0]], [scan[1]], {}, len(scan[0])
-    for name, (points, faces) in parts.items():
-        vertices.append(frame.to_mesh(points))
-        triangles.append(faces + count)
-        rows[name] = np.arange(count, count + len(points))
-        count += len(points)
-    return np.concatenate(vertices).astype(np.float32), np.concatenate(triangles), rows
+    return loose.added(*scan[:2], parts, frame)
 
 
 @pytest.fixture(scope="module")

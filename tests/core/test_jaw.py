@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import loose
 import numpy as np
 import pytest
 from test_face import jaw as jaw_down
@@ -43,14 +44,9 @@ def with_parts(scan):
     """Vertices, triangles, and the rows of each part."""
     frame = mouth_curve.frame_in_mm(scan[2])
     lips = frame.to_canonical(scan[2])[mouth_curve.LIPS].mean(0)
-    vertices, triangles, rows, count = [scan[0]], [scan[1]], {}, len(scan[0])
-    for name, (middle, half, _) in PARTS.items():
-        points, faces = block(half)
-        vertices.append(frame.to_mesh(points + middle + lips))
-        triangles.append(faces + count)
-        rows[name] = np.arange(count, count + len(points))
-        count += len(points)
-    return np.concatenate(vertices).astype(np.float32), np.concatenate(triangles), rows
+    blocks = {name: (block(half), middle + lips) for name, (middle, half, _) in PARTS.items()}
+    parts = {name: (points + place, faces) for name, ((points, faces), place) in blocks.items()}
+    return loose.added(*scan[:2], parts, frame)
 
 
 @pytest.fixture(scope="module")
