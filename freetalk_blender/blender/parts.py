@@ -68,6 +68,11 @@ def join(copy: bpy.types.Object, names: Sequence[str]) -> None:
     copies = [bpy.data.objects[name].copy() for name in names]
     for item in copies:
         item.data = item.data.copy()
+        _share_colours(item.data, copy.data)
+        _share_uv(item.data, copy.data)
+    for item in (copy, *copies):  # before 4.5, what has no slot gets the others' material
+        if not len(item.data.materials):
+            item.data.materials.append(None)
     made, surfaces = [item.name for item in copies], [item.data for item in copies]
     chosen = [copy, *copies]
     try:
@@ -78,6 +83,33 @@ def join(copy: bpy.types.Object, names: Sequence[str]) -> None:
             bpy.data.objects.remove(bpy.data.objects[name])
         for surface in surfaces:
             bpy.data.meshes.remove(surface)
+
+
+def _share_colours(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:
+    """A part's own colours in the face's colour attributes, or white: some Blenders join what has none as black."""
+    active = data.color_attributes.active_color
+    domain = active.domain if active else ""
+    own = _floats(active.data, "color", 4) if active else np.empty(0, np.float32)
+    for attribute in [*data.color_attributes]:
+        data.color_attributes.remove(attribute)
+    for attribute in face.color_attributes:
+        new = data.color_attributes.new(attribute.name, attribute.data_type, attribute.domain)
+        white = np.ones(4 * len(new.data), np.float32)
+        new.data.foreach_set("color", own if new.domain == domain else white)
+
+
+def _share_uv(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:
+    """A part's own texture coordinates under the name that the face's have, too: materials ask for the active ones."""
+    if not face.uv_layers or not data.uv_layers or face.uv_layers.active.name in data.uv_layers:
+        return
+    own = _floats(data.uv_layers.active.uv, "vector", 2)
+    data.uv_layers.new(name=face.uv_layers.active.name).uv.foreach_set("vector", own)
+
+
+def _floats(values: bpy.types.bpy_prop_collection, name: str, width: int) -> np.ndarray:
+    found = np.empty(width * len(values), np.float32)
+    values.foreach_get(name, found)
+    return found
 
 
 def hide(original: bpy.types.Object, names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from freetalk_blender.blender import (
     files,
     job,
     marks,
+    meshes,
     registration,
     request,
     scene,
@@ -118,6 +119,30 @@ def test_teeth_that_are_another_object_turn_with_the_jaw_of_the_talking_copy(
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert not teeth.hide_get() and not teeth.hide_render and not list(teeth.keys())
     assert len(bpy.data.objects) == objects and not list(cleanup.found())
+
+
+def test_teeth_keep_their_colours_and_texture(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
+    """The face's attributes have other names and another domain, and of one the teeth have none."""
+    face, count = ready.face.data, len(teeth.data.loops)
+    for domain in ("POINT", "CORNER"):
+        colours = face.color_attributes.new(f"painted {domain}", "BYTE_COLOR", domain)
+        colours.data.foreach_set("color", np.full(4 * len(colours.data), 0.25, np.float32))
+    face.uv_layers.new(name="face")
+    own = teeth.data.color_attributes.new("own", "FLOAT_COLOR", "POINT")
+    own.data.foreach_set("color", np.full(4 * len(own.data), 0.5, np.float32))
+    uv = np.random.default_rng(0).random(2 * count).astype(np.float32)
+    teeth.data.uv_layers.active.uv.foreach_set("vector", uv)
+
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    (copy,) = marks.copies_of(ready.face)
+    mesh, first = copy.data, len(face.vertices)
+    corner = meshes.corner_vertices(mesh)
+    corner = np.flatnonzero((corner >= first) & (corner < first + len(teeth.data.vertices)))
+    assert "own" not in mesh.color_attributes
+    point, painted = (mesh.color_attributes[f"painted {domain}"].data for domain in ("POINT", "CORNER"))
+    assert np.allclose(point[0].color, 0.25, atol=0.01) and np.allclose(point[first].color, 0.5, atol=0.01)
+    assert {painted[i].color[0] for i in corner} == {1.0}
+    assert np.allclose(np.ravel([mesh.uv_layers["face"].uv[i].vector for i in corner]), uv)
 
 
 def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
