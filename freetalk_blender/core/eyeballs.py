@@ -74,9 +74,11 @@ def socket(eye: Eye, skin: np.ndarray, triangles: np.ndarray, lids: np.ndarray) 
 
 
 def own(place: Socket, eyeball: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Centre (3,) and radius of the ball that an open eye of the scan has; eyeball (k,3): its points, canonical mm;
-    None without."""
-    return None if place.eye.shut or not place.hollow else sphere(eyeball)
+    """Centre (3,) and radius of the ball that an open eye of the scan has, or, where that is no sphere, of the one that
+    would belong there; eyeball (k,3): its points, canonical mm; None without."""
+    if place.eye.shut or not place.hollow or not len(eyeball):
+        return None
+    return sphere(eyeball) or fitted(place)
 
 
 def added(
