@@ -1,7 +1,9 @@
 """A scan file as a command works on it: its own vertices, read and bound, and its landmarks."""
 
 import argparse
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ def import_bpy() -> None:
     if sys.modules.get("bpy"):
         return
     if "BLENDER_USER_RESOURCES" not in os.environ:
-        os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-blender-")
+        folder = tempfile.mkdtemp(prefix="freetalk-blender-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["BLENDER_USER_RESOURCES"] = folder
     try:
         import bpy  # noqa: F401
     except ImportError as error:

@@ -123,13 +123,14 @@ def redo():
     _in_window(bpy.ops.ed.redo)
 '''
 
-#: Leaves `fresh(folder)` in Blender: a scene with the face of face.npz, landmarks placed, and the sound of short.wav.
+#: Leaves `fresh(folder)` in Blender: a scene with the face of face.npz, landmarks placed, teeth as another object, the
+#: sound of short.wav.
 FRESH = """
-import bmesh, importlib, time
+import bmesh, importlib, mathutils, time
 package = "bl_ext.user_default.freetalk"
 placed, live, marks, session = (
     importlib.import_module(f"{package}.blender.{name}") for name in ("placed", "live", "marks", "session"))
-core = importlib.import_module(f"{package}.core.landmarks")
+core, frame = (importlib.import_module(f"{package}.core.{name}") for name in ("landmarks", "frame"))
 
 def fresh(folder):
     live.forget()
@@ -151,6 +152,16 @@ def fresh(folder):
     item = bpy.data.objects.new("head", mesh)
     item.rotation_euler[0] = np.pi / 2  # +Y up in the file, as importers stand it up
     scene.collection.objects.link(item)
+    face = frame.canonical_frame(arrays["points"])
+    behind = face.to_mesh(face.to_canonical(arrays["points"][57]) + [0, 0.02, -0.15])
+    builder = bmesh.new()
+    place = mathutils.Matrix.Translation(behind)
+    bmesh.ops.create_icosphere(builder, subdivisions=2, radius=0.06 * face.scale, matrix=place)
+    teeth = bpy.data.objects.new("teeth", bpy.data.meshes.new("teeth"))
+    builder.to_mesh(teeth.data)
+    builder.free()
+    teeth.rotation_euler = item.rotation_euler
+    scene.collection.objects.link(teeth)
     bystander = bpy.data.objects.new("bystander", None)
     scene.collection.objects.link(bystander)
     item.shape_key_add(name="Basis")

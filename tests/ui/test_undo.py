@@ -96,6 +96,7 @@ def test_undo_of_bake_again_shows_the_preview_again_and_not_a_still_face(walker:
     preview = "'FreeTalk preview' in marks.all_copies()[0].data.shape_keys.key_blocks"
     walker.value(f"fresh({folder(walker)!r})")
     assert walker.value("press('animate')") == ""
+    assert walker.value("bpy.data.objects['teeth'].hide_get()"), "they are a part of the talking copy"
     walker.value("slide('happy', 0.9)")
     walker.wait(preview)
     assert walker.value("press('rebake')") == "" and not walker.value(preview)
