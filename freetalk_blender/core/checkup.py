@@ -126,12 +126,13 @@ def _surface(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh, fa
         found.append(Finding("surface", NOTICE, f"Faces turn their backs on their neighbours at {edges}.", fix))
     if len(parts) > 1:
         sizes = ", ".join(f"{size:,}" for size in parts[:4]) + (", ..." if len(parts) > 4 else "")
-        fix = "Lower teeth and a tongue turn with the jaw; what else is no part of the face's skin stays where it is."
+        fix = "Lower teeth and a tongue turn with the jaw, what sits on the skin goes with it, and the rest stays."
         found.append(Finding("parts", NOTICE, f"The mesh is in {len(parts)} loose parts ({sizes} vertices).", fix))
     if dirt.holes:
         holes = counted(dirt.holes, "hole", "holes")
         fix = "They stay; motion goes around them. In Blender, edit mode, Mesh > Clean Up > Fill Holes closes them."
-        found.append(Finding("holes", NOTICE, f"The surface has {holes} besides its longest border.", fix))
+        whose = "the longest border of each part" if len(parts) > 1 else "its longest border"
+        found.append(Finding("holes", NOTICE, f"The surface has {holes} besides {whose}.", fix))
     if len(found) == 1:
         found.append(Finding("surface", GOOD, "The surface is one clean piece."))
     return found

@@ -20,7 +20,7 @@ BIT = 0.01
 class Repairs:
     """Counts. Left out of the cleaned copy: not_finite, loose (of no face) vertices; degenerate (a corner twice, or not
     finite) and duplicate faces. Joined there: welded vertices. Left as they are: non_manifold edges (three and more
-    faces), flipped edges (two faces that face opposite ways), isolated bits, holes (closed borders but the longest)."""
+    faces), flipped edges (two faces that face opposite ways), isolated bits, holes (borders of each part but one)."""
 
     not_finite: int
     loose: int
@@ -72,7 +72,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
         non_manifold=int((_uses(cleaned.triangles)[1] > 2).sum()),
         flipped=_flipped(cleaned.triangles),
         bits=int((size < BIT * size.sum()).sum()),
-        holes=max(len(borders(cleaned)) - 1, 0),
+        holes=_holes(cleaned),
     )
 
 
@@ -91,6 +91,12 @@ def borders(cleaned: CleanMesh) -> list[np.ndarray]:
     order = np.argsort(label, kind="stable")
     loops = np.split(vertices[order], np.cumsum(np.bincount(label))[:-1])
     return [loops[k] for k in np.argsort(-total)]
+
+
+def _holes(cleaned: CleanMesh) -> int:
+    """Borders but one of each connected part: a strip of hair ends somewhere, too."""
+    part = [cleaned.components[loop[0]] for loop in borders(cleaned)]
+    return len(part) - len(set(part))
 
 
 def _uses(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

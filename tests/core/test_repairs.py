@@ -48,4 +48,5 @@ def test_seams_turned_faces_bits_and_holes_are_counted():
     assert find(vertices, turned).flipped == 3
     assert find(vertices, np.delete(triangles, [100, 200], 0)).holes == 2
     more = np.concatenate([vertices, [[50, 0, 0], [51, 0, 0], [50, 1, 0]]])
-    assert find(more, np.concatenate([triangles, [[400, 401, 402]]])).bits == 1
+    found = find(more, np.concatenate([triangles, [[400, 401, 402]]]))
+    assert found.bits == 1 and found.holes == 0, "the border of a bit is no hole"
