@@ -258,10 +258,10 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         if not arguments.keep_mouth:
             mouth.check(scan.item)
         around = parts.around(scan.item)
-    if around and local is None:
-        with steps("find the face"):
-            local = detector.detect(vertices, triangles, arguments.device).points
-    mine, beside = parts.told_apart(vertices, triangles, local, around) if local is not None else ((), ())
+    marks: landmarks.Landmarks | np.ndarray | None = local
+    if around:  # which of them go with the face is told from where it is
+        marks, local = detector.located(local, vertices, triangles, arguments.device, steps)
+    mine, beside = parts.told_apart(vertices, triangles, local, around)
     joined = tuple(part.name for part in mine)
     if joined:
         tell((f"These objects go with the face: {parts.named(joined)}.",), steps)
@@ -269,7 +269,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps, sound.load)
-    face = binder.bind(vertices, triangles, local, [part.surface for part in beside])
+    face = binder.bind(vertices, triangles, marks, [part.surface for part in beside])
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):

@@ -16,6 +16,7 @@ from .core import landmarks, movement, scan_file
 from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.frame import transformed
+from .core.landmarks import Landmarks
 from .core.mesh import Surfaces
 from .progress import Progress
 
@@ -82,19 +83,23 @@ class Binder:
 
     def __init__(self, arguments: argparse.Namespace, steps: Progress) -> None:
         self._arguments, self._steps = arguments, steps
-        self._last: tuple[tuple[np.ndarray | None, ...], Face] | None = None
+        self._last: tuple[tuple[object, ...], Face] | None = None
 
     def bind(
-        self, vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None, beside: Surfaces = ()
+        self,
+        vertices: np.ndarray,
+        triangles: np.ndarray,
+        marks: Landmarks | np.ndarray | None,
+        beside: Surfaces = (),
     ) -> Face:
-        """points (68,3): landmarks, or None to find them; beside: other objects' surfaces, as `prepare` takes them."""
-        scan, arguments = (vertices, triangles, points, *(array for one in beside for array in one)), self._arguments
+        """marks: landmarks, None to find them, and beside: other objects' surfaces, as `prepare` takes them."""
+        scan, arguments = (vertices, triangles, marks, *(array for one in beside for array in one)), self._arguments
         if self._last is not None and len(scan) == len(self._last[0]) and all(map(_same, scan, self._last[0])):
             return self._last[1]
         face = faces.prepare(
             vertices,
             triangles,
-            points,
+            marks,
             beside=beside,
             open_mouth=not arguments.keep_mouth,
             inner_mouth=arguments.inner_mouth,
@@ -107,8 +112,10 @@ class Binder:
         return face
 
 
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+def _same(one: object, other: object) -> bool:
+    return one is other or (
+        isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+    )
 
 
 def own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress) -> OwnVertices:

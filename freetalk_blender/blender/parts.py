@@ -48,12 +48,14 @@ def around(original: bpy.types.Object) -> tuple[Part, ...]:
 
 
 def told_apart(
-    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, parts: Sequence[Part]
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray | None, parts: Sequence[Part]
 ) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """Those of the parts that are to move with a face (V,3), (F,3) with these landmarks (68,3), and the others; all in
-    one frame."""
+    one frame. Without landmarks none moves."""
     can = [part for part in parts if part.joinable]
-    moves = attached.moves_with(vertices, triangles, landmarks, [part.surface for part in can]) if can else []
+    if landmarks is None or not can:
+        return (), tuple(parts)
+    moves = attached.moves_with(vertices, triangles, landmarks, [part.surface for part in can])
     mine = tuple(part for part, moving in zip(can, moves, strict=True) if moving)
     return mine, tuple(part for part in parts if part not in mine)
 

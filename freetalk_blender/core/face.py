@@ -114,7 +114,7 @@ def prepare(
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
-    found = landmarks is None
+    found = landmarks is None or (isinstance(landmarks, Landmarks) and landmarks.confidence is not None)
     landmarks, points = detector.located(landmarks, vertices, faces, device, step)
     similarity = frame.canonical_frame(points)
     cancel.check()
