@@ -156,14 +156,18 @@ def _is_within(item: bpy.types.Object, original: bpy.types.Object, into: np.ndar
 
 def _can_join(item: bpy.types.Object, original: bpy.types.Object) -> bool:
     """Nothing that the object does would be lost in the face's mesh: no animation, constraints or shapes of its own,
-    and no modifiers that the face has not. Another file's objects cannot be hidden for good."""
+    no bone and no modifiers that the face has not. Another file's objects cannot be hidden for good."""
     data = item.animation_data
     animated = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
-    own = animated or item.data.shape_keys or len(item.constraints) or item.parent_type == "BONE"
-    if own or item.library is not None:
+    on_bone = item.parent_type == "BONE" and _bone(item) != _bone(original)
+    if animated or item.data.shape_keys or len(item.constraints) or on_bone or item.library is not None:
         return False
     has = {_kind(modifier) for modifier in original.modifiers}
     return {_kind(modifier) for modifier in item.modifiers} <= has
+
+
+def _bone(item: bpy.types.Object) -> tuple[str, bpy.types.Object | None, str]:
+    return item.parent_type, item.parent, item.parent_bone
 
 
 def _kind(modifier: bpy.types.Modifier) -> tuple[str, bpy.types.Object | None]:

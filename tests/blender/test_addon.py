@@ -17,6 +17,7 @@ from freetalk_blender.blender import (
     job,
     marks,
     meshes,
+    parts,
     registration,
     request,
     scene,
@@ -153,6 +154,23 @@ def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.Property
     assert "Lower Teeth" in told and "join" in told and teeth.visible_get()
     teeth.hide_set(True)
     assert scene.left_behind(copy) == ()
+
+
+def test_teeth_on_a_bone_are_joined_where_the_face_hangs_on_the_same(
+    ready: bpy.types.PropertyGroup, teeth: bpy.types.Object
+) -> None:
+    bpy.ops.object.armature_add()
+    rig = bpy.context.object
+    for item in (teeth, ready.face):
+        (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
+        assert part.joinable == (item is teeth), "before either hangs there, and while only the teeth do"
+        place = item.matrix_world.copy()
+        item.parent, item.parent_type, item.parent_bone = rig, "BONE", rig.data.bones[0].name
+        bpy.context.view_layer.update()
+        item.matrix_world = place
+        bpy.context.view_layer.update()
+    (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
+    assert part.joinable
 
 
 def test_a_sound_strip_says_when_the_speech_starts(ready: bpy.types.PropertyGroup, short_clip: Path) -> None:
