@@ -36,7 +36,7 @@ _MIRROR = {
     60: 64, 61: 63, 62: 62, 63: 61, 64: 60, 65: 67, 66: 66, 67: 65,
 }  # fmt: skip
 #: Vertices above this height (decimetres) belong to the head and neck.
-_NECK = 5.5
+NECK = 5.5
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def load(data: Path) -> MakeHuman:
     vertices, groups = _read_groups(Path(data) / "makehuman" / "base.obj")
     triangles = groups["body"]
     used = np.unique(triangles)
-    head = used[(vertices[used, 1] > _NECK)]
+    head = used[(vertices[used, 1] > NECK)]
     mirrored = {i: int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
                 for i, v in _RIGHT.items()}  # fmt: skip
     known = {**_RIGHT, **{_MIRROR[i]: v for i, v in mirrored.items()}, **_RIGHT}
@@ -136,6 +136,13 @@ def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray
     """Name -> (count,3) displacement of every expression unit of one group (african, asian, caucasian)."""
     folder = Path(data) / "makehuman" / "targets" / "expression" / "units" / group
     return {path.stem: read_target(path, count) for path in sorted(folder.glob("*.target"))}
+
+
+def neutral(data: Path, identity: int) -> np.ndarray:
+    """(V,3) float32 vertices at rest of the base mesh, identity 0, or of the random identity of that seed."""
+    body = load(data)
+    shape = face_shapes(data, identity, len(body.vertices)) if identity else 0.0
+    return (body.vertices + shape).astype(np.float32)
 
 
 def face_shapes(data: Path, seed: int, count: int, strength: float = 0.6) -> np.ndarray:

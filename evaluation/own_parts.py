@@ -38,8 +38,6 @@ UNITS = {
 }
 #: What truly moves by less than this (mm) when the jaw opens is of the upper jaw.
 _RESTS = 5.0
-#: Vertices above this height (decimetres) belong to MakeHuman's head and neck.
-_NECK = 5.5
 
 
 def of_ict(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
@@ -64,14 +62,12 @@ def of_ict(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
 def of_makehuman(data: Path, identity: int) -> dict[str, np.ndarray]:
     """Part -> (M,2) mean error and mean true motion (mm) in each of UNITS, of one face shape."""
     body = makehuman.load(data)
-    count = len(body.vertices)
-    shape = makehuman.face_shapes(data, identity, count) if identity else 0.0
-    vertices = (body.vertices + shape).astype(np.float32)
-    head = body.triangles[(body.vertices[body.triangles][..., 1] > _NECK).all(1)]
+    vertices = makehuman.neutral(data, identity)
+    head = body.triangles[(body.vertices[body.triangles][..., 1] > makehuman.NECK).all(1)]
     loose = [body.parts[name] for names in PARTS.values() for name in names]
     triangles = np.concatenate([head, *loose])
     scan = scanning.select(scanning.registered(vertices, triangles), np.ones(len(triangles), bool))
-    units = makehuman.expression_units(data, "caucasian", count)
+    units = makehuman.expression_units(data, "caucasian", len(vertices))
     offsets = np.stack([sum(units[unit] for unit in both) for both in UNITS.values()])
     marks = body.landmark_vertices
     off, moves = _errors(scan, vertices[marks], offsets, offsets[:, marks])

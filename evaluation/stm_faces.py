@@ -102,8 +102,7 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
     for group in ("african", "asian", "caucasian"):
         units = makehuman.expression_units(data, group, count)
         for identity in range(identities):
-            shape = makehuman.face_shapes(data, identity, count) if identity else 0.0
-            vertices = (body.vertices + shape).astype(np.float32)
+            vertices = makehuman.neutral(data, identity)
             whole = scanning.registered(vertices, head)
             scan = scanning.select(whole, np.ones(len(head), bool))
             rng = np.random.default_rng([97, identity])

@@ -36,7 +36,7 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
 def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, ...] = ()) -> None:
     """The copy in the original's place and collections; the original is hidden, and objects joined to the copy are."""
     copy.name = f"{original.name} {PREFIX}"
-    copy[BEFORE] = [int(seen.is_hidden(original)), int(original.hide_render)]
+    copy[BEFORE] = seen.state(original)
     seen.show(original, False)
     parts.hide(original, joined)
     copy.hide_render = False
@@ -55,7 +55,7 @@ def discard(copy: bpy.types.Object) -> None:
 def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -> None:
     """Delete the object's talking copies, all but one, with their meshes and takes; show the original as it was."""
     copies = [copy for copy in copies_of(original) if copy != spared]
-    hidden, hide_render = copies[0].get(BEFORE, (0, 0)) if copies else (0, 0)
+    before = [*copies[0].get(BEFORE, (0, 0))] if copies else []
     for copy in copies:
         mesh, actions = copy.data, _own_actions(copy)
         bpy.data.objects.remove(copy)
@@ -65,8 +65,7 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
             if action.users <= int(action.use_fake_user):
                 bpy.data.actions.remove(action)
     if copies:
-        seen.show(original, not hidden)
-        original.hide_render = bool(hide_render)
+        seen.restore(original, before)
         parts.show(original)
 
 

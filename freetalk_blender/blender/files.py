@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import compat, meshes
+from . import compat, meshes, parts
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -85,11 +85,10 @@ def read(path: Path) -> np.ndarray:
 
 def _named(path: Path, name: str) -> bpy.types.Object:
     """The mesh of that name."""
-    known = list(_solid(path))
-    if name not in (item.name for item in known):
-        told = ", ".join(item.name for item in known[:8]) + (", ..." if len(known) > 8 else "")
-        raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {told}.")
-    return next(item for item in known if item.name == name)
+    known = {item.name: item for item in _solid(path)}
+    if name not in known:
+        raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {parts.named(list(known), 8)}.")
+    return known[name]
 
 
 def _solid(path: Path) -> dict[bpy.types.Object, None]:

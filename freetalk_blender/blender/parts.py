@@ -13,8 +13,8 @@ import numpy as np
 
 from ..core import attached
 from ..core.frame import transformed
-from . import meshes, seen
-from .marks import BEFORE, ORIGINAL, PART_OF
+from . import exchange, meshes, seen
+from .marks import BEFORE, PART_OF, original_of
 
 #: Objects with more vertices are no lashes or teeth.
 _MOST = 300_000
@@ -60,9 +60,9 @@ def told_apart(
     return mine, tuple(part for part in parts if part not in mine)
 
 
-def named(names: Sequence[str]) -> str:
+def named(names: Sequence[str], most: int = 3) -> str:
     """Some of the names, for a sentence."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def join(copy: bpy.types.Object, names: Sequence[str]) -> None:
@@ -90,28 +90,21 @@ def join(copy: bpy.types.Object, names: Sequence[str]) -> None:
 def _share_colours(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:
     """A part's own colours in the face's colour attributes, or white: some Blenders join what has none as black."""
     active = data.color_attributes.active_color
-    domain = active.domain if active else ""
-    own = _floats(active.data, "color", 4) if active else np.empty(0, np.float32)
+    own = {active.domain: exchange.values(active)} if active else {}
     for attribute in [*data.color_attributes]:
         data.color_attributes.remove(attribute)
     for attribute in face.color_attributes:
         new = data.color_attributes.new(attribute.name, attribute.data_type, attribute.domain)
-        white = np.ones(4 * len(new.data), np.float32)
-        new.data.foreach_set("color", own if new.domain == domain else white)
+        exchange.write(new, own.get(new.domain, np.ones((len(new.data), 4), np.float32)))
 
 
 def _share_uv(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:
     """A part's own texture coordinates under the name that the face's have, too: materials ask for the active ones."""
     if not face.uv_layers or not data.uv_layers or face.uv_layers.active.name in data.uv_layers:
         return
-    own = _floats(data.uv_layers.active.uv, "vector", 2)
-    data.uv_layers.new(name=face.uv_layers.active.name).uv.foreach_set("vector", own)
-
-
-def _floats(values: bpy.types.bpy_prop_collection, name: str, width: int) -> np.ndarray:
-    found = np.empty(width * len(values), np.float32)
-    values.foreach_get(name, found)
-    return found
+    own = exchange.values(data.attributes[data.uv_layers.active.name])
+    new = data.uv_layers.new(name=face.uv_layers.active.name)
+    exchange.write(data.attributes[new.name], own)
 
 
 def hide(original: bpy.types.Object, names: Sequence[str]) -> None:
@@ -119,7 +112,7 @@ def hide(original: bpy.types.Object, names: Sequence[str]) -> None:
     for name in names:
         item = bpy.data.objects[name]
         if PART_OF not in item:
-            item[BEFORE] = [int(seen.is_hidden(item)), int(item.hide_render)]
+            item[BEFORE] = seen.state(item)
         item[PART_OF] = original
         seen.show(item, False)
 
@@ -127,10 +120,8 @@ def hide(original: bpy.types.Object, names: Sequence[str]) -> None:
 def show(original: bpy.types.Object) -> None:
     """The objects that were a part of a face's talking copy as they were before."""
     for item in parts_of(original):
-        hidden, hide_render = item[BEFORE]
+        seen.restore(item, item[BEFORE])
         del item[PART_OF], item[BEFORE]
-        seen.show(item, not hidden)
-        item.hide_render = bool(hide_render)
 
 
 def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
@@ -141,7 +132,7 @@ def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
 def _others(original: bpy.types.Object) -> list[bpy.types.Object]:
     """The other meshes that are seen, and those that are hidden because they are a part of the talking copy."""
     surfaces = [item for item in bpy.context.scene.objects if item.type == "MESH" and item.data.polygons]
-    others = [item for item in surfaces if original not in (item, item.get(ORIGINAL))]
+    others = [item for item in surfaces if original_of(item) != original]
     return [item for item in others if item.visible_get() or item.get(PART_OF) == original]
 
 

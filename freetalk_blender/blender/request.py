@@ -211,13 +211,9 @@ def check_unchanged(scan: Scan, original: bpy.types.Object | None, joined: tuple
     """FreeTalkError where the face, or another object that is of it, was edited or deleted while the work went on."""
     if original is None:
         raise FreeTalkError("The face was deleted while it was worked on.")
-    vertices, triangles, _ = scene.read_face(original, None)
-    before = {"": (scan.vertices, scan.triangles), **_surfaces(scan.parts)}
-    after = {"": (vertices, triangles), **(_surfaces(parts.around(original)) if joined else {})}
-    for name in ("", *joined):
+    others = parts.around(original) if joined else ()
+    before = {part.name: part.surface for part in scan.parts} | {original.name: (scan.vertices, scan.triangles)}
+    after = {part.name: part.surface for part in others} | {original.name: scene.read_face(original, None)[:2]}
+    for name in (original.name, *joined):
         if name not in after or not all(map(np.array_equal, before[name], after[name])):
-            raise FreeTalkError(f"The mesh of {name or original.name} changed while it was worked on; start again.")
-
-
-def _surfaces(known: tuple[Part, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    return {part.name: part.surface for part in known}
+            raise FreeTalkError(f"The mesh of {name} changed while it was worked on; start again.")

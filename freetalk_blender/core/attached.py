@@ -55,20 +55,20 @@ class Attached:
     turn: np.ndarray
 
 
-def attached(canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray) -> Attached:
+def attached(
+    points: np.ndarray, cleaned: CleanMesh, inside: list[np.ndarray], handles: np.ndarray, landmarks: np.ndarray
+) -> Attached:
     """The loose parts of a face that sit on its skin.
 
-    canonical (V,3): vertices of the mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
+    points (V,3): vertices of the mesh `cleaned`; inside: its `jaw.parts_inside`; handles (68,): those at the landmarks
+    (68,3); canonical mm.
     """
-    if not cleaned.components.any():
-        return Attached(np.empty(0, int), sparse.csr_matrix((0, len(canonical))), np.empty((0, 3, 3)))
-    points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
-    found, carry = _sitting(points, cleaned, handles, placed, parts_inside(points, cleaned, placed))
-    return Attached(found, carry, _about_eyes(points[found], carry @ points, placed))
+    found, carry = _sitting(points, cleaned, inside, handles, landmarks)
+    return Attached(found, carry, _about_eyes(points[found], carry @ points, landmarks))
 
 
-def with_attached(binding: Binding, canonical: np.ndarray, parts: Attached) -> Binding:
-    """The binding of a mesh of vertices (V,3), canonical, whose loose parts that sit on its skin move with it."""
+def with_attached(binding: Binding, points: np.ndarray, parts: Attached) -> Binding:
+    """The binding of a mesh of vertices (V,3), canonical mm, whose loose parts that sit on its skin move with it."""
     plain = np.zeros(len(parts.vertices), bool)
     if binding.proxy is not None:  # the scan's own triangles are small: one vertex tells the motion, at no cost
         plain = (parts.turn == np.identity(3)).all((1, 2))
@@ -80,7 +80,7 @@ def with_attached(binding: Binding, canonical: np.ndarray, parts: Attached) -> B
     motion = binding.motion_of(used).transpose(1, 0, 2).reshape(len(used), -1)
     moved = (carry[:, used].astype(np.float32) @ motion).reshape(len(rows), -1, 3)
     turned = np.einsum("nij,nrj->rni", parts.turn[~plain], moved, optimize=True)
-    return binding.with_more(rows, canonical[rows], turned)
+    return binding.with_more(rows, points[rows] / EYE_DISTANCE_MM, turned)
 
 
 def moves_with(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, others: Surfaces) -> list[bool]:
@@ -93,22 +93,19 @@ def moves_with(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarra
     inside = parts_inside(points, cleaned, placed)
     handles = landmark_vertices(placed, points, cleaned.triangles)
     moves = np.isin(cleaned.components, cleaned.components[handles])
-    moves[np.concatenate([_sitting(points, cleaned, handles, placed, inside)[0], *inside])] = True
+    moves[np.concatenate([_sitting(points, cleaned, inside, handles, placed)[0], *inside])] = True
     of_caller = moves[cleaned.source] & (cleaned.source >= 0)
     ends = np.cumsum([len(vertices) for vertices, _ in surfaces])
     return [bool(part.mean() > 0.5) for part in np.split(of_caller, ends[:-1])[1:]]
 
 
 def _sitting(
-    points: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, placed: np.ndarray, inside: list[np.ndarray]
+    points: np.ndarray, cleaned: CleanMesh, inside: list[np.ndarray], handles: np.ndarray, placed: np.ndarray
 ) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """(n,) vertices of loose parts that sit on the skin, and (n,V) where those of it are that they follow.
-
-    points (V,3): vertices of the mesh `cleaned`; handles (68,): those at the landmarks, placed (68,3); inside: vertices
-    of the parts inside the mouth; canonical mm.
-    """
+    """(n,) vertices of loose parts that sit on the skin, and (n,V) where those of it are that they follow; arguments as
+    `attached`."""
     label = cleaned.components
-    rows = _candidates(points, label, handles, inside, placed)
+    rows = _candidates(points, label, inside, handles, placed) if label.any() else np.empty(0, int)
     if not len(rows):
         return rows, sparse.csr_matrix((0, len(points)))
     skin = cleaned.triangles[np.isin(label, label[handles])[cleaned.triangles[:, 0]]]
@@ -118,7 +115,7 @@ def _sitting(
 
 
 def _candidates(
-    points: np.ndarray, label: np.ndarray, handles: np.ndarray, inside: list[np.ndarray], placed: np.ndarray
+    points: np.ndarray, label: np.ndarray, inside: list[np.ndarray], handles: np.ndarray, placed: np.ndarray
 ) -> np.ndarray:
     """(n,) vertices of loose parts that lie wholly around the face, but for those inside the mouth."""
     low, high = placed.min(0) - _AROUND, placed.max(0) + _AROUND
@@ -198,8 +195,8 @@ def _about_eyes(points: np.ndarray, roots: np.ndarray, placed: np.ndarray) -> np
         edge = placed[lids]
         width = np.linalg.norm(edge[3] - edge[0])
         hinge = edge[:, 1].mean() + _EYE[0] * width, edge[:, 2].mean() + _EYE[1] * width
-        near = np.flatnonzero(np.linalg.norm(roots[:, None] - edge, axis=2).min(1) < _ON_LID[1])
-        distance = np.linalg.norm(roots[near, None] - edge, axis=2).min(1)
-        share = smooth_step((_ON_LID[1] - distance) / (_ON_LID[1] - _ON_LID[0]))[:, None, None]
+        distance = np.linalg.norm(roots[:, None] - edge, axis=2).min(1)
+        near = np.flatnonzero(distance < _ON_LID[1])
+        share = smooth_step((_ON_LID[1] - distance[near]) / (_ON_LID[1] - _ON_LID[0]))[:, None, None]
         turn[near] += share * (hinged(points[near], roots[near], hinge) - np.identity(3))
     return turn

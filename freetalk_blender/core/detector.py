@@ -5,7 +5,7 @@ No texture, unit, up-axis or pose is assumed. Pictures are orthographic (face_vi
 of several views are triangulated, held against shape priors, and laid on the surface that the cameras saw.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -18,6 +18,7 @@ from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
 from .face_view import compact, simplify
 from .landmarks import Landmarks, nearest_vertices, on_mesh
+from .mesh import Surfaces
 
 #: At most so many candidates are looked at closely.
 CANDIDATES = 6
@@ -95,7 +96,7 @@ def confidence(error: np.ndarray) -> np.ndarray:
     return (1 / (1 + (error / 0.04) ** 2)).astype(np.float32)
 
 
-def first_face(surfaces: Sequence[tuple[np.ndarray, np.ndarray]], device: str = "auto") -> int | None:
+def first_face(surfaces: Surfaces, device: str = "auto") -> int | None:
     """The number of the first of several meshes, each vertices (V,3) and triangles (F,3), that shows a face, or None.
 
     All are searched as a whole before any is searched part by part.

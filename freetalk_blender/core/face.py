@@ -31,6 +31,7 @@ from . import (
 )
 from . import eyeballs as eye_balls
 from . import inner_mouth as inner_mouths
+from .attached import Attached
 from .contact import Contact
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyelids import Eyelids, Part
@@ -141,16 +142,13 @@ def prepare(
             rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
             binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
             binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
-        parts = canonical, cleaned, handles, similarity.to_canonical(points)
-        binding = jaw.with_own_teeth(binding, *parts)
-        sitting = attached.attached(*parts)
-        binding = attached.with_attached(binding, canonical, sitting)
+        binding, sitting = _with_parts(binding, canonical, cleaned, handles, similarity.to_canonical(points))
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
             raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
         shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
-        lips = _contact(vertices, faces, opened, cleaned, points, shut)
+        lips = _contact(vertices, faces, opened, cleaned, side, points, shut)
     surface = untouched(vertices, faces) if opened is None else opened
     with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
     notes += note
@@ -349,6 +347,20 @@ def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
     return cleaned
 
 
+def _with_parts(
+    binding: Binding, canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray
+) -> tuple[Binding, Attached]:
+    """The binding with the mesh's loose parts that go with the face, and those of them that sit on its skin.
+
+    canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
+    """
+    points, placed = (places.astype(float) * frame.EYE_DISTANCE_MM for places in (canonical, landmarks))
+    inside = jaw.parts_inside(points, cleaned, placed)
+    binding = jaw.with_own_teeth(binding, points, inside, handles, placed)
+    sitting = attached.attached(points, cleaned, inside, handles, placed)
+    return attached.with_attached(binding, points, sitting), sitting
+
+
 def _in_mesh_units(binding: Binding, similarity: Similarity) -> Binding:
     """A binding whose answers need no turning any more: it takes canonical motion and gives mesh displacement."""
     turn = (similarity.scale * similarity.rotation.T).astype(np.float32)
@@ -360,15 +372,19 @@ def _contact(
     triangles: np.ndarray,
     opened: OpenedMouth | None,
     cleaned: CleanMesh,
+    side: np.ndarray,
     points: np.ndarray,
     shutting: Callable[[], np.ndarray],
 ) -> Contact | None:
     """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips.
 
-    cleaned: the skin; shutting: displacement (V,3) that a performance with closed lips begins with.
+    cleaned: the skin; side (M,): the lip of each vertex of it; shutting: displacement (V,3) that a performance with
+    closed lips begins with.
     """
     if opened and opened.is_cut:
-        return lip_pairs.of_opened(_with_twins(opened, cleaned), points)
+        skin, sides = np.flatnonzero(cleaned.source >= 0), opened.side.copy()
+        sides[skin] = side[cleaned.source[skin]]  # where a seam is split, some vertices of a place belong to no lip
+        return lip_pairs.of_opened(replace(opened, side=sides), points)
     surface = (opened.skin_vertices, opened.skin_triangles) if opened else (vertices, triangles)
     try:
         if not cleaned.has_twins:
@@ -380,14 +396,6 @@ def _contact(
         return lip_pairs.of_open_lips(welded.vertices, welded.triangles, points, moved).of_twins(welded.source)
     except LandmarkError:
         return None
-
-
-def _with_twins(opened: OpenedMouth, cleaned: CleanMesh) -> OpenedMouth:
-    """A cut mouth whose lips have all vertices of a split seam that are one in the cleaned skin."""
-    there = np.flatnonzero(cleaned.source >= 0)
-    side = opened.side.copy()
-    side[there] = _lips(cleaned, opened)[cleaned.source[there]]
-    return replace(opened, side=side)
 
 
 def _shutting(cleaned: CleanMesh, binding: Binding, neutral: np.ndarray) -> np.ndarray:

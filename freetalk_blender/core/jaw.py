@@ -72,6 +72,8 @@ def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) 
 
     points (V,3): the mesh's vertices, landmarks (68,3), canonical mm.
     """
+    if not cleaned.components.any():
+        return []
     near = _around(points, landmarks[mouth_curve.LIPS].mean(0))
     label = cleaned.components
     size = np.bincount(label)
@@ -102,24 +104,23 @@ def _on_face(part: np.ndarray, front: np.ndarray, landmarks: np.ndarray) -> bool
 
 
 def with_own_teeth(
-    binding: Binding, canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray
+    binding: Binding, points: np.ndarray, inside: list[np.ndarray], handles: np.ndarray, landmarks: np.ndarray
 ) -> Binding:
     """The binding of a face whose own lower teeth, gums and tongue, where they are loose parts, go with its jaw.
 
-    canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
+    points (V,3): the bound mesh's vertices; inside: `parts_inside` of it; handles (68,): its vertices at the landmarks
+    (68,3); canonical mm.
     """
-    points, placed = canonical.astype(float) * EYE_DISTANCE_MM, landmarks * EYE_DISTANCE_MM
-    chin = handles[list(CHIN)]
-    parts = parts_inside(points, cleaned, placed)
-    if not parts:
+    if not inside:
         return binding
-    curve = mouth_curve.mouth_curve(placed)
-    share = np.concatenate([_share(points[part], curve) for part in parts])
+    chin = handles[list(CHIN)]
+    curve = mouth_curve.mouth_curve(landmarks)
+    share = np.concatenate([_share(points[part], curve) for part in inside])
     follows = share > 0
-    rows = np.concatenate(parts)[follows]
+    rows = np.concatenate(inside)[follows]
     turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
     moved = binding.motion_of(chin).mean(1)
-    return binding.with_more(rows, canonical[rows], np.einsum("nij,rj->rni", turn, moved))
+    return binding.with_more(rows, points[rows] / EYE_DISTANCE_MM, np.einsum("nij,rj->rni", turn, moved))
 
 
 def _share(part: np.ndarray, curve: MouthCurve) -> np.ndarray:

@@ -176,7 +176,9 @@ def joined(pairs: np.ndarray, count: int) -> np.ndarray:
 
 
 def together(surfaces: Surfaces) -> tuple[np.ndarray, np.ndarray]:
-    """Surfaces, each vertices (V,3) and triangles (F,3), as one, in this order."""
+    """Surfaces, each vertices (V,3) and triangles (F,3), as one, in this order; a single one as it is."""
+    if len(surfaces) == 1:
+        return surfaces[0]
     start = np.cumsum([0, *(len(vertices) for vertices, _ in surfaces)])
     faces = [triangles + first for (_, triangles), first in zip(surfaces, start[:-1], strict=True)]
     return np.concatenate([vertices for vertices, _ in surfaces]), np.concatenate(faces)

@@ -57,17 +57,20 @@ class Proxy:
 
     def with_more(self, rows: np.ndarray, points: np.ndarray) -> "Proxy":
         """The stand-in with vertices of its own, last, at points (n,3), for the vertices (n,) of the scan."""
-        merged, corners, shares = self.merged.copy(), self.corners.copy(), self.shares.copy()
-        merged[rows] = len(self.vertices) + np.arange(len(rows))
-        corners[rows], shares[rows] = merged[rows][:, None], (1, 0, 0)
+        own = len(self.vertices) + np.arange(len(rows))
         vertices = np.concatenate([self.vertices, points.astype(self.vertices.dtype)])
-        return replace(self, vertices=vertices, merged=merged, corners=corners, shares=shares)
+        return replace(self._placed(rows, own, own[:, None], np.array([1, 0, 0])), vertices=vertices)
 
     def with_like(self, rows: np.ndarray, models: np.ndarray) -> "Proxy":
         """The stand-in that carries vertices (n,) of the scan to where it carries others (n,)."""
-        merged, corners, shares = self.merged.copy(), self.corners.copy(), self.shares.copy()
-        merged[rows], corners[rows], shares[rows] = merged[models], corners[models], shares[models]
-        return replace(self, merged=merged, corners=corners, shares=shares)
+        return self._placed(rows, self.merged[models], self.corners[models], self.shares[models])
+
+    def _placed(self, rows: np.ndarray, merged: np.ndarray, corners: np.ndarray, shares: np.ndarray) -> "Proxy":
+        """The stand-in with other places for the vertices (n,) of the scan."""
+        places = self.merged.copy(), self.corners.copy(), self.shares.copy()
+        for known, new in zip(places, (merged, corners, shares), strict=True):
+            known[rows] = new
+        return replace(self, merged=places[0], corners=places[1], shares=places[2])
 
 
 def simplify(

@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from mathutils import Vector
+from baking import teeth_behind
 
 import freetalk_blender
 from freetalk_blender.blender import (
@@ -23,7 +23,7 @@ from freetalk_blender.blender import (
     scene,
     sound,
 )
-from freetalk_blender.core import frame, landmarks
+from freetalk_blender.core import landmarks
 
 
 @pytest.fixture
@@ -89,13 +89,7 @@ def test_animate_makes_a_talking_copy_and_remove_takes_it_back(ready: bpy.types.
 
 @pytest.fixture
 def teeth(ready: bpy.types.PropertyGroup, head_landmarks: Path) -> bpy.types.Object:
-    """A ball behind the lower lip, as an object of its own."""
-    points = landmarks.read(head_landmarks).points
-    face, local = frame.canonical_frame(points), ready.face.matrix_world
-    behind = face.to_mesh(face.to_canonical(points[57])[None] + [0, 0.02, -0.15])[0]
-    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * face.scale, location=local @ Vector(behind))
-    bpy.context.object.name = "Lower Teeth"
-    return bpy.context.object
+    return teeth_behind(ready.face, landmarks.read(head_landmarks).points, "Lower Teeth")
 
 
 def test_teeth_that_are_another_object_turn_with_the_jaw_of_the_talking_copy(

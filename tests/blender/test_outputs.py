@@ -16,6 +16,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from baking import teeth_behind
 from read_glb import read
 
 from freetalk_blender import cli
@@ -274,9 +275,7 @@ def test_a_character_of_several_objects_talks(
     face = files.load(head).item
     count, points = len(face.data.vertices), landmarks.read(head_landmarks).points
     placed = canonical_frame(points)
-    behind = placed.to_mesh(placed.to_canonical(points[57])[None] + [0, 0.02, -0.15])[0]
-    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * placed.scale, location=behind)
-    bpy.context.object.name = "teeth"
+    teeth_behind(face, points, "teeth")
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=7, radius=placed.scale, location=points[27] + [0, 400, -100])
     bpy.context.object.name = "hair"
     files.save(tmp_path / "character.blend")
