@@ -22,6 +22,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import fast_simplification
@@ -272,8 +273,8 @@ def _work(pipe: Connection, arguments: argparse.Namespace) -> None:
 
             soundfile.write(voice, (0.1 * np.sin(np.arange(8000) / 6)).astype(np.float32), 16000)
 
-        def run(*scan: np.ndarray) -> str:
-            return in_blender(*scan, voice)
+        def run(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None) -> str:
+            return in_blender(vertices, triangles, points, voice)
 
     frame.mean_landmarks()
     pipe.send("ready")
@@ -285,7 +286,7 @@ def _work(pipe: Connection, arguments: argparse.Namespace) -> None:
         pipe.send(line)
 
 
-def _worker(arguments: argparse.Namespace) -> tuple[multiprocessing.Process, Connection]:
+def _worker(arguments: argparse.Namespace) -> tuple[BaseProcess, Connection]:
     ours, theirs = multiprocessing.Pipe()
     worker = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, arguments), daemon=True)
     worker.start()

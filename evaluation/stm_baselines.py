@@ -47,10 +47,10 @@ def _solved(order: int, held: bool = False) -> Method:
         if held:
             free &= core_handles.edge_distance(core_handles.edge_graph(vertices, triangles), handles, REACH) < REACH
         free[handles] = False
-        free = np.flatnonzero(free)
-        rows = energy.tocsr()[free]
+        unknown = np.flatnonzero(free)
+        rows = energy.tocsr()[unknown]
         result = np.zeros((len(vertices), len(handles)))
-        result[free] = spectral.factor(rows[:, free])(-rows[:, handles].toarray())
+        result[unknown] = spectral.factor(rows[:, unknown])(-rows[:, handles].toarray())
         result[handles] = np.identity(len(handles))
         return result[:, owner] / count[owner]
 

@@ -157,7 +157,16 @@ def know(ui: Ui, file: Path) -> None:
         settings = ("freetalk.inner_mouth", "freetalk.eyeballs", "freetalk.tolerance", "render.fps")
         inner_mouth, eyeballs, tolerance, fps = (ui.value(f"bpy.context.scene.{name}") for name in settings)
         scan = Scan(
-            arrays["vertices"], arrays["triangles"], np.identity(3), None, None, True, inner_mouth, eyeballs, "auto"
+            arrays["vertices"],
+            arrays["triangles"],
+            np.identity(3),
+            landmarks=None,
+            parts=(),
+            near=None,
+            open_mouth=True,
+            inner_mouth=inner_mouth,
+            eyeballs=eyeballs,
+            device="auto",
         )
         voice = Voice(sound.from_file(str(first_clip.SPEECH), 1.0), fps, np.zeros(8), 0, AS_PERFORMED, 1.0, "auto")
         answer = Request(scan, voice, tolerance, "file").run(lambda _name: nullcontext())

@@ -21,8 +21,8 @@ _AGREE = 0.8
 def warp(real: list[Phone], dubbed: list[Phone], times: np.ndarray) -> np.ndarray | None:
     """times (T,) of the dubbed sentence -> the same moments of the real one; None where too few phones are the same."""
     ours, theirs = _spoken(real), _spoken(dubbed)
-    names = ([phone.name for phone in phones] for phones in (ours, theirs))
-    blocks = SequenceMatcher(None, *names, autojunk=False).get_matching_blocks()
+    names, others = ([phone.name for phone in phones] for phones in (ours, theirs))
+    blocks = SequenceMatcher(None, names, others, autojunk=False).get_matching_blocks()
     pairs = [(ours[a + i], theirs[b + i]) for a, b, size in blocks for i in range(size)]
     if not pairs or len(pairs) < _AGREE * max(len(ours), len(theirs)):
         return None

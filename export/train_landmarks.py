@@ -9,6 +9,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -310,7 +311,7 @@ def main() -> None:
         "licence": "GPL-3.0-or-later",
         "training_data": "pictures of random ICT-FaceKit identities (MIT); export/train_landmarks.py",
     }
-    jobs = [  # name, network, loss, what it reads, steps
+    jobs: list[tuple[str, nn.Module, Callable, tuple[str, ...], int]] = [  # name, network, loss, what it reads, steps
         ("face_search", FaceSearch(), search_loss, ("search", "truth"), given.search_steps),
         ("landmarks", FaceLandmarks(), face_loss, ("face", "place", "visible", "other"), given.steps),
     ]

@@ -97,10 +97,15 @@ def _start() -> np.ndarray:
 
 
 def keep(context: bpy.types.Context) -> None:
-    """Write down where the points are and put them away."""
-    original, found = editing(), places()
+    """Write down where the points are and put them away; where none was moved, a person has seen that they fit."""
+    original, found, start = editing(), places(), _start().astype(np.float32)
+    known = placed.landmarks(original)
+    moved = any(not np.array_equal(item.location, start[item[NUMBER]]) for item in points())
     end(context)
-    placed.keep(original, Landmarks(found))
+    if moved:
+        placed.keep(original, Landmarks(found))
+    elif known is not None and known.confidence is not None:
+        placed.keep(original, Landmarks(known.points, confidence=np.ones(COUNT)))
 
 
 def reset(context: bpy.types.Context) -> None:

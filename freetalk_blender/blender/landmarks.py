@@ -1,10 +1,9 @@
 """The Face step: landmarks found, dragged, reset."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import bpy
-import numpy as np
 
 from ..core.checkup import Finding, check_up
 from ..core.errors import FreeTalkError
@@ -44,8 +43,7 @@ class Seen:
 def look(scan: Scan, step: Step) -> Seen:
     """Find the landmarks and look the mesh over; LandmarkError where there is no face."""
     found = scan.find(step)
-    points = replace(found, points=found.points.astype(np.float64) @ scan.shape.T)
-    report = check_up(scan.vertices, scan.triangles, points, device=scan.device, step=step)
+    report = check_up(scan.vertices, scan.triangles, scan.placed(found), device=scan.device, step=step)
     return Seen(found, report.findings)
 
 
@@ -99,7 +97,7 @@ class FREETALK_OT_landmarks_edit(bpy.types.Operator):
                 self.report({"ERROR"}, str(error))
                 return {"CANCELLED"}
             assert scan.landmarks is not None
-            placed.keep(original, Landmarks(scan.landmarks))
+            placed.keep(original, scan.landmarks)
         landmark_points.begin(context, original)
         return {"FINISHED"}
 

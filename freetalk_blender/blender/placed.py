@@ -19,9 +19,15 @@ def points(item: bpy.types.Object) -> np.ndarray | None:
 
 
 def confidence(item: bpy.types.Object) -> np.ndarray | None:
-    """(68,) in [0,1]; None where a person placed them or none are known."""
+    """(68,) in [0,1], 1 where a person has looked; None where a person placed them or none are known."""
     kept = item.get(CONFIDENCE)
     return None if kept is None or len(kept) != COUNT else np.array(kept, float)
+
+
+def landmarks(item: bpy.types.Object) -> Landmarks | None:
+    """Points in the object's own axes, with their confidence where they were found; None where none are known."""
+    place = points(item)
+    return None if place is None else Landmarks(place, confidence=confidence(item))
 
 
 def doubtful(item: bpy.types.Object) -> list[int]:
@@ -32,17 +38,17 @@ def doubtful(item: bpy.types.Object) -> list[int]:
 
 def doubtful_parts(item: bpy.types.Object) -> tuple[str, ...]:
     """Names of the parts of the face that these belong to."""
-    place = points(item)
-    return () if place is None else doubtful_names(Landmarks(place, confidence=confidence(item)))
+    known = landmarks(item)
+    return () if known is None else doubtful_names(known)
 
 
-def keep(item: bpy.types.Object, landmarks: Landmarks) -> None:
+def keep(item: bpy.types.Object, marks: Landmarks) -> None:
     """Write down landmarks in the object's own axes."""
-    item[POINTS] = np.asarray(landmarks.points, float).ravel().tolist()
-    if landmarks.confidence is None:
+    item[POINTS] = np.asarray(marks.points, float).ravel().tolist()
+    if marks.confidence is None:
         item.pop(CONFIDENCE, None)
     else:
-        item[CONFIDENCE] = np.asarray(landmarks.confidence, float).tolist()
+        item[CONFIDENCE] = np.asarray(marks.confidence, float).tolist()
 
 
 def findings(item: bpy.types.Object) -> list[Finding]:

@@ -28,7 +28,7 @@ from .speech import Speech
 class Scan:
     """A face's surface, in axes in which it has its true proportions; shape (3,3) leads there from its own axes.
 
-    landmarks: (68,3) float32 in its own axes, or None to find them; parts: other objects around the face; of a `whole`
+    landmarks: points float32 in its own axes, or None to find them; parts: other objects around the face; of a `whole`
     one, those that are of its surface, and beside: the others. near: the middle (3,) of the selected vertices, to
     choose among several faces; None where none or all are selected.
     """
@@ -36,7 +36,7 @@ class Scan:
     vertices: np.ndarray
     triangles: np.ndarray
     shape: np.ndarray
-    landmarks: np.ndarray | None
+    landmarks: Landmarks | None
     parts: tuple[Part, ...]
     near: np.ndarray | None
     open_mouth: bool
@@ -48,34 +48,38 @@ class Scan:
     def find(self, step: Step) -> Landmarks:
         """The landmarks in the object's own axes, found where they are not known."""
         if self.landmarks is not None:
-            return Landmarks(self.landmarks)
+            return self.landmarks
         with step("find the face"):
             found = detect(self.vertices, self.triangles, self.device, self.near)
         return replace(found, points=(found.points @ np.linalg.inv(self.shape).T).astype(np.float32))
 
-    def whole(self, own: np.ndarray) -> "Scan":
-        """The face with these landmarks (in its own axes, float32) and the parts that go with it, as one surface."""
-        points = own.astype(np.float64) @ self.shape.T
+    def placed(self, own: Landmarks) -> Landmarks:
+        """Landmarks in its own axes in those of its vertices."""
+        return replace(own, points=own.points.astype(np.float64) @ self.shape.T)
+
+    def whole(self, own: Landmarks) -> "Scan":
+        """The face with these landmarks (in its own axes) and the parts that go with it, as one surface."""
+        points = self.placed(own).points
         mine, beside = parts.told_apart(self.vertices, self.triangles, points, self.parts)
         vertices, triangles = together([(self.vertices, self.triangles), *(part.surface for part in mine)])
         return replace(self, vertices=vertices, triangles=triangles, parts=mine, beside=beside)
 
-    def fingerprint(self, own: np.ndarray) -> str:
-        """What the face bound with these landmarks (in its own axes, float32) depends on."""
+    def fingerprint(self, own: Landmarks) -> str:
+        """What the face bound with these landmarks (in its own axes) depends on."""
         options = f"{self.open_mouth} {self.inner_mouth} {self.eyeballs}"
+        marks = own.points, None if own.confidence is None else own.confidence.astype(np.float32)
         beside = [array for part in self.beside for array in part.surface]
-        return session.fingerprint(self.vertices, self.triangles, self.shape, own, options, *beside)
+        return session.fingerprint(self.vertices, self.triangles, self.shape, *marks, options, *beside)
 
-    def bind(self, own: np.ndarray, step: Step) -> tuple[str, Face]:
+    def bind(self, own: Landmarks, step: Step) -> tuple[str, Face]:
         """The bound face and its fingerprint; at once where this session bound it before."""
         key = self.fingerprint(own)
         known = session.face(key)
         if known is None:
-            points = own.astype(np.float64) @ self.shape.T
             known = prepare(
                 self.vertices,
                 self.triangles,
-                points,
+                self.placed(own),
                 open_mouth=self.open_mouth,
                 inner_mouth=self.inner_mouth,
                 eyeballs=self.eyeballs,
@@ -133,8 +137,8 @@ class Request:
     def run(self, step: Step) -> Answer:
         """Raises FreeTalkError, each one sentence, and Cancelled."""
         found = self.scan.find(step)
-        whole = self.scan.whole(found.points)
-        key, face = whole.bind(found.points, step)
+        whole = self.scan.whole(found)
+        key, face = whole.bind(found, step)
         with step("perform the speech"):
             performed = self.voice.perform()
         with step("make shape keys"):
@@ -154,12 +158,13 @@ def runs_on(device: str) -> str:
 def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: bool = True) -> Scan:
     """The face as arrays, with its landmarks where they are known; FreeTalkError where it cannot be animated."""
     settings = context.scene.freetalk
-    points = placed.points(original) if known else None
+    own = placed.landmarks(original) if known else None
     if known and settings.landmarks:
         file = landmark_files.read(Path(bpy.path.abspath(settings.landmarks)))
-        points = scene.landmarks_on(original, file.points)
+        own = replace(file, points=scene.landmarks_on(original, file.points))
+    if own is not None:
+        own = replace(own, points=own.points.astype(np.float32))
     vertices, triangles, _ = scene.read_face(original, None)
-    own = None if points is None else points.astype(np.float32)
     shape = meshes.to_true_shape(original)
     near, device = _selected_middle(original, vertices), preferences.get().device
     mouth = settings.open_mouth, settings.inner_mouth

@@ -100,6 +100,26 @@ def test_parts_worth_a_look_are_named_until_a_person_has_looked(talker: bpy.type
     assert placed.doubtful_parts(talker) == ()
 
 
+def test_landmarks_that_were_found_stay_known_as_found(
+    talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sure = np.ones(COUNT)
+    sure[43] = 0.3
+    placed.keep(talker, Landmarks(placed.points(talker), confidence=sure))
+    uncertain = "Some landmarks are uncertain: check the left eye's upper lid."
+    bpy.ops.freetalk.animate()
+    assert uncertain in capfd.readouterr().out
+    bpy.ops.freetalk.landmarks_edit()
+    bpy.ops.freetalk.landmarks_done()
+    assert np.array_equal(placed.confidence(talker), np.ones(COUNT)), "a person has looked, and moved none"
+    bpy.ops.freetalk.animate()
+    assert uncertain not in capfd.readouterr().out
+    bpy.ops.freetalk.landmarks_edit()
+    drag(57, (0, -3, 0))
+    bpy.ops.freetalk.landmarks_done()
+    assert placed.confidence(talker) is None, "a person placed them"
+
+
 def test_takes_that_other_landmarks_cost_are_told(talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]) -> None:
     bpy.ops.freetalk.animate()
     bpy.ops.freetalk.take_new()
