@@ -26,7 +26,7 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
     copy[ORIGINAL] = original
     if joined:
         try:
-            parts.join(copy, joined)
+            parts.join(copy, original, joined)
         except BaseException:
             discard(copy)
             raise

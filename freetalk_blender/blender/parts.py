@@ -5,7 +5,8 @@ are hidden with the original. What cannot be joined without a loss stays as it i
 is told. Eyeballs stay what they are; lids close over them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import bpy
@@ -18,6 +19,13 @@ from .marks import BEFORE, PART_OF, original_of
 
 #: Objects with more vertices are no lashes or teeth.
 _MOST = 300_000
+#: Modifiers that make an object's surface out of itself, or lay it on another. What they make can be taken as it is.
+_SHAPING = {
+    *("ARRAY", "BEVEL", "CAST", "CORRECTIVE_SMOOTH", "DATA_TRANSFER", "DECIMATE", "DISPLACE", "EDGE_SPLIT"),
+    *("LAPLACIANSMOOTH", "MASK", "MIRROR", "MULTIRES", "NODES", "NORMAL_EDIT", "REMESH", "SCREW", "SHRINKWRAP"),
+    *("SIMPLE_DEFORM", "SKIN", "SMOOTH", "SOLIDIFY", "SUBSURF", "TRIANGULATE", "UV_PROJECT", "UV_WARP"),
+    *("WEIGHTED_NORMAL", "WELD", "WIREFRAME"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +49,9 @@ def around(original: bpy.types.Object) -> tuple[Part, ...]:
     for item in _others(original):
         into = np.linalg.inv(meshes.world(original)) @ meshes.world(item)
         if _is_within(item, original, into):
-            points = transformed(into, meshes.vertices(item.data)) @ shape.T
-            triangles = meshes.triangles(item.data)
+            with _surface(item, original) as mesh:
+                points = transformed(into, meshes.vertices(mesh)) @ shape.T
+                triangles = meshes.triangles(mesh)
             found.append(Part(item.name, points.astype(np.float32), triangles, _can_join(item, original)))
     return tuple(found)
 
@@ -65,11 +74,12 @@ def named(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def join(copy: bpy.types.Object, names: Sequence[str]) -> None:
-    """Copies of other objects become a part of a talking copy that nobody sees yet, after its own vertices."""
+def join(copy: bpy.types.Object, original: bpy.types.Object, names: Sequence[str]) -> None:
+    """Copies of other objects become a part of a face's talking copy that nobody sees yet, after its own vertices."""
     copies = [bpy.data.objects[name].copy() for name in names]
-    for item in copies:
-        item.data = item.data.copy()
+    for item, name in zip(copies, names, strict=True):
+        with _surface(bpy.data.objects[name], original) as mesh:
+            item.data = mesh.copy()
         _share_colours(item.data, copy.data)
         _share_uv(item.data, copy.data)
     for item in (copy, *copies):  # before 4.5, what has no slot gets the others' material
@@ -147,19 +157,49 @@ def _is_within(item: bpy.types.Object, original: bpy.types.Object, into: np.ndar
 
 def _can_join(item: bpy.types.Object, original: bpy.types.Object) -> bool:
     """Nothing that the object does would be lost in the face's mesh: no animation, constraints or shapes of its own,
-    no bone and no modifiers that the face has not. Another file's objects cannot be hidden for good."""
+    no bone that the face has not, and no modifiers but those that the face has or that can be taken as they are.
+    Another file's objects cannot be hidden for good."""
     data = item.animation_data
     animated = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
     on_bone = item.parent_type == "BONE" and _bone(item) != _bone(original)
     if animated or item.data.shape_keys or len(item.constraints) or on_bone or item.library is not None:
         return False
+    return all(modifier.type in _SHAPING for modifier in _own_modifiers(item, original))
+
+
+def _own_modifiers(item: bpy.types.Object, original: bpy.types.Object) -> list[bpy.types.Modifier]:
+    """Those that act on the object and not on the face: what the face has acts on its talking copy."""
     has = {_kind(modifier) for modifier in original.modifiers}
-    return {_kind(modifier) for modifier in item.modifiers} <= has
+    return [modifier for modifier in item.modifiers if modifier.show_viewport and _kind(modifier) not in has]
+
+
+@contextmanager
+def _surface(item: bpy.types.Object, original: bpy.types.Object) -> Iterator[bpy.types.Mesh]:
+    """The object's mesh as modifiers of its own make it, in the object's own axes."""
+    own = [modifier.name for modifier in _own_modifiers(item, original)]
+    if not own or not _can_join(item, original):
+        yield item.data
+        return
+    stand_in = item.copy()  # the object itself may be hidden, and is not worked out then
+    try:
+        for modifier in [each for each in stand_in.modifiers if each.name not in own]:
+            stand_in.modifiers.remove(modifier)
+        bpy.context.scene.collection.objects.link(stand_in)
+        stand_in.hide_viewport = False
+        graph = bpy.context.evaluated_depsgraph_get()
+        posed = stand_in.evaluated_get(graph)
+        made = bpy.data.meshes.new_from_object(posed, preserve_all_data_layers=True, depsgraph=graph)
+    finally:
+        bpy.data.objects.remove(stand_in)
+    try:
+        yield made
+    finally:
+        bpy.data.meshes.remove(made)
 
 
 def _bone(item: bpy.types.Object) -> tuple[str, bpy.types.Object | None, str]:
     return item.parent_type, item.parent, item.parent_bone
 
 
-def _kind(modifier: bpy.types.Modifier) -> tuple[str, bpy.types.Object | None]:
-    return modifier.type, getattr(modifier, "object", None)
+def _kind(modifier: bpy.types.Modifier) -> tuple[str, bpy.types.ID | None]:
+    return modifier.type, getattr(modifier, "object", None) or getattr(modifier, "node_group", None)

@@ -140,6 +140,34 @@ def test_teeth_keep_their_colours_and_texture(ready: bpy.types.PropertyGroup, te
     assert np.allclose(np.ravel([mesh.uv_layers["face"].uv[i].vector for i in corner]), uv)
 
 
+def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
+    """Subdivision once, while the face has none; then the face's own subdivides the teeth that are of it."""
+    own = len(teeth.data.vertices)
+    teeth.modifiers.new("thick", "SOLIDIFY").thickness = 0.2
+    teeth.modifiers.new("round", "SUBSURF").levels = 1
+    bpy.context.view_layer.update()
+    finer = len(teeth.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices)
+    expected = {False: finer, True: 2 * own}
+    for shared, count in expected.items():
+        if shared:
+            ready.face.modifiers.new("round", "SUBSURF").levels = 0
+        for _ in range(2):  # at first the teeth are seen, then they are hidden as a part of the copy
+            (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
+            assert part.joinable and len(part.vertices) == count
+        meshes_before = len(bpy.data.meshes)
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(ready.face)
+        basis = np.empty(3 * len(copy.data.vertices))
+        copy.data.shape_keys.reference_key.points.foreach_get("co", basis)
+        joined = basis.reshape(-1, 3)[len(ready.face.data.vertices) :][:count]
+        assert np.allclose(joined, part.vertices, atol=1e-3 * max(ready.face.dimensions))
+        assert teeth.hide_get() and len(teeth.modifiers) == 2 and scene.left_behind(copy) == ()
+        assert len(bpy.data.meshes) <= meshes_before + 1
+    teeth.modifiers.new("rig", "LATTICE")
+    (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
+    assert not part.joinable
+
+
 def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
     teeth.constraints.new("LIMIT_LOCATION")
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
