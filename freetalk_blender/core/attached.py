@@ -2,8 +2,9 @@
 goes.
 
 Roots are vertices that touch the skin. A part sits on it where nearly all of it is near its own roots: a shirt whose
-collar touches the neck does not, nor do glasses that touch nose and ears, nor the eyeball behind its lids. Lashes turn
-about the eye with their lid, so that their tips go further than their roots.
+collar touches the neck does not, nor do glasses that touch nose and ears, nor the eyeball behind its lids. A beard in
+one piece may be as long and thick as it likes: it is near the skin around mouth and chin alone. Lashes turn about the
+eye with their lid, so that their tips go further than their roots.
 """
 
 from dataclasses import dataclass
@@ -28,8 +29,12 @@ from .stm import Binding
 #: A vertex of a part this near to the skin is a root; the second: how far the others are from a root of their part, at
 #: most, but for those beyond the share (mm).
 _ROOT, _REACH, _SHARE = 1.5, 15.0, 0.95
-#: What sits on the face lies within this of the box around its landmarks (mm).
-_AROUND = 30.0
+#: What sits on the face lies within this of the box around its landmarks, and a beard ends so far below that box (mm).
+_AROUND, _LONG = 30.0, 250.0
+#: A beard comes this near to the skin (mm), nearly all there (a share) next to landmarks below the nose, and some (a
+#: share) next to those of mouth and chin; what is further than this below the chin is the neck's (mm).
+_BEARD, _ALONE, _IN_FRONT, _NECK = 6.0, 0.9, 0.3, 20.0
+_LOWER_FACE, _FRONT = (*range(1, 16), *range(31, 36), *range(48, 68)), (*range(6, 11), *range(48, 68))
 #: What lies within this of an eyeball's surface, or has this share of its roots on the upper and on the lower lid of
 #: one eye, is the eye's: an iris, a cornea, a rim of tears (mm; the share of its vertices).
 _ON_BALL, _ON_BOTH, _MOST = 2.5, 0.2, 0.8
@@ -117,8 +122,8 @@ def _sitting(
 def _candidates(
     points: np.ndarray, label: np.ndarray, inside: list[np.ndarray], handles: np.ndarray, placed: np.ndarray
 ) -> np.ndarray:
-    """(n,) vertices of loose parts that lie wholly around the face, but for those inside the mouth."""
-    low, high = placed.min(0) - _AROUND, placed.max(0) + _AROUND
+    """(n,) vertices of loose parts that lie wholly around or below the face, but for those inside the mouth."""
+    low, high = placed.min(0) - [_AROUND, _LONG, _AROUND], placed.max(0) + _AROUND
     free = ~np.isin(label, label[handles])
     for part in inside:
         free[part] = False
@@ -143,17 +148,18 @@ def _roots(
     place (n,V): the skin nearest to each point, among the mesh's vertices (V,3); placed (68,3): landmarks, mm.
     """
     distance = np.linalg.norm(place @ vertices - points, axis=1)
-    touches = distance < _ROOT
+    part = np.unique(label, return_inverse=True)[1].ravel()
+    beard = _beards(points, part, distance, placed)
+    touches = distance < np.where(beard[part], _BEARD, _ROOT)
     rooted = np.flatnonzero(touches)
     if not len(rooted):
         return touches, place[rooted]
-    part = np.unique(label, return_inverse=True)[1].ravel()
     apart = np.column_stack([points, part * _FAR, np.zeros(len(points))])
     tree = cKDTree(np.column_stack([apart[rooted, :4], _OFF * distance[rooted]]))
     away, which = tree.query(apart, np.arange(1, min(_COUNT, len(rooted)) + 1))
     first = rooted[which[:, 0]]
     near = (part[first] == part) & (np.linalg.norm(points - points[first], axis=1) < _REACH)
-    sits = np.bincount(part, near) >= _SHARE * np.bincount(part)
+    sits = (np.bincount(part, near) >= _SHARE * np.bincount(part)) | beard
     sits &= ~_of_an_eye(points, part, touches, sits, placed)
     follows = sits[part]
     weight = np.where(part[rooted[which]] == part[:, None], 1 / (away**2 + _SOFT**2), 0)[follows]
@@ -161,6 +167,18 @@ def _roots(
     row = np.repeat(np.arange(len(weight)), weight.shape[1])
     among = sparse.csr_matrix((weight.ravel(), (row, rooted[which[follows]].ravel())), (len(weight), len(points)))
     return follows, (among @ place).tocsr()
+
+
+def _beards(points: np.ndarray, part: np.ndarray, distance: np.ndarray, placed: np.ndarray) -> np.ndarray:
+    """(k,) which of the parts are near the skin around mouth and chin alone: `part` (n,) numbers of points (n,3), which
+    are so far (n,) from it."""
+    near = distance < _BEARD
+    beside = cKDTree(placed).query(points[near])[1]
+    below = np.isin(beside, _LOWER_FACE) & (points[near, 1] > placed[8, 1] - _NECK)
+    all_of, lower, front = (
+        np.bincount(part[near], some, part.max() + 1) for some in (None, below, below & np.isin(beside, _FRONT))
+    )
+    return (all_of > 0) & (lower >= _ALONE * all_of) & (front >= _IN_FRONT * all_of)
 
 
 def _of_an_eye(
