@@ -1,7 +1,7 @@
 """Teeth, gums and a tongue, made to measure for a mouth that opens: `furnished` adds them to an opened mesh.
 
 All of it is parametric, in millimetres of a face whose outer eye corners are 90 mm apart. Upper teeth stay with the
-skull. Lower teeth and tongue turn with the jaw, linearly in the chin's motion, so they are carried by shape keys. Sizes
+skull. Lower teeth and tongue turn with the jaw, linearly in the skin's motion, so they are carried by shape keys. Sizes
 of teeth: Ash & Nelson 2003, "Wheeler's Dental Anatomy", 8th ed., ch. 1; place and form of the arches: ICT-FaceKit's own
 teeth.
 """
@@ -80,13 +80,14 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
     lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
     used = rows.present(opened.skin_triangles, opened.skin_count)
-    chin = used[nearest_vertices(np.asarray(landmarks, float)[list(jaw.CHIN)], opened.vertices[used])]
-    hinged = jaw.hinged(points, skin[chin].mean(0))
-    turn = frame.rotation @ hinged @ frame.rotation.T
+    at = used[nearest_vertices(np.asarray(landmarks, float), opened.vertices[used])]
+    hinged = jaw.hinged(points, skin[at[list(jaw.CHIN)]].mean(0))
+    turn, told = (frame.rotation @ matrix @ frame.rotation.T for matrix in (hinged, jaw.told()))
     moves = np.zeros((len(CHANNELS), len(points), 3))
     moves[:, -tongue.moves.shape[1] :] = frame.vectors_to_mesh(tongue.moves)
     furniture = Furniture(
-        chin,
+        at[list(jaw.TELLING)],
+        told.astype(np.float32),
         (turn * lower[:, None, None]).astype(np.float32),
         moves.astype(np.float32),
         tongue.reach / tongue.farthest,
@@ -122,7 +123,7 @@ def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) 
     """
     if opened.furniture is None:
         return np.zeros((len(tongue), 0), np.float32)
-    sunk = opened.furniture.further * -EYE_DISTANCE_MM * motion[:, jaw.CHIN, 1].mean(1)
+    sunk = opened.furniture.further * -EYE_DISTANCE_MM * jaw.motion(motion)[:, 1]
     up, out, high = tongue.T
     rise = np.clip(up * (opened.furniture.near + sunk) + out * sunk, 0.0, 1.0)
     return np.stack([rise, out, high], 1).astype(np.float32)

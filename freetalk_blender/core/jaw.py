@@ -2,8 +2,12 @@
 
 A rigid jaw turns about a hinge. In the sagittal plane a point x of it moves by d(x) = d(chin) (x - h) / (chin - h),
 complex numbers, exact for every angle about the hinge h and linear in the chin's motion. Place of the hinge: the way
-that ICT-FaceKit's jaw opens (within 3.6 of 31 mm).
+that ICT-FaceKit's jaw opens (within 3.6 of 31 mm). The chin is here the one of bone: its skin is drawn about by smiles
+and pouts too, so `motion` tells where the bone goes from landmarks around it (export/jaw_motion.py).
 """
+
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +20,10 @@ from .mouth_curve import MouthCurve
 from .ramp import smooth_step
 from .stm import Binding
 
-#: The hinge in the canonical frame: y and z (mm). The chin: landmarks whose mean turns with the jaw.
+#: The hinge in the canonical frame: y and z (mm). The chin: landmarks at whose mean the jaw is held. Those that tell
+#: how the jaw moves: the jaw line, the base of the nose, the outer lips.
 HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
+TELLING = (*range(17), *range(31, 36), *range(48, 60))
 #: Loose parts inside the mouth have more vertices than the first and lie wholly within the second of the middle of the
 #: lips (to the side, up or down, forward and backward); their own middles lie within the last to the side, up or down,
 #: and backward (mm).
@@ -33,6 +39,18 @@ _LEVEL, _RISE = -1.5, 0.1
 #: rests above it, and something between within the second (mm). ICT-FaceKit's gums reach 20 mm or more to both sides,
 #: single teeth 7 at most; a row of teeth in one piece lies between.
 _BOTH, _BETWEEN = 13.0, 4.0
+
+
+@cache
+def told() -> np.ndarray:
+    """(34,3,3): displacement of the jaw's bone at the chin = sum of told[k] @ displacement of landmark TELLING[k], in
+    canonical axes."""
+    return np.load(Path(__file__).with_name("jaw_motion.npy")).astype(float)
+
+
+def motion(landmarks: np.ndarray) -> np.ndarray:
+    """(...,3) displacement of the jaw's bone at the chin, where landmarks (...,68,3) move so; canonical axes."""
+    return np.einsum("kij,...kj->...i", told(), landmarks[..., TELLING, :])
 
 
 def hinged(points: np.ndarray, held: np.ndarray, hinge: tuple[float, float] = HINGE) -> np.ndarray:
@@ -113,13 +131,13 @@ def with_own_teeth(
     """
     if not inside:
         return binding
-    chin = handles[list(CHIN)]
+    chin, telling = handles[list(CHIN)], handles[list(TELLING)]
     curve = mouth_curve.mouth_curve(landmarks)
     share = np.concatenate([_share(points[part], curve) for part in inside])
     follows = share > 0
     rows = np.concatenate(inside)[follows]
     turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
-    moved = binding.motion_of(chin).mean(1)
+    moved = np.einsum("kij,rkj->ri", told(), binding.motion_of(telling))
     return binding.with_more(rows, points[rows] / EYE_DISTANCE_MM, np.einsum("nij,rj->rni", turn, moved))
 
 

@@ -19,12 +19,14 @@ UPPER, LOWER, NEITHER = 1, -1, 0
 class Furniture:
     """What moves the last M vertices of an opened mesh, in its unit and axes.
 
-    chin (C,): the skin's vertices whose mean turns with the jaw. turn (M,3,3): displacement = turn @ displacement of
-    the chin. tongue (3,M,3): displacement where each of tongue.CHANNELS is full; of the first, near and, for each mm
-    that the chin sinks, further are the shares that bring the tip to its ridge.
+    telling (C,): the skin's vertices that tell how the jaw moves: its bone is displaced at the chin by the sum of told
+    (C,3,3) @ displacement of each. turn (M,3,3): displacement = turn @ displacement of the bone. tongue (3,M,3):
+    displacement where each of tongue.CHANNELS is full; of the first, near and, for each mm that the bone sinks, further
+    are the shares that bring the tip to its ridge.
     """
 
-    chin: np.ndarray
+    telling: np.ndarray
+    told: np.ndarray
     turn: np.ndarray
     tongue: np.ndarray
     near: float
@@ -32,7 +34,8 @@ class Furniture:
 
     def displacement(self, skin: np.ndarray) -> np.ndarray:
         """(T,S,3) displacement of the skin -> (T,M,3)."""
-        return np.einsum("mij,tj->tmi", self.turn, skin[:, self.chin].mean(1)).astype(skin.dtype)
+        bone = np.einsum("cij,tcj->ti", self.told, skin[:, self.telling])
+        return np.einsum("mij,tj->tmi", self.turn, bone).astype(skin.dtype)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from test_mouth import landmarks, sheet
 
 from freetalk_blender.core import inner_mouth, jaw, mesh, mouth, mouth_curve, mouth_hollow
 from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.landmarks import nearest_vertices
 from freetalk_blender.core.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 
 
@@ -78,6 +79,12 @@ def test_lower_teeth_stay_below_a_lip_line_that_sinks_to_the_corners():
                 assert (piece.points[:, 1] < line - 1.5).all()
 
 
+def drawn_along(bone: np.ndarray) -> np.ndarray:
+    """(34,3) the least motion of landmarks jaw.TELLING that tells of this displacement (3,) of the jaw's bone."""
+    told = jaw.told().transpose(1, 0, 2).reshape(3, -1)
+    return (np.linalg.pinv(told) @ bone).reshape(-1, 3)
+
+
 def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
     face = mouth_curve.frame_in_mm(landmarks())
     points = face.to_canonical(furnished.vertices.astype(float))
@@ -85,7 +92,9 @@ def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     hinge = np.array([0, *jaw.HINGE])
     turned = (points - hinge) @ turn.T + hinge - points
-    skin = face.vectors_to_mesh(turned[: furnished.skin_count])
+    chin = nearest_vertices(landmarks()[list(jaw.CHIN)], furnished.skin_vertices)
+    skin = np.zeros((furnished.skin_count, 3))
+    skin[furnished.furniture.telling] = face.vectors_to_mesh(drawn_along(turned[chin].mean(0)))
     moved = face.vectors_to_canonical(furnished.carried(skin[None])[0].astype(float))
     upper = points[:, 1] > face.to_canonical(landmarks())[[62, 66], 1].mean() - 2
     teeth = furniture_of(furnished, TOOTH)
@@ -121,9 +130,9 @@ def test_the_bag_has_room_for_the_front_of_the_tongue_and_stays_behind_the_skin(
 
 
 def sinking(drop: float) -> np.ndarray:
-    """(1,68,3) canonical motion in which the chin sinks by so many mm."""
+    """(1,68,3) canonical motion in which the jaw's bone sinks by so many mm."""
     motion = np.zeros((1, 68, 3))
-    motion[:, jaw.CHIN, 1] = -drop / 90
+    motion[:, jaw.TELLING] = drawn_along(np.array([0, -drop / 90, 0]))
     return motion
 
 
@@ -135,7 +144,7 @@ def test_the_tongues_tip_comes_to_the_ridge_or_between_the_teeth_however_far_the
     upper = points[teeth[points[teeth, 1] > np.median(points[teeth, 1])]]
     front = upper[np.abs(upper[:, 0]) < 8]
     skin = np.zeros((1, furnished.skin_count, 3))
-    skin[:, furnished.furniture.chin] = face.vectors_to_mesh(np.array([0, -drop, 0]))
+    skin[:, furnished.furniture.telling] = face.vectors_to_mesh(drawn_along(np.array([0, -drop, 0])))
     jaw = furnished.carried(skin)[0]
     tips = []
     for tongue_ in np.identity(3)[:2]:
