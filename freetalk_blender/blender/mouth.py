@@ -21,7 +21,7 @@ from .steps import Steps
 #: as dark as a mouth is, for few viewers cast shadows into it.
 MATERIAL = "FreeTalk mouth"
 MATERIALS = (
-    (MATERIAL, (0.012, 0.003, 0.003, 1.0), 1.0, (BAG, HOLLOW)),
+    (MATERIAL, (0.035, 0.008, 0.007, 1.0), 1.0, (BAG, HOLLOW)),
     ("FreeTalk teeth", (0.55, 0.5, 0.41, 1.0), 0.35, (TOOTH,)),
     ("FreeTalk gums and tongue", (0.22, 0.05, 0.045, 1.0), 0.6, (GUM, TONGUE)),
     ("FreeTalk eye white", (0.62, 0.57, 0.53, 1.0), 0.25, (SCLERA,)),

@@ -38,8 +38,9 @@ ROOM_FROM = ((14.0, 14.0), (6.0, 8.0), (12.0, 15.0))
 #: A mouth this wide has the sizes above; they follow its width within these bounds.
 MOUTH_WIDTH, SCALE = 51.0, (0.9, 1.05)
 #: The tongue: half-width, length, thickness, its tip behind the lower incisors' front, its top below their edge, and
-#: how much higher its back is (mm).
-TONGUE_SIZE, TONGUE_PLACE, TONGUE_BACK = (18.0, 54.0, 12.0), (7.5, 3.5), 2.0
+#: how much higher its back is (mm), which is highest after this share of its length: low, as in "ah", and so up to
+#: 4.5 mm lower than ICT-FaceKit's, whose mouth is shut.
+TONGUE_SIZE, TONGUE_PLACE, TONGUE_BACK, TONGUE_RISE = (18.0, 54.0, 12.0), (7.5, 2.5), 5.5, 0.7
 #: The share of the tongue that bends, from its tip on; and that over which it rises to its back.
 BEND, FRONT = 0.45, 0.3
 #: The tip rises to this height over the upper incisors' edge, behind them, and this much forward for each mm; as the
@@ -47,7 +48,7 @@ BEND, FRONT = 0.45, 0.3
 #: before their front. The body rises by so much (mm).
 RIDGE, FORWARD, FARTHEST = 4.0, 0.15, 24.0
 UNDER, BEFORE = 2.5, 1.5
-HIGH = 6.0
+HIGH = 9.0
 #: The names of the tongue's shape keys, in CHANNELS' order.
 KEYS = ("tongueTipUp", "tongueTipOut", "tongueBodyUp")
 
@@ -288,10 +289,11 @@ def _tongue(edge: np.ndarray, scale: float) -> _Piece:
     wide, long, thick = (size * scale for size in TONGUE_SIZE)
     share = np.linspace(0, 1, 14)
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False) + np.pi / 14
-    outline = np.sqrt(np.clip(1 - (1 - np.clip(share / 0.55, 0, 1)) ** 2, 0.02, 1))
-    hump = smooth_step(share / FRONT) * TONGUE_BACK * scale
+    outline = np.sqrt(np.clip(1 - (1 - np.clip(share / 0.4, 0, 1)) ** 2, 0.02, 1))
+    hump = (1 - (1 - np.clip(share / TONGUE_RISE, 0, 1)) ** 2) * TONGUE_BACK * scale
     x = np.cos(turn)[None] * (wide * outline)[:, None]
-    y = np.sin(turn)[None] * (thick / 2 * (0.35 + 0.65 * outline))[:, None] + hump[:, None]
+    y = np.sin(turn)[None] * (thick / 2 * (0.35 + 0.65 * outline))[:, None]
+    y += np.clip(np.sin(turn), 0, 1)[None] * hump[:, None]
     y -= (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.35) ** 2)) * 1.2 * scale * outline[:, None]
     z = np.repeat(-share[:, None] * long, len(turn), 1)
     centre = edge + np.array([0, -TONGUE_PLACE[1] - thick / 2 / scale, -TONGUE_PLACE[0]]) * scale
