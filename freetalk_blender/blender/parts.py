@@ -52,7 +52,8 @@ def around(original: bpy.types.Object) -> tuple[Part, ...]:
             with _surface(item, original) as mesh:
                 points = transformed(into, meshes.vertices(mesh)) @ shape.T
                 triangles = meshes.triangles(mesh)
-            found.append(Part(item.name, points.astype(np.float32), triangles, _can_join(item, original)))
+            if len(triangles) and len(points) < _MOST:
+                found.append(Part(item.name, points.astype(np.float32), triangles, _can_join(item, original)))
     return tuple(found)
 
 
