@@ -5,6 +5,7 @@ keys and their animation); the original is hidden, not touched. One undo step ta
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -108,18 +109,20 @@ def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: flo
     names = np.array(keys.names or ("",) * len(keys.shapes), object)
     there = set(named_keys(item)) & set(kept)
     columns |= {name: weights for name, weights in zip(names, keys.weights.T, strict=True) if name in there}
-    new = np.array([name not in there for name in names], bool) & (names != "")
-    lacked = replace(keys, shapes=keys.shapes[names == ""], weights=keys.weights[:, names == ""], names=())
-    plain = [name for name in kept if name not in there]
-    if plain and len(lacked.shapes):
+    new = np.flatnonzero([bool(name) and name not in there for name in names])
+    unnamed, plain = np.flatnonzero(names == ""), [name for name in kept if name not in there]
+    lacked, weights = [keys.shapes[row] for row in unnamed], keys.weights[:, unnamed]  # gigabytes, if they were copied
+    if plain and lacked:
         have = yield from _read_shapes(item, plain)
-        shared, lacked = yield from steps.aside(partial(extend, have, lacked, tolerance))
+        wanted = replace(keys, shapes=keys.shapes[unnamed], weights=weights, names=())
+        shared, more = yield from steps.aside(partial(extend, have, wanted, tolerance))
         columns |= dict(zip(plain, shared.T, strict=True))
-    numbered = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(lacked.shapes))]
-    added = yield from _adding(item, np.concatenate([lacked.shapes, keys.shapes[new]]))
-    columns |= dict(zip(added, np.concatenate([lacked.weights, keys.weights[:, new]], 1).T, strict=True))
-    wanted = dict(zip(added, [*numbered, *names[new]], strict=True))
-    return Shaped(frames, columns, wanted, [] if not only else [b.name for b in own])
+        lacked, weights = [*more.shapes], more.weights
+    numbered = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(lacked))]
+    added = yield from _adding(item, [*lacked, *(keys.shapes[row] for row in new)])
+    columns |= dict(zip(added, np.concatenate([weights, keys.weights[:, new]], 1).T, strict=True))
+    renamed = dict(zip(added, [*numbered, *names[new]], strict=True))
+    return Shaped(frames, columns, renamed, [] if not only else [b.name for b in own])
 
 
 def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) -> None:
@@ -171,8 +174,8 @@ def _is_only_line(item: bpy.types.Object, take: bpy.types.Action, source: str) -
     return not others and takes.listed(item) == [take]
 
 
-def _adding(item: bpy.types.Object, shapes: np.ndarray) -> Steps[list[str]]:
-    """New keys of these shapes (K,V,3), at rest, under names for the time being; where it is closed, they go again."""
+def _adding(item: bpy.types.Object, shapes: Sequence[np.ndarray]) -> Steps[list[str]]:
+    """New keys of shapes (V,3), at rest, under names for the time being; where it is closed, they go again."""
     bare, active = item.data.shape_keys is None, item.active_shape_key_index
     names: list[str] = []
     try:
