@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import meshes, parts, seen, steps, takes
+from . import hair, meshes, parts, seen, steps, takes
 from .marks import BEFORE, NAMED, ORIGINAL, PREFIX, copies_of, named_keys, own_blocks
 from .steps import Steps
 from .takes import Line
@@ -40,6 +40,7 @@ def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, .
     copy[BEFORE] = seen.state(original)
     seen.show(original, False)
     parts.hide(original, joined)
+    hair.root_in(copy, original)
     copy.hide_render = False
     for collection in original.users_collection:
         collection.objects.link(copy)
@@ -68,6 +69,7 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
     if copies:
         seen.restore(original, before)
         parts.show(original)
+        hair.root_back(original)
 
 
 def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:

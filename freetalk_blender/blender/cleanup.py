@@ -8,6 +8,11 @@ from . import bake, compat, heard, landmark_points, placed
 from .marks import PREFIX, RANGE, STRIP, TAKE, all_copies, copies_of
 
 _OWN = "freetalk"
+#: Kinds of data that may hold something of FreeTalk's.
+_KINDS = (
+    *("objects", "meshes", "hair_curves", "materials", "collections", "actions", "images", "textures", "texts"),
+    "scenes",
+)
 
 
 def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
@@ -63,7 +68,7 @@ def _is_own_path(path: str) -> bool:
 
 def found() -> Iterator[str]:
     """The name of each thing in this file that is FreeTalk's."""
-    for kind in ("objects", "meshes", "materials", "collections", "actions", "images", "textures", "texts", "scenes"):
+    for kind in _KINDS:
         for block in getattr(bpy.data, kind):
             if block.name.startswith(PREFIX) or block.name.endswith(f" {PREFIX}"):
                 yield f"{kind}: {block.name}"

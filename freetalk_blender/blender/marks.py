@@ -17,6 +17,8 @@ BEFORE = "freetalk_before"
 #: Custom property of an object that a talking copy has as a part of its own: that copy's original. How it was seen
 #: before stands in BEFORE.
 PART_OF = "freetalk_part_of"
+#: Custom property of hair curves that are rooted in a talking copy: the object that they grow on, that copy's original.
+GROWS_ON = "freetalk_grows_on"
 #: Custom property of a talking copy: a hash of the sliders that were baked last.
 BAKED = "freetalk_baked"
 #: Custom properties of a talking copy: which set of shape keys was baked last (core.key_sets), and the names of its

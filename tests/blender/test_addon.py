@@ -168,6 +168,47 @@ def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, 
     assert not part.joinable
 
 
+def test_hair_curves_follow_the_talking_skin(ready: bpy.types.PropertyGroup, head_landmarks: Path) -> None:
+    """Curves are rooted by texture coordinates: here every triangle has a place of its own in the picture."""
+    face = ready.face
+    points, corners = meshes.vertices(face.data), meshes.triangles(face.data)
+    across = int(np.ceil(np.sqrt(len(corners))))
+    cell = np.stack(np.divmod(np.arange(len(corners)), across), 1)
+    places = (cell[:, None] + [[0.1, 0.1], [0.9, 0.1], [0.1, 0.9]]) / across
+    face.data.uv_layers.new(name="UV").uv.foreach_set("vector", places.astype(np.float32).ravel())
+    bpy.context.view_layer.objects.active = face
+    bpy.ops.object.curves_empty_hair_add()
+    hair = bpy.context.object
+    chin, forehead = landmarks.read(head_landmarks).points[8], points[(points @ face.matrix_world[2][:3]).argmax()]
+    middles = points[corners].mean(1)
+    rooted = [int(np.linalg.norm(middles - place, axis=1).argmin()) for place in (chin, forehead)]
+    hair.data.add_curves([2, 2])
+    hair.data.attributes["position"].data.foreach_set("vector", np.repeat(middles[rooted], 2, 0).ravel())
+    uv = hair.data.attributes.get("surface_uv_coordinate")
+    uv = uv or hair.data.attributes.new("surface_uv_coordinate", "FLOAT2", "CURVE")
+    uv.data.foreach_set("vector", places[rooted].mean(1).astype(np.float32).ravel())
+
+    def grown() -> np.ndarray:
+        shown = hair.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        place = np.empty(3 * len(shown.points), np.float32)
+        shown.attributes["position"].data.foreach_get("vector", place)
+        return place.reshape(-1, 2, 3)
+
+    rest = grown()
+    for _ in range(2):  # the second copy takes the first one's place
+        ready.open_mouth = not ready.open_mouth
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(face)
+        assert hair.data.surface is copy
+        moved = []
+        for frame in range(1, 51, 5):
+            bpy.context.scene.frame_set(frame)
+            moved.append(np.linalg.norm(grown() - rest, axis=2).max(1) / max(face.dimensions))
+        assert np.max(moved, 0)[0] > max(0.01, 4 * np.max(moved, 0)[1]), "the chin's more than the forehead's"
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert hair.data.surface is face and np.allclose(grown(), rest) and not list(cleanup.found())
+
+
 def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
     teeth.constraints.new("LIMIT_LOCATION")
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
