@@ -1,8 +1,9 @@
-"""Hair curves that grow on a face: while it talks they are rooted in its talking copy, whose skin they follow."""
+"""Hair on a face: curves are rooted in its talking copy while there is one, and follow its skin; of particles, which
+Blender spreads anew over a mesh whose mouth was opened, it is told."""
 
 import bpy
 
-from .marks import GROWS_ON
+from .marks import GROWS_ON, original_of
 
 
 def root_in(copy: bpy.types.Object, original: bpy.types.Object) -> None:
@@ -18,3 +19,15 @@ def root_back(original: bpy.types.Object) -> None:
         if curves.get(GROWS_ON) == original:
             curves.surface = original
             del curves[GROWS_ON]
+
+
+def spread_anew(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell where particle hair grows on a talking copy whose faces are not its original's."""
+    original = original_of(copy)
+    hairy = any(system.settings.type == "HAIR" for system in copy.particle_systems)
+    if not hairy or len(copy.data.polygons) == len(original.data.polygons):
+        return ()
+    return (
+        f"The particle hair of {original.name} is spread anew over the talking copy, for its mouth was opened; make it "
+        "hair curves that grow on the face, or animate with Open Mouth off.",
+    )

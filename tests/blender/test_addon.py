@@ -14,6 +14,7 @@ from freetalk_blender.blender import (
     compat,
     feeling,
     files,
+    hair,
     job,
     marks,
     meshes,
@@ -178,18 +179,18 @@ def test_hair_curves_follow_the_talking_skin(ready: bpy.types.PropertyGroup, hea
     face.data.uv_layers.new(name="UV").uv.foreach_set("vector", places.astype(np.float32).ravel())
     bpy.context.view_layer.objects.active = face
     bpy.ops.object.curves_empty_hair_add()
-    hair = bpy.context.object
+    curves = bpy.context.object
     chin, forehead = landmarks.read(head_landmarks).points[8], points[(points @ face.matrix_world[2][:3]).argmax()]
     middles = points[corners].mean(1)
     rooted = [int(np.linalg.norm(middles - place, axis=1).argmin()) for place in (chin, forehead)]
-    hair.data.add_curves([2, 2])
-    hair.data.attributes["position"].data.foreach_set("vector", np.repeat(middles[rooted], 2, 0).ravel())
-    uv = hair.data.attributes.get("surface_uv_coordinate")
-    uv = uv or hair.data.attributes.new("surface_uv_coordinate", "FLOAT2", "CURVE")
+    curves.data.add_curves([2, 2])
+    curves.data.attributes["position"].data.foreach_set("vector", np.repeat(middles[rooted], 2, 0).ravel())
+    uv = curves.data.attributes.get("surface_uv_coordinate")
+    uv = uv or curves.data.attributes.new("surface_uv_coordinate", "FLOAT2", "CURVE")
     uv.data.foreach_set("vector", places[rooted].mean(1).astype(np.float32).ravel())
 
     def grown() -> np.ndarray:
-        shown = hair.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        shown = curves.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
         place = np.empty(3 * len(shown.points), np.float32)
         shown.attributes["position"].data.foreach_get("vector", place)
         return place.reshape(-1, 2, 3)
@@ -199,14 +200,27 @@ def test_hair_curves_follow_the_talking_skin(ready: bpy.types.PropertyGroup, hea
         ready.open_mouth = not ready.open_mouth
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(face)
-        assert hair.data.surface is copy
+        assert curves.data.surface is copy
         moved = []
         for frame in range(1, 51, 5):
             bpy.context.scene.frame_set(frame)
             moved.append(np.linalg.norm(grown() - rest, axis=2).max(1) / max(face.dimensions))
         assert np.max(moved, 0)[0] > max(0.01, 4 * np.max(moved, 0)[1]), "the chin's more than the forehead's"
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
-    assert hair.data.surface is face and np.allclose(grown(), rest) and not list(cleanup.found())
+    assert curves.data.surface is face and np.allclose(grown(), rest) and not list(cleanup.found())
+
+
+def test_particle_hair_that_is_spread_anew_is_told(ready: bpy.types.PropertyGroup) -> None:
+    ready.face.modifiers.new("hair", "PARTICLE_SYSTEM")
+    system = ready.face.particle_systems[0].settings
+    system.type, system.count = "HAIR", 50
+    told = []
+    for opened in (False, True):
+        ready.open_mouth = opened
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(ready.face)
+        told.append(hair.spread_anew(copy))
+    assert told[0] == () and ready.face.name in told[1][0] and "Open Mouth" in told[1][0]
 
 
 def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
