@@ -23,6 +23,7 @@ from freetalk_blender.blender import files, meshes, render
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
 from freetalk_blender.core.frame import Similarity, transformed
+from freetalk_blender.core.opening import INNER_MOUTHS
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
 #: Pose: degrees of the jaw, share of lip rounding. The first is shown on the mesh as the scanner left it.
@@ -171,7 +172,7 @@ def main() -> None:
     parser.add_argument("landmarks", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=200, help="pixels of one view")
-    parser.add_argument("--inner-mouth", choices=face.INNER_MOUTHS, default="teeth")
+    parser.add_argument("--inner-mouth", choices=INNER_MOUTHS, default="teeth")
     parser.add_argument("--sound", type=Path, help="speech; without it the mouth is posed by formula")
     parser.add_argument("--at", type=float, nargs="*", default=[], help="seconds that are shown")
     parser.add_argument("--frames", type=int, default=12, help="how many moments are shown without --at")

@@ -19,7 +19,7 @@ from . import batch, cluster, commands
 from .core import doctor, emotion, key_sets, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
-from .core.face import INNER_MOUTHS
+from .core.opening import INNER_MOUTHS
 from .core.style import MAX_STYLE
 from .progress import Progress
 

@@ -248,7 +248,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         import_bpy()
         import bpy
 
-        from .blender import files, hair, mouth, parts, scene, sound
+        from .blender import files, mouth, parts, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points, arguments.device, arguments.object)
@@ -282,7 +282,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         scene.set_range(start, len(take.displacement))
         copy = run(scene.talking(scan.item, face, keys, start, joined=joined))
         bpy.context.view_layer.update()
-        tell(scene.left_behind(copy) + hair.spread_anew(copy), steps)
+        tell(scene.notes(copy), steps)
         sound.add_strip(bpy.context.scene, arguments.audio, start)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:

@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys
-from . import chosen, hair, heard, landmark_points, live, parts, placed, preferences, request, scene, session, sound
+from . import chosen, heard, landmark_points, live, parts, placed, preferences, request, scene, session, sound
 from .job import Job, JobOperator, why_busy
 from .marks import KEY_SET, RANGE
 from .request import Answer, Request, Scan
@@ -56,7 +56,7 @@ class _Animating(JobOperator):
         copy = yield from writing(context, original, self._request, result)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
-        for note in result.face.notes + scene.left_behind(copy) + hair.spread_anew(copy):
+        for note in result.face.notes + scene.notes(copy):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {parts.named(result.joined)}" if result.joined else ""

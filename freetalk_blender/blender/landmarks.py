@@ -43,7 +43,7 @@ class Seen:
 def look(scan: Scan, step: Step) -> Seen:
     """Find the landmarks and look the mesh over; LandmarkError where there is no face."""
     found = scan.find(step)
-    report = check_up(scan.vertices, scan.triangles, scan.placed(found), device=scan.device, step=step)
+    report = check_up(scan.vertices, scan.triangles, scan.shaped(found), device=scan.device, step=step)
     return Seen(found, report.findings)
 
 

@@ -53,13 +53,13 @@ class Scan:
             found = detect(self.vertices, self.triangles, self.device, self.near)
         return replace(found, points=(found.points @ np.linalg.inv(self.shape).T).astype(np.float32))
 
-    def placed(self, own: Landmarks) -> Landmarks:
+    def shaped(self, own: Landmarks) -> Landmarks:
         """Landmarks in its own axes in those of its vertices."""
         return replace(own, points=own.points.astype(np.float64) @ self.shape.T)
 
     def whole(self, own: Landmarks) -> "Scan":
         """The face with these landmarks (in its own axes) and the parts that go with it, as one surface."""
-        points = self.placed(own).points
+        points = self.shaped(own).points
         mine, beside = parts.told_apart(self.vertices, self.triangles, points, self.parts)
         vertices, triangles = together([(self.vertices, self.triangles), *(part.surface for part in mine)])
         return replace(self, vertices=vertices, triangles=triangles, parts=mine, beside=beside)
@@ -79,7 +79,7 @@ class Scan:
             known = prepare(
                 self.vertices,
                 self.triangles,
-                self.placed(own),
+                self.shaped(own),
                 open_mouth=self.open_mouth,
                 inner_mouth=self.inner_mouth,
                 eyeballs=self.eyeballs,

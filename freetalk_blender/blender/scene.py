@@ -14,7 +14,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from . import bake, exchange, files, meshes, mouth, parts, session, takes
+from . import bake, exchange, files, hair, meshes, mouth, parts, session, takes
 from .marks import FACE, LANDMARKS, copy_of
 from .steps import Steps
 
@@ -140,6 +140,11 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
     world = meshes.world(item)
     placed = transformed(world, points + _posed(item, points))
     return placed[MIRRORED] if np.linalg.det(world[:3, :3]) < 0 else placed
+
+
+def notes(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of a talking copy's teeth and hair."""
+    return left_behind(copy) + hair.spread_anew(copy)
 
 
 def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:

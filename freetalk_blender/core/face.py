@@ -15,15 +15,12 @@ from . import (
     eye_front,
     eyes,
     frame,
-    hole_bag,
     jaw,
     lids,
     lip_pairs,
     mesh,
-    mouth,
     mouth_curve,
-    mouth_hollow,
-    mouth_web,
+    opening,
     repairs,
     rim,
     rows,
@@ -33,7 +30,7 @@ from . import eyeballs as eye_balls
 from . import inner_mouth as inner_mouths
 from .attached import Attached
 from .contact import Contact
-from .errors import FreeTalkError, LandmarkError, MeshError
+from .errors import LandmarkError, MeshError
 from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices, prefer
@@ -51,10 +48,6 @@ Step = Callable[[str], AbstractContextManager]
 COARSE, AROUND = 0.02, 0.5
 #: Vertices nearer to each other than this are at one place (eye distances).
 _TWIN = 1e-4
-
-
-#: What is put behind lips that can open: nothing but a cut's own bag; darkness; teeth and a tongue too.
-INNER_MOUTHS = ("none", "dark", "teeth")
 
 
 def no_step(_: str) -> AbstractContextManager:
@@ -109,7 +102,7 @@ def prepare(
 
     vertices (V,3), any unit and pose; triangles (F,3); landmarks: 68 vertex indices (68,), 68 points (68,3), or None to
     find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); inner_mouth:
-    one of INNER_MOUTHS; eyeballs: put balls into eyes that are holes or hollow sockets; beside: other objects'
+    one of opening.INNER_MOUTHS; eyeballs: put balls into eyes that are holes or hollow sockets; beside: other objects'
     surfaces, vertices and triangles of each, which rest: lids close over eyeballs among them, and no teeth are made
     where some are; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
@@ -128,10 +121,10 @@ def prepare(
         inner_mouth = "dark"
     if open_mouth:
         with step("open the mouth"):
-            opened, note = _opened(vertices, faces, points, inner_mouth)
+            opened, note = opening.opened(vertices, faces, points, inner_mouth)
             notes += note
     else:
-        notes += _left_fused(vertices, faces, points)
+        notes += opening.left_fused(vertices, faces, points)
     with step("bind the face"):
         cleaned, handles = _skin(vertices, faces, opened, points)
         cancel.check()
@@ -223,72 +216,6 @@ def _with_eyeballs(
         over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points))
         parts += [over_balls] if over_balls else []
     return opened, Eyelids(tuple(parts)) if parts else None, notes
-
-
-def _opened(
-    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, inner: str
-) -> tuple[OpenedMouth | None, tuple[str, ...]]:
-    """The scan with a mouth that can open, None where it needs nothing; where that fails, a sentence."""
-    if inner not in INNER_MOUTHS:
-        raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
-    try:
-        if mouth.state(vertices, triangles, points).fused:
-            webbed = mouth_web.stands_open(points)
-            opened = (_unwebbed if webbed else mouth.open_lips)(vertices, triangles, points)
-        else:
-            own = None if inner == "none" else _own_mouth(vertices, triangles, points)
-            if own is None:
-                return None, ()
-            opened = own
-        return opened, _bubbles(triangles, opened)
-    except (LandmarkError, MeshError) as error:
-        return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
-
-
-def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
-    """What to tell where the cut lips had closed bubbles behind them, which are left out."""
-    if not opened.is_cut:
-        return ()
-    left_out = np.ones(len(triangles), bool)
-    left_out[opened.triangle_source] = False
-    surface = np.zeros(len(opened.vertices), bool)
-    surface[opened.triangles] = True
-    count = int((~surface[triangles[left_out]].any(1)).sum())
-    told = f"A bubble in the flesh behind the lips was left out: {repairs.counted(count, 'face', 'faces')}."
-    return (told,) if count else ()
-
-
-def _left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> tuple[str, ...]:
-    """What to tell where lips that are one surface were not to be cut."""
-    try:
-        fused = mouth.state(vertices, triangles, points).fused
-    except (LandmarkError, MeshError):
-        return ()
-    told = "The lips of this scan are fused and were left so: a mouth that opens stretches the skin between them."
-    return (told,) if fused else ()
-
-
-def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:
-    """Lips that are apart already: dark inside, and closed behind where they end in a hole; None where it is neither,
-    or where loose parts lie inside as teeth do."""
-    hollow = mouth_hollow.find(vertices, triangles, points)
-    if hollow.parts:
-        return None
-    opened = mouth_hollow.darkened(vertices, triangles, hollow)
-    hole = hole_bag.find(opened.vertices, opened.triangles, points)
-    if hole is not None:
-        return hole_bag.closed(opened, hole, triangles, points)
-    return opened if hollow.closed else None
-
-
-def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth:
-    """A mouth that stood open while it was scanned: a bag instead of the skin between its lips; where that leaves no
-    hole that a bag fits, the lips are cut apart."""
-    opened = mouth_web.removed(vertices, triangles, points)
-    hole = hole_bag.find(opened.vertices, opened.triangles, points)
-    if hole is None:
-        return mouth.open_lips(vertices, triangles, points)
-    return hole_bag.closed(opened, hole, triangles, points)
 
 
 def _skin(

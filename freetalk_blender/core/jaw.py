@@ -131,13 +131,13 @@ def with_own_teeth(
     """
     if not inside:
         return binding
-    chin, telling = handles[list(CHIN)], handles[list(TELLING)]
+    chin = handles[list(CHIN)]
     curve = mouth_curve.mouth_curve(landmarks)
     share = np.concatenate([_share(points[part], curve) for part in inside])
     follows = share > 0
     rows = np.concatenate(inside)[follows]
     turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
-    moved = np.einsum("kij,rkj->ri", told(), binding.motion_of(telling))
+    moved = motion(binding.motion_of(handles))
     return binding.with_more(rows, points[rows] / EYE_DISTANCE_MM, np.einsum("nij,rj->rni", turn, moved))
 
 

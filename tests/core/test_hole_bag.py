@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import borders, face, hole_bag, mouth, mouth_web
+from freetalk_blender.core import borders, hole_bag, mouth, mouth_web, opening
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.opened_mouth import BAG, LIP, LOWER, SKIN, UPPER, OpenedMouth, untouched
 from tests.core.test_mouth import sheet
@@ -65,7 +65,7 @@ def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():
     vertices, triangles = sheet()
     points = landmarks(12)
     assert mouth_web.stands_open(points) and not mouth_web.stands_open(landmarks())
-    opened, notes = face._opened(vertices, triangles, points, "dark")
+    opened, notes = opening.opened(vertices, triangles, points, "dark")
     assert not notes and np.array_equal(opened.vertices[: len(vertices)], vertices)
     assert open_edges(opened.triangles) == open_edges(triangles)
     web = opened.vertices[opened.triangles[opened.part == SKIN]].mean(1)
