@@ -172,7 +172,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     package = clock("build the extension", lambda: extension.build(python, here(python)))
     outputs = [BUILD / "demo" / name for name in ("head.glb", "head.blend", "head.mp4", "head.png")]
     words = ["animate", ROOT / "examples" / "head.obj", ROOT / "examples" / "speech.flac"]
-    words += [word for path in outputs for word in ("-o", path)]
+    words += ["--head", "1", *(word for path in outputs for word in ("-o", path))]
     bare = extension.bare_blender(python, BUILD / "bare-blender")
     inside = [python, "-S", ROOT / "tools" / "in_blender.py", bare, BUILD / "blender-user", package]
     say("installing the zip into a bare Blender and animating the sample with it")

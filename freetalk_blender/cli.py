@@ -20,7 +20,7 @@ from .core import doctor, emotion, key_sets, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
 from .core.opening import INNER_MOUTHS
-from .core.style import MAX_STYLE
+from .core.style import AS_PERFORMED, MAX_STYLE
 from .progress import Progress
 
 #: The factors of core.style.Style, as options.
@@ -30,6 +30,7 @@ _STYLES = {
     "lips": "how far the lips do",
     "upper_face": "how far brows, lids and cheeks move",
     "blinks": "how often the eyes blink",
+    "head": "how far the head nods with the voice, turns and tilts",
 }
 DONE, USAGE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
@@ -219,7 +220,10 @@ def _add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0)
     for name, what in _STYLES.items():
         option = "--" + name.replace("_", "-")
-        command.add_argument(option, type=_factor, default=1.0, metavar="X", help=f"{what}, 0 to {MAX_STYLE:g} (1)")
+        usual = getattr(AS_PERFORMED, name)
+        command.add_argument(
+            option, type=_factor, default=usual, metavar="X", help=f"{what}, 0 to {MAX_STYLE:g} ({usual:g})"
+        )
 
 
 def _add_landmarks(command: argparse.ArgumentParser) -> None:

@@ -58,10 +58,10 @@ def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Landmark motion in, displacement (T,V,3) of the scan file's own vertices out, in the file's order and axes."""
-    motion, fps = _read_motion(arguments.motion)
+    motion, fps, head = _read_motion(arguments.motion)
     scan = own_vertices(arguments, Binder(arguments, steps), steps)
     with steps("move every vertex"):
-        displacement = scan.displacement(motion, arguments.space)
+        displacement = scan.displacement(motion, arguments.space, head)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
 
 
@@ -191,11 +191,12 @@ def _speech(
     return Speech(samples, rate, fps, feeling, arguments.seed, style)
 
 
-def _read_motion(path: Path) -> tuple[np.ndarray, float]:
-    """displacement (T,68,3) and fps of a motion file; FreeTalkError where it is none."""
+def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
+    """displacement (T,68,3), fps and, where it has one, the head's turns of a motion file; FreeTalkError where it is
+    none."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["displacement"], float(arrays["fps"]) if "fps" in arrays else FPS
+            return arrays["displacement"], float(arrays.get("fps", FPS)), arrays.get("head")
     except OSError as error:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, KeyError, BadZipFile, TypeError) as error:
@@ -205,12 +206,12 @@ def _read_motion(path: Path) -> tuple[np.ndarray, float]:
 def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]:
     """Two displacements (T,N,3) of the same points in the frames that both have, and what is told of them."""
     pair = [_read_motion(path) for path in (motion, truth)]
-    for path, (moved, _) in zip((motion, truth), pair, strict=True):
+    for path, (moved, *_) in zip((motion, truth), pair, strict=True):
         if moved.ndim != 3 or moved.shape[2] != 3 or not len(moved) or not np.isfinite(moved).all():
             raise FreeTalkError(f"The motion {path} is no finite (T,N,3) array; write one with perform or deform.")
-    (found, fps), (true, true_fps) = pair
+    (found, fps, _), (true, true_fps, _) = pair
     if found.shape[1] != true.shape[1] or not np.isclose(fps, true_fps):
-        both = " and ".join(f"{moved.shape[1]} points at {rate:g} fps" for moved, rate in pair)
+        both = " and ".join(f"{moved.shape[1]} points at {rate:g} fps" for moved, rate, _ in pair)
         raise FreeTalkError(f"The two motions differ ({both}); compare motions of the same points and frame rate.")
     frames = min(len(found), len(true))
     answer = {"frames": frames, "frames_left_out": max(len(found), len(true)) - frames, "fps": fps}
@@ -238,7 +239,7 @@ def _animate_arrays(arguments: argparse.Namespace, binder: Binder, outputs: list
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("move every vertex"):
-        displacement = scan.displacement(take.displacement)
+        displacement = scan.displacement(take.displacement, head=take.head)
     return _written(outputs, {"displacement": displacement, "fps": take.fps})
 
 

@@ -140,7 +140,7 @@ def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) ->
     columns = {final.get(name, name): weights for name, weights in shaped.columns.items()}
     named = set(named_keys(item))
     for name, weights in columns.items():
-        if name in named:
+        if name in named and not (weights < 0).any():
             blocks[name].slider_min = 0.0
         else:
             _widen(blocks[name], weights)

@@ -15,16 +15,18 @@ from bpy.props import (
 )
 
 from ..core.emotion import EMOTIONS, MAX_INTENSITY
+from ..core.style import AS_PERFORMED, MAX_STYLE
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
-#: Strengths of the performance, 1 as performed: property -> what it says.
+#: Strengths of the performance, as core.style has them: property -> what it says.
 STYLE = {
     "articulation": "How clearly the speech is formed: below 1 mumbled, above 1 over-articulated",
     "jaw": "How far the jaw opens",
     "lips": "How much the lips move",
     "upper_face": "How much brows, lids and cheeks move",
-    "blinks": "How far the lids shut in a blink",
+    "blinks": "How often the eyes blink",
+    "head": "How far the head nods with the voice, turns and tilts; 0: it rests",
 }
 
 
@@ -150,7 +152,10 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
 FREETALK_PG_strip.__annotations__.update(_EMOTION)
 FREETALK_PG_settings.__annotations__.update(_EMOTION)
 FREETALK_PG_settings.__annotations__.update(
-    {name: _factor(name.replace("_", " ").title(), text, 1.0, 2.0, 2.0) for name, text in STYLE.items()}
+    {
+        name: _factor(name.replace("_", " ").title(), text, getattr(AS_PERFORMED, name), MAX_STYLE, MAX_STYLE)
+        for name, text in STYLE.items()
+    }
 )
 
 CLASSES = (FREETALK_PG_strip, FREETALK_PG_settings)

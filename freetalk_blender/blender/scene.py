@@ -8,15 +8,18 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core import jaw, mouth_curve
+from ..core import head, jaw, mouth_curve
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
 from . import bake, exchange, files, hair, meshes, mouth, parts, session, takes
-from .marks import FACE, LANDMARKS, copy_of
+from .marks import FACE, LANDMARKS, copy_of, named_keys
 from .steps import Steps
+
+#: What takes more than this share of the head's turn sits on it.
+_ON_HEAD = 0.5
 
 
 def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -143,12 +146,13 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of a talking copy's teeth and hair."""
+    """What to tell of a talking copy's teeth, head and hair."""
     return left_behind(copy) + hair.spread_anew(copy)
 
 
 def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of other objects that lie in the mouth of a talking copy, as teeth do: they do not move with it."""
+    """What to tell of other objects that do not move with a talking copy: in its mouth, as teeth lie, or around a head
+    that turns."""
     objects = bpy.context.scene.objects
     others = [item for item in objects if item.type == "MESH" and item is not copy and item.visible_get()]
     if not others:  # where modifiers take the landmarks costs an evaluation
@@ -156,17 +160,26 @@ def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
     landmarks = world_landmarks(copy)
     frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(landmarks)
-    names = []
+    turning = head.KEYS[0] in named_keys(copy)
+    in_mouth, on_head = [], []
     for item in others:
-        corners = transformed(meshes.world(item), np.array(item.bound_box, float))
-        if jaw.lies_inside(frame.to_canonical(corners), placed):
-            names.append(item.name)
-    if not names:
-        return ()
-    return (
-        f"Other objects lie in the mouth, and the jaw does not move them: {parts.named(names)}; join them to the face "
-        "(Ctrl J) and animate it again: then lower teeth and tongue turn with the jaw.",
-    )
+        corners = frame.to_canonical(transformed(meshes.world(item), np.array(item.bound_box, float)))
+        if jaw.lies_inside(corners, placed):
+            in_mouth.append(item.name)
+        elif turning and head.share(corners.mean(0)[None], placed)[0] > _ON_HEAD:
+            on_head.append(item.name)
+    told = []
+    if in_mouth:
+        told.append(
+            f"Other objects lie in the mouth, and the jaw does not move them: {parts.named(in_mouth)}; join them to "
+            "the face (Ctrl J) and animate it again: then lower teeth and tongue turn with the jaw."
+        )
+    if on_head:
+        told.append(
+            f"Other objects do not turn with the head: {parts.named(on_head)}; join them to the face (Ctrl J) and "
+            "animate it again, or leave the head at 0."
+        )
+    return tuple(told)
 
 
 def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""What a face does beside speaking and feeling: lids that blink, brows that beat with the voice. All from one seed."""
+"""What a face does beside speaking and feeling: lids that blink, brows that beat with the voice, a head that nods with
+it. All from one seed."""
 
 import numpy as np
 
+from .emotion import EMOTIONS
 from .speech import FEATURE_RATE
 
 #: Blinks: 26 a minute in conversation (Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"),
@@ -16,6 +18,19 @@ _BLINK_WAIT, _BLINK_REACH = 0.5, 3.0
 #: (Flecha-Garcia 2010, "Eyebrow raises in dialogue ..."; 0.06 s and 0.4 to 0.6 s there), strong accents more often.
 _BEAT_EARLY, _BEAT_RISE, _BEAT_FALL = 0.06, 0.16, 0.36
 _BEAT_SHARE = 0.35
+#: Heads move with accents (Hadar et al. 1983, "Head movement correlates of juncture and stress at sentence level";
+#: Munhall et al. 2004, "Visual prosody and speech intelligibility"): a nod begins 0.1 s before the accent's peak, most
+#: go down, and the strongest so far (degrees).
+_NOD_EARLY, _NOD_RISE, _NOD_FALL, _NOD_DOWN = 0.1, 0.2, 0.45, 0.8
+_NOD = 3.5
+#: With each a talker turns a little elsewhere: standard deviation (degrees: pitch, yaw, roll), how long it takes (s),
+#: and how much is kept of where the head was.
+_TURN, _TURN_TIME, _KEPT = (1.0, 2.0, 1.0), 0.9, 0.5
+#: The head comes to rest this long after speech, and takes as long from rest (s).
+_REST = 1.5
+#: How far it hangs in sadness, and is raised in contempt and surprise (degrees of pitch at full emotion; Mignault &
+#: Chaudhuri 2003, "The many faces of a neutral face: head tilt and perception of dominance and emotion").
+_HANGING = {"sad": 6.0, "contempt": -4.0, "surprised": -2.5}
 
 
 def blinks(speech: np.ndarray, seed: int, rate: float = 1.0) -> np.ndarray:
@@ -43,6 +58,44 @@ def beats(accents: np.ndarray, frames: int, seed: int) -> np.ndarray:
             begin = moment - _BEAT_EARLY - _BEAT_RISE / 2
             _add(curve, begin, _BEAT_RISE, _BEAT_FALL, size * (0.3 + 0.7 * strength))
     return curve
+
+
+def head(speech: np.ndarray, accents: np.ndarray, emotion: np.ndarray, seed: int) -> np.ndarray:
+    """Speech probability (T,), accents (A,2) and emotion (T,8), at 50 Hz -> turns of the head (T,3) float32 about the
+    canonical axes (radians): at rest in silence, but for how it is held in emotion."""
+    said = np.rint(accents[:, 0] * FEATURE_RATE).astype(int)
+    random = np.random.default_rng([seed, 2, *said])  # other words, other turns
+    frames = len(speech)
+    down, up, place = np.zeros(frames, np.float32), np.zeros(frames, np.float32), np.zeros((frames, 3), np.float32)
+    where = np.zeros(3)
+    for moment, strength in accents:
+        nod = down if random.random() < _NOD_DOWN else up
+        _add(nod, moment - _NOD_EARLY, _NOD_RISE, _NOD_FALL, random.uniform(0.4, 1.0) * strength)
+        where = _KEPT * where + random.normal(0.0, _TURN)
+        place[int(moment * FEATURE_RATE) :] = where
+    degrees = _smoothed(place, _TURN_TIME)
+    degrees[:, 0] += _NOD * (down - up)
+    degrees *= _smoothed(_talks(speech, _REST / 2), _REST)
+    degrees[:, 0] += emotion @ [_HANGING.get(name, 0.0) for name in EMOTIONS]
+    return np.radians(degrees).astype(np.float32)
+
+
+def _talks(speech: np.ndarray, reach: float) -> np.ndarray:
+    """(T,1) float32: 1 where somebody speaks within so many seconds."""
+    spoken = np.convolve(speech > 0.5, np.ones(2 * int(reach * FEATURE_RATE) + 1), "full")
+    return (_middle(spoken, len(speech)) > 0.5).astype(np.float32)[:, None]
+
+
+def _smoothed(curves: np.ndarray, duration: float) -> np.ndarray:
+    """(T,k) with every step drawn out over so many seconds around its time, as people move: slowly, quickly, slowly."""
+    window = np.hanning(2 * int(duration / 2 * FEATURE_RATE) + 1)
+    columns = [_middle(np.convolve(column, window / window.sum(), "full"), len(curves)) for column in curves.T]
+    return np.stack(columns, 1)
+
+
+def _middle(full: np.ndarray, count: int) -> np.ndarray:
+    """What a full convolution has beside each of `count` samples."""
+    return full[(len(full) - count) // 2 :][:count]
 
 
 def _blink_times(duration: float, ends: np.ndarray, random: np.random.Generator, interval: float) -> list[float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import contact, eyelids
+from . import head as heads
 from . import inner_mouth as inner_mouths
 from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError
@@ -33,8 +34,11 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
     raise FreeTalkError(f'space must be "canonical" or "mesh"; got {space!r}.')
 
 
-def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:
-    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`.
+def deform(
+    face: Face, displacement: np.ndarray, space: str = "canonical", head: np.ndarray | None = None
+) -> np.ndarray:
+    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`; head (T,3):
+    a performance's, at rest if None.
 
     The lips of a performance meet and never cross, and its lids stay in front of eyeballs; motion in mesh space is
     followed as it is.
@@ -45,7 +49,8 @@ def deform(face: Face, displacement: np.ndarray, space: str = "canonical") -> np
         face.contact.correct(dense, contact.closed(motion, face.neutral))
     if face.eyelids and space == "canonical":
         face.eyelids.correct(dense)
-    return dense[:, : face.vertex_count]
+    dense = dense[:, : face.vertex_count]
+    return dense if head is None or not head.any() else dense + heads.displacement(face, head, len(dense))
 
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
@@ -63,7 +68,8 @@ class Moves:
     """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.
 
     weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut
-    (T,): how surely the lips are closed; tongue (T,3): weights of the shapes of a made tongue, (T,0) without one.
+    (T,): how surely the lips are closed; tongue (T,3): weights of the shapes of a made tongue, (T,0) without one; head
+    (T,3): weights of `turned` (3,N,3), the shapes of the head, (T,0) and None where it rests.
     """
 
     face: Face
@@ -71,6 +77,8 @@ class Moves:
     shapes: np.ndarray
     shut: np.ndarray
     tongue: np.ndarray
+    head: np.ndarray
+    turned: np.ndarray | None
 
     def at(self, position: float) -> np.ndarray:
         """(N,3) float32 displacement, at a position between frames, of the vertices that `shape_keys` answers for.
@@ -84,6 +92,10 @@ class Moves:
         return before + np.float32(place % 1) * (self._frame(math.ceil(place)) - before)
 
     def _frame(self, index: int) -> np.ndarray:
+        moved = self._without_head(index)
+        return moved if self.turned is None else moved + np.tensordot(self.head[index], self.turned, 1)
+
+    def _without_head(self, index: int) -> np.ndarray:
         dense = (self.weights[index] @ self.shapes).reshape(1, -1, 3)
         dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
         if self.face.contact is not None:
@@ -103,15 +115,21 @@ class Moves:
 _LOST = 1e-8
 
 
-def moves(face: Face, displacement: np.ndarray, tongue: np.ndarray | None = None) -> Moves:
-    """A performance (T,68,3), canonical, and its tongue (T,3) as they are looked at while sliders move: exact to the
-    eye and quick to make."""
+def moves(
+    face: Face, displacement: np.ndarray, tongue: np.ndarray | None = None, head: np.ndarray | None = None
+) -> Moves:
+    """A performance (T,68,3), canonical, its tongue and its head (T,3) as they are looked at while sliders move: exact
+    to the eye and quick to make."""
     motion = landmark_motion(face, displacement)
     code = face.binding.codes(motion).astype(np.float64)
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
     weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
-    return Moves(face, weights, shapes, contact.closed(motion, face.neutral), tongue_weights(face, tongue, motion))
+    shut = contact.closed(motion, face.neutral)
+    turns, turned = np.zeros((len(motion), 0), np.float32), None
+    if head is not None and head.any():
+        turns, turned = heads.weights(head, len(motion)), heads.shapes(face)
+    return Moves(face, weights, shapes, shut, tongue_weights(face, tongue, motion), turns, turned)
 
 
 def tongue_weights(face: Face, tongue: np.ndarray | None, motion: np.ndarray) -> np.ndarray:

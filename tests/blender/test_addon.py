@@ -233,6 +233,20 @@ def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.Property
     assert scene.left_behind(copy) == ()
 
 
+def test_what_does_not_turn_with_a_nodding_head_is_told(ready: bpy.types.PropertyGroup) -> None:
+    low, high = (np.array(ready.face.bound_box)[row] for row in (0, 6))
+    hat = bpy.data.objects.new("Hat", bpy.data.meshes.new("Hat"))
+    corners = [(x, y, z) for x in (-1, 1) for y in (0.7, 1.1) for z in (-1, 1)]
+    hat.data.from_pydata([(low + high) / 2 + (high - low) / 2 * corner for corner in corners], [], [(0, 1, 3, 2)])
+    bpy.context.scene.collection.objects.link(hat)
+    for nods in (0.0, 1.0):
+        ready.head = nods
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(ready.face)
+        told = scene.left_behind(copy)
+        assert len(told) == int(nods) and all("turn with the head: Hat" in note for note in told)
+
+
 def test_teeth_on_a_bone_are_joined_where_the_face_hangs_on_the_same(
     ready: bpy.types.PropertyGroup, teeth: bpy.types.Object
 ) -> None:

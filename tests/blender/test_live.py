@@ -45,6 +45,16 @@ def test_a_moved_slider_shows_what_baking_would(talker: bpy.types.Object) -> Non
     assert np.linalg.norm(shown - neutral, axis=1).max() > 2
 
 
+def test_a_head_that_is_moved_turns_in_the_preview_as_baked(talker: bpy.types.Object) -> None:
+    copy = talking()
+    at_rest = evaluated(copy)
+    move("head", 2.0)
+    shown = evaluated(copy)
+    assert np.linalg.norm(shown - at_rest, axis=1).max() > 1
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert np.abs(evaluated(copy) - shown).max() < 0.25
+
+
 def test_sliders_that_are_back_show_what_was_baked(talker: bpy.types.Object) -> None:
     copy = talking()
     before = evaluated(copy)

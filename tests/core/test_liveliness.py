@@ -1,4 +1,4 @@
-"""Blinks and brow beats: from the seed, where the voice asks for them, still in silence."""
+"""Blinks, brow beats and nods: from the seed, where the voice asks for them, still in silence."""
 
 import numpy as np
 import pytest
@@ -90,3 +90,35 @@ def test_accents_do_not_depend_on_how_much_is_analysed_at_once(monkeypatch: pyte
     monkeypatch.setattr(prosody, "_BLOCK", 37)
     for a, b in zip(whole, prosody.pitch_and_level(samples), strict=True):
         assert np.allclose(a, b, atol=1e-3, equal_nan=True)
+
+
+def accented(moments: np.ndarray) -> np.ndarray:
+    return np.stack([moments, np.full(len(moments), 0.8)], 1)
+
+
+def test_a_head_follows_the_seed_and_rests_before_and_after_speech() -> None:
+    accents, calm = accented(np.arange(2.5, 17.5)), np.zeros((1500, 8))
+    first, again, other = (liveliness.head(talking(), accents, calm, seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert first.shape == (1500, 3) and first.dtype == np.float32
+    later = liveliness.head(talking(), accents + [0.2, 0], calm, 1)
+    assert np.abs(later[10:] - first[:-10]).max() > 0.01, "other words, other turns"
+    assert not first[:25].any() and not first[1000:].any()
+    degrees = np.degrees(first)
+    assert (degrees[100:900].std(0) > 0.3).all() and np.abs(degrees).max() < 10
+    assert np.abs(np.diff(degrees, axis=0)).max() * 50 < 60, "degrees a second"
+
+
+def test_heads_nod_down_with_most_accents() -> None:
+    moments = np.arange(3.0, 57.0, 2.0)
+    turned = [liveliness.head(np.ones(3000), accented(moments), np.zeros((3000, 8)), seed)[:, 0] for seed in range(6)]
+    at = (50 * moments).astype(int)
+    dips = np.degrees(np.concatenate([curve[at + 5] - (curve[at - 15] + curve[at + 40]) / 2 for curve in turned]))
+    assert 0.65 < (dips > 0.5).mean() < 0.95 and 1 < np.median(dips) < 3.5
+
+
+def test_sadness_hangs_the_head_in_silence_too() -> None:
+    sad = np.zeros((500, 8))
+    sad[:, 2] = 1.0
+    turned = np.degrees(liveliness.head(np.zeros(500), np.zeros((0, 2)), sad, 1))
+    assert turned[:, 0] == pytest.approx(6.0) and not turned[:, 1:].any()

@@ -1,0 +1,118 @@
+"""A head that turns on its neck: rigid above the jaw, at rest below the shoulders, whatever lies around."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from freetalk_blender.core import arkit, head, key_sets, landmarks
+from freetalk_blender.core.errors import FreeTalkError
+from freetalk_blender.core.face import Face, prepare
+from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.movement import deform, moves, shape_keys
+from freetalk_blender.core.opened_mouth import TOOTH
+from freetalk_blender.core.performance import Performance
+from freetalk_blender.core.scan_file import read
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Six turns of 4 degrees, after rest.
+TURNS = np.radians(4) * np.concatenate([np.zeros((1, 3)), np.identity(3), -np.identity(3)]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def scan() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices, triangles and landmark points of the sample head, a bust in a shirt."""
+    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
+
+
+@pytest.fixture(scope="module")
+def face(scan) -> Face:
+    return prepare(*scan)
+
+
+@pytest.fixture(scope="module")
+def still() -> np.ndarray:
+    return np.zeros((len(TURNS), 68, 3), np.float32)
+
+
+def in_mm(face: Face, points: np.ndarray) -> np.ndarray:
+    return 90 * face.frame.to_canonical(points.astype(float))
+
+
+def test_face_and_skull_turn_as_one_and_shirt_and_shoulders_stay(scan, face, still):
+    moved = deform(face, still, head=TURNS)
+    at_rest, marks = in_mm(face, scan[0]), in_mm(face, face.landmarks)
+    skull, low = at_rest[:, 1] > marks[33, 1], at_rest[:, 1] < marks[8, 1] - 120
+    assert skull.sum() > 3000 and low.sum() > 100
+    assert not moved[0].any() and np.linalg.norm(moved[:, low], axis=2).max() / face.frame.units_per_mm < 0.1
+    for turn, dense in zip(TURNS, moved, strict=True):
+        places = in_mm(face, scan[0] + dense)
+        found, _ = Rotation.align_vectors(
+            places[skull] - places[skull].mean(0), at_rest[skull] - at_rest[skull].mean(0)
+        )
+        off = places - places[skull].mean(0) - found.apply(at_rest - at_rest[skull].mean(0))
+        assert np.linalg.norm(off[skull], axis=1).max() < 0.5, "linear turns leave the head as large as it was"
+        assert found.as_rotvec() == pytest.approx(turn, abs=1e-3)
+
+
+def test_a_nod_goes_down_a_turn_to_the_subjects_left_and_a_tilt_to_the_right(face, still):
+    marks = in_mm(face, face.landmarks)
+    nod, turn, tilt = 90 * face.frame.vectors_to_canonical(head.shapes(face))
+    nose, brow = (np.linalg.norm(in_mm(face, face.opened.vertices) - marks[k], axis=1).argmin() for k in (30, 27))
+    assert nod[nose, 1] < -10 and abs(nod[nose, 0]) < 1
+    assert turn[nose, 0] > 10 and abs(turn[nose, 1]) < 1
+    assert tilt[brow, 0] < -4
+
+
+def test_walls_and_floors_stay_and_hair_does_not():
+    marks = 90 * mean_landmarks()
+    scalp, long_hair = [0, 120, -60], [90, 60, -120]
+    wall, floor, hand, chest = [0, 0, -500], [0, -900, 0], [350, -50, 100], [0, -260, 10]
+    share = head.share(np.array([scalp, long_hair, wall, floor, hand, chest], float), marks)
+    assert share[:2].min() == 1 and share[2:].max() == 0
+
+
+def test_teeth_and_bag_turn_with_the_skull(face):
+    bag = in_mm(face, face.opened.vertices[face.opened.skin_count :])
+    assert len(bag) and head.share(bag, in_mm(face, face.landmarks)).min() > 0.99
+    assert TOOTH in face.opened.part
+
+
+def test_lips_that_meet_stay_together(face, still):
+    keys = head.with_head(shape_keys(face, still), face, TURNS)
+    moved = np.tensordot(keys.weights, keys.shapes, 1)
+    gap = moved[:, face.opened.upper_rim] - moved[:, face.opened.lower_rim]
+    assert np.abs(gap).max() < 1e-3 * face.frame.units_per_mm
+
+
+@pytest.mark.parametrize("wanted", [key_sets.AUTO, key_sets.ARKIT, 5])
+def test_shape_keys_preview_and_dense_motion_turn_alike(face, wanted):
+    motion = np.zeros((len(TURNS), 68, 3), np.float32)
+    motion[:, [7, 8, 9, 56, 57, 58, 65, 66, 67], 1] = -0.15 * np.linspace(0, 1, len(TURNS))[:, None]
+    take = Performance(motion, mean_landmarks(), 30.0, np.zeros((len(TURNS), 8)), np.zeros_like(TURNS), TURNS)
+    keys = key_sets.shape_keys(face, take, wanted, 0.05)
+    dense, looked = deform(face, motion, head=TURNS), moves(face, motion, take.tongue, TURNS)
+    found = np.tensordot(keys.weights, keys.shapes, 1)
+    allowed = keys.max_error + 0.05 * face.frame.units_per_mm
+    assert np.linalg.norm(found[:, : face.vertex_count] - dense, axis=2).max() < allowed
+    for frame in (0, 3):
+        shown = looked.at(frame)[: face.vertex_count]
+        assert np.linalg.norm(shown - dense[frame], axis=1).max() < 0.05 * face.frame.units_per_mm
+    if wanted == 5:
+        assert len(keys.shapes) == 5
+    else:
+        assert keys.names[-3:] == head.KEYS and np.abs(keys.weights).max() <= 1
+        assert (keys.names[: len(arkit.NAMES)] == arkit.NAMES) == (wanted == key_sets.ARKIT)
+
+
+def test_a_head_at_rest_needs_no_keys(face, still):
+    keys = shape_keys(face, still)
+    assert head.with_head(keys, face, 0 * TURNS) is keys
+    assert not deform(face, still, head=0 * TURNS).any()
+
+
+@pytest.mark.parametrize("turns", [TURNS[:2], TURNS[:, :2], np.full_like(TURNS, np.nan)])
+def test_what_is_no_turn_is_told(face, still, turns):
+    with pytest.raises(FreeTalkError, match="head has finite values of shape"):
+        deform(face, still, head=turns)
