@@ -2,9 +2,9 @@
 
     python -m evaluation.head_motion --data ../shared/data [--clips 150]
 
-Prints, about each axis and in degrees: standard deviation within a clip of 3 s, speed (rms, below 3 Hz), and how far the
-head is lower a fifth of a second after an accent than half a second before. The talker's turns are the best fit of his
-tracked rigid landmarks, whose depth is a guess of the tracker: roll is the surest, pitch and yaw are rough.
+Prints, about each axis and in degrees: standard deviation within a clip of 3 s, speed (rms, below 3 Hz), and how far
+the head is lower a fifth of a second after an accent than half a second before. The talker's turns are the best fit of
+his tracked rigid landmarks, whose depth is a guess of the tracker: roll is the surest, pitch and yaw are rough.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from export import grid
 from freetalk_blender.core import audio, frame, performance
+from freetalk_blender.core import turns as turned
 from freetalk_blender.core.style import Style
 
 FPS = 25
@@ -59,7 +60,7 @@ def main() -> None:
         take = performance.perform(samples, rate, fps=FPS, style=Style(head=1.0), seed=int(row))
         accents.append(performance.hear(audio.resample(audio.mono(samples), rate)).accents)
         real.append(turns(tracked[row] * [1, -1, -1]))
-        ours.append(np.degrees(take.head[: len(tracked[row])]).astype(float))
+        ours.append(np.degrees(take.turns[: len(tracked[row]), turned.HEAD]).astype(float))
     print("head | sd, pitch / yaw / roll (degrees) | speed (degrees a second) | lower after an accent (degrees)")
     print(f"real talker | {told(real, accents)}\nperformance | {told(ours, accents)}")
 

@@ -31,6 +31,7 @@ _STYLES = {
     "upper_face": "how far brows, lids and cheeks move",
     "blinks": "how often the eyes blink",
     "head": "how far the head nods with the voice, turns and tilts",
+    "gaze": "how far the eyes look about, and stay on who is looked at while the head turns",
 }
 DONE, USAGE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 

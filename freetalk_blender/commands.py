@@ -58,10 +58,10 @@ def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Landmark motion in, displacement (T,V,3) of the scan file's own vertices out, in the file's order and axes."""
-    motion, fps, head = _read_motion(arguments.motion)
+    motion, fps, turns = _read_motion(arguments.motion)
     scan = own_vertices(arguments, Binder(arguments, steps), steps)
     with steps("move every vertex"):
-        displacement = scan.displacement(motion, arguments.space, head)
+        displacement = scan.displacement(motion, arguments.space, turns)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
 
 
@@ -192,11 +192,10 @@ def _speech(
 
 
 def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
-    """displacement (T,68,3), fps and, where it has one, the head's turns of a motion file; FreeTalkError where it is
-    none."""
+    """displacement (T,68,3), fps and, where it has them, turns of a motion file; FreeTalkError where it is none."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["displacement"], float(arrays.get("fps", FPS)), arrays.get("head")
+            return arrays["displacement"], float(arrays.get("fps", FPS)), arrays.get("turns")
     except OSError as error:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, KeyError, BadZipFile, TypeError) as error:
@@ -239,7 +238,7 @@ def _animate_arrays(arguments: argparse.Namespace, binder: Binder, outputs: list
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("move every vertex"):
-        displacement = scan.displacement(take.displacement, head=take.head)
+        displacement = scan.displacement(take.displacement, turns=take.turns)
     return _written(outputs, {"displacement": displacement, "fps": take.fps})
 
 

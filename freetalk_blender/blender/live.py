@@ -122,7 +122,7 @@ class _Performing(threading.Thread):
     def run(self) -> None:
         try:
             take = self._voice.perform()
-            self.moves = movement.moves(self._face, take.displacement, take.tongue, take.head)
+            self.moves = movement.moves(self._face, take.displacement, take.tongue, take.turns)
         except FreeTalkError:  # a sound that is gone since: Animate says so
             self.moves = None
 

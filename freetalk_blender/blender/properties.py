@@ -27,6 +27,7 @@ STYLE = {
     "upper_face": "How much brows, lids and cheeks move",
     "blinks": "How often the eyes blink",
     "head": "How far the head nods with the voice, turns and tilts; 0: it rests",
+    "gaze": "How far the eyes look about, and stay on you while the head turns; 0: they look ahead",
 }
 
 

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core import head, jaw, mouth_curve
+from ..core import jaw, mouth_curve, turns
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
@@ -160,13 +160,13 @@ def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
     landmarks = world_landmarks(copy)
     frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(landmarks)
-    turning = head.KEYS[0] in named_keys(copy)
+    turning = turns.KEYS[0] in named_keys(copy)
     in_mouth, on_head = [], []
     for item in others:
         corners = frame.to_canonical(transformed(meshes.world(item), np.array(item.bound_box, float)))
         if jaw.lies_inside(corners, placed):
             in_mouth.append(item.name)
-        elif turning and head.share(corners.mean(0)[None], placed)[0] > _ON_HEAD:
+        elif turning and turns.share(corners.mean(0)[None], placed)[0] > _ON_HEAD:
             on_head.append(item.name)
     told = []
     if in_mouth:

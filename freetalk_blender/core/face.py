@@ -18,6 +18,7 @@ from . import (
     jaw,
     lids,
     lip_pairs,
+    looks,
     mesh,
     mouth_curve,
     opening,
@@ -35,6 +36,7 @@ from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices, prefer
 from .landmarks import COUNT, Landmarks, doubt, nearest_vertices
+from .looks import Look
 from .mesh import CleanMesh, Surfaces
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth, untouched
 from .retarget import retarget, with_true_gaps
@@ -64,7 +66,7 @@ class Face:
     way back to the opened scan's skin or else to the caller's vertices; binding: of the cleaned skin, from canonical
     landmark motion to displacement in mesh units; contact: keeps the lips of that skin from crossing, None where no
     lips face each other; notes: sentences that the person should read; eyelids: keeps lids off eyeballs and holds
-    skin between lids, None where there is neither.
+    skin between lids, None where there is neither; looks: what turns with its eyes.
     """
 
     vertex_count: int
@@ -76,6 +78,7 @@ class Face:
     contact: Contact | None
     notes: tuple[str, ...] = ()
     eyelids: Eyelids | None = None
+    looks: tuple[Look, ...] = ()
 
     @cached_property
     def neutral(self) -> np.ndarray:
@@ -143,7 +146,7 @@ def prepare(
         shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
         lips = _contact(vertices, faces, opened, cleaned, side, points, shut)
     surface = untouched(vertices, faces) if opened is None else opened
-    with_balls, lid, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
+    with_balls, lid, turning, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
     notes += note
     if lid is not None:
         lid = lid.followed(sitting, cleaned.source, similarity.rotation)
@@ -153,7 +156,9 @@ def prepare(
     notes += repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
-    return Face(len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes, lid)
+    return Face(
+        len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes, lid, turning
+    )
 
 
 def _eyes(
@@ -192,8 +197,9 @@ def _has_teeth(beside: Surfaces, points: np.ndarray) -> bool:
 
 def _with_eyeballs(
     opened: OpenedMouth, cleaned: CleanMesh, handles: np.ndarray, points: np.ndarray, wanted: bool, beside: Surfaces
-) -> tuple[OpenedMouth, Eyelids | None, tuple[str, ...]]:
-    """The mesh with eyeballs where they are wanted and fit, what corrects its eyes in motion, and what to tell.
+) -> tuple[OpenedMouth, Eyelids | None, tuple[Look, ...], tuple[str, ...]]:
+    """The mesh with eyeballs where they are wanted and fit, what corrects its eyes in motion and what turns with them,
+    and what to tell.
 
     cleaned: its skin; handles (68,): the skin's vertices at the landmarks; beside: other objects' surfaces.
     """
@@ -210,12 +216,13 @@ def _with_eyeballs(
         balls += [eye_balls.fitted(socket) for socket in sockets if not eye_balls.why_none(socket)]
     used = np.flatnonzero((cleaned.source >= 0) & skin[cleaned.source])
     one_skin = [socket.lids for socket in sockets if socket.one_skin]
-    parts: list[Part] = [*eye_front.of_eyes(opened.skin_vertices, used, one_skin, mm)]
+    fronts = eye_front.of_eyes(opened.skin_vertices, used, one_skin, mm)
+    parts: list[Part] = [*fronts]
     if balls:
         faces = opened.skin_triangles[np.isin(opened.skin_triangles, used).all(1)]
         over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points))
         parts += [over_balls] if over_balls else []
-    return opened, Eyelids(tuple(parts)) if parts else None, notes
+    return opened, Eyelids(tuple(parts)) if parts else None, looks.looks(opened, balls, fronts, mm), notes
 
 
 def _skin(

@@ -1,20 +1,21 @@
 """Which shape keys a performance becomes: as few as its accuracy needs, ARKit's, or so many at most."""
 
 from . import arkit, movement
-from . import head as heads
 from .compress import ShapeKeys, limited
 from .face import Face
 from .performance import Performance
+from .turns import with_turns
 
 #: What may be wanted besides a number.
 AUTO, ARKIT = "auto", "arkit"
 
 
 def shape_keys(face: Face, take: Performance, wanted: str | int = AUTO, tolerance: float = 0.1) -> ShapeKeys:
-    """The performance as shape keys, as `movement.shape_keys` and `arkit.shape_keys` make them, and the head's.
+    """The performance as shape keys, as `movement.shape_keys` and `arkit.shape_keys` make them, and those of its
+    turns.
 
     wanted: AUTO, ARKIT, or how many there may be at most, whatever the error.
     """
     make = arkit.shape_keys if wanted == ARKIT else movement.shape_keys
-    keys = heads.with_head(make(face, take.displacement, tolerance, tongue=take.tongue), face, take.head)
+    keys = with_turns(make(face, take.displacement, tolerance, tongue=take.tongue), face, take.turns)
     return limited(keys, wanted) if isinstance(wanted, int) else keys

@@ -1,5 +1,5 @@
 """What a face does beside speaking and feeling: lids that blink, brows that beat with the voice, a head that nods with
-it. All from one seed."""
+it, eyes that look about. All from one seed."""
 
 import numpy as np
 
@@ -31,6 +31,11 @@ _REST = 1.5
 #: How far it hangs in sadness, and is raised in contempt and surprise (degrees of pitch at full emotion; Mignault &
 #: Chaudhuri 2003, "The many faces of a neutral face: head tilt and perception of dominance and emotion").
 _HANGING = {"sad": 6.0, "contempt": -4.0, "surprised": -2.5}
+#: Eyes rest on one place of a listener's face for so long in the median, with this spread, and at least (s), before
+#: they go to another (Yarbus 1967, "Eye Movements and Vision", ch. 7); how far these lie apart (standard deviation,
+#: degrees: pitch, yaw), and how far eyes turn at most.
+_LOOK, _LOOK_SPREAD, _SHORTEST_LOOK = 0.9, 0.5, 0.25
+_ABOUT, _AT_MOST = (1.0, 1.8), 12.0
 
 
 def blinks(speech: np.ndarray, seed: int, rate: float = 1.0) -> np.ndarray:
@@ -78,6 +83,19 @@ def head(speech: np.ndarray, accents: np.ndarray, emotion: np.ndarray, seed: int
     degrees *= _smoothed(_talks(speech, _REST / 2), _REST)
     degrees[:, 0] += emotion @ [_HANGING.get(name, 0.0) for name in EMOTIONS]
     return np.radians(degrees).astype(np.float32)
+
+
+def gaze(speech: np.ndarray, head: np.ndarray, seed: int) -> np.ndarray:
+    """Speech probability (T,) and turns of the head (T,3), at 50 Hz -> turns of the eyes in it (T,2) float32 about the
+    canonical X and Y axes (radians): they stay on who is looked at, and in speech on one place of that face after the
+    other."""
+    random = np.random.default_rng([seed, 3])
+    looked, frame = np.zeros((len(speech), 2)), 0
+    while frame < len(speech):
+        looked[frame:] = random.normal(0.0, _ABOUT)
+        frame += int(max(_LOOK * random.lognormal(0.0, _LOOK_SPREAD), _SHORTEST_LOOK) * FEATURE_RATE)
+    wanted = np.radians(looked * _talks(speech, _REST / 2)) - head[:, :2]
+    return np.clip(wanted, -np.radians(_AT_MOST), np.radians(_AT_MOST)).astype(np.float32)
 
 
 def _talks(speech: np.ndarray, reach: float) -> np.ndarray:

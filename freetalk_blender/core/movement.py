@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import contact, eyelids
-from . import head as heads
 from . import inner_mouth as inner_mouths
+from . import turns as turnings
 from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError
 from .face import Face
@@ -35,10 +35,10 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
 
 
 def deform(
-    face: Face, displacement: np.ndarray, space: str = "canonical", head: np.ndarray | None = None
+    face: Face, displacement: np.ndarray, space: str = "canonical", turns: np.ndarray | None = None
 ) -> np.ndarray:
-    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`; head (T,3):
-    a performance's, at rest if None.
+    """(T,V,3) float32 displacement of the caller's vertices, in mesh units; arguments as `landmark_motion`; turns
+    (T,5): a performance's, at rest if None.
 
     The lips of a performance meet and never cross, and its lids stay in front of eyeballs; motion in mesh space is
     followed as it is.
@@ -50,7 +50,7 @@ def deform(
     if face.eyelids and space == "canonical":
         face.eyelids.correct(dense)
     dense = dense[:, : face.vertex_count]
-    return dense if head is None or not head.any() else dense + heads.displacement(face, head, len(dense))
+    return dense if turns is None or not turns.any() else dense + turnings.displacement(face, turns, len(dense))
 
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
@@ -68,8 +68,8 @@ class Moves:
     """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.
 
     weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut
-    (T,): how surely the lips are closed; tongue (T,3): weights of the shapes of a made tongue, (T,0) without one; head
-    (T,3): weights of `turned` (3,N,3), the shapes of the head, (T,0) and None where it rests.
+    (T,): how surely the lips are closed; tongue (T,3): weights of the shapes of a made tongue, (T,0) without one; turns
+    (T,5): weights of `turned` (5,N,3), the shapes of turns.KEYS, (T,0) and None where nothing turns.
     """
 
     face: Face
@@ -77,7 +77,7 @@ class Moves:
     shapes: np.ndarray
     shut: np.ndarray
     tongue: np.ndarray
-    head: np.ndarray
+    turns: np.ndarray
     turned: np.ndarray | None
 
     def at(self, position: float) -> np.ndarray:
@@ -92,10 +92,10 @@ class Moves:
         return before + np.float32(place % 1) * (self._frame(math.ceil(place)) - before)
 
     def _frame(self, index: int) -> np.ndarray:
-        moved = self._without_head(index)
-        return moved if self.turned is None else moved + np.tensordot(self.head[index], self.turned, 1)
+        moved = self._unturned(index)
+        return moved if self.turned is None else moved + np.tensordot(self.turns[index], self.turned, 1)
 
-    def _without_head(self, index: int) -> np.ndarray:
+    def _unturned(self, index: int) -> np.ndarray:
         dense = (self.weights[index] @ self.shapes).reshape(1, -1, 3)
         dense = self.face.mesh.to_caller(self.face.binding.spread(dense))
         if self.face.contact is not None:
@@ -116,20 +116,20 @@ _LOST = 1e-8
 
 
 def moves(
-    face: Face, displacement: np.ndarray, tongue: np.ndarray | None = None, head: np.ndarray | None = None
+    face: Face, displacement: np.ndarray, tongue: np.ndarray | None = None, turns: np.ndarray | None = None
 ) -> Moves:
-    """A performance (T,68,3), canonical, its tongue and its head (T,3) as they are looked at while sliders move: exact
-    to the eye and quick to make."""
+    """A performance (T,68,3), canonical, its tongue (T,3) and turns (T,5) as they are looked at while sliders move:
+    exact to the eye and quick to make."""
     motion = landmark_motion(face, displacement)
     code = face.binding.codes(motion).astype(np.float64)
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
     weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
     shut = contact.closed(motion, face.neutral)
-    turns, turned = np.zeros((len(motion), 0), np.float32), None
-    if head is not None and head.any():
-        turns, turned = heads.weights(head, len(motion)), heads.shapes(face)
-    return Moves(face, weights, shapes, shut, tongue_weights(face, tongue, motion), turns, turned)
+    turning, turned = np.zeros((len(motion), 0), np.float32), None
+    if turns is not None and turns.any():
+        turning, turned = turnings.weights(turns, len(motion)), turnings.shapes(face)
+    return Moves(face, weights, shapes, shut, tongue_weights(face, tongue, motion), turning, turned)
 
 
 def tongue_weights(face: Face, tongue: np.ndarray | None, motion: np.ndarray) -> np.ndarray:

@@ -57,20 +57,20 @@ def _trim() -> None:
 @dataclass(frozen=True)
 class Performance:
     """displacement (T,68,3) of neutral (68,3), canonical units; frame i is second i / fps; emotion (T,8); tongue (T,3)
-    as tongue.CHANNELS names it, 0 to 1; head (T,3): its turns about the canonical axes (radians)."""
+    as tongue.CHANNELS names it, 0 to 1; turns (T,5) of head and eyes as turns.KEYS names them (radians)."""
 
     displacement: np.ndarray
     neutral: np.ndarray
     fps: float
     emotion: np.ndarray
     tongue: np.ndarray
-    head: np.ndarray
+    turns: np.ndarray
 
     def scaled(self, strength: float) -> "Performance":
         """So many times the motion; the tongue goes no further than it is."""
         share = np.float32(strength)
         tongue = np.clip(share, 0, 1) * self.tongue
-        return replace(self, displacement=share * self.displacement, tongue=tongue, head=share * self.head)
+        return replace(self, displacement=share * self.displacement, tongue=tongue, turns=share * self.turns)
 
 
 def frame_count(samples: int, sample_rate: float, fps: float) -> int:
@@ -106,9 +106,10 @@ def perform(
     times = np.arange(frames) / fps
     displacement = sample(motion, speech.FEATURE_RATE, times)
     tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.float32(min(style.articulation, 1.0))
-    turns = liveliness.head(heard.speech, heard.accents, felt, seed) * np.float32(style.head)
-    head = sample(turns, speech.FEATURE_RATE, times)
-    return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue, head)
+    head = liveliness.head(heard.speech, heard.accents, felt, seed) * np.float32(style.head)
+    eyes = liveliness.gaze(heard.speech, head, seed) * np.float32(style.gaze)
+    turns = sample(np.concatenate([head, eyes], 1), speech.FEATURE_RATE, times)
+    return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue, turns)
 
 
 def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:

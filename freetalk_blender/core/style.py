@@ -1,4 +1,4 @@
-"""How somebody talks, beside what is said and felt: six factors, each 1 as performed; the head rests unless asked.
+"""How somebody talks, beside what is said and felt: factors, each 1 as performed; head and eyes rest unless asked.
 
 Speech varies between the careful and the careless, and listeners and lip readers follow (Lindblom 1990, "Explaining
 phonetic variation: a sketch of the H&H theory"); jaw and lips may share the work in many ways (Edwards et al. 2016,
@@ -23,7 +23,8 @@ class StyleError(FreeTalkError):
 class Style:
     """articulation: how far jaw and lips travel in speech, below 1 mumbled, above 1 over-articulated; jaw, lips: the
     share of either; upper_face: brows, lids and cheeks, of emotion and of emphasis; blinks: how often; head: how far it
-    nods, turns and tilts. Each 0 to 2.
+    nods, turns and tilts; gaze: how far the eyes look about, and stay on who is looked at while the head turns. Each 0
+    to 2.
 
     Raises StyleError outside.
     """
@@ -34,6 +35,7 @@ class Style:
     upper_face: float = 1.0
     blinks: float = 1.0
     head: float = 0.0
+    gaze: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

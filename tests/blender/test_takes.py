@@ -9,7 +9,7 @@ import pytest
 
 from freetalk_blender.blender import animate as animating
 from freetalk_blender.blender import bake, chosen, cleanup, compat, export, marks, meshes, placed, request, takes
-from freetalk_blender.core import arkit, head, inner_mouth
+from freetalk_blender.core import arkit, inner_mouth, turns
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -151,18 +151,20 @@ def test_the_tongue_has_shape_keys_by_name_which_other_takes_use_again(talker: b
     assert animate(happy=1.0) is copy
 
 
-def test_a_head_that_nods_has_shape_keys_by_name_that_go_both_ways(talker: bpy.types.Object) -> None:
+def test_a_head_that_nods_and_eyes_that_look_have_shape_keys_by_name_that_go_both_ways(
+    talker: bpy.types.Object,
+) -> None:
     copy = animate()
-    assert not {*head.KEYS} & {block.name for block in bake.own_blocks(copy)}
-    bpy.context.scene.freetalk.head = 2.0
+    assert not {*turns.KEYS} & {block.name for block in bake.own_blocks(copy)}
+    bpy.context.scene.freetalk.head, bpy.context.scene.freetalk.gaze = 2.0, 1.0
     bpy.ops.freetalk.take_new()
     assert animate() is copy
     blocks = copy.data.shape_keys.key_blocks
-    assert all(blocks[name].slider_max == 1.0 for name in head.KEYS)
-    curves = [compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value') for name in head.KEYS]
+    assert all(blocks[name].slider_max == 1.0 for name in turns.KEYS)
+    curves = [compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value') for name in turns.KEYS]
     weights = np.array([[curve.evaluate(frame) for frame in range(1, 52)] for curve in curves])
     assert (np.ptp(weights, 1) > 0.01).all() and np.abs(weights).max() < 1
-    assert [blocks[name].slider_min for name in head.KEYS] == [-1.0 if (row < 0).any() else 0.0 for row in weights]
+    assert [blocks[name].slider_min for name in turns.KEYS] == [-1.0 if (row < 0).any() else 0.0 for row in weights]
 
 
 def test_arkits_shape_keys_have_their_names_and_weights_from_0_to_1(talker: bpy.types.Object) -> None:

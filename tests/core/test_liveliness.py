@@ -122,3 +122,14 @@ def test_sadness_hangs_the_head_in_silence_too() -> None:
     sad[:, 2] = 1.0
     turned = np.degrees(liveliness.head(np.zeros(500), np.zeros((0, 2)), sad, 1))
     assert turned[:, 0] == pytest.approx(6.0) and not turned[:, 1:].any()
+
+
+def test_eyes_stay_on_who_is_looked_at_while_the_head_turns_and_rest_in_silence() -> None:
+    head = np.radians(3 * np.sin(np.arange(1500)[:, None] / [40.0, 60.0, 50.0]))
+    head[1100:] = 0
+    eyes = np.degrees(liveliness.gaze(talking(), head, 1))
+    assert eyes.shape == (1500, 2) and not eyes[1100:].any()
+    looked = eyes + np.degrees(head[:, :2])
+    jumps = np.flatnonzero(np.abs(np.diff(looked[150:850], axis=0)).max(1) > 1e-3)
+    assert 6 < len(jumps) < 30 and np.diff(jumps).min() >= 12, "fixations, and quick steps between them"
+    assert 0.4 < looked[150:850].std() < 4 and np.abs(eyes).max() <= 12

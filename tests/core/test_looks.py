@@ -1,0 +1,63 @@
+"""What turns with an eye: balls and what is about them, and the skin of eyes that have none."""
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import eye_front, eyeballs, looks
+from freetalk_blender.core.frame import Similarity, mean_landmarks
+from freetalk_blender.core.opened_mouth import untouched
+
+UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
+LIDS = mean_landmarks()[36:42] * 90
+CENTRE = LIDS.mean(0) - [0, 0, 12.0]
+
+
+def sheet(step: float, size: tuple[float, float], middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A flat grid that faces forward."""
+    x, y = (np.arange(-half, half + step / 2, step) for half in size)
+    points = np.stack([*(axis.ravel() for axis in np.meshgrid(x, y)), np.zeros(len(x) * len(y))], 1)
+    corner = (np.arange(len(y) - 1)[:, None] * len(x) + np.arange(len(x) - 1)).ravel()
+    up = corner + len(x)
+    faces = [np.stack([corner, corner + 1, up], 1), np.stack([corner + 1, up + 1, up], 1)]
+    return points + middle, np.concatenate(faces)
+
+
+def together(*pieces: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices and triangles of all, and which piece each vertex is of."""
+    starts = np.cumsum([0, *(len(points) for points, _ in pieces)])
+    triangles = [faces + start for (_, faces), start in zip(pieces, starts, strict=False)]
+    piece = np.repeat(np.arange(len(pieces)), np.diff(starts))
+    return np.concatenate([points for points, _ in pieces]), np.concatenate(triangles), piece
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_ball_and_iris_turn_and_lashes_tears_and_skin_do_not(unit):
+    points, faces, _ = eyeballs.ball(12.0)
+    iris = sheet(1.0, (5.0, 5.0), CENTRE + [0, 0, 11.0])
+    tears = sheet(1.0, (12.0, 3.0), CENTRE + [0, -3.0, 11.5])
+    lashes = sheet(1.0, (15.0, 4.0), CENTRE + [0, 5.0, 15.0])
+    skin = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
+    vertices, triangles, piece = together((points + CENTRE, faces), iris, tears, lashes, skin)
+    frame = Similarity(unit, UNIT.rotation, np.array([3.0, 1.0, -2.0]))
+    mesh = untouched(frame.to_mesh(vertices), triangles)
+    (look,) = looks.looks(mesh, [(CENTRE, 12.0)], [], frame)
+    assert set(piece[look.vertices]) == {0, 1} and len(look.vertices) == (piece < 2).sum()
+    assert (look.share == 1).all() and look.arms == pytest.approx(vertices[look.vertices] - CENTRE, abs=1e-3)
+
+
+def test_a_ball_that_is_not_there_turns_nothing():
+    points, triangles = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
+    assert looks.looks(untouched(points, triangles), [(CENTRE, 12.0)], [], UNIT) == ()
+
+
+def test_skin_between_lids_slides_in_the_middle_and_stays_at_the_edges():
+    points, triangles = sheet(0.5, (30.0, 20.0), LIDS.mean(0))
+    fronts = eye_front.of_eyes(points, np.arange(len(points)), [LIDS], UNIT)
+    (look,) = looks.looks(untouched(points, triangles), [], fronts, UNIT)
+    off = points[look.vertices] - LIDS.mean(0)
+    inner = (np.abs(off) < (4.0, 1.0, 9.0)).all(1)
+    assert inner.sum() > 30 and look.share[inner].min() > 0.95
+    assert np.abs(off[:, 0]).max() < 16 and np.abs(off[:, 1]).max() < 8
+    edge = np.abs(off[:, 0]) > np.abs(off[:, 0]).max() - 0.6
+    assert edge.any() and look.share[edge].max() < 0.1
+    assert look.arms[:, 2] == pytest.approx(12.0)
