@@ -4,10 +4,11 @@ The average ICT-FaceKit head and identities that no training saw, without their 
 and blink as the average face does, through `prepare` and `shape_keys`. Seen from the front: how much of the ball shows
 with open eyes and in the blink (mm² and the tallest slit, mm, of a face whose outer eye corners are 90 mm apart), with
 the lids' correction and without it, and how deep skin cuts into a ball. The picture shows each eye open, blinking and
-blinking from below. The second table is of the same heads as photogrammetry leaves them, eyeballs and lids one skin:
-how much skin shows its back in a blink half, three quarters and wholly shut, and how far lids that are half shut drag
-what they leave bare of the eye, which moves on no face (mean mm). Its picture has an iris painted on that skin: open,
-and in each of these parts without the correction and with it.
+blinking from below, and looking down, up and aside in ARKit's shapes at full weight. The second table is of the same
+heads as photogrammetry leaves them, eyeballs and lids one skin: how much skin shows its back in a blink half, three
+quarters and wholly shut, and how far lids that are half shut drag what they leave bare of the eye, which moves on no
+face (mean mm). Its picture has an iris painted on that skin: open, and in each of these parts without the correction
+and with it.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 
 from evaluation import stm_contact
 from export import fusing, ict, remeshing, scanning, stm_data
-from freetalk_blender.core import eyeballs, eyes, face, frame, movement, raster
+from freetalk_blender.core import arkit, eyeballs, eyes, face, frame, movement, raster
 from freetalk_blender.core.lids import LOWER_EDGE, UPPER_EDGE, edge
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
 
@@ -86,6 +87,13 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
         keys = movement.shape_keys(one, np.concatenate([0 * motion, motion]))
         return mm * bound.frame.to_canonical(opened.vertices + np.tensordot(keys.weights, keys.shapes, 1)[1])
 
+    gazes = arkit.shape_keys(bound, 0 * motion)
+
+    def looks(side: str) -> Iterator[np.ndarray]:
+        for what in ("Down", "Up", "Out"):
+            shape = gazes.shapes[arkit.NAMES.index(f"eyeLook{what}{side.capitalize()}")]
+            yield mm * bound.frame.to_canonical(opened.vertices + shape.astype(float))
+
     rest = mm * bound.frame.to_canonical(opened.vertices.astype(float))
     shut, raw = blink(bound), blink(replace(bound, eyelids=None))
     (balls,) = bound.eyelids.parts
@@ -101,7 +109,8 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
             cells += [f"{ball.sum() * step**2:.1f}", f"{ball.sum(0).max() * step:.1f}", f"{deep[mine].max():.1f}"]
             pictures.append(picture)
         below = view(shut, opened.triangles, opened.part, centre, TILT)[1]
-        yield "| " + " | ".join(cells) + " |", np.concatenate([pictures[0], pictures[2], below], 1)
+        looking = [view(points, opened.triangles, opened.part, rest[handles[eye]].mean(0))[1] for points in looks(side)]
+        yield "| " + " | ".join(cells) + " |", np.concatenate([pictures[0], pictures[2], below, *looking], 1)
 
 
 def backs(points: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> float:

@@ -11,11 +11,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from . import contact, inner_mouth, movement
 from .compress import ShapeKeys, distance
 from .face import Face
 from .landmarks import INNER_LIP_PAIRS
+from .mouth_curve import frame_in_mm
 from .retarget import proportioned
 
 FILE = Path(__file__).with_name("arkit_shapes.npz")
@@ -35,13 +37,16 @@ NAMES = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
     "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-#: Gazes move lids, too; a performance has none, so they are made for whoever wants to look about, and stay at 0.
+#: Gazes move lids, too, and turn eyeballs; they are made for whoever wants to look about, and stay at 0: a
+#: performance's gaze has keys of its own (`turns`), which eyes of one skin follow too.
 _GAZES = np.array([name.startswith("eyeLook") for name in NAMES])
 #: What counts in the fit besides each landmark (1): lips; and the gap between them, open and shut.
 _LIPS, _GAP_OPEN, _GAP_SHUT = 1.0, 3.0, 10.0
 #: Keeps shapes that undo each other from doing so; small against one shape's own motion.
 _RIDGE = 1e-4
 _STEPS = 600
+#: How far an eyeball turns at weight 1: down, and out (degrees).
+_LOOKS = {"Down": (25, 0), "Up": (-25, 0), "In": (0, -30), "Out": (0, 30)}
 
 
 @cache
@@ -62,11 +67,24 @@ def shape_keys(
     motion = movement.landmark_motion(face, displacement)
     own = proportioned(shapes(), face.neutral)
     weights = fit(motion, own, contact.closed(motion, face.neutral))
-    keys = ShapeKeys(movement.moved_by(face, own), weights, 0.0, NAMES)
+    moved = movement.moved_by(face, own)
+    _turn_eyeballs(moved, face)
+    keys = ShapeKeys(moved, weights, 0.0, NAMES)
     exact = movement.shape_keys(face, displacement, tolerance, tongue=tongue)
     if face.opened is not None:
         keys = inner_mouth.with_tongue(keys, face.opened, movement.tongue_weights(face, tongue, motion))
     return replace(keys, max_error=distance(keys, exact) + exact.max_error)
+
+
+def _turn_eyeballs(shapes: np.ndarray, face: Face) -> None:
+    """Let the gazes among shapes (51,N,3), mesh units, turn the face's eyeballs too."""
+    frame = frame_in_mm(face.landmarks)
+    for look in face.looks:
+        side, mirrored = ("Left", 1) if look.left else ("Right", -1)
+        for what, (down, out) in _LOOKS.items() if look.ball else ():
+            turn = Rotation.from_euler("xy", (down, mirrored * out), degrees=True)
+            turned = frame.vectors_to_mesh(turn.apply(look.arms) - look.arms)
+            shapes[NAMES.index(f"eyeLook{what}{side}"), look.vertices] += turned
 
 
 def fit(motion: np.ndarray, own: np.ndarray, shut: np.ndarray) -> np.ndarray:

@@ -23,11 +23,14 @@ _FROM_EDGE = 0.3
 @dataclass(frozen=True)
 class Look:
     """What turns with one eye: vertices (n,) of those that `movement.shape_keys` answers for, share (n,) of the turn
-    that each takes, and arms (n,3) from the eye's centre to them, canonical mm."""
+    that each takes, and arms (n,3) from the eye's centre to them, canonical mm. left: the subject's; ball: it is one,
+    not skin."""
 
     vertices: np.ndarray
     share: np.ndarray
     arms: np.ndarray
+    left: bool
+    ball: bool
 
 
 def looks(
@@ -52,7 +55,7 @@ def _of_ball(mesh: OpenedMouth, centre: np.ndarray, radius: float, frame: Simila
         if near[rows].all() and max(wide, high) < _ROUND * min(wide, high):
             own.append(rows)
     vertices = np.concatenate(own)
-    return Look(vertices, np.ones(len(vertices)), points[vertices])
+    return Look(vertices, np.ones(len(vertices)), points[vertices], bool(centre[0] > 0), True)
 
 
 def _of_front(mesh: OpenedMouth, front: Front, frame: Similarity) -> Look:
@@ -64,4 +67,4 @@ def _of_front(mesh: OpenedMouth, front: Front, frame: Similarity) -> Look:
     up = front.height / front.opening
     from_edge = np.minimum(np.minimum(across, 1 - across), np.minimum(up, 1 - up))
     centre = (low + high) / 2 - [0, 0, RADIUS]
-    return Look(vertices, smooth_step(from_edge / _FROM_EDGE), points - centre)
+    return Look(vertices, smooth_step(from_edge / _FROM_EDGE), points - centre, bool(centre[0] > 0), False)

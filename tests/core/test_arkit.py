@@ -1,5 +1,6 @@
 """A performance said in ARKit's blend shapes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,13 @@ from freetalk_blender.core import arkit, contact, inner_mouth, landmarks, moveme
 from freetalk_blender.core import face as faces
 from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
+from freetalk_blender.core.looks import Look
 from freetalk_blender.core.retarget import with_true_gaps
+
+
+@pytest.fixture
+def face(head: Path, head_landmarks: Path) -> faces.Face:
+    return faces.prepare(*scan_file.read(head), landmarks.read(head_landmarks))
 
 
 def test_there_are_51_names_each_once_and_each_side_has_its_partner() -> None:
@@ -59,8 +66,7 @@ def test_bounded_least_squares_meets_the_conditions_of_a_minimum() -> None:
     assert slope[found <= 1e-6].min() > -1e-3 and slope[found >= 1 - 1e-6].max() < 1e-3
 
 
-def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(head: Path, head_landmarks: Path) -> None:
-    face = faces.prepare(*scan_file.read(head), landmarks.read(head_landmarks))
+def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(face: faces.Face) -> None:
     jaw, pucker = (arkit.shapes()[arkit.NAMES.index(name)] for name in ("jawOpen", "mouthPucker"))
     swing = np.sin(np.linspace(0, np.pi, 20))[:, None, None]
     motion = np.concatenate([swing * 0.7 * jaw, swing * pucker]).astype(np.float32)
@@ -77,3 +83,29 @@ def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(head: Path, h
     own = np.tensordot(keys.weights[:, :51], arkit.proportioned(arkit.shapes(), face.neutral), 1)
     gaps = [(each[:, upper, 1] - each[:, lower, 1]) * EYE_DISTANCE_MM for each in (own, moved)]
     assert np.abs(gaps[0] - gaps[1]).mean() < 0.3
+
+
+def test_gazes_turn_eyeballs_as_their_names_say_and_no_skin(face: faces.Face) -> None:
+    count, still = 40, np.zeros((1, 68, 3), np.float32)
+    arms = 12 * np.array([[0, 0, 1.0], [0, 1, 0], [0, 0, -1]])
+    looks = tuple(
+        Look(np.arange(place, place + 3), np.ones(3), arms, left, ball)
+        for place, left, ball in ((0, True, True), (10, False, True), (20, True, False))
+    )
+    plain, turned = (arkit.shape_keys(one, still).shapes[:, :count] for one in (face, replace(face, looks=looks)))
+    mm = 90 * face.frame.vectors_to_canonical((turned - plain).astype(float))
+    front = {name: mm[arkit.NAMES.index(name), [0, 10]] for name in arkit.NAMES if name.startswith("eyeLook")}
+    signs = {
+        "Down": (1, -1),
+        "Up": (1, 1),
+        "InLeft": (0, -1),
+        "OutLeft": (0, 1),
+        "InRight": (0, 1),
+        "OutRight": (0, -1),
+    }
+    for what, (axis, sign) in signs.items():
+        for name in (name for name in front if what in name):
+            ball, other = front[name] if name.endswith("Left") else front[name][::-1]
+            assert sign * ball[axis] > 4.5 and np.abs(ball[1 - axis]) < 0.1, name
+            assert np.linalg.norm(ball + arms[0]) == pytest.approx(12, abs=1e-3) and not other.any()
+    assert not mm[:, 20:].any() and not mm[~np.array([name.startswith("eyeLook") for name in arkit.NAMES])].any()
