@@ -187,8 +187,11 @@ def _speech(
     if arguments.emotion_curve:
         frames = performance.frame_count(len(samples), rate, fps)
         feeling = emotion_curve.read(arguments.emotion_curve).at(frames, fps)
-    style = Style(**{field.name: getattr(arguments, field.name) for field in fields(Style)})
-    return Speech(samples, rate, fps, feeling, arguments.seed, style)
+    return Speech(samples, rate, fps, feeling, arguments.seed, _style(arguments))
+
+
+def _style(arguments: argparse.Namespace) -> Style:
+    return Style(**{field.name: getattr(arguments, field.name) for field in fields(Style)})
 
 
 def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
@@ -261,7 +264,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
     marks: landmarks.Landmarks | np.ndarray | None = local
     if around:  # which of them go with the face is told from where it is
         marks, local = detector.located(local, vertices, triangles, arguments.device, steps)
-    mine, beside = parts.told_apart(vertices, triangles, local, around)
+    mine, beside = parts.told_apart(vertices, triangles, local, around, _style(arguments).turns)
     joined = tuple(part.name for part in mine)
     if joined:
         tell((f"These objects go with the face: {parts.named(joined)}.",), steps)

@@ -1,8 +1,8 @@
 """Other objects that belong to a face: teeth and a tongue in its mouth, lashes and brows on its skin, eyeballs.
 
 What moves with the face becomes a part of the talking copy, where it goes as loose parts of a mesh do; the person's own
-are hidden with the original. What cannot be joined without a loss stays as it is, and where it lies in the mouth that
-is told. Eyeballs stay what they are; lids close over them.
+are hidden with the original. What cannot be joined without a loss stays as it is, and where it lies in the mouth, or on
+a head that turns, that is told. Eyeballs stay what they are, and lids close over them, unless head or eyes shall turn.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..core import attached
+from ..core import attached, turns
 from ..core.frame import transformed
 from . import exchange, meshes, seen
 from .marks import BEFORE, PART_OF, original_of
@@ -58,15 +58,16 @@ def around(original: bpy.types.Object) -> tuple[Part, ...]:
 
 
 def told_apart(
-    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray | None, parts: Sequence[Part]
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray | None, parts: Sequence[Part], turning: bool
 ) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """Those of the parts that are to move with a face (V,3), (F,3) with these landmarks (68,3), and the others; all in
-    one frame. Without landmarks none moves."""
+    one frame. turning: all that lies on the head moves. Without landmarks none does."""
     can = [part for part in parts if part.joinable]
     if landmarks is None or not can:
         return (), tuple(parts)
     moves = attached.moves_with(vertices, triangles, landmarks, [part.surface for part in can])
-    mine = tuple(part for part, moving in zip(can, moves, strict=True) if moving)
+    on_head = [turning and turns.on_head(part.vertices, landmarks) for part in can]
+    mine = tuple(part for part, moving, on in zip(can, moves, on_head, strict=True) if moving or on)
     return mine, tuple(part for part in parts if part not in mine)
 
 

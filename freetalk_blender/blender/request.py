@@ -57,10 +57,11 @@ class Scan:
         """Landmarks in its own axes in those of its vertices."""
         return replace(own, points=own.points.astype(np.float64) @ self.shape.T)
 
-    def whole(self, own: Landmarks) -> "Scan":
-        """The face with these landmarks (in its own axes) and the parts that go with it, as one surface."""
+    def whole(self, own: Landmarks, turning: bool) -> "Scan":
+        """The face with these landmarks (in its own axes) and the parts that go with it, as one surface; turning: head
+        or eyes shall turn."""
         points = self.shaped(own).points
-        mine, beside = parts.told_apart(self.vertices, self.triangles, points, self.parts)
+        mine, beside = parts.told_apart(self.vertices, self.triangles, points, self.parts, turning)
         vertices, triangles = together([(self.vertices, self.triangles), *(part.surface for part in mine)])
         return replace(self, vertices=vertices, triangles=triangles, parts=mine, beside=beside)
 
@@ -137,7 +138,7 @@ class Request:
     def run(self, step: Step) -> Answer:
         """Raises FreeTalkError, each one sentence, and Cancelled."""
         found = self.scan.find(step)
-        whole = self.scan.whole(found)
+        whole = self.scan.whole(found, self.voice.style.turns)
         key, face = whole.bind(found, step)
         with step("perform the speech"):
             performed = self.voice.perform()

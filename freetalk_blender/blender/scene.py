@@ -18,9 +18,6 @@ from . import bake, exchange, files, hair, meshes, mouth, parts, session, takes
 from .marks import FACE, LANDMARKS, copy_of, named_keys
 from .steps import Steps
 
-#: What takes more than this share of the head's turn sits on it.
-_ON_HEAD = 0.5
-
 
 def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """(vertices, triangles, landmarks) for core.prepare; landmarks (68,3) in the object's own axes, or None.
@@ -166,7 +163,7 @@ def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
         corners = frame.to_canonical(transformed(meshes.world(item), np.array(item.bound_box, float)))
         if jaw.lies_inside(corners, placed):
             in_mouth.append(item.name)
-        elif turning and turns.share(corners.mean(0)[None], placed)[0] > _ON_HEAD:
+        elif turning and turns.on_head(corners, placed):
             on_head.append(item.name)
     told = []
     if in_mouth:

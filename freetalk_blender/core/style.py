@@ -44,6 +44,11 @@ class Style:
                 name = field.name.replace("_", " ")
                 raise StyleError(f"The style's {name} is {value:g}; it must lie between 0 and {MAX_STYLE:g}.")
 
+    @property
+    def turns(self) -> bool:
+        """Do head or eyes turn?"""
+        return self.head > 0 or self.gaze > 0
+
     def factors(self) -> np.ndarray:
         """(4,) float32: articulation, jaw, lips, upper face, as the network takes them."""
         return np.array(astuple(self)[:4], np.float32)

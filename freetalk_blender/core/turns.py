@@ -28,6 +28,8 @@ _JOINT = (0.0, -25.0, -10.0)
 _UNDER, _SLOPE, _NECK = 8.0, 0.35, 110.0
 #: What is this far from the joint goes with the head, hair too, and what is farther than this does not (mm).
 _NEAR, _FAR = 230.0, 380.0
+#: What takes more than this share of the turn lies on the head.
+_ON_HEAD = 0.5
 
 
 def share(points: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -36,6 +38,14 @@ def share(points: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     top = chin[1] - _UNDER + _SLOPE * np.maximum(chin[2] - points[:, 2], 0)
     away = np.linalg.norm(points - _joint(landmarks), axis=1)
     return smooth_step(1 + (points[:, 1] - top) / _NECK) * smooth_step((_FAR - away) / (_FAR - _NEAR))
+
+
+def on_head(points: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Does a surface with these points (n,3) lie on the head of landmarks (68,3)? All in one unit."""
+    frame = frame_in_mm(landmarks)
+    middle = (points.min(0) + points.max(0)) / 2
+    places = frame.to_canonical(np.array([middle, *landmarks], float))
+    return bool(share(places[:1], places[1:])[0] > _ON_HEAD)
 
 
 def shapes(face: Face) -> np.ndarray:

@@ -11,10 +11,17 @@ from freetalk_blender.core.frame import canonical_frame
 
 def teeth_behind(item: bpy.types.Object, points: np.ndarray, name: str) -> bpy.types.Object:
     """A ball behind the lower lip of a face with these landmarks (68,3) in its own axes, as an object of its own."""
+    return ball_at(item, points, points[57], np.array([0, 0.02, -0.15]), 0.06, name)
+
+
+def ball_at(
+    item: bpy.types.Object, points: np.ndarray, place: np.ndarray, off: np.ndarray, radius: float, name: str
+) -> bpy.types.Object:
+    """A ball of a radius (eye distances), so far off a place (eye distances, the face's axes), as an object of its own;
+    points (68,3): the face's landmarks in its own axes."""
     face = canonical_frame(points)
-    behind = face.to_mesh(face.to_canonical(points[57]) + [0, 0.02, -0.15])
-    place = item.matrix_world @ Vector(behind)
-    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=0.06 * face.scale, location=place)
+    middle = item.matrix_world @ Vector(face.to_mesh(face.to_canonical(place) + off))
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=radius * face.scale, location=middle)
     bpy.context.object.name = name
     return bpy.context.object
 

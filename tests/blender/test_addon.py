@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import teeth_behind
+from baking import ball_at, teeth_behind
 
 import freetalk_blender
 from freetalk_blender.blender import (
@@ -231,6 +231,28 @@ def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.Property
     assert "Lower Teeth" in told and "join" in told and teeth.visible_get()
     teeth.hide_set(True)
     assert scene.left_behind(copy) == ()
+
+
+def test_an_eyeball_that_is_an_object_is_joined_where_the_head_turns_and_stays_itself_where_not(
+    ready: bpy.types.PropertyGroup, head_landmarks: Path
+) -> None:
+    points, count = landmarks.read(head_landmarks).points, len(ready.face.data.vertices)
+    eye = ball_at(ready.face, points, points[36:42].mean(0), np.array([0, 0, -0.15]), 0.13, "Eye")
+    for nods in (0.0, 1.0, 0.0):
+        ready.head = nods
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(ready.face)
+        assert eye.hide_get() == bool(nods) and scene.left_behind(copy) == ()
+        blocks = copy.data.shape_keys.key_blocks
+        assert ("headPitch" in blocks) == bool(nods)
+        if nods:
+            own = slice(count, count + len(eye.data.vertices))
+            place, turned = (
+                np.array([point.co for point in blocks[name].points[own]]) for name in ("Basis", "headYaw")
+            )
+            assert np.linalg.norm(turned - place, axis=1).min() > 0.02 * max(ready.face.dimensions)
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert not eye.hide_get() and not list(eye.keys())
 
 
 def test_what_does_not_turn_with_a_nodding_head_is_told(ready: bpy.types.PropertyGroup) -> None:
