@@ -16,8 +16,8 @@ from .rows import present
 
 #: Loose parts that lie within so many radii of an eyeball's centre are of it if they are about as wide as high.
 _BALL, _ROUND = 1.25, 1.4
-#: Skin between lids takes the eye's whole turn from this share of the opening on, counted from any edge.
-_FROM_EDGE = 0.3
+#: Skin in the middle of an eye that is open so far takes its whole turn, of narrower ones less (mm): then none folds.
+_OPEN = 12.0
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,6 @@ def _of_front(mesh: OpenedMouth, front: Front, frame: Similarity) -> Look:
     across = (points[:, 0] - low[0]) / max(high[0] - low[0], 1e-6)
     up = front.height / front.opening
     from_edge = np.minimum(np.minimum(across, 1 - across), np.minimum(up, 1 - up))
+    share = smooth_step(2 * from_edge) * min(1.0, float(front.opening.max()) / _OPEN)
     centre = (low + high) / 2 - [0, 0, RADIUS]
-    return Look(vertices, smooth_step(from_edge / _FROM_EDGE), points - centre, bool(centre[0] > 0), False)
+    return Look(vertices, share, points - centre, bool(centre[0] > 0), False)
