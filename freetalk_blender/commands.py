@@ -264,7 +264,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
     marks: landmarks.Landmarks | np.ndarray | None = local
     if around:  # which of them go with the face is told from where it is
         marks, local = detector.located(local, vertices, triangles, arguments.device, steps)
-    mine, beside = parts.told_apart(vertices, triangles, local, around, _style(arguments).turns)
+    mine, beside = parts.told_apart(vertices, triangles, local, around, _style(arguments).turning)
     joined = tuple(part.name for part in mine)
     if joined:
         tell((f"These objects go with the face: {parts.named(joined)}.",), steps)

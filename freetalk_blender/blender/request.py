@@ -138,7 +138,7 @@ class Request:
     def run(self, step: Step) -> Answer:
         """Raises FreeTalkError, each one sentence, and Cancelled."""
         found = self.scan.find(step)
-        whole = self.scan.whole(found, self.voice.style.turns)
+        whole = self.scan.whole(found, self.voice.style.turning)
         key, face = whole.bind(found, step)
         with step("perform the speech"):
             performed = self.voice.perform()

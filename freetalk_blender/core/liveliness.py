@@ -89,7 +89,7 @@ def gaze(speech: np.ndarray, head: np.ndarray, seed: int) -> np.ndarray:
     """Speech probability (T,) and turns of the head (T,3), at 50 Hz -> turns of the eyes in it (T,2) float32 about the
     canonical X and Y axes (radians): they stay on who is looked at, and in speech on one place of that face after the
     other."""
-    random = np.random.default_rng([seed, 3])
+    random = np.random.default_rng([seed, 3, len(speech)])
     looked, frame = np.zeros((len(speech), 2)), 0
     while frame < len(speech):
         looked[frame:] = random.normal(0.0, _ABOUT)

@@ -45,7 +45,7 @@ class Style:
                 raise StyleError(f"The style's {name} is {value:g}; it must lie between 0 and {MAX_STYLE:g}.")
 
     @property
-    def turns(self) -> bool:
+    def turning(self) -> bool:
         """Do head or eyes turn?"""
         return self.head > 0 or self.gaze > 0
 
