@@ -4,7 +4,7 @@ Truncated singular value decomposition: among all sets of K shapes it leaves the
 1936); K is the smallest whose largest vertex error is within the tolerance.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,6 +124,14 @@ def with_more(
     more = np.zeros((len(shapes), *keys.shapes.shape[1:]), np.float32)
     more[:, vertices] = shapes
     return ShapeKeys(np.concatenate([keys.shapes, more]), np.concatenate([keys.weights, weights], 1), max_error)
+
+
+def with_named(
+    keys: ShapeKeys, vertices: np.ndarray | slice, shapes: np.ndarray, weights: np.ndarray, names: Sequence[str]
+) -> ShapeKeys:
+    """`with_more` for keys that are called by what they do, M names, and cost no accuracy."""
+    more = with_more(keys, vertices, shapes, weights, keys.max_error)
+    return replace(more, names=(*(keys.names or ("",) * len(keys.shapes)), *names))
 
 
 def changed(keys: ShapeKeys, vertices: np.ndarray, code: np.ndarray, shapes: np.ndarray, tolerance: float) -> ShapeKeys:

@@ -222,7 +222,7 @@ def _with_eyeballs(
         faces = opened.skin_triangles[np.isin(opened.skin_triangles, used).all(1)]
         over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points))
         parts += [over_balls] if over_balls else []
-    return opened, Eyelids(tuple(parts)) if parts else None, looks.looks(opened, balls, fronts, mm), notes
+    return opened, Eyelids(tuple(parts)) if parts else None, looks.of_eyes(opened, balls, fronts, mm), notes
 
 
 def _skin(

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from . import jaw, mouth_curve, raster, rows
-from .compress import ShapeKeys, with_more
+from .compress import ShapeKeys, with_named
 from .frame import EYE_DISTANCE_MM, Similarity
 from .landmarks import nearest_vertices
 from .opened_mouth import BAG, GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
@@ -135,8 +135,7 @@ def with_tongue(keys: ShapeKeys, opened: OpenedMouth, weights: np.ndarray) -> Sh
     if opened.furniture is None or not weights.any():
         return keys
     shapes = opened.furniture.tongue
-    more = with_more(keys, slice(-shapes.shape[1], None), shapes, weights, keys.max_error)
-    return replace(more, names=(*(keys.names or ("",) * len(keys.shapes)), *KEYS))
+    return with_named(keys, slice(-shapes.shape[1], None), shapes, weights, KEYS)
 
 
 # Where it stands ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """What a face does beside speaking and feeling: lids that blink, brows that beat with the voice, a head that nods with
 it, eyes that look about. All from one seed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .emotion import EMOTIONS
@@ -71,14 +73,14 @@ def head(speech: np.ndarray, accents: np.ndarray, emotion: np.ndarray, seed: int
     said = np.rint(accents[:, 0] * FEATURE_RATE).astype(int)
     random = np.random.default_rng([seed, 2, *said])  # other words, other turns
     frames = len(speech)
-    down, up, place = np.zeros(frames, np.float32), np.zeros(frames, np.float32), np.zeros((frames, 3), np.float32)
-    where = np.zeros(3)
+    down, up = np.zeros((2, frames), np.float32)
+    places = [np.zeros(3)]
     for moment, strength in accents:
         nod = down if random.random() < _NOD_DOWN else up
         _add(nod, moment - _NOD_EARLY, _NOD_RISE, _NOD_FALL, random.uniform(0.4, 1.0) * strength)
-        where = _KEPT * where + random.normal(0.0, _TURN)
-        place[int(moment * FEATURE_RATE) :] = where
-    degrees = _smoothed(place, _TURN_TIME)
+        places.append(_KEPT * places[-1] + random.normal(0.0, _TURN))
+    held = _held(places, (accents[:, 0] * FEATURE_RATE).astype(int), frames)
+    degrees = _smoothed(held.astype(np.float32), _TURN_TIME)
     degrees[:, 0] += _NOD * (down - up)
     degrees *= _smoothed(_talks(speech, _REST / 2), _REST)
     degrees[:, 0] += emotion @ [_HANGING.get(name, 0.0) for name in EMOTIONS]
@@ -90,12 +92,18 @@ def gaze(speech: np.ndarray, head: np.ndarray, seed: int) -> np.ndarray:
     canonical X and Y axes (radians): they stay on who is looked at, and in speech on one place of that face after the
     other."""
     random = np.random.default_rng([seed, 3, len(speech)])
-    looked, frame = np.zeros((len(speech), 2)), 0
-    while frame < len(speech):
-        looked[frame:] = random.normal(0.0, _ABOUT)
-        frame += int(max(_LOOK * random.lognormal(0.0, _LOOK_SPREAD), _SHORTEST_LOOK) * FEATURE_RATE)
+    places, ends = [], [0]
+    while ends[-1] < len(speech):
+        places.append(random.normal(0.0, _ABOUT))
+        ends.append(ends[-1] + int(max(_LOOK * random.lognormal(0.0, _LOOK_SPREAD), _SHORTEST_LOOK) * FEATURE_RATE))
+    looked = _held(places, ends[1:], len(speech))
     wanted = np.radians(looked * _talks(speech, _REST / 2)) - head[:, :2]
     return np.clip(wanted, -np.radians(_AT_MOST), np.radians(_AT_MOST)).astype(np.float32)
+
+
+def _held(places: Sequence[np.ndarray], changes: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:
+    """(frames,k) one place (k,) after the other, each held until the frame at which it changes to the next."""
+    return np.stack(places)[np.searchsorted(changes, np.arange(frames), side="right")]
 
 
 def _talks(speech: np.ndarray, reach: float) -> np.ndarray:

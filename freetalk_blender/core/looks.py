@@ -12,7 +12,7 @@ from .frame import Similarity
 from .mesh import connected_parts
 from .opened_mouth import OpenedMouth
 from .ramp import smooth_step
-from .rows import present
+from .rows import numbered, present
 
 #: Loose parts that lie within so many radii of an eyeball's centre are of it if they are about as wide as high.
 _BALL, _ROUND = 1.25, 1.4
@@ -33,7 +33,7 @@ class Look:
     ball: bool
 
 
-def looks(
+def of_eyes(
     mesh: OpenedMouth, balls: Iterable[tuple[np.ndarray, float]], fronts: Iterable[Front], frame: Similarity
 ) -> tuple[Look, ...]:
     """What turns with the eyes of a mesh: balls that are loose parts (centre (3,) and radius of each, canonical mm) and
@@ -47,10 +47,11 @@ def _of_ball(mesh: OpenedMouth, centre: np.ndarray, radius: float, frame: Simila
     points = frame.to_canonical(mesh.vertices.astype(float)) - centre
     near = np.linalg.norm(points, axis=1) < _BALL * radius
     triangles = mesh.triangles[near[mesh.triangles].any(1)]
-    part = connected_parts(triangles, len(points))
+    around = present(triangles, len(points))
+    part = connected_parts(numbered(around, len(points))[triangles], len(around))
     own = [np.empty(0, int)]
-    for label in np.unique(part[triangles[:, 0]]):
-        rows = present(triangles[part[triangles[:, 0]] == label], len(points))
+    for label in range(part.max(initial=-1) + 1):
+        rows = around[part == label]
         wide, high = np.ptp(points[rows], axis=0)[:2]
         if near[rows].all() and max(wide, high) < _ROUND * min(wide, high):
             own.append(rows)

@@ -6,11 +6,9 @@ and a room stay. Eyes turn about their balls' centres (`looks`). All turns are s
 head is .4 % too large.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from .compress import ShapeKeys, with_more
+from .compress import ShapeKeys, with_named
 from .errors import FreeTalkError
 from .face import Face
 from .mouth_curve import frame_in_mm
@@ -82,9 +80,7 @@ def with_turns(keys: ShapeKeys, face: Face, turns: np.ndarray) -> ShapeKeys:
         return keys
     curves, all_shapes = weights(turns, len(keys.weights)), shapes(face)
     moved = np.flatnonzero(curves.any(0) & all_shapes.any((1, 2)))
-    more = with_more(keys, slice(None), all_shapes[moved], curves[:, moved], keys.max_error)
-    names = *(keys.names or ("",) * len(keys.shapes)), *(KEYS[row] for row in moved)
-    return replace(more, names=names)
+    return with_named(keys, slice(None), all_shapes[moved], curves[:, moved], [KEYS[row] for row in moved])
 
 
 def _joint(landmarks: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from loose import added
 
 from freetalk_blender.core import eye_front, eyeballs, looks
 from freetalk_blender.core.frame import Similarity, mean_landmarks
@@ -22,32 +23,27 @@ def sheet(step: float, size: tuple[float, float], middle: np.ndarray) -> tuple[n
     return points + middle, np.concatenate(faces)
 
 
-def together(*pieces: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices and triangles of all, and which piece each vertex is of."""
-    starts = np.cumsum([0, *(len(points) for points, _ in pieces)])
-    triangles = [faces + start for (_, faces), start in zip(pieces, starts, strict=False)]
-    piece = np.repeat(np.arange(len(pieces)), np.diff(starts))
-    return np.concatenate([points for points, _ in pieces]), np.concatenate(triangles), piece
-
-
 @pytest.mark.parametrize("unit", [1.0, 0.01])
 def test_ball_and_iris_turn_and_lashes_tears_and_skin_do_not(unit):
     points, faces, _ = eyeballs.ball(12.0)
-    iris = sheet(1.0, (5.0, 5.0), CENTRE + [0, 0, 11.0])
-    tears = sheet(1.0, (12.0, 3.0), CENTRE + [0, -3.0, 11.5])
-    lashes = sheet(1.0, (15.0, 4.0), CENTRE + [0, 5.0, 15.0])
-    skin = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
-    vertices, triangles, piece = together((points + CENTRE, faces), iris, tears, lashes, skin)
+    parts = {
+        "ball": (points + CENTRE, faces),
+        "iris": sheet(1.0, (5.0, 5.0), CENTRE + [0, 0, 11.0]),
+        "tears": sheet(1.0, (12.0, 3.0), CENTRE + [0, -3.0, 11.5]),
+        "lashes": sheet(1.0, (15.0, 4.0), CENTRE + [0, 5.0, 15.0]),
+    }
     frame = Similarity(unit, UNIT.rotation, np.array([3.0, 1.0, -2.0]))
-    mesh = untouched(frame.to_mesh(vertices), triangles)
-    (look,) = looks.looks(mesh, [(CENTRE, 12.0)], [], frame)
-    assert set(piece[look.vertices]) == {0, 1} and len(look.vertices) == (piece < 2).sum()
-    assert (look.share == 1).all() and look.arms == pytest.approx(vertices[look.vertices] - CENTRE, abs=1e-3)
+    skin = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
+    vertices, triangles, rows = added(frame.to_mesh(skin[0]), skin[1], parts, frame)
+    (look,) = looks.of_eyes(untouched(vertices, triangles), [(CENTRE, 12.0)], [], frame)
+    assert sorted(look.vertices) == sorted([*rows["ball"], *rows["iris"]])
+    arms = frame.to_canonical(vertices[look.vertices].astype(float)) - CENTRE
+    assert (look.share == 1).all() and look.arms == pytest.approx(arms, abs=1e-3)
 
 
 def test_a_ball_that_is_not_there_turns_nothing():
     points, triangles = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
-    assert looks.looks(untouched(points, triangles), [(CENTRE, 12.0)], [], UNIT) == ()
+    assert looks.of_eyes(untouched(points, triangles), [(CENTRE, 12.0)], [], UNIT) == ()
 
 
 @pytest.mark.parametrize("high", [1.0, 0.5])
@@ -56,7 +52,7 @@ def test_skin_between_lids_slides_in_the_middle_stays_at_the_edges_and_never_fol
     lids = middle + (LIDS - middle) * [1, high, 1]
     points, triangles = sheet(0.5, (30.0, 20.0), middle)
     fronts = eye_front.of_eyes(points, np.arange(len(points)), [lids], UNIT)
-    (look,) = looks.looks(untouched(points, triangles), [], fronts, UNIT)
+    (look,) = looks.of_eyes(untouched(points, triangles), [], fronts, UNIT)
     off = points[look.vertices] - middle
     assert look.share[np.abs(off).sum(1).argmin()] > 0.6 * high and not look.ball
     edge = np.abs(off[:, 0]) > np.abs(off[:, 0]).max() - 0.6
