@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from freetalk_blender.core.ats import BESIDE, CONTEXT, EVENTS
 from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER, parting
 from freetalk_blender.core.speech import FEATURES
 
 WIDTH = 64
@@ -44,10 +45,6 @@ BITE = 0.45
 PRESS = 0.004
 #: An emotion that brings lips together takes at most this share of the gap that speech opens, so that it stays seen.
 TAKEN = 0.5
-#: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
-UPPER_SHARE = 0.35
-UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
-UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
 #: Lids of both eyes.
 LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
 CHIN = 8
@@ -173,7 +170,7 @@ class Face(nn.Module):
         self.register_buffer("upper_mask", _points(UPPER_FACE))
         self.register_buffer("lids", lids)
         self.register_buffer("brows", brows)
-        self.register_buffer("closing", _closing())
+        self.register_buffer("closing", torch.from_numpy(parting().reshape(3, -1)))
 
     def forward(
         self, controls: Tensor, events: Tensor, emotion: Tensor, style: Tensor, blink: Tensor, brow: Tensor
@@ -215,26 +212,6 @@ def _points(indices: tuple[int, ...]) -> Tensor:
     mask = torch.zeros(68, 1)
     mask[list(indices)] = 1.0
     return mask
-
-
-def _closing() -> Tensor:
-    """(3, 204) displacement of all landmarks when the gap of one inner pair (right, middle, left) grows by 1.
-
-    The outer lips go with the inner ones (a lip keeps its thickness but for a fifth), their neighbours half as far, and
-    the corners stay.
-    """
-    shapes = torch.zeros(3, 68, 3)
-    for pair in range(3):
-        for inner, outer, share in (
-            (UPPER_INNER, UPPER_OUTER, UPPER_SHARE),
-            (LOWER_INNER, LOWER_OUTER, UPPER_SHARE - 1.0),
-        ):
-            shapes[pair, inner[pair], 1] = share
-            shapes[pair, outer[pair], 1] = 0.8 * share
-    for pair, upper, lower in ((0, 49, 59), (2, 53, 55)):
-        shapes[pair, upper, 1] = 0.4 * UPPER_SHARE
-        shapes[pair, lower, 1] = 0.4 * (UPPER_SHARE - 1.0)
-    return shapes.reshape(3, -1)
 
 
 class Ats(nn.Module):

@@ -40,6 +40,7 @@ from export import (
 from export.phones import Phone
 from freetalk_blender.core import audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
+from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER
 from freetalk_blender.core.speech import FEATURES
 
 VERSION = "9"
@@ -118,7 +119,7 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
     controls, logits = trunk(batch.features)
     trust = batch.control_trust
     error = torch.einsum("btk,kld->btld", (controls - batch.controls) * trust, shapes)
-    gap = error[:, :, ats_network.UPPER_INNER, 1] - error[:, :, ats_network.LOWER_INNER, 1]
+    gap = error[:, :, UPPER_INNER, 1] - error[:, :, LOWER_INNER, 1]
     mouth = error[:, :, MOUTH]
     width, jaw = (error[:, :, a, axis] - error[:, :, b, axis] for a, b, axis in DISTANCES[1:])
     events = functional.binary_cross_entropy_with_logits(

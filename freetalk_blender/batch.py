@@ -27,7 +27,7 @@ from .core import atomic
 from .core.errors import FreeTalkError
 
 #: Keys of a job whose values are paths.
-_PATHS = ("scan", "audio", "outputs", "landmarks", "emotion_curve")
+_PATHS = ("scan", "audio", "outputs", "landmarks", "emotion_curve", "style_curve")
 _REQUIRED = ("scan", "audio", "outputs")
 #: Seconds between looks whether a job is still wanted.
 _PATIENCE = 0.5

@@ -20,10 +20,10 @@ from .core import doctor, emotion, key_sets, models
 from .core.emotion import EmotionError
 from .core.errors import FreeTalkError
 from .core.opening import INNER_MOUTHS
-from .core.style import AS_PERFORMED, MAX_STYLE
+from .core.style import AS_PERFORMED, limits
 from .progress import Progress
 
-#: The factors of core.style.Style, as options.
+#: The fields of core.style.Style, as options.
 _STYLES = {
     "articulation": "how far jaw and lips travel in speech",
     "jaw": "how far the jaw does",
@@ -32,6 +32,7 @@ _STYLES = {
     "blinks": "how often the eyes blink",
     "head": "how far the head nods with the voice, turns and tilts",
     "gaze": "how far the eyes look about, and stay on who is looked at while the head turns",
+    "contact": "above 0 the lips are brought together, below kept apart, whatever is heard",
 }
 DONE, USAGE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
@@ -220,11 +221,13 @@ def _add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument("--fps", type=_fps, help="frames a second (30; the scene's own where SCAN is a .blend)")
     command.add_argument("--seed", type=int, default=0)
     for name, what in _STYLES.items():
-        option = "--" + name.replace("_", "-")
-        usual = getattr(AS_PERFORMED, name)
-        command.add_argument(
-            option, type=_factor, default=usual, metavar="X", help=f"{what}, 0 to {MAX_STYLE:g} ({usual:g})"
-        )
+        usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
+        told = f"{what}, {low:g} to {high:g} ({usual:g})"
+        command.add_argument(f"--{name.replace('_', '-')}", type=_factor(name), default=usual, metavar="X", help=told)
+    command.add_argument(
+        "--style-curve", type=Path, metavar="FILE.csv",
+        help="time,articulation,contact,...: any of these over time, in seconds",
+    )  # fmt: skip
 
 
 def _add_landmarks(command: argparse.ArgumentParser) -> None:
@@ -269,10 +272,15 @@ def _keys(text: str) -> str | int:
     return text if text in (key_sets.AUTO, key_sets.ARKIT) else _count(text)
 
 
-def _factor(text: str) -> float:
-    if not 0 <= _number(text) <= MAX_STYLE:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 0 and {MAX_STYLE:g}")
-    return float(text)
+def _factor(name: str) -> Callable[[str], float]:
+    low, high = limits(name)
+
+    def check(text: str) -> float:
+        if not low <= _number(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} must lie between {low:g} and {high:g}")
+        return float(text)
+
+    return check
 
 
 def _fps(text: str) -> float:

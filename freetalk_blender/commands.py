@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,8 +14,8 @@ from .core import (
     atomic,
     audio,
     checkup,
+    curve_file,
     detector,
-    emotion_curve,
     frame,
     key_sets,
     landmark_preview,
@@ -27,7 +27,7 @@ from .core import (
 )
 from .core import doctor as doctors
 from .core.errors import FreeTalkError
-from .core.style import Style
+from .core.style import STYLES, Style
 from .progress import Progress
 from .scans import Binder, import_bpy, own_vertices, points_of, read_own, tell
 
@@ -184,14 +184,13 @@ def _speech(
     with steps("read the sound"):
         samples, rate = load(arguments.audio)
     feeling = arguments.emotion if arguments.emotion is not None else arguments.vad
+    frames = performance.frame_count(len(samples), rate, fps)
+    style = Style(**{name: getattr(arguments, name) for name in STYLES})
     if arguments.emotion_curve:
-        frames = performance.frame_count(len(samples), rate, fps)
-        feeling = emotion_curve.read(arguments.emotion_curve).at(frames, fps)
-    return Speech(samples, rate, fps, feeling, arguments.seed, _style(arguments))
-
-
-def _style(arguments: argparse.Namespace) -> Style:
-    return Style(**{field.name: getattr(arguments, field.name) for field in fields(Style)})
+        feeling = curve_file.emotion(arguments.emotion_curve, frames, fps)
+    if arguments.style_curve:
+        style = replace(style, **curve_file.style(arguments.style_curve, frames, fps))
+    return Speech(samples, rate, fps, feeling, arguments.seed, style)
 
 
 def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
@@ -261,17 +260,17 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         if not arguments.keep_mouth:
             mouth.check(scan.item)
         around = parts.around(scan.item)
+    opened_scene = arguments.scan.suffix.lower() == ".blend"
+    fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
+    speech = _speech(arguments, fps, steps, sound.load)
     marks: landmarks.Landmarks | np.ndarray | None = local
     if around:  # which of them go with the face is told from where it is
         marks, local = detector.located(local, vertices, triangles, arguments.device, steps)
-    mine, beside = parts.told_apart(vertices, triangles, local, around, _style(arguments).turning)
+    mine, beside = parts.told_apart(vertices, triangles, local, around, speech.style.turning)
     joined = tuple(part.name for part in mine)
     if joined:
         tell((f"These objects go with the face: {parts.named(joined)}.",), steps)
         vertices, triangles = mesh.together([(vertices, triangles), *(part.surface for part in mine)])
-    opened_scene = arguments.scan.suffix.lower() == ".blend"
-    fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
-    speech = _speech(arguments, fps, steps, sound.load)
     face = binder.bind(vertices, triangles, marks, [part.surface for part in beside])
     with steps("perform the speech"):
         take = speech.perform(arguments.device)

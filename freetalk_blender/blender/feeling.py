@@ -1,5 +1,6 @@
-"""The emotion of the panel, or of one strip, frame by frame as its curves draw it."""
+"""The sliders of the panel, and the emotion of one strip, frame by frame as their curves draw them."""
 
+from collections.abc import Sequence
 from math import ceil
 
 import bpy
@@ -43,16 +44,24 @@ def take_own(scene: bpy.types.Scene, own: bpy.types.PropertyGroup) -> None:
 def weights(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, start: float, frames: int) -> np.ndarray:
     """(8,) weights where nothing is animated, else (frames,8) from scene frame `start` on."""
     names = ("valence", "arousal", "dominance") if group.emotion_mode == "VAD" else (*SLIDERS, "neutral")
-    names = (*names, "intensity")
-    curves = {name: compat.find_curve(scene, group.path_from_id(name)) for name in names}
-    if not any(curves.values()):
-        return _weights(group.emotion_mode, np.array([[getattr(group, name) for name in names]]))[0]
-    at = start + np.arange(frames)
-    columns = [
-        np.full(frames, getattr(group, name)) if curve is None else np.array([curve.evaluate(frame) for frame in at])
-        for name, curve in curves.items()
-    ]
-    return _weights(group.emotion_mode, np.stack(columns, 1))
+    columns = np.broadcast_arrays(*values(scene, group, (*names, "intensity"), start, frames).values())
+    full = _weights(group.emotion_mode, np.stack([np.atleast_1d(column) for column in columns], 1))
+    return full if columns[0].ndim else full[0]
+
+
+def values(
+    scene: bpy.types.Scene, group: bpy.types.PropertyGroup, names: Sequence[str], start: float, frames: int
+) -> dict[str, float | np.ndarray]:
+    """Slider -> its value, or (frames,) from scene frame `start` on where it is animated."""
+    return {name: _value(scene, group, name, start + np.arange(frames)) for name in names}
+
+
+def _value(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str, frames: np.ndarray) -> float | np.ndarray:
+    curve = compat.find_curve(scene, group.path_from_id(name))
+    if curve is None:
+        return getattr(group, name)
+    bounds = group.bl_rna.properties[name]
+    return np.clip([curve.evaluate(frame) for frame in frames], bounds.hard_min, bounds.hard_max)
 
 
 def _weights(mode: str, values: np.ndarray) -> np.ndarray:

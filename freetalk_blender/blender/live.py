@@ -19,7 +19,7 @@ from ..core.errors import FreeTalkError
 from ..core.movement import Moves
 from . import bake, chosen, compat, feeling, job, meshes, request, scene, session, sound
 from .marks import BAKED, KEY_SET, PREVIEW, all_copies
-from .properties import EMOTION_SLIDERS, STYLE
+from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
 
 #: How often the sliders, and a performance in a thread, are looked at (s).
@@ -89,8 +89,9 @@ def sliders(current: bpy.types.Scene) -> tuple:
     """All that shapes the performance: values, and keys where a slider is animated."""
     settings = current.freetalk
     group = feeling.group_of(current, chosen.strip(current))
-    style = tuple(getattr(settings, name) for name in (*STYLE, "seed", "strength"))
-    return (style, group.emotion_mode, *(_slider(current, group, name) for name in EMOTION_SLIDERS))
+    style = tuple(_slider(current, settings, name) for name in PERFORMANCE_SLIDERS)
+    emotion = tuple(_slider(current, group, name) for name in EMOTION_SLIDERS)
+    return (style, settings.seed, group.emotion_mode, emotion)
 
 
 def key(current: bpy.types.Scene) -> str:

@@ -105,6 +105,7 @@ class FREETALK_PT_performance(Step, bpy.types.Panel):
         for name in STYLE:
             column.prop(settings, name, slider=True)
         column = layout.column()
+        column.prop(settings, "contact", slider=True)
         column.prop(settings, "seed")
         column.prop(settings, "tolerance", text="Tolerance (mm)")
         render = context.scene.render

@@ -19,7 +19,7 @@ from ..core.style import AS_PERFORMED, MAX_STYLE
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
-#: Strengths of the performance, as core.style has them: property -> what it says.
+#: The factors of the performance, as core.style has them: property -> what it says.
 STYLE = {
     "articulation": "How clearly the speech is formed: below 1 mumbled, above 1 over-articulated",
     "jaw": "How far the jaw opens",
@@ -29,6 +29,8 @@ STYLE = {
     "head": "How far the head nods with the voice, turns and tilts; 0: it rests",
     "gaze": "How far the eyes look about, and stay on you while the head turns; 0: they look ahead",
 }
+#: All that shapes a performance beside emotion and may be animated.
+PERFORMANCE_SLIDERS = (*STYLE, "contact", "strength")
 
 
 def _factor(name: str, text: str, default: float = 0.0, hard: float = MAX_INTENSITY, soft: float = 1.0) -> object:
@@ -123,6 +125,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         default=False,
     )
     seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0)
+    contact: _axis("Contact", "1 brings the lips together, -1 keeps them apart, whatever is heard; key it where needed")
     tolerance: FloatProperty(
         name="Tolerance",
         description="Largest vertex error of the shape keys, in mm of a face 90 mm between the outer eye corners",

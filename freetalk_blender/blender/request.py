@@ -19,7 +19,7 @@ from ..core.style import AS_PERFORMED, Style
 from . import chosen, feeling, meshes, mouth, parts, placed, preferences, scene, session, sound
 from .log import log
 from .parts import Part
-from .properties import STYLE
+from .properties import PERFORMANCE_SLIDERS
 from .sound import Source
 from .speech import Speech
 
@@ -94,14 +94,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Voice:
-    """What is said and how; source: where the sound is; emotion: (8,) or (T,8); strength: how much of it is made."""
+    """What is said and how; source: where the sound is; emotion: (8,) or (T,8); strength: how much of it is made, a
+    number or (T,)."""
 
     source: Source
     fps: float
     emotion: np.ndarray
     seed: int
     style: Style
-    strength: float
+    strength: float | np.ndarray
     device: str
 
     def perform(self) -> Performance:
@@ -193,8 +194,9 @@ def with_sliders(voice: Voice, current: bpy.types.Scene) -> Voice:
     frames = feeling.frames_of(voice.source.duration(), voice.fps)
     group = feeling.group_of(current, chosen.strip(current))
     emotion = feeling.weights(current, group, voice.source.start, frames)
-    style = Style(**{name: getattr(settings, name) for name in STYLE})
-    return replace(voice, emotion=emotion, style=style, seed=settings.seed, strength=settings.strength)
+    factors = feeling.values(current, settings, PERFORMANCE_SLIDERS, voice.source.start, frames)
+    strength = factors.pop("strength")
+    return replace(voice, emotion=emotion, style=Style(**factors), seed=settings.seed, strength=strength)
 
 
 def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:

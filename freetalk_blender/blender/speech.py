@@ -11,7 +11,8 @@ from ..core.style import AS_PERFORMED, Style
 
 @dataclass(frozen=True)
 class Speech:
-    """samples (N,) mono at `rate`; emotion: None, (8,) or (T,8) weights; strength: how much of the motion is made."""
+    """samples (N,) mono at `rate`; emotion: None, (8,) or (T,8) weights; strength: how much of the motion is made, a
+    number or (T,)."""
 
     samples: np.ndarray
     rate: float
@@ -19,18 +20,20 @@ class Speech:
     emotion: np.ndarray | None = None
     seed: int = 0
     style: Style = AS_PERFORMED
-    strength: float = 1.0
+    strength: float | np.ndarray = 1.0
 
     def perform(self, device: str) -> Performance:
+        frames = frame_count(len(self.samples), self.rate, self.fps)
+
+        def fitted(curve: np.ndarray) -> np.ndarray:
+            """(T,...) for as many frames; a header may promise a few more or fewer than the recording has."""
+            return curve[np.minimum(np.arange(frames), len(curve) - 1)]
+
         emotion = self.emotion
         if emotion is not None and emotion.ndim == 2:
-            emotion = _fitted(emotion, frame_count(len(self.samples), self.rate, self.fps))
+            emotion = fitted(emotion)
+        strength, style = fitted(np.atleast_1d(self.strength)), self.style.each(fitted)
         take = performance.perform(
-            self.samples, self.rate, emotion, self.fps, style=self.style, device=device, seed=self.seed
+            self.samples, self.rate, emotion, self.fps, style=style, device=device, seed=self.seed
         )
-        return take.scaled(self.strength)
-
-
-def _fitted(curve: np.ndarray, frames: int) -> np.ndarray:
-    """(T,8) for as many frames; a header may promise a few more or fewer than the recording has."""
-    return np.pad(curve[:frames], ((0, max(0, frames - len(curve))), (0, 0)), mode="edge")
+        return take.scaled(strength)

@@ -30,7 +30,8 @@ def predict(
 ) -> np.ndarray:
     """features (T,384) and emotion (T,8) at 50 Hz -> landmark displacement (T,68,3) float32, canonical units.
 
-    lids (T,): how far they are shut, 0 to 1; brows (T,): how far emphasis raises them, 0 to 1; both at rest if None.
+    lids (T,): how far they are shut, 0 to 1; brows (T,): how far emphasis raises them, 0 to 1; both at rest if None;
+    style: what changes over time does so in these T frames.
     Raises ModelError where the network is missing, ValueError for shapes that do not fit.
     """
     still = np.zeros(len(features), np.float32)
@@ -60,6 +61,8 @@ def _run(
         raise ValueError(
             f"features, emotion, lids, brows must be (T,{FEATURES}), (T,{len(EMOTIONS)}), (T,), (T,), not {shapes}"
         )
+    style.check(frames)
+    factors = style.factors(frames)
     session = models.session("ats", device)
     pieces = []
     for answered in range(0, frames, _CHUNK):
@@ -68,7 +71,7 @@ def _run(
         inputs = {
             "features": with_context(features, start - CONTEXT, stop + CONTEXT, device),
             "emotion": emotion[start:stop],
-            "style": np.broadcast_to(style.factors(), (stop - start, len(style.factors()))),
+            "style": factors[start:stop],
             **{name: curve[start:stop, None] for name, curve in moved.items()},
         }
         fed = {name: np.ascontiguousarray(array[None], np.float32) for name, array in inputs.items()}

@@ -40,16 +40,17 @@ _LOOK, _LOOK_SPREAD, _SHORTEST_LOOK = 0.9, 0.5, 0.25
 _ABOUT, _AT_MOST = (1.0, 1.8), 12.0
 
 
-def blinks(speech: np.ndarray, seed: int, rate: float = 1.0) -> np.ndarray:
-    """Speech probability (T,) at 50 Hz -> how far the lids are shut (T,), 0 to 1; rate: times as often as people do."""
+def blinks(speech: np.ndarray, seed: int, rate: float | np.ndarray = 1.0) -> np.ndarray:
+    """Speech probability (T,) at 50 Hz -> how far the lids are shut (T,), 0 to 1; rate: times as often as people do,
+    throughout or frame by frame (T,)."""
     random = np.random.default_rng(seed)
     talking = speech > 0.5
     spoken = np.flatnonzero(talking)
     curve = np.zeros(len(speech), np.float32)
-    if len(spoken) == 0 or rate <= 0:
+    if len(spoken) == 0:
         return curve
     ends = np.flatnonzero(talking[:-1] & ~talking[1:]) / FEATURE_RATE
-    for moment in _blink_times(len(speech) / FEATURE_RATE, ends, random, BLINK_INTERVAL / rate):
+    for moment in _blink_times(np.broadcast_to(rate, len(speech)), ends, random):
         if _distance(spoken / FEATURE_RATE, moment) <= _BLINK_REACH:
             _add(curve, moment, _BLINK_FALL, _BLINK_RISE, 1.0)
     return curve
@@ -124,16 +125,18 @@ def _middle(full: np.ndarray, count: int) -> np.ndarray:
     return full[(len(full) - count) // 2 :][:count]
 
 
-def _blink_times(duration: float, ends: np.ndarray, random: np.random.Generator, interval: float) -> list[float]:
-    """Moments at which a lid begins to fall, drawn to the ends of phrases."""
+def _blink_times(rate: np.ndarray, ends: np.ndarray, random: np.random.Generator) -> list[float]:
+    """Moments at which a lid begins to fall, so often as rate (T,) says, drawn to the ends of phrases."""
+    passed = np.concatenate([[0.0], np.cumsum(rate, dtype=float)]) / FEATURE_RATE  # seconds of a rate of 1
     moments: list[float] = []
-    moment = interval * random.uniform(0.3, 1.0)
-    while moment < duration:
+    due = BLINK_INTERVAL * random.uniform(0.3, 1.0)
+    while due < passed[-1]:
+        moment = float(np.interp(due, passed, np.arange(len(passed)) / FEATURE_RATE))
         nearest = ends[np.abs(ends - moment).argmin()] if len(ends) else np.inf
         drawn = float(nearest) if abs(nearest - moment) < _BLINK_WAIT else moment
         if not moments or drawn - moments[-1] > _BLINK_FALL + _BLINK_RISE:
             moments.append(drawn)
-        moment += interval * random.lognormal(-0.5 * _BLINK_SPREAD**2, _BLINK_SPREAD)
+        due += BLINK_INTERVAL * random.lognormal(-0.5 * _BLINK_SPREAD**2, _BLINK_SPREAD)
     return moments
 
 

@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from . import ats, frame, liveliness, prosody, speech
+from . import ats, frame, lips, liveliness, prosody, speech
 from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
@@ -66,11 +66,12 @@ class Performance:
     tongue: np.ndarray
     turns: np.ndarray
 
-    def scaled(self, strength: float) -> "Performance":
-        """So many times the motion; the tongue goes no further than it is."""
-        share = np.float32(strength)
+    def scaled(self, strength: float | np.ndarray) -> "Performance":
+        """So many times the motion, throughout or frame by frame (T,); the tongue goes no further than it is."""
+        share = np.float32(strength).reshape(-1, 1)
         tongue = np.clip(share, 0, 1) * self.tongue
-        return replace(self, displacement=share * self.displacement, tongue=tongue, turns=share * self.turns)
+        moved = share[..., None] * self.displacement
+        return replace(self, displacement=moved, tongue=tongue, turns=share * self.turns)
 
 
 def frame_count(samples: int, sample_rate: float, fps: float) -> int:
@@ -90,26 +91,34 @@ def perform(
 ) -> Performance:
     """Speech (N,) or (N, channels) at any rate, and emotion, as landmark motion at fps.
 
-    emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps). Frame i is
-    exactly second i / fps. Deterministic for a seed. Raises AudioError, EmotionError, ModelError, each one sentence.
+    emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps), and so style.
+    Frame i is exactly second i / fps. Deterministic for a seed. Raises AudioError, EmotionError, StyleError,
+    ModelError, each one sentence.
     """
     if not (np.isfinite(fps) and 1 <= fps <= 1000):
         raise FreeTalkError(f"A frame rate of {fps} is none; choose one between 1 and 1000.")
     heard = hear(sound.resample(sound.mono(audio), sample_rate), device)
     frames = frame_count(len(audio), sample_rate, fps)
     weights = emotions.curve(emotion, frames)
+    style.check(frames)
     clock = np.arange(len(heard.features)) / speech.FEATURE_RATE
     felt = emotions.eased(sample(weights, fps, clock), speech.FEATURE_RATE)
-    lids = liveliness.blinks(heard.speech, seed, style.blinks)
+    acted = style.each(lambda curve: sample(curve, fps, clock))
+    lids = liveliness.blinks(heard.speech, seed, acted.blinks)
     brows = liveliness.beats(heard.accents, len(clock), seed)
-    motion = ats.predict(heard.features, felt, lids, brows, style=style, device=device)
+    motion = ats.predict(heard.features, felt, lids, brows, style=lips.relaxed(acted), device=device)
     times = np.arange(frames) / fps
-    displacement = sample(motion, speech.FEATURE_RATE, times)
-    tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.float32(min(style.articulation, 1.0))
-    head = liveliness.head(heard.speech, heard.accents, felt, seed) * np.float32(style.head)
-    eyes = liveliness.gaze(heard.speech, head, seed) * np.float32(style.gaze)
+    displacement = lips.corrected(sample(motion, speech.FEATURE_RATE, times), style.contact, fps)
+    tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.minimum(_column(style.articulation), 1)
+    head = liveliness.head(heard.speech, heard.accents, felt, seed) * _column(acted.head)
+    eyes = liveliness.gaze(heard.speech, head, seed) * _column(acted.gaze)
     turns = sample(np.concatenate([head, eyes], 1), speech.FEATURE_RATE, times)
     return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue, turns)
+
+
+def _column(factor: float | np.ndarray) -> np.ndarray:
+    """A number or (T,) as float32 beside rows of a curve."""
+    return np.float32(factor).reshape(-1, 1)
 
 
 def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:

@@ -1,18 +1,19 @@
-"""Emotion drawn over time."""
+"""Emotion and style drawn over time."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from freetalk_blender.core import emotion_curve
+from freetalk_blender.core import curve_file
 from freetalk_blender.core.emotion import EMOTIONS, EmotionError
+from freetalk_blender.core.style import StyleError
 
 
 def test_weights_run_straight_between_keys_and_are_held_at_the_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\ufefftime, Happy,surprised\n1.0,0.2,0\n\n2.0,1.0,0.5\n", encoding="utf-8")
-    weights = emotion_curve.read(path).at(frames=76, fps=25)
+    weights = curve_file.emotion(path, frames=76, fps=25)
     assert weights.shape == (76, 8) and weights.dtype == np.float32
     happy, surprised = weights[:, EMOTIONS.index("happy")], weights[:, EMOTIONS.index("surprised")]
     assert np.allclose(happy[:26], 0.2) and np.allclose(happy[50:], 1.0) and np.isclose(happy[30], 0.36)
@@ -38,10 +39,29 @@ def test_what_is_no_emotion_file_is_one_sentence(tmp_path: Path, content: str) -
     path = tmp_path / "a.csv"
     path.write_text(content)
     with pytest.raises(EmotionError, match=r"a\.csv") as caught:
-        emotion_curve.read(path)
+        curve_file.emotion(path, 10, 25)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EmotionError, match="cannot be read"):
-        emotion_curve.read(tmp_path / "none.csv")
+        curve_file.emotion(tmp_path / "none.csv", 10, 25)
+
+
+def test_a_style_file_draws_what_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,contact,upper_face\n0,-1,1\n1,1,2\n")
+    drawn = curve_file.style(path, frames=51, fps=50)
+    assert list(drawn) == ["contact", "upper_face"]
+    assert np.allclose(drawn["contact"], np.linspace(-1, 1, 51)) and np.allclose(
+        drawn["upper_face"], np.linspace(1, 2, 51)
+    )
+
+
+@pytest.mark.parametrize("content", ["time,happy\n0,1\n", "time,jaw\n0,2.5\n", "time,contact\n0,-1.5\n"])
+def test_what_is_no_style_file_is_one_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(StyleError, match=r"a\.csv") as caught:
+        curve_file.style(path, 10, 25)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,108 @@
+"""Lips that a hand brings together or keeps apart, and style that changes over time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freetalk_blender.core import audio, performance
+from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER, corrected
+from freetalk_blender.core.performance import Performance
+from freetalk_blender.core.style import Style, StyleError
+
+SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
+FPS = 30
+MM = 90
+EYES = slice(36, 48)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> np.ndarray:
+    return audio.load(SPEECH)[0]
+
+
+@pytest.fixture(scope="module")
+def plain(spoken: np.ndarray) -> Performance:
+    return perform(spoken)
+
+
+def perform(samples: np.ndarray, **style: float | np.ndarray) -> Performance:
+    return performance.perform(samples, audio.SPEECH_RATE, fps=FPS, device="cpu", style=Style(**style))
+
+
+def gap(take: Performance) -> np.ndarray:
+    """(T,3) mm between the inner lips."""
+    return MM * (take.displacement[:, UPPER_INNER, 1] - take.displacement[:, LOWER_INNER, 1])
+
+
+def bump(frames: int, middle: int, height: float) -> np.ndarray:
+    return height * np.clip(1 - np.abs(np.arange(frames) - middle) / 3, 0, 1)
+
+
+def test_a_hand_closes_the_widest_mouth_and_nothing_far_from_it(spoken: np.ndarray, plain: Performance) -> None:
+    open_ = gap(plain)
+    widest = int(open_[:, 1].argmax())
+    assert open_[widest, 1] > 6
+    closed = perform(spoken, contact=bump(len(open_), widest, 1.0))
+    assert np.abs(gap(closed)[widest]).max() < 0.05
+    assert (gap(closed) < open_ + 0.05).all()
+    away = np.abs(np.arange(len(open_)) - widest) > 5
+    assert np.array_equal(closed.displacement[away], plain.displacement[away])
+    raised = closed.displacement[widest, 8, 1] - plain.displacement[widest, 8, 1]
+    assert raised * MM > 1, "the jaw comes up as well"
+    assert np.abs(closed.displacement - plain.displacement)[:, EYES].max() * MM < 0.05
+
+
+def test_a_hand_keeps_lips_apart_that_were_heard_to_meet(spoken: np.ndarray, plain: Performance) -> None:
+    shut = np.flatnonzero((gap(plain)[:, 1] < 0.3) & (np.arange(len(plain.displacement)) > 10))
+    spoken_around = [frame for frame in shut if gap(plain)[max(0, frame - 6) : frame + 7, 1].max() > 5]
+    assert spoken_around
+    for frame in spoken_around[:3]:
+        parted = gap(perform(spoken, contact=bump(len(plain.displacement), frame, -1.0)))
+        assert parted[frame].min() > 2 and parted[frame, 1] < gap(plain)[:, 1].max()
+
+
+def test_more_of_a_correction_does_more() -> None:
+    moved = np.zeros((9, 68, 3), np.float32)
+    moved[:, LOWER_INNER, 1] = -0.1
+    gaps = [
+        (corrected(moved, value, FPS)[:, UPPER_INNER, 1] - corrected(moved, value, FPS)[:, LOWER_INNER, 1]).mean()
+        for value in (0.0, 0.25, 0.5, 1.0)
+    ]
+    assert np.allclose(gaps, [0.1, 0.075, 0.05, 0.0], atol=1e-6)
+    assert corrected(moved, 0.0, FPS) is moved
+    assert np.allclose(corrected(moved, -1.0, FPS), moved), "lips that are apart stay as they are"
+
+
+@pytest.mark.parametrize("name", ["articulation", "jaw", "head", "gaze", "upper_face", "blinks"])
+def test_a_factor_may_change_over_time(spoken: np.ndarray, name: str) -> None:
+    long = np.tile(spoken, 3)
+    frames = performance.frame_count(len(long), audio.SPEECH_RATE, FPS)
+    none, all_ = perform(long, **{name: 0.0}), perform(long, **{name: 1.0})
+    curve = np.where(np.arange(frames) < frames // 2, 0.0, 1.0)
+    changing = perform(long, **{name: curve})
+    first, last = slice(0, frames // 2 - 3), slice(frames // 2 + 3, None)
+    assert np.allclose(motion(changing)[first], motion(none)[first], atol=1e-6)
+    if name != "blinks":  # each blink is drawn after the one before
+        assert np.allclose(motion(changing)[last], motion(all_)[last], atol=1e-6)
+    assert not np.allclose(motion(changing)[last], motion(none)[last], atol=1e-3)
+    throughout = perform(long, **{name: np.full(frames, 0.5)})
+    assert np.allclose(motion(throughout), motion(perform(long, **{name: 0.5})), atol=1e-6)
+
+
+def motion(take: Performance) -> np.ndarray:
+    """(T,n) all that a style may change."""
+    return np.concatenate([take.displacement.reshape(len(take.turns), -1), take.tongue, take.turns], 1)
+
+
+def test_a_strength_may_change_over_time(plain: Performance) -> None:
+    half = np.repeat([1.0, 0.0], [10, len(plain.turns) - 10])
+    scaled = plain.scaled(half)
+    assert np.array_equal(motion(scaled)[:10], motion(plain)[:10]) and not motion(scaled)[10:].any()
+
+
+def test_a_curve_of_another_length_is_told(spoken: np.ndarray) -> None:
+    with pytest.raises(StyleError, match="jaw"):
+        perform(spoken, jaw=np.ones(7))
+    with pytest.raises(StyleError, match="contact is -2"):
+        Style(contact=np.array([0.0, -2.0]))
