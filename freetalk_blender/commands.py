@@ -250,7 +250,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         import_bpy()
         import bpy
 
-        from .blender import files, mouth, parts, scene, sound
+        from .blender import files, lent, mouth, parts, scene, sound
         from .blender.steps import run
     with steps.blender("read the scan"):
         scan = files.load(arguments.scan, points, arguments.device, arguments.object)
@@ -260,6 +260,9 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         if not arguments.keep_mouth:
             mouth.check(scan.item)
         around = parts.around(scan.item)
+        own = lent.read(scan.item) if arguments.keys == key_sets.ARKIT else lent.Lent()
+        if own.names:
+            tell((f"{len(own.names)} of ARKit's shape keys are the face's own.",), steps)
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps, sound.load)
@@ -275,14 +278,14 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
     with steps("perform the speech"):
         take = speech.perform(arguments.device)
     with steps("make shape keys"):
-        keys = key_sets.shape_keys(face, take, arguments.keys, arguments.tolerance)
+        keys = key_sets.shape_keys(face, take, arguments.keys, arguments.tolerance, own.shapes)
     with steps.blender("bake"):
         if arguments.scan.suffix.lower() in files.UNORIENTED:
             files.upright(scan, scene.up(scan.item, face))
         sound.set_scene_fps(bpy.context.scene, fps)
         start = bpy.context.scene.frame_start if opened_scene else 0
         scene.set_range(start, len(take.displacement))
-        copy = run(scene.talking(scan.item, face, keys, start, joined=joined))
+        copy = run(scene.talking(scan.item, face, keys, start, joined=joined, lent=own.names))
         bpy.context.view_layer.update()
         tell(scene.notes(copy), steps)
         sound.add_strip(bpy.context.scene, arguments.audio, start)
@@ -297,6 +300,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         "fps": fps,
         "vertices": len(copy.data.vertices),
         "shape_keys": len(keys.shapes),
+        "own_shape_keys": len(own.names),
         "max_error_mm": round(keys.max_error / face.frame.units_per_mm, 4),
         "mouth_opened": face.opened is not None,
         "provider": models.device_report("stm", arguments.device).provider,

@@ -60,7 +60,8 @@ class _Animating(JobOperator):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {parts.named(result.joined)}" if result.joined else ""
-        self.report({"INFO"}, f"{copy.name} talks{company}: {frames} frames, ran on {session.device}")
+        own = f" by {len(self._request.lent.names)} shape keys of its own" if self._request.lent.names else ""
+        self.report({"INFO"}, f"{copy.name} talks{company}{own}: {frames} frames, ran on {session.device}")
 
 
 class FREETALK_OT_animate(_Animating, bpy.types.Operator):
@@ -110,6 +111,7 @@ def writing(
         fingerprint=answer.fingerprint,
         tolerance=wanted.tolerance,
         joined=answer.joined,
+        lent=wanted.lent.names,
     )
     copy[KEY_SET] = wanted.key_set
     known = placed.points(original)

@@ -5,7 +5,7 @@ keys and their animation); the original is hidden, not touched. One undo step ta
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.compress import ShapeKeys, extend
 from . import hair, meshes, parts, seen, steps, takes
-from .marks import BEFORE, NAMED, ORIGINAL, PREFIX, copies_of, named_keys, own_blocks
+from .marks import BEFORE, LENT, NAMED, ORIGINAL, PREFIX, copies_of, lent_keys, named_keys, own_blocks
 from .steps import Steps
 from .takes import Line
 
@@ -84,32 +84,38 @@ def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
 class Shaped:
     """Shape keys made for a line, which nothing drives yet.
 
-    columns: name of each of FreeTalk's keys that will stay -> its weights (T,); added: those of them that are new, and
-    their names to be; gone: the keys that they replace.
+    columns: name of each of the keys that it moves and of FreeTalk's that will stay -> its weights (T,); added: those
+    of them that are new, and their names to be; gone: the keys that they replace; lent: the person's own among them.
     """
 
     frames: int
     columns: dict[str, np.ndarray]
     added: dict[str, str]
     gone: list[str]
+    lent: set[str]
 
 
-def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: float) -> Steps[Shaped]:
+def shaping(
+    item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: float, lent: Mapping[str, str] | None = None
+) -> Steps[Shaped]:
     """The shapes that a line of speech lacks, added to the object; `finish` then puts it into the current take.
 
     keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source
     again replaces its line. Existing shape keys and their curves stay. Shapes of other lines and takes are used again,
-    and what they lack is added within `tolerance`; those with names are used by others of these names alone. Raises
-    MeshError where the object cannot take shape keys.
+    and what they lack is added within `tolerance`; those with names are used by others of these names alone. lent: name
+    of a key -> name of the object's own shape key that is moved instead. Raises MeshError where the object cannot take
+    shape keys.
     """
     meshes.check(item)
     take, own = takes.current(item), own_blocks(item)
     only = take is None or _is_only_line(item, take, source)
     kept = [] if only else [block.name for block in own]
     frames = len(keys.weights)
-    columns = {name: np.zeros(frames, np.float32) for name in kept}
-    names = np.array(keys.names or ("",) * len(keys.shapes), object)
-    there = set(named_keys(item)) & set(kept)
+    lent = lent or {}
+    names = np.array([lent.get(name, name) for name in keys.names or ("",) * len(keys.shapes)], object)
+    mine = {*lent_keys(item), *lent.values()}
+    columns = {name: np.zeros(frames, np.float32) for name in (*kept, *sorted(mine))}
+    there = set(named_keys(item)) & set(kept) | mine
     columns |= {name: weights for name, weights in zip(names, keys.weights.T, strict=True) if name in there}
     new = np.flatnonzero([bool(name) and name not in there for name in names])
     unnamed, plain = np.flatnonzero(names == ""), [name for name in kept if name not in there]
@@ -124,7 +130,7 @@ def shaping(item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: flo
     added = yield from _adding(item, [*lacked, *(keys.shapes[row] for row in new)])
     columns |= dict(zip(added, np.concatenate([weights, keys.weights[:, new]], 1).T, strict=True))
     renamed = dict(zip(added, [*numbered, *names[new]], strict=True))
-    return Shaped(frames, columns, renamed, [] if not only else [b.name for b in own])
+    return Shaped(frames, columns, renamed, [] if not only else [b.name for b in own], mine)
 
 
 def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) -> None:
@@ -139,8 +145,12 @@ def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) ->
             item[NAMED] = json.dumps([*named_keys(item), block.name])
     columns = {final.get(name, name): weights for name, weights in shaped.columns.items()}
     named = set(named_keys(item))
+    if shaped.lent:
+        item[LENT] = json.dumps(sorted(shaped.lent))
     for name, weights in columns.items():
-        if name in named and not (weights < 0).any():
+        if name in shaped.lent:
+            blocks[name].slider_max = max(blocks[name].slider_max, 1.0)
+        elif name in named and not (weights < 0).any():
             blocks[name].slider_min = 0.0
         else:
             _widen(blocks[name], weights)

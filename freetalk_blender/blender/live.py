@@ -17,8 +17,8 @@ from ..core import face as faces
 from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
-from . import bake, chosen, compat, feeling, job, meshes, request, scene, session, sound
-from .marks import BAKED, KEY_SET, PREVIEW, all_copies
+from . import chosen, compat, feeling, job, meshes, request, scene, session, sound
+from .marks import BAKED, KEY_SET, PREVIEW, all_copies, driven_blocks
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
 
@@ -218,7 +218,7 @@ def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
     if PREVIEW not in blocks:
         block = copy.shape_key_add(name=PREVIEW, from_mix=False)
         block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
-    for block in bake.own_blocks(copy):
+    for block in driven_blocks(copy):
         block.mute = True
     return blocks[PREVIEW]
 
@@ -228,7 +228,7 @@ def hide(copy: bpy.types.Object) -> None:
     keys = copy.data.shape_keys
     if not is_shown(copy):
         return
-    for block in bake.own_blocks(copy):
+    for block in driven_blocks(copy):
         block.mute = False
     copy.shape_key_remove(keys.key_blocks[PREVIEW])
 

@@ -25,6 +25,8 @@ BAKED = "freetalk_baked"
 #: shape keys that have a meaning of their own, such as ARKit's, as JSON.
 KEY_SET = "freetalk_key_set"
 NAMED = "freetalk_named"
+#: Custom property of a talking copy: names of the person's own shape keys that its takes move, as JSON.
+LENT = "freetalk_lent"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
@@ -65,6 +67,18 @@ def all_copies() -> list[bpy.types.Object]:
 def named_keys(copy: bpy.types.Object) -> list[str]:
     """Names of those of FreeTalk's shape keys that are called by what they do."""
     return json.loads(copy.get(NAMED, "[]"))
+
+
+def lent_keys(copy: bpy.types.Object) -> list[str]:
+    """Names of the person's own shape keys that a talking copy's takes move."""
+    return json.loads(copy.get(LENT, "[]"))
+
+
+def driven_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """The shape keys that an object's takes may move: FreeTalk's, and the person's own that were lent."""
+    lent = set(lent_keys(item))
+    blocks = item.data.shape_keys.key_blocks if item.data.shape_keys else ()
+    return own_blocks(item) + [block for block in blocks if block.name in lent]
 
 
 def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:

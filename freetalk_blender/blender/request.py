@@ -1,6 +1,6 @@
 """Everything that Animate needs, read from the scene; the work itself touches no bpy and may run in a thread."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bpy
@@ -16,7 +16,8 @@ from ..core.landmarks import Landmarks
 from ..core.mesh import together
 from ..core.performance import Performance
 from ..core.style import AS_PERFORMED, Style
-from . import chosen, feeling, meshes, mouth, parts, placed, preferences, scene, session, sound
+from . import chosen, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound
+from .lent import Lent
 from .log import log
 from .parts import Part
 from .properties import PERFORMANCE_SLIDERS
@@ -130,6 +131,7 @@ class Request:
     tolerance: float
     source: str
     keys: str | int = key_sets.AUTO
+    lent: Lent = field(default_factory=Lent)
 
     @property
     def key_set(self) -> str:
@@ -144,7 +146,7 @@ class Request:
         with step("perform the speech"):
             performed = self.voice.perform()
         with step("make shape keys"):
-            keys = key_sets.shape_keys(face, performed, self.keys, self.tolerance)
+            keys = key_sets.shape_keys(face, performed, self.keys, self.tolerance, self.lent.shapes)
         session.device = runs_on(self.scan.device)
         log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), session.device)
         return Answer(found, tuple(part.name for part in whole.parts), key, face, performed, keys)
@@ -206,7 +208,9 @@ def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
     voice = read_voice(context)
     strip, settings = chosen.strip(context.scene), context.scene.freetalk
     name = f"file {voice.source.name}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
-    return Request(read_scan(context, original), voice, settings.tolerance, name, wanted_keys(context.scene))
+    keys = wanted_keys(context.scene)
+    own = lent.read(original) if keys == key_sets.ARKIT else Lent()
+    return Request(read_scan(context, original), voice, settings.tolerance, name, keys, own)
 
 
 def wanted_keys(current: bpy.types.Scene) -> str | int:

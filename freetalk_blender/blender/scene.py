@@ -1,6 +1,6 @@
 """A take in the scene: landmarks on an object, a talking copy from shape keys, and where to find it again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -41,13 +41,14 @@ def talking(
     fingerprint: str = "",
     tolerance: float = 0.1,
     joined: tuple[str, ...] = (),
+    lent: Mapping[str, str] | None = None,
 ) -> Steps[bpy.types.Object]:
     """The talking copy of an object: mouth opened, keys baked from scene frame `start` on.
 
-    face, keys: as prepared from `read_face` of this object; joined: other objects that are of the face (parts.py). A
-    copy made of the same face (fingerprint, where given) stays, and its takes with it: the line goes into the take that
-    plays. Any other copy gives way to a new one. Nothing of it is seen before the last step, and closed before, it
-    leaves nothing behind.
+    face, keys: as prepared from `read_face` of this object; joined: other objects that are of the face (parts.py);
+    lent: name of a key -> name of the object's own shape key that is moved instead. A copy made of the same face
+    (fingerprint, where given) stays, and its takes with it: the line goes into the take that plays. Any other copy
+    gives way to a new one. Nothing of it is seen before the last step, and closed before, it leaves nothing behind.
     """
     here = copy_of(original)
     shape = meshes.to_true_shape(original)
@@ -59,7 +60,7 @@ def talking(
         if not same:
             yield
             yield from _opening(copy, face, shape)
-        shaped = yield from bake.shaping(copy, own, source, tolerance / 4 * face.frame.units_per_mm)
+        shaped = yield from bake.shaping(copy, own, source, tolerance / 4 * face.frame.units_per_mm, lent)
     except BaseException:
         if not same:
             bake.discard(copy)

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from . import compat
-from .marks import ORIGINAL, PREFIX, TAKE, own_blocks
+from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks
 
 _LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
 
@@ -70,9 +70,9 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
 
 
 def own_names(item: bpy.types.Object) -> list[str]:
-    """Names of FreeTalk's keys that some take's curve drives."""
+    """Names of the keys that are FreeTalk's to move and that some take's curve drives."""
     paths = {curve.data_path for strip in _strips(item) for curve in _curves(strip)}
-    return [block.name for block in own_blocks(item) if _path(block.name) in paths]
+    return [block.name for block in driven_blocks(item) if _path(block.name) in paths]
 
 
 def moved_names(item: bpy.types.Object) -> set[str]:

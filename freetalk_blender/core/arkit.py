@@ -3,9 +3,12 @@
 Each shape is the motion of 68 landmarks that ICT-FaceKit's shape of that name makes on the average face
 (`python -m export.arkit_shapes`), brought to this face, and its vertices' motion is STM's. A frame's weights are the
 bounded least squares over the landmarks; what the shapes cannot say is left out, and `max_error` says how much that is.
+A face that has shapes of these names already, as characters do, is moved by those.
 Names and meaning: Apple's ARFaceAnchor.BlendShapeLocation; tongueOut is not made.
 """
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +19,8 @@ from scipy.spatial.transform import Rotation
 from . import contact, inner_mouth, movement
 from .compress import ShapeKeys, distance
 from .face import Face
-from .landmarks import INNER_LIP_PAIRS
+from .handles import landmark_vertices
+from .landmarks import INNER_LIP_PAIRS, nearest_vertices
 from .mouth_curve import frame_in_mm
 from .retarget import proportioned
 
@@ -56,24 +60,67 @@ def shapes() -> np.ndarray:
         return arrays["shapes"]
 
 
+def meant(names: Iterable[str]) -> dict[str, str]:
+    """Those of NAMES that some of the names of a character's own shapes mean -> these: jawOpen, JawOpen, eyeBlink_L."""
+    known = {name.lower(): name for name in NAMES}
+    sides = {"l": "left", "r": "right"}
+    plain = {name: re.sub(r"[_. -]([lr])$", lambda found: sides[found[1]], name.lower()) for name in names}
+    found = {known.get(re.sub(r"[_. -]", "", short), ""): name for name, short in reversed(plain.items())}
+    return {name: found[name] for name in NAMES if name in found}
+
+
 def shape_keys(
-    face: Face, displacement: np.ndarray, tolerance: float = 0.1, tongue: np.ndarray | None = None
+    face: Face,
+    displacement: np.ndarray,
+    tolerance: float = 0.1,
+    tongue: np.ndarray | None = None,
+    sculpted: Mapping[str, np.ndarray] | None = None,
 ) -> ShapeKeys:
     """The performance (T,68,3) as ARKit's shapes of this face, weights in [0,1], and those of a made tongue.
 
     Vertices as those of `movement.shape_keys`; max_error: of any vertex and frame against the keys that `tolerance`
-    (mm) would give, mesh units.
+    (mm) would give, mesh units. sculpted: some of NAMES -> displacement (n,3), mesh units, of the caller's first n
+    vertices in shapes that the face has itself; these are taken instead of made ones.
     """
     motion = movement.landmark_motion(face, displacement)
     own = proportioned(shapes(), face.neutral)
-    weights = fit(motion, own, contact.closed(motion, face.neutral))
-    moved = movement.moved_by(face, own)
-    _turn_eyeballs(moved, face)
-    keys = ShapeKeys(moved, weights, 0.0, NAMES)
+    made = movement.moved_by(face, own)
+    _turn_eyeballs(made, face)
+    _take_over(own, made, face, sculpted or {})
+    keys = ShapeKeys(made, fit(motion, own, contact.closed(motion, face.neutral)), 0.0, NAMES)
     exact = movement.shape_keys(face, displacement, tolerance, tongue=tongue)
     if face.opened is not None:
         keys = inner_mouth.with_tongue(keys, face.opened, movement.tongue_weights(face, tongue, motion))
     return replace(keys, max_error=distance(keys, exact) + exact.max_error)
+
+
+def _take_over(own: np.ndarray, made: np.ndarray, face: Face, sculpted: Mapping[str, np.ndarray]) -> None:
+    """Put shapes that the face has itself in place of those among landmark motions `own` (51,68,3), canonical, and
+    shapes `made` (51,N,3), mesh units."""
+    at = _at_landmarks(face) if sculpted else None
+    for name, moved in sculpted.items():
+        row, skin = NAMES.index(name), np.zeros((face.vertex_count, 3), np.float32)
+        skin[: len(moved)] = moved
+        if face.opened is not None:
+            skin = face.opened.source[: face.opened.skin_count] @ skin
+        own[row] = face.frame.vectors_to_canonical(skin[at].astype(float))
+        made[row] = skin if face.opened is None else face.opened.carried(skin[None])[0]
+
+
+def _at_landmarks(face: Face) -> np.ndarray:
+    """(68,) the vertices at the landmarks, of those whose skin was bound, each lip's on its own side."""
+    if face.opened is not None and face.opened.is_cut:
+        return face.opened.landmark_vertices
+    skin, source = face.mesh, face.mesh.source
+    there = np.flatnonzero(source >= 0)
+    handles = landmark_vertices(face.landmarks, skin.vertices, skin.triangles)
+    same = np.full(len(skin.vertices), -1)
+    same[source[there]] = there
+    lone = same[handles] < 0  # vertices of edges that were halved
+    nearest = there[nearest_vertices(skin.vertices[handles[lone]], skin.vertices[source[there]])]
+    found = same[handles]
+    found[lone] = nearest
+    return found
 
 
 def _turn_eyeballs(shapes: np.ndarray, face: Face) -> None:

@@ -35,6 +35,9 @@ _PARTED = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 #: Lower teeth lie under a plane which is so high above the lip line, and rises so much for each mm behind it: the means
 #: of 960 lower teeth of ICT-FaceKit's lie 3.1 mm or more below it, those of 960 upper ones as much above.
 _LEVEL, _RISE = -1.5, 0.1
+#: A part that is nowhere longer than this is a single tooth; of two that are less than the second beside each other,
+#: seen from above, and more than the third apart in height (mm), the lower one is of the lower jaw whatever the plane.
+_TOOTH, _BESIDE, _APART = 15.0, 6.0, 4.0
 #: A part that reaches further than this to both sides of that plane, as gums in one piece do, follows the jaw below it,
 #: rests above it, and something between within the second (mm). ICT-FaceKit's gums reach 20 mm or more to both sides,
 #: single teeth 7 at most; a row of teeth in one piece lies between.
@@ -133,12 +136,26 @@ def with_own_teeth(
         return binding
     chin = handles[list(CHIN)]
     curve = mouth_curve.mouth_curve(landmarks)
-    share = np.concatenate([_share(points[part], curve) for part in inside])
+    share = np.concatenate(_shares([points[part] for part in inside], curve))
     follows = share > 0
     rows = np.concatenate(inside)[follows]
     turn = hinged(points[rows], points[chin].mean(0)) * share[follows, None, None]
     moved = motion(binding.motion_of(handles))
     return binding.with_more(rows, points[rows] / EYE_DISTANCE_MM, np.einsum("nij,rj->rni", turn, moved))
+
+
+def _shares(parts: list[np.ndarray], curve: MouthCurve) -> list[np.ndarray]:
+    """How much the points of each part inside the mouth (n,3), mm, follow the jaw (n,), 0 to 1."""
+    middles = np.array([part.mean(0) for part in parts])
+    tooth = np.array([np.ptp(part, axis=0).max() < _TOOTH for part in parts])
+    away = middles[:, None] - middles
+    over = (np.hypot(away[..., 0], away[..., 2]) < _BESIDE) & (away[..., 1] > _APART) & tooth & tooth[:, None]
+    upper, lower = over.any(1), over.any(0)
+    told = upper != lower
+    return [
+        np.full(len(part), float(is_lower)) if is_told else _share(part, curve)
+        for part, is_told, is_lower in zip(parts, told, lower, strict=True)
+    ]
 
 
 def _share(part: np.ndarray, curve: MouthCurve) -> np.ndarray:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .emotion import EMOTIONS
+from .eyeballs import RADIUS
+from .frame import EYE_DISTANCE_MM
+from .landmarks import LID_PAIRS
 from .speech import FEATURE_RATE
 
 #: Blinks: 26 a minute in conversation (Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"),
@@ -38,6 +41,9 @@ _HANGING = {"sad": 6.0, "contempt": -4.0, "surprised": -2.5}
 #: degrees: pitch, yaw), and how far eyes turn at most.
 _LOOK, _LOOK_SPREAD, _SHORTEST_LOOK = 0.9, 0.5, 0.25
 _ABOUT, _AT_MOST = (1.0, 1.8), 12.0
+#: Lids ride on the eye as it looks up and down, the upper one by most of its turn (Becker & Fuchs 1988, "Lid-eye
+#: coordination during vertical gaze changes in man and monkey"), the lower one by a third of that.
+_UPPER_LID, _LOWER_LID = 0.8, 0.27
 
 
 def blinks(speech: np.ndarray, seed: int, rate: float | np.ndarray = 1.0) -> np.ndarray:
@@ -100,6 +106,21 @@ def gaze(speech: np.ndarray, head: np.ndarray, seed: int) -> np.ndarray:
     looked = _held(places, ends[1:], len(speech))
     wanted = np.radians(looked * _talks(speech, _REST / 2)) - head[:, :2]
     return np.clip(wanted, -np.radians(_AT_MOST), np.radians(_AT_MOST)).astype(np.float32)
+
+
+def with_lids(displacement: np.ndarray, neutral: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """Motion (T,68,3) of landmarks (68,3), canonical units, whose lids go where the eyes look: down by pitch (T,) in
+    radians. They go by a share of what is between them, so lids that are shut stay shut."""
+    if not pitch.any():
+        return displacement
+    upper, lower = np.array(LID_PAIRS).T
+    opening = (neutral[upper, 1] - neutral[lower, 1]).mean()
+    travel = np.float32(RADIUS / EYE_DISTANCE_MM / opening) * np.sin(pitch)[:, None, None]
+    moved = displacement.copy()
+    between = (neutral + displacement)[:, lower] - (neutral + displacement)[:, upper]
+    moved[:, upper] += _UPPER_LID * travel * between
+    moved[:, lower] += _LOWER_LID * travel * between
+    return moved
 
 
 def _held(places: Sequence[np.ndarray], changes: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:

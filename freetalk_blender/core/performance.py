@@ -113,7 +113,9 @@ def perform(
     head = liveliness.head(heard.speech, heard.accents, felt, seed) * _column(acted.head)
     eyes = liveliness.gaze(heard.speech, head, seed) * _column(acted.gaze)
     turns = sample(np.concatenate([head, eyes], 1), speech.FEATURE_RATE, times)
-    return Performance(displacement, frame.mean_landmarks(), float(fps), weights, tongue, turns)
+    neutral, down = frame.mean_landmarks(), sample(eyes[:, 0], speech.FEATURE_RATE, times)
+    displacement = liveliness.with_lids(displacement, neutral, down)
+    return Performance(displacement, neutral, float(fps), weights, tongue, turns)
 
 
 def _column(factor: float | np.ndarray) -> np.ndarray:

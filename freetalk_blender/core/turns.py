@@ -68,10 +68,11 @@ def displacement(face: Face, turns: np.ndarray, frames: int) -> np.ndarray:
 def weights(turns: np.ndarray, frames: int) -> np.ndarray:
     """(T,5) float32 weights of `shapes` for turns (T,5) in radians of so many frames. Raises FreeTalkError on another
     shape, and on values that are not finite."""
-    turns = np.asarray(turns, np.float32)
-    if turns.shape != (frames, len(KEYS)) or not np.isfinite(turns).all():
-        raise FreeTalkError(f"Turns are finite values of shape ({frames}, {len(KEYS)}), not {turns.shape}.")
-    return turns / np.float32(FULL)
+    turns = np.asarray(turns)
+    if turns.shape != (frames, len(KEYS)) or turns.dtype.kind not in "fiu" or not np.isfinite(turns).all():
+        got = f"{turns.dtype} of shape {turns.shape}"
+        raise FreeTalkError(f"Turns are finite values of shape ({frames}, {len(KEYS)}); got {got}.")
+    return turns.astype(np.float32) / np.float32(FULL)
 
 
 def with_turns(keys: ShapeKeys, face: Face, turns: np.ndarray) -> ShapeKeys:

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import arkit, contact, inner_mouth, landmarks, movement, scan_file
+from freetalk_blender.core import arkit, audio, contact, inner_mouth, landmarks, movement, performance, scan_file
 from freetalk_blender.core import face as faces
 from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
 from freetalk_blender.core.looks import Look
 from freetalk_blender.core.retarget import with_true_gaps
+
+SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 
 
 @pytest.fixture
@@ -109,3 +111,69 @@ def test_gazes_turn_eyeballs_as_their_names_say_and_no_skin(face: faces.Face) ->
             assert sign * ball[axis] > 4.5 and np.abs(ball[1 - axis]) < 0.1, name
             assert np.linalg.norm(ball + arms[0]) == pytest.approx(12, abs=1e-3) and not other.any()
     assert not mm[:, 20:].any() and not mm[~np.array([name.startswith("eyeLook") for name in arkit.NAMES])].any()
+
+
+def test_names_of_characters_shapes_are_understood() -> None:
+    given = ["Basis", "jawOpen", "Mouth_Smile_L", "eyeBlink_R", "browInnerUp", "JawOpen", "smile", "Fat", "mouthLeft"]
+    meant = arkit.meant(given)
+    assert meant == {
+        "eyeBlinkRight": "eyeBlink_R",
+        "jawOpen": "jawOpen",
+        "mouthLeft": "mouthLeft",
+        "mouthSmileLeft": "Mouth_Smile_L",
+        "browInnerUp": "browInnerUp",
+    }
+    assert list(meant) == [name for name in arkit.NAMES if name in meant]
+
+
+@pytest.fixture
+def sculpted(face: faces.Face) -> tuple[faces.Face, dict[str, np.ndarray]]:
+    """A character with lips that are apart, teeth and a tongue, bound anew, and shapes of its own for all of them."""
+    assert face.opened is not None
+    character = faces.prepare(face.opened.vertices, face.opened.triangles, face.landmarks)
+    assert character.opened is None or not character.opened.is_cut
+    made = movement.moved_by(face, arkit.proportioned(arkit.shapes(), face.neutral))
+    return character, dict(zip(arkit.NAMES, made, strict=True))
+
+
+def test_shapes_that_the_face_has_itself_are_moved_as_they_are(
+    sculpted: tuple[faces.Face, dict[str, np.ndarray]],
+) -> None:
+    character, shapes = sculpted
+    own = {name: 0.5 * shapes[name] for name in ("jawOpen", "mouthPucker")}
+    row = [arkit.NAMES.index(name) for name in own]
+    motion = np.zeros((3, 68, 3), np.float32)
+    motion[1:] = 0.4 * arkit.shapes()[row]
+    plain, lent = (arkit.shape_keys(character, motion, sculpted=shapes) for shapes in (None, own))
+    assert np.allclose(lent.shapes[row, : character.vertex_count], [*own.values()])
+    others = np.setdiff1d(np.arange(len(lent.shapes)), row)
+    assert np.array_equal(lent.shapes[others], plain.shapes[others])
+    said = plain.weights[[1, 2], row]
+    assert said.min() > 0.2 and np.allclose(lent.weights[[1, 2], row], 2 * said, rtol=0.3), "half the shape"
+
+
+def test_lips_that_are_apart_are_asked_each_on_its_own_side(
+    face: faces.Face, sculpted: tuple[faces.Face, dict[str, np.ndarray]]
+) -> None:
+    at = arkit._at_landmarks(sculpted[0])
+    assert face.opened is not None
+    for upper, lower in INNER_LIP_PAIRS:
+        assert (face.opened.side[at[upper]], face.opened.side[at[lower]]) == (1, -1)
+
+
+def test_a_character_speaks_by_its_own_shapes_as_by_made_ones(
+    sculpted: tuple[faces.Face, dict[str, np.ndarray]],
+) -> None:
+    character, shapes = sculpted
+    samples, rate = audio.load(SPEECH)
+    take = performance.perform(samples, rate, {"happy": 0.5}, device="cpu")
+    made, own = (arkit.shape_keys(character, take.displacement, sculpted=lent) for lent in (None, shapes))
+    upper, lower = arkit._at_landmarks(character)[[62, 66]]
+    gaps = []
+    for keys in (made, own):
+        moved = np.tensordot(keys.weights, keys.shapes[:, [upper, lower]], 1) / character.frame.units_per_mm
+        up = character.frame.rotation[:, 1]
+        gaps.append((moved[:, 0] - moved[:, 1]) @ up)
+    assert np.corrcoef(gaps)[0, 1] > 0.99 and np.abs(gaps[0] - gaps[1]).max() < 1.5
+    shut = gaps[0] < 0.2
+    assert shut.any() and gaps[1][shut].max() < 0.7

@@ -10,6 +10,7 @@ from test_face import jaw as jaw_down
 from freetalk_blender.core import arkit, jaw, landmarks, mesh, mouth_curve
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.movement import deform, landmark_motion, shape_keys
+from freetalk_blender.core.opened_mouth import TOOTH
 from freetalk_blender.core.scan_file import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -109,6 +110,18 @@ def test_they_go_with_the_jaw_of_a_heavy_scan_too(scan, with_parts, bound, openi
     nearest = landmarks.nearest_vertices(vertices[rows["lower molars"]], fine.vertices)
     apart = deform(heavy, opening)[1, nearest] - deform(bound, opening)[1, rows["lower molars"]]
     assert np.linalg.norm(apart, axis=1).max() < 1.0 * heavy.frame.units_per_mm
+
+
+def test_a_head_that_talked_before_keeps_its_upper_teeth(scan, opening):
+    """What was exported with made teeth, each a part of its own, comes back as a scan."""
+    first = prepare(*scan)
+    points, triangles = first.opened.vertices, first.opened.triangles
+    again = np.linalg.norm(deform(prepare(points, triangles, scan[2]), opening)[-1], axis=1)
+    before = np.linalg.norm(shape_keys(first, opening).shapes[0], axis=1)
+    teeth = np.unique(triangles[first.opened.part == TOOTH])
+    upper, lower = teeth[before[teeth] < 0.01], teeth[before[teeth] > 0.01]
+    assert len(upper) > 400 and len(lower) > 400
+    assert again[upper].max() < 0.01 and np.allclose(again[lower], before[lower], rtol=0.2)
 
 
 def test_where_there_is_no_mouth_nothing_lies_inside_it(scan, with_parts):

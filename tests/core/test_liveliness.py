@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import liveliness, prosody
+from freetalk_blender.core import frame, liveliness, prosody
 from freetalk_blender.core.audio import SPEECH_RATE
+from freetalk_blender.core.landmarks import LID_PAIRS, gaps
 
 
 def talking(frames: int = 1500, last: int = 900) -> np.ndarray:
@@ -133,3 +134,22 @@ def test_eyes_stay_on_who_is_looked_at_while_the_head_turns_and_rest_in_silence(
     jumps = np.flatnonzero(np.abs(np.diff(looked[150:850], axis=0)).max(1) > 1e-3)
     assert 6 < len(jumps) < 30 and np.diff(jumps).min() >= 12, "fixations, and quick steps between them"
     assert 0.4 < looked[150:850].std() < 4 and np.abs(eyes).max() <= 12
+
+
+def test_lids_go_where_the_eyes_look_and_shut_ones_stay_shut() -> None:
+    neutral = frame.mean_landmarks()
+    upper, lower = np.array(LID_PAIRS).T
+    shut = np.zeros((68, 3), np.float32)
+    shut[upper] = neutral[lower] - neutral[upper]
+    pitch = np.radians([-12.0, 0.0, 12.0, 24.0, 24.0]).astype(np.float32)
+    given = np.stack([*np.zeros((4, 68, 3), np.float32), shut])
+    moved = liveliness.with_lids(given, neutral, pitch)
+    down = -90 * moved[:4, upper, 1].mean(1)
+    assert np.allclose(down[:3], [-down[2], 0, down[2]], atol=1e-5) and 1.5 < down[2] < 2.5, (
+        "mm: most of the eye's turn"
+    )
+    assert (np.diff(down) > 1).all()
+    open_ = 90 * gaps(neutral + moved, LID_PAIRS)
+    assert open_[3].min() > 3 and np.abs(open_[4]).max() < 0.01
+    assert not np.delete(moved[:4], [*upper, *lower], 1).any() and np.allclose(moved[4], shut, atol=1e-6)
+    assert liveliness.with_lids(given, neutral, np.zeros(5)) is given

@@ -1,0 +1,53 @@
+"""Shape keys that a face has itself and lends: ARKit's, as many characters have them. A talking copy is moved by these
+instead of by made ones."""
+
+from dataclasses import dataclass, field
+
+import bpy
+import numpy as np
+
+from ..core import arkit
+from ..core.errors import FreeTalkError
+from . import meshes
+from .marks import copy_of, named_keys
+
+
+@dataclass(frozen=True)
+class Lent:
+    """ARKit's name -> name of the object's shape key, and its displacement (V,3) in the axes of its true shape."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def read(item: bpy.types.Object) -> Lent:
+    """What an object can lend: shape keys by ARKit's names that act on all of it, and that nothing else drives.
+
+    Raises FreeTalkError where its talking copy was made before it had them.
+    """
+    keys = item.data.shape_keys
+    if keys is None:
+        return Lent()
+    driven = {driver.data_path for driver in keys.animation_data.drivers} if keys.animation_data else set()
+    free = [block for block in keys.key_blocks if _is_free(block, keys.reference_key, driven)]
+    names = arkit.meant(block.name for block in free)
+    copy = copy_of(item)
+    if copy is not None:
+        there = set(copy.data.shape_keys.key_blocks.keys() if copy.data.shape_keys else ()) - {*named_keys(copy)}
+        new = [name for name in names.values() if name not in there]
+        if new:
+            raise FreeTalkError(
+                f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first."
+            )
+    rest, shape = meshes.vertices(item.data), meshes.to_true_shape(item).T
+    shapes = {}
+    for meaning, name in names.items():
+        points = np.empty(rest.size, np.float32)
+        keys.key_blocks[name].points.foreach_get("co", points)
+        shapes[meaning] = ((points.reshape(-1, 3) - rest) @ shape).astype(np.float32)
+    return Lent(names, shapes)
+
+
+def _is_free(block: bpy.types.ShapeKey, rest: bpy.types.ShapeKey, driven: set[str]) -> bool:
+    plain = block != rest and block.relative_key == rest and not block.mute and not block.vertex_group
+    return plain and block.path_from_id("value") not in driven

@@ -1,0 +1,107 @@
+"""A character's own shape keys by ARKit's names: moved instead of made anew, and given back."""
+
+import bpy
+import numpy as np
+import pytest
+
+from freetalk_blender.blender import bake, compat, live, marks, meshes, placed
+from freetalk_blender.core import arkit
+
+OWN = {"jawOpen": (57, (0, -12, -2)), "eyeBlink_L": (44, (0, -8, 0)), "Fat": (30, (0, 0, 20))}
+
+
+@pytest.fixture
+def character(talker: bpy.types.Object) -> bpy.types.Object:
+    """The bare face with shape keys of its own, one of which it has animated."""
+    vertices, points = meshes.vertices(talker.data), placed.points(talker)
+    talker.shape_key_add(name="Basis", from_mix=False)
+    for name, (landmark, move) in OWN.items():
+        near = np.exp(-((np.linalg.norm(vertices - points[landmark], axis=1) / 20) ** 2))
+        block = talker.shape_key_add(name=name, from_mix=False)
+        block.points.foreach_set(
+            "co", (vertices + near[:, None] * np.array(move, np.float32)).astype(np.float32).ravel()
+        )
+        block.value = 0.0
+    block = talker.data.shape_keys.key_blocks["jawOpen"]
+    for frame, value in ((200, 0.0), (210, 0.5)):
+        block.value = value
+        block.keyframe_insert("value", frame=frame)
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    return talker
+
+
+def animate() -> bpy.types.Object:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    return marks.all_copies()[0]
+
+
+def weights(copy: bpy.types.Object, name: str, *frames: int) -> list[float]:
+    curve = compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value')
+    return [curve.evaluate(frame) for frame in frames or range(1, 52)]
+
+
+def points(item: bpy.types.Object, name: str) -> np.ndarray:
+    block = item.data.shape_keys.key_blocks[name]
+    found = np.empty(3 * len(block.points), np.float32)
+    block.points.foreach_get("co", found)
+    return found.reshape(-1, 3)
+
+
+def test_a_characters_own_shape_keys_are_moved(character: bpy.types.Object) -> None:
+    before = {name: points(character, name) for name in OWN}
+    copy = animate()
+    names = copy.data.shape_keys.key_blocks.keys()
+    assert set(marks.lent_keys(copy)) == {"jawOpen", "eyeBlink_L"}
+    assert "jawOpen.001" not in names and "eyeBlinkLeft" not in names and "eyeBlinkRight" in names
+    assert {*arkit.NAMES} - {"jawOpen", "eyeBlinkLeft"} <= {block.name for block in bake.own_blocks(copy)}
+    for name, shape in before.items():
+        assert np.array_equal(points(copy, name)[: len(shape)], shape), "as the artist has them"
+    assert 0.1 < max(weights(copy, "jawOpen")) <= 1 and min(weights(copy, "jawOpen")) >= 0
+    assert weights(copy, "jawOpen", 200, 210) == pytest.approx([0, 0.5]), "the artist's own keys, elsewhere"
+    assert copy.data.shape_keys.key_blocks["Fat"].value == 0
+    assert character.data.shape_keys.key_blocks.keys() == ["Basis", *OWN]
+
+    said = weights(copy, "jawOpen")
+    bpy.context.scene.freetalk.keys = "AUTO"
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert not any(weights(copy, "jawOpen")) and weights(copy, "jawOpen", 210) == pytest.approx([0.5])
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert weights(copy, "jawOpen") == pytest.approx(said, abs=1e-5)
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert character.data.shape_keys.key_blocks.keys() == ["Basis", *OWN]
+    assert all(np.array_equal(points(character, name), shape) for name, shape in before.items())
+
+
+def test_another_take_and_the_preview_do_not_disturb_them(character: bpy.types.Object) -> None:
+    copy = animate()
+    said = weights(copy, "jawOpen")
+    bpy.ops.freetalk.take_new()
+    assert not any(weights(copy, "jawOpen")), "a new take is at rest"
+    bpy.context.scene.freetalk.articulation = 0.0
+    animate()
+    assert max(weights(copy, "jawOpen")) < 0.5 * max(said)
+    bpy.ops.freetalk.take_choose(take="head take 1")
+    assert weights(copy, "jawOpen") == pytest.approx(said)
+    bpy.context.scene.freetalk.articulation = 1.5
+    live.watch(bpy.context.scene)
+    blocks = copy.data.shape_keys.key_blocks
+    assert live.is_shown(copy) and blocks["jawOpen"].mute and not blocks["Fat"].mute
+    bpy.context.scene.freetalk.articulation = 0.0
+    live.watch(bpy.context.scene)
+    assert not live.is_shown(copy) and not blocks["jawOpen"].mute
+
+
+def test_keys_that_something_else_drives_or_limits_are_left_alone(character: bpy.types.Object) -> None:
+    blocks = character.data.shape_keys.key_blocks
+    blocks["jawOpen"].driver_add("value")
+    blocks["eyeBlink_L"].mute = True
+    copy = animate()
+    assert not marks.lent_keys(copy) and "eyeBlinkLeft" in copy.data.shape_keys.key_blocks
+
+
+def test_a_key_that_came_after_the_copy_is_told(character: bpy.types.Object) -> None:
+    animate()
+    character.shape_key_add(name="mouthPucker", from_mix=False)
+    with pytest.raises(RuntimeError, match=r"its talking copy lacks \(mouthPucker\); press Remove first"):
+        bpy.ops.freetalk.rebake()
