@@ -76,7 +76,7 @@ def read_own(
     with steps.blender("read the scan"):
         found = files.load(scan, points, arguments.device, arguments.object)
         tell(found.notes, steps)
-        return meshes.vertices(found.item.data), meshes.triangles(found.item.data), found.file_to_object
+        return *meshes.surface(found.item.data), found.file_to_object
 
 
 class Binder:

@@ -42,9 +42,7 @@ def read(item: bpy.types.Object) -> Lent:
     rest, shape = meshes.vertices(item.data), meshes.to_true_shape(item).T
     shapes = {}
     for meaning, name in names.items():
-        points = np.empty(rest.size, np.float32)
-        keys.key_blocks[name].points.foreach_get("co", points)
-        shapes[meaning] = ((points.reshape(-1, 3) - rest) @ shape).astype(np.float32)
+        shapes[meaning] = ((meshes.places(keys.key_blocks[name]) - rest) @ shape).astype(np.float32)
     return Lent(names, shapes)
 
 

@@ -4,6 +4,10 @@ import json
 
 import bpy
 
+from ..core import arkit
+from ..core.inner_mouth import KEYS as TONGUE_KEYS
+from ..core.turns import KEYS as TURNS
+
 #: Names of shape keys, tracks, materials and collections begin so.
 PREFIX = "FreeTalk"
 #: The shape key of the live preview.
@@ -79,6 +83,19 @@ def driven_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     lent = set(lent_keys(item))
     blocks = item.data.shape_keys.key_blocks if item.data.shape_keys else ()
     return own_blocks(item) + [block for block in blocks if block.name in lent]
+
+
+def spoken_before(item: bpy.types.Object) -> list[str]:
+    """Names of the person's own shape keys that are FreeTalk's of old: the face talked, was exported and came back.
+
+    Numbered ones (USD has no spaces) and the tongue's, the head's and the eyes' tell; ARKit's beside these are
+    FreeTalk's too.
+    """
+    mine = {block.name for block in own_blocks(item)}
+    blocks = item.data.shape_keys.key_blocks if item.data.shape_keys else ()
+    names = [block.name for block in blocks if block.name not in mine]
+    old = [name for name in names if _is_own_name(name.replace("_", " ")) or name in (*TONGUE_KEYS, *TURNS)]
+    return old + [*arkit.meant(names).values()] if old else []
 
 
 def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:

@@ -4,6 +4,7 @@ import bpy
 import numpy as np
 
 from ..core.errors import MeshError
+from ..core.mesh import put_apart, touching
 
 
 def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
@@ -13,6 +14,26 @@ def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
         mesh.shape_keys.reference_key.points.foreach_get("co", points)
     else:
         mesh.attributes["position"].data.foreach_get("vector", points)
+    return points.reshape(-1, 3)
+
+
+def surface(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """vertices (V,3) and triangles (F,3), with lips that touch at rest apart where the mesh's shape keys part them."""
+    points, faces = vertices(mesh), triangles(mesh)
+    if not mesh.shape_keys:
+        return points, faces
+    pairs = touching(points, faces)
+    if not len(pairs):
+        return points, faces
+    blocks = mesh.shape_keys.key_blocks
+    moved = [places(block)[pairs] - places(block.relative_key)[pairs] for block in blocks]
+    return put_apart(points, faces, pairs, np.array(moved)), faces
+
+
+def places(block: bpy.types.ShapeKey) -> np.ndarray:
+    """(V,3) float32 vertices of a shape key."""
+    points = np.empty(3 * len(block.points), np.float32)
+    block.points.foreach_get("co", points)
     return points.reshape(-1, 3)
 
 

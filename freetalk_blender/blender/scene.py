@@ -8,14 +8,14 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core import jaw, mouth_curve, turns
+from ..core import arkit, jaw, mouth_curve, turns
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
 from . import bake, exchange, files, hair, meshes, mouth, parts, session, takes
-from .marks import FACE, LANDMARKS, copy_of, named_keys
+from .marks import FACE, LANDMARKS, copy_of, lent_keys, named_keys
 from .steps import Steps
 
 
@@ -25,10 +25,10 @@ def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.
     Raises MeshError where the object has no surface or cannot take shape keys.
     """
     meshes.check(item)
-    shape, vertices = meshes.to_true_shape(item), meshes.vertices(item.data)
+    shape, (vertices, triangles) = meshes.to_true_shape(item), meshes.surface(item.data)
     if not _is_identity(shape):
         vertices = (vertices @ shape.T).astype(np.float32)
-    return vertices, meshes.triangles(item.data), None if landmarks is None else landmarks @ shape.T
+    return vertices, triangles, None if landmarks is None else landmarks @ shape.T
 
 
 def talking(
@@ -144,8 +144,17 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of a talking copy's teeth, head and hair."""
-    return left_behind(copy) + hair.spread_anew(copy)
+    """What to tell of a talking copy's teeth, head, hair and shape keys."""
+    return left_behind(copy) + hair.spread_anew(copy) + _moved_twice(copy)
+
+
+def _moved_twice(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of ARKit's shapes of its own that go on moving beside what is said."""
+    lent = lent_keys(copy)
+    names = [name for name in arkit.meant(takes.animated(copy)).values() if name not in lent]
+    theirs = [name for name in names if name not in named_keys(copy)]
+    told = f"Shape keys of its own are animated and move the face too: {parts.named(theirs)}; delete their keys if "
+    return (told + "they should not, or choose ARKit's shape keys.",) if theirs else ()
 
 
 def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from . import compat
-from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks
+from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks, spoken_before
 
 _LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
 
@@ -56,13 +56,18 @@ def lines(take: bpy.types.Action) -> list[Line]:
 
 
 def create(item: bpy.types.Object) -> bpy.types.Action:
-    """A new, empty take (the person's own animation goes on in it), which plays from now on."""
+    """A new, empty take, which plays from now on. The person's own animation goes on in it; what the face said before
+    it was exported and came back does not."""
     original = item.get(ORIGINAL) or item
     taken = {action.name for action in bpy.data.actions}
     number = next(n for n in range(1, len(taken) + 2) if f"{original.name} take {n}" not in taken)
     source = original.data.shape_keys or item.data.shape_keys
     action = compat.copy_action(item.data.shape_keys, source, f"{original.name} take {number}")
     action[TAKE] = "[]"
+    before = spoken_before(item)
+    for name in before:
+        item.data.shape_keys.key_blocks[name].value = 0.0
+    _drop(compat.fcurves(item.data.shape_keys), before)
     for block in own_names(item):
         _fill(item, block, np.array([[1.0, 0.0]], np.float32), None)
     _stash(item, action)
@@ -84,6 +89,12 @@ def moved_names(item: bpy.types.Object) -> set[str]:
             if curve.data_path in names and np.abs(_read(curve)["co"][:, 1]).max(initial=0) > 1e-6:
                 moved.add(names[curve.data_path])
     return moved
+
+
+def animated(item: bpy.types.Object) -> list[str]:
+    """Names of the shape keys that have a curve in the take that plays."""
+    paths = {curve.data_path for curve in compat.existing_curves(item.data.shape_keys)}
+    return [block.name for block in item.data.shape_keys.key_blocks if _path(block.name) in paths]
 
 
 def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
@@ -133,11 +144,14 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
 
 def forget(item: bpy.types.Object, names: list[str]) -> None:
     """Take the curves of these keys out of every take."""
-    paths = {_path(name) for name in names}
     for strip in _strips(item):
-        found = _curves(strip)
-        for curve in [curve for curve in found if curve.data_path in paths]:
-            found.remove(curve)
+        _drop(_curves(strip), names)
+
+
+def _drop(curves: bpy.types.bpy_prop_collection, names: list[str]) -> None:
+    paths = {_path(name) for name in names}
+    for curve in [curve for curve in curves if curve.data_path in paths]:
+        curves.remove(curve)
 
 
 def _rest_elsewhere(item: bpy.types.Object, take: bpy.types.Action, names: list[str]) -> None:

@@ -20,6 +20,9 @@ from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
 WELD_TOLERANCE = 1e-6
+#: Vertices at one place that a mesh's own shapes part by more than the first are different skin, and are put apart by
+#: the second (as shares of the mesh's size).
+_PARTED, _PUT_APART = 2e-4, 5e-5
 #: Triangles that are looked at for the one nearest to a point.
 _NEAREST = 64
 
@@ -138,8 +141,7 @@ def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarra
     border = np.setdiff1d(boundary_vertices(faces), apart, assume_unique=True)
     if not len(border):
         return first
-    used = points[rows.present(faces, len(points))]
-    tolerance = WELD_TOLERANCE * float(np.linalg.norm(used.max(0) - used.min(0)))
+    tolerance = WELD_TOLERANCE * _size(points, faces)
     pairs = cKDTree(points[border]).query_pairs(tolerance, output_type="ndarray")
     if not len(pairs):
         return first
@@ -148,6 +150,48 @@ def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarra
     np.minimum.at(representative, groups, border)
     first[border] = representative[groups]
     return first
+
+
+def touching(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(P,2) pairs of vertices on open borders, finite, that lie at one place; vertices (V,3), triangles (F,3)."""
+    border = boundary_vertices(triangles) if len(triangles) else np.empty(0, int)
+    border = border[np.isfinite(vertices[border]).all(1)]
+    if not len(border):
+        return np.empty((0, 2), int)
+    tolerance = WELD_TOLERANCE * _size(vertices, triangles)
+    return border[cKDTree(vertices[border]).query_pairs(tolerance, output_type="ndarray")]
+
+
+def put_apart(vertices: np.ndarray, triangles: np.ndarray, pairs: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Vertices (V,3), those of `touching` pairs (P,2) a hair's breadth apart that the mesh's own shapes part.
+
+    So lips that touch at rest are not welded where a file's materials or normals split the mesh along them. moved
+    (K,P,2,3): how far each shape moves either vertex of each pair.
+    """
+    size = _size(vertices, triangles)
+    parting = np.linalg.norm(moved[:, :, 0] - moved[:, :, 1], axis=2)
+    apart = np.flatnonzero(parting.max(0, initial=0) > _PARTED * size)
+    if not len(apart):
+        return vertices
+    ends, index = np.unique(pairs[apart], return_inverse=True)
+    index = index.reshape(-1, 2)
+    place = joined(index, len(ends))
+    widest = np.zeros((place.max() + 1, len(moved)))  # of each place, by each shape
+    np.maximum.at(widest, place[index[:, 0]], parting[:, apart].T)
+    way = np.zeros((len(ends), len(moved), 3))
+    way[index.T] = moved[:, apart].transpose(2, 1, 0, 3)
+    step = _PUT_APART * size / widest.max(1)
+    answer = np.array(vertices)
+    chosen = way[np.arange(len(ends)), widest.argmax(1)[place]]
+    answer[ends] += (chosen * step[place, None]).astype(answer.dtype)
+    return answer
+
+
+def _size(points: np.ndarray, faces: np.ndarray) -> float:
+    """From one corner of the box around the surface to the other."""
+    used = points[rows.present(faces, len(points))]
+    used = used[np.isfinite(used).all(1)]
+    return float(np.linalg.norm(used.max(0) - used.min(0)))
 
 
 def directed_edges(triangles: np.ndarray) -> np.ndarray:
