@@ -10,6 +10,11 @@ from . import compat, sound
 _BESIDE, _FRAMES = 0.08, 2
 _SMOOTH = "AUTO_CLAMPED"
 _VALUES = {"CLOSE": 1.0, "PART": -1.0, "HEARD": 0.0}
+LIPS = [
+    ("CLOSE", "Close", "Bring the lips together at this frame"),
+    ("PART", "Part", "Keep the lips apart at this frame"),
+    ("HEARD", "As Heard", "Take back at this frame what Close or Part did"),
+]
 
 
 class FREETALK_OT_lips(bpy.types.Operator):
@@ -19,14 +24,12 @@ class FREETALK_OT_lips(bpy.types.Operator):
     bl_label = "Lips at This Frame"
     bl_options = {"REGISTER", "UNDO"}
 
-    lips: EnumProperty(
-        name="Lips",
-        items=[
-            ("CLOSE", "Close", "Bring the lips together at this frame"),
-            ("PART", "Part", "Keep the lips apart at this frame"),
-            ("HEARD", "As Heard", "Take back at this frame what Close or Part did"),
-        ],
-    )
+    lips: EnumProperty(name="Lips", items=LIPS)
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        told = next(told for lips, _, told in LIPS if lips == properties.lips)
+        return f"{told}: keys Contact around it. Live Preview shows it, Bake Again writes it"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene, settings = context.scene, context.scene.freetalk

@@ -5,7 +5,7 @@ import bpy
 from . import animate, chosen, export, job, live, preferences, result, session, takes
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
-from .lip_keys import FREETALK_OT_lips
+from .lip_keys import LIPS, FREETALK_OT_lips
 from .panel import DONE, OPEN, RUNNING, Step, button, say
 from .result import FREETALK_OT_remove, FREETALK_OT_take_choose, FREETALK_OT_take_delete, FREETALK_OT_take_new
 
@@ -72,7 +72,8 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         column = layout.column(align=True)
         column.label(text="Lips at this frame:", icon="KEY_HLT")
         row = column.row(align=True)
-        row.operator_enum(FREETALK_OT_lips.bl_idname, "lips")
+        for lips, name, _ in LIPS:
+            row.operator(FREETALK_OT_lips.bl_idname, text=name).lips = lips
         reason = animate.why_not(context) or animate.why_not_again(context)
         row = layout.row(align=True)
         row.prop(context.scene.freetalk, "live", toggle=True, icon="HIDE_OFF")

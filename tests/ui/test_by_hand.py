@@ -51,6 +51,17 @@ def test_a_slider_shows_what_it_does_at_once_and_bake_again_keeps_it(bench: Ui) 
     bench.picture(PICTURES / "vad.png")
 
 
+def test_lips_are_closed_at_a_frame_by_a_button(bench: Ui) -> None:
+    begin(bench)
+    bench.value("bpy.context.scene.frame_set(30)")
+    bench.press("freetalk.lips(", 0.3)
+    bench.wait("bpy.context.scene.freetalk.contact == 1")
+    bench.wait(_PREVIEW)
+    bench.picture(PICTURES / "lips.png")
+    bench.key("ctrl+z")
+    bench.wait("bpy.context.scene.freetalk.contact == 0")
+
+
 def test_a_landmark_is_dragged_on_the_surface_and_its_mirror_image_follows(bench: Ui) -> None:
     begin(bench, talks=False)
     bench.press("freetalk.landmarks_edit(", 0.75)
