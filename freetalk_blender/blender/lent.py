@@ -1,27 +1,28 @@
-"""Shape keys that a face has itself and lends: ARKit's, as many characters have them. A talking copy is moved by these
-instead of by made ones."""
+"""Shape keys that a face has itself and lends: ARKit's, as many characters have them, and those of head and eyes of a
+face that talked before. A talking copy is moved by these instead of by made ones."""
 
 from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
 
-from ..core import arkit
+from ..core import arkit, turns
 from ..core.errors import FreeTalkError
 from . import meshes
-from .marks import copy_of, named_keys
+from .marks import copy_of, named_keys, spoken_before
 
 
 @dataclass(frozen=True)
 class Lent:
-    """ARKit's name -> name of the object's shape key, and its displacement (V,3) in the axes of its true shape."""
+    """names: name of a key -> name of the object's shape key; shapes: of ARKit's names, the displacement (V,3) in the
+    axes of its true shape."""
 
     names: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def read(item: bpy.types.Object) -> Lent:
-    """What an object can lend: shape keys by ARKit's names that act on all of it, and that nothing else drives.
+def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
+    """What an object can lend: shape keys that act on all of it, and that nothing else drives; ARKit's where wanted.
 
     Raises FreeTalkError where its talking copy was made before it had them.
     """
@@ -30,7 +31,9 @@ def read(item: bpy.types.Object) -> Lent:
         return Lent()
     driven = {driver.data_path for driver in keys.animation_data.drivers} if keys.animation_data else set()
     free = [block for block in keys.key_blocks if _is_free(block, keys.reference_key, driven)]
-    names = arkit.meant(block.name for block in free)
+    names = arkit.meant(block.name for block in free) if by_arkit else {}
+    meanings = list(names)
+    names |= {name: name for name in turns.KEYS if name in spoken_before(item)}
     copy = copy_of(item)
     if copy is not None:
         there = set(copy.data.shape_keys.key_blocks.keys() if copy.data.shape_keys else ()) - {*named_keys(copy)}
@@ -40,10 +43,8 @@ def read(item: bpy.types.Object) -> Lent:
                 f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first."
             )
     rest, shape = meshes.vertices(item.data), meshes.to_true_shape(item).T
-    shapes = {}
-    for meaning, name in names.items():
-        shapes[meaning] = ((meshes.places(keys.key_blocks[name]) - rest) @ shape).astype(np.float32)
-    return Lent(names, shapes)
+    moved = {meaning: meshes.places(keys.key_blocks[names[meaning]]) - rest for meaning in meanings}
+    return Lent(names, {meaning: (places @ shape).astype(np.float32) for meaning, places in moved.items()})
 
 
 def _is_free(block: bpy.types.ShapeKey, rest: bpy.types.ShapeKey, driven: set[str]) -> bool:

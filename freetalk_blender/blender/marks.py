@@ -91,9 +91,9 @@ def spoken_before(item: bpy.types.Object) -> list[str]:
     Numbered ones (USD has no spaces) and the tongue's, the head's and the eyes' tell; ARKit's beside these are
     FreeTalk's too.
     """
-    mine = {block.name for block in own_blocks(item)}
-    blocks = item.data.shape_keys.key_blocks if item.data.shape_keys else ()
-    names = [block.name for block in blocks if block.name not in mine]
+    original = item.get(ORIGINAL) if LANDMARKS in item else item
+    keys = original.data.shape_keys if original is not None else None
+    names = keys.key_blocks.keys() if keys is not None else []
     old = [name for name in names if _is_own_name(name.replace("_", " ")) or name in (*TONGUE_KEYS, *TURNS)]
     return old + [*arkit.meant(names).values()] if old else []
 
