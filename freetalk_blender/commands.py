@@ -261,8 +261,8 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
             mouth.check(scan.item)
         around = parts.around(scan.item)
         own = lent.read(scan.item, arguments.keys == key_sets.ARKIT)
-        if own.shapes:
-            tell((f"{len(own.shapes)} of ARKit's shape keys are the face's own.",), steps)
+        if own.of_arkit:
+            tell((f"{own.of_arkit} of ARKit's shape keys are the face's own.",), steps)
     opened_scene = arguments.scan.suffix.lower() == ".blend"
     fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
     speech = _speech(arguments, fps, steps, sound.load)
@@ -300,7 +300,7 @@ def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[
         "fps": fps,
         "vertices": len(copy.data.vertices),
         "shape_keys": len(keys.shapes),
-        "own_shape_keys": len(own.shapes),
+        "own_shape_keys": own.of_arkit,
         "max_error_mm": round(keys.max_error / face.frame.units_per_mm, 4),
         "mouth_opened": face.opened is not None,
         "provider": models.device_report("stm", arguments.device).provider,

@@ -60,7 +60,7 @@ class _Animating(JobOperator):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {parts.named(result.joined)}" if result.joined else ""
-        own = f" by {len(self._request.lent.shapes)} shape keys of its own" if self._request.lent.shapes else ""
+        own = f" by {self._request.lent.of_arkit} shape keys of its own" if self._request.lent.of_arkit else ""
         self.report({"INFO"}, f"{copy.name} talks{company}{own}: {frames} frames, ran on {session.device}")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.compress import ShapeKeys, extend
 from . import hair, meshes, parts, seen, steps, takes
-from .marks import BEFORE, LENT, NAMED, ORIGINAL, PREFIX, copies_of, lent_keys, named_keys, own_blocks
+from .marks import BEFORE, LENT, NAMED, OF_COPIES, ORIGINAL, PREFIX, copies_of, lent_keys, named_keys, own_blocks
 from .steps import Steps
 from .takes import Line
 
@@ -24,6 +24,9 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
     copy = original.copy()
     copy.data = original.data.copy()
     meshes.smooth(copy.data)
+    takes.leave_behind(copy)
+    for name in OF_COPIES:  # the original may be a talking copy whose own original is gone
+        copy.pop(name, None)
     copy[ORIGINAL] = original
     if joined:
         try:

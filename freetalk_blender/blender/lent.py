@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
-from ..core import arkit, turns
+from ..core import arkit, inner_mouth, turns
 from ..core.errors import FreeTalkError
 from . import meshes
 from .marks import copy_of, named_keys, spoken_before
@@ -14,11 +14,16 @@ from .marks import copy_of, named_keys, spoken_before
 
 @dataclass(frozen=True)
 class Lent:
-    """names: name of a key -> name of the object's shape key; shapes: of ARKit's names, the displacement (V,3) in the
-    axes of its true shape."""
+    """names: name of a key -> name of the object's shape key; shapes: its displacement (V,3) in the axes of its
+    true shape."""
 
     names: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def of_arkit(self) -> int:
+        """How many are ARKit's."""
+        return sum(name in arkit.NAMES for name in self.names)
 
 
 def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
@@ -30,10 +35,10 @@ def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
     if keys is None:
         return Lent()
     driven = {driver.data_path for driver in keys.animation_data.drivers} if keys.animation_data else set()
-    free = [block for block in keys.key_blocks if _is_free(block, keys.reference_key, driven)]
-    names = arkit.meant(block.name for block in free) if by_arkit else {}
-    meanings = list(names)
-    names |= {name: name for name in turns.KEYS if name in spoken_before(item)}
+    free = [block.name for block in keys.key_blocks if _is_free(block, keys.reference_key, driven)]
+    names = arkit.meant(free) if by_arkit else {}
+    if spoken_before(item):
+        names |= {name: name for name in (*inner_mouth.KEYS, *turns.KEYS) if name in free}
     copy = copy_of(item)
     if copy is not None:
         there = set(copy.data.shape_keys.key_blocks.keys() if copy.data.shape_keys else ()) - {*named_keys(copy)}
@@ -43,7 +48,7 @@ def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
                 f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first."
             )
     rest, shape = meshes.vertices(item.data), meshes.to_true_shape(item).T
-    moved = {meaning: meshes.places(keys.key_blocks[names[meaning]]) - rest for meaning in meanings}
+    moved = {meaning: meshes.places(keys.key_blocks[name]) - rest for meaning, name in names.items()}
     return Lent(names, {meaning: (places @ shape).astype(np.float32) for meaning, places in moved.items()})
 
 

@@ -33,6 +33,8 @@ NAMED = "freetalk_named"
 LENT = "freetalk_lent"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
+#: All that a talking copy has and its original has not.
+OF_COPIES = (ORIGINAL, LANDMARKS, FACE, BEFORE, BAKED, KEY_SET, NAMED, LENT, RANGE)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
 POINTS = "freetalk_points"
 CONFIDENCE = "freetalk_confidence"
@@ -85,15 +87,13 @@ def driven_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     return own_blocks(item) + [block for block in blocks if block.name in lent]
 
 
-def spoken_before(item: bpy.types.Object) -> list[str]:
-    """Names of the person's own shape keys that are FreeTalk's of old: the face talked, was exported and came back.
+def spoken_before(original: bpy.types.Object) -> list[str]:
+    """Names of a person's object's shape keys that are FreeTalk's of old: the face talked, was exported and came back.
 
     Numbered ones (USD has no spaces) and the tongue's, the head's and the eyes' tell; ARKit's beside these are
     FreeTalk's too.
     """
-    original = item.get(ORIGINAL) if LANDMARKS in item else item
-    keys = original.data.shape_keys if original is not None else None
-    names = keys.key_blocks.keys() if keys is not None else []
+    names = original.data.shape_keys.key_blocks.keys() if original.data.shape_keys else []
     old = [name for name in names if _is_own_name(name.replace("_", " ")) or name in (*TONGUE_KEYS, *TURNS)]
     return old + [*arkit.meant(names).values()] if old else []
 

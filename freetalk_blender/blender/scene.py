@@ -126,7 +126,7 @@ def up(item: bpy.types.Object, face: Face) -> np.ndarray:
 
 def talking_object() -> bpy.types.Object:
     """The scene's talking copy; FreeTalkError where there is none."""
-    found = [item for item in bpy.context.scene.objects if LANDMARKS in item]
+    found = [item for item in bpy.context.scene.objects if LANDMARKS in item and copy_of(item) is None]
     if not found:
         raise FreeTalkError("No object in this scene was animated by FreeTalk; animate one first.")
     return found[0]

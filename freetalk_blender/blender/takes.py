@@ -64,7 +64,7 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
     source = original.data.shape_keys or item.data.shape_keys
     action = compat.copy_action(item.data.shape_keys, source, f"{original.name} take {number}")
     action[TAKE] = "[]"
-    before = spoken_before(item)
+    before = spoken_before(original) if original != item else []
     for name in before:
         item.data.shape_keys.key_blocks[name].value = 0.0
     _drop(compat.fcurves(item.data.shape_keys), before)
@@ -89,6 +89,18 @@ def moved_names(item: bpy.types.Object) -> set[str]:
             if curve.data_path in names and np.abs(_read(curve)["co"][:, 1]).max(initial=0) > 1e-6:
                 moved.add(names[curve.data_path])
     return moved
+
+
+def leave_behind(copy: bpy.types.Object) -> None:
+    """A fresh copy of an object has none of its takes."""
+    key = copy.data.shape_keys
+    if key is None or key.animation_data is None:
+        return
+    if current(copy) is not None:
+        key.animation_data.action = None
+    tracks = key.animation_data.nla_tracks
+    for track in [track for track in tracks if any(strip.action and TAKE in strip.action for strip in track.strips)]:
+        tracks.remove(track)
 
 
 def animated(item: bpy.types.Object) -> list[str]:

@@ -49,6 +49,8 @@ BEND, FRONT = 0.45, 0.3
 RIDGE, FORWARD, FARTHEST = 4.0, 0.15, 24.0
 UNDER, BEFORE = 2.5, 1.5
 HIGH = 9.0
+#: Shares near and further (Furniture) of the tongues made so far, for one whose mesh comes without them.
+USUAL = (0.5625, 0.0395)
 #: The names of the tongue's shape keys, in CHANNELS' order.
 KEYS = ("tongueTipUp", "tongueTipOut", "tongueBodyUp")
 
@@ -124,9 +126,15 @@ def tongue_weights(opened: OpenedMouth, tongue: np.ndarray, motion: np.ndarray) 
     """
     if opened.furniture is None:
         return np.zeros((len(tongue), 0), np.float32)
-    sunk = opened.furniture.further * -EYE_DISTANCE_MM * jaw.motion(motion)[:, 1]
+    return risen(tongue, motion, opened.furniture.near, opened.furniture.further)
+
+
+def risen(tongue: np.ndarray, motion: np.ndarray, near: float = USUAL[0], further: float = USUAL[1]) -> np.ndarray:
+    """(T,3) float32 weights of a made tongue's shapes for a tongue (T,3) in landmark motion (T,68,3), canonical units;
+    near, further: as Furniture has them, or as they usually are."""
+    sunk = further * -EYE_DISTANCE_MM * jaw.motion(motion)[:, 1]
     up, out, high = tongue.T
-    rise = np.clip(up * (opened.furniture.near + sunk) + out * sunk, 0.0, 1.0)
+    rise = np.clip(up * (near + sunk) + out * sunk, 0.0, 1.0)
     return np.stack([rise, out, high], 1).astype(np.float32)
 
 

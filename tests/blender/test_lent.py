@@ -4,8 +4,8 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import bake, compat, live, marks, meshes, placed
-from freetalk_blender.core import arkit
+from freetalk_blender.blender import bake, compat, live, marks, meshes, placed, takes
+from freetalk_blender.core import arkit, inner_mouth, turns
 
 OWN = {"jawOpen": (57, (0, -12, -2)), "eyeBlink_L": (44, (0, -8, 0)), "Fat": (30, (0, 0, 20))}
 
@@ -105,3 +105,25 @@ def test_a_key_that_came_after_the_copy_is_told(character: bpy.types.Object) -> 
     character.shape_key_add(name="mouthPucker", from_mix=False)
     with pytest.raises(RuntimeError, match=r"its talking copy lacks \(mouthPucker\); press Remove first"):
         bpy.ops.freetalk.rebake()
+
+
+def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    scene.freetalk.head = 1.0
+    first = animate()
+    old = [block.name for block in bake.own_blocks(first)]
+    take = takes.current(first)
+    before = {name: weights(first, name) for name in old}
+    bpy.data.objects.remove(talker)
+    scene.freetalk.face, scene.freetalk.articulation = first, 1.5
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    copy = marks.copy_of(first)
+    assert takes.current(copy) != take and marks.original_of(copy) == first
+    assert {name: weights(first, name) for name in old} == before, "its own take is not changed"
+    scene.frame_set(30)
+    blocks = copy.data.shape_keys.key_blocks
+    named = {*inner_mouth.KEYS, *turns.KEYS}
+    assert not any(abs(blocks[name].value) > 1e-6 for name in old if name not in named), "what it said before rests"
+    assert set(marks.lent_keys(copy)) == named & set(old) and "headPitch.001" not in blocks
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert first.visible_get() and [block.name for block in bake.own_blocks(first)] == old
