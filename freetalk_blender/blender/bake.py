@@ -14,7 +14,19 @@ import numpy as np
 
 from ..core.compress import ShapeKeys, extend
 from . import hair, meshes, parts, seen, steps, takes
-from .marks import BEFORE, LENT, NAMED, OF_COPIES, ORIGINAL, PREFIX, copies_of, lent_keys, named_keys, own_blocks
+from .marks import (
+    BEFORE,
+    LENT,
+    NAMED,
+    OF_COPIES,
+    ORIGINAL,
+    PREFIX,
+    copies_of,
+    lent_keys,
+    named_keys,
+    original_of,
+    own_blocks,
+)
 from .steps import Steps
 from .takes import Line
 
@@ -129,6 +141,7 @@ def shaping(
         shared, more = yield from steps.aside(partial(extend, have, wanted, tolerance))
         columns |= dict(zip(plain, shared.T, strict=True))
         lacked, weights = [*more.shapes], more.weights
+    yield from _completing(item, {name: shape for name, shape in zip(names, keys.shapes, strict=True) if name in mine})
     numbered = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(lacked))]
     added = yield from _adding(item, [*lacked, *(keys.shapes[row] for row in new)])
     columns |= dict(zip(added, np.concatenate([weights, keys.weights[:, new]], 1).T, strict=True))
@@ -187,6 +200,20 @@ def _is_only_line(item: bpy.types.Object, take: bpy.types.Action, source: str) -
     """Would a line of this source leave nothing of what FreeTalk baked before?"""
     others = [line for line in takes.lines(take) if line.source != source]
     return not others and takes.listed(item) == [take]
+
+
+def _completing(item: bpy.types.Object, shapes: Mapping[str, np.ndarray]) -> Steps[None]:
+    """The person's own keys move what was joined to the face, where they do not yet, by these shapes (V,3)."""
+    rest, first = meshes.vertices(item.data), len(original_of(item).data.vertices)
+    for name, shape in shapes.items():
+        block = item.data.shape_keys.key_blocks[name]
+        places = meshes.places(block)
+        still = (places == rest).all(1) & shape.any(1)
+        still[:first] = False
+        if still.any():
+            places[still] = rest[still] + shape[still]
+            block.points.foreach_set("co", places.ravel())
+            yield
 
 
 def _adding(item: bpy.types.Object, shapes: Sequence[np.ndarray]) -> Steps[list[str]]:

@@ -158,15 +158,30 @@ def _is_within(item: bpy.types.Object, original: bpy.types.Object, into: np.ndar
 
 
 def _can_join(item: bpy.types.Object, original: bpy.types.Object) -> bool:
-    """Nothing that the object does would be lost in the face's mesh: no animation, constraints or shapes of its own,
-    no bone that the face has not, and no modifiers but those that the face has or that can be taken as they are.
-    Another file's objects cannot be hidden for good."""
+    """Nothing that the object does would be lost in the face's mesh: no animation or constraints of its own, no shapes
+    but resting ones, which join the face's by name, no bone that the face has not, and no modifiers but those that the
+    face has or, on what has no shapes, that can be taken as they are. Another file's objects cannot be hidden for
+    good."""
     data = item.animation_data
     animated = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
     on_bone = item.parent_type == "BONE" and _bone(item) != _bone(original)
-    if animated or item.data.shape_keys or len(item.constraints) or on_bone or item.library is not None:
+    if animated or len(item.constraints) or on_bone or item.library is not None:
         return False
-    return all(modifier.type in _SHAPING for modifier in _own_modifiers(item, original))
+    own = _own_modifiers(item, original)
+    if item.data.shape_keys is not None:
+        return _rests(item.data.shape_keys) and not own
+    return all(modifier.type in _SHAPING for modifier in own)
+
+
+def _rests(keys: bpy.types.Key) -> bool:
+    """Are shape keys neither used nor moved by anything?"""
+    data = keys.animation_data
+    moved = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
+    return (
+        keys.use_relative
+        and not moved
+        and not any(block.value for block in keys.key_blocks if block != keys.reference_key)
+    )
 
 
 def _own_modifiers(item: bpy.types.Object, original: bpy.types.Object) -> list[bpy.types.Modifier]:

@@ -96,15 +96,19 @@ def shape_keys(
 
 def _take_over(own: np.ndarray, made: np.ndarray, face: Face, sculpted: Mapping[str, np.ndarray]) -> None:
     """Put shapes that the face has itself in place of those among landmark motions `own` (51,68,3), canonical, and
-    shapes `made` (51,N,3), mesh units."""
+    shapes `made` (51,N,3), mesh units. What they do not say of, such as parts that were joined to the face, moves as
+    made, by as much as the landmarks do."""
     at = _at_landmarks(face) if sculpted else None
     for name, moved in sculpted.items():
-        row, skin = NAMES.index(name), np.zeros((face.vertex_count, 3), np.float32)
+        row = NAMES.index(name)
+        skin = np.zeros((face.vertex_count, 3), np.float32)
         skin[: len(moved)] = moved
-        if face.opened is not None:
-            skin = face.opened.source[: face.opened.skin_count] @ skin
-        own[row] = face.frame.vectors_to_canonical(skin[at].astype(float))
-        made[row] = skin if face.opened is None else face.opened.carried(skin[None])[0]
+        shape = skin if face.opened is None else face.opened.source[: face.opened.skin_count] @ skin
+        points = face.frame.vectors_to_canonical(shape[at].astype(float))
+        share = (points * own[row]).sum() / max((own[row] ** 2).sum(), 1e-12)
+        others = slice(len(moved), face.vertex_count)
+        shape[others] = max(share, 0.0) * made[row, others]
+        own[row], made[row] = points, shape if face.opened is None else face.opened.carried(shape[None])[0]
 
 
 def _at_landmarks(face: Face) -> np.ndarray:

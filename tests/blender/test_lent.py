@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 import pytest
+from baking import teeth_behind
 
 from freetalk_blender.blender import bake, compat, live, marks, meshes, placed, takes
 from freetalk_blender.core import arkit, inner_mouth, turns
@@ -127,3 +128,29 @@ def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.t
     assert set(marks.lent_keys(copy)) == named & set(old) and "headPitch.001" not in blocks
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert first.visible_get() and [block.name for block in bake.own_blocks(first)] == old
+
+
+def test_teeth_with_and_without_shape_keys_of_their_own_go_with_the_jaw(character: bpy.types.Object) -> None:
+    """Two objects in the mouth: one has a jawOpen itself, the other moves as the made one would."""
+    sound = bpy.context.scene.freetalk.sound_file
+    own, bare = (teeth_behind(character, placed.points(character), name) for name in ("own", "bare"))
+    own.location.x += 0.005
+    rest = meshes.vertices(own.data)
+    own.shape_key_add(name="Basis", from_mix=False)
+    block = own.shape_key_add(name="jawOpen", from_mix=False)
+    block.value = 0.0
+    block.points.foreach_set("co", (rest + np.float32([0, 0, -7])).ravel())
+    count, each = len(character.data.vertices), len(rest)
+    copy = animate()
+    assert len(copy.data.vertices) >= count + 2 * each and not own.visible_get() and not bare.visible_get()
+    moved = points(copy, "jawOpen") - meshes.vertices(copy.data)
+    groups = [moved[count : count + each], moved[count + each : count + 2 * each]]
+    sizes = sorted(np.linalg.norm(group, axis=1).mean() for group in groups)
+    assert all(np.allclose(group, group[0], rtol=0.5) for group in groups) and sizes[0] > 1
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert own.visible_get() and own.data.shape_keys.key_blocks.keys() == ["Basis", "jawOpen"]
+    block.value = 0.5
+    settings = bpy.context.scene.freetalk
+    settings.face, settings.sound_file, settings.keys = character, sound, "ARKIT"
+    animate()
+    assert own.visible_get() and not bare.visible_get(), "a shape that is in use would be lost"
