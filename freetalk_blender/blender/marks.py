@@ -76,15 +76,14 @@ def named_keys(copy: bpy.types.Object) -> list[str]:
 
 
 def lent_keys(copy: bpy.types.Object) -> list[str]:
-    """Names of the person's own shape keys that a talking copy's takes move."""
-    return json.loads(copy.get(LENT, "[]"))
+    """Names of the person's own shape keys, as far as they are there, that a talking copy's takes move."""
+    there = copy.data.shape_keys.key_blocks if copy.data.shape_keys else ()
+    return [name for name in json.loads(copy.get(LENT, "[]")) if name in there]
 
 
 def driven_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """The shape keys that an object's takes may move: FreeTalk's, and the person's own that were lent."""
-    lent = set(lent_keys(item))
-    blocks = item.data.shape_keys.key_blocks if item.data.shape_keys else ()
-    return own_blocks(item) + [block for block in blocks if block.name in lent]
+    return own_blocks(item) + [item.data.shape_keys.key_blocks[name] for name in lent_keys(item)]
 
 
 def spoken_before(original: bpy.types.Object) -> list[str]:

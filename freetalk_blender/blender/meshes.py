@@ -26,8 +26,8 @@ def surface(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
     if not len(pairs):
         return points, faces
     blocks = mesh.shape_keys.key_blocks
-    moved = [places(block)[pairs] - places(block.relative_key)[pairs] for block in blocks]
-    return put_apart(points, faces, pairs, np.array(moved)), faces
+    moved = (places(block)[pairs] - places(block.relative_key)[pairs] for block in blocks)
+    return put_apart(points, faces, pairs, moved), faces
 
 
 def places(block: bpy.types.ShapeKey) -> np.ndarray:

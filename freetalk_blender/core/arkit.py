@@ -120,10 +120,9 @@ def _at_landmarks(face: Face) -> np.ndarray:
     handles = landmark_vertices(face.landmarks, skin.vertices, skin.triangles)
     same = np.full(len(skin.vertices), -1)
     same[source[there]] = there
-    lone = same[handles] < 0  # vertices of edges that were halved
-    nearest = there[nearest_vertices(skin.vertices[handles[lone]], skin.vertices[source[there]])]
     found = same[handles]
-    found[lone] = nearest
+    new = found < 0  # in the middle of edges that were halved
+    found[new] = there[nearest_vertices(skin.vertices[handles[new]], skin.vertices[source[there]])]
     return found
 
 

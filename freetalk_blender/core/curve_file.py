@@ -8,7 +8,6 @@ Seconds and values, one row a key, linear between keys and held at both ends.
 """
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,31 +20,21 @@ from .style import STYLES, StyleError, limits
 def emotion(path: Path, frames: int, fps: float) -> np.ndarray:
     """(frames,8) float32 weights of EMOTIONS at second i / fps, each 0 or more; EmotionError in one sentence where the
     file is missing or is none."""
-    drawn = _read(path, "emotion", dict.fromkeys(EMOTIONS, (0.0, np.inf)), EmotionError)
+    curves = _read(path, "emotion", dict.fromkeys(EMOTIONS, (0.0, np.inf)), EmotionError, np.arange(frames) / fps)
     none = np.zeros(frames, np.float32)
-    curves = drawn.at(frames, fps)
     return np.stack([curves.get(name, none) for name in EMOTIONS], 1)
 
 
 def style(path: Path, frames: int, fps: float) -> dict[str, np.ndarray]:
     """Fields of Style that the file draws -> (frames,) float32 at second i / fps; StyleError in one sentence where the
     file is missing or is none."""
-    return _read(path, "style", {name: limits(name) for name in STYLES}, StyleError).at(frames, fps)
+    return _read(path, "style", {name: limits(name) for name in STYLES}, StyleError, np.arange(frames) / fps)
 
 
-@dataclass(frozen=True)
-class _Curves:
-    """times (K,) s, ascending; values (K,) of each name."""
-
-    times: np.ndarray
-    values: dict[str, np.ndarray]
-
-    def at(self, frames: int, fps: float) -> dict[str, np.ndarray]:
-        clock = np.arange(frames) / fps
-        return {name: np.interp(clock, self.times, keys).astype(np.float32) for name, keys in self.values.items()}
-
-
-def _read(path: Path, what: str, known: dict[str, tuple[float, float]], error: type[FreeTalkError]) -> _Curves:
+def _read(
+    path: Path, what: str, known: dict[str, tuple[float, float]], error: type[FreeTalkError], clock: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Name of each column -> its values (T,) at `clock` (T,), seconds; known: names, and between what each lies."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
@@ -62,10 +51,11 @@ def _read(path: Path, what: str, known: dict[str, tuple[float, float]], error: t
         raise error(f"The {what} file {path} holds a row that is not {len(names)} numbers.") from reason
     if not len(times) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise error(f"The {what} file {path} needs rows of ascending times.")
-    values = dict(zip(names[1:], columns, strict=True))
-    for name, column in values.items():
+    drawn = {}
+    for name, column in zip(names[1:], columns, strict=True):
         low, high = known[name]
         if not np.isfinite(column).all() or column.min() < low or column.max() > high:
             between = f"be {low:g} or more" if np.isinf(high) else f"lie between {low:g} and {high:g}"
             raise error(f"In the {what} file {path}, {name} must {between} in every row.")
-    return _Curves(times, values)
+        drawn[name] = np.interp(clock, times, column).astype(np.float32)
+    return drawn

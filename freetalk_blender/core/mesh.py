@@ -5,7 +5,7 @@ points and NaN. `clean` mends these without moving anything; non-manifold edges 
 Laplacian takes them as they are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -162,28 +162,31 @@ def touching(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return border[cKDTree(vertices[border]).query_pairs(tolerance, output_type="ndarray")]
 
 
-def put_apart(vertices: np.ndarray, triangles: np.ndarray, pairs: np.ndarray, moved: np.ndarray) -> np.ndarray:
+def put_apart(
+    vertices: np.ndarray, triangles: np.ndarray, pairs: np.ndarray, moved: Iterable[np.ndarray]
+) -> np.ndarray:
     """Vertices (V,3), those of `touching` pairs (P,2) a hair's breadth apart that the mesh's own shapes part.
 
-    So lips that touch at rest are not welded where a file's materials or normals split the mesh along them. moved
-    (K,P,2,3): how far each shape moves either vertex of each pair.
+    So lips that touch at rest are not welded where a file's materials or normals split the mesh along them. moved: of
+    each shape (P,2,3), how far it moves either vertex of each pair.
     """
     size = _size(vertices, triangles)
-    parting = np.linalg.norm(moved[:, :, 0] - moved[:, :, 1], axis=2)
-    apart = np.flatnonzero(parting.max(0, initial=0) > _PARTED * size)
-    if not len(apart):
-        return vertices
-    ends, index = np.unique(pairs[apart], return_inverse=True)
+    ends, index = np.unique(pairs, return_inverse=True)
     index = index.reshape(-1, 2)
     place = joined(index, len(ends))
-    widest = np.zeros((place.max() + 1, len(moved)))  # of each place, by each shape
-    np.maximum.at(widest, place[index[:, 0]], parting[:, apart].T)
-    way = np.zeros((len(ends), len(moved), 3))
-    way[index.T] = moved[:, apart].transpose(2, 1, 0, 3)
-    step = _PUT_APART * size / widest.max(1)
+    widest, way = np.zeros(place.max(initial=-1) + 1), np.zeros((len(ends), 3))
+    for shape in moved:
+        parting = np.zeros_like(widest)
+        np.maximum.at(parting, place[index[:, 0]], np.linalg.norm(shape[:, 0] - shape[:, 1], axis=1))
+        wider = (parting > widest)[place[index]]
+        way[index[wider]] = shape[wider]
+        widest = np.maximum(widest, parting)
+    apart = widest > _PARTED * size
+    if not apart.any():
+        return vertices
+    step = np.where(apart, _PUT_APART * size / np.maximum(widest, _PARTED * size), 0)
     answer = np.array(vertices)
-    chosen = way[np.arange(len(ends)), widest.argmax(1)[place]]
-    answer[ends] += (chosen * step[place, None]).astype(answer.dtype)
+    answer[ends] += (way * step[place, None]).astype(answer.dtype)
     return answer
 
 

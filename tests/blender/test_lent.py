@@ -6,6 +6,7 @@ import pytest
 from baking import teeth_behind
 
 from freetalk_blender.blender import bake, compat, live, marks, meshes, placed, takes
+from freetalk_blender.blender import scene as scenes
 from freetalk_blender.core import arkit, inner_mouth, turns
 
 OWN = {"jawOpen": (57, (0, -12, -2)), "eyeBlink_L": (44, (0, -8, 0)), "Fat": (30, (0, 0, 20))}
@@ -128,6 +129,23 @@ def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.t
     assert set(marks.lent_keys(copy)) == named & set(old) and "headPitch.001" not in blocks
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert first.visible_get() and [block.name for block in bake.own_blocks(first)] == old
+
+
+def test_shapes_that_go_on_moving_beside_what_is_said_are_told(character: bpy.types.Object) -> None:
+    bpy.context.scene.freetalk.keys = "AUTO"
+    (told,) = scenes.notes(animate())
+    assert "animated and move the face too: jawOpen;" in told
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    assert not scenes.notes(animate())
+
+
+def test_a_lent_key_that_was_deleted_from_the_copy_is_told(character: bpy.types.Object) -> None:
+    copy = animate()
+    copy.shape_key_remove(copy.data.shape_keys.key_blocks["jawOpen"])
+    with pytest.raises(RuntimeError, match="press Remove first"):
+        bpy.ops.freetalk.rebake()
+    bpy.context.scene.freetalk.keys = "AUTO"
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and marks.lent_keys(copy) == ["eyeBlink_L"]
 
 
 def test_teeth_with_and_without_shape_keys_of_their_own_go_with_the_jaw(character: bpy.types.Object) -> None:
