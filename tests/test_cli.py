@@ -280,6 +280,32 @@ def test_landmarks_are_found_in_the_files_own_coordinates(tmp_path: Path, head: 
     assert found.confidence is not None and preview.read_bytes().startswith(b"\x89PNG")
 
 
+def test_emotion_and_style_are_drawn_by_files(tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture) -> None:
+    feeling, style = tmp_path / "feeling.csv", tmp_path / "style.csv"
+    feeling.write_text("time,happy\n0.5,0\n1.5,1\n")
+    style.write_text("time,articulation,contact\n0.9,1,0\n1.1,0,0\n")
+
+    def performed(*words: object) -> np.ndarray:
+        out = tmp_path / "out.npz"
+        assert cli.main([*map(str, ["perform", short_clip, "-o", out, "--fps", 25, "--blinks", 0, *words])]) == cli.DONE
+        with np.load(out) as arrays:
+            return arrays["displacement"]
+
+    plain, happy, quiet = performed(), performed("--emotion-curve", feeling), performed("--style-curve", style)
+    assert np.allclose(happy[:6], plain[:6], atol=1e-4) and np.abs(happy[-5:] - plain[-5:])[:, 48].max() > 0.05
+    lips = slice(48, 68)
+    assert np.allclose(quiet[:22], plain[:22], atol=1e-5) and np.abs(quiet[30:, lips]).max() < 0.2 * np.ptp(
+        plain[:, lips]
+    )
+    assert np.abs(plain[30:, lips]).max() > np.abs(quiet[30:, lips]).max()
+    style.write_text("time,jaw\n0,3\n")
+    capsys.readouterr()
+    words = ["perform", str(short_clip), "-o", str(tmp_path / "no.npz"), "--style-curve", str(style)]
+    assert cli.main(words) == cli.BAD_INPUT
+    assert "jaw must lie between 0 and 2 in every row" in capsys.readouterr().err
+    assert not (tmp_path / "no.npz").exists()
+
+
 def test_style_is_an_option_of_the_performance(tmp_path: Path, short_clip: Path) -> None:
     spans = []
     for jaw in ("0", "1", "1.5"):
