@@ -61,11 +61,15 @@ def shapes() -> np.ndarray:
 
 
 def meant(names: Iterable[str]) -> dict[str, str]:
-    """Those of NAMES that some of the names of a character's own shapes mean -> these: jawOpen, JawOpen, eyeBlink_L."""
+    """Those of NAMES that some of the names of a character's own shapes mean -> these: jawOpen, JawOpen, eyeBlink_L,
+    blendShape1.eyeBlink_L."""
     known = {name.lower(): name for name in NAMES}
     sides = {"l": "left", "r": "right"}
-    plain = {name: re.sub(r"[_. -]([lr])$", lambda found: sides[found[1]], name.lower()) for name in names}
-    found = {known.get(re.sub(r"[_. -]", "", short), ""): name for name, short in reversed(plain.items())}
+    found: dict[str | None, str] = {}
+    for name in names:
+        short = re.sub(r"^.*[.:|](?=\w\w)", "", name.lower())
+        short = re.sub(r"[_. -]([lr])$", lambda side: sides[side[1]], short)
+        found.setdefault(known.get(re.sub(r"[_. -]", "", short)), name)
     return {name: found[name] for name in NAMES if name in found}
 
 

@@ -115,9 +115,13 @@ def test_gazes_turn_eyeballs_as_their_names_say_and_no_skin(face: faces.Face) ->
 
 def test_names_of_characters_shapes_are_understood() -> None:
     given = ["Basis", "jawOpen", "Mouth_Smile_L", "eyeBlink_R", "browInnerUp", "JawOpen", "smile", "Fat", "mouthLeft"]
+    given += ["Head_blendShape.mouthPucker", "rig:face|cheekPuff", "eyeWide.L"]
     meant = arkit.meant(given)
     assert meant == {
         "eyeBlinkRight": "eyeBlink_R",
+        "eyeWideLeft": "eyeWide.L",
+        "mouthPucker": "Head_blendShape.mouthPucker",
+        "cheekPuff": "rig:face|cheekPuff",
         "jawOpen": "jawOpen",
         "mouthLeft": "mouthLeft",
         "mouthSmileLeft": "Mouth_Smile_L",
