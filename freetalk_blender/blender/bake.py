@@ -182,12 +182,12 @@ def shapes_of(item: bpy.types.Object) -> np.ndarray:
 
 
 def _read_shapes(item: bpy.types.Object, names: list[str]) -> Steps[np.ndarray]:
-    points = np.empty((len(names), 3 * len(item.data.vertices)), np.float32)
-    for row, name in zip(points, names, strict=True):
-        item.data.shape_keys.key_blocks[name].points.foreach_get("co", row)
+    shapes = np.empty((len(names), len(item.data.vertices), 3), np.float32)
+    for row, name in zip(shapes, names, strict=True):
+        row[:] = meshes.places(item.data.shape_keys.key_blocks[name])
         yield
-    points -= meshes.vertices(item.data).ravel()
-    return points.reshape(len(names), -1, 3)
+    shapes -= meshes.vertices(item.data)
+    return shapes
 
 
 def prune(item: bpy.types.Object) -> None:

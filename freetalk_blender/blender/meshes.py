@@ -9,11 +9,10 @@ from ..core.mesh import put_apart, touching
 
 def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
     """(V,3) float32 neutral positions in the object's own axes: the basis shape where there are shape keys."""
-    points = np.empty(3 * len(mesh.vertices), np.float32)
     if mesh.shape_keys:
-        mesh.shape_keys.reference_key.points.foreach_get("co", points)
-    else:
-        mesh.attributes["position"].data.foreach_get("vector", points)
+        return places(mesh.shape_keys.reference_key)
+    points = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.attributes["position"].data.foreach_get("vector", points)
     return points.reshape(-1, 3)
 
 

@@ -150,9 +150,7 @@ def _shapes(mesh: bpy.types.Mesh, opened: OpenedMouth) -> Steps[list[np.ndarray]
     count, answer = len(mesh.vertices), []
     basis = meshes.vertices(mesh)
     for block in mesh.shape_keys.key_blocks:
-        shape = np.empty(3 * count, np.float32)
-        block.points.foreach_get("co", shape)
-        shape = shape.reshape(-1, 3)
+        shape = meshes.places(block)
         moved = opened.carried((opened.source[: opened.skin_count] @ (shape - basis))[None])[0, count:]
         answer.append(np.concatenate([shape, opened.vertices[count:] + moved]).astype(np.float32))
         yield
