@@ -141,7 +141,9 @@ def shaping(
         shared, more = yield from steps.aside(partial(extend, have, wanted, tolerance))
         columns |= dict(zip(plain, shared.T, strict=True))
         lacked, weights = [*more.shapes], more.weights
-    yield from _completing(item, {name: shape for name, shape in zip(names, keys.shapes, strict=True) if name in mine})
+    if lent:
+        moved = zip(names, keys.shapes, strict=True)
+        yield from _completing(item, {name: shape for name, shape in moved if name in mine})
     numbered = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(lacked))]
     added = yield from _adding(item, [*lacked, *(keys.shapes[row] for row in new)])
     columns |= dict(zip(added, np.concatenate([weights, keys.weights[:, new]], 1).T, strict=True))

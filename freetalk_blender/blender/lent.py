@@ -14,8 +14,8 @@ from .marks import copy_of, named_keys, spoken_before
 
 @dataclass(frozen=True)
 class Lent:
-    """names: name of a key -> name of the object's shape key; shapes: its displacement (V,3) in the axes of its
-    true shape."""
+    """names: name of a key -> name of the object's shape key; shapes: of ARKit's and the tongue's, displacement (V,3)
+    in the axes of its true shape."""
 
     names: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, np.ndarray] = field(default_factory=dict)
@@ -48,7 +48,11 @@ def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
                 f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first."
             )
     rest, shape = meshes.vertices(item.data), meshes.to_true_shape(item).T
-    moved = {meaning: meshes.places(keys.key_blocks[name]) - rest for meaning, name in names.items()}
+    moved = {
+        meaning: meshes.places(keys.key_blocks[name]) - rest
+        for meaning, name in names.items()
+        if meaning not in turns.KEYS
+    }
     return Lent(names, {meaning: (places @ shape).astype(np.float32) for meaning, places in moved.items()})
 
 

@@ -21,12 +21,11 @@ def surface(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
     points, faces = vertices(mesh), triangles(mesh)
     if not mesh.shape_keys:
         return points, faces
-    pairs = touching(points, faces)
+    border, pairs = touching(points, faces)
     if not len(pairs):
         return points, faces
-    blocks = mesh.shape_keys.key_blocks
-    moved = (places(block)[pairs] - places(block.relative_key)[pairs] for block in blocks)
-    return put_apart(points, faces, pairs, moved), faces
+    moved = (places(block)[border] - places(block.relative_key)[border] for block in mesh.shape_keys.key_blocks)
+    return put_apart(points, faces, border, pairs, moved), faces
 
 
 def places(block: bpy.types.ShapeKey) -> np.ndarray:

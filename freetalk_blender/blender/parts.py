@@ -162,10 +162,8 @@ def _can_join(item: bpy.types.Object, original: bpy.types.Object) -> bool:
     but resting ones, which join the face's by name, no bone that the face has not, and no modifiers but those that the
     face has or, on what has no shapes, that can be taken as they are. Another file's objects cannot be hidden for
     good."""
-    data = item.animation_data
-    animated = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
     on_bone = item.parent_type == "BONE" and _bone(item) != _bone(original)
-    if animated or len(item.constraints) or on_bone or item.library is not None:
+    if _is_animated(item) or len(item.constraints) or on_bone or item.library is not None:
         return False
     own = _own_modifiers(item, original)
     if item.data.shape_keys is not None:
@@ -175,13 +173,13 @@ def _can_join(item: bpy.types.Object, original: bpy.types.Object) -> bool:
 
 def _rests(keys: bpy.types.Key) -> bool:
     """Are shape keys neither used nor moved by anything?"""
-    data = keys.animation_data
-    moved = data is not None and (data.action is not None or len(data.drivers) or len(data.nla_tracks))
-    return (
-        keys.use_relative
-        and not moved
-        and not any(block.value for block in keys.key_blocks if block != keys.reference_key)
-    )
+    used = any(block.value for block in keys.key_blocks if block != keys.reference_key)
+    return keys.use_relative and not used and not _is_animated(keys)
+
+
+def _is_animated(owner: bpy.types.ID) -> bool:
+    data = owner.animation_data
+    return data is not None and bool(data.action is not None or len(data.drivers) or len(data.nla_tracks))
 
 
 def _own_modifiers(item: bpy.types.Object, original: bpy.types.Object) -> list[bpy.types.Modifier]:

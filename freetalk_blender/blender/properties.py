@@ -15,7 +15,7 @@ from bpy.props import (
 )
 
 from ..core.emotion import EMOTIONS, MAX_INTENSITY
-from ..core.style import AS_PERFORMED, MAX_STYLE
+from ..core.style import AS_PERFORMED, MAX_STYLE, STYLES
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
@@ -30,7 +30,7 @@ STYLE = {
     "gaze": "How far the eyes look about, and stay on you while the head turns; 0: they look ahead",
 }
 #: All that shapes a performance beside emotion and may be animated.
-PERFORMANCE_SLIDERS = (*STYLE, "contact", "strength")
+PERFORMANCE_SLIDERS = (*STYLES, "strength")
 
 
 def _factor(name: str, text: str, default: float = 0.0, hard: float = MAX_INTENSITY, soft: float = 1.0) -> object:

@@ -150,9 +150,8 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
 
 def _moved_twice(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of ARKit's shapes of its own that go on moving beside what is said."""
-    lent = lent_keys(copy)
-    names = [name for name in arkit.meant(takes.animated(copy)).values() if name not in lent]
-    theirs = [name for name in names if name not in named_keys(copy)]
+    known = {*lent_keys(copy), *named_keys(copy)}
+    theirs = [name for name in arkit.meant(takes.animated(copy)).values() if name not in known]
     told = f"Shape keys of its own are animated and move the face too: {parts.named(theirs)}; delete their keys if "
     return (told + "they should not, or choose ARKit's shape keys.",) if theirs else ()
 

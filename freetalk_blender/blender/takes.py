@@ -93,14 +93,9 @@ def moved_names(item: bpy.types.Object) -> set[str]:
 
 def leave_behind(copy: bpy.types.Object) -> None:
     """A fresh copy of an object has none of its takes."""
-    key = copy.data.shape_keys
-    if key is None or key.animation_data is None:
-        return
     if current(copy) is not None:
-        key.animation_data.action = None
-    tracks = key.animation_data.nla_tracks
-    for track in [track for track in tracks if any(strip.action and TAKE in strip.action for strip in track.strips)]:
-        tracks.remove(track)
+        compat.assign(copy.data.shape_keys, None, None)
+    _unstash(copy, listed(copy))
 
 
 def animated(item: bpy.types.Object) -> list[str]:
@@ -117,9 +112,7 @@ def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
 
 def delete(item: bpy.types.Object, take: bpy.types.Action) -> None:
     """Throw a take away; the one before it plays."""
-    tracks = item.data.shape_keys.animation_data.nla_tracks
-    for track in [track for track in tracks if any(strip.action == take for strip in track.strips)]:
-        tracks.remove(track)
+    _unstash(item, [take])
     if current(item) == take:
         compat.assign(item.data.shape_keys, None, None)
         left = listed(item)
@@ -183,10 +176,17 @@ def _curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection:
 def _stash(item: bpy.types.Object, take: bpy.types.Action) -> None:
     """The take's track, made anew so that its strip is as long as the take."""
     key = item.data.shape_keys
-    tracks = key.animation_data.nla_tracks
-    for track in [track for track in tracks if any(strip.action == take for strip in track.strips)]:
-        tracks.remove(track)
+    _unstash(item, [take])
     compat.stash(key, f"{PREFIX} {take.name}", take, compat.slot(key))
+
+
+def _unstash(item: bpy.types.Object, taken: list[bpy.types.Action]) -> None:
+    """Without the tracks of these takes."""
+    if not taken:
+        return
+    tracks = item.data.shape_keys.animation_data.nla_tracks
+    for track in [track for track in tracks if any(strip.action in taken for strip in track.strips)]:
+        tracks.remove(track)
 
 
 def _path(name: str) -> str:

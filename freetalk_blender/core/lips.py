@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from .landmarks import INNER_LIP_PAIRS, gaps
 from .style import Style
 
 #: Inner pairs of the lips, right, middle, left, and the outer points beside them.
-UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
+UPPER_INNER, LOWER_INNER = zip(*INNER_LIP_PAIRS, strict=True)
 UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
 #: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
 UPPER_SHARE = 0.35
@@ -51,7 +52,7 @@ def corrected(displacement: np.ndarray, contact: float | np.ndarray, fps: float)
     (T,), is above 0, wholly at 1, and kept apart where it is below."""
     if not np.any(contact):
         return displacement
-    gap = displacement[:, UPPER_INNER, 1] - displacement[:, LOWER_INNER, 1]
+    gap = gaps(displacement, INNER_LIP_PAIRS)
     widest = maximum_filter1d(gap, 2 * round(_WITHIN * fps) + 1, axis=0, mode="nearest")
     close, apart = np.maximum(np.multiply.outer([1, -1], contact), 0)[..., None]
     closed = gap - close * np.maximum(gap, 0)

@@ -8,7 +8,7 @@ import numpy as np
 from .emotion import EMOTIONS
 from .eyeballs import RADIUS
 from .frame import EYE_DISTANCE_MM
-from .landmarks import LID_PAIRS
+from .landmarks import LID_PAIRS, gaps
 from .speech import FEATURE_RATE
 
 #: Blinks: 26 a minute in conversation (Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"),
@@ -114,8 +114,7 @@ def with_lids(displacement: np.ndarray, neutral: np.ndarray, pitch: np.ndarray) 
     if not pitch.any():
         return displacement
     upper, lower = np.array(LID_PAIRS).T
-    opening = (neutral[upper, 1] - neutral[lower, 1]).mean()
-    travel = np.float32(RADIUS / EYE_DISTANCE_MM / opening) * np.sin(pitch)[:, None, None]
+    travel = np.float32(RADIUS / EYE_DISTANCE_MM / gaps(neutral, LID_PAIRS).mean()) * np.sin(pitch)[:, None, None]
     moved = displacement.copy()
     between = (neutral + displacement)[:, lower] - (neutral + displacement)[:, upper]
     moved[:, upper] += _UPPER_LID * travel * between

@@ -72,7 +72,7 @@ def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None 
     points, faces = _checked(vertices, triangles)
     faces = faces[_sound(points, faces)]
     cancel.check()
-    welded = _weld(points, faces, np.empty(0, int) if apart is None else apart)
+    welded = _weld(points, faces, apart)
     faces = welded[faces]
     faces = faces[_sound(points, faces)]
     if not len(faces):
@@ -129,20 +129,14 @@ def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
     return points, faces.astype(np.int64)
 
 
-def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarray:
+def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
     """(U,) the first vertex at each vertex's place.
 
     Only vertices on open borders are welded: that is where seams split a surface, whereas lips or lids that touch
     inside a closed surface are different skin and must stay apart.
     """
     first = np.arange(len(points))
-    if not len(faces):
-        return first
-    border = np.setdiff1d(boundary_vertices(faces), apart, assume_unique=True)
-    if not len(border):
-        return first
-    tolerance = WELD_TOLERANCE * _size(points, faces)
-    pairs = cKDTree(points[border]).query_pairs(tolerance, output_type="ndarray")
+    border, pairs = touching(points, faces, apart)
     if not len(pairs):
         return first
     groups = joined(pairs, len(border))
@@ -152,41 +146,44 @@ def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray) -> np.ndarra
     return first
 
 
-def touching(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(P,2) pairs of vertices on open borders, finite, that lie at one place; vertices (V,3), triangles (F,3)."""
+def touching(
+    vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) vertices on open borders, finite, none of `apart`, and those of them (P,2), as rows, that lie at one place;
+    vertices (V,3), triangles (F,3)."""
     border = boundary_vertices(triangles) if len(triangles) else np.empty(0, int)
+    if apart is not None:
+        border = np.setdiff1d(border, apart, assume_unique=True)
     border = border[np.isfinite(vertices[border]).all(1)]
     if not len(border):
-        return np.empty((0, 2), int)
+        return border, np.empty((0, 2), int)
     tolerance = WELD_TOLERANCE * _size(vertices, triangles)
-    return border[cKDTree(vertices[border]).query_pairs(tolerance, output_type="ndarray")]
+    return border, cKDTree(vertices[border]).query_pairs(tolerance, output_type="ndarray")
 
 
 def put_apart(
-    vertices: np.ndarray, triangles: np.ndarray, pairs: np.ndarray, moved: Iterable[np.ndarray]
+    vertices: np.ndarray, triangles: np.ndarray, border: np.ndarray, pairs: np.ndarray, moved: Iterable[np.ndarray]
 ) -> np.ndarray:
-    """Vertices (V,3), those of `touching` pairs (P,2) a hair's breadth apart that the mesh's own shapes part.
+    """Vertices (V,3), those of `touching` pairs a hair's breadth apart that the mesh's own shapes part.
 
-    So lips that touch at rest are not welded where a file's materials or normals split the mesh along them. moved: of
-    each shape (P,2,3), how far it moves either vertex of each pair.
+    So lips that touch at rest are not welded where a file's materials or normals split the mesh along them. moved: how
+    far each shape moves the border's vertices (B,3).
     """
-    size = _size(vertices, triangles)
-    ends, index = np.unique(pairs, return_inverse=True)
-    index = index.reshape(-1, 2)
-    place = joined(index, len(ends))
-    widest, way = np.zeros(place.max(initial=-1) + 1), np.zeros((len(ends), 3))
+    size, (one, other) = _size(vertices, triangles), pairs.T
+    place = joined(pairs, len(border))
+    widest, way = np.zeros(place.max(initial=-1) + 1), np.zeros((len(border), 3))
     for shape in moved:
         parting = np.zeros_like(widest)
-        np.maximum.at(parting, place[index[:, 0]], np.linalg.norm(shape[:, 0] - shape[:, 1], axis=1))
-        wider = (parting > widest)[place[index]]
-        way[index[wider]] = shape[wider]
+        np.maximum.at(parting, place[one], np.linalg.norm(shape[one] - shape[other], axis=1))
+        wider = (parting > widest)[place]
+        way[wider] = shape[wider]
         widest = np.maximum(widest, parting)
     apart = widest > _PARTED * size
     if not apart.any():
         return vertices
     step = np.where(apart, _PUT_APART * size / np.maximum(widest, _PARTED * size), 0)
     answer = np.array(vertices)
-    answer[ends] += (way * step[place, None]).astype(answer.dtype)
+    answer[border] += (way * step[place, None]).astype(answer.dtype)
     return answer
 
 

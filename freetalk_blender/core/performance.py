@@ -68,7 +68,7 @@ class Performance:
 
     def scaled(self, strength: float | np.ndarray) -> "Performance":
         """So many times the motion, throughout or frame by frame (T,); the tongue goes no further than it is."""
-        share = np.float32(strength).reshape(-1, 1)
+        share = _column(strength)
         tongue = np.clip(share, 0, 1) * self.tongue
         moved = share[..., None] * self.displacement
         return replace(self, displacement=moved, tongue=tongue, turns=share * self.turns)
@@ -112,9 +112,9 @@ def perform(
     tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.minimum(_column(style.articulation), 1)
     head = liveliness.head(heard.speech, heard.accents, felt, seed) * _column(acted.head)
     eyes = liveliness.gaze(heard.speech, head, seed) * _column(acted.gaze)
-    turns = sample(np.concatenate([head, eyes], 1), speech.FEATURE_RATE, times)
-    neutral, down = frame.mean_landmarks(), sample(eyes[:, 0], speech.FEATURE_RATE, times)
-    displacement = liveliness.with_lids(displacement, neutral, down)
+    neutral, looks = frame.mean_landmarks(), sample(eyes, speech.FEATURE_RATE, times)
+    displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
+    turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
     return Performance(displacement, neutral, float(fps), weights, tongue, turns)
 
 

@@ -43,10 +43,7 @@ def weights(copy: bpy.types.Object, name: str, *frames: int) -> list[float]:
 
 
 def points(item: bpy.types.Object, name: str) -> np.ndarray:
-    block = item.data.shape_keys.key_blocks[name]
-    found = np.empty(3 * len(block.points), np.float32)
-    block.points.foreach_get("co", found)
-    return found.reshape(-1, 3)
+    return meshes.places(item.data.shape_keys.key_blocks[name])
 
 
 def test_a_characters_own_shape_keys_are_moved(character: bpy.types.Object) -> None:

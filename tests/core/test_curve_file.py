@@ -1,5 +1,6 @@
 """Emotion and style drawn over time."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from freetalk_blender.core import curve_file
 from freetalk_blender.core.emotion import EMOTIONS, EmotionError
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.style import StyleError
 
 
@@ -21,25 +23,30 @@ def test_weights_run_straight_between_keys_and_are_held_at_the_ends(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("read", "error", "content"),
     [
-        "",
-        "happy,time\n1,2\n",
-        "time,grumpy\n0,1\n",
-        "time,happy,happy\n0,1,1\n",
-        "time,happy\n",
-        "time,happy\n0\n",
-        "time,happy\n0,much\n",
-        "time,happy\n1,1\n0,1\n",
-        "time,happy\n0,-1\n",
-        "time,happy\n0,nan\n",
+        (curve_file.emotion, EmotionError, ""),
+        (curve_file.emotion, EmotionError, "happy,time\n1,2\n"),
+        (curve_file.emotion, EmotionError, "time,grumpy\n0,1\n"),
+        (curve_file.emotion, EmotionError, "time,happy,happy\n0,1,1\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,much\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n1,1\n0,1\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,-1\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,nan\n"),
+        (curve_file.style, StyleError, "time,happy\n0,1\n"),
+        (curve_file.style, StyleError, "time,jaw\n0,2.5\n"),
+        (curve_file.style, StyleError, "time,contact\n0,-1.5\n"),
     ],
 )
-def test_what_is_no_emotion_file_is_one_sentence(tmp_path: Path, content: str) -> None:
+def test_what_is_no_such_file_is_one_sentence(
+    tmp_path: Path, read: Callable[..., object], error: type[FreeTalkError], content: str
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(content)
-    with pytest.raises(EmotionError, match=r"a\.csv") as caught:
-        curve_file.emotion(path, 10, 25)
+    with pytest.raises(error, match=r"a\.csv") as caught:
+        read(path, 10, 25)
     assert "\n" not in str(caught.value)
 
 
@@ -56,12 +63,3 @@ def test_a_style_file_draws_what_it_names(tmp_path: Path) -> None:
     assert np.allclose(drawn["contact"], np.linspace(-1, 1, 51)) and np.allclose(
         drawn["upper_face"], np.linspace(1, 2, 51)
     )
-
-
-@pytest.mark.parametrize("content", ["time,happy\n0,1\n", "time,jaw\n0,2.5\n", "time,contact\n0,-1.5\n"])
-def test_what_is_no_style_file_is_one_sentence(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(content)
-    with pytest.raises(StyleError, match=r"a\.csv") as caught:
-        curve_file.style(path, 10, 25)
-    assert "\n" not in str(caught.value)

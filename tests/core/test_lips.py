@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core import audio, performance
-from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER, corrected
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.lips import LOWER_INNER, corrected
 from freetalk_blender.core.performance import Performance
 from freetalk_blender.core.style import Style, StyleError
 
@@ -32,7 +33,7 @@ def perform(samples: np.ndarray, **style: float | np.ndarray) -> Performance:
 
 def gap(take: Performance) -> np.ndarray:
     """(T,3) mm between the inner lips."""
-    return MM * (take.displacement[:, UPPER_INNER, 1] - take.displacement[:, LOWER_INNER, 1])
+    return MM * gaps(take.displacement, INNER_LIP_PAIRS)
 
 
 def bump(frames: int, middle: int, height: float) -> np.ndarray:
@@ -65,11 +66,8 @@ def test_a_hand_keeps_lips_apart_that_were_heard_to_meet(spoken: np.ndarray, pla
 def test_more_of_a_correction_does_more() -> None:
     moved = np.zeros((9, 68, 3), np.float32)
     moved[:, LOWER_INNER, 1] = -0.1
-    gaps = [
-        (corrected(moved, value, FPS)[:, UPPER_INNER, 1] - corrected(moved, value, FPS)[:, LOWER_INNER, 1]).mean()
-        for value in (0.0, 0.25, 0.5, 1.0)
-    ]
-    assert np.allclose(gaps, [0.1, 0.075, 0.05, 0.0], atol=1e-6)
+    left = [gaps(corrected(moved, value, FPS), INNER_LIP_PAIRS).mean() for value in (0.0, 0.25, 0.5, 1.0)]
+    assert np.allclose(left, [0.1, 0.075, 0.05, 0.0], atol=1e-6)
     assert corrected(moved, 0.0, FPS) is moved
     assert np.allclose(corrected(moved, -1.0, FPS), moved), "lips that are apart stay as they are"
 
