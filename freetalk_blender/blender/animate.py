@@ -13,6 +13,8 @@ from .steps import Steps
 #: Seconds that each stage takes for 10,000 vertices, or for a second of speech (measured on two cores); what really
 #: happens corrects them while a job runs.
 _FIND, _OPEN, _BIND, _PERFORM, _KEYS = 1.5, 0.2, 0.6, 0.02, 0.04
+#: Seconds in which a face comes to rest between lines: sounds end in words and blinks, too.
+_EASE = 0.4
 
 
 def expected(scan: Scan, seconds: float) -> dict[str, float]:
@@ -56,6 +58,12 @@ class _Animating(JobOperator):
         copy = yield from writing(context, original, self._request, result)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
+        elif gone:
+            self.report(
+                {"WARNING"},
+                "The face changed, so it has a new talking copy: what was done to the one before by hand is gone; Undo "
+                "brings it back",
+            )
         for note in result.face.notes + scene.notes(copy):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
@@ -112,6 +120,7 @@ def writing(
         tolerance=wanted.tolerance,
         joined=answer.joined,
         lent=wanted.lent.names,
+        ease=_EASE,
     )
     copy[KEY_SET] = wanted.key_set
     known = placed.points(original)

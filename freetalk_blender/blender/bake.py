@@ -17,11 +17,14 @@ from . import hair, meshes, parts, seen, steps, takes
 from .marks import (
     BEFORE,
     LENT,
+    NAME,
     NAMED,
     OF_COPIES,
     ORIGINAL,
     PREFIX,
     copies_of,
+    copy_of,
+    is_deleted,
     lent_keys,
     named_keys,
     original_of,
@@ -35,6 +38,7 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
     """A copy with a mesh of its own, to which other objects are joined, in no collection yet: nobody sees it."""
     copy = original.copy()
     copy.data = original.data.copy()
+    copy.show_only_shape_key = False
     meshes.smooth(copy.data)
     takes.leave_behind(copy)
     for name in OF_COPIES:  # the original may be a talking copy whose own original is gone
@@ -50,15 +54,21 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
 
 
 def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, ...] = ()) -> None:
-    """The copy in the original's place and collections; the original is hidden, and objects joined to the copy are."""
+    """The copy in the original's place and collections (the scene's own where these are another file's); the original
+    is hidden, and objects joined to the copy are."""
     copy.name = f"{original.name} {PREFIX}"
-    copy[BEFORE] = seen.state(original)
+    copy[NAME] = copy.name
+    foreign = [each for each in original.users_collection if each.library or each.override_library]
+    own = [each for each in original.users_collection if each not in foreign] or [bpy.context.scene.collection]
+    for collection in own:
+        if collection not in copy.users_collection:
+            collection.objects.link(copy)
+    if BEFORE not in original:
+        original[BEFORE] = seen.state(original)
     seen.show(original, False)
     parts.hide(original, joined)
     hair.root_in(copy, original)
     copy.hide_render = False
-    for collection in original.users_collection:
-        collection.objects.link(copy)
     copy.hide_get()  # the layer sees it now; an update would work out its shape too
 
 
@@ -70,21 +80,33 @@ def discard(copy: bpy.types.Object) -> None:
 
 
 def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -> None:
-    """Delete the object's talking copies, all but one, with their meshes and takes; show the original as it was."""
-    copies = [copy for copy in copies_of(original) if copy != spared]
-    before = [*copies[0].get(BEFORE, (0, 0))] if copies else []
+    """Delete the object's talking copy with its mesh and takes; show the original as it was. spared: takes its place,
+    for what hangs on it or aims at it. Duplicates that the person made stay, and are plain objects from now on."""
+    here, copies = copy_of(original), [copy for copy in copies_of(original) if copy != spared]
+    known = [[*owner[BEFORE]] for owner in (original, *copies) if BEFORE in owner] or [[0, 0]]
+    if here is not None and spared is not None:
+        here.user_remap(spared)
     for copy in copies:
-        mesh, actions = copy.data, _own_actions(copy)
-        bpy.data.objects.remove(copy)
-        if mesh.users == 0:
-            bpy.data.meshes.remove(mesh)
-        for action in actions:
-            if action.users <= int(action.use_fake_user):
-                bpy.data.actions.remove(action)
-    if copies:
-        seen.restore(original, before)
-        parts.show(original)
-        hair.root_back(original)
+        if copy == here or is_deleted(copy):
+            _delete(copy)
+        else:
+            for name in OF_COPIES:
+                copy.pop(name, None)
+    if copies or BEFORE in original:
+        seen.restore(original, known[0])
+        original.pop(BEFORE, None)
+    parts.show(original)
+    hair.root_back(original)
+
+
+def _delete(copy: bpy.types.Object) -> None:
+    mesh, actions = copy.data, _own_actions(copy)
+    bpy.data.objects.remove(copy)
+    if mesh.users == 0:
+        bpy.data.meshes.remove(mesh)
+    for action in actions:
+        if action.users <= int(action.use_fake_user):
+            bpy.data.actions.remove(action)
 
 
 def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
@@ -103,7 +125,7 @@ class Shaped:
     of them that are new, and their names to be; gone: the keys that they replace; lent: the person's own among them.
     """
 
-    frames: int
+    line: Line
     columns: dict[str, np.ndarray]
     added: dict[str, str]
     gone: list[str]
@@ -111,25 +133,22 @@ class Shaped:
 
 
 def shaping(
-    item: bpy.types.Object, keys: ShapeKeys, source: str, tolerance: float, lent: Mapping[str, str] | None = None
+    item: bpy.types.Object, keys: ShapeKeys, line: Line, tolerance: float, lent: Mapping[str, str] | None = None
 ) -> Steps[Shaped]:
     """The shapes that a line of speech lacks, added to the object; `finish` then puts it into the current take.
 
-    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit; source names the sound: the same source
-    again replaces its line. Existing shape keys and their curves stay. Shapes of other lines and takes are used again,
-    and what they lack is added within `tolerance`; those with names are used by others of these names alone. lent: name
-    of a key -> name of the object's own shape key that is moved instead. Raises MeshError where the object cannot take
-    shape keys.
+    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit. Existing shape keys and their curves
+    stay. Shapes of other lines and takes are used again, and what they lack is added within `tolerance`; those with
+    names are used by others of these names alone. lent: name of a key -> name of the object's own shape key that is
+    moved instead. Raises MeshError where the object cannot take shape keys.
     """
     meshes.check(item)
-    take, own = takes.current(item), own_blocks(item)
-    only = take is None or _is_only_line(item, take, source)
+    own, only = own_blocks(item), _is_only_line(item, line)
     kept = [] if only else [block.name for block in own]
-    frames = len(keys.weights)
     lent = lent or {}
     names = np.array([lent.get(name, name) for name in keys.names or ("",) * len(keys.shapes)], object)
     mine = {*lent_keys(item), *lent.values()}
-    columns = {name: np.zeros(frames, np.float32) for name in (*kept, *sorted(mine))}
+    columns = {name: np.zeros(line.frames, np.float32) for name in (*kept, *sorted(mine))}
     there = set(named_keys(item)) & set(kept) | mine
     columns |= {name: weights for name, weights in zip(names, keys.weights.T, strict=True) if name in there}
     new = np.flatnonzero([bool(name) and name not in there for name in names])
@@ -148,11 +167,11 @@ def shaping(
     added = yield from _adding(item, [*lacked, *(keys.shapes[row] for row in new)])
     columns |= dict(zip(added, np.concatenate([weights, keys.weights[:, new]], 1).T, strict=True))
     renamed = dict(zip(added, [*numbered, *names[new]], strict=True))
-    return Shaped(frames, columns, renamed, [] if not only else [b.name for b in own], mine)
+    return Shaped(line, columns, renamed, [] if not only else [b.name for b in own], mine)
 
 
-def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) -> None:
-    """Let the take's curves drive the shapes, with a key a frame from `start` on."""
+def finish(item: bpy.types.Object, shaped: Shaped) -> None:
+    """Let the take's curves drive the shapes, with a key a frame."""
     _drop_shapes(item, shaped.gone)
     blocks, final = item.data.shape_keys.key_blocks, {}
     for name, wanted in shaped.added.items():
@@ -173,8 +192,8 @@ def finish(item: bpy.types.Object, shaped: Shaped, start: float, source: str) ->
         else:
             _widen(blocks[name], weights)
     take = takes.current(item) or takes.create(item)
-    weights = np.stack([*columns.values()], 1) if columns else np.zeros((shaped.frames, 0), np.float32)
-    takes.write(item, take, [*columns], weights, Line(source, start, shaped.frames))
+    weights = np.stack([*columns.values()], 1) if columns else np.zeros((shaped.line.frames, 0), np.float32)
+    takes.write(item, take, [*columns], weights, shaped.line)
     item.data.update()
 
 
@@ -198,10 +217,11 @@ def prune(item: bpy.types.Object) -> None:
     _drop_shapes(item, [block.name for block in own_blocks(item) if block.name not in moved])
 
 
-def _is_only_line(item: bpy.types.Object, take: bpy.types.Action, source: str) -> bool:
-    """Would a line of this source leave nothing of what FreeTalk baked before?"""
-    others = [line for line in takes.lines(take) if line.source != source]
-    return not others and takes.listed(item) == [take]
+def _is_only_line(item: bpy.types.Object, line: Line) -> bool:
+    """Would a line leave nothing of what FreeTalk baked before?"""
+    take = takes.current(item)
+    others = [] if take is None else takes.kept(take, line)
+    return not others and takes.listed(item) in ([], [take])
 
 
 def _completing(item: bpy.types.Object, shapes: Mapping[str, np.ndarray]) -> Steps[None]:

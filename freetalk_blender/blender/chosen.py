@@ -3,8 +3,8 @@
 import bpy
 
 from ..core.errors import FreeTalkError
-from . import landmark_points, sound
-from .marks import HEARD, copy_of, original_of
+from . import landmark_points, sound, takes
+from .marks import HEARD, copy_of, is_deleted, original_of
 from .sound import Source
 
 
@@ -18,10 +18,18 @@ def explained(operator: type, reason: str) -> bool:
 def face(context: bpy.types.Context) -> bpy.types.Object | None:
     """The person's own object that is to talk: the one picked, else the active mesh; None where there is neither."""
     picked = landmark_points.editing() or context.scene.freetalk.face
-    if picked is not None:
+    if picked is not None and not is_deleted(original_of(picked)):
         return original_of(picked)
     active = context.view_layer.objects.active
     return original_of(active) if active is not None and active.type == "MESH" else None
+
+
+def selected_beside(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active and selected mesh where another one was picked as the face; else None."""
+    active = context.view_layer.objects.active
+    if active is None or active.type != "MESH" or not active.select_get() or landmark_points.editing() is not None:
+        return None
+    return active if face(context) not in (active, original_of(active)) else None
 
 
 def face_or_error(context: bpy.types.Context) -> bpy.types.Object:
@@ -60,7 +68,7 @@ def source(scene: bpy.types.Scene) -> Source:
 def why_no_face(context: bpy.types.Context) -> str:
     """Why the face cannot be worked on, in a few words; empty where it can."""
     if context.mode != "OBJECT":
-        return "Leave edit mode first"
+        return "Switch to Object Mode first"
     picked = context.scene.freetalk.face
     if picked is not None and picked.type != "MESH":
         return "Choose a mesh as the face"
@@ -71,7 +79,8 @@ def why_no_face(context: bpy.types.Context) -> str:
         return f"{original.name} is not in this scene; choose another face"
     if not len(original.data.polygons):
         return f"{original.name} has no faces; choose a mesh with a surface"
-    return ""
+    copy = copy_of(original)
+    return takes.why_locked(original) or (takes.why_locked(copy) if copy is not None else "")
 
 
 def why_no_sound(scene: bpy.types.Scene) -> str:

@@ -1,11 +1,12 @@
 """Everything that FreeTalk wrote into a .blend: listed, and taken back."""
 
+import math
 from collections.abc import Iterator
 
 import bpy
 
-from . import bake, compat, heard, landmark_points, placed
-from .marks import PREFIX, RANGE, STRIP, TAKE, all_copies, copies_of
+from . import bake, compat, heard, landmark_points, placed, takes
+from .marks import PREFIX, RANGE, STRIP, TAKE, all_copies, copy_of
 
 _OWN = "freetalk"
 #: Kinds of data that may hold something of FreeTalk's.
@@ -18,9 +19,9 @@ _KINDS = (
 def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
     """Take back a face's talking copies and landmarks; with the last one, the settings and everything else."""
     layer = context.view_layer.objects
-    copies = copies_of(original)
-    active, selected = layer.active in copies, any(_is_selected(copy) for copy in copies)
-    _restore_range(context.scene, copies)
+    copy = copy_of(original)
+    active, selected = copy is not None and layer.active == copy, copy is not None and _is_selected(copy)
+    _restore_range(context.scene, copy)
     landmark_points.discard(original)
     bake.remove(original)
     placed.forget(original)
@@ -100,12 +101,16 @@ def _is_selected(item: bpy.types.Object) -> bool:
     return item.name in bpy.context.view_layer.objects and item.select_get()
 
 
-def _restore_range(scene: bpy.types.Scene, copies: list[bpy.types.Object]) -> None:
-    """The scene ends where it did before the take, unless the person has set another end since."""
-    for copy in copies:
-        before, after = copy.get(RANGE, (None, None))
-        if after is not None and scene.frame_end == after:
-            scene.frame_end = before
+def _restore_range(scene: bpy.types.Scene, copy: bpy.types.Object | None) -> None:
+    """The scene ends where it did before the take, but not before other faces have spoken, nor where the person has set
+    another end since."""
+    if copy is None or RANGE not in copy:
+        return
+    before, after = copy[RANGE]
+    if scene.frame_end == after:
+        playing = filter(None, (takes.current(other) for other in all_copies() if other != copy))
+        said = [math.ceil(line.end) for take in playing for line in takes.lines(take)]
+        scene.frame_end = max([before, *(end for end in said if end <= after)])
 
 
 def _drop_unused() -> None:

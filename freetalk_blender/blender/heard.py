@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 
 from . import compat, sound, takes
-from .marks import HEARD, PREFIX, SEQUENCER, all_copies
+from .marks import HEARD, PREFIX, SEQUENCER, all_copies, original_of
 from .sound import Source
 
 
@@ -31,7 +31,10 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
 def tune(scene: bpy.types.Scene) -> None:
     """What takes that play say is heard, what others say is mute, and what none says any more is gone."""
     copies = all_copies()
-    playing = {line.source for take in filter(None, map(takes.current, copies)) for line in takes.lines(take)}
+    seen = [
+        copy for copy in copies if original_of(copy) != copy or copy.visible_get()
+    ]  # not a duplicate that is hidden
+    playing = {line.source for take in filter(None, map(takes.current, seen)) for line in takes.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in takes.lines(take)}
     for strip in _own(scene):
         if strip[HEARD] in said:

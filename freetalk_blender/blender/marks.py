@@ -13,13 +13,15 @@ PREFIX = "FreeTalk"
 #: The shape key of the live preview.
 PREVIEW = f"{PREFIX} preview"
 #: Custom properties of a talking copy: its original, its 68 landmarks in its own axes (204 numbers), the fingerprint of
-#: what it was bound from, and how the scene was before it came.
+#: what it was bound from, and the name that it was given, which duplicates of it have not.
 ORIGINAL = "freetalk_original"
 LANDMARKS = "freetalk_landmarks"
 FACE = "freetalk_face"
+NAME = "freetalk_name"
+#: Custom property of an object that FreeTalk hid, for a talking copy shows it: how it was seen before. (Of the copy, in
+#: files of older versions.)
 BEFORE = "freetalk_before"
-#: Custom property of an object that a talking copy has as a part of its own: that copy's original. How it was seen
-#: before stands in BEFORE.
+#: Custom property of an object that a talking copy has as a part of its own: that copy's original.
 PART_OF = "freetalk_part_of"
 #: Custom property of hair curves that are rooted in a talking copy: the object that they grow on, that copy's original.
 GROWS_ON = "freetalk_grows_on"
@@ -34,7 +36,7 @@ LENT = "freetalk_lent"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
 #: All that a talking copy has and its original has not.
-OF_COPIES = (ORIGINAL, LANDMARKS, FACE, BEFORE, BAKED, KEY_SET, NAMED, LENT, RANGE)
+OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, KEY_SET, NAMED, LENT, RANGE)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
 POINTS = "freetalk_points"
 CONFIDENCE = "freetalk_confidence"
@@ -51,22 +53,32 @@ TAKE = "freetalk_take"
 
 
 def original_of(item: bpy.types.Object) -> bpy.types.Object:
-    """The person's own object behind a talking copy; the object itself where it is no copy."""
-    return item.get(ORIGINAL) or item
+    """The person's own object behind a talking copy. The object itself where it is no copy, where the person deleted
+    the original, and where it duplicates the talking copy: it is a face of its own then."""
+    original = item.get(ORIGINAL)
+    if original is None or is_deleted(original):
+        return item
+    return item if not is_deleted(item) and copy_of(original) != item else original
+
+
+def is_deleted(item: bpy.types.Object) -> bool:
+    """Is the object in no collection? Then only a pointer holds it, or nobody has seen it yet."""
+    return not item.users_collection
 
 
 def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:
-    """The talking copies of an object."""
+    """The talking copy of an object, and duplicates of it."""
     return [item for item in bpy.data.objects if item.get(ORIGINAL) == original]
 
 
 def copy_of(original: bpy.types.Object) -> bpy.types.Object | None:
-    """The talking copy of an object; None where it has none, or where the person deleted it and a pointer holds it."""
-    return next((copy for copy in copies_of(original) if copy.users_collection), None)
+    """The talking copy of an object, told from duplicates by its name; None where it has none any more."""
+    there = [copy for copy in copies_of(original) if not is_deleted(copy)]
+    return min(there, key=lambda copy: (copy.name != copy.get(NAME), copy.name), default=None)
 
 
 def all_copies() -> list[bpy.types.Object]:
-    """Every talking copy in the file."""
+    """Every talking copy in the file, and every duplicate of one."""
     return [item for item in bpy.data.objects if ORIGINAL in item]
 
 

@@ -1,5 +1,7 @@
 """Blender objects as arrays."""
 
+import math
+
 import bpy
 import numpy as np
 
@@ -100,12 +102,14 @@ def to_true_shape(item: bpy.types.Object) -> np.ndarray:
     """(3,3) from the object's own axes to axes in which the face has the proportions that the person sees.
 
     Identity, unless the object is scaled unevenly: then the stretch of its transform, which no turn changes (the
-    symmetric factor of the polar decomposition).
+    symmetric factor of the polar decomposition), rounded, so that it is the same in each frame of an animation.
     """
     linear = world(item)[:3, :3]
     squares, axes = np.linalg.eigh(linear.T @ linear)
     stretch = np.sqrt(squares)
-    return np.identity(3) if np.ptp(stretch) < 1e-4 * stretch.max() else (axes * stretch) @ axes.T
+    if np.ptp(stretch) <= 1e-4 * stretch.max():
+        return np.identity(3)
+    return np.round((axes * stretch) @ axes.T, 4 - math.floor(math.log10(stretch.max()))) + 0.0  # no -0.0
 
 
 def check(item: bpy.types.Object) -> None:

@@ -41,6 +41,9 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         row.enabled = landmark_points.editing() is None
         active = original.name if settings.face is None and original is not None else "Select a mesh"
         row.prop(settings, "face", text="", icon="MESH_MONKEY", placeholder=active)
+        other = chosen.selected_beside(context)
+        if other is not None and original is not None:
+            say(layout, f"{other.name} is selected; the face is {original.name}")
         if landmark_points.editing():
             self._editing(layout, settings)
             return

@@ -55,7 +55,10 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         layout = self.layout
         copy = chosen.talking(context)
         if copy is None:
-            if job.current is None:
+            if result.is_left_hidden(context):
+                say(layout, "The talking copy was deleted; Remove shows the face again")
+                layout.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
+            elif job.current is None:
                 say(layout, result.NONE)
             return
         layout.enabled = job.current is None  # that something runs is told beside Animate
@@ -83,7 +86,7 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         if reason and job.current is None:
             say(layout, reason)
         elif live.is_stale(context):
-            say(layout, "Bake Again keeps what you changed", "KEYFRAME")
+            say(layout, "Bake Again applies your changes", "KEYFRAME")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):

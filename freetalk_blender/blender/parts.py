@@ -15,7 +15,7 @@ import numpy as np
 from ..core import attached, turns
 from ..core.frame import transformed
 from . import exchange, meshes, seen
-from .marks import BEFORE, PART_OF, original_of
+from .marks import BEFORE, ORIGINAL, PART_OF
 
 #: Objects with more vertices are no lashes or teeth.
 _MOST = 300_000
@@ -144,7 +144,7 @@ def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
 def _others(original: bpy.types.Object) -> list[bpy.types.Object]:
     """The other meshes that are seen, and those that are hidden because they are a part of the talking copy."""
     surfaces = [item for item in bpy.context.scene.objects if item.type == "MESH" and item.data.polygons]
-    others = [item for item in surfaces if original_of(item) != original]
+    others = [item for item in surfaces if item != original and item.get(ORIGINAL) != original]
     return [item for item in others if item.visible_get() or item.get(PART_OF) == original]
 
 

@@ -67,16 +67,22 @@ class Scan:
         return replace(self, vertices=vertices, triangles=triangles, parts=mine, beside=beside)
 
     def fingerprint(self, own: Landmarks) -> str:
-        """What the face bound with these landmarks (in its own axes) depends on."""
+        """What tells a whole face with these landmarks (in its own axes) from others. Parts lie a little elsewhere in
+        each frame of an animation, so they count with the box that they fill, and those beside it with their names."""
         options = f"{self.open_mouth} {self.inner_mouth} {self.eyeballs}"
         marks = own.points, None if own.confidence is None else own.confidence.astype(np.float32)
-        beside = [array for part in self.beside for array in part.surface]
-        return session.fingerprint(self.vertices, self.triangles, self.shape, *marks, options, *beside)
+        skin = self.vertices[: len(self.vertices) - sum(len(part.vertices) for part in self.parts)]
+        grain = 1e-3 * np.ptp(skin, 0).max()
+        boxes = [np.round(np.stack([part.vertices.min(0), part.vertices.max(0)]) / grain) for part in self.parts]
+        names = [part.name for part in self.beside]
+        return session.fingerprint(skin, self.triangles, self.shape, *marks, options, *boxes, *names)
 
     def bind(self, own: Landmarks, step: Step) -> tuple[str, Face]:
-        """The bound face and its fingerprint; at once where this session bound it before."""
+        """The bound face and its fingerprint; at once where this session bound the very same before."""
         key = self.fingerprint(own)
-        known = session.face(key)
+        parts = (array for part in (*self.parts, *self.beside) for array in part.surface)
+        detail = session.fingerprint(*parts)
+        known = session.face(key, detail)
         if known is None:
             known = prepare(
                 self.vertices,
@@ -89,7 +95,7 @@ class Scan:
                 device=self.device,
                 step=step,
             )
-            session.keep(key, known)
+            session.keep(key, known, detail)
         return key, known
 
 

@@ -5,6 +5,7 @@ from bpy.props import StringProperty
 
 from . import bake, chosen, cleanup, heard, takes
 from .job import why_busy
+from .marks import BEFORE
 
 #: What is told where there is no result yet.
 NONE = "Animate the face first"
@@ -12,7 +13,14 @@ NONE = "Animate the face first"
 
 def why_none(context: bpy.types.Context) -> str:
     """Why there is no result to work on; empty where there is."""
-    return why_busy() or ("" if chosen.talking(context) is not None else NONE)
+    copy = chosen.talking(context)
+    return why_busy() or (NONE if copy is None else takes.why_locked(copy))
+
+
+def is_left_hidden(context: bpy.types.Context) -> bool:
+    """Is the face still hidden for a talking copy that the person deleted?"""
+    original = chosen.face(context)
+    return original is not None and BEFORE in original and chosen.talking(context) is None
 
 
 class _OnCopy:
@@ -32,6 +40,7 @@ class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         takes.create(chosen.talking(context))
+        heard.tune(context.scene)
         return {"FINISHED"}
 
 
@@ -76,13 +85,18 @@ class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
         bake.prune(copy)
 
 
-class FREETALK_OT_remove(_OnCopy, bpy.types.Operator):
+class FREETALK_OT_remove(bpy.types.Operator):
     """Delete the talking copy, its takes and landmarks, and show the original again; with the last face, everything \
 that FreeTalk wrote into this file goes"""
 
     bl_idname = "freetalk.remove"
     bl_label = "Remove"
     bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_none(context)
+        return chosen.explained(cls, "" if reason == NONE and is_left_hidden(context) else reason)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         cleanup.remove(context, chosen.face(context))

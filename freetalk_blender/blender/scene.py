@@ -14,9 +14,12 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from . import bake, exchange, files, hair, meshes, mouth, parts, session, takes
+from . import bake, exchange, files, hair, meshes, mouth, parts, session, sound, takes
 from .marks import FACE, LANDMARKS, copy_of, lent_keys, named_keys
 from .steps import Steps
+
+#: So much of its size a copy may be stretched or turned by on the whole, as sculpting does, and still fit its keys.
+_SCULPTED = 0.03
 
 
 def read_face(item: bpy.types.Object, landmarks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -42,11 +45,13 @@ def talking(
     tolerance: float = 0.1,
     joined: tuple[str, ...] = (),
     lent: Mapping[str, str] | None = None,
+    ease: float = 0.0,
 ) -> Steps[bpy.types.Object]:
     """The talking copy of an object: mouth opened, keys baked from scene frame `start` on.
 
     face, keys: as prepared from `read_face` of this object; joined: other objects that are of the face (parts.py);
-    lent: name of a key -> name of the object's own shape key that is moved instead. A copy made of the same face
+    lent: name of a key -> name of the object's own shape key that is moved instead; ease: seconds in which the face
+    comes from rest before the line, and to rest after one that ends in a word or a blink. A copy made of the same face
     (fingerprint, where given) stays, and its takes with it: the line goes into the take that plays. Any other copy
     gives way to a new one. Nothing of it is seen before the last step, and closed before, it leaves nothing behind.
     """
@@ -56,11 +61,14 @@ def talking(
     materials = set(bpy.data.materials)
     same = here is not None and _is_of(here, fingerprint)
     copy = here if here is not None and same else bake.copied(original, joined)
+    line = _line(here, source, start, len(keys.weights), ease)
     try:
-        if not same:
+        if same:
+            _check_unedited(copy, original, keys)
+        else:
             yield
             yield from _opening(copy, face, shape)
-        shaped = yield from bake.shaping(copy, own, source, tolerance / 4 * face.frame.units_per_mm, lent)
+        shaped = yield from bake.shaping(copy, own, line, tolerance / 4 * face.frame.units_per_mm, lent)
     except BaseException:
         if not same:
             bake.discard(copy)
@@ -70,10 +78,40 @@ def talking(
         bake.remove(original, copy)
         copy[FACE] = fingerprint
         copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ np.linalg.inv(shape).T).ravel().tolist()
-    bake.finish(copy, shaped, start, source)
+    bake.finish(copy, shaped)
     if not same:
         bake.put(copy, original, joined)
     return copy
+
+
+def _line(copy: bpy.types.Object | None, source: str, start: float, frames: int, ease: float) -> takes.Line:
+    """A line that goes back to rest, and comes from it where anything is before it: frames of the scene, other lines.
+    ease in seconds."""
+    ease = round(ease * sound.scene_fps(bpy.context.scene))
+    line = takes.Line(source, start, frames, ease, ease)
+    take = takes.current(copy) if copy is not None else None
+    if take is not None and takes.kept(take, line):
+        return line
+    return replace(line, before=max(0.0, min(ease, start - bpy.context.scene.frame_start)))
+
+
+def _check_unedited(copy: bpy.types.Object, original: bpy.types.Object, keys: ShapeKeys) -> None:
+    """FreeTalkError where shape keys made for a talking copy no longer fit it. What was sculpted a little fits."""
+    count, made = len(copy.data.vertices), keys.shapes.shape[1]
+    if count != made:
+        done = f"has {count:,} vertices, not the {made:,} that it was made with"
+    else:
+        rest = meshes.vertices(original.data).astype(float)
+        rest = np.column_stack([rest, np.ones(len(rest))])
+        now = meshes.vertices(copy.data)[: len(rest)]
+        linear = np.linalg.lstsq(rest, now, rcond=None)[0][:3]
+        if np.abs(linear - np.identity(3)).max() < _SCULPTED:
+            return
+        done = "was scaled or turned (Apply)"
+    raise FreeTalkError(
+        f"The mesh of {copy.name} {done}; undo that, or keep a duplicate of it, press Remove and animate "
+        f"{original.name} again."
+    )
 
 
 def _opening(copy: bpy.types.Object, face: Face, shape: np.ndarray) -> Steps[None]:

@@ -4,6 +4,7 @@ Nothing of it is saved. Kept by content, so undo, renaming and reopening cannot 
 """
 
 import hashlib
+import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from ..core import performance
 from ..core.face import Face
 from .sound import Clip, Source
 
-_faces: OrderedDict[str, Face] = OrderedDict()
+_faces: OrderedDict[str, tuple[str, Face]] = OrderedDict()
 #: Sounds that were read; a few, so that a moved slider need not read its own again.
 _clips: OrderedDict[tuple, Clip] = OrderedDict()
 _CLIPS = 4
 _limit = 1024 * 2**20
+#: Jobs read and write in a thread, the panel in another.
+_lock = threading.Lock()
 #: What the networks ran on last, as read back from onnxruntime; empty before they did.
 device = ""
 
@@ -31,19 +34,23 @@ def fingerprint(*parts: np.ndarray | str | bool | None) -> str:
     return digest.hexdigest()
 
 
-def face(key: str) -> Face | None:
-    """The bound face of that fingerprint; None where it is not remembered."""
-    if key in _faces:
+def face(key: str, detail: str | None = None) -> Face | None:
+    """The bound face of that fingerprint; None where it is not remembered, or not with that detail."""
+    with _lock:
+        kept, bound = _faces.get(key, ("", None))
+        if bound is None or detail not in (None, kept):
+            return None
         _faces.move_to_end(key)
-    return _faces.get(key)
+        return bound
 
 
-def keep(key: str, bound: Face) -> None:
+def keep(key: str, bound: Face, detail: str = "") -> None:
     """Remember a bound face; the ones not used for longest give way. The latest is kept whatever its size."""
-    _faces[key] = bound
-    _faces.move_to_end(key)
-    while len(_faces) > 1 and sum(map(_bytes, _faces.values())) > _limit:
-        _faces.popitem(last=False)
+    with _lock:
+        _faces[key] = detail, bound
+        _faces.move_to_end(key)
+        while len(_faces) > 1 and _bytes() > _limit:
+            _faces.popitem(last=False)
 
 
 def clip(source: Source) -> Clip:
@@ -51,12 +58,14 @@ def clip(source: Source) -> Clip:
     content = source.content
     written = content.stat().st_mtime_ns if isinstance(content, Path) and content.is_file() else 0
     key = (source, written)
-    if key not in _clips:
-        _clips[key] = source.clip()
+    with _lock:
+        known = _clips.pop(key, None)
+    read = source.clip() if known is None else known
+    with _lock:
+        _clips[key] = read
         while len(_clips) > _CLIPS:
             _clips.popitem(last=False)
-    _clips.move_to_end(key)
-    return _clips[key]
+    return read
 
 
 def limit(size: int) -> None:
@@ -68,16 +77,18 @@ def limit(size: int) -> None:
 
 def used() -> int:
     """Bytes in use."""
-    heard = sum(known.samples.nbytes for known in _clips.values()) + performance.cache_size()
-    return sum(map(_bytes, _faces.values())) + heard
+    with _lock:
+        return _bytes() + sum(known.samples.nbytes for known in _clips.values()) + performance.cache_size()
 
 
 def clear() -> None:
     """Forget it all."""
-    _faces.clear()
-    _clips.clear()
+    with _lock:
+        _faces.clear()
+        _clips.clear()
     performance.clear_cache()
 
 
-def _bytes(bound: Face) -> int:
-    return bound.binding.matrix.nbytes + bound.mesh.vertices.nbytes
+def _bytes() -> int:
+    """Bytes that faces take."""
+    return sum(bound.binding.matrix.nbytes + bound.mesh.vertices.nbytes for _, bound in _faces.values())

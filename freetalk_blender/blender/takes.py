@@ -18,16 +18,29 @@ _LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINE
 
 @dataclass(frozen=True)
 class Line:
-    """One sound's speech in a take: where it came from, its first scene frame, and how many frames it has."""
+    """One sound's speech in a take: where it came from, its first scene frame, how many frames it has, and in how many
+    more the face comes from rest before it and goes back to rest after it; 0 where it does not."""
 
     source: str
     start: float
     frames: int
+    before: float = 0.0
+    after: float = 0.0
 
     @property
     def end(self) -> float:
         """The last frame."""
         return self.start + self.frames - 1
+
+    @property
+    def rests(self) -> tuple[float, float]:
+        """The frames before and after it at which the face rests."""
+        return self.start - self.before, self.end + self.after
+
+    def replaces(self, other: "Line") -> bool:
+        """Is it the same sound, or do they share half of the shorter one, as two recordings for one place do?"""
+        shared = min(self.end, other.end) - max(self.start, other.start) + 1
+        return self.source == other.source or 2 * shared >= min(self.frames, other.frames)
 
 
 def listed(item: bpy.types.Object) -> list[bpy.types.Action]:
@@ -40,7 +53,8 @@ def _strips(item: bpy.types.Object) -> list[bpy.types.NlaStrip]:
     if key is None or key.animation_data is None:
         return []
     strips = [strip for track in key.animation_data.nla_tracks for strip in track.strips]
-    return [strip for strip in strips if strip.action is not None and TAKE in strip.action]
+    own = [strip for strip in strips if strip.action is not None and TAKE in strip.action]
+    return [*{strip.action: strip for strip in own}.values()]  # a take that was pushed down has two
 
 
 def current(item: bpy.types.Object) -> bpy.types.Action | None:
@@ -50,9 +64,21 @@ def current(item: bpy.types.Object) -> bpy.types.Action | None:
     return action if action is not None and TAKE in action else None
 
 
+def why_locked(item: bpy.types.Object) -> str:
+    """Why an object's takes cannot be changed, in a few words; empty where they can."""
+    key = item.data.shape_keys if item.type == "MESH" else None
+    tweaked = key is not None and key.animation_data is not None and key.animation_data.use_tweak_mode
+    return f"Leave the NLA's tweak mode of {item.name} first (Tab there)" if tweaked else ""
+
+
 def lines(take: bpy.types.Action) -> list[Line]:
     """What is said in a take."""
     return [Line(**entry) for entry in json.loads(take[TAKE])]
+
+
+def kept(take: bpy.types.Action, line: Line) -> list[Line]:
+    """Those of a take's lines that stay beside a new one."""
+    return [known for known in lines(take) if not line.replaces(known)]
 
 
 def create(item: bpy.types.Object) -> bpy.types.Action:
@@ -123,28 +149,46 @@ def delete(item: bpy.types.Object, take: bpy.types.Action) -> None:
 
 
 def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weights: np.ndarray, line: Line) -> None:
-    """Put a line into the take that plays: one curve for each key, weights (T,K), in place of the same source's line.
+    """Put a line into the take that plays: one curve for each key, weights (T,K), in place of the lines it replaces.
 
     What other lines and hands have keyed outside of it stays; keys that other lines and takes do not use rest there.
+    The face rests between lines, where these leave room.
     """
-    before = [known for known in lines(take) if known.source == line.source]
-    others = [known for known in lines(take) if known.source != line.source]
-    gone = [(known.start, known.end) for known in [*before, line]]
+    others = kept(take, line)
+    gone = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
+    gone += [(at, at) for known in lines(take) for at in known.rests]
+    rests = _at_rest(_rests([*others, line]))
+    ends = [at for other in others for at in (other.start, other.end)]
+    outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
     points = np.empty((line.frames, 2), np.float32)
     points[:, 0] = line.start + np.arange(line.frames)
     driven = set(own_names(item))
     for name, values in zip(names, weights.T, strict=True):
         points[:, 1] = values
         if name in driven:
-            _fill(item, name, points, gone)
+            _fill(item, name, np.concatenate([points, rests]), gone)
         else:
-            ends = [(at, 0.0) for other in others for at in (other.start, other.end)]
-            rest = [end for end in ends if not line.start <= end[0] <= line.end]
-            joined = np.concatenate([points, np.array(rest, np.float32).reshape(-1, 2)])
-            _fill(item, name, joined[np.argsort(joined[:, 0], kind="stable")], None)
+            _fill(item, name, np.concatenate([points, rests, outside]), None)
     _rest_elsewhere(item, take, [name for name in names if name not in driven])
     take[TAKE] = json.dumps([asdict(known) for known in [*others, line]])
     _stash(item, take)
+
+
+def _rests(said: list[Line]) -> list[float]:
+    """Frames at which the face rests beside lines: not within another, nor before it came to rest after one."""
+    ordered, found = sorted(said, key=lambda line: line.start), []
+    for number, line in enumerate(ordered):
+        first, last = line.rests
+        if line.before and all(first >= other.rests[1] for other in ordered[:number]):
+            found.append(first)
+        if line.after and all(last < other.start for other in ordered[number + 1 :]):
+            found.append(last)
+    return found
+
+
+def _at_rest(frames: list[float]) -> np.ndarray:
+    """(N,2) keys of value 0."""
+    return np.array([(at, 0.0) for at in frames], np.float32).reshape(-1, 2)
 
 
 def forget(item: bpy.types.Object, names: list[str]) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 from mathutils import Vector
 
 from freetalk_blender.blender import bake, steps
+from freetalk_blender.blender.takes import Line
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.frame import canonical_frame
 
@@ -36,4 +37,5 @@ def duplicate(original: bpy.types.Object) -> bpy.types.Object:
 
 def baked(item: bpy.types.Object, keys: ShapeKeys, start: float) -> None:
     """The keys as a line of the object's current take."""
-    bake.finish(item, steps.run(bake.shaping(item, keys, "speech", 0.0)), start, "speech")
+    line = Line("speech", start, len(keys.weights))
+    bake.finish(item, steps.run(bake.shaping(item, keys, line, 0.0)))

@@ -87,14 +87,14 @@ def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
 def test_which_shape_keys_are_made_can_be_chosen(talker: bpy.types.Object) -> None:
     settings = bpy.context.scene.freetalk
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    assert "Bake Again keeps what you changed" not in drawn()
+    assert "Bake Again applies your changes" not in drawn()
     settings.keys = "ARKIT"
-    assert "Bake Again keeps what you changed" in drawn()
+    assert "Bake Again applies your changes" in drawn()
     settings.keys = "MOST"
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
-    assert "Bake Again keeps what you changed" not in drawn()
+    assert "Bake Again applies your changes" not in drawn()
     settings.most = 5
-    assert "Bake Again keeps what you changed" in drawn()
+    assert "Bake Again applies your changes" in drawn()
 
 
 def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
@@ -110,3 +110,11 @@ def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
         assert "head take 1" in drawn()
     finally:
         job.current = None
+
+
+def test_a_mesh_that_is_selected_beside_the_picked_face_is_told(talker: bpy.types.Object) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    assert "Cube is selected; the face is head" in " ".join(drawn())
+    talker.select_set(True)
+    bpy.context.view_layer.objects.active = talker
+    assert "is selected" not in " ".join(drawn())

@@ -65,7 +65,7 @@ def test_each_take_lies_on_a_muted_track_and_one_plays(talker: bpy.types.Object)
     assert [track.mute for track in data.nla_tracks] == [True, True]
     assert [track.strips[0].action.name for track in data.nla_tracks] == ["head take 1", "head take 2"]
     assert data.action.name == "head take 2"
-    assert [strip.strips[0].frame_end for strip in data.nla_tracks] == [51, 51]
+    assert [strip.strips[0].frame_end for strip in data.nla_tracks] == [61, 61], "the line, and back to rest"
 
 
 def test_a_deleted_take_takes_its_own_shapes_with_it(talker: bpy.types.Object) -> None:
@@ -238,6 +238,8 @@ def test_what_the_person_hid_or_deleted_is_told_in_a_sentence(talker: bpy.types.
     assert chosen.talking(bpy.context) is None and not bpy.ops.freetalk.export.poll()
     again = animate()
     assert again.users_collection and len(marks.all_copies()) == 1, "a deleted copy gives way to a new one"
+    bpy.data.scenes.new("elsewhere").collection.objects.link(talker)
+    bpy.context.scene.freetalk.face = talker
     bpy.context.scene.collection.objects.unlink(talker)
     assert chosen.why_no_face(bpy.context) == "head is not in this scene; choose another face"
     assert not bpy.ops.freetalk.animate.poll()

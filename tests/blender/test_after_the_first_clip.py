@@ -1,0 +1,269 @@
+"""What people do once a face has talked: other recordings, duplicates, deletions, edits by hand."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+import soundfile
+from mathutils import Matrix
+
+from freetalk_blender.blender import bake, chosen, compat, heard, marks, meshes, request, result, sound, takes
+from freetalk_blender.core.landmarks import Landmarks
+
+
+def animate(face: bpy.types.Object) -> bpy.types.Object:
+    """The face's talking copy after Animate."""
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    copy = marks.copy_of(face)
+    assert copy is not None
+    return copy
+
+
+def weights(copy: bpy.types.Object, frame: float) -> np.ndarray:
+    """(K,) of the take that plays."""
+    return np.array([curve.evaluate(frame) for curve in compat.fcurves(copy.data.shape_keys)])
+
+
+def duplicate(copy: bpy.types.Object, name: str) -> bpy.types.Object:
+    """As Shift-D makes one."""
+    with bpy.context.temp_override(selected_objects=[copy], active_object=copy, object=copy):
+        for item in bpy.context.view_layer.objects:
+            item.select_set(item == copy)
+        bpy.ops.object.duplicate()
+    other = next(item for item in bpy.context.view_layer.objects if item.select_get() and item != copy)
+    other.name = name
+    return other
+
+
+@pytest.fixture
+def other_clip(tmp_path: Path, short_clip: Path) -> str:
+    """Another recording, shorter than the first: its last second, which ends in the middle of a word."""
+    samples, rate = soundfile.read(short_clip)
+    soundfile.write(tmp_path / "other.wav", samples[-rate:], rate)
+    return str(tmp_path / "other.wav")
+
+
+def test_another_recording_at_the_same_place_replaces_the_first(talker: bpy.types.Object, other_clip: str) -> None:
+    copy = animate(talker)
+    bpy.context.scene.freetalk.sound_file = other_clip
+    animate(talker)
+    (line,) = takes.lines(takes.current(copy))
+    assert line.source == "file other.wav" and line.frames == 26
+    assert not weights(copy, line.end + line.after).any() and not weights(copy, 45).any(), (
+        "nothing of the first is left"
+    )
+    if compat.can_make_sound():
+        assert [strip[marks.HEARD] for strip in sound.sound_strips(bpy.context.scene)] == ["file other.wav"]
+
+
+def test_a_face_comes_to_rest_after_a_line_and_before_the_next(talker: bpy.types.Object, other_clip: str) -> None:
+    scene = bpy.context.scene
+    scene.freetalk.sound_file = other_clip
+    copy = animate(talker)
+    assert np.abs(weights(copy, 26)).max() > 0.05 and not weights(copy, 36).any(), "cut off in a word; 0.4 s later"
+    second = Path(other_clip).with_name("second.wav")
+    second.write_bytes(Path(other_clip).read_bytes())
+    scene.frame_start, scene.freetalk.sound_file = 60, str(second)
+    animate(talker)
+    assert len(takes.lines(takes.current(copy))) == 2
+    assert not weights(copy, 36).any() and not weights(copy, 50).any(), "between the lines"
+    assert np.abs(weights(copy, 85)).max() > 0.05 and not weights(copy, 95).any()
+
+
+def test_lines_with_no_room_between_them_follow_each_other_at_once() -> None:
+    first, second = takes.Line("a", 1, 50, 0, 10), takes.Line("b", 55, 50, 10, 10)
+    assert takes._rests([second, first]) == [114]
+    assert not second.replaces(first) and takes.Line("c", 60, 100).replaces(second)
+    far = takes.Line("c", 134, 20, 10, 10)
+    assert takes._rests([first, second, far]) == [114, 124, 163]
+
+
+def test_takes_stay_where_none_of_them_plays(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    peak = np.abs([weights(copy, frame) for frame in range(1, 52)]).max()
+    first = takes.current(copy)
+    copy.data.shape_keys.animation_data.action = None
+    animate(talker)
+    assert takes.listed(copy) == [first, takes.current(copy)] and takes.current(copy) != first
+    takes.choose(copy, first)
+    assert np.abs([weights(copy, frame) for frame in range(1, 52)]).max() == pytest.approx(peak)
+
+
+def test_a_take_that_was_pushed_down_is_listed_once(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    data, first = copy.data.shape_keys.animation_data, takes.current(copy)
+    through = compat.slot(copy.data.shape_keys)
+    data.action = None
+    compat.stash(copy.data.shape_keys, "pushed down", first, through)
+    animate(talker)
+    assert takes.listed(copy) == [first, takes.current(copy)]
+    bpy.ops.freetalk.take_delete(take=first.name)
+    assert len(takes.listed(copy)) == 1
+
+
+def test_while_a_strip_is_tweaked_nothing_is_written(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    data = copy.data.shape_keys.animation_data
+    data.action = None
+    data.nla_tracks[0].mute, data.nla_tracks[0].select = False, True
+    data.nla_tracks[0].strips[0].select = True
+    data.nla_tracks.active = data.nla_tracks[0]
+    data.use_tweak_mode = True
+    assert chosen.why_no_face(bpy.context) == "Leave the NLA's tweak mode of head FreeTalk first (Tab there)"
+    assert not bpy.ops.freetalk.take_new.poll() and not bpy.ops.freetalk.animate.poll()
+    data.use_tweak_mode = False
+    assert bpy.ops.freetalk.take_new.poll() and bpy.ops.freetalk.animate.poll()
+
+
+def test_duplicates_of_the_talking_copy_are_the_persons_own(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    backup = duplicate(copy, "backup")
+    assert marks.copy_of(talker) == copy and marks.original_of(backup) == backup
+    bpy.context.scene.freetalk.inner_mouth = "none"
+    animate(talker)
+    assert backup.name in bpy.context.scene.objects and np.ptp(meshes.vertices(backup.data), 0).all()
+    assert len(backup.data.shape_keys.key_blocks) > 10
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert "backup" in bpy.context.scene.objects and marks.ORIGINAL not in backup and not talker.hide_get()
+
+
+def test_a_duplicate_can_say_something_else(talker: bpy.types.Object, other_clip: str) -> None:
+    copy = animate(talker)
+    before = weights(copy, 40)
+    twin = duplicate(copy, "a twin")
+    bpy.context.scene.freetalk.face, bpy.context.scene.freetalk.sound_file = twin, other_clip
+    talking = animate(twin)
+    assert talking not in (copy, twin) and np.array_equal(weights(copy, 40), before)
+    assert takes.lines(takes.current(talking))[0].source == "file other.wav"
+
+
+def test_a_deleted_original_leaves_a_face_that_talks(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    bpy.context.scene.collection.objects.unlink(talker)
+    assert chosen.face(bpy.context) == copy and chosen.why_no_face(bpy.context) == ""
+    assert not bpy.ops.freetalk.remove.poll(), "nothing is left to go back to"
+    assert animate(copy).name == "head FreeTalk FreeTalk"
+
+
+def test_a_deleted_copy_leaves_a_way_back(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    bpy.data.objects.remove(copy)
+    assert result.is_left_hidden(bpy.context) and talker.hide_get() and talker.hide_render
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert not talker.hide_get() and not talker.hide_render and not [*talker.keys()]
+
+
+def test_animated_anew_after_its_copy_was_deleted_a_face_is_still_shown_again(talker: bpy.types.Object) -> None:
+    bpy.data.objects.remove(animate(talker))
+    animate(talker)
+    assert bpy.ops.freetalk.remove() == {"FINISHED"} and not talker.hide_get() and not talker.hide_render
+
+
+def test_what_hangs_on_the_copy_hangs_on_the_one_that_replaces_it(
+    talker: bpy.types.Object, capfd: pytest.CaptureFixture
+) -> None:
+    copy = animate(talker)
+    hat = bpy.data.objects.new("hat", None)
+    bpy.context.scene.collection.objects.link(hat)
+    hat.parent = copy
+    hat.constraints.new("TRACK_TO").target = copy
+    bpy.context.scene.freetalk.inner_mouth = "none"
+    fresh = animate(talker)
+    assert hat.parent == fresh and hat.constraints[0].target == fresh
+    assert "what was done to the one before by hand is gone" in capfd.readouterr().out
+
+
+def test_a_face_is_the_same_wherever_its_animation_has_taken_it(talker: bpy.types.Object) -> None:
+    talker.scale = (0.7, 1.3, 1.1)
+    copy = animate(talker)
+    bpy.ops.freetalk.take_new()
+    for turn in (0.3, 1.1, 2.9):
+        talker.matrix_world = Matrix.Rotation(turn, 4, (0.2, 1, 0.4)) @ Matrix.Diagonal((0.7, 1.3, 1.1, 1))
+        bpy.context.view_layer.update()
+        assert animate(talker) == copy and len(takes.listed(copy)) == 2
+
+
+def test_parts_that_lie_a_rounding_error_elsewhere_are_the_same_face(talker: bpy.types.Object) -> None:
+    scan = request.read_scan(bpy.context, talker)
+    points = Landmarks(scan.landmarks.points)
+    ball = scan.vertices[:50], np.array([[0, 1, 2]], np.int32)
+    part = request.Part("teeth", *ball, True)
+    moved = request.Part("teeth", ball[0] + np.float32(1e-5), ball[1], True)
+    far = request.Part("teeth", ball[0] + np.float32(3), ball[1], True)
+    whole = [
+        request.replace(scan, vertices=np.concatenate([scan.vertices, each.vertices]), parts=(each,))
+        for each in (part, moved, far)
+    ]
+    first, second, third = (each.fingerprint(points) for each in whole)
+    assert first == second != third
+
+
+def test_a_copy_whose_mesh_was_changed_is_told_and_left(talker: bpy.types.Object, capfd: pytest.CaptureFixture) -> None:
+    copy = animate(talker)
+    copy.data.transform(Matrix.Scale(0.5, 4), shape_keys=True)
+    with pytest.raises(RuntimeError, match="The mesh of head FreeTalk was scaled or turned"):
+        bpy.ops.freetalk.animate()
+    copy.data.transform(Matrix.Scale(2, 4), shape_keys=True)
+    animate(talker)
+    mesh = bpy.data.meshes.new("glasses")
+    mesh.from_pydata([(0, 0, 0), (0, 1, 0), (1, 0, 0)], [], [(0, 1, 2)])
+    glasses = bpy.data.objects.new("glasses", mesh)
+    bpy.context.scene.collection.objects.link(glasses)
+    count = len(copy.data.vertices)
+    with bpy.context.temp_override(active_object=copy, object=copy, selected_editable_objects=[copy, glasses]):
+        bpy.ops.object.join()
+    with pytest.raises(RuntimeError, match=f"has {count + 3:,} vertices, not the {count:,}"):
+        bpy.ops.freetalk.animate()
+    assert len(copy.data.vertices) == count + 3
+
+
+def test_a_pinned_shape_key_does_not_hold_the_face_still(talker: bpy.types.Object) -> None:
+    talker.shape_key_add(name="Basis")
+    talker.shape_key_add(name="Smirk")
+    talker.show_only_shape_key = True
+    assert not animate(talker).show_only_shape_key and talker.show_only_shape_key
+
+
+def test_a_face_in_another_files_collection_talks_in_the_scenes_own(talker: bpy.types.Object, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    kept = bpy.data.collections.new("hero")
+    kept.objects.link(talker)
+    scene.collection.objects.unlink(talker)
+    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {kept})
+    bpy.data.objects.remove(talker)
+    bpy.data.collections.remove(kept)
+    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
+        here.collections = there.collections
+    scene.collection.children.link(bpy.data.collections["hero"])
+    linked = bpy.data.collections["hero"].objects[0]
+    scene.freetalk.face = linked
+    copy = animate(linked)
+    assert copy.users_collection == (scene.collection,) and linked.hide_get()
+
+
+def test_the_scene_plays_to_the_end_of_the_faces_that_are_left(talker: bpy.types.Object, other_clip: str) -> None:
+    scene = bpy.context.scene
+    twin = duplicate(talker, "twin")
+    animate(talker)
+    scene.freetalk.face, scene.freetalk.sound_file = twin, other_clip
+    animate(twin)
+    scene.freetalk.face = talker
+    assert scene.frame_end == 51 and bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert scene.frame_end == 26
+
+
+def test_a_hidden_duplicate_is_not_heard(talker: bpy.types.Object, other_clip: str) -> None:
+    if not compat.can_make_sound():
+        pytest.skip("this bpy wheel is built without sound")
+    backup = duplicate(animate(talker), "backup")
+    bpy.context.view_layer.update()
+    bpy.context.scene.freetalk.sound_file = other_clip
+    animate(talker)
+    heard_now = {strip[marks.HEARD]: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
+    assert heard_now == {"file short.wav": False, "file other.wav": False}
+    backup.hide_set(True)
+    heard.tune(bpy.context.scene)
+    heard_now = {strip[marks.HEARD]: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
+    assert heard_now == {"file short.wav": True, "file other.wav": False}
+    assert len(bake.own_blocks(backup)) > 0
