@@ -187,15 +187,8 @@ def _each_frame(call: Callable[[int], None]) -> Iterator[None]:
 
 # The studio -----------------------------------------------------------------------------------------------------------
 
-_REMEMBERED = (
-    "engine",
-    "filepath",
-    "resolution_x",
-    "resolution_y",
-    "resolution_percentage",
-    "use_file_extension",
-    "use_persistent_data",
-)
+#: Types of properties that are no values.
+_HOLDERS = ("POINTER", "COLLECTION")
 _STAMPS = ("date", "time", "render_time", "frame", "camera", "scene", "memory", "hostname", "filename", "frame_range")
 
 
@@ -203,10 +196,7 @@ _STAMPS = ("date", "time", "render_time", "frame", "camera", "scene", "memory", 
 def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types.Object]:
     """A scene of its own for the picture, sharing the objects: camera, background, light; gone afterwards."""
     scene = bpy.context.scene
-    render = scene.render
-    before = {name: getattr(render, name) for name in _REMEMBERED}
     before_camera, before_world = scene.camera, scene.world
-    view, exposure = scene.view_settings.view_transform, scene.view_settings.exposure
     camera = bpy.data.objects.new("FreeTalk camera", bpy.data.cameras.new("FreeTalk camera"))
     face = canonical_frame(landmarks)
     camera.data.lens, camera.data.sensor_width = _LENS, _SENSOR
@@ -215,12 +205,14 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
     scene.camera = camera
     scene.world = bpy.data.worlds.new("FreeTalk background")
     scene.world.color = _BACKGROUND
-    scene.view_settings.view_transform = "Standard"
-    scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
-    lamps = _light(scene, item, face)
+    lamps: list[bpy.types.Object] = []
     try:
-        with _clay(item), _welded(item), subdivided(item, _subdivisions(len(item.data.vertices))):
-            yield camera
+        with _as_before(scene):
+            scene.view_settings.view_transform = "Standard"
+            scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
+            lamps += _light(scene, item, face)
+            with _clay(item), _welded(item), subdivided(item, _subdivisions(len(item.data.vertices))):
+                yield camera
     finally:
         for thing in [camera, *lamps]:
             data = thing.data
@@ -228,10 +220,37 @@ def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types
             (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.lights).remove(data)
         bpy.data.worlds.remove(scene.world)
         scene.camera, scene.world = before_camera, before_world
-        scene.view_settings.view_transform, scene.view_settings.exposure = view, exposure
-        for name, value in before.items():
-            setattr(render, name, value)
-        render.use_stamp = False
+
+
+@contextmanager
+def _as_before(scene: bpy.types.Scene) -> Iterator[None]:
+    """The frame, and all settings of the scene's pictures, are the person's again afterwards.
+
+    Those that decide what others may be (medium, format, codec) come first in Blender's own order.
+    """
+    render, display, frame = scene.render, scene.display, (scene.frame_current, scene.frame_subframe)
+    groups = [render, render.image_settings, render.ffmpeg, display, display.shading, scene.view_settings]
+    if hasattr(scene, "cycles"):
+        groups.append(scene.cycles)
+    before = [(group, prop, _value(group, prop)) for group in groups for prop in _settings(group)]
+    try:
+        yield
+    finally:
+        for group, prop, value in before:
+            if _value(group, prop) != value:
+                setattr(group, prop.identifier, value)
+        scene.frame_set(frame[0], subframe=frame[1])
+
+
+def _settings(group: bpy.types.bpy_struct) -> list[bpy.types.Property]:
+    """Its properties that can be set; not a choice that this Blender does not know, such as another's engine."""
+    own = [prop for prop in group.bl_rna.properties if not prop.is_readonly and prop.type not in _HOLDERS]
+    return [prop for prop in own if prop.type != "ENUM" or getattr(group, prop.identifier) != ""]
+
+
+def _value(group: bpy.types.bpy_struct, prop: bpy.types.Property) -> object:
+    value = getattr(group, prop.identifier)
+    return tuple(value) if getattr(prop, "is_array", False) else value
 
 
 @contextmanager

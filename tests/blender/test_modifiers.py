@@ -1,11 +1,13 @@
 """Faces with modifiers and negative scales: filmed where they are seen, or refused in a sentence."""
 
+from pathlib import Path
+
 import bpy
 import numpy as np
 import pytest
 from mathutils import Euler
 
-from freetalk_blender.blender import meshes, mouth, scene
+from freetalk_blender.blender import meshes, mouth, render, scene
 from freetalk_blender.blender.render import head_view
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import mean_landmarks
@@ -70,6 +72,34 @@ def test_pictures_of_subdivided_faces_are_quick_and_leave_the_settings(face: bpy
         assert render.use_simplify and render.simplify_subdivision_render == 1
     assert not render.use_simplify and render.simplify_subdivision_render == 2
     assert finer.use_limit_surface and finer.render_levels == 3
+
+
+def settings_of_pictures(current: bpy.types.Scene) -> dict[str, object]:
+    """Every value that a panel of the scene's pictures shows."""
+    output, display = current.render, current.display
+    groups = output, output.image_settings, output.ffmpeg, display, display.shading, current.view_settings
+    found = {"frame": current.frame_current}
+    for group in groups:
+        for prop in group.bl_rna.properties:
+            if prop.type not in ("POINTER", "COLLECTION"):
+                value = getattr(group, prop.identifier)
+                name = f"{group.bl_rna.identifier}.{prop.identifier}"
+                found[name] = tuple(value) if getattr(prop, "is_array", False) else value
+    return found
+
+
+@pytest.mark.parametrize("picture", [render.film, render.contact_sheet])
+def test_pictures_leave_the_persons_settings(face: bpy.types.Object, picture, tmp_path: Path) -> None:
+    current = bpy.context.scene
+    current.frame_start = current.frame_end = 3
+    current.frame_set(7)
+    current.render.use_stamp, current.render.stamp_note_text = True, "mine"
+    current.render.image_settings.file_format, current.render.image_settings.color_depth = "OPEN_EXR", "32"
+    current.display.shading.light = "FLAT"
+    before = settings_of_pictures(current)
+    picture(tmp_path / "face.mp4", face, lambda share: None)
+    after = settings_of_pictures(current)
+    assert {name: (before[name], after[name]) for name in before if before[name] != after[name]} == {}
 
 
 @pytest.mark.parametrize("scale", [(-1, 1, 1), (1, -1, 1), (-2, -2, -2)])
