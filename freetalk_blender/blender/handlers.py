@@ -5,7 +5,7 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import landmark_points, live
+from . import landmark_points, live, seen
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
@@ -17,6 +17,7 @@ _HANDLERS = (
     ("render_init", live.put_away),
     ("load_pre", live.opened),
     ("load_post", live.tidied),
+    ("load_post", seen.hidden_again),
     ("undo_post", live.undone),
     ("redo_post", live.undone),
 )

@@ -1,13 +1,15 @@
-"""Faces with modifiers and negative scales: filmed where they are seen, or refused in a sentence."""
+"""Faces with modifiers, animation and negative scales: filmed where they are seen, or told of in a sentence."""
 
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+from baking import duplicate
 from mathutils import Euler
 
-from freetalk_blender.blender import meshes, mouth, render, scene
+from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene
+from freetalk_blender.blender import seen as visibility
 from freetalk_blender.blender.render import head_view
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import mean_landmarks
@@ -128,3 +130,92 @@ def test_a_half_that_a_mirror_completes_is_refused_until_that_is_applied(face: b
         meshes.check(face)
     modifier.show_viewport = False
     meshes.check(face)
+
+
+def talking(face: bpy.types.Object) -> bpy.types.Object:
+    copy = duplicate(face)
+    copy[scene.LANDMARKS] = face[scene.LANDMARKS]
+    return copy
+
+
+def test_what_holds_the_face_in_place_is_told(face: bpy.types.Object) -> None:
+    copy = talking(face)
+    wrap = copy.modifiers.new("wrap", "SHRINKWRAP")
+    assert bindings.notes(copy) == ()
+    wrap.target = bpy.data.objects.new("scan", face.data)
+    (told,) = scene.notes(copy)
+    assert told.startswith("The modifier wrap holds the face on scan,") and "apply it to face and animate" in told
+    wrap.vertex_group = copy.vertex_groups.new(name="neck").name
+    assert bindings.notes(copy) == ()
+    copy.vertex_groups["neck"].add(list(range(len(copy.data.vertices))), 1.0, "REPLACE")
+    assert len(bindings.notes(copy)) == 1
+    wrap.wrap_mode = "OUTSIDE"
+    assert bindings.notes(copy) == ()
+
+
+def test_modifiers_bound_to_the_mesh_before_its_mouth_was_opened_are_told(face: bpy.types.Object) -> None:
+    smooth = face.modifiers.new("smooth", "CORRECTIVE_SMOOTH")
+    smooth.rest_source = "BIND"
+    with bpy.context.temp_override(object=face, active_object=face):
+        bpy.ops.object.correctivesmooth_bind(modifier="smooth")
+    copy = talking(face)
+    assert bindings.notes(copy) == ()
+    copy.shape_key_clear()
+    copy.data.vertices.add(1)
+    (told,) = bindings.notes(copy)
+    assert "bound before its mouth was opened: smooth; bind them there anew" in told
+    copy.modifiers["smooth"].rest_source = "ORCO"
+    assert bindings.notes(copy) == ()
+
+
+def test_what_hangs_on_the_skin_of_the_original_is_told(face: bpy.types.Object) -> None:
+    names = ("ring", "pin", "star", "hat")
+    ring, pin, star, hat = items = [bpy.data.objects.new(name, face.data if name == "ring" else None) for name in names]
+    for item in items:
+        bpy.context.scene.collection.objects.link(item)
+    ring.location.y = 100
+    ring.modifiers.new("bound", "SURFACE_DEFORM").target = face
+    pin.parent, pin.parent_type, hat.parent = face, "VERTEX", face
+    star.constraints.new("COPY_LOCATION").target = face
+    star.constraints[0].subtarget = face.vertex_groups.new(name="nose").name
+    copy = talking(face)
+    (told,) = scene.notes(copy)
+    assert told.startswith("Other objects hang on the surface of face, which rests: ring, pin, star; bind or parent")
+    ring.modifiers[0].target = pin.parent = star.constraints[0].target = copy
+    assert scene.notes(copy) == ()
+
+
+def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object) -> None:
+    face.hide_render = False
+    face.keyframe_insert("hide_render", frame=1)
+    copy = talking(face)
+    (told,) = scene.notes(copy)
+    assert told.startswith("face may be rendered beside its talking copy, for its visibility in renders is animated;")
+    compat.find_curve(face, "hide_render").mute = True
+    assert scene.notes(copy) == ()
+    face.animation_data_clear()
+    face.driver_add("hide_render")
+    assert len(scene.notes(copy)) == 1
+    mine = bpy.data.collections.new("originals")
+    mine.hide_render = True
+    bpy.context.scene.collection.objects.unlink(face)
+    mine.objects.link(face)
+    assert scene.notes(copy) == ()
+
+
+def test_an_original_of_another_file_is_hidden_again_when_this_one_is_opened(
+    addon: None, face: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {face})
+    bpy.data.objects.remove(face)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, wanted):
+        wanted.objects = ["face"]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    copy = talking(wanted.objects[0])
+    (told,) = visibility.notes(copy)
+    assert "for it is linked from another file, and a Blender without FreeTalk shows it again;" in told
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "talk.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "talk.blend"))
+    (copy,) = marks.all_copies()
+    assert marks.original_of(copy).library is not None and marks.original_of(copy).hide_render
+    assert not copy.hide_render and not marks.original_of(copy).visible_get()

@@ -1,0 +1,86 @@
+"""Modifiers and bindings that a talking copy cannot take over, or that hold its face: a sentence each."""
+
+import bpy
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ..core.landmarks import OUTER_LIPS
+from . import meshes, parts
+from .marks import LANDMARKS, original_of
+
+#: Types of modifiers that remember the mesh they were bound to, and what says whether they were.
+_BOUND = {
+    "SURFACE_DEFORM": "is_bound",
+    "MESH_DEFORM": "is_bound",
+    "LAPLACIANDEFORM": "is_bind",
+    "CORRECTIVE_SMOOTH": "is_bind",
+}
+
+
+def notes(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of a talking copy's modifiers, and of objects that its original's surface carries."""
+    return _holding(copy) + _outgrown(copy) + _carried_by_original(copy)
+
+
+def _holding(copy: bpy.types.Object) -> tuple[str, ...]:
+    wraps = [each for each in copy.modifiers if each.type == "SHRINKWRAP" and each.show_viewport and each.target]
+    for wrap in wraps:
+        if _holds(wrap) and _covers_mouth(copy, wrap):
+            return (
+                f"The modifier {wrap.name} holds the face on {wrap.target.name}, so that it hardly moves; apply it to "
+                f"{original_of(copy).name} and animate again, or switch it off for {copy.name}.",
+            )
+    return ()
+
+
+def _holds(wrap: bpy.types.ShrinkwrapModifier) -> bool:
+    """Does it lay every vertex on its target, and not those alone that are on one side of it?"""
+    return wrap.wrap_method == "NEAREST_VERTEX" or wrap.wrap_mode not in ("INSIDE", "OUTSIDE")
+
+
+def _covers_mouth(copy: bpy.types.Object, wrap: bpy.types.ShrinkwrapModifier) -> bool:
+    group = copy.vertex_groups.get(wrap.vertex_group)
+    if group is None:
+        return True
+    lips = np.array(copy[LANDMARKS]).reshape(-1, 3)[OUTER_LIPS]
+    vertices = cKDTree(meshes.vertices(copy.data)).query(lips)[1]
+    of_each = [copy.data.vertices[vertex].groups for vertex in vertices]
+    weight = sum(entry.weight for groups in of_each for entry in groups if entry.group == group.index) / len(vertices)
+    return (weight > 0.5) != wrap.invert_vertex_group
+
+
+def _outgrown(copy: bpy.types.Object) -> tuple[str, ...]:
+    original = original_of(copy)
+    bound = [each.name for each in copy.modifiers if each.show_viewport and _is_bound(each)]
+    if not bound or len(copy.data.vertices) == len(original.data.vertices):
+        return ()
+    return (
+        f"Modifiers of {copy.name} no longer work, for they were bound before its mouth was opened: "
+        f"{parts.named(bound)}; bind them there anew, or animate with Open Mouth off.",
+    )
+
+
+def _is_bound(modifier: bpy.types.Modifier) -> bool:
+    bound = modifier.type in _BOUND and getattr(modifier, _BOUND[modifier.type])
+    return bound and getattr(modifier, "rest_source", "BIND") == "BIND"
+
+
+def _carried_by_original(copy: bpy.types.Object) -> tuple[str, ...]:
+    original = original_of(copy)
+    seen = [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
+    carried = [item.name for item in seen if _hangs_on(item, original)]
+    if not carried:
+        return ()
+    return (
+        f"Other objects hang on the surface of {original.name}, which rests: {parts.named(carried)}; bind or parent "
+        f"them to {copy.name} instead.",
+    )
+
+
+def _hangs_on(item: bpy.types.Object, original: bpy.types.Object) -> bool:
+    """By single vertices of its surface, not by its place alone."""
+    if item.parent == original and item.parent_type in ("VERTEX", "VERTEX_3"):
+        return True
+    laid = [each for each in item.modifiers if each.type in ("SURFACE_DEFORM", "SHRINKWRAP")]
+    held = [each for each in item.constraints if each.type == "SHRINKWRAP" or getattr(each, "subtarget", "")]
+    return any(each.target == original for each in laid + held)
