@@ -15,15 +15,14 @@ FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 
 
 def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
-    """The talking copy and what is seen of its parents, armatures and children, its original's children too."""
-    original = original_of(copy)
-    found = [copy, *copy.children_recursive, *original.children_recursive]
-    found += [modifier.object for modifier in copy.modifiers if modifier.type == "ARMATURE" and modifier.object]
+    """The talking copy, its armatures, and what is seen of its parents and children, its original's children too."""
+    original, rigs = original_of(copy), files.armatures(copy)
+    found = [copy, *copy.children_recursive, *original.children_recursive, *rigs]
     parent = copy.parent
     while parent is not None:
         found.append(parent)
         parent = parent.parent
-    return [item for item in dict.fromkeys(found) if item.visible_get() and item != original]
+    return [item for item in dict.fromkeys(found) if item != original and (item in rigs or item.visible_get())]
 
 
 def formats() -> dict[str, str]:

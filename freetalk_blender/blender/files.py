@@ -4,7 +4,7 @@ Landmarks and displacement speak the file's own coordinates. OBJ, PLY, STL and U
 turns what does not say which way is up by the face itself; glTF, FBX and .blend keep Blender's own reading.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,14 +229,50 @@ UNORIENTED = {".obj", ".ply", ".stl", ".usd", ".usda", ".usdc", ".usdz"}
 def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     """Write the scene's visible objects, or only some, with their shape-key animation, in the format of the suffix.
 
-    The file appears whole or not at all; a .blend holds everything. Raises FreeTalkError where it cannot be written.
+    Armatures that move them are written too where they are hidden. The file appears whole or not at all; a .blend holds
+    everything. Raises FreeTalkError where it cannot be written.
     """
     writer = _WRITERS[Path(path).suffix.lower()]
-    with atomic.output(Path(path)) as temporary, _selected(only):
+    rigs = {} if writer is _write_blend else dict.fromkeys(rig for item in only or _seen() for rig in armatures(item))
+    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only):
         try:
             writer(temporary, only is not None)
         except RuntimeError as error:
             raise FreeTalkError(f"{path} could not be written ({str(error).strip().splitlines()[-1]}).") from error
+
+
+def _seen() -> list[bpy.types.Object]:
+    return [item for item in bpy.context.view_layer.objects if item.visible_get()]
+
+
+def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:
+    """Those that deform an object or that it hangs on."""
+    found = [modifier.object for modifier in item.modifiers if modifier.type == "ARMATURE" and modifier.object]
+    while item.parent is not None:
+        item = item.parent
+        found += [item] if item.type == "ARMATURE" else []
+    return found
+
+
+@contextmanager
+def _shown(wanted: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """These objects are seen for as long as they are written, whatever hides them: collections, the eye, the screen."""
+    scene, hidden = bpy.context.scene, [item for item in wanted if not item.visible_get()]
+    linked = [item for item in hidden if item.name not in scene.collection.objects]
+    for item in linked:
+        scene.collection.objects.link(item)
+    before = [(item, item.hide_get(), item.hide_viewport) for item in hidden]
+    try:
+        for item in hidden:
+            item.hide_set(False)
+            item.hide_viewport = False
+        yield
+    finally:
+        for item, eye, screen in before:
+            item.hide_set(eye)
+            item.hide_viewport = screen
+        for item in linked:
+            scene.collection.objects.unlink(item)
 
 
 @contextmanager

@@ -252,3 +252,28 @@ def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object
     hat.parent = talker
     copy = animate()
     assert export.hanging_on(copy) == [copy, hat]
+
+
+def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.types.Object, tmp_path: Path) -> None:
+    scene, away = bpy.context.scene, bpy.data.collections.new("rigs")
+    scene.collection.children.link(away)
+    rig = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
+    away.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    rig.data.edit_bones.new("bone").tail = (0, 0, 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    talker.vertex_groups.new(name="bone").add(list(range(len(talker.data.vertices))), 1.0, "REPLACE")
+    talker.modifiers.new("rig", "ARMATURE").object = rig
+    copy = animate()
+    rig.hide_set(True)
+    rig.hide_viewport = True
+    bpy.context.view_layer.layer_collection.children["rigs"].exclude = True
+    assert export.hanging_on(copy) == [copy, rig]
+    for only in (True, False):
+        scene.freetalk.only_face = only
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+        assert b'"skins"' in (tmp_path / "head.glb").read_bytes()
+        assert rig.hide_viewport and rig.users_collection == (away,) and rig.name not in bpy.context.view_layer.objects
+    bpy.context.view_layer.layer_collection.children["rigs"].exclude = False
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
