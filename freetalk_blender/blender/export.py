@@ -1,16 +1,19 @@
 """Export: the talking face as glTF, FBX or USD, with the settings that keep its shape-key animation."""
 
+import math
 from pathlib import Path
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
-from . import chosen, compat, files, live
-from .animate import landmarks_busy
-from .marks import original_of
+from . import animate, chosen, compat, files, live, parts, takes
+from .marks import named_keys, original_of, own_blocks
 from .result import why_none
+from .takes import Line
 
+#: Weights of shape keys that move nothing to be seen.
+_RESTING = 1e-4
 FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 
 
@@ -33,7 +36,28 @@ def formats() -> dict[str, str]:
 
 def why_not(context: bpy.types.Context) -> str:
     """Why nothing can be exported yet; empty where it can."""
-    return why_none(context) or landmarks_busy()
+    return why_none(context) or animate.landmarks_busy()
+
+
+def _bake_again(context: bpy.types.Context) -> None:
+    """What is chosen now is baked; FreeTalkError where it cannot be."""
+    reason = animate.why_not(context) or animate.why_not_again(context)
+    if reason:
+        raise FreeTalkError(f"The shape keys that are chosen under Export are not baked yet: {reason}.")
+    bpy.ops.freetalk.rebake()
+
+
+def lines_by_other_keys(copy: bpy.types.Object) -> list[Line]:
+    """The lines of the take that plays that move numbered shape keys: these have no meaning of their own."""
+    take, keys = takes.current(copy), copy.data.shape_keys
+    numbered = [block for block in own_blocks(copy) if block.name not in named_keys(copy)]
+    curves = [compat.find_curve(keys, block.path_from_id("value")) for block in numbered]
+
+    def is_moved(line: Line) -> bool:
+        frames = range(math.ceil(line.start), math.floor(line.end) + 1)
+        return any(abs(curve.evaluate(frame)) > _RESTING for curve in curves if curve for frame in frames)
+
+    return [line for line in takes.lines(take) if is_moved(line)] if take is not None else []
 
 
 class FREETALK_OT_export(bpy.types.Operator):
@@ -71,13 +95,24 @@ class FREETALK_OT_export(bpy.types.Operator):
             return {"CANCELLED"}
         try:
             if live.is_shown(copy) or live.has_other_keys(context.scene, copy):
-                bpy.ops.freetalk.rebake()
+                _bake_again(context)
             files.save(path, only)
         except (FreeTalkError, OSError, RuntimeError) as error:
             self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}
+        if context.scene.freetalk.keys == "ARKIT":
+            self._tell_of_others(path, lines_by_other_keys(copy))
         self.report({"INFO"}, f"{path} written, {path.stat().st_size / 1e6:.1f} MB")
         return {"FINISHED"}
+
+    def _tell_of_others(self, path: Path, lines: list[Line]) -> None:
+        if lines:
+            told = parts.named([f"{line.source} (frames {line.start:.0f} to {line.end:.0f})" for line in lines])
+            self.report(
+                {"WARNING"},
+                f"{path.name} moves other shape keys than ARKit's too, for they were baked before: {told}; "
+                "choose each of these sounds, press Bake Again, and export again.",
+            )
 
 
 CLASSES = (FREETALK_OT_export,)

@@ -1,6 +1,7 @@
 """Takes: several performances of one face, as actions that Blender's own tools see."""
 
 import contextlib
+import shutil
 from pathlib import Path
 
 import bpy
@@ -8,7 +9,19 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import animate as animating
-from freetalk_blender.blender import bake, chosen, cleanup, compat, export, marks, meshes, placed, request, takes
+from freetalk_blender.blender import (
+    bake,
+    chosen,
+    cleanup,
+    compat,
+    export,
+    marks,
+    meshes,
+    placed,
+    request,
+    session,
+    takes,
+)
 from freetalk_blender.core import arkit, inner_mouth, turns
 from freetalk_blender.core.landmarks import Landmarks
 
@@ -277,3 +290,30 @@ def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.t
         assert rig.hide_viewport and rig.users_collection == (away,) and rig.name not in bpy.context.view_layer.objects
     bpy.context.view_layer.layer_collection.children["rigs"].exclude = False
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
+
+
+def test_lines_that_still_move_other_shape_keys_than_arkits_are_told(
+    talker: bpy.types.Object, short_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    scene, other = bpy.context.scene, tmp_path / "other.wav"
+    animate()
+    shutil.copy(short_clip, other)
+    scene.freetalk.sound_file, scene.frame_start = str(other), 101
+    copy, told = animate(), "head.glb moves other shape keys than ARKit's too"
+    assert len(export.lines_by_other_keys(copy)) == 2
+    scene.freetalk.keys = "ARKIT"
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    (line,) = export.lines_by_other_keys(copy)
+    assert line.source == "file short.wav" and told in capfd.readouterr().out
+    scene.freetalk.sound_file, scene.frame_start = str(short_clip), 1
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not export.lines_by_other_keys(copy)
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    assert told not in capfd.readouterr().out
+
+
+def test_an_export_that_needs_a_bake_says_what_that_needs(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate()
+    session.clear()
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    with pytest.raises(RuntimeError, match="Export are not baked yet: Press Animate once in this session"):
+        bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
