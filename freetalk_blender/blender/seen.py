@@ -30,8 +30,10 @@ def show(item: bpy.types.Object, shown: bool) -> None:
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of an original that cannot be kept hidden in renders."""
+    """What to tell of an original that cannot be kept hidden in renders, or of a copy that is hidden there with it."""
     original = original_of(copy)
+    if all(collection.hide_render for collection in copy.users_collection):
+        return (f"{copy.name} is in a collection that is disabled in renders; move it into another (M).",)
     if all(collection.hide_render for collection in original.users_collection):
         return ()
     if _is_animated(original):

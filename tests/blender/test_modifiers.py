@@ -201,6 +201,9 @@ def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object
     bpy.context.scene.collection.objects.unlink(face)
     mine.objects.link(face)
     assert scene.notes(copy) == ()
+    bpy.context.scene.collection.children.link(mine)
+    (told,) = scene.notes(talking(face))
+    assert told == "face FreeTalk.001 is in a collection that is disabled in renders; move it into another (M)."
 
 
 def test_an_original_of_another_file_is_hidden_again_when_this_one_is_opened(
