@@ -54,14 +54,13 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
 
 
 def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, ...] = ()) -> None:
-    """The copy in the original's place and collections (the scene's own where these are another file's); the original
-    is hidden, and objects joined to the copy are."""
+    """The copy in the original's place and collections, the scene's own where these are another file's; the original is
+    hidden, and objects joined to the copy are."""
     copy.name = f"{original.name} {PREFIX}"
     copy[NAME] = copy.name
-    foreign = [each for each in original.users_collection if each.library or each.override_library]
-    own = [each for each in original.users_collection if each not in foreign] or [bpy.context.scene.collection]
-    for collection in own:
-        if collection not in copy.users_collection:
+    if is_deleted(copy):  # else it is where the one was that it replaces
+        own = [each for each in original.users_collection if not (each.library or each.override_library)]
+        for collection in own or [bpy.context.scene.collection]:
             collection.objects.link(copy)
     if BEFORE not in original:
         original[BEFORE] = seen.state(original)
