@@ -46,7 +46,7 @@ def _read(
         example = ",".join(["time", *list(known)[1:3]])
         raise error(f"The {what} file {path} must begin with a line like {example}; known are {', '.join(known)}.")
     try:
-        times, *columns = np.array(rows[1:], np.float64).reshape(-1, len(names)).T
+        times, *columns = np.array(rows[1:], np.float64).reshape(len(rows) - 1, len(names)).T
     except ValueError as reason:
         raise error(f"The {what} file {path} holds a row that is not {len(names)} numbers.") from reason
     if not len(times) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():

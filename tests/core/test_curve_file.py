@@ -31,6 +31,8 @@ def test_weights_run_straight_between_keys_and_are_held_at_the_ends(tmp_path: Pa
         (curve_file.emotion, EmotionError, "time,happy,happy\n0,1,1\n"),
         (curve_file.emotion, EmotionError, "time,happy\n"),
         (curve_file.emotion, EmotionError, "time,happy\n0\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,0.2,1.5,0.9\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0\n0.5\n1\n0.7\n"),
         (curve_file.emotion, EmotionError, "time,happy\n0,much\n"),
         (curve_file.emotion, EmotionError, "time,happy\n1,1\n0,1\n"),
         (curve_file.emotion, EmotionError, "time,happy\n0,-1\n"),
