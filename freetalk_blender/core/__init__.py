@@ -1,9 +1,9 @@
 """FreeTalk's engine: a scan and speech in, the motion of every vertex out. It never imports bpy.
 
 face = prepare(vertices, triangles, landmarks)
-perf = perform(audio, sample_rate, emotion={"happy": 0.6}, fps=30)
-dense = deform(face, perf.displacement)
-keys = compress(dense, tolerance=0.1)
+take = perform(audio, sample_rate, {"happy": 0.6}, fps=30)
+dense = deform(face, take.displacement)
+keys = compress(dense, tolerance=0.1 * face.frame.units_per_mm)
 """
 
 from .compress import ShapeKeys, compress

@@ -33,10 +33,11 @@ class ShapeKeys:
     names: tuple[str, ...] = ()
 
 
-def compress(dense: np.ndarray, tolerance: float = 0.1) -> ShapeKeys:
+def compress(dense: np.ndarray, tolerance: float) -> ShapeKeys:
     """Shape keys of a dense sequence.
 
-    dense (T,V,3): displacement of every vertex; tolerance >= 0: the largest vertex error allowed, in dense's own unit.
+    dense (T,V,3): displacement of every vertex; tolerance >= 0: the largest vertex error allowed, in dense's own unit,
+    the mesh's: a tenth of a millimetre is `0.1 * face.frame.units_per_mm`.
     Raises FreeTalkError on wrong shapes and values that are not finite.
     """
     dense = np.asarray(dense)
@@ -79,9 +80,7 @@ def factors(blocks: Iterable[np.ndarray], count: int, lost: float) -> tuple[np.n
     return code, modes.reshape(-1, count, 3)
 
 
-def compress_factors(
-    code: np.ndarray, shapes: np.ndarray, tolerance: float = 0.1, most: int | None = None
-) -> ShapeKeys:
+def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float, most: int | None = None) -> ShapeKeys:
     """Shape keys of the sequence code @ shapes, which is never made: memory does not grow with T x V.
 
     code (T,R), shapes (R,V,3), tolerance >= 0 in the shapes' unit; most: no more keys than this, whatever the error.
@@ -100,7 +99,7 @@ def compress_factors(
     return ShapeKeys(keys.reshape(count, *shapes.shape[1:]), curves, _largest_error(weights, modes, count))
 
 
-def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float = 0.1) -> tuple[np.ndarray, ShapeKeys]:
+def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float) -> tuple[np.ndarray, ShapeKeys]:
     """The motion of `keys` on top of shapes that are there already: weights for those, and what they lack.
 
     shapes (K,V,3), keys for the same V vertices. Answers weights (T,K) and the missing ShapeKeys; both together are the

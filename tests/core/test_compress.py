@@ -46,13 +46,13 @@ def test_weights_lie_between_minus_one_and_one_and_reach_one():
 
 
 def test_a_still_face_needs_no_keys():
-    keys = compress(np.zeros((10, 5, 3)))
+    keys = compress(np.zeros((10, 5, 3)), 0.1)
     assert keys.shapes.shape == (0, 5, 3) and keys.weights.shape == (10, 0) and keys.max_error == 0
 
 
 def test_one_frame_and_no_frames_are_sequences_too():
     assert len(compress(sequence(frames=1), 1e-4).shapes) == 1
-    assert compress(np.zeros((0, 5, 3))).weights.shape == (0, 0)
+    assert compress(np.zeros((0, 5, 3)), 0.1).weights.shape == (0, 0)
 
 
 def test_factors_give_the_keys_of_their_product_without_making_it():
@@ -67,7 +67,7 @@ def test_factors_give_the_keys_of_their_product_without_making_it():
 )
 def test_what_is_no_sequence_is_told_in_a_sentence(dense):
     with pytest.raises(FreeTalkError, match="dense sequence"):
-        compress(dense)
+        compress(dense, 0.1)
 
 
 def test_a_negative_tolerance_is_refused():
@@ -90,7 +90,7 @@ def test_existing_shapes_serve_again_and_only_what_they_lack_is_added() -> None:
 
 def test_shapes_of_another_mesh_are_refused() -> None:
     with pytest.raises(FreeTalkError, match="40 vertices cannot serve a mesh of 41"):
-        extend(np.zeros((2, 40, 3)), ShapeKeys(np.zeros((1, 41, 3)), np.zeros((5, 1)), 0.0))
+        extend(np.zeros((2, 40, 3)), ShapeKeys(np.zeros((1, 41, 3)), np.zeros((5, 1)), 0.0), 0.1)
 
 
 def test_at_most_so_many_keys_state_the_error_that_this_costs():
@@ -121,5 +121,5 @@ def test_a_change_rides_on_the_curves_that_are_there_and_only_its_rest_needs_key
         assert len(answer.shapes) == len(keys.shapes) + more
         assert largest_error(wanted, answer) < 0.01 + 1e-3
         assert answer.max_error <= keys.max_error + 0.01
-    still = compress(np.zeros((len(strange), 300, 3)))
+    still = compress(np.zeros((len(strange), 300, 3)), 0.1)
     assert len(changed(still, rows, strange, shapes, 0.01).shapes) == 3

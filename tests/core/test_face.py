@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import arkit, audio, detector, frame, landmarks, movement, perform, raster
+from freetalk_blender.core import arkit, audio, compress, detector, frame, landmarks, movement, perform, raster
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes import EYES
 from freetalk_blender.core.face import prepare
@@ -121,6 +121,22 @@ def test_shape_keys_are_the_dense_motion_within_their_tolerance(face):
     caller = on_opened[:, : face.vertex_count]
     assert mm(face, caller - deform(face, motion)).max() <= 0.06
     assert keys.max_error <= 0.05 * face.frame.units_per_mm
+
+
+def test_a_head_in_metres_needs_the_keys_of_one_in_millimetres(scan, face):
+    """The tolerance of `compress` is in the mesh's unit, which none but the caller knows."""
+    vertices, triangles, points = scan
+    motion = np.concatenate([jaw(opening) for opening in (0.1, 0.25)])
+    counts = []
+    for bound in (face, prepare((vertices / 1000).astype(np.float32), triangles, points / 1000)):
+        dense = deform(bound, motion)
+        keys = compress(dense, tolerance=0.1 * bound.frame.units_per_mm)
+        rebuilt = np.tensordot(keys.weights, keys.shapes, 1)
+        assert mm(bound, rebuilt - dense).max() < 0.1 + 1e-3
+        counts.append(len(keys.shapes))
+        with pytest.raises(TypeError, match="tolerance"):
+            compress(dense)
+    assert counts[0] == counts[1] > 0
 
 
 def test_what_is_looked_at_frame_by_frame_is_the_dense_motion(face):
