@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 
-from . import ats, frame, lips, liveliness, prosody, speech
+from . import ats, frame, lips, liveliness, models, prosody, speech
 from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
@@ -18,7 +19,7 @@ from .style import AS_PERFORMED, Style
 #: What was heard is kept, so that a moved slider runs the small network alone (bytes, recordings).
 _cache_bytes = 256 * 2**20
 _CACHE_ENTRIES = 8
-_cache: OrderedDict[tuple[bytes, str], "Heard"] = OrderedDict()
+_cache: OrderedDict[tuple[bytes, str, Path], "Heard"] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,9 @@ def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
 
 
 def hear(samples: np.ndarray, device: str = "auto") -> Heard:
-    """(N,) float32 at 16 kHz as features, speech and accents; remembered by content. Raises ModelError."""
-    key = (hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=16).digest(), device)
+    """(N,) float32 at 16 kHz as features, speech and accents; remembered by content and networks. Raises ModelError."""
+    content = hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=16).digest()
+    key = content, device, models.folder()
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]

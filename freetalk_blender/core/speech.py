@@ -8,6 +8,7 @@ can be cut into windows.
 
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
@@ -114,15 +115,15 @@ def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
 
 def with_context(heard: np.ndarray, start: int, stop: int, device: str = "auto") -> np.ndarray:
     """heard[start:stop] of features (T,384), float32, with digital silence's where that reaches over either end."""
-    silence = _silence(device)
+    silence = _silence(device, models.folder())
     before = np.repeat(silence, max(0, -start), 0)
     after = np.repeat(silence, max(0, stop - len(heard)), 0)
     return np.concatenate([before, heard[max(0, start) : stop], after]).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=4)
-def _silence(device: str) -> np.ndarray:
-    """(1,384) features of digital silence, which surrounds every recording."""
+def _silence(device: str, _networks: Path) -> np.ndarray:
+    """(1,384) features of digital silence, which surrounds every recording, by the networks of that folder."""
     return features(np.zeros(SPEECH_RATE, np.float32), device)[FEATURE_RATE // 2 :][:1]
 
 

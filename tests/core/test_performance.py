@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, performance, speech
-from freetalk_blender.core.errors import AudioError, FreeTalkError
+from freetalk_blender.core import audio, models, performance, speech
+from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 RATE = audio.SPEECH_RATE
@@ -131,6 +131,19 @@ def test_a_new_emotion_runs_the_small_network_alone(spoken: np.ndarray, monkeypa
     assert not np.array_equal(calm, perform(spoken, emotion={"angry": 1.0}))
     with pytest.raises(TypeError):
         perform(spoken[: RATE // 2])
+
+
+def test_other_networks_hear_anew(tmp_path: Path) -> None:
+    performance.hear(np.zeros(RATE, np.float32), "cpu")
+    speech.with_context(np.zeros((1, speech.FEATURES), np.float32), -1, 1, "cpu")
+    models.configure(folder=tmp_path)
+    try:
+        with pytest.raises(ModelError, match="is missing"):
+            performance.hear(np.zeros(RATE, np.float32), "cpu")
+        with pytest.raises(ModelError, match="is missing"):
+            speech.with_context(np.zeros((1, speech.FEATURES), np.float32), -1, 1, "cpu")
+    finally:
+        models.configure()
 
 
 def test_half_an_hour_performs(spoken: np.ndarray) -> None:
