@@ -20,11 +20,14 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
     """(T,68,3) motion of this face's landmarks, canonical units, of a performance or of landmarks moved on the mesh.
 
     space: "canonical" for the average face's motion, retargeted here; "mesh" for displacement that is already this
-    face's own, in mesh units and axes. Raises FreeTalkError on a wrong shape, space, or values that are not finite.
+    face's own, in mesh units and axes. Raises FreeTalkError on a wrong shape, no frames, a wrong space,
+    or values that are not finite.
     """
     motion = np.asarray(displacement)
     if motion.ndim != 3 or motion.shape[1:] != (COUNT, 3) or motion.dtype.kind not in "fiu":
         raise FreeTalkError(f"Landmark displacement has shape (T, 68, 3); got {motion.dtype} of shape {motion.shape}.")
+    if not len(motion):
+        raise FreeTalkError("The landmark displacement has no frames; perform some speech first.")
     if not np.isfinite(motion).all():
         raise FreeTalkError("The landmark displacement holds values that are not finite; perform it again.")
     if space == "canonical":
@@ -44,13 +47,15 @@ def deform(
     followed as it is.
     """
     motion = landmark_motion(face, displacement, space)
+    if turns is not None and not turnings.weights(turns, len(motion)).any():
+        turns = None
     dense = face.mesh.to_caller(face.binding.displace(motion))
     if face.contact and space == "canonical":
         face.contact.correct(dense, contact.closed(motion, face.neutral))
     if face.eyelids and space == "canonical":
         face.eyelids.correct(dense)
     dense = dense[:, : face.vertex_count]
-    return dense if turns is None or not turns.any() else dense + turnings.displacement(face, turns, len(dense))
+    return dense if turns is None else dense + turnings.displacement(face, turns, len(dense))
 
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:

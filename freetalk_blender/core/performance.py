@@ -13,7 +13,7 @@ from . import ats, frame, lips, liveliness, models, prosody, speech
 from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
-from .errors import FreeTalkError
+from .errors import AudioError, FreeTalkError
 from .style import AS_PERFORMED, Style
 
 #: What was heard is kept, so that a moved slider runs the small network alone (bytes, recordings).
@@ -98,7 +98,10 @@ def perform(
     """
     if not (np.isfinite(fps) and 1 <= fps <= 1000):
         raise FreeTalkError(f"A frame rate of {fps} is none; choose one between 1 and 1000.")
-    heard = hear(sound.resample(sound.mono(audio), sample_rate), device)
+    samples = sound.resample(sound.mono(audio), sample_rate)
+    if not len(samples):
+        raise AudioError("The audio is too short to hear anything in it; choose a recording with speech in it.")
+    heard = hear(samples, device)
     frames = frame_count(len(audio), sample_rate, fps)
     weights = emotions.curve(emotion, frames)
     style.check(frames)

@@ -29,7 +29,7 @@ _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attr
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(vertices (V,3) float32, triangles (F,3) int32); polygons become fans, an STL's corners stay 3 F vertices.
 
-    Raises MeshError in one sentence where the file is missing, is no such format, or is damaged.
+    Raises MeshError in one sentence where the file is missing, cannot be read, is no such format, or is damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -39,6 +39,8 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             vertices, triangles = READERS[path.suffix.lower()](path)
     except KeyError as error:
         raise MeshError(f"The scan {path} cannot be read ({error} is missing or unknown); is it whole?") from error
+    except OSError as error:
+        raise MeshError(f"The scan {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, IndexError, OverflowError) as error:
         raise MeshError(f"The scan {path} cannot be read ({error}); is it whole?") from error
     if not len(vertices) or not len(triangles):

@@ -212,7 +212,9 @@ def test_landmarks_may_be_vertex_indices(scan, face):
     assert other.landmarks == pytest.approx(vertices[indices])
 
 
-@pytest.mark.parametrize("motion", [np.zeros((68, 3)), np.zeros((2, 67, 3)), np.full((1, 68, 3), np.nan)])
+@pytest.mark.parametrize(
+    "motion", [np.zeros((68, 3)), np.zeros((2, 67, 3)), np.zeros((0, 68, 3)), np.full((1, 68, 3), np.nan)]
+)
 def test_what_is_no_motion_is_told_in_a_sentence(face, motion):
     with pytest.raises(FreeTalkError, match="displacement"):
         deform(face, motion)

@@ -78,6 +78,11 @@ def test_not_a_number_is_silence_and_only_that_is_an_error(spoken: np.ndarray) -
         perform(np.full(RATE, np.nan))
 
 
+def test_less_than_a_sample_of_what_the_networks_hear_is_an_error() -> None:
+    with pytest.raises(AudioError, match="too short"):
+        performance.perform(np.ones(1), 48000)
+
+
 def test_music_like_sound_stays_finite_and_within_the_face() -> None:
     times = np.arange(4 * RATE) / RATE
     chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in (220, 277, 330, 440)) * (times % 0.5 < 0.4)

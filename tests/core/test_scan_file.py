@@ -93,6 +93,18 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, name: str, content: byte
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
+def test_a_file_that_the_system_does_not_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ply"
+    path.write_bytes(b"ply")
+
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(MeshError, match=r"a\.ply cannot be read \(Permission denied\); check the path\."):
+        scan_file.read(path)
+
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(MeshError, match="does not exist"):
         scan_file.read(tmp_path / "none.obj")

@@ -127,7 +127,7 @@ def test_a_head_at_rest_needs_no_keys(face, still):
     assert not deform(face, still, turns=0 * TURNS).any()
 
 
-@pytest.mark.parametrize("wrong", [TURNS[:2], TURNS[:, :2], np.full_like(TURNS, np.nan)])
+@pytest.mark.parametrize("wrong", [TURNS[:2], TURNS[:, :2], np.full_like(TURNS, np.nan), TURNS.astype(str)])
 def test_what_is_no_turn_is_told(face, still, wrong):
     with pytest.raises(FreeTalkError, match="Turns are finite values of shape"):
         deform(face, still, turns=wrong)
