@@ -145,8 +145,9 @@ def on_mesh(landmarks: "Landmarks | np.ndarray", vertices: np.ndarray, triangles
     """
     given = landmarks.points if isinstance(landmarks, Landmarks) else np.asarray(landmarks)
     if given.shape == (COUNT,) and given.dtype.kind in "iu":
-        if given.min() < 0 or given.max() >= len(vertices):
-            raise LandmarkError(f"A landmark names vertex {given.max()}, but the mesh has {len(vertices)} vertices.")
+        beyond = given[(given < 0) | (given >= len(vertices))]
+        if len(beyond):
+            raise LandmarkError(f"A landmark names vertex {beyond[0]}, but the mesh has {len(vertices)} vertices.")
         given = vertices[given]
     if given.shape != (COUNT, 3) or given.dtype.kind not in "fiu":
         raise LandmarkError(

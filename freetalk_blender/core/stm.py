@@ -275,8 +275,9 @@ def bind(
     handles = np.asarray(landmark_vertices)
     if handles.shape != (COUNT,) or not np.issubdtype(handles.dtype, np.integer):
         raise MeshError(f"Landmarks are {COUNT} vertex indices; these are {handles.dtype} of shape {handles.shape}.")
-    if handles.min() < 0 or handles.max() >= len(checked):
-        raise MeshError(f"A landmark names vertex {handles.max()}, but there are {len(checked)} vertices.")
+    beyond = handles[(handles < 0) | (handles >= len(checked))]
+    if len(beyond):
+        raise MeshError(f"A landmark names vertex {beyond[0]}, but there are {len(checked)} vertices.")
     if len(checked) <= HEAVY:
         return _bind(checked, faces, handles, device)
     proxy = simplify(checked, _within_reach(checked, faces, handles), LIGHT, handles, side)

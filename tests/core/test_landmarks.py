@@ -77,6 +77,7 @@ def test_indices_are_points_of_the_mesh():
     [
         (frame.mean_landmarks()[:67], r"shape \(67, 3\)"),
         (np.arange(68) + 1, "names vertex 68"),
+        (np.arange(68) - 1, "names vertex -1"),
         (frame.mean_landmarks() * [-1, 1, 1], "mirror"),
         (frame.mean_landmarks()[::-1].copy(), "do not form a face"),
         (frame.mean_landmarks() + 9, "off the mesh"),
