@@ -93,7 +93,8 @@ def curve(emotion: Mapping[str, float] | np.ndarray | None, frames: int) -> np.n
 def eased(weights: np.ndarray, rate: float) -> np.ndarray:
     """Weights (T,8) at `rate` frames a second, every change drawn out over ONSET around its time.
 
-    A moving mean with a raised-cosine window, exact at the ends: linear, so blends stay blends and more stays more.
+    A moving mean with a raised-cosine window, exact at the ends: linear, so blends stay blends and more stays more. A
+    curve of a few frames, mirrored many times, could lead below 0, and is held there.
     """
     reach = max(1, round(ONSET * rate / 2))
     window = np.hanning(2 * reach + 1)
@@ -101,4 +102,4 @@ def eased(weights: np.ndarray, rate: float) -> np.ndarray:
         return weights
     padded = np.pad(weights, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
     columns = [np.convolve(column, window / window.sum(), "valid") for column in padded.T]
-    return np.stack(columns, 1).astype(np.float32)
+    return np.maximum(np.stack(columns, 1), 0).astype(np.float32)

@@ -54,6 +54,12 @@ def test_a_change_of_emotion_takes_half_a_second_and_keeps_its_time() -> None:
     assert eased[99] + eased[100] == pytest.approx(1.0, abs=1e-5)
 
 
+def test_a_curve_of_a_few_frames_does_not_fall_below_0() -> None:
+    weights = np.zeros((6, 8), np.float32)
+    weights[2:5, 1] = 1.5
+    assert emotion.eased(weights, 50).min() == 0.0
+
+
 @pytest.mark.parametrize("frames", [1, 2, 5, 300])
 def test_easing_is_linear_and_stays_between_the_extremes(frames: int) -> None:
     random = np.random.default_rng(frames)
