@@ -2,14 +2,13 @@
 
 import argparse
 import os
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 
-from .blender.speech import Speech
 from .core import (
     atomic,
     audio,
@@ -20,16 +19,20 @@ from .core import (
     key_sets,
     landmark_preview,
     landmarks,
-    mesh,
     metrics,
     models,
     performance,
 )
 from .core import doctor as doctors
 from .core.errors import FreeTalkError
+from .core.performance import Performance
 from .core.style import STYLES, Style
+from .core.utterance import Utterance
 from .progress import Progress
-from .scans import Binder, import_bpy, own_vertices, points_of, read_own, tell
+from .scans import Binder, import_bpy, load, needs_blender, own_vertices, points_of, read_own, tell
+
+if TYPE_CHECKING:
+    from .stage import Actor, Stage
 
 #: Outputs of `animate`, by suffix.
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
@@ -41,25 +44,35 @@ def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A scan and a voice in, a talking face out, in every format asked for."""
     arrays = [path for path in arguments.outputs if path.suffix.lower() == ".npz"]
     scenes = [path for path in arguments.outputs if path not in arrays]
-    binder = Binder(arguments, steps)
-    answer = _animate_arrays(arguments, binder, arrays, steps) if arrays else {}
-    if scenes:
-        answer |= _animate_scene(arguments, binder, scenes, steps)
+    points, binder = points_of(arguments), Binder(arguments, steps)
+    stage = _stage(arguments, points, steps) if scenes or needs_blender(arguments) else None
+    said = _utterance(arguments, steps, stage)
+    own = own_vertices(arguments, points, binder, steps, None if stage is None else stage.scan) if arrays else None
+    actor = stage.bind(points, said.style.turning, binder) if stage and scenes else None
+    with steps("perform the speech"):
+        take = said.perform(arguments.device)
+    answer: dict = {"frames": len(take.displacement), "fps": take.fps}
+    if own:
+        with steps("move every vertex"):
+            displacement = own.displacement(take.displacement, turns=take.turns)
+        answer |= _written(arrays, {"displacement": displacement, "fps": take.fps})
+    if stage and actor:
+        answer |= _shown(arguments, stage, actor, take, scenes, steps)
     return answer | {"outputs": [str(path) for path in arguments.outputs]}
 
 
 def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A voice in, landmark motion out: a Performance's fields in one .npz."""
-    speech = _speech(arguments, arguments.fps or FPS, steps)
+    said = _utterance(arguments, steps)
     with steps("perform the speech"):
-        take = speech.perform(arguments.device)
+        take = said.perform(arguments.device)
     return _written(arguments.outputs, vars(take))
 
 
 def deform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Landmark motion in, displacement (T,V,3) of the scan file's own vertices out, in the file's order and axes."""
     motion, fps, turns = _read_motion(arguments.motion)
-    scan = own_vertices(arguments, Binder(arguments, steps), steps)
+    scan = own_vertices(arguments, points_of(arguments), Binder(arguments, steps), steps)
     with steps("move every vertex"):
         displacement = scan.displacement(motion, arguments.space, turns)
     return _written(arguments.outputs, {"displacement": displacement, "fps": fps})
@@ -98,16 +111,14 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
 
     Landmarks that are given are read back (from any file that `landmarks.read` knows) and checked against the scan.
     """
-    points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments, points, steps)
-    if points is None:
+    given = landmarks.read(arguments.landmarks) if arguments.landmarks else None
+    vertices, triangles, from_file = read_own(arguments, None if given is None else given.points, steps)
+    if given is None:
         near = None if arguments.near is None else frame.transformed(from_file, np.array(arguments.near))
         with steps("find the face"):
             found = detector.detect(vertices, triangles, arguments.device, near)
     else:
-        found = landmarks.confirmed(
-            landmarks.read(arguments.landmarks), frame.transformed(from_file, points), vertices, triangles
-        )
+        found = landmarks.confirmed(given, frame.transformed(from_file, given.points), vertices, triangles)
     tell(landmarks.doubt(found), steps)
     placed = landmarks.Landmarks(
         frame.transformed(np.linalg.inv(from_file), found.points), found.vertices, found.confidence
@@ -154,12 +165,13 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
     with steps.blender("start Blender"):
         import_bpy()
         from .blender import files, scene
+        from .stage import write
     with steps.blender("read the scene"):
         files.read(arguments.scene)
         face = scene.talking_object()
     for path in arguments.outputs:
         with steps.blender(f"write {path.name}") as share:
-            _write_pictures(path, face, share)
+            write(path, face, share)
     return {"outputs": [str(path) for path in arguments.outputs]}
 
 
@@ -175,14 +187,19 @@ def show_outputs(answer: dict) -> str:
 # Input ----------------------------------------------------------------------------------------------------------------
 
 
-def _speech(
-    arguments: argparse.Namespace,
-    fps: float,
-    steps: Progress,
-    load: Callable[[Path], tuple[np.ndarray, int]] = audio.load,
-) -> Speech:
+def _stage(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progress) -> "Stage":
+    """The scan in Blender's scene."""
+    scan = load(arguments, points, steps)
+    from .stage import Stage
+
+    return Stage(scan, arguments, steps)
+
+
+def _utterance(arguments: argparse.Namespace, steps: Progress, stage: "Stage | None" = None) -> Utterance:
+    """What is said and how; where Blender is at work it hears what it alone can read, at its scene's frame rate."""
+    fps = arguments.fps or (stage and stage.fps) or FPS
     with steps("read the sound"):
-        samples, rate = load(arguments.audio)
+        samples, rate = stage.hear(arguments.audio) if stage else audio.load(arguments.audio)
     feeling = arguments.emotion if arguments.emotion is not None else arguments.vad
     frames = performance.frame_count(len(samples), rate, fps)
     style = Style(**{name: getattr(arguments, name) for name in STYLES})
@@ -190,7 +207,7 @@ def _speech(
         feeling = curve_file.emotion(arguments.emotion_curve, frames, fps)
     if arguments.style_curve:
         style = replace(style, **curve_file.style(arguments.style_curve, frames, fps))
-    return Speech(samples, rate, fps, feeling, arguments.seed, style)
+    return Utterance(samples, rate, fps, feeling, arguments.seed, style)
 
 
 def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
@@ -234,86 +251,31 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 # Output ---------------------------------------------------------------------------------------------------------------
 
 
-def _animate_arrays(arguments: argparse.Namespace, binder: Binder, outputs: list[Path], steps: Progress) -> dict:
-    speech = _speech(arguments, arguments.fps or FPS, steps)
-    scan = own_vertices(arguments, binder, steps)
-    with steps("perform the speech"):
-        take = speech.perform(arguments.device)
-    with steps("move every vertex"):
-        displacement = scan.displacement(take.displacement, turns=take.turns)
-    return _written(outputs, {"displacement": displacement, "fps": take.fps})
+def _shown(
+    arguments: argparse.Namespace,
+    stage: "Stage",
+    actor: "Actor",
+    take: Performance,
+    outputs: list[Path],
+    steps: Progress,
+) -> dict:
+    """The take baked in the scene and written to every file; what is told of it."""
+    from .stage import write
 
-
-def _animate_scene(arguments: argparse.Namespace, binder: Binder, outputs: list[Path], steps: Progress) -> dict:
-    points = points_of(arguments)
-    with steps.blender("start Blender"):
-        import_bpy()
-        import bpy
-
-        from .blender import files, lent, mouth, parts, scene, sound
-        from .blender.steps import run
-    with steps.blender("read the scan"):
-        scan = files.load(arguments.scan, points, arguments.device, arguments.object)
-        tell(scan.notes, steps)
-        local = None if points is None else frame.transformed(scan.file_to_object, points)
-        vertices, triangles, local = scene.read_face(scan.item, local)
-        if not arguments.keep_mouth:
-            mouth.check(scan.item)
-        around = parts.around(scan.item)
-        own = lent.read(scan.item, arguments.keys == key_sets.ARKIT)
-        if own.of_arkit:
-            tell((f"{own.of_arkit} of ARKit's shape keys are the face's own.",), steps)
-    opened_scene = arguments.scan.suffix.lower() == ".blend"
-    fps = arguments.fps or (sound.scene_fps(bpy.context.scene) if opened_scene else FPS)
-    speech = _speech(arguments, fps, steps, sound.load)
-    marks: landmarks.Landmarks | np.ndarray | None = local
-    if around:  # which of them go with the face is told from where it is
-        marks, local = detector.located(local, vertices, triangles, arguments.device, steps)
-    mine, beside = parts.told_apart(vertices, triangles, local, around, speech.style.turning)
-    joined = tuple(part.name for part in mine)
-    if joined:
-        tell((f"These objects go with the face: {parts.named(joined)}.",), steps)
-        vertices, triangles = mesh.together([(vertices, triangles), *(part.surface for part in mine)])
-    face = binder.bind(vertices, triangles, marks, [part.surface for part in beside])
-    with steps("perform the speech"):
-        take = speech.perform(arguments.device)
     with steps("make shape keys"):
-        keys = key_sets.shape_keys(face, take, arguments.keys, arguments.tolerance, own.shapes)
-    with steps.blender("bake"):
-        if arguments.scan.suffix.lower() in files.UNORIENTED:
-            files.upright(scan, scene.up(scan.item, face))
-        sound.set_scene_fps(bpy.context.scene, fps)
-        start = bpy.context.scene.frame_start if opened_scene else 0
-        scene.set_range(start, len(take.displacement))
-        copy = run(scene.talking(scan.item, face, keys, start, joined=joined, lent=own.names))
-        bpy.context.view_layer.update()
-        tell(scene.notes(copy), steps)
-        sound.add_strip(bpy.context.scene, arguments.audio, start)
+        keys = key_sets.shape_keys(actor.face, take, arguments.keys, arguments.tolerance, actor.own.shapes)
+    copy = stage.bake(actor, keys, take)
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:
-            if path.suffix.lower() in files.EXPORTS:
-                files.save(path)
-            else:
-                _write_pictures(path, copy, share)
+            write(path, copy, share)
     return {
-        "frames": len(take.displacement),
-        "fps": fps,
         "vertices": len(copy.data.vertices),
         "shape_keys": len(keys.shapes),
-        "own_shape_keys": own.of_arkit,
-        "max_error_mm": round(keys.max_error / face.frame.units_per_mm, 4),
-        "mouth_opened": face.opened is not None,
+        "own_shape_keys": actor.own.of_arkit,
+        "max_error_mm": round(keys.max_error / actor.face.frame.units_per_mm, 4),
+        "mouth_opened": actor.face.opened is not None,
         "provider": models.device_report("stm", arguments.device).provider,
     }
-
-
-def _write_pictures(path: Path, face: object, share: Callable[[float], None]) -> None:
-    from .blender import render
-
-    if path.suffix.lower() == ".mp4":
-        render.film(path, face, share)
-    else:
-        render.contact_sheet(path, face, share)
 
 
 def _written(outputs: list[Path], arrays: dict) -> dict:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .core.frame import transformed
 from .core.landmarks import Landmarks
 from .core.mesh import Surfaces
 from .progress import Progress
+
+if TYPE_CHECKING:
+    from .blender.files import Scan
 
 
 def import_bpy() -> None:
@@ -59,24 +62,36 @@ class OwnVertices:
         return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
 
 
-def read_own(
-    arguments: argparse.Namespace, points: np.ndarray | None, steps: Progress
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vertices, triangles, from_file) of the scan file's own vertices; points (68,3) choose the face among meshes.
+def needs_blender(arguments: argparse.Namespace) -> bool:
+    """OBJ, PLY and STL are read directly, unless one of their objects is asked for."""
+    return arguments.scan.suffix.lower() not in scan_file.READERS or arguments.object is not None
 
-    OBJ, PLY and STL are read directly, the others as Blender lists them.
-    """
-    scan: Path = arguments.scan
-    if scan.suffix.lower() in scan_file.READERS and arguments.object is None:
-        with steps("read the scan"):
-            return *scan_file.read(scan), np.identity(4)
+
+def load(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progress) -> "Scan":
+    """The scan in Blender's scene, which is started for it; points (68,3) choose the face among meshes."""
     with steps.blender("start Blender"):
         import_bpy()
-        from .blender import files, meshes
+        from .blender import files
     with steps.blender("read the scan"):
-        found = files.load(scan, points, arguments.device, arguments.object)
+        found = files.load(arguments.scan, points, arguments.device, arguments.object)
         tell(found.notes, steps)
-        return *meshes.surface(found.item.data), found.file_to_object
+        return found
+
+
+def read_own(
+    arguments: argparse.Namespace, points: np.ndarray | None, steps: Progress, loaded: "Scan | None" = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vertices, triangles, from_file) of the scan file's own vertices: read directly, or as Blender lists them.
+
+    points: as `load` takes them; loaded: the scan in Blender's scene, where it is there already.
+    """
+    if not needs_blender(arguments):
+        with steps("read the scan"):
+            return *scan_file.read(arguments.scan), np.identity(4)
+    found = loaded or load(arguments, points, steps)
+    from .blender import meshes
+
+    return *meshes.surface(found.item.data), found.file_to_object
 
 
 class Binder:
@@ -119,10 +134,15 @@ def _same(one: object, other: object) -> bool:
     )
 
 
-def own_vertices(arguments: argparse.Namespace, binder: Binder, steps: Progress) -> OwnVertices:
-    """Bind the scan file's own vertices."""
-    points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments, points, steps)
+def own_vertices(
+    arguments: argparse.Namespace,
+    points: np.ndarray | None,
+    binder: Binder,
+    steps: Progress,
+    loaded: "Scan | None" = None,
+) -> OwnVertices:
+    """Bind the scan file's own vertices; other arguments as `read_own` takes them."""
+    vertices, triangles, from_file = read_own(arguments, points, steps, loaded)
     local = None if points is None else transformed(from_file, points)
     return OwnVertices(binder.bind(vertices, triangles, local), from_file)
 

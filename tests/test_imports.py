@@ -14,13 +14,23 @@ PACKAGE = "freetalk_blender"
 ALLOWED = {
     "freetalk_blender/core": set(),
     "freetalk_blender/blender": {"freetalk_blender/core"},
+    "freetalk_blender/__init__.py": {"freetalk_blender/blender"},
+    "freetalk_blender/__main__.py": {"freetalk_blender/cli.py"},
     "freetalk_blender/cli.py": {
         "freetalk_blender/core",
         "freetalk_blender/batch.py",
+        "freetalk_blender/cluster.py",
         "freetalk_blender/commands.py",
         "freetalk_blender/progress.py",
     },
     "freetalk_blender/commands.py": {
+        "freetalk_blender/core",
+        "freetalk_blender/blender",
+        "freetalk_blender/progress.py",
+        "freetalk_blender/scans.py",
+        "freetalk_blender/stage.py",
+    },
+    "freetalk_blender/stage.py": {
         "freetalk_blender/core",
         "freetalk_blender/blender",
         "freetalk_blender/progress.py",
@@ -32,6 +42,7 @@ ALLOWED = {
         "freetalk_blender/progress.py",
     },
     "freetalk_blender/batch.py": {"freetalk_blender/core"},
+    "freetalk_blender/cluster.py": {"freetalk_blender/batch.py"},
     "freetalk_blender/progress.py": set(),
     "export": {"freetalk_blender/core"},
     "evaluation": {"freetalk_blender/core", "freetalk_blender/blender", "export"},
@@ -77,6 +88,11 @@ def test_each_part_imports_only_what_the_architecture_allows(part: str) -> None:
         and (str(file.relative_to(ROOT).as_posix()), part_of(module)) not in EXCEPTIONS
     ]
     assert wrong == []
+
+
+def test_every_part_of_the_package_has_its_row() -> None:
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / PACKAGE).iterdir() if path.suffix == ".py"}
+    assert there <= set(ALLOWED)
 
 
 def test_the_engine_never_imports_bpy() -> None:

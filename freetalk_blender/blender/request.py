@@ -16,13 +16,13 @@ from ..core.landmarks import Landmarks
 from ..core.mesh import together
 from ..core.performance import Performance
 from ..core.style import AS_PERFORMED, Style
+from ..core.utterance import Utterance
 from . import chosen, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound
 from .lent import Lent
 from .log import log
 from .parts import Part
 from .properties import PERFORMANCE_SLIDERS
 from .sound import Source
-from .speech import Speech
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Voice:
 
     def perform(self) -> Performance:
         clip = session.clip(self.source)
-        speech = Speech(clip.samples, clip.rate, self.fps, self.emotion, self.seed, self.style, self.strength)
-        return speech.perform(self.device)
+        said = Utterance(clip.samples, clip.rate, self.fps, self.emotion, self.seed, self.style, self.strength)
+        return said.perform(self.device)
 
 
 @dataclass(frozen=True)

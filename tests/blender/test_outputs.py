@@ -21,8 +21,8 @@ from read_glb import read
 from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, files, marks, meshes, scene
-from freetalk_blender.core import arkit, inner_mouth, landmarks, scan_file
+from freetalk_blender.blender import compat, files, marks, meshes, scene, sound
+from freetalk_blender.core import arkit, audio, inner_mouth, landmarks, scan_file
 from freetalk_blender.core.frame import canonical_frame, transformed
 
 #: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
@@ -243,7 +243,9 @@ def test_contact_sheet_is_a_picture_of_sixteen_times(run: Run) -> None:
     assert struct.unpack(">II", content[16:24]) == (8 * 320, 4 * 320)
 
 
-def test_a_blend_talks_in_its_own_scene(tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path) -> None:
+def test_a_blend_talks_in_its_own_scene(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
+) -> None:
     """A .blend keeps its rate, its first frame and the objects around the face."""
     scan = files.load(head)
     current = bpy.context.scene
@@ -260,13 +262,51 @@ def test_a_blend_talks_in_its_own_scene(tmp_path: Path, head: Path, head_landmar
         head_landmarks,
         "-o",
         tmp_path / "out.blend",
+        "-o",
+        tmp_path / "out.npz",
+        "--json",
     ]
     assert cli.main([str(word) for word in words]) == cli.DONE
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["fps"] == 24 and answer["frames"] == answer["arrays"]["displacement"][0] == 49
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert float(arrays["fps"]) == 24
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
     copy = scene.talking_object()
     assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
     assert bpy.context.scene.render.fps == 24
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 101 + 48)
+
+
+def test_arrays_of_a_blend_keep_its_rate_and_hear_what_blender_hears(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
+) -> None:
+    """Also without any output that is a scene."""
+    files.load(head)
+    current = bpy.context.scene
+    current.render.fps, current.frame_start, current.frame_end = 24, 1, 48
+    files.save(tmp_path / "room.blend")
+    strip = sound.add_strip(current, short_clip, 1)
+    if strip is None:
+        pytest.skip("this Blender is built without audio")
+    bpy.ops.sound.mixdown(filepath=str(tmp_path / "voice.mkv"), container="MATROSKA", codec="AAC")
+    words = ["animate", tmp_path / "room.blend", tmp_path / "voice.mkv", "--landmarks", head_landmarks]
+    assert cli.main([*map(str, [*words, "-o", tmp_path / "out.npz"])]) == cli.DONE
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert float(arrays["fps"]) == 24 and abs(len(arrays["displacement"]) - 49) <= 2
+
+
+def test_a_film_is_heard_for_arrays_and_scenes_alike(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+    monkeypatch.setattr(sound, "load", lambda path: heard.append(path) or audio.load(short_clip))
+    words = ["animate", head, "film.mkv", "--landmarks", head_landmarks]
+    words += ["-o", tmp_path / "out.npz", "-o", tmp_path / "out.glb"]
+    monkeypatch.setattr(sound, "add_strip", lambda *_: None)
+    assert cli.main([*map(str, words)]) == cli.DONE
+    assert heard == [Path("film.mkv")], "once for both"
+    assert (tmp_path / "out.npz").is_file() and (tmp_path / "out.glb").is_file()
 
 
 def test_a_character_of_several_objects_talks(

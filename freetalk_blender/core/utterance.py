@@ -1,16 +1,16 @@
-"""What is said and how: the speech of one take."""
+"""What is said and how: the speech of one take, and its performance."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import performance
-from ..core.performance import Performance, frame_count
-from ..core.style import AS_PERFORMED, Style
+from . import performance
+from .performance import Performance, frame_count
+from .style import AS_PERFORMED, Style
 
 
 @dataclass(frozen=True)
-class Speech:
+class Utterance:
     """samples (N,) mono at `rate`; emotion: None, (8,) or (T,8) weights; strength: how much of the motion is made, a
     number or (T,)."""
 

@@ -1,0 +1,98 @@
+"""A scan file in Blender's scene, as `animate` works on it: bound with what goes with its face, made to talk, written.
+
+Needs bpy: imported by the commands that have started Blender (`scans.load`).
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from .blender import files, lent, mouth, parts, render, scene, sound
+from .blender.lent import Lent
+from .blender.steps import run
+from .core import detector, key_sets, mesh
+from .core.compress import ShapeKeys
+from .core.face import Face
+from .core.frame import transformed
+from .core.landmarks import Landmarks
+from .core.performance import Performance
+from .progress import Progress
+from .scans import Binder, tell
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The scan's face, bound; joined: names of other objects that are of it; own: shape keys that it has itself."""
+
+    face: Face
+    joined: tuple[str, ...]
+    own: Lent
+
+
+class Stage:
+    """A scan that was loaded into the scene, and what the command wants of it."""
+
+    def __init__(self, scan: files.Scan, arguments: argparse.Namespace, steps: Progress) -> None:
+        self.scan, self._arguments, self._steps = scan, arguments, steps
+        self._is_scene = arguments.scan.suffix.lower() == ".blend"
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of the scan's own scene; None where the file holds none."""
+        return sound.scene_fps(bpy.context.scene) if self._is_scene else None
+
+    def hear(self, path: Path) -> tuple[np.ndarray, int]:
+        """The samples of a sound, mono, and their rate; also of what Blender alone can read."""
+        return sound.load(path)
+
+    def bind(self, points: np.ndarray | None, turning: bool, binder: Binder) -> Actor:
+        """The face and the objects that go with it; points (68,3): landmarks in the file's coordinates, None to find
+        them; turning: head or eyes shall turn."""
+        arguments, item = self._arguments, self.scan.item
+        with self._steps.blender("read the face"):
+            local = None if points is None else transformed(self.scan.file_to_object, points)
+            vertices, triangles, local = scene.read_face(item, local)
+            if not arguments.keep_mouth:
+                mouth.check(item)
+            around = parts.around(item)
+            own = lent.read(item, arguments.keys == key_sets.ARKIT)
+            if own.of_arkit:
+                tell((f"{own.of_arkit} of ARKit's shape keys are the face's own.",), self._steps)
+        marks: Landmarks | np.ndarray | None = local
+        if around:  # which of them go with the face is told from where it is
+            marks, local = detector.located(local, vertices, triangles, arguments.device, self._steps)
+        mine, beside = parts.told_apart(vertices, triangles, local, around, turning)
+        joined = tuple(part.name for part in mine)
+        if joined:
+            tell((f"These objects go with the face: {parts.named(joined)}.",), self._steps)
+            vertices, triangles = mesh.together([(vertices, triangles), *(part.surface for part in mine)])
+        return Actor(binder.bind(vertices, triangles, marks, [part.surface for part in beside]), joined, own)
+
+    def bake(self, actor: Actor, keys: ShapeKeys, take: Performance) -> bpy.types.Object:
+        """The talking copy, with its sound, in a scene of the take's length and frame rate."""
+        current, arguments, item = bpy.context.scene, self._arguments, self.scan.item
+        with self._steps.blender("bake"):
+            if arguments.scan.suffix.lower() in files.UNORIENTED:
+                files.upright(self.scan, scene.up(item, actor.face))
+            sound.set_scene_fps(current, take.fps)
+            start = current.frame_start if self._is_scene else 0
+            scene.set_range(start, len(take.displacement))
+            copy = run(scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names))
+            bpy.context.view_layer.update()
+            tell(scene.notes(copy), self._steps)
+            sound.add_strip(current, arguments.audio, start)
+        return copy
+
+
+def write(path: Path, copy: bpy.types.Object, share: Callable[[float], None]) -> None:
+    """The scene, or pictures of a talking copy in it, in the format of the suffix; share: told how much is done."""
+    if path.suffix.lower() in files.EXPORTS:
+        files.save(path)
+    elif path.suffix.lower() == ".mp4":
+        render.film(path, copy, share)
+    else:
+        render.contact_sheet(path, copy, share)
