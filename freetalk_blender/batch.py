@@ -2,7 +2,8 @@
 
 JOBS.json holds a list of jobs, or {"defaults": {...}, "jobs": [...]}. A job names what `animate` takes: "scan",
 "audio", "outputs" (one or a list), and any of its options by its long name: "emotion" ("happy=0.8" or {"happy": 0.8}),
-"vad" ([V, A, D]), "landmarks", "fps", "keep-mouth" (true), ... Paths are relative to the folder of JOBS.json.
+"vad" ([V, A, D]), "landmarks", "fps", "keep-mouth" (true), ...; null takes a default back. Paths are relative to the
+folder of JOBS.json.
 
 Every job runs in a process of its own, so that none can harm another: on this machine, or with --scheduler on the
 workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each is a line of
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +75,9 @@ class Outcome:
 # The list -------------------------------------------------------------------------------------------------------------
 
 
-def read(path: Path, check: Callable[[list[str]], str]) -> list[Job]:
-    """The jobs of a file; check(words) says what is wrong with a command's words, empty where nothing is.
+def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) -> list[Job]:
+    """The jobs of a file; known: what a job may say; check(words) says what is wrong with a command's words, empty
+    where nothing is.
 
     Raises BatchError with the file and the job where the list is not one that can be done.
     """
@@ -88,17 +90,28 @@ def read(path: Path, check: Callable[[list[str]], str]) -> list[Job]:
         raise BatchError(f"The jobs {path} are no JSON ({error}); mend the file.") from error
     whole = content if isinstance(content, dict) else {"jobs": content}
     defaults, listed = whole.get("defaults", {}), whole.get("jobs")
-    if not isinstance(listed, list) or not listed or not isinstance(defaults, dict):
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or not isinstance(defaults, dict)
+        or set(whole) - {"jobs", "defaults"}
+    ):
         raise BatchError(f'{path} must hold a list of jobs, or "jobs" and "defaults"; see freetalk batch --help.')
-    jobs = [_job(path, number, job, defaults, check) for number, job in enumerate(listed, 1)]
+    jobs = [_job(path, number, job, defaults, known, check) for number, job in enumerate(listed, 1)]
     _refuse_shared_outputs(path, jobs)
     return jobs
 
 
-def _job(path: Path, number: int, job: Any, defaults: dict, check: Callable[[list[str]], str]) -> Job:
+def _job(
+    path: Path, number: int, job: Any, defaults: dict, known: Collection[str], check: Callable[[list[str]], str]
+) -> Job:
     if not isinstance(job, dict):
         raise BatchError(f"Job {number} of {path} is no object with scan, audio and outputs; mend it.")
-    given = {key.replace("-", "_"): value for key, value in {**defaults, **job}.items()}
+    said = {key.replace("-", "_"): value for whole in (defaults, job) for key, value in whole.items()}
+    unknown = sorted(set(said) - set(known))
+    if unknown:
+        raise BatchError(f"Job {number} of {path} says {' and '.join(unknown)}, which animate does not know; mend it.")
+    given = {key: value for key, value in said.items() if value is not None}
     missing = [key for key in _REQUIRED if not given.get(key)]
     if missing:
         raise BatchError(f"Job {number} of {path} does not say its {' and '.join(missing)}; add it.")
@@ -124,7 +137,7 @@ def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:
 
 
 def _option(key: str, value: Any) -> Iterator[str]:
-    """The words of one option: none for false and null, a bare one for true."""
+    """The words of one option: none for false, a bare one for true."""
     name = "--" + key.replace("_", "-")
     if value is True:
         yield name
@@ -132,7 +145,7 @@ def _option(key: str, value: Any) -> Iterator[str]:
         yield f"{name}={','.join(f'{part}={weight}' for part, weight in value.items())}"
     elif isinstance(value, list):
         yield f"{name}={','.join(map(str, value))}"
-    elif value is not None and value is not False:
+    elif value is not False:
         yield f"{name}={value}"
 
 

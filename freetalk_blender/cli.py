@@ -1,13 +1,15 @@
 """FreeTalk's command line: `freetalk`, `python -m freetalk_blender` and `blender --command freetalk`.
 
-Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input (one sentence, nothing
-half-written); 4 some jobs of a batch failed; 130 interrupted. bpy is imported by the commands that need it.
+Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input, or a file that the system
+refuses (one sentence, nothing half-written); 4 some jobs of a batch failed; 130 interrupted. bpy is imported by the
+commands that need it.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -50,11 +52,28 @@ def main(words: list[str] | None = None) -> int:
         except FreeTalkError as error:
             steps.say(f"freetalk: {error}")
             return BAD_INPUT
+        except OSError as error:
+            named = error.filename or "A file"
+            steps.say(f"freetalk: {named} cannot be read or written ({error.strerror or error}); check path and disk.")
+            return BAD_INPUT
         except KeyboardInterrupt:
             steps.say("freetalk: interrupted.")
             return INTERRUPTED
-    print(json.dumps({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
+    print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
     return SOME_FAILED if answer.get("failed") else DONE
+
+
+def _json(answer: dict) -> str:
+    """One line of JSON, which knows no numbers that are not finite: null for those."""
+
+    def known(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: known(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [known(part) for part in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(known(answer), allow_nan=False)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _add_scan(animate)
     animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
     _add_outputs(animate, commands.ANIMATE_OUTPUTS)
-    _add_speech(animate)
+    _add_speech(animate, "30; the scene's own where SCAN is a .blend")
     _add_face(animate)
     animate.add_argument(
         "--tolerance", type=_positive, default=0.1, metavar="MM", help="largest vertex error of the shape keys (0.1)"
@@ -86,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     perform = command("perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
     perform.add_argument("audio", type=Path, metavar="AUDIO")
     _add_outputs(perform, (".npz",))
-    _add_speech(perform)
+    _add_speech(perform, "30")
     _add_device(perform)
 
     deform = command("deform", commands.deform, "Landmark motion in, displacement of the scan's own vertices out.")
@@ -137,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("jobs", type=Path, metavar="JOBS.json")
     where = many.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=_count, default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
+        "--workers", type=_whole(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
         help="jobs at a time (half of the processor's cores)",
     )  # fmt: skip
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
@@ -152,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
     """Every job of the list, each in a process of its own; what became of each."""
-    listed = batch.read(arguments.jobs, _wrong)
+    listed = batch.read(arguments.jobs, _animate_options(), _wrong)
     jobs = batch.left(arguments.jobs, listed) if arguments.resume else listed
     failed: list[dict] = []
     recording = batch.record(arguments.jobs, arguments.resume)
@@ -173,6 +192,12 @@ def show_batch(answer: dict) -> str:
     lines = [f"job {failure['job']}: {failure['error']}" for failure in answer["failed"]]
     count = f"{answer['run'] - len(lines)} of {answer['run']} jobs done"
     return "\n".join([*lines, f"{count}; {answer['results']} tells what became of each"])
+
+
+def _animate_options() -> set[str]:
+    """What a job may say: the names of animate's arguments."""
+    parsed = parser().parse_args(["animate", "SCAN", "AUDIO", "--output=OUT.npz"])
+    return set(vars(parsed)) - {"command", "run", "show", "json"}
 
 
 def _wrong(words: list[str]) -> str:
@@ -213,13 +238,13 @@ def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) ->
     )  # fmt: skip
 
 
-def _add_speech(command: argparse.ArgumentParser) -> None:
+def _add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
     feeling = command.add_mutually_exclusive_group()
     feeling.add_argument("--emotion", type=_emotion, metavar="NAME=W,...", help="for example happy=0.8,surprised=0.2")
     feeling.add_argument("--emotion-curve", type=Path, metavar="FILE.csv", help="time,happy,... in seconds and weights")
     feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
-    command.add_argument("--fps", type=_fps, help="frames a second (30; the scene's own where SCAN is a .blend)")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--fps", type=_fps, help=f"frames a second ({usual_fps})")
+    command.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="another seed, another take (0)")
     for name, what in _STYLES.items():
         usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
         told = f"{what}, {low:g} to {high:g} ({usual:g})"
@@ -262,14 +287,17 @@ def _positive(text: str) -> float:
     return float(text)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
+def _whole(least: int) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return check
 
 
 def _keys(text: str) -> str | int:
-    return text if text in (key_sets.AUTO, key_sets.ARKIT) else _count(text)
+    return text if text in (key_sets.AUTO, key_sets.ARKIT) else _whole(1)(text)
 
 
 def _factor(name: str) -> Callable[[str], float]:

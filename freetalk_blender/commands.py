@@ -5,7 +5,6 @@ import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -211,21 +210,25 @@ def _utterance(arguments: argparse.Namespace, steps: Progress, stage: "Stage | N
 
 
 def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
-    """displacement (T,68,3), fps and, where it has them, turns of a motion file; FreeTalkError where it is none."""
+    """displacement, fps and, where it has them, turns of a motion file; FreeTalkError where it is none."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["displacement"], float(arrays.get("fps", FPS)), arrays.get("turns")
+            moved, fps, turns = arrays["displacement"], float(arrays.get("fps", FPS)), arrays.get("turns")
     except OSError as error:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
-    except (ValueError, KeyError, BadZipFile, TypeError) as error:
+    except Exception as error:  # zipfile, zlib and numpy raise many unrelated types for a damaged file
         raise FreeTalkError(f"The motion {path} is no .npz with a displacement; write one with perform.") from error
+    if not 0 < fps < float("inf"):
+        raise FreeTalkError(f"The motion {path} has a frame rate of {fps:g}; write it again with perform or deform.")
+    return moved, fps, turns
 
 
 def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]:
     """Two displacements (T,N,3) of the same points in the frames that both have, and what is told of them."""
     pair = [_read_motion(path) for path in (motion, truth)]
     for path, (moved, *_) in zip((motion, truth), pair, strict=True):
-        if moved.ndim != 3 or moved.shape[2] != 3 or not len(moved) or not np.isfinite(moved).all():
+        numbers = moved.dtype.kind in "fiu" and moved.ndim == 3 and moved.shape[2] == 3
+        if not numbers or not moved.size or not np.isfinite(moved).all():
             raise FreeTalkError(f"The motion {path} is no finite (T,N,3) array; write one with perform or deform.")
     (found, fps, _), (true, true_fps, _) = pair
     if found.shape[1] != true.shape[1] or not np.isclose(fps, true_fps):
@@ -237,14 +240,15 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
-    """FreeTalkError before the work rather than after it, where a folder cannot be written to."""
+    """FreeTalkError before the work rather than after it, where an output cannot be written; nothing is made yet."""
     single = [getattr(arguments, name, None) for name in ("output", "preview")]
     for path in filter(None, [*getattr(arguments, "outputs", []), *single]):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FreeTalkError(f"Cannot write to {path.parent} ({error.strerror}); choose another folder.") from error
-        if not os.access(path.parent, os.W_OK):
+        if path.is_dir():
+            raise FreeTalkError(f"Cannot write {path} (it is a folder); choose another name.")
+        there = next((folder for folder in path.absolute().parents if folder.exists()), path.parent)
+        if not there.is_dir():
+            raise FreeTalkError(f"Cannot write to {path.parent} ({there} is no folder); choose another folder.")
+        if not os.access(there, os.W_OK):
             raise FreeTalkError(f"Cannot write to {path.parent} (permission denied); choose another folder.")
 
 

@@ -50,17 +50,20 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
                 "keep_mouth": False,
             },
             {"scan": "a.obj", "audio": "b.wav", "outputs": "d.glb", "vad": [-0.5, 0.2, 0], "landmarks": "../a.json"},
+            {"scan": "a.obj", "audio": "b.wav", "outputs": "e.glb", "landmarks": None, "fps": None},
         ],
     }
-    seen = []
-    first, second = batch.read(write(tmp_path / "jobs.json", content), lambda words: seen.append(words) or "")
+    seen, known = [], cli._animate_options()
+    path = write(tmp_path / "jobs.json", content)
+    first, second, third = batch.read(path, known, lambda words: seen.append(words) or "")
     assert first.words[:3] == ("animate", str(tmp_path / "a.obj"), "/elsewhere/b.wav")
     assert first.words[3:] == (
         f"--output={tmp_path / 'c.glb'}", f"--output={tmp_path / 'c.npz'}", "--fps=25", "--emotion=happy=0.5,sad=0.1"
     )  # fmt: skip
     assert f"--landmarks={tmp_path.parent / 'a.json'}" in second.words
     assert {"--vad=-0.5,0.2,0", "--keep-mouth"} <= set(second.words)
-    assert [tuple(words) for words in seen] == [first.words, second.words]
+    assert third.words[3:] == (f"--output={tmp_path / 'e.glb'}", "--keep-mouth"), "null takes a default back"
+    assert [tuple(words) for words in seen] == [first.words, second.words, third.words]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,11 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
         ([{"scan": "a.obj", "audio": "b.wav"}], "does not say its outputs"),
         ([{"scan": 3, "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.txt"}], "must end in"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "mood": "good"}], "unrecognized arguments"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "mood": "good"}], "says mood, which animate does"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "help": True}], "says help, which animate does"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "output": "d.glb"}], "says output, which animate"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "seed": -1}], "'-1' is no whole number"),
+        ({"default": {}, "jobs": [{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]}, "must hold a list of"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "emotion": {"grumpy": 1}}], "grumpy"),
         ([{"scan": s, "audio": "b.wav", "outputs": "c.glb"} for s in ("a.obj", "b.obj")], "Jobs 1 and 2"),
     ],

@@ -43,6 +43,7 @@ def without_bpy(*words: object) -> subprocess.CompletedProcess:
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--keys", "0"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--keys", "many"),
         ("perform", "speech.wav", "-o", "out.npz", "--device", "abacus"),
+        ("perform", "speech.wav", "-o", "out.npz", "--seed", "-1"),
         ("deform", "head.obj", "motion.npz", "-o", "out.obj"),
     ],
 )
@@ -65,6 +66,9 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
     def changed(position: int, value: str) -> list[str]:
         return [*animate[:position], value, *animate[position + 1 :]]
 
+    def deform(motion: str) -> list[str]:
+        return ["deform", sample, f"{{tmp}}/{motion}.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"]
+
     return {
         "no such scan": (changed(1, "{tmp}/none.obj"), "none.obj does not exist"),
         "no such sound": (changed(2, "{tmp}/none.wav"), "none.wav does not exist"),
@@ -74,18 +78,14 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "a broken sound": (changed(2, "{tmp}/broken.wav"), "broken.wav cannot be read"),
         "landmarks that are no JSON": (changed(4, "{tmp}/broken.json"), "is no JSON"),
         "landmarks of another scan": (changed(4, "{tmp}/far.json"), "off the mesh"),
-        "no such motion": (
-            ["deform", sample, "{tmp}/none.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
-            "none.npz",
-        ),
-        "a broken motion": (
-            ["deform", sample, "{tmp}/broken.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
-            "no .npz",
-        ),
-        "a motion of 5 points": (
-            ["deform", sample, "{tmp}/five.npz", "--landmarks", marks, "-o", "{tmp}/out.npz"],
-            "(T, 68, 3)",
-        ),
+        "no such motion": (deform("none"), "none.npz"),
+        "a broken motion": (deform("broken"), "no .npz"),
+        "an empty motion": (deform("empty"), "no .npz"),
+        "a damaged motion": (deform("damaged"), "no .npz"),
+        "a motion of 5 points": (deform("five"), "(T, 68, 3)"),
+        "a motion without frames": (deform("short"), "has no frames"),
+        "a motion with turns of text": (deform("turns"), "Turns are finite values"),
+        "a motion at no frame rate": (deform("stopped"), "a frame rate of 0;"),
         "a comparison with another motion": (["evaluate", "{tmp}/five.npz", "{tmp}/still.npz"], "5 points at 30 fps"),
         "a comparison of unknown vertices": (["evaluate", "{tmp}/five.npz", "{tmp}/five.npz"], "--scan"),
         "a comparison on another scan": (
@@ -93,6 +93,13 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
             "pass the scan they are of",
         ),
         "a comparison of what is no motion": (["evaluate", "{tmp}/nan.npz", "{tmp}/still.npz"], "no finite"),
+        "a comparison of text": (["evaluate", "{tmp}/text.npz", "{tmp}/text.npz"], "no finite"),
+        "a comparison backwards in time": (["evaluate", "{tmp}/back.npz", "{tmp}/back.npz"], "a frame rate of -3;"),
+        "an output that is a folder": (changed(6, "{tmp}/folder.npz"), "it is a folder"),
+        "a new output folder and no such sound": (
+            ["perform", "{tmp}/none.wav", "-o", "{tmp}/new/deep/x.npz"],
+            "none.wav",
+        ),
         "an output folder that is a file": (changed(6, "{tmp}/broken.obj/out.npz"), "Cannot write"),
         "a scan in a foreign format": (changed(1, "{tmp}/broken.json"), "no scan that FreeTalk reads"),
     }
@@ -107,6 +114,17 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "five.npz", displacement=np.zeros((4, 5, 3)), fps=30)
     np.savez(folder / "still.npz", displacement=np.zeros((4, 68, 3)), fps=30)
     np.savez(folder / "nan.npz", displacement=np.full((4, 68, 3), np.nan), fps=30)
+    np.savez(folder / "short.npz", displacement=np.zeros((0, 68, 3)), fps=30)
+    np.savez(folder / "turns.npz", displacement=np.zeros((2, 68, 3)), fps=30, turns=np.array(["a", "b"]))
+    np.savez(folder / "stopped.npz", displacement=np.zeros((2, 68, 3)), fps=0)
+    np.savez(folder / "back.npz", displacement=np.zeros((2, 68, 3)), fps=-3)
+    np.savez(folder / "text.npz", displacement=np.full((2, 68, 3), "a"), fps=30)
+    np.savez_compressed(folder / "damaged.npz", displacement=np.random.default_rng(0).normal(size=(20, 68, 3)), fps=30)
+    content = bytearray((folder / "damaged.npz").read_bytes())
+    content[200:260] = bytes(range(60))
+    (folder / "damaged.npz").write_bytes(content)
+    (folder / "empty.npz").touch()
+    (folder / "folder.npz").mkdir()
     far = landmarks.read(ROOT / "examples/head.landmarks.json")
     landmarks.write(folder / "far.json", landmarks.Landmarks(far.points + 1e4, None, None))
     return folder
@@ -123,6 +141,18 @@ def test_bad_input_ends_with_3_one_sentence_and_no_file(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("freetalk: ") and sentence in last and last[-1] in ".?", last
     assert sorted(broken.rglob("*")) == before
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    assert cli.main(["perform", str(short_clip), "-o", str(tmp_path / "out.npz")]) == cli.BAD_INPUT
+    assert "freetalk: A file cannot be read or written (No space left on device);" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_perform_writes_motion_and_needs_no_bpy(tmp_path: Path, short_clip: Path) -> None:
@@ -331,6 +361,10 @@ def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
     assert cli.main(["evaluate", str(tmp_path / "wide.npz"), str(tmp_path / "calm.npz"), "--json"]) == cli.DONE
     points = json.loads(capsys.readouterr().out)
     assert points["aperture_r"] > 0.9 and points["aperture_ratio"] > 1.1 and points["lips_mm"] > 0.1
+    np.savez(tmp_path / "still.npz", displacement=np.zeros((30, 68, 3)), fps=30)
+    assert cli.main(["evaluate", str(tmp_path / "still.npz"), str(tmp_path / "still.npz"), "--json"]) == cli.DONE
+    still = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert still["aperture_ratio"] is None and still["landmarks_mm"] == 0
     scan = ["--scan", str(head), "--landmarks", str(head_landmarks)]
     assert cli.main(["evaluate", str(tmp_path / "wide_dense.npz"), str(tmp_path / "calm_dense.npz"), *scan]) == cli.DONE
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())

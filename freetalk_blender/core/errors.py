@@ -1,7 +1,8 @@
 """The one family of exceptions that a user may read.
 
-Each carries one sentence: what is wrong, where, and what to do. The command line prints it and exits
-with 3, the panel shows it, and nothing else catches anything.
+Each carries one sentence: what is wrong, where, and what to do. The command line prints it and exits with 3, the panel
+shows it. What the system refuses (OSError: a full disk, a permission) ends a command and an export in the same way; any
+other exception that gets that far is a bug and keeps its traceback.
 """
 
 
