@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up, test, package and show FreeTalk. Standard library only; everything it needs it fetches from PyPI.
+"""Set up, test, package and show FreeTalk. Standard library only; what FreeTalk needs it fetches from PyPI.
 
     python3 build.py demo        set up, build the extension, install it into Blender, animate the sample
     python3 build.py test        set up, run the tests, a Blender's window's too where there is one (--ui: make one;
