@@ -84,7 +84,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
     )
     landmarks: StringProperty(
         name="Landmarks",
-        description="The 68 landmarks of this scan, a .json file; empty: they are found",
+        description="The 68 landmarks of this scan: .json, .xyz, .txt, .fcsv, .mrk.json, .pts; empty: they are found",
         subtype="FILE_PATH",
     )
     mirror: BoolProperty(

@@ -78,10 +78,10 @@ class Scan:
         return session.fingerprint(skin, self.triangles, self.shape, *marks, options, *boxes, *names)
 
     def bind(self, own: Landmarks, step: Step) -> tuple[str, Face]:
-        """The bound face and its fingerprint; at once where this session bound the very same before."""
+        """The bound face and its fingerprint; at once where this session bound the very same with these networks."""
         key = self.fingerprint(own)
         parts = (array for part in (*self.parts, *self.beside) for array in part.surface)
-        detail = session.fingerprint(*parts)
+        detail = session.fingerprint(str(models.folder()), *parts)
         known = session.face(key, detail)
         if known is None:
             known = prepare(
