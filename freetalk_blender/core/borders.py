@@ -1,4 +1,5 @@
-"""The borders of a surface: its edges, loops of open ones, a lid for a hole; and where a surface touches itself."""
+"""The borders of a surface: its edges, what they join, loops of open ones, a lid for a hole; and where a surface
+touches itself."""
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -51,6 +52,12 @@ def split(
         else:
             emit(rows, (a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
     return np.concatenate(found), np.concatenate(source)
+
+
+def joined(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int32 label of each vertex's connected part under the edges (E,2)."""
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int32)
 
 
 def border_edges(triangles: np.ndarray) -> np.ndarray:
@@ -121,10 +128,9 @@ def fans(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     first = np.full(int(triangles.max(initial=0)) + 1, -1)
     at = np.flatnonzero(np.isin(triangles.ravel(), open_ends))
     first[triangles.ravel()[at[::-1]]] = at[::-1]
-    joined = np.stack([at, first[triangles.ravel()[at]]], 1)
-    ends = np.concatenate([begin[:, :, 0], begin[:, :, 1], joined])
-    graph = coo_matrix((np.ones(len(ends), bool), tuple(ends.T)), (triangles.size,) * 2)
-    return connected_components(graph, directed=False)[1].reshape(-1, 3)
+    unparted = np.stack([at, first[triangles.ravel()[at]]], 1)
+    ends = np.concatenate([begin[:, :, 0], begin[:, :, 1], unparted])
+    return joined(ends, triangles.size).reshape(-1, 3)
 
 
 def _two_sheets(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, edge: np.ndarray) -> np.ndarray:

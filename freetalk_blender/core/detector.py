@@ -9,8 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from . import rows
 from .errors import LandmarkError
@@ -18,7 +16,7 @@ from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
 from .face_view import compact, simplify
 from .landmarks import Landmarks, nearest_vertices, on_mesh
-from .mesh import Surfaces
+from .mesh import Surfaces, connected_parts
 
 #: At most so many candidates are looked at closely.
 CANDIDATES = 6
@@ -149,10 +147,7 @@ def _find_in_parts(vertices: np.ndarray, triangles: np.ndarray, device: str) -> 
 def loose_parts(triangles: np.ndarray, most: int = 4, least: int = 500) -> list[np.ndarray]:
     """Triangles (F, 3) of each of the `most` largest connected parts with at least `least` triangles; none where the
     mesh is of one piece."""
-    edges = triangles[:, [0, 1, 1, 2]].reshape(-1, 2)
-    count = int(triangles.max()) + 1
-    graph = coo_matrix((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), (count, count))
-    label = connected_components(graph, directed=False)[1][triangles[:, 0]]
+    label = connected_parts(triangles, int(triangles.max()) + 1)[triangles[:, 0]]
     sizes = np.bincount(label)
     large = [part for part in np.argsort(-sizes)[:most] if least <= sizes[part] < len(triangles)]
     return [triangles[label == part] for part in large]

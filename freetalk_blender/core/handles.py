@@ -7,11 +7,12 @@ doubt, so an inner-lip landmark looks only among vertices that are closer, along
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from . import rows
 from .landmarks import nearest_vertices
+from .mesh import connected_parts
 
 #: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.
 _UPPER = (np.array([49, 50, 51, 52, 53]), np.array([61, 62, 63]))
@@ -41,7 +42,7 @@ def landmark_vertices(points: np.ndarray, vertices: np.ndarray, triangles: np.nd
     found = nearest_vertices(points, vertices)
     unit = float(np.linalg.norm(points[45] - points[36]))
     graph = edge_graph(vertices, triangles)
-    part = connected_components(graph, directed=False)[1]
+    part = connected_parts(triangles, len(vertices))
     skin = np.bincount(part[found]).argmax()
     prefer(found, np.arange(len(points)), part == skin, points, vertices, unit)
     upper, lower = (edge_distance(graph, found[outer], _LIP * unit) for outer, _ in (_UPPER, _LOWER))

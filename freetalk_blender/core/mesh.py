@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from . import cancel, rows
-from .borders import edges_of, split
+from .borders import edges_of, joined, split
 from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
@@ -72,7 +70,7 @@ def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None 
     points, faces = _checked(vertices, triangles)
     faces = faces[_sound(points, faces)]
     cancel.check()
-    welded = _weld(points, faces, apart)
+    welded = weld(points, faces, apart)
     faces = welded[faces]
     faces = faces[_sound(points, faces)]
     if not len(faces):
@@ -129,14 +127,17 @@ def _checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
     return points, faces.astype(np.int64)
 
 
-def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
-    """(U,) the first vertex at each vertex's place.
+def weld(
+    points: np.ndarray, faces: np.ndarray, apart: np.ndarray | None = None, tolerance: float | None = None
+) -> np.ndarray:
+    """(U,) the first vertex at each vertex's place; points (U,3), faces (F,3), apart and tolerance as `touching` has
+    them.
 
     Only vertices on open borders are welded: that is where seams split a surface, whereas lips or lids that touch
     inside a closed surface are different skin and must stay apart.
     """
     first = np.arange(len(points))
-    border, pairs = touching(points, faces, apart)
+    border, pairs = touching(points, faces, apart, tolerance)
     if not len(pairs):
         return first
     groups = joined(pairs, len(border))
@@ -147,17 +148,18 @@ def _weld(points: np.ndarray, faces: np.ndarray, apart: np.ndarray | None) -> np
 
 
 def touching(
-    vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None = None
+    vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None = None, tolerance: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) vertices on open borders, finite, none of `apart`, and those of them (P,2), as rows, that lie at one place;
-    vertices (V,3), triangles (F,3)."""
+    """(B,) vertices on open borders, finite, none of `apart`, and those of them (P,2), as rows, that lie at one place,
+    nearer than `tolerance`, by default WELD_TOLERANCE of the surface's size; vertices (V,3), triangles (F,3)."""
     border = boundary_vertices(triangles) if len(triangles) else np.empty(0, int)
     if apart is not None:
         border = np.setdiff1d(border, apart, assume_unique=True)
     border = border[np.isfinite(vertices[border]).all(1)]
     if not len(border):
         return border, np.empty((0, 2), int)
-    tolerance = WELD_TOLERANCE * _size(vertices, triangles)
+    if tolerance is None:
+        tolerance = WELD_TOLERANCE * _size(vertices, triangles)
     return border, cKDTree(vertices[border]).query_pairs(tolerance, output_type="ndarray")
 
 
@@ -211,12 +213,6 @@ def boundary_vertices(faces: np.ndarray) -> np.ndarray:
 def connected_parts(triangles: np.ndarray, count: int) -> np.ndarray:
     """(count,) int32 label of each vertex's connected part under the triangles (F,3)."""
     return joined(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
-
-
-def joined(pairs: np.ndarray, count: int) -> np.ndarray:
-    """(count,) int32 label of each vertex's connected part under the edges (E,2)."""
-    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1].astype(np.int32)
 
 
 def together(surfaces: Surfaces) -> tuple[np.ndarray, np.ndarray]:

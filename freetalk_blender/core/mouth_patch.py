@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .borders import border_edges, edges_of, fans, filled, loops, split
 from .errors import MeshError
-from .mesh import connected_parts
+from .mesh import connected_parts, weld
 from .mouth_curve import LEFT_CORNER, LIPS, OUTER_LIPS, RIGHT_CORNER, MouthCurve, mouth_curve
 
 #: How far the patch reaches beyond the lip landmarks: sideways, up and down, backward and forward (mm).
@@ -65,7 +64,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     near[beside[(longest > COARSE) & (longest < SPIKE)]] = True
     touching = np.flatnonzero(near[triangles].any(1))
     touching = touching[np.isfinite(points[triangles[touching]]).all((1, 2))]
-    welded = _welded(points, triangles[touching])
+    welded = weld(points, triangles[touching], tolerance=WELD)
     around = welded[triangles[touching]]
     distinct = (np.diff(np.sort(around, 1), axis=1) > 0).all(1)
     touching, around = touching[distinct], around[distinct]
@@ -138,18 +137,6 @@ def _spare(triangles: np.ndarray) -> np.ndarray:
         uses = np.bincount(sides.ravel())[sides]
         spare[~spare] = (uses > 2).any(1) & (uses == 1).any(1)
     return spare
-
-
-def _welded(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V,) the first vertex at each vertex's place, on the borders of these triangles."""
-    welded = np.arange(len(points))
-    border = np.unique(border_edges(triangles))
-    if len(border):
-        pairs = cKDTree(points[border]).query_pairs(WELD, output_type="ndarray")
-        graph = sparse.coo_matrix((np.ones(len(pairs), bool), tuple(pairs.T)), (len(border),) * 2)
-        labels = connected_components(graph, directed=False)[1]
-        welded[border] = border[np.unique(labels, return_index=True)[1]][labels]
-    return welded
 
 
 # Holes in the lips ----------------------------------------------------------------------------------------------------

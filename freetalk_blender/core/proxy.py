@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import cancel, rows
+from .borders import joined
 from .landmarks import nearest_vertices
-from .mesh import joined, nearest_on_triangles
+from .mesh import nearest_on_triangles
 
 #: Scan vertices placed at once, each on the half-dozen triangles around a stand-in vertex: so few that what is computed
 #: stays in the processor's cache.

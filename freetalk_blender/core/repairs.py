@@ -6,10 +6,9 @@ The surface that is bound is a cleaned copy: the person's own vertices keep thei
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from . import mesh, rows
+from .borders import joined
 from .mesh import CleanMesh
 
 #: A loose part with less than this share of the vertices is an isolated bit.
@@ -84,8 +83,7 @@ def borders(cleaned: CleanMesh) -> list[np.ndarray]:
         return []
     vertices, local = np.unique(open_edges, return_inverse=True)
     local = local.reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(local)), tuple(local.T)), (len(vertices),) * 2)
-    label = connected_components(graph, False)[1]
+    label = joined(local, len(vertices))
     length = np.linalg.norm(np.diff(cleaned.vertices[open_edges].astype(float), axis=1)[:, 0], axis=1)
     total = np.bincount(label[local[:, 0]], length)
     order = np.argsort(label, kind="stable")
