@@ -59,11 +59,10 @@ def _around() -> np.ndarray:
 @dataclass(frozen=True)
 class SurfaceFit:
     """points (68, 3): where the model has the landmarks; error (68,): their standard deviation under the model;
-    coverage: share of skin points that found surface; code (K,) and move: the model's shape and place."""
+    code (K,) and move: the model's shape and place."""
 
     points: np.ndarray
     error: np.ndarray
-    coverage: float
     code: np.ndarray
     move: Similarity
 
@@ -93,14 +92,12 @@ def fit_surface(
         rows = jacobian[:COUNT].reshape(3 * COUNT, -1)
         left = (rows.T * np.repeat(weight, 3)) @ rows
         right = rows.T @ (np.repeat(weight, 3) * miss.ravel())
-        covered = 0.0
         if reach is not None:
             near, normal, offset = _meet(tree, normals, placed[COUNT:], model.normals @ move.rotation.T, reach)
             weight = surface_sigma(near, offset) ** -2 / (1 + (offset / (0.3 * reach)) ** 2) ** 2
             along = np.einsum("pi,pik->pk", normal, jacobian[COUNT + near])
             left += (along.T * weight) @ along
             right += along.T @ (weight * offset)
-            covered = len(near) / len(model.normals)
         left[range(count), range(count)] += 1
         right[:count] -= code
         change = np.linalg.solve(left, right)
@@ -112,7 +109,7 @@ def fit_surface(
     spread = np.linalg.inv(left)
     covariance = np.einsum("pik,kl,pil->p", jacobian[:COUNT], spread, jacobian[:COUNT])
     placed = move.to_mesh(model.mean[:COUNT] + basis[:COUNT] @ code)
-    return SurfaceFit(placed, np.sqrt(covariance), covered, code, move)
+    return SurfaceFit(placed, np.sqrt(covariance), code, move)
 
 
 def _meet(

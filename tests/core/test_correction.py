@@ -24,7 +24,7 @@ def evidence(move: Similarity) -> correction.Evidence:
     face = Similarity(1.1, Rotation.from_euler("xyz", [5, -8, 3], degrees=True).as_matrix(), np.array([0.1, 0.2, 0.0]))
     mean = prior().mean[:COUNT]
     laid, points, closer, rays = (move.to_mesh(mean + rng.normal(0, 0.01, mean.shape)) for _ in range(4))
-    fit = SurfaceFit(laid, np.full(COUNT, 0.01), 1.0, np.zeros(len(prior().modes)), face)
+    fit = SurfaceFit(laid, np.full(COUNT, 0.01), np.zeros(len(prior().modes)), face)
     height = rng.normal(0, 0.01, len(prior().normals))
     height[::7] = np.nan
     return correction.evidence(move, fit, height, points, closer, rays)

@@ -29,7 +29,6 @@ def test_the_surface_corrects_landmarks_that_are_off(stranger) -> None:
     alone = fit_surface(given, error, skin + 9, normals)
     assert off(laid.points, truth) < 0.6 * off(given, truth)
     assert off(laid.points, truth) < off(alone.points, truth) - 0.002
-    assert laid.coverage > 0.8 and alone.coverage == 0
 
 
 def test_a_face_of_which_half_is_missing_is_completed(stranger) -> None:
