@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import models
+from . import models, rows
 from .close_view import CHANNELS, MIRRORED_CHANNELS, SIDES, Side, close_camera, close_picture, mirrored
 from .face_view import Patch, compact, meet
 from .frame import Similarity
@@ -70,6 +70,5 @@ def _around(patch: Patch, centre: np.ndarray, reach: float) -> Patch:
     kept = near[patch.triangles].any(1)
     if not kept.any():
         return patch
-    used = np.zeros(len(near), bool)
-    used[patch.triangles[kept]] = True
+    used = rows.present(patch.triangles[kept], len(near))
     return Patch(*compact(patch.vertices, patch.triangles[kept]), patch.normals[used])

@@ -343,5 +343,5 @@ def _inward(patch: Patch, view: View, found: np.ndarray) -> float:
     if not len(faces):
         return 0.0
     corners = patch.vertices[patch.triangles[faces]] @ view.camera.rotation.T
-    turn = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
+    turn = raster.triangle_normals(corners)[:, 2]
     return float((turn < 0).mean())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import cancel, raster
+from . import cancel, raster, rows
 
 #: Camera of the landmark network: centre (canonical units), half of the picture's side, picture side in pixels.
 FACE_CENTRE = np.array([0.0, -0.42, 0.0])
@@ -122,8 +122,7 @@ def simplify(vertices: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[
 
 def compact(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Only the vertices that triangles use."""
-    used = np.zeros(len(vertices), bool)
-    used[triangles] = True
-    if used.all():
+    used = rows.present(triangles, len(vertices))
+    if len(used) == len(vertices):
         return vertices, triangles
-    return vertices[used], (np.cumsum(used, dtype=np.int32) - 1)[triangles]
+    return vertices[used], rows.numbered(used, len(vertices)).astype(np.int32)[triangles]

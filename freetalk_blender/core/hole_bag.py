@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from . import mesh, mouth_bag, mouth_curve
+from . import mesh, mouth_bag, mouth_curve, raster
 from .borders import border_edges, edges_of, filled, loops
 from .mouth_curve import MouthCurve
 from .mouth_hollow import DARK
@@ -65,9 +65,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     rings = [ring for ring in loops(links) if _encloses(points[ring], curve)]
     if not rings:
         return None
-    longest = max(
-        rings, key=lambda ring: float(np.linalg.norm(points[ring] - np.roll(points[ring], 1, 0), axis=1).sum())
-    )
+    longest = max(rings, key=lambda ring: _length(points[ring]))
     own, owner = np.array([place[vertex] for vertex in longest]).T
     return Hole(own, owner)
 
@@ -162,7 +160,7 @@ def _along(rim: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 def _faces_outward(points: np.ndarray, triangles: np.ndarray, curve: MouthCurve) -> bool:
     """The skin around the lips, points (P,3), triangles (f,3), faces forward."""
     corner = points[triangles]
-    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normal = raster.triangle_normals(corner)
     return bool(normal[np.abs(curve.in_front(corner.mean(1))) < _AWAY, 2].sum() >= 0)
 
 

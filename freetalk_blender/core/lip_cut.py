@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sparse
 
+from . import raster
 from .lip_line import LipLine
 from .mouth_patch import Patch
 
@@ -102,12 +103,12 @@ def _smoothed(cut: Cut) -> Cut:
     move[:, 2] -= SUNK * np.minimum(1, ends / 4)
     beside = np.isin(cut.triangles, np.concatenate([cut.upper, cut.lower])).any(1)
     triangles = cut.triangles[beside]
-    before = _normals(cut.points, triangles)
+    before = _unit_normals(cut.points, triangles)
     for _ in range(8):
         points = cut.points.copy()
         points[cut.upper] += move
         points[cut.lower[1:-1]] = points[cut.upper[1:-1]]
-        turned = np.isin(np.arange(len(points)), triangles[(_normals(points, triangles) * before).sum(1) < 0.3])
+        turned = np.isin(np.arange(len(points)), triangles[(_unit_normals(points, triangles) * before).sum(1) < 0.3])
         bad = turned[cut.upper] | turned[cut.lower]
         if not bad.any():
             break
@@ -115,9 +116,8 @@ def _smoothed(cut: Cut) -> Cut:
     return replace(cut, points=points)
 
 
-def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    corner = points[triangles]
-    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+def _unit_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    normal = raster.triangle_normals(points[triangles])
     return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
 
@@ -171,7 +171,7 @@ def _may_merge(gone: int, into: int, triangles: list, around: dict[int, set[int]
         return False
     before = points[rest]
     after = points[np.where(rest == gone, into, rest)]
-    old, new = (np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]) for c in (before, after))
+    old, new = raster.triangle_normals(before), raster.triangle_normals(after)
     size = np.linalg.norm(old, axis=1) * np.linalg.norm(new, axis=1)
     longest = np.linalg.norm(after - np.roll(after, 1, 1), axis=2).max(1)
     return bool((((old * new).sum(1) > 0.5 * size) & (np.linalg.norm(new, axis=1) > 0.1 * longest**2)).all())

@@ -127,8 +127,7 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     ease = np.exp(-CREASE * np.minimum(bend / max(deepest, SHALLOWEST), 1.0) * shallow)
     steps = _cotangents(patch.points, patch.triangles, sides, len(edges)) * ease
     graph = _edge_graph(edges, steps, count)
-    corner = patch.points[patch.triangles]
-    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
+    area = np.linalg.norm(raster.triangle_normals(patch.points[patch.triangles]), axis=1) / 2
     mass = np.bincount(patch.triangles.ravel(), np.repeat(area / 3, 3), count)
     prior = creased * _halfway(patch.points, edges, np.where(in_band, 0, np.sign(height)))
     prior += (1 - creased) * np.clip(height / band, -1, 1)
@@ -169,7 +168,7 @@ def _lean(patch: Patch, curve: MouthCurve, walker: np.ndarray, mass: np.ndarray)
 def _angle_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(P,3) sums of the triangles' unit normals around each point, weighted by their angles there."""
     corner = points[triangles]
-    normal = _unit(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]))
+    normal = _unit(raster.triangle_normals(corner))
     total = np.zeros_like(points)
     for k in range(3):
         u, v = (_unit(corner[:, (k + step) % 3] - corner[:, k]) for step in (1, 2))

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
+from . import raster
 from .borders import border_edges, edges_of, fans, filled, loops, split
 from .errors import MeshError
 from .mesh import connected_parts, weld
@@ -120,7 +121,7 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
 def _hollow(points: np.ndarray, triangles: np.ndarray, piece: np.ndarray, face: int) -> np.ndarray:
     """(f,) bool: triangles of closed pieces (f,) that enclose a void rather than a body; the face's piece is `face`."""
     corner = points[triangles]
-    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normal = raster.triangle_normals(corner)
     outward = np.sign(normal[piece == face, 2].sum())  # the face looks ahead
     volume = np.bincount(piece, outward * (normal * (corner[:, 0] - points.mean(0))).sum(1))
     sides = edges_of(triangles)[1]

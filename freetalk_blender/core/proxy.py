@@ -14,6 +14,7 @@ from . import cancel, rows
 from .borders import joined
 from .landmarks import nearest_vertices
 from .mesh import nearest_on_triangles
+from .raster import triangle_normals
 
 #: Scan vertices placed at once, each on the half-dozen triangles around a stand-in vertex: so few that what is computed
 #: stays in the processor's cache.
@@ -136,8 +137,8 @@ def _moved_to(
         star = triangles[around[first[vertex] : first[vertex + 1]]]
         before = vertices[star]
         after = np.where((star == vertex)[..., None], point, before)
-        old, new = (np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]) for c in (before, after))
-        turned = int(((old * new).sum(1) <= 0).sum())
+        facing = (triangle_normals(before) * triangle_normals(after)).sum(1)
+        turned = int((facing <= 0).sum())
         return vertex in chosen, turned, float(np.linalg.norm(vertices[vertex] - point))
 
     chosen: list[int] = []
@@ -157,8 +158,7 @@ def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     without a triangle, such as the tip of a bump that reaches into the next cell, becomes one with its neighbour.
     Source: Rossignac & Borrel 1993, "Multi-resolution 3D approximations for rendering complex scenes".
     """
-    a, b, c = points[faces].transpose(1, 0, 2)
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
+    area = np.linalg.norm(triangle_normals(points[faces]), axis=1).sum() / 2
     cell = np.floor(points / np.sqrt(1.5 * area / count)).astype(np.int32)
     start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
     together = (cell[start] == cell[end]).all(1)

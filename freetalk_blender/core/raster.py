@@ -155,10 +155,15 @@ def _nearest(hits: list[tuple[np.ndarray, ...]], size: int) -> Image:
     return Image(triangle.reshape(size, size), weights.reshape(size, size, 3), depth.reshape(size, size))
 
 
+def triangle_normals(corners: np.ndarray) -> np.ndarray:
+    """(F, 3) normals of triangles with corners (F, 3, 3), each as long as twice the triangle's area."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    return np.cross(b - a, c - a)
+
+
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V, 3) float32 area-weighted unit normals, 0 for vertices without a triangle."""
-    a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
-    face = np.cross(b - a, c - a)
+    face = triangle_normals(vertices[triangles])
     normals = np.stack(
         [
             sum(np.bincount(triangles[:, corner], face[:, axis], len(vertices)) for corner in range(3))
