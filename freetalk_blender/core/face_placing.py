@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from . import closeups, correction, models, raster
 from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, Patch, compact, meet, picture, simplify
-from .frame import Similarity
+from .frame import Similarity, align
 from .landmarks import INNER_LIP_PAIRS, LID_PAIRS
 from .surface_fit import SurfaceFit, fit_surface, relief
 
@@ -236,7 +236,7 @@ def regularise(points: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, float
     flat = modes.reshape(len(modes), -1).T
     shape = mean
     for _ in range(4):
-        move = weighted_align(shape, points, weight)
+        move = align(shape, points, weight)
         local = move.to_canonical(points)
         w = np.repeat(weight * move.scale**2, 3)
         code = np.linalg.solve((flat.T * w) @ flat + np.eye(len(modes)), (flat.T * w) @ (local - mean).ravel())
@@ -265,22 +265,10 @@ def _uncrossed(face: Similarity, points: np.ndarray) -> np.ndarray:
     return face.to_mesh(uncrossed(face.to_canonical(points)))
 
 
-def weighted_align(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Similarity:
-    """Least-squares similarity with target ~ move(source); weights (N,). Source: Umeyama 1991, with weights."""
-    share = weight / weight.sum()
-    source_mean, target_mean = share @ source, share @ target
-    x, y = source - source_mean, target - target_mean
-    u, singular, vt = np.linalg.svd((share[:, None] * y).T @ x)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * sign) @ vt
-    scale = float((singular * sign).sum() / (share @ (x**2).sum(1)))
-    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
-
-
 def refit(points: np.ndarray, error: np.ndarray) -> Similarity:
     """The frame of a face from all its points, each by its error: steadier than from the eye corners alone."""
     mean, _ = _prior()
-    return weighted_align(mean, points, np.hypot(error, 0.03) ** -2)
+    return align(mean, points, np.hypot(error, 0.03) ** -2)
 
 
 @dataclass(frozen=True)

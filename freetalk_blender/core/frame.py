@@ -55,19 +55,21 @@ def transformed(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def align(source: np.ndarray, target: np.ndarray) -> Similarity:
+def align(source: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> Similarity:
     """Least-squares similarity with target ~ scale * rotation @ source + translation.
 
-    source, target: (N, 3). Source: Umeyama 1991, "Least-squares estimation of transformation parameters between two
-    point patterns", eq. 40-43. Raises LandmarkError where the points are degenerate.
+    source, target: (N, 3); weight (N,): of each point's squared error, by default all alike. Source: Umeyama 1991,
+    "Least-squares estimation of transformation parameters between two point patterns", eq. 40-43, with weights. Raises
+    LandmarkError where the points are degenerate.
     """
     source, target = np.asarray(source, float), np.asarray(target, float)
-    source_mean, target_mean = source.mean(0), target.mean(0)
+    share = np.full(len(source), 1 / len(source)) if weight is None else weight / weight.sum()
+    source_mean, target_mean = (x.mean(0) if weight is None else share @ x for x in (source, target))
     x, y = source - source_mean, target - target_mean
-    variance = (x**2).sum()
-    if not np.isfinite(variance + (y**2).sum()) or variance < 1e-18 or (y**2).sum() < 1e-18:
+    variance, extent = share @ (x**2).sum(1), share @ (y**2).sum(1)
+    if not np.isfinite(variance + extent) or min(variance, extent) < 1e-18:
         raise LandmarkError("The landmarks fall together in one point; place them on the face again.")
-    u, singular, vt = np.linalg.svd(y.T @ x)
+    u, singular, vt = np.linalg.svd((share[:, None] * y).T @ x)
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     rotation = (u * sign) @ vt
     scale = float((singular * sign).sum() / variance)

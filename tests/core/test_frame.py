@@ -52,6 +52,19 @@ def test_align_finds_a_similarity_and_never_a_mirror():
     assert np.linalg.det(fit.rotation) == pytest.approx(1)
 
 
+def test_align_fits_what_weighs_most():
+    rng = np.random.default_rng(4)
+    source, (_, pose) = rng.normal(size=(20, 3)), moved(2)
+    target = pose.to_mesh(source)
+    target[:5] += rng.normal(size=(5, 3)) * pose.scale
+    fit = frame.align(source, target, np.repeat([1e-12, 1.0], [5, 15]))
+    assert fit.scale == pytest.approx(pose.scale) and fit.rotation == pytest.approx(pose.rotation, abs=1e-9)
+    assert fit.to_mesh(source[5:]) == pytest.approx(target[5:])
+    assert frame.align(source, target, np.full(20, 3.0)).to_mesh(source) == pytest.approx(
+        frame.align(source, target).to_mesh(source)
+    )
+
+
 def test_a_millimetre_follows_the_eye_distance():
     assert frame.canonical_frame(frame.mean_landmarks() * 90).units_per_mm == pytest.approx(1, rel=1e-4)
 
