@@ -14,7 +14,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from freetalk_blender.core import frame
-from freetalk_blender.core.face_placing import closest_on_triangles
+from freetalk_blender.core.mesh import nearest_places
 
 #: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on
 #: renders of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion
@@ -127,9 +127,7 @@ def _on_skin(points: np.ndarray, body: MakeHuman, neighbours: int = 200) -> np.n
     """The nearest places (P, 3) on the body to points (P, 3), among their nearest triangles."""
     corners = body.vertices[body.triangles].astype(np.float64)
     near = cKDTree(corners.mean(1)).query(points, neighbours)[1]
-    places = closest_on_triangles(np.repeat(points, neighbours, 0), corners[near.ravel()]).reshape(*near.shape, 3)
-    best = np.linalg.norm(places - points[:, None], axis=-1).argmin(1)
-    return places[np.arange(len(points)), best]
+    return nearest_places(points, corners[near])
 
 
 def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from . import closeups, correction, models, raster
 from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, Patch, compact, meet, picture, simplify
 from .frame import Similarity, align
 from .landmarks import INNER_LIP_PAIRS, LID_PAIRS
+from .mesh import nearest_places
 from .surface_fit import SurfaceFit, fit_surface, relief
 
 #: Views of the face (yaw, pitch in degrees): first to correct the search, then to place the points.
@@ -294,29 +295,7 @@ def _on_surface(points: np.ndarray, surface: Surface, neighbours: int = 12) -> n
     """(68, 3) the place nearest to each point on the triangles of its nearest samples."""
     _, near = cKDTree(surface.points).query(points, neighbours)
     near = np.minimum(near, len(surface.points) - 1)
-    corners = surface.corners[near.ravel()]
-    places = closest_on_triangles(np.repeat(points, neighbours, 0), corners).reshape(*near.shape, 3)
-    best = np.linalg.norm(places - points[:, None], axis=-1).argmin(1)
-    return places[np.arange(len(points)), best]
-
-
-def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """(P, 3) nearest place in triangle corners (P, 3, 3) to points (P, 3), row by row."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    ab, ac, ap = b - a, c - a, points - a
-    d11, d12, d22 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
-    d1, d2 = (ap * ab).sum(1), (ap * ac).sum(1)
-    bottom = np.maximum(d11 * d22 - d12**2, 1e-30)
-    v, w = (d22 * d1 - d12 * d2) / bottom, (d11 * d2 - d12 * d1) / bottom
-    inside = (v >= 0) & (w >= 0) & (v + w <= 1) & (d11 * d22 - d12**2 > 1e-12 * d11 * d22)
-    options = [a + v[:, None] * ab + w[:, None] * ac]
-    for p, q in ((a, b), (b, c), (c, a)):
-        along = (((points - p) * (q - p)).sum(1) / np.maximum(((q - p) ** 2).sum(1), 1e-30)).clip(0, 1)
-        options.append(p + along[:, None] * (q - p))
-    places = np.stack(options, 1)
-    gap = np.linalg.norm(places - points[:, None], axis=-1)
-    gap[~inside, 0] = np.inf
-    return places[np.arange(len(points)), gap.argmin(1)]
+    return nearest_places(points, surface.corners[near])
 
 
 def _inward(patch: Patch, view: View, found: np.ndarray) -> float:

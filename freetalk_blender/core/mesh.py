@@ -240,6 +240,15 @@ def subdivided(cleaned: CleanMesh, marked: Callable[[np.ndarray], np.ndarray] | 
     return CleanMesh(vertices, triangles.astype(np.int32), cleaned.source)
 
 
+def nearest_places(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """(N,3) the place nearest to each of the points (N,3) on triangles of its own, (N,K,3,3)."""
+    count, own = corners.shape[:2]
+    weights, squared = nearest_on_triangles(np.repeat(points, own, 0), corners.reshape(-1, 3, 3))
+    best = np.arange(count), squared.reshape(count, own).argmin(1)
+    (a, b, c), (_, v, w) = corners[best].transpose(1, 0, 2), weights.reshape(count, own, 3)[best].T[..., None]
+    return a + v * (b - a) + w * (c - a)
+
+
 def surface_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(N,) distance of points (N,3) to the surface, among the triangles whose middles are nearest."""
     corners = np.asarray(vertices, float)[triangles]
@@ -272,7 +281,7 @@ def nearest_on_triangles(point: np.ndarray, corners: np.ndarray) -> tuple[np.nda
         weights = np.zeros_like(best)
         weights[:, i], weights[:, j] = 1 - along, along
         best = np.where(nearer[:, None], weights, best)
-    return best.astype(np.float32), squared
+    return best, squared
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -224,7 +224,7 @@ def places(
         lowest = np.minimum.reduceat(squared, np.cumsum(count) - count)
         best = np.flatnonzero(squared == lowest[row])
         best = best[np.diff(row[best], prepend=-1) > 0]
-        return triangle[best], weights[best], squared[best]
+        return triangle[best], weights[best].astype(np.float32), squared[best]
 
     place, shares = np.zeros(len(points), np.int64), np.zeros((len(points), 3), np.float32)
     distance, vertex = np.full(len(points), np.inf), merged.copy()

@@ -132,6 +132,15 @@ def test_distance_to_the_surface_is_not_distance_to_its_vertices():
     assert mesh.surface_distance(given, points, faces) == pytest.approx([0.5, 0, 1])
 
 
+def test_the_nearest_place_is_inside_a_triangle_on_an_edge_or_at_a_corner():
+    one = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.0]])
+    far, sliver = one + [0, 0, 9], one * [1, 0, 0]
+    given = np.array([[0.2, 0.3, 0.5], [1, 1, 0.1], [-1, -2, 0.1], [0.7, -0.1, 0]])
+    corners = np.array([[far, one], [one, far], [one, far], [far, sliver]])
+    nearest = [[0.2, 0.3, 0], [0.5, 0.5, 0], [0, 0, 0], [0.7, 0, 0]]
+    assert mesh.nearest_places(given, corners) == pytest.approx(np.array(nearest))
+
+
 def test_lips_that_touch_and_that_shapes_part_are_not_welded() -> None:
     """Two strips that meet in a line, each split once more across it, as files split a mesh at materials."""
     upper = np.array([[x, y, 0] for y in (0.0, 10.0) for x in (0.0, 10.0, 20.0)])
