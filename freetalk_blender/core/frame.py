@@ -5,6 +5,7 @@ and 45; one unit is the outer eye-corner distance |36-45| of the neutral face.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,11 @@ def mean_landmarks() -> np.ndarray:
 
     Source: the mean identity of ICT-FaceKit (MIT), written by `python -m export.mean_landmarks`.
     """
+    return _mean_landmarks().copy()
+
+
+@cache
+def _mean_landmarks() -> np.ndarray:
     return np.loadtxt(Path(__file__).with_name("mean_landmarks.csv"), delimiter=",", dtype=np.float64)
 
 

@@ -24,6 +24,12 @@ def test_the_average_face_is_already_canonical():
     assert found.translation == pytest.approx(np.zeros(3), abs=1e-5)
 
 
+def test_the_average_face_stays_what_it_is_whatever_is_done_to_a_copy():
+    mine = frame.mean_landmarks()
+    mine += 1
+    assert frame.mean_landmarks() == pytest.approx(mine - 1)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_unit_origin_and_axes_are_as_defined_in_any_pose(seed):
     points, pose = moved(seed)
