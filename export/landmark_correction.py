@@ -38,7 +38,7 @@ PENALTY, MOST_MM, STEADY_MM = 1.0, 3.0, 0.3
 
 @dataclass(frozen=True)
 class Found:
-    """known (N, E): the evidence of N scans; left (N, 68, 3): what the detector's answer lacks, in the dense face's
+    """known (N, E): what the detector knows of N scans; left (N, 68, 3): what its answer lacks, in the dense face's
     axes, mm of a face of 90."""
 
     known: np.ndarray
@@ -82,20 +82,20 @@ def melted(scan: scanning.Scan, points: np.ndarray, rng: np.random.Generator) ->
 
 
 def look(who: landmark_data.Subject, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Evidence (E,) and what the answer lacks (68, 3), mm, of a scan posed at random; None if it is not found."""
+    """What is known (E,) of a scan posed at random, and what the answer lacks (68, 3), mm; None if it is not found."""
     scan, move = scanning.pose(who.scan, np.random.default_rng([9, seed]))
     truth = move.to_mesh(who.points)
     fits = detector.find(*detector.usable(scan.vertices, scan.triangles))
     if not fits:
         return None
     fit = min(fits, key=lambda fit: float(np.linalg.norm(fit.points.mean(0) - truth.mean(0))))
-    given = fit.evidence
+    given = fit.measurements
     assert given is not None
     return given.known, given.frame.vectors_to_canonical(truth - given.points) * EYE_DISTANCE_MM
 
 
 def collect(model: ict.IctModel, folder: Path, backwards: bool = False) -> Found:
-    """The evidence of all SCANS, one file each."""
+    """What is known of all SCANS, one file each."""
     folder.mkdir(parents=True, exist_ok=True)
     scans = [(kind, first + row) for kind, (first, count) in SCANS.items() for row in range(count)]
     parts = []
@@ -116,7 +116,7 @@ def collect(model: ict.IctModel, folder: Path, backwards: bool = False) -> Found
 
 
 def fit(found: Found, penalty: float = PENALTY) -> Correction:
-    """Ridge regression on standardised evidence, whose errors are limited and whose bad scans count for less."""
+    """Ridge regression on standardised measurements, whose errors are limited and whose bad scans count for less."""
     both = found.with_mirror()
     size = np.linalg.norm(both.left, axis=-1)
     wanted = both.left * np.minimum(1, MOST_MM / np.maximum(size, 1e-9))[..., None] / EYE_DISTANCE_MM

@@ -20,13 +20,13 @@ from .surface_fit import SurfaceFit, prior
 
 #: Numbers that tell of each landmark: where three sources have it.
 DIFFERENCES = 9
-#: Evidence further than so many standard deviations from that of the training counts as just so far.
+#: What is further than so many standard deviations from the training counts as just so far.
 MOST = 3.0
 FILE = "landmark_correction.npz"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Measurements:
     """What the detector knows of its landmarks beside where they are.
 
     frame: from the dense face's axes to the mesh. points (68, 3): the answer, in the mesh. known (68 * 9 + P,): where
@@ -40,10 +40,10 @@ class Evidence:
     known: np.ndarray
 
 
-def evidence(
+def measurements(
     face: Similarity, laid: SurfaceFit, relief: np.ndarray, points: np.ndarray, closer: np.ndarray, rays: np.ndarray
-) -> Evidence:
-    """The evidence for mesh points (68, 3); closer, rays (68, 3): the two measurements of them, in the mesh.
+) -> Measurements:
+    """What is known of mesh points (68, 3); closer, rays (68, 3): the two measurements of them, in the mesh.
 
     laid: the dense face in the axes of `face`, its points in the mesh; relief (P,): the surface's distances from its
     skin, NaN where there is none.
@@ -52,7 +52,7 @@ def evidence(
         face.scale * laid.move.scale, face.rotation @ laid.move.rotation, face.to_mesh(laid.move.translation)
     )
     sources = [frame.vectors_to_canonical(other - points) for other in (laid.points, closer, rays)]
-    return Evidence(frame, points, np.append(np.concatenate(sources, 1), np.nan_to_num(relief)))
+    return Measurements(frame, points, np.append(np.concatenate(sources, 1), np.nan_to_num(relief)))
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +73,7 @@ def twins() -> np.ndarray:
 
 
 def in_mirror(known: np.ndarray) -> np.ndarray:
-    """The evidence (N, E) of the faces in a mirror."""
+    """What is known (N, E) of the faces in a mirror."""
     told = COUNT * DIFFERENCES
     differences = known[:, :told].reshape(-1, COUNT, DIFFERENCES // 3, 3)[:, MIRRORED] * [-1, 1, 1]
     return np.concatenate([differences.reshape(len(known), told), known[:, told:][:, twins()]], 1)
@@ -81,7 +81,7 @@ def in_mirror(known: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Correction:
-    """mean, scale (E,): of the training's evidence; weights (E, 204) and constant (204,): evidence in standard
+    """mean, scale (E,): of what the training knew; weights (E, 204) and constant (204,): what is known, in standard
     deviations -> what to add to the points, in the dense face's axes and eye distances."""
 
     mean: np.ndarray
@@ -90,7 +90,7 @@ class Correction:
     constant: np.ndarray
 
     def __call__(self, known: np.ndarray) -> np.ndarray:
-        """(..., 68, 3) what to add to points with evidence (..., E)."""
+        """(..., 68, 3) what to add to points of which (..., E) is known."""
         told = ((known - self.mean) / self.scale).clip(-MOST, MOST)
         return (told @ self.weights + self.constant).reshape(*known.shape[:-1], COUNT, 3)
 
@@ -101,6 +101,6 @@ def load() -> Correction:
         return Correction(*(arrays[name].astype(np.float64) for name in ("mean", "scale", "weights", "constant")))
 
 
-def corrected(given: Evidence) -> np.ndarray:
-    """(68, 3) the points, in the mesh, with the error taken off that the evidence speaks of."""
+def corrected(given: Measurements) -> np.ndarray:
+    """(68, 3) the points, in the mesh, with the error taken off that the measurements speak of."""
     return given.points + given.frame.vectors_to_mesh(load()(given.known))

@@ -14,7 +14,7 @@ from . import rows
 from .errors import LandmarkError
 from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
-from .face_view import compact, simplify
+from .face_view import cluster_vertices, compact
 from .landmarks import Landmarks, nearest_vertices, on_mesh
 from .mesh import Surfaces, connected_parts
 
@@ -126,7 +126,7 @@ def _find(vertices: np.ndarray, triangles: np.ndarray, device: str) -> list[Fit]
     """
     accepted: list[tuple[float, Fit]] = []
     cell = extent(vertices, triangles)[1] / LIGHTENED
-    light = simplify(*compact(vertices, triangles), cell)
+    light = cluster_vertices(*compact(vertices, triangles), cell)
     for candidates in search(*light, device):
         for candidate in candidates[:CANDIDATES]:
             if accepted and candidate.score < RIVAL * accepted[0][0]:

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from . import closeups, correction, models, raster
-from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, Patch, compact, meet, picture, simplify
+from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, Patch, cluster_vertices, compact, meet, picture
 from .frame import Similarity, align
 from .landmarks import INNER_LIP_PAIRS, LID_PAIRS
 from .mesh import nearest_places
@@ -47,7 +47,7 @@ class Fit:
 
     probability: mean over views. disagreement: root-mean-square distance between the views' rays and the points;
     unlike: root-mean-square distance from the shape prior (both in eye distances). inward: share of the face's pixels
-    whose triangles face away from the viewer. evidence: what the last correction of the points was made from.
+    whose triangles face away from the viewer. measurements: what the last correction of the points was made from.
     """
 
     face: Similarity
@@ -57,7 +57,7 @@ class Fit:
     disagreement: float
     unlike: float
     inward: float
-    evidence: correction.Evidence | None = None
+    measurements: correction.Measurements | None = None
 
     @property
     def doubt(self) -> float:
@@ -90,11 +90,11 @@ def place(vertices: np.ndarray, triangles: np.ndarray, face: Similarity, device:
     measured, error = _combined(rays, FAR_DOUBT * fit.error, closer, error)
     laid = _lay(near, measured, error, surface, laid)
     between = _between(near, measured, error, laid)
-    evidence = correction.evidence(near, laid, relief(laid, *_samples(near, surface)), between, closer, rays)
-    points, gap = _settle(_uncrossed(near, correction.corrected(evidence)), surface, fit.face.scale)
+    known = correction.measurements(near, laid, relief(laid, *_samples(near, surface)), between, closer, rays)
+    points, gap = _settle(_uncrossed(near, correction.corrected(known)), surface, fit.face.scale)
     miss = np.linalg.norm(measured - laid.points, axis=1) / fit.face.scale
     expected, inward = _expected(laid.error, miss, gap), _inward(patch, seen[0], points)
-    return replace(fit, points=points, error=expected, inward=inward, evidence=evidence)
+    return replace(fit, points=points, error=expected, inward=inward, measurements=known)
 
 
 def _between(face: Similarity, measured: np.ndarray, error: np.ndarray, laid: SurfaceFit) -> np.ndarray:
@@ -191,7 +191,7 @@ def _patch(vertices: np.ndarray, triangles: np.ndarray, face: Similarity) -> Pat
     around = triangles[close[triangles].any(1)]
     if len(around) < 50:
         return None
-    points, around = simplify(*compact(vertices, around), PATCH_CELL * face.scale)
+    points, around = cluster_vertices(*compact(vertices, around), PATCH_CELL * face.scale)
     return Patch(points, around, raster.vertex_normals(points, around))
 
 

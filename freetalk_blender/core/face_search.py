@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from . import models, raster
 from .errors import LandmarkError
-from .face_view import SEARCH_EYE, SEARCH_POINT, Camera, compact, picture, shrink, simplify
+from .face_view import SEARCH_EYE, SEARCH_POINT, Camera, cluster_vertices, compact, picture, shrink
 from .frame import Similarity
 
 #: Side of the search pictures, and by how much they are shrunk to look for larger faces.
@@ -31,7 +31,7 @@ def search(vertices: np.ndarray, triangles: np.ndarray, device: str = "auto") ->
     """Candidates, best first: those that 12 directions show, then, for who is not content with them, those of 32."""
     vertices, triangles = compact(vertices, triangles)
     centre, half = extent(vertices, triangles)
-    vertices, triangles = simplify(vertices, triangles, half / 110)
+    vertices, triangles = cluster_vertices(vertices, triangles, half / 110)
     normals = raster.vertex_normals(vertices, triangles)
     network = models.session("face_search", device)
     proposals: list[tuple[float, Similarity]] = []

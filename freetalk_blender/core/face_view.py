@@ -102,7 +102,7 @@ def shrink(channels: np.ndarray, factor: int) -> np.ndarray:
     return total / factor**2
 
 
-def simplify(vertices: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+def cluster_vertices(vertices: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """Vertices merged per cubic cell where the mesh has more than LIGHT triangles (Rossignac & Borrel 1993)."""
     if len(triangles) <= LIGHT:
         return vertices, triangles

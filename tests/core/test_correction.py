@@ -18,7 +18,7 @@ def known() -> np.ndarray:
     return model.mean + model.scale * np.random.default_rng(3).normal(size=model.mean.shape)
 
 
-def evidence(move: Similarity) -> correction.Evidence:
+def measurements(move: Similarity) -> correction.Measurements:
     """Of the average face and some disagreement, moved."""
     rng = np.random.default_rng(4)
     face = Similarity(1.1, Rotation.from_euler("xyz", [5, -8, 3], degrees=True).as_matrix(), np.array([0.1, 0.2, 0.0]))
@@ -27,7 +27,7 @@ def evidence(move: Similarity) -> correction.Evidence:
     fit = SurfaceFit(laid, np.full(COUNT, 0.01), np.zeros(len(prior().modes)), face)
     height = rng.normal(0, 0.01, len(prior().normals))
     height[::7] = np.nan
-    return correction.evidence(move, fit, height, points, closer, rays)
+    return correction.measurements(move, fit, height, points, closer, rays)
 
 
 def test_a_face_in_a_mirror_is_corrected_in_the_mirror(known) -> None:
@@ -46,11 +46,11 @@ def test_skin_points_have_twins_near_their_mirror_images() -> None:
 
 
 def test_where_a_face_lies_makes_no_difference() -> None:
-    here = evidence(Similarity(1.0, np.eye(3), np.zeros(3)))
+    here = measurements(Similarity(1.0, np.eye(3), np.zeros(3)))
     move = Similarity(
         40.0, Rotation.from_euler("xyz", [50, 120, -30], degrees=True).as_matrix(), np.array([7.0, 0, 90])
     )
-    there = evidence(move)
+    there = measurements(move)
     assert np.isfinite(here.known).all()
     assert np.allclose(there.known, here.known)
     assert np.allclose(correction.corrected(there), move.to_mesh(correction.corrected(here)))
@@ -63,7 +63,7 @@ def test_what_the_training_never_saw_moves_no_point_without_bound(known) -> None
 
 
 def test_skin_without_surface_says_nothing() -> None:
-    given = evidence(Similarity(1.0, np.eye(3), np.zeros(3)))
+    given = measurements(Similarity(1.0, np.eye(3), np.zeros(3)))
     heights = given.known[COUNT * correction.DIFFERENCES :]
     assert len(heights) == len(prior().normals)
     assert not heights[::7].any() and heights[1::7].all()

@@ -175,7 +175,7 @@ def test_a_point_that_leaves_the_face_is_brought_back_and_the_others_stay() -> N
 def test_a_heavy_mesh_is_simplified_in_place(head) -> None:
     vertices, triangles, _ = head
     many = np.concatenate([triangles] * 5)
-    points, fewer = face_view.simplify(vertices.astype(float), many, 4.0)
+    points, fewer = face_view.cluster_vertices(vertices.astype(float), many, 4.0)
     assert len(points) < len(vertices) and fewer.max() < len(points)
     assert np.abs(points.mean(0) - vertices.mean(0)).max() < 20
 

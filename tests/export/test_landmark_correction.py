@@ -14,7 +14,7 @@ from freetalk_blender.core.surface_fit import prior
 
 
 def scans(count: int, seed: int) -> Found:
-    """Evidence that tells most of the error: half of how the first source disagrees; some scans are hopeless."""
+    """Measurements that tell most of the error: half of how the first source disagrees; some scans are hopeless."""
     rng = np.random.default_rng(seed)
     differences = rng.normal(0, 0.01, (count, COUNT, DIFFERENCES))
     relief = np.tile(rng.normal(0, 0.01, (count, 1)), len(prior().normals))
@@ -23,7 +23,7 @@ def scans(count: int, seed: int) -> Found:
     return Found(np.concatenate([differences.reshape(count, -1), relief], 1), left)
 
 
-def test_the_error_that_evidence_tells_is_taken_off_on_scans_never_seen() -> None:
+def test_the_error_that_measurements_tell_is_taken_off_on_scans_never_seen() -> None:
     step = landmark_correction.fit(scans(900, 1), penalty=0.01)
     fresh = scans(50, 2)
     good = np.arange(50) % 10 > 0
