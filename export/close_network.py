@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export.landmark_network import Residual, convolution, heat_places
+from export.landmark_network import HeatMaps, Residual, convolution
 from freetalk_blender.core.close_view import CHANNELS, CLOSE_SIZE
 
 
-class CloseLandmarks(nn.Module):
+class CloseLandmarks(HeatMaps):
     """picture (B, 4, 64, 64) -> place (B, 49, 2) in [-1, 1] right and up, spread (B, 49) expected error (same unit).
 
     One U-Net for all parts; of the 49 points only those of the part in the picture mean anything
@@ -24,8 +24,6 @@ class CloseLandmarks(nn.Module):
         self.up_half = nn.ModuleList([nn.Conv2d(64, 48, 1), nn.Conv2d(32, 48, 1), convolution(48, 48)])
         self.maps = nn.Conv2d(48, CHANNELS, 1)
         self.widen = nn.Parameter(torch.stack([torch.zeros(CHANNELS), torch.full((CHANNELS,), 0.5)]))
-        self.columns: Tensor
-        self.rows: Tensor
         cells = CLOSE_SIZE // 2
         line = (torch.arange(cells) + 0.5) * 2 / cells - 1
         self.register_buffer("columns", line.clone())
@@ -39,10 +37,6 @@ class CloseLandmarks(nn.Module):
         up = self.up_quarter[1](quarter + F.interpolate(self.up_quarter[0](deep), scale_factor=2.0, mode="nearest"))
         up = F.interpolate(self.up_half[0](up), scale_factor=2.0, mode="nearest")
         return self.maps(self.up_half[2](self.up_half[1](half) + up))
-
-    def places(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Map logits -> place (B, 49, 2), spread (B, 49)."""
-        return heat_places(maps, self.columns, self.rows, self.widen)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         return self.places(self.heat(picture))

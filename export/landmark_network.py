@@ -30,6 +30,18 @@ def heat_places(maps: Tensor, columns: Tensor, rows: Tensor, widen: Tensor) -> t
     return torch.stack([x, y], -1), spread
 
 
+class HeatMaps(nn.Module):
+    """A network whose heat maps become coordinates: columns (W,) and rows (H,) of their cells, widen (2, K)."""
+
+    columns: Tensor
+    rows: Tensor
+    widen: nn.Parameter
+
+    def places(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Map logits (B, K, H, W) -> place (B, K, 2), spread (B, K)."""
+        return heat_places(maps, self.columns, self.rows, self.widen)
+
+
 class Residual(nn.Module):
     """x + two convolutions."""
 
@@ -66,7 +78,7 @@ class FaceSearch(nn.Module):
         return self.head(self.body(picture))
 
 
-class FaceLandmarks(nn.Module):
+class FaceLandmarks(HeatMaps):
     """picture (B, 4, 128, 128) -> place (B, 68, 2) in [-1, 1] right and up, spread (B, 68) expected error (same unit),
     face (B,) logit.
 
@@ -86,8 +98,6 @@ class FaceLandmarks(nn.Module):
         self.maps = nn.Conv2d(32, LANDMARKS, 1)
         self.widen = nn.Parameter(torch.stack([torch.zeros(LANDMARKS), torch.full((LANDMARKS,), 0.5)]))
         self.face = nn.Linear(112, 1)
-        self.columns: Tensor
-        self.rows: Tensor
         cells = FACE_SIZE // 2
         line = (torch.arange(cells) + 0.5) * 2 / cells - 1
         self.register_buffer("columns", line.clone())
@@ -104,10 +114,6 @@ class FaceLandmarks(nn.Module):
         up = F.interpolate(self.up_half[0](up), scale_factor=2.0, mode="nearest")
         up = self.up_half[2](self.up_half[1](half) + up)
         return self.maps(up), self.face(deep.mean((2, 3)))[:, 0]
-
-    def places(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Map logits -> place (B, 68, 2), spread (B, 68)."""
-        return heat_places(maps, self.columns, self.rows, self.widen)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         maps, face = self.heat(picture)
