@@ -57,6 +57,9 @@ class Binding:
     vertices (N,) int32: those that can move, of the mesh or of its stand-in; matrix (R, 3N) float32: `codes`, of which
     the first 204 are landmark displacement (x, y, z of landmark 0, of landmark 1, ...) -> their displacement (x, y, z
     of vertex 0, ...); belief: makes the other codes, if there are any.
+
+    Landmark displacement is in canonical units. What the matrix answers is in the unit and axes it was made for:
+    canonical as `bind` gives it, the mesh's own in a `Face`.
     """
 
     count: int
@@ -87,7 +90,7 @@ class Binding:
         return self._scatter(self.matrix.reshape(len(self.matrix), -1, 3)).reshape(len(self.matrix), -1)
 
     def displace(self, motion: np.ndarray) -> np.ndarray:
-        """(T,68,3) landmark displacement -> (T,V,3) float32 vertex displacement, both in canonical units.
+        """(T,68,3) landmark displacement, canonical units -> (T,V,3) float32 vertex displacement, the matrix's units.
 
         Raises ModelError for another shape.
         """
@@ -123,8 +126,8 @@ class Binding:
         return sum(of(corner) * share[:, None] for corner, share in zip(corners.T, shares.T, strict=True))
 
     def with_more(self, more: np.ndarray, points: np.ndarray, moved: np.ndarray) -> "Binding":
-        """The binding with vertices (n,) of the mesh that rested so far, at points (n,3), which move by moved (R,n,3),
-        both in canonical units."""
+        """The binding with vertices (n,) of the mesh that rested so far, at points (n,3), canonical units, which move
+        by moved (R,n,3), the matrix's units."""
         proxy, own = self.proxy, more
         if proxy is not None:
             proxy, own = proxy.with_more(more, points), self.bound_count + np.arange(len(more))
