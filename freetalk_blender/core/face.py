@@ -1,11 +1,12 @@
 """A scan made ready to move: `prepare` once; movement.py moves it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
+from scipy import sparse
 from scipy.spatial import cKDTree
 
 from . import (
@@ -87,6 +88,30 @@ class Face:
         if self.contact is None:
             return with_true_gaps(points)
         return with_true_gaps(points, self.contact.at_rest(points * frame.EYE_DISTANCE_MM) / frame.EYE_DISTANCE_MM)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it holds: all its arrays, and those that it made since and keeps to move by."""
+        return sum({id(array): array.nbytes for array in map(_owner, _arrays(self))}.values())
+
+
+def _arrays(value: object) -> Iterator[np.ndarray]:
+    """The arrays of a value: itself, those in a tuple, a sparse matrix, a dataclass and its cached properties."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _arrays(part)
+    elif is_dataclass(value) or sparse.issparse(value):
+        for part in vars(value).values():
+            yield from _arrays(part)
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """The array whose memory an array is a view of, or itself."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def prepare(

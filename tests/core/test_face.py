@@ -205,6 +205,16 @@ def test_motion_in_mesh_space_is_taken_as_it_is(face):
     assert deform(face, own, space="mesh") == pytest.approx(deform(face, motion), abs=1e-3 * face.frame.scale)
 
 
+def test_a_face_says_how_much_memory_it_holds_once_and_with_what_it_makes(face):
+    anew = replace(face, binding=replace(face.binding))
+    before, binding, opened = anew.nbytes, anew.binding, anew.opened
+    own = [binding.matrix, binding.vertices, anew.mesh.source, opened.vertices, opened.triangles, opened.carry.data]
+    assert sum(array.nbytes for array in own) < before < 2 * sum(array.nbytes for array in own)
+    deform(anew, jaw())
+    assert anew.nbytes >= before + binding.everywhere.nbytes
+    assert replace(anew, landmarks=anew.mesh.vertices[:68]).nbytes <= anew.nbytes
+
+
 def test_landmarks_may_be_vertex_indices(scan, face):
     vertices, triangles, points = scan
     indices = landmarks.nearest_vertices(points, vertices)
