@@ -91,4 +91,4 @@ def clear() -> None:
 
 def _bytes() -> int:
     """Bytes that faces take."""
-    return sum(bound.binding.matrix.nbytes + bound.mesh.vertices.nbytes for _, bound in _faces.values())
+    return sum(bound.nbytes for _, bound in _faces.values())

@@ -103,7 +103,7 @@ def _arrays(value: object) -> Iterator[np.ndarray]:
         for part in value:
             yield from _arrays(part)
     elif is_dataclass(value) or sparse.issparse(value):
-        for part in vars(value).values():
+        for part in [*vars(value).values()]:  # one may be made meanwhile, in a thread
             yield from _arrays(part)
 
 
