@@ -16,7 +16,7 @@ from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
 from .face_view import cluster_vertices, compact
 from .landmarks import Landmarks, nearest_vertices, on_mesh
-from .mesh import Surfaces, connected_parts
+from .mesh import Surfaces, check_arrays, connected_parts
 
 #: At most so many candidates are looked at closely.
 CANDIDATES = 6
@@ -34,7 +34,7 @@ def detect(
 
     vertices (V, 3), any unit, rotation and place; triangles (F, 3) int. Returns points in mesh coordinates, the vertex
     nearest to each, and confidences in [0, 1]. Raises LandmarkError with one sentence where there is no face, more than
-    one, or a mirrored one; ModelError where a network is missing.
+    one, or a mirrored one; MeshError on wrong shapes or types; ModelError where a network is missing.
     """
     vertices, triangles = usable(vertices, triangles)
     fits = find(vertices, triangles, device)
@@ -160,12 +160,10 @@ def _same(one: Fit, other: Fit) -> bool:
 
 
 def usable(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """float32 vertices and the triangles whose corners are finite; LandmarkError where nothing is left."""
-    vertices, triangles = np.asarray(vertices, np.float64), np.asarray(triangles, np.int32)
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
-        raise LandmarkError(
-            f"A mesh must be vertices (V, 3) and triangles (F, 3); got {vertices.shape} and {triangles.shape}."
-        )
+    """float64 vertices and the triangles, int32, whose corners are finite; LandmarkError where too few are left,
+    MeshError on wrong shapes or types."""
+    vertices, triangles = check_arrays(vertices, triangles)
+    vertices, triangles = vertices.astype(np.float64), triangles.astype(np.int32)
     finite = np.isfinite(vertices).all(1)
     if not finite.all():
         triangles = triangles[finite[triangles].all(1)]

@@ -18,7 +18,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
-from . import cancel
+from . import cancel, mesh
 from .errors import MeshError
 
 try:
@@ -42,19 +42,11 @@ class Eigenbasis:
 
 
 def check(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V,3) float64 and (F,3) int64, or a MeshError that names the shape found."""
-    vertices, triangles = np.asarray(vertices), np.asarray(triangles)
-    if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise MeshError(f"Vertices must be an array of shape (V, 3); this one is {vertices.shape}.")
-    if triangles.ndim != 2 or triangles.shape[1] != 3 or not np.issubdtype(triangles.dtype, np.integer):
-        raise MeshError(f"Triangles must be integers of shape (F, 3); these are {triangles.dtype} {triangles.shape}.")
-    if len(vertices) < 4 or len(triangles) == 0:
-        raise MeshError(f"A mesh of {len(vertices)} vertices and {len(triangles)} triangles is too small to animate.")
-    if triangles.min() < 0 or triangles.max() >= len(vertices):
-        raise MeshError(f"Triangles name vertices up to {triangles.max()}, but there are {len(vertices)} vertices.")
+    """(V,3) float64 and (F,3) int64; MeshError on what is no mesh, and on vertices that are not finite."""
+    vertices, triangles = mesh.checked(vertices, triangles)
     if not np.isfinite(vertices).all():
         raise MeshError("Some vertices are not finite numbers; clean the mesh first.")
-    return vertices.astype(np.float64), triangles.astype(np.int64)
+    return vertices, triangles
 
 
 def laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sp.csc_matrix, np.ndarray]:

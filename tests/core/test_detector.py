@@ -16,7 +16,7 @@ from freetalk_blender.core import (
     landmarks,
     raster,
 )
-from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import Similarity
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -111,16 +111,17 @@ def test_a_ball_is_no_face() -> None:
 
 
 @pytest.mark.parametrize(
-    "vertices, triangles, words",
+    "vertices, triangles, error, words",
     [
-        (np.zeros((5, 3)), np.zeros((1, 3), int), "too few"),
-        (np.zeros((5, 2)), np.zeros((1, 3), int), r"\(5, 2\)"),
-        (np.zeros((5, 3)), np.zeros((200, 3), int), "no extent"),
-        (np.full((5, 3), np.nan), np.zeros((200, 3), int), "too few"),
+        (np.zeros((5, 3)), np.zeros((1, 3), int), LandmarkError, "too few"),
+        (np.zeros((5, 2)), np.zeros((1, 3), int), MeshError, r"\(5, 2\)"),
+        (np.zeros((5, 3)), np.zeros((1, 3)), MeshError, "must be integers"),
+        (np.zeros((5, 3)), np.zeros((200, 3), int), LandmarkError, "no extent"),
+        (np.full((5, 3), np.nan), np.zeros((200, 3), int), LandmarkError, "too few"),
     ],
 )
-def test_what_is_no_mesh_is_told_so(vertices, triangles, words) -> None:
-    with pytest.raises(LandmarkError, match=words):
+def test_what_is_no_mesh_is_told_so(vertices, triangles, error, words) -> None:
+    with pytest.raises(error, match=words):
         detector.detect(vertices, triangles)
 
 

@@ -124,9 +124,9 @@ def test_another_shape_has_another_cache_entry(ball, tmp_path):
         (np.zeros((5, 2)), np.zeros((3, 3), int), "(V, 3)"),
         (np.zeros((5, 3)), np.zeros((3, 4), int), "(F, 3)"),
         (np.zeros((5, 3)), np.zeros((3, 3)), "integers"),
-        (np.zeros((5, 3)), np.full((3, 3), 9), "up to 9"),
+        (np.zeros((5, 3)), np.full((3, 3), 9), "names vertex 9"),
         (np.full((5, 3), np.nan), np.zeros((3, 3), int), "finite"),
-        (np.zeros((0, 3)), np.zeros((0, 3), int), "too small"),
+        (np.zeros((0, 3)), np.zeros((0, 3), int), "0 vertices"),
     ],
 )
 def test_a_wrong_mesh_is_one_sentence(vertices, triangles, words):
