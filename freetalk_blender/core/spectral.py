@@ -4,13 +4,8 @@ The Laplacian is the intrinsic Delaunay, mollified one of Sharp & Crane 2020, "A
 Meshes": it accepts what scanners write (slivers, non-manifold edges, borders, several components).
 """
 
-import hashlib
-import os
-import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import robust_laplacian
@@ -28,8 +23,6 @@ except ImportError:  # no wheel for this system: SuperLU gives the same numbers,
 
 #: Below this many vertices the dense solver is faster and finds every eigenvector of a many-component mesh.
 _DENSE = 600
-#: Part of the cache key: raise it when the numbers change.
-_VERSION = b"freetalk eigenbasis 1"
 
 
 @dataclass(frozen=True)
@@ -131,51 +124,12 @@ def _fix_signs(vectors: np.ndarray) -> np.ndarray:
     return vectors * np.where(vectors[peak, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
 
 
-def _key(vertices: np.ndarray, triangles: np.ndarray, k: int) -> str:
-    digest = hashlib.sha256(_VERSION + str(k).encode())
-    digest.update(np.ascontiguousarray(vertices, np.float64).tobytes())
-    digest.update(np.ascontiguousarray(triangles, np.int64).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _read(path: Path, count: int, k: int) -> Eigenbasis | None:
-    """The cached basis; None where the file is missing or damaged (it is then computed and written again)."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            basis = Eigenbasis(arrays["mass"], arrays["values"], arrays["vectors"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    complete = basis.mass.shape == (count,) and basis.values.shape == (k,) and basis.vectors.shape == (count, k)
-    return basis if complete else None
-
-
-def _write(path: Path, basis: Eigenbasis) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, mass=basis.mass, values=basis.values, vectors=basis.vectors)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def eigenbasis(vertices: np.ndarray, triangles: np.ndarray, k: int = 128, cache: Path | None = None) -> Eigenbasis:
+def eigenbasis(vertices: np.ndarray, triangles: np.ndarray, k: int = 128) -> Eigenbasis:
     """The k lowest eigenfunctions of the mesh (V,3), (F,3); fewer where the mesh has fewer vertices.
 
-    The same input gives the same bits out: the start vector and the signs are fixed. cache: folder that keeps results
-    by content; a damaged file is replaced. Raises MeshError for wrong shapes and non-finite vertices.
+    The same input gives the same bits out: the start vector and the signs are fixed. Raises MeshError for wrong shapes
+    and non-finite vertices.
     """
-    vertices, triangles = check(vertices, triangles)
-    k = min(k, len(vertices))
-    path = None if cache is None else Path(cache) / f"{_key(vertices, triangles, k)}.npz"
-    cached = None if path is None else _read(path, len(vertices), k)
-    if cached is not None:
-        return cached
     stiffness, mass = laplacian(vertices, triangles)
-    values, vectors = _decompose(stiffness, mass, k)
-    basis = Eigenbasis(*(a.astype(np.float32) for a in (mass, values, _fix_signs(vectors))))
-    if path is not None:
-        _write(path, basis)
-    return basis
+    values, vectors = _decompose(stiffness, mass, min(k, len(mass)))
+    return Eigenbasis(*(a.astype(np.float32) for a in (mass, values, _fix_signs(vectors))))

@@ -98,26 +98,6 @@ def test_slivers_and_non_manifold_edges_are_taken(ball):
     assert np.isfinite(stiffness.data).all() and (mass > 0).all()
 
 
-def test_a_cached_basis_is_read_and_a_damaged_one_replaced(ball, tmp_path):
-    first = spectral.eigenbasis(*ball, k=8, cache=tmp_path)
-    (file,) = tmp_path.iterdir()
-    written = file.stat().st_mtime_ns
-    spectral.eigenbasis(*ball, k=8, cache=tmp_path)
-    assert file.stat().st_mtime_ns == written
-    file.write_bytes(b"PK\x03\x04 not an archive")
-    again = spectral.eigenbasis(*ball, k=8, cache=tmp_path)
-    assert np.array_equal(again.vectors, first.vectors)
-    assert np.load(file)["values"].shape == (8,)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
-
-
-def test_another_shape_has_another_cache_entry(ball, tmp_path):
-    vertices, triangles = ball
-    spectral.eigenbasis(vertices, triangles, k=8, cache=tmp_path)
-    spectral.eigenbasis(vertices * 1.001, triangles, k=8, cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-
-
 @pytest.mark.parametrize(
     ("vertices", "triangles", "words"),
     [
