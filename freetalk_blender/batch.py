@@ -87,7 +87,7 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
     except OSError as error:
         raise BatchError(f"The jobs {path} cannot be read ({error.strerror or error}); check the path.") from error
     except ValueError as error:
-        raise BatchError(f"The jobs {path} are no JSON ({error}); mend the file.") from error
+        raise BatchError(f"The jobs {path} are not valid JSON ({error}); fix the file.") from error
     whole = content if isinstance(content, dict) else {"jobs": content}
     defaults, listed = whole.get("defaults", {}), whole.get("jobs")
     if (
@@ -106,11 +106,11 @@ def _job(
     path: Path, number: int, job: Any, defaults: dict, known: Collection[str], check: Callable[[list[str]], str]
 ) -> Job:
     if not isinstance(job, dict):
-        raise BatchError(f"Job {number} of {path} is no object with scan, audio and outputs; mend it.")
+        raise BatchError(f"Job {number} of {path} is not an object with scan, audio and outputs; fix it.")
     said = {key.replace("-", "_"): value for whole in (defaults, job) for key, value in whole.items()}
     unknown = sorted(set(said) - set(known))
     if unknown:
-        raise BatchError(f"Job {number} of {path} says {' and '.join(unknown)}, which animate does not know; mend it.")
+        raise BatchError(f"Job {number} of {path} says {' and '.join(unknown)}, which animate does not know; fix it.")
     given = {key: value for key, value in said.items() if value is not None}
     missing = [key for key in _REQUIRED if not given.get(key)]
     if missing:
@@ -124,7 +124,7 @@ def _job(
     words += [word for key, value in given.items() for word in _option(key, value)]
     wrong = check(words)
     if wrong:
-        raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; mend it.")
+        raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; fix it.")
     return Job(number, tuple(words), tuple(outputs))
 
 
@@ -132,7 +132,7 @@ def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:
     """Absolute paths of a job's value, which is one path or, for outputs, a list of them."""
     listed = value if isinstance(value, list) and key == "outputs" else [value]
     if not all(isinstance(item, str) for item in listed):
-        raise BatchError(f"Job {number} of {path} needs a path as its {key}, not {json.dumps(value)}; mend it.")
+        raise BatchError(f"Job {number} of {path} needs a path as its {key}, not {json.dumps(value)}; fix it.")
     return [Path(os.path.abspath(path.parent / item)) for item in listed]
 
 

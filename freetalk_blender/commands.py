@@ -217,7 +217,7 @@ def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
     except OSError as error:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
     except Exception as error:  # zipfile, zlib and numpy raise many unrelated types for a damaged file
-        raise FreeTalkError(f"The motion {path} is no .npz with a displacement; write one with perform.") from error
+        raise FreeTalkError(f"The motion {path} is not an .npz with a displacement; write one with perform.") from error
     if not 0 < fps < float("inf"):
         raise FreeTalkError(f"The motion {path} has a frame rate of {fps:g}; write it again with perform or deform.")
     return moved, fps, turns
@@ -229,7 +229,7 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
     for path, (moved, *_) in zip((motion, truth), pair, strict=True):
         numbers = moved.dtype.kind in "fiu" and moved.ndim == 3 and moved.shape[2] == 3
         if not numbers or not moved.size or not np.isfinite(moved).all():
-            raise FreeTalkError(f"The motion {path} is no finite (T,N,3) array; write one with perform or deform.")
+            raise FreeTalkError(f"The motion {path} is not a finite (T,N,3) array; write one with perform or deform.")
     (found, fps, _), (true, true_fps, _) = pair
     if found.shape[1] != true.shape[1] or not np.isclose(fps, true_fps):
         both = " and ".join(f"{moved.shape[1]} points at {rate:g} fps" for moved, rate, _ in pair)
@@ -247,7 +247,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
             raise FreeTalkError(f"Cannot write {path} (it is a folder); choose another name.")
         there = next((folder for folder in path.absolute().parents if folder.exists()), path.parent)
         if not there.is_dir():
-            raise FreeTalkError(f"Cannot write to {path.parent} ({there} is no folder); choose another folder.")
+            raise FreeTalkError(f"Cannot write to {path.parent} ({there} is not a folder); choose another folder.")
         if not os.access(there, os.W_OK):
             raise FreeTalkError(f"Cannot write to {path.parent} (permission denied); choose another folder.")
 

@@ -69,7 +69,7 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "are no JSON"),
+        ("{", "are not valid JSON"),
         ([], "must hold a list of jobs"),
         ({"jobs": {}}, "must hold a list of jobs"),
         (["talk"], "Job 1"),
@@ -79,7 +79,7 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "mood": "good"}], "says mood, which animate does"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "help": True}], "says help, which animate does"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "output": "d.glb"}], "says output, which animate"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "seed": -1}], "'-1' is no whole number"),
+        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "seed": -1}], "'-1' is not a whole number"),
         ({"default": {}, "jobs": [{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]}, "must hold a list of"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "emotion": {"grumpy": 1}}], "grumpy"),
         ([{"scan": s, "audio": "b.wav", "outputs": "c.glb"} for s in ("a.obj", "b.obj")], "Jobs 1 and 2"),

@@ -76,7 +76,7 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "a broken scan": (changed(1, "{tmp}/broken.obj"), "broken.obj"),
         "a scan of points": (changed(1, "{tmp}/points.obj"), "0 faces"),
         "a broken sound": (changed(2, "{tmp}/broken.wav"), "broken.wav cannot be read"),
-        "landmarks that are no JSON": (changed(4, "{tmp}/broken.json"), "is no JSON"),
+        "landmarks that are not valid JSON": (changed(4, "{tmp}/broken.json"), "is not valid JSON"),
         "landmarks of another scan": (changed(4, "{tmp}/far.json"), "off the mesh"),
         "no such motion": (deform("none"), "none.npz"),
         "a broken motion": (deform("broken"), "no .npz"),

@@ -69,7 +69,7 @@ def read(path: Path) -> np.ndarray:
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise MeshError(f"{path} is no scan that FreeTalk reads; give it {', '.join(sorted(_READERS))}.")
+        raise MeshError(f"{path} is not a scan that FreeTalk reads; use {', '.join(sorted(_READERS))}.")
     if not path.is_file():
         raise MeshError(f"The scan {path} does not exist; check the path.")
     if path.suffix.lower() != ".blend":
@@ -78,7 +78,7 @@ def read(path: Path) -> np.ndarray:
         file_to_world = reader(path.resolve())
     except RuntimeError as error:  # how Blender's operators tell that a file is damaged
         reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
-        raise MeshError(f"The scan {path} cannot be read ({reason}); is it whole?") from error
+        raise MeshError(f"The scan {path} cannot be read ({reason}); the file may be damaged.") from error
     bpy.context.view_layer.update()
     return file_to_world
 

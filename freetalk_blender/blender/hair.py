@@ -28,6 +28,6 @@ def spread_anew(copy: bpy.types.Object) -> tuple[str, ...]:
     if not hairy or len(copy.data.polygons) == len(original.data.polygons):
         return ()
     return (
-        f"The particle hair of {original.name} is spread anew over the talking copy, for its mouth was opened; make it "
-        "hair curves that grow on the face, or animate with Open Mouth off.",
+        f"The particle hair of {original.name} is redistributed over the talking copy, because its mouth was "
+        "opened; make it hair curves that grow on the face, or animate with Open Mouth off.",
     )

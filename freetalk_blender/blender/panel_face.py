@@ -75,7 +75,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             found = "Animate finds the landmarks; Detect shows them before"
             say(layout, "Landmarks from a file" if settings.landmarks else found)
         elif parts := placed.doubtful_parts(original):
-            say(layout, f"Worth a look: {', '.join(parts[:4])}{' ...' if len(parts) > 4 else ''}", WRONG)
+            say(layout, f"Please check: {', '.join(parts[:4])}{' ...' if len(parts) > 4 else ''}", WRONG)
 
     def _checked(self, layout: bpy.types.UILayout, original: bpy.types.Object) -> None:
         """What the check-up says, and what is done about it; what is good in a word."""

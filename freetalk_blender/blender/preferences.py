@@ -44,7 +44,7 @@ class FREETALK_AP_preferences(bpy.types.AddonPreferences):
 
     device: EnumProperty(
         name="Device",
-        description="Where the networks run; what really loads is told beside Animate",
+        description="Where the networks run; what they really used is shown beside Animate",
         items=[(name, name.upper() if name != "auto" else "Automatic", "") for name in models.DEVICES],
     )
     threads: IntProperty(name="Threads", description="Threads of each network; 0: automatic", default=0, min=0, max=256)

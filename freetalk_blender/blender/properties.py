@@ -80,7 +80,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
     face: PointerProperty(
         type=bpy.types.Object,
         name="Face",
-        description="The mesh that shall talk; it is not changed. Empty: the active mesh",
+        description="The mesh to animate; it is not changed. Empty: the active mesh",
     )
     landmarks: StringProperty(
         name="Landmarks",
@@ -106,7 +106,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         description="Put the sound file into the scene's sequencer too, so that it is heard when the face plays",
         default=True,
     )
-    strength: _factor("Strength", "How much of the speaker's motion is made", 1.0, 2.0, 2.0)
+    strength: _factor("Strength", "How strongly the speech moves the face", 1.0, 2.0, 2.0)
     open_mouth: BoolProperty(
         name="Open Mouth", description="Cut lips that the scanner fused, on the talking copy", default=True
     )

@@ -228,10 +228,10 @@ def wanted_keys(current: bpy.types.Scene) -> str | int:
 def check_unchanged(scan: Scan, original: bpy.types.Object | None, joined: tuple[str, ...] = ()) -> None:
     """FreeTalkError where the face, or another object that is of it, was edited or deleted while the work went on."""
     if original is None:
-        raise FreeTalkError("The face was deleted while it was worked on.")
+        raise FreeTalkError("The face was deleted while FreeTalk was working on it.")
     others = parts.around(original) if joined else ()
     before = {part.name: part.surface for part in scan.parts} | {original.name: (scan.vertices, scan.triangles)}
     after = {part.name: part.surface for part in others} | {original.name: scene.read_face(original, None)[:2]}
     for name in (original.name, *joined):
         if name not in after or not all(map(np.array_equal, before[name], after[name])):
-            raise FreeTalkError(f"The mesh of {name} changed while it was worked on; start again.")
+            raise FreeTalkError(f"The mesh of {name} changed while FreeTalk was working on it; start again.")

@@ -66,7 +66,7 @@ def mono(audio: np.ndarray) -> np.ndarray:
     samples = _as_float(array)
     finite = np.isfinite(samples)
     if not finite.any():
-        raise AudioError("The audio holds no finite number; the recording is damaged.")
+        raise AudioError("The audio contains no valid samples; the recording is damaged.")
     if not finite.all():
         samples = np.where(finite, samples, np.float32(0.0))
     return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
@@ -95,7 +95,7 @@ def _as_float(array: np.ndarray) -> np.ndarray:
 
 def _checked_rate(rate: float) -> float:
     if not np.isfinite(rate) or not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(f"A sample rate of {rate:g} Hz is not a sound's; expected {RATES[0]} to {RATES[1]} Hz.")
+        raise AudioError(f"A sample rate of {rate:g} Hz is not plausible; expected {RATES[0]} to {RATES[1]} Hz.")
     return float(rate)
 
 

@@ -235,7 +235,7 @@ def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: di
             mouth.open_lips(vertices, faces, points)
     except FreeTalkError as error:
         fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
-        return [Finding("lips", PROBLEM, f"The lips cannot be told or parted: {error}", fix)]
+        return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]
     if state.fused and mouth_web.stands_open(points):
         fix = "Animate takes that skin out on its copy and puts a dark mouth behind the lips."
         return [Finding("lips", NOTICE, "The mouth stood open in the scan, with a skin between the lips.", fix)]
@@ -251,7 +251,9 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
         found = mouth_hollow.find(vertices, faces, points)
         hole = hole_bag.find(vertices, faces, points)
     except FreeTalkError as error:
-        return Finding("mouth", NOTICE, f"What lies behind the lips cannot be told: {error}", "It stays as it is.")
+        return Finding(
+            "mouth", NOTICE, f"What lies behind the lips cannot be determined: {error}", "It stays as it is."
+        )
     facts["cavity"] = "furnished" if found.parts else "hole" if hole else "closed" if found.closed else "open"
     if found.parts:
         parts = counted(found.parts, "loose part lies", "loose parts lie")
@@ -267,7 +269,7 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
         fix = "Animate paints it dark inside, unless it has a material of its own, and puts teeth and a tongue there."
         return Finding("mouth", GOOD, f"Behind them is a mouth of its own, {found.deepest:.0f} mm deep.", fix)
     fix = "It stays open; model a mouth there, or close it and let the lips be cut."
-    return Finding("mouth", NOTICE, "Behind the lips is no closed mouth.", fix)
+    return Finding("mouth", NOTICE, "There is no closed mouth behind the lips.", fix)
 
 
 def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:
@@ -311,7 +313,7 @@ def _expression(placed: np.ndarray, facts: dict) -> list[Finding]:
         seen.append("the brows are raised")
     facts["neutral"] = not seen
     if not seen:
-        return [Finding("expression", GOOD, "The expression is neutral, as far as landmarks tell.")]
+        return [Finding("expression", GOOD, "The expression is neutral, as far as the landmarks show.")]
     sentence = f"The face is not neutral: {' and '.join(seen)}."
     fix = "Speech is added to this expression; a neutral scan of the same person talks better."
     return [Finding("expression", NOTICE, sentence, fix)]

@@ -52,7 +52,7 @@ def detect(
     best = fits[0] if near is None else min(fits, key=lambda fit: float(np.linalg.norm(fit.points.mean(0) - near)))
     if best.inward > 0.6:
         raise LandmarkError(
-            "The face of this mesh is inside out, as mirroring or a negative scale leaves it; apply the scale, "
+            "The face of this mesh is inside out, which mirroring or a negative scale can cause; apply the scale, "
             "recalculate the normals to the outside, and check that the face is not mirrored."
         )
     return Landmarks(best.points, nearest(vertices, triangles, best.points), confidence(best.error))

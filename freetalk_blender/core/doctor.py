@@ -69,4 +69,4 @@ def _provider(device: str) -> str:
         except FreeTalkError:
             continue
         return found.note or f"runs on {found.provider}"
-    return "cannot be told: no network loads"
+    return "unknown: no network loads"

@@ -42,7 +42,9 @@ def parse(text: str) -> np.ndarray:
         try:
             weights[name.strip()] = float(value) if value.strip() else 1.0
         except ValueError:
-            raise EmotionError(f"{part!r} is no emotion weight; write for example happy=0.8,surprised=0.2.") from None
+            raise EmotionError(
+                f"{part!r} is not an emotion weight; write for example happy=0.8,surprised=0.2."
+            ) from None
     return from_mapping(weights)
 
 

@@ -167,7 +167,7 @@ def prepare(
         cancel.check()
         binding = _in_mesh_units(binding, similarity)
         if not np.isfinite(binding.matrix).all():
-            raise MeshError("The face hangs together with vertices that lie too far away; delete those.")
+            raise MeshError("The face is connected to vertices that lie too far away; delete them.")
         shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
         lips = _contact(vertices, faces, opened, cleaned, side, points, shut)
     surface = untouched(vertices, faces) if opened is None else opened

@@ -69,7 +69,7 @@ def align(source: np.ndarray, target: np.ndarray, weight: np.ndarray | None = No
     x, y = source - source_mean, target - target_mean
     variance, extent = share @ (x**2).sum(1), share @ (y**2).sum(1)
     if not np.isfinite(variance + extent) or min(variance, extent) < 1e-18:
-        raise LandmarkError("The landmarks fall together in one point; place them on the face again.")
+        raise LandmarkError("The landmarks all lie at one point; place them on the face again.")
     u, singular, vt = np.linalg.svd((share[:, None] * y).T @ x)
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     rotation = (u * sign) @ vt
@@ -100,6 +100,8 @@ def canonical_frame(landmarks: np.ndarray) -> Similarity:
     eye_distance = float(np.linalg.norm(points[45] - points[36]))
     extent = float(np.linalg.norm(points.max(0) - points.min(0)))
     if not np.isfinite(extent) or eye_distance <= 1e-3 * extent:
-        raise LandmarkError("The outer eye corners (landmarks 36 and 45) fall together; place them on the face again.")
+        raise LandmarkError(
+            "The outer eye corners (landmarks 36 and 45) lie at the same point; place them on the face again."
+        )
     rotation = align(mean_landmarks()[RIGID], points[RIGID]).rotation
     return Similarity(eye_distance, rotation, points[RIGID].mean(0))

@@ -26,7 +26,7 @@ def read_points(path: Path) -> np.ndarray:
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise LandmarkError(f"The landmark file {path} is no text; write it again.") from error
+        raise LandmarkError(f"The landmark file {path} is not text; write it again.") from error
     points = READERS[suffix(path)](text, path)
     if len(points) != COUNT:
         raise LandmarkError(f"The landmark file {path} holds {len(points)} points; 68 in iBUG order are needed.")

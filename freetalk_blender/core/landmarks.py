@@ -110,7 +110,7 @@ def read(path: Path) -> Landmarks:
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise LandmarkError(f"The landmark file {path} is no JSON ({error}); write it again.") from error
+        raise LandmarkError(f"The landmark file {path} is not valid JSON ({error}); write it again.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LandmarkError(f'The landmark file {path} does not say "format": "{FORMAT}"; is it another file?')
     if content.get("version") != VERSION:
@@ -191,9 +191,7 @@ def _check_shape(points: np.ndarray) -> None:
         return
     mirrored = points * [-1, 1, 1]
     if _residual(average, mirrored) <= UNLIKE_A_FACE:
-        raise LandmarkError(
-            "The landmarks are a face in a mirror: left and right are swapped, or the mesh is mirrored."
-        )
+        raise LandmarkError("The landmarks are mirrored: left and right are swapped, or the mesh is mirrored.")
     raise LandmarkError("The 68 landmarks do not form a face in iBUG order; check the order or detect them again.")
 
 

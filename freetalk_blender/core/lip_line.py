@@ -308,7 +308,9 @@ def find(patch: Patch, landmarks: np.ndarray) -> LipLine:
     first, t_first = _nearest_on_chain(points, landmarks[RIGHT_CORNER])
     last, t_last = _nearest_on_chain(points, landmarks[LEFT_CORNER])
     if last - first < 4:
-        raise LandmarkError("The mouth corners (landmarks 60 and 64) fall together; place them on the face again.")
+        raise LandmarkError(
+            "The mouth corners (landmarks 60 and 64) lie at the same point; place them on the face again."
+        )
     triangles = _triangle_between(patch, edges)
     ends = []
     for segment, t in ((first, t_first), (last, t_last)):

@@ -73,7 +73,7 @@ def vertex_metrics(
     front, lips = (masks[face_regions.NAMES.index(name)] for name in ("front", "lips"))
     upper = front & (face.to_canonical(vertices)[:, 1] > face.to_canonical(landmarks)[36:48, 1].min())
     if not lips.any() or not upper.any():
-        raise FreeTalkError("The landmarks do not lie on the scan's face; pass those of this very scan.")
+        raise FreeTalkError("The landmarks do not lie on the scan's face; use landmarks made for this scan.")
     distance = np.linalg.norm(found - true, axis=2) / face.units_per_mm
     still = [np.linalg.norm(motion[:, upper], axis=2).std(0).mean() / face.units_per_mm for motion in (true, found)]
     return {

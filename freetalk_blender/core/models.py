@@ -122,4 +122,4 @@ def device_report(name: str, device: str = "auto") -> Device:
     reason = (
         "its libraries did not load" if expected[0] in installed else f"this onnxruntime has {', '.join(installed)}"
     )
-    return Device(device, provider, f"{expected[0]} is not to be had ({reason}); running on {provider}.")
+    return Device(device, provider, f"{expected[0]} is not available ({reason}); running on {provider}.")

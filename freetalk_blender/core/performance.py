@@ -97,7 +97,7 @@ def perform(
     ModelError, each one sentence.
     """
     if not (np.isfinite(fps) and 1 <= fps <= 1000):
-        raise FreeTalkError(f"A frame rate of {fps} is none; choose one between 1 and 1000.")
+        raise FreeTalkError(f"{fps} is not a valid frame rate; choose one between 1 and 1000.")
     samples = sound.resample(sound.mono(audio), sample_rate)
     if not len(samples):
         raise AudioError("The audio is too short to hear anything in it; choose a recording with speech in it.")

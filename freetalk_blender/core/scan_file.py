@@ -38,11 +38,13 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(over="ignore", invalid="ignore"):  # numbers that are none of a place or of a vertex
             vertices, triangles = READERS[path.suffix.lower()](path)
     except KeyError as error:
-        raise MeshError(f"The scan {path} cannot be read ({error} is missing or unknown); is it whole?") from error
+        raise MeshError(
+            f"The scan {path} cannot be read ({error} is missing or unknown); the file may be damaged."
+        ) from error
     except OSError as error:
         raise MeshError(f"The scan {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, IndexError, OverflowError) as error:
-        raise MeshError(f"The scan {path} cannot be read ({error}); is it whole?") from error
+        raise MeshError(f"The scan {path} cannot be read ({error}); the file may be damaged.") from error
     if not len(vertices) or not len(triangles):
         raise MeshError(
             f"The scan {path} holds {len(vertices)} vertices and {len(triangles)} faces; export the surface itself."

@@ -132,7 +132,7 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", b"x", "is no scan that FreeTalk reads"),
+        ("a.txt", b"x", "is not a scan that FreeTalk reads"),
         ("a.glb", b"not a glb", "cannot be read"),
         ("a.fbx", b"not an fbx", "cannot be read"),
         ("a.obj", b"v 0 0 0\n", "holds no mesh with faces"),

@@ -40,7 +40,7 @@ def test_mirroring_twice_is_the_face_itself():
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("no json", "is no JSON"),
+        ("no json", "is not valid JSON"),
         ("[]", "does not say"),
         ('{"format": "other"}', "does not say"),
         ('{"format": "freetalk-landmarks", "version": 9}', "has version 9"),
