@@ -168,26 +168,43 @@ def from_file(path: str, start: float) -> Source:
 
 
 def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
-    """The strip alone as Blender plays it, speed and all: a wav of the frames between its handles."""
-    others = [other for other in compat.all_strips(scene) if other != strip and not other.mute]
-    before = scene.frame_start, scene.frame_end, strip.mute, strip.volume
-    with TemporaryDirectory() as folder:
+    """The strip as Blender plays it, speed and all: a wav of the frames between its handles; AudioError if it cannot.
+
+    Whatever mutes it is left out: its own volume and the scene's, their curves, channels, meta strips around it.
+    """
+    with _alone(scene, strip) as (stage, alone), TemporaryDirectory() as folder:
         path = Path(folder) / "strip.wav"
+        stage.frame_start, stage.frame_end = alone.frame_final_start, alone.frame_final_end - 1
         try:
-            for other in others:
-                other.mute = other.type != "META"
-            strip.mute, strip.volume = False, 1.0
-            scene.frame_start, scene.frame_end = strip.frame_final_start, strip.frame_final_end - 1
-            with bpy.context.temp_override(scene=scene):
+            with bpy.context.temp_override(scene=stage):
                 bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="F32")
             return path.read_bytes()
         except (RuntimeError, OSError) as error:
             raise AudioError(f"The strip {strip.name} has another speed and cannot be played ({error}).") from error
-        finally:
-            for other in others:
-                other.mute = False
-            strip.mute, strip.volume = before[2:]
-            scene.frame_start, scene.frame_end = before[:2]
+
+
+@contextmanager
+def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[tuple[bpy.types.Scene, bpy.types.ID]]:
+    """A copy of the scene, without its objects, in which this strip alone is heard; and the strip there."""
+    place = list(compat.all_strips(scene)).index(strip)
+    stage = scene.copy()
+    try:
+        stage.animation_data_clear()
+        stage.use_audio, stage.audio_volume = True, 1.0
+        for linked in (stage.collection.children, stage.collection.objects):
+            for item in list(linked):
+                linked.unlink(item)
+        alone = compat.all_strips(stage)[place]
+        while (meta := alone.parent_meta()) is not None:
+            meta.separate()
+        for other in compat.all_strips(stage):
+            other.mute = other != alone
+        for channel in stage.sequence_editor.channels:
+            channel.mute = False
+        alone.volume = 1.0
+        yield stage, alone
+    finally:
+        bpy.data.scenes.remove(stage)
 
 
 @contextmanager
