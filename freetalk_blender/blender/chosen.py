@@ -3,7 +3,7 @@
 import bpy
 
 from ..core.errors import FreeTalkError
-from . import landmark_points, sound, takes
+from . import landmark_points, parts, sound, takes
 from .marks import HEARD, copy_of, is_deleted, original_of
 from .sound import Source
 
@@ -47,13 +47,19 @@ def talking(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def strip(scene: bpy.types.Scene) -> bpy.types.ID | None:
-    """The sound strip that is said: the one named, or the first one where none is (nor a file); None for a file."""
+    """The sound strip that is said: the one named, or, where none is (nor a file), the first one, of those that are not
+    muted if there are any; None for a file."""
     settings = scene.freetalk
     if settings.sound == "FILE" and settings.sound_file:
         return None
     if settings.sound == "STRIP" and settings.strip:
         return sound.find_strip(scene, settings.strip)
-    return next((found for found in sound.sound_strips(scene) if HEARD not in found), None)
+    return min(_strips(scene), key=sound.is_muted, default=None)
+
+
+def _strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
+    """The person's own sound strips in a scene, the earliest first."""
+    return [found for found in sound.sound_strips(scene) if HEARD not in found]
 
 
 def source(scene: bpy.types.Scene) -> Source:
@@ -88,6 +94,11 @@ def why_no_sound(scene: bpy.types.Scene) -> str:
     settings = scene.freetalk
     if strip(scene) is not None:
         return ""
-    if settings.sound == "STRIP":
-        return "Choose a sound strip of the sequencer" if sound.sound_strips(scene) else "The sequencer has no sound"
-    return "" if settings.sound_file else "Choose a sound file"
+    if settings.sound == "FILE":
+        return "" if settings.sound_file else "Choose a sound file"
+    if sound.sound_strips(scene):
+        return "Choose a sound strip of the sequencer"
+    others = [other.name for other in bpy.data.scenes if other != scene and _strips(other)]
+    if others:
+        return f"The sound is in the sequencer of {parts.named(others)}: copy its strip into that of {scene.name}"
+    return "The sequencer has no sound"

@@ -99,7 +99,9 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         ],
     )
     strips: CollectionProperty(type=FREETALK_PG_strip, name="Strips with an emotion of their own")
-    strip: StringProperty(name="Strip", description="A sound strip of the scene's sequencer; empty: the first one")
+    strip: StringProperty(
+        name="Strip", description="A sound strip of the scene's sequencer; empty: the first that is heard"
+    )
     sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, m4a, a film, ...", subtype="FILE_PATH")
     hear: BoolProperty(
         name="Add Sound to the Scene",

@@ -112,6 +112,13 @@ def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
     return sorted(found, key=lambda strip: (strip.frame_final_start, strip.channel))
 
 
+def is_muted(strip: bpy.types.ID) -> bool:
+    """Is a strip mute, by itself, by its channel or by a meta strip around it?"""
+    meta = strip.parent_meta()
+    channels = (meta or strip.id_data.sequence_editor).channels
+    return strip.mute or channels[strip.channel].mute or (meta is not None and is_muted(meta))
+
+
 def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.ID | None:
     """The sound strip of that name, or that had it when it was first used; None where there is none."""
     strips = sound_strips(scene)

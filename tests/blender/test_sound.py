@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender.blender import compat, sound
+from freetalk_blender.blender import chosen, compat, sound
 from freetalk_blender.core import audio
 from freetalk_blender.core.errors import AudioError
 
@@ -115,3 +115,27 @@ def test_strips_in_meta_strips_are_heard_and_the_earliest_comes_first(empty: bpy
     early.move_to_meta(meta)
     assert [strip.name for strip in sound.sound_strips(empty)] == ["early", "late"]
     assert abs(seconds_at(sound.from_strip(empty, sound.find_strip(empty, "early")).clip(), 1.0) - 1.0) < 2e-3
+
+
+def test_of_unnamed_strips_the_first_that_is_not_muted_is_said(addon: None, empty: bpy.types.Scene, ramp: Path) -> None:
+    by_itself, by_channel, in_meta, heard = (sound.add_strip(empty, ramp, frame) for frame in (1, 5, 10, 15))
+    by_itself.mute = True
+    empty.sequence_editor.channels[by_channel.channel].mute = True
+    meta = compat.strips(empty).new_meta("meta", 20, 10)
+    in_meta.move_to_meta(meta)
+    meta.mute = True
+    assert chosen.strip(empty) == heard
+    heard.mute = True
+    assert chosen.strip(empty) == by_itself, "all of them are"
+
+
+def test_sound_that_only_another_scene_has_is_told(addon: None, empty: bpy.types.Scene, ramp: Path) -> None:
+    empty.freetalk.sound = "STRIP"
+    assert chosen.why_no_sound(empty) == "The sequencer has no sound"
+    edit = bpy.data.scenes.new("Edit")
+    sound.add_strip(edit, ramp, 1)
+    compat.ensure_strips(empty).new_scene("shot", edit, 1, 1)
+    told = f"The sound is in the sequencer of Edit: copy its strip into that of {empty.name}"
+    assert chosen.why_no_sound(empty) == told
+    sound.add_strip(empty, ramp, 1)
+    assert chosen.why_no_sound(empty) == ""
