@@ -6,6 +6,7 @@ are back. Nothing of the preview is saved, rendered or exported. What was baked 
 follows undo; what is shown is looked at anew after it.
 """
 
+import json
 import threading
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
 from . import chosen, compat, feeling, job, meshes, request, scene, session, sound
-from .marks import BAKED, KEY_SET, PREVIEW, all_copies, driven_blocks
+from .marks import BAKED, KEY_SET, MUTED, PREVIEW, SAID, all_copies, driven_blocks
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
 
@@ -32,7 +33,6 @@ class _State:
 
     copy: str
     voice: Voice
-    said: tuple
     shown: str | None = None
     moves: Moves | None = None
 
@@ -44,8 +44,8 @@ _thread: "_Performing | None" = None
 def baked(context: bpy.types.Context, copy: bpy.types.Object, voice: Voice) -> None:
     """Animate has just written this: the preview ends, and moved sliders are judged against it."""
     global _state
-    copy[BAKED] = key(context.scene)
-    _state = _State(copy.name, voice, said(context.scene))
+    copy[BAKED], copy[SAID] = key(context.scene), json.dumps(said(context.scene))
+    _state = _State(copy.name, voice)
     hide(copy)
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
         bpy.app.timers.register(_look, first_interval=_TICK)
@@ -60,9 +60,17 @@ def forget() -> None:
 
 
 def is_stale(context: bpy.types.Context) -> bool:
-    """Do the sliders, or the choice of shape keys, say something else than what was baked?"""
-    copy = bpy.data.objects.get(_state.copy) if _state is not None else None
-    return copy is not None and (key(context.scene) != copy.get(BAKED) or has_other_keys(context.scene, copy))
+    """Do the sliders, the choice of shape keys, or the place and speed of the sound differ from what was baked?"""
+    copy, current = bpy.data.objects.get(_state.copy) if _state is not None else None, context.scene
+    if copy is None:
+        return False
+    return key(current) != copy.get(BAKED) or has_other_keys(current, copy) or _is_moved(current, copy)
+
+
+def _is_moved(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
+    """Is the sound that was baked last still chosen, but another part of it, elsewhere or at another frame rate?"""
+    then, now = json.loads(copy.get(SAID, "[null]")), json.loads(json.dumps(said(current)))
+    return then[0] == now[0] and then != now
 
 
 def has_other_keys(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
@@ -76,7 +84,7 @@ def is_shown(copy: bpy.types.Object) -> bool:
 
 
 def said(current: bpy.types.Scene) -> tuple:
-    """Which part of which sound is spoken, cheaply: equal as long as it is the same."""
+    """Which part of which sound is spoken, the sound first; cheaply: equal as long as it is the same."""
     strip = chosen.strip(current)
     if strip is None:
         return (current.freetalk.sound_file, current.frame_start, sound.scene_fps(current))
@@ -139,17 +147,16 @@ def _look() -> float | None:
 
 
 def watch(current: bpy.types.Scene) -> None:
-    """Where sliders moved, perform anew and show it."""
-    if _state is None or not current.freetalk.live or job.current is not None or bpy.app.is_job_running("RENDER"):
+    """Where sliders moved, perform anew and show it; where nothing is to be previewed, show what was baked."""
+    if _state is None or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
     copy = bpy.data.objects.get(_state.copy)
-    face = scene.remembered(copy) if copy is not None else None
-    if copy is None or face is None or copy.mode != "OBJECT":
+    if copy is None or copy.mode != "OBJECT":
         return
-    wanted: str | None = key(current)
-    if wanted == copy.get(BAKED) or said(current) != _state.said:
-        wanted = None  # with another sound or another place, what was baked stays until the next Animate
-    if wanted is None:
+    face, wanted = scene.remembered(copy), key(current)
+    # with another sound or another place, what was baked stays until the next Animate
+    same_sound = json.dumps(said(current)) == copy.get(SAID)
+    if face is None or not current.freetalk.live or wanted == copy.get(BAKED) or not same_sound:
         _state.shown = None
         hide(copy)
     elif wanted != _state.shown:
@@ -216,6 +223,7 @@ def show(current: bpy.types.Scene) -> None:
 def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
     blocks = copy.data.shape_keys.key_blocks
     if PREVIEW not in blocks:
+        copy[MUTED] = json.dumps([block.name for block in driven_blocks(copy) if block.mute])
         block = copy.shape_key_add(name=PREVIEW, from_mix=False)
         block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
     for block in driven_blocks(copy):
@@ -224,13 +232,13 @@ def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
 
 
 def hide(copy: bpy.types.Object) -> None:
-    """The copy shows what was baked."""
-    keys = copy.data.shape_keys
+    """The copy shows what was baked, but for shape keys that the person muted."""
     if not is_shown(copy):
         return
+    muted = json.loads(copy.pop(MUTED, "[]"))
     for block in driven_blocks(copy):
-        block.mute = False
-    copy.shape_key_remove(keys.key_blocks[PREVIEW])
+        block.mute = block.mute and block.name in muted
+    copy.shape_key_remove(copy.data.shape_keys.key_blocks[PREVIEW])
 
 
 @persistent

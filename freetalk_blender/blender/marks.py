@@ -27,6 +27,11 @@ PART_OF = "freetalk_part_of"
 GROWS_ON = "freetalk_grows_on"
 #: Custom property of a talking copy: a hash of the sliders that were baked last.
 BAKED = "freetalk_baked"
+#: Custom property of a talking copy: which part of which sound was baked last, as JSON.
+SAID = "freetalk_said"
+#: Custom property of a talking copy while it shows the live preview: names of the shape keys that it takes the place of
+#: and that the person had muted, as JSON.
+MUTED = "freetalk_muted"
 #: Custom properties of a talking copy: which set of shape keys was baked last (core.key_sets), and the names of its
 #: shape keys that have a meaning of their own, such as ARKit's, as JSON.
 KEY_SET = "freetalk_key_set"
@@ -36,7 +41,7 @@ LENT = "freetalk_lent"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
 #: All that a talking copy has and its original has not.
-OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, KEY_SET, NAMED, LENT, RANGE)
+OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
 POINTS = "freetalk_points"
 CONFIDENCE = "freetalk_confidence"

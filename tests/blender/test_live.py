@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from freetalk_blender.blender import live, marks
+from freetalk_blender.blender import live, marks, sound
 from freetalk_blender.blender.marks import PREVIEW
 
 
@@ -70,6 +70,59 @@ def test_switched_off_it_shows_nothing(talker: bpy.types.Object) -> None:
     bpy.context.scene.freetalk.live = False
     move("happy", 1.0)
     assert PREVIEW not in copy.data.shape_keys.key_blocks
+
+
+def test_switched_off_while_it_is_shown_what_was_baked_is_back(talker: bpy.types.Object) -> None:
+    copy, settings = talking(), bpy.context.scene.freetalk
+    before = evaluated(copy)
+    move("happy", 1.0)
+    assert live.is_shown(copy)
+    settings.live = False
+    live.watch(bpy.context.scene)
+    assert not live.is_shown(copy) and np.array_equal(evaluated(copy), before)
+    bpy.context.scene.frame_set(20)
+    assert not live.is_shown(copy) and not any(block.mute for block in copy.data.shape_keys.key_blocks)
+    settings.live = True
+    live.watch(bpy.context.scene)
+    assert live.is_shown(copy)
+
+
+def test_shape_keys_that_the_person_muted_are_muted_after_it(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy = talking()
+    blocks = copy.data.shape_keys.key_blocks
+    mine = ["tongueTipUp", next(block.name for block in blocks if block.name.startswith("FreeTalk "))]
+    for name in mine:
+        blocks[name].mute = True
+    for value in (1.0, 0.5, 0.0):
+        move("happy", value)
+    assert not live.is_shown(copy) and sorted(b.name for b in blocks if b.mute) == sorted(mine)
+    assert marks.MUTED not in copy
+    move("happy", 1.0)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert sorted(b.name for b in blocks if b.mute) == sorted(mine)
+
+
+def test_a_sound_that_was_moved_or_plays_at_another_frame_rate_asks_to_be_baked_again(
+    talker: bpy.types.Object, short_clip: Path
+) -> None:
+    scene = bpy.context.scene
+    one = sound.new_strip(scene, "one", short_clip, 10)
+    sound.new_strip(scene, "other", short_clip, 90)
+    scene.freetalk.sound, scene.freetalk.strip = "STRIP", "one"
+    copy = talking()
+    assert not live.is_stale(bpy.context)
+    one.frame_start = 20
+    assert live.is_stale(bpy.context)
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not live.is_stale(bpy.context)
+    scene.render.fps = 50
+    assert live.is_stale(bpy.context)
+    move("happy", 1.0)
+    assert not live.is_shown(copy), "it would be shown at the wrong time"
+    move("happy", 0.0)
+    scene.render.fps = 25
+    scene.freetalk.strip = "other"
+    assert not live.is_stale(bpy.context), "that is another line, which was not baked yet"
+    assert bpy.ops.freetalk.animate() == {"FINISHED"} and not live.is_stale(bpy.context)
 
 
 def test_a_saved_file_holds_what_was_baked(talker: bpy.types.Object, tmp_path: Path) -> None:
