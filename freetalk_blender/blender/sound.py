@@ -82,14 +82,15 @@ def _played_seconds(path: Path, changed: float) -> float:
 
 
 def _decoder(path: Path) -> Any:
-    """The file's sound as Blender's audio library (aud.Sound) plays it, one channel; None where it has none or the
-    library is not there."""
+    """The file's sound as Blender's audio library (aud.Sound) plays it, in one channel or two; None where it has none
+    or the library is not there."""
     if not compat.can_make_sound():
         return None
     import aud
 
     try:
-        found = aud.Sound(str(path)).rechannel(1)
+        found = aud.Sound(str(path))
+        found = found if found.specs[1] <= 2 else found.rechannel(1)
         return found if found.length > 0 else None
     except aud.error:
         return None

@@ -17,6 +17,8 @@ SPEECH_RATE = 16000
 #: Rates that a recording can have (Hz); outside is a damaged header or a wrong argument.
 RATES = (1000, 768000)
 _BLOCK = 1 << 18
+#: A mean of channels with less than this share of the loudest one's energy: they cancel each other.
+_CANCELLED = 0.01
 #: libsndfile's SF_ERR_UNRECOGNISED_FORMAT.
 _UNRECOGNISED = 1
 
@@ -24,16 +26,22 @@ _UNRECOGNISED = 1
 def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
     """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as ((N,) float32 mono at `rate`, rate).
 
-    Channels are averaged; samples that are not finite count as silence. Memory is bounded by the result: the file is
-    read, mixed and resampled block by block. Raises AudioError in one sentence where the file is missing, is not a
-    sound, is damaged, or is empty; UnknownSoundError where its kind is not known here.
+    Channels are averaged, but where they cancel each other (one is the other's negative) the loudest is taken; samples
+    that are not finite count as silence. Memory is bounded by the result: the file is read, mixed and resampled block
+    by block. Raises AudioError in one sentence where the file is missing, is not a sound, is damaged, or is empty;
+    UnknownSoundError where its kind is not known here.
     """
     file = Path(path)
     if not file.is_file():
         raise AudioError(f"The sound {file} does not exist; check the path.")
     try:
         with soundfile.SoundFile(str(file)) as sound:
-            samples = _concatenate(_resampled(_blocks(sound), _checked_rate(sound.samplerate), rate))
+            own, energy = _checked_rate(sound.samplerate), np.zeros(sound.channels + 1)
+            samples = _concatenate(_resampled(_blocks(sound, energy), own, rate))
+            channel = _instead_of_mean(energy)
+            if channel is not None:
+                sound.seek(0)
+                samples = _concatenate(_resampled(_blocks(sound, energy, channel), own, rate))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _kind(error)(
             f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
@@ -54,6 +62,7 @@ def file_duration(path: str | Path) -> float:
 def mono(audio: np.ndarray) -> np.ndarray:
     """(N,) or (N, channels) numbers -> (N,) float32, channels averaged, integers scaled to [-1, 1], not finite -> 0.
 
+    Where the channels cancel each other, the loudest is taken.
     Raises AudioError where there is no sample, or none is a finite number, or the array is no sound.
     """
     array = np.asarray(audio)
@@ -69,7 +78,11 @@ def mono(audio: np.ndarray) -> np.ndarray:
         raise AudioError("The audio contains no valid samples; the recording is damaged.")
     if not finite.all():
         samples = np.where(finite, samples, np.float32(0.0))
-    return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+    if samples.ndim == 1:
+        return samples
+    mean = samples.mean(axis=1, dtype=np.float32)
+    channel = _instead_of_mean(np.sum([*map(_energy, _slices(samples), _slices(mean))], 0))
+    return mean if channel is None else samples[:, channel]
 
 
 def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.ndarray:
@@ -99,9 +112,24 @@ def _checked_rate(rate: float) -> float:
     return float(rate)
 
 
-def _blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+def _blocks(sound: soundfile.SoundFile, energy: np.ndarray, channel: int | None = None) -> Iterator[np.ndarray]:
+    """The rest of the file, a block at a time: one channel, None for their mean; `energy` is added to as it goes."""
     while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
-        yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).mean(axis=1, dtype=np.float32)
+        clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        mean = clean.mean(axis=1, dtype=np.float32)
+        energy += _energy(clean, mean)
+        yield mean if channel is None else clean[:, channel]
+
+
+def _energy(samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(channels + 1,) sums of squares of a block (N, channels) and, the last, of its mean (N,)."""
+    return np.append(*(np.einsum("n...,n...->...", each, each) for each in (samples, mean)))
+
+
+def _instead_of_mean(energy: np.ndarray) -> int | None:
+    """The loudest channel where the mean of all has almost nothing of it, by their energy; else None."""
+    loudest = int(energy[:-1].argmax())
+    return loudest if energy[-1] < _CANCELLED * energy[loudest] else None
 
 
 def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:

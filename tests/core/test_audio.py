@@ -47,6 +47,16 @@ def test_channels_are_averaged_not_summed(tmp_path: Path) -> None:
     assert np.allclose(audio.load(tmp_path / "a.wav")[0], tone(0.5) / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+def test_channels_that_cancel_each_other_are_not_lost(tmp_path: Path, name: str) -> None:
+    voice = tone(20, 48000) * np.linspace(0, 1, 20 * 48000, dtype=np.float32)
+    stereo = np.stack([-0.95 * voice, voice, np.zeros_like(voice)][: 2 if name == "a.mp3" else 3], 1)
+    soundfile.write(tmp_path / name, stereo, 48000)
+    loaded = audio.load(tmp_path / name)[0]
+    assert abs(len(loaded) - 20 * RATE) < 0.02 * len(loaded) and abs(loaded[-RATE:].std() - 0.21) < 0.01
+    assert np.array_equal(audio.mono(stereo), voice)
+
+
 def test_samples_that_are_not_finite_count_as_silence(tmp_path: Path) -> None:
     samples = tone(0.5)
     samples[100:200] = np.nan
