@@ -48,8 +48,7 @@ def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
     said = _utterance(arguments, steps, stage)
     own = own_vertices(arguments, points, binder, steps, None if stage is None else stage.scan) if arrays else None
     actor = stage.bind(points, said.style.turning, binder) if stage and scenes else None
-    with steps("perform the speech"):
-        take = said.perform(arguments.device)
+    take = _performed(said, arguments, steps)
     answer: dict = {"frames": len(take.displacement), "fps": take.fps}
     if own:
         with steps("move every vertex"):
@@ -62,9 +61,7 @@ def animate(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 def perform(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A voice in, landmark motion out: a Performance's fields in one .npz."""
-    said = _utterance(arguments, steps)
-    with steps("perform the speech"):
-        take = said.perform(arguments.device)
+    take = _performed(_utterance(arguments, steps), arguments, steps)
     return _written(arguments.outputs, vars(take))
 
 
@@ -207,6 +204,13 @@ def _utterance(arguments: argparse.Namespace, steps: Progress, stage: "Stage | N
     if arguments.style_curve:
         style = replace(style, **curve_file.style(arguments.style_curve, frames, fps))
     return Utterance(samples, rate, fps, feeling, arguments.seed, style)
+
+
+def _performed(said: Utterance, arguments: argparse.Namespace, steps: Progress) -> Performance:
+    with steps("perform the speech"):
+        take = said.perform(arguments.device)
+    tell(take.notes(arguments.audio.name), steps)
+    return take
 
 
 def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:

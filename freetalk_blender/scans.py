@@ -148,6 +148,6 @@ def own_vertices(
 
 
 def tell(notes: tuple[str, ...], steps: Progress) -> None:
-    """Say what is to be known of a scan."""
+    """Say what is to be known of a scan or a sound."""
     for note in notes:
         steps.say(f"freetalk: {note}")

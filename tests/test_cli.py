@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from freetalk_blender import cli
 from freetalk_blender.core import landmarks, scan_file
@@ -166,6 +167,12 @@ def test_perform_writes_motion_and_needs_no_bpy(tmp_path: Path, short_clip: Path
         assert arrays["emotion"].shape == (51, 8) and np.isclose(arrays["emotion"][0, 1], 0.8)
         assert arrays["tongue"].shape == (51, 3)
         assert float(arrays["fps"]) == 25
+
+
+def test_a_sound_without_speech_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    soundfile.write(tmp_path / "rain.wav", np.random.default_rng(0).normal(0, 0.05, 16000), 16000)
+    assert cli.main(["perform", str(tmp_path / "rain.wav"), "-o", str(tmp_path / "out.npz")]) == cli.DONE
+    assert "No speech was heard in rain.wav" in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_motion(tmp_path: Path, short_clip: Path) -> None:

@@ -64,7 +64,8 @@ class _Animating(JobOperator):
                 "The face changed, so it has a new talking copy: what was done to the one before by hand is gone; Undo "
                 "brings it back",
             )
-        for note in result.face.notes + scene.notes(copy):
+        heard_notes = result.performance.notes(self._request.voice.source.name)
+        for note in heard_notes + result.face.notes + scene.notes(copy):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {parts.named(result.joined)}" if result.joined else ""

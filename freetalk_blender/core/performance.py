@@ -58,7 +58,8 @@ def _trim() -> None:
 @dataclass(frozen=True)
 class Performance:
     """displacement (T,68,3) of neutral (68,3), canonical units; frame i is second i / fps; emotion (T,8); tongue (T,3)
-    as tongue.CHANNELS names it, 0 to 1; turns (T,5) of head and eyes as turns.KEYS names them (radians)."""
+    as tongue.CHANNELS names it, 0 to 1; turns (T,5) of head and eyes as turns.KEYS names them (radians); spoken: was
+    speech heard at all?"""
 
     displacement: np.ndarray
     neutral: np.ndarray
@@ -66,6 +67,13 @@ class Performance:
     emotion: np.ndarray
     tongue: np.ndarray
     turns: np.ndarray
+    spoken: bool = True
+
+    def notes(self, sound: str) -> tuple[str, ...]:
+        """What to tell of a performance of the sound of that name."""
+        if self.spoken:
+            return ()
+        return (f"No speech was heard in {sound}, so the mouth stays still; check that the right sound is chosen.",)
 
     def scaled(self, strength: float | np.ndarray) -> "Performance":
         """So many times the motion, throughout or frame by frame (T,); the tongue goes no further than it is."""
@@ -119,7 +127,8 @@ def perform(
     neutral, looks = frame.mean_landmarks(), sample(eyes, speech.FEATURE_RATE, times)
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
-    return Performance(displacement, neutral, float(fps), weights, tongue, turns)
+    spoken = bool((heard.speech > 0.5).any())
+    return Performance(displacement, neutral, float(fps), weights, tongue, turns, spoken)
 
 
 def _column(factor: float | np.ndarray) -> np.ndarray:

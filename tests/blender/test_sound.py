@@ -139,3 +139,14 @@ def test_sound_that_only_another_scene_has_is_told(addon: None, empty: bpy.types
     assert chosen.why_no_sound(empty) == told
     sound.add_strip(empty, ramp, 1)
     assert chosen.why_no_sound(empty) == ""
+
+
+def test_after_animate_a_sound_without_speech_is_told(
+    talker: bpy.types.Object, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert "No speech" not in capfd.readouterr().out
+    soundfile.write(tmp_path / "rest.wav", np.zeros(RATE), RATE)
+    bpy.context.scene.freetalk.sound_file = str(tmp_path / "rest.wav")
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert "Warning: No speech was heard in rest.wav, so the mouth stays still" in capfd.readouterr().out

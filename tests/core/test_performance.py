@@ -68,6 +68,14 @@ def test_where_nobody_speaks_the_face_is_still_and_shut(spoken: np.ndarray, soun
     still, speaking = perform(samples), perform(spoken)
     assert np.abs(np.diff(still, axis=0)).mean() < 0.02 * np.abs(np.diff(speaking, axis=0)).mean()
     assert np.abs(still[:, 62, 1] - still[:, 66, 1]).max() < 0.005
+    (told,) = performance.perform(samples, RATE, device="cpu").notes("a.wav")
+    assert "No speech was heard in a.wav" in told
+
+
+def test_a_single_faint_word_in_long_silence_is_heard(spoken: np.ndarray) -> None:
+    sound = np.zeros(10 * RATE, np.float32)
+    sound[5 * RATE : 5 * RATE + RATE // 4] = 1e-3 * spoken[RATE : RATE + RATE // 4]
+    assert performance.perform(sound, RATE, device="cpu").notes("a.wav") == ()
 
 
 def test_not_a_number_is_silence_and_only_that_is_an_error(spoken: np.ndarray) -> None:
