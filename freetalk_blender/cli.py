@@ -42,7 +42,7 @@ DONE, USAGE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 def main(words: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     try:
-        arguments = parser().parse_args(words)
+        arguments = parser().parse_args(_attached(sys.argv[1:] if words is None else words))
     except SystemExit as stopped:  # argparse has printed its own words; in Blender the process must go on
         return int(stopped.code or 0)
     with Progress(sys.stderr) as steps:
@@ -61,6 +61,15 @@ def main(words: list[str] | None = None) -> int:
             return INTERRUPTED
     print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
     return SOME_FAILED if answer.get("failed") else DONE
+
+
+def _attached(words: list[str]) -> list[str]:
+    """The words with `--vad -0.6,...` as `--vad=-0.6,...`: argparse takes numbers in a row for an option's name."""
+    taking = [number for number, word in enumerate(words) if word in ("--vad", "--near")]
+    for number in reversed(taking):
+        if words[number + 1 : number + 2] and words[number + 1].startswith("-"):
+            words = [*words[:number], f"{words[number]}={words[number + 1]}", *words[number + 2 :]]
+    return words
 
 
 def _json(answer: dict) -> str:

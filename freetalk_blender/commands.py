@@ -246,7 +246,11 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
 def check_outputs(arguments: argparse.Namespace) -> None:
     """FreeTalkError before the work rather than after it, where an output cannot be written; nothing is made yet."""
     single = [getattr(arguments, name, None) for name in ("output", "preview")]
+    read = [getattr(arguments, name, None) for name in ("scan", "audio", "motion", "truth", "scene")]
+    inputs = {path.resolve() for path in read if path is not None}
     for path in filter(None, [*getattr(arguments, "outputs", []), *single]):
+        if path.resolve() in inputs:
+            raise FreeTalkError(f"{path} is read by this command; write to another file.")
         if path.is_dir():
             raise FreeTalkError(f"Cannot write {path} (it is a folder); choose another name.")
         there = next((folder for folder in path.absolute().parents if folder.exists()), path.parent)

@@ -80,9 +80,9 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "landmarks that are not valid JSON": (changed(4, "{tmp}/broken.json"), "is not valid JSON"),
         "landmarks of another scan": (changed(4, "{tmp}/far.json"), "off the mesh"),
         "no such motion": (deform("none"), "none.npz"),
-        "a broken motion": (deform("broken"), "no .npz"),
-        "an empty motion": (deform("empty"), "no .npz"),
-        "a damaged motion": (deform("damaged"), "no .npz"),
+        "a broken motion": (deform("broken"), "not an .npz"),
+        "an empty motion": (deform("empty"), "not an .npz"),
+        "a damaged motion": (deform("damaged"), "not an .npz"),
         "a motion of 5 points": (deform("five"), "(T, 68, 3)"),
         "a motion without frames": (deform("short"), "has no frames"),
         "a motion with turns of text": (deform("turns"), "Turns are finite values"),
@@ -93,8 +93,8 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
             ["evaluate", "{tmp}/five.npz", "{tmp}/five.npz", "--scan", sample, "--landmarks", marks],
             "pass the scan they are of",
         ),
-        "a comparison of what is no motion": (["evaluate", "{tmp}/nan.npz", "{tmp}/still.npz"], "no finite"),
-        "a comparison of text": (["evaluate", "{tmp}/text.npz", "{tmp}/text.npz"], "no finite"),
+        "a comparison of what is no motion": (["evaluate", "{tmp}/nan.npz", "{tmp}/still.npz"], "not a finite"),
+        "a comparison of text": (["evaluate", "{tmp}/text.npz", "{tmp}/text.npz"], "not a finite"),
         "a comparison backwards in time": (["evaluate", "{tmp}/back.npz", "{tmp}/back.npz"], "a frame rate of -3;"),
         "an output that is a folder": (changed(6, "{tmp}/folder.npz"), "it is a folder"),
         "a new output folder and no such sound": (
@@ -102,7 +102,7 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
             "none.wav",
         ),
         "an output folder that is a file": (changed(6, "{tmp}/broken.obj/out.npz"), "Cannot write"),
-        "a scan in a foreign format": (changed(1, "{tmp}/broken.json"), "no scan that FreeTalk reads"),
+        "a scan in a foreign format": (changed(1, "{tmp}/broken.json"), "not a scan that FreeTalk reads"),
     }
 
 
@@ -376,3 +376,18 @@ def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
     assert cli.main(["evaluate", str(tmp_path / "wide_dense.npz"), str(tmp_path / "calm_dense.npz"), *scan]) == cli.DONE
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert 0 < float(shown["MVE_mm"]) < 1 and float(shown["LVE_mm2"]) > 0
+
+
+def test_points_of_feeling_may_begin_with_a_minus(tmp_path: Path, short_clip: Path) -> None:
+    out = tmp_path / "sad.npz"
+    assert cli.main(["perform", str(short_clip), "-o", str(out), "--vad", "-0.6,-0.2,-0.3"]) == cli.DONE
+    assert out.is_file()
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path, head: Path, capsys: pytest.CaptureFixture) -> None:
+    scan = tmp_path / "head.glb"
+    scan.write_bytes(b"a scan")
+    words = ["animate", str(scan), "speech.wav", "-o", str(tmp_path / "x.npz"), "-o", str(tmp_path / "." / "head.glb")]
+    assert cli.main(words) == cli.BAD_INPUT
+    assert "head.glb is read by this command; write to another file." in capsys.readouterr().err
+    assert scan.read_bytes() == b"a scan"

@@ -238,7 +238,11 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
         try:
             writer(temporary, only is not None)
         except RuntimeError as error:
-            raise FreeTalkError(f"{path} could not be written ({str(error).strip().splitlines()[-1]}).") from error
+            told = str(error)
+            if "KeyboardInterrupt" in told:
+                raise KeyboardInterrupt from error
+            lines = [line for line in told.splitlines() if line.strip() and not line.startswith("Location: ")]
+            raise FreeTalkError(f"{path} could not be written ({lines[-1].strip()}).") from error
 
 
 def _seen() -> list[bpy.types.Object]:
@@ -317,7 +321,20 @@ def _write_gltf(path: Path, selected: bool) -> None:
         export_extras=False,
         export_apply=False,
     )
-    operator(filepath=str(path), **options)
+    with _base_for_gltf(bpy.context.scene.render):
+        operator(filepath=str(path), **options)
+
+
+@contextmanager
+def _base_for_gltf(render: bpy.types.RenderSettings) -> Iterator[None]:
+    """Blender's exporter takes fps * fps_base for the frame rate, which is fps / fps_base: at 29.97 a second keys
+    came 0.2 % early."""
+    base = render.fps_base
+    render.fps_base = 1 / base
+    try:
+        yield
+    finally:
+        render.fps_base = base
 
 
 def _write_fbx(path: Path, selected: bool) -> None:
@@ -359,7 +376,7 @@ def _write_usd(path: Path, selected: bool) -> None:
 
 def _write_blend(path: Path, _selected: bool) -> None:
     path.unlink()  # Blender would keep the empty file that stands there as a backup
-    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True, relative_remap=False)
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
 
 
 _WRITERS: dict[str, Callable[[Path, bool], None]] = {

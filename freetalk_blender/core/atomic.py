@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,16 @@ from pathlib import Path
 
 from .errors import FreeTalkError
 
+#: With less than so many bytes left, a disk is full.
+_BLOCK = 4096
+
 
 @contextmanager
 def output(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix; renamed to it on success, deleted on failure.
 
-    Raises FreeTalkError where the folder cannot be written to.
+    Raises FreeTalkError where the folder cannot be written to, and where its disk is full afterwards: not every writer
+    says that its file was cut off.
     """
     path = Path(path)
     try:
@@ -25,6 +30,8 @@ def output(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        if shutil.disk_usage(path.parent).free < _BLOCK:
+            raise FreeTalkError(f"The disk of {path.parent} is full; make room for {path.name} and write it again.")
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:

@@ -41,7 +41,7 @@ def _read(
     except (OSError, UnicodeDecodeError, csv.Error) as reason:
         told = getattr(reason, "strerror", None) or reason
         raise error(f"The {what} file {path} cannot be read ({told}); check the path.") from reason
-    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    names = [cell.strip().lower().replace("-", "_") for cell in rows[0]] if rows else []
     if names[:1] != ["time"] or len(names) < 2 or set(names[1:]) - set(known) or len(set(names)) < len(names):
         example = ",".join(["time", *list(known)[1:3]])
         raise error(f"The {what} file {path} must begin with a line like {example}; known are {', '.join(known)}.")

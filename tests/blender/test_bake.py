@@ -1,11 +1,14 @@
 """Baking: exact curves on a copy, and an original that nobody touched."""
 
+from pathlib import Path
+
 import bpy
 import numpy as np
 import pytest
 from baking import baked, duplicate
+from read_glb import read
 
-from freetalk_blender.blender import bake, compat, files, marks, meshes
+from freetalk_blender.blender import bake, compat, files, marks, meshes, sound
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -129,3 +132,13 @@ def test_absolute_shape_keys_and_empty_meshes_are_refused_in_a_sentence(empty: b
     hollow = bpy.data.objects.new("hollow", bpy.data.meshes.new("hollow"))
     with pytest.raises(MeshError, match="no faces"):
         meshes.check(hollow)
+
+
+def test_gltf_keeps_time_at_frame_rates_that_are_no_whole_numbers(
+    scan: files.Scan, chin_keys: ShapeKeys, tmp_path: Path
+) -> None:
+    sound.set_scene_fps(bpy.context.scene, 30 / 1.001)
+    baked(duplicate(scan.item), chin_keys, 0)
+    files.save(tmp_path / "head.glb")
+    assert np.allclose(read(tmp_path / "head.glb").times, np.arange(30) * 1.001 / 30, atol=1e-5)
+    assert sound.scene_fps(bpy.context.scene) == pytest.approx(30 / 1.001)

@@ -153,3 +153,18 @@ def test_what_is_no_scan_is_refused_in_a_sentence(tmp_path: Path, name: str, con
 def test_a_missing_scan_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(MeshError, match="does not exist"):
         files.load(tmp_path / "none.glb")
+
+
+def test_pictures_of_a_blend_are_found_from_the_folder_of_another(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    picture = bpy.data.images.new("skin", 2, 2)
+    picture.filepath_raw, picture.file_format = str(tmp_path / "in/tex/skin.png"), "PNG"
+    picture.save()
+    picture.use_fake_user = True
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "in/hero.blend"))
+    picture.filepath = "//tex/skin.png"
+    (tmp_path / "out/deep").mkdir(parents=True)
+    files.save(tmp_path / "out/deep/talking.blend")
+    assert picture.filepath == "//tex/skin.png", "the open file's own are as they were"
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out/deep/talking.blend"))
+    found = Path(bpy.path.abspath(bpy.data.images["skin"].filepath)).resolve()
+    assert found == (tmp_path / "in/tex/skin.png").resolve()

@@ -28,3 +28,11 @@ def test_a_folder_that_is_a_file_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FreeTalkError, match="Cannot write to"), atomic.output(tmp_path / "file" / "a.txt"):
         pass
+
+
+def test_a_disk_that_is_full_afterwards_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    usage = atomic.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(atomic.shutil, "disk_usage", lambda _: usage._replace(free=0))
+    with pytest.raises(FreeTalkError, match=r"The disk of .* is full"), atomic.output(tmp_path / "a.usdc") as temporary:
+        temporary.write_text("cut off")
+    assert not [*tmp_path.iterdir()]

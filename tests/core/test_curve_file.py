@@ -59,7 +59,7 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_style_file_draws_what_it_names(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("time,contact,upper_face\n0,-1,1\n1,1,2\n")
+    path.write_text("time,contact,upper-face\n0,-1,1\n1,1,2\n")
     drawn = curve_file.style(path, frames=51, fps=50)
     assert list(drawn) == ["contact", "upper_face"]
     assert np.allclose(drawn["contact"], np.linspace(-1, 1, 51)) and np.allclose(
