@@ -171,11 +171,12 @@ def shaping(
 
 def finish(item: bpy.types.Object, shaped: Shaped) -> None:
     """Let the take's curves drive the shapes, with a key a frame."""
-    _drop_shapes(item, shaped.gone)
     blocks, final = item.data.shape_keys.key_blocks, {}
+    muted = {name for name in shaped.gone if blocks[name].mute and name in named_keys(item)}
+    _drop_shapes(item, shaped.gone)
     for name, wanted in shaped.added.items():
         block = blocks[name]
-        block.name = wanted
+        block.name, block.mute = wanted, wanted in muted
         final[name] = block.name
         if not wanted.startswith(PREFIX):
             item[NAMED] = json.dumps([*named_keys(item), block.name])

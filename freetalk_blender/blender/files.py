@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import compat, meshes, parts
+from . import compat, gltf, meshes, parts
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -302,41 +302,6 @@ def _select(wanted: list[bpy.types.Object]) -> None:
             item.select_set(item in wanted)
 
 
-def _write_gltf(path: Path, selected: bool) -> None:
-    # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve.
-    operator = bpy.ops.export_scene.gltf
-    options = compat.known_options(
-        operator,
-        export_format="GLB",
-        use_visible=True,
-        use_selection=selected,
-        export_animations=True,
-        export_animation_mode="ACTIVE_ACTIONS",
-        export_morph=True,
-        export_morph_animation=True,
-        export_morph_normal=False,
-        export_morph_tangent=False,
-        export_force_sampling=False,
-        export_try_sparse_sk=False,
-        export_extras=False,
-        export_apply=False,
-    )
-    with _base_for_gltf(bpy.context.scene.render):
-        operator(filepath=str(path), **options)
-
-
-@contextmanager
-def _base_for_gltf(render: bpy.types.RenderSettings) -> Iterator[None]:
-    """Blender's exporter takes fps * fps_base for the frame rate, which is fps / fps_base: at 29.97 a second keys
-    came 0.2 % early."""
-    base = render.fps_base
-    render.fps_base = 1 / base
-    try:
-        yield
-    finally:
-        render.fps_base = base
-
-
 def _write_fbx(path: Path, selected: bool) -> None:
     # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
     bpy.ops.export_scene.fbx(
@@ -380,7 +345,7 @@ def _write_blend(path: Path, _selected: bool) -> None:
 
 
 _WRITERS: dict[str, Callable[[Path, bool], None]] = {
-    ".glb": _write_gltf,
+    ".glb": gltf.write,
     ".fbx": _write_fbx,
     ".usd": _write_usd,
     ".usda": _write_usd,

@@ -267,3 +267,10 @@ def test_a_hidden_duplicate_is_not_heard(talker: bpy.types.Object, other_clip: s
     heard_now = {strip[marks.HEARD]: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
     assert heard_now == {"file short.wav": True, "file other.wav": False}
     assert len(bake.own_blocks(backup)) > 0
+
+
+def test_a_muted_tongue_stays_muted(talker: bpy.types.Object) -> None:
+    blocks = animate(talker).data.shape_keys.key_blocks
+    blocks["tongueTipUp"].mute = blocks["FreeTalk 01"].mute = True
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert blocks["tongueTipUp"].mute and not blocks["FreeTalk 01"].mute, "which of the numbered ones is which changes"

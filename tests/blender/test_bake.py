@@ -1,5 +1,7 @@
 """Baking: exact curves on a copy, and an original that nobody touched."""
 
+import json
+import struct
 from pathlib import Path
 
 import bpy
@@ -142,3 +144,15 @@ def test_gltf_keeps_time_at_frame_rates_that_are_no_whole_numbers(
     files.save(tmp_path / "head.glb")
     assert np.allclose(read(tmp_path / "head.glb").times, np.arange(30) * 1.001 / 30, atol=1e-5)
     assert sound.scene_fps(bpy.context.scene) == pytest.approx(30 / 1.001)
+
+
+def test_skin_without_a_material_is_no_metal_in_gltf(scan: files.Scan, chin_keys: ShapeKeys, tmp_path: Path) -> None:
+    baked(duplicate(scan.item), chin_keys, 0)
+    files.save(tmp_path / "head.glb")
+    content = (tmp_path / "head.glb").read_bytes()
+    length, size = struct.unpack_from("<II", content, 8)
+    document = json.loads(content[20 : 20 + size])
+    (surface,) = document["meshes"][0]["primitives"]
+    assert length == len(content) and document["materials"][surface["material"]]["name"] == "FreeTalk skin"
+    assert document["materials"][surface["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
+    assert len(read(tmp_path / "head.glb").shapes) == 2

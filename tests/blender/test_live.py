@@ -4,8 +4,9 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+import pytest
 
-from freetalk_blender.blender import live, marks, sound
+from freetalk_blender.blender import compat, live, marks, sound
 from freetalk_blender.blender.marks import PREVIEW
 
 
@@ -105,6 +106,8 @@ def test_shape_keys_that_the_person_muted_are_muted_after_it(talker: bpy.types.O
 def test_a_sound_that_was_moved_or_plays_at_another_frame_rate_asks_to_be_baked_again(
     talker: bpy.types.Object, short_clip: Path
 ) -> None:
+    if not compat.can_make_sound():
+        pytest.skip("this bpy wheel is built without sound")
     scene = bpy.context.scene
     one = sound.new_strip(scene, "one", short_clip, 10)
     sound.new_strip(scene, "other", short_clip, 90)

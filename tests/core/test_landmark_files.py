@@ -82,7 +82,7 @@ def test_a_wrong_file_is_told_in_a_sentence(tmp_path, name, text, says):
 
 def test_what_is_no_text_is_told_in_a_sentence(tmp_path):
     (tmp_path / "picture.xyz").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(LandmarkError, match="no text"):
+    with pytest.raises(LandmarkError, match="is not text"):
         landmarks.read(tmp_path / "picture.xyz")
 
 

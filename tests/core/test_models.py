@@ -36,4 +36,4 @@ def test_whatever_is_asked_for_the_report_names_what_really_runs(device):
     report = models.device_report("stm", device)
     assert report.provider == session.get_providers()[0]
     fell_back = device not in ("auto", "cpu") and report.provider == models.CPU
-    assert ("is not to be had" in report.note) == fell_back
+    assert ("is not available" in report.note) == fell_back

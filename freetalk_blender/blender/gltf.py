@@ -1,0 +1,78 @@
+"""glTF by Blender's exporter, and what it gets wrong put right."""
+
+import json
+import shutil
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+
+from ..core import atomic
+from . import compat
+from .marks import PREFIX
+
+#: Sizes of a .glb's header, and of a chunk's, in bytes.
+_HEADER, _CHUNK = 12, 8
+
+
+def write(path: Path, selected: bool) -> None:
+    """The scene's visible objects, or the selected ones, as .glb, with shape keys and their curves."""
+    # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve.
+    operator = bpy.ops.export_scene.gltf
+    options = compat.known_options(
+        operator,
+        export_format="GLB",
+        use_visible=True,
+        use_selection=selected,
+        export_animations=True,
+        export_animation_mode="ACTIVE_ACTIONS",
+        export_morph=True,
+        export_morph_animation=True,
+        export_morph_normal=False,
+        export_morph_tangent=False,
+        export_force_sampling=False,
+        export_try_sparse_sk=False,
+        export_extras=False,
+        export_apply=False,
+    )
+    with _its_frame_rate(bpy.context.scene.render):
+        operator(filepath=str(path), **options)
+    with_skin(path)
+
+
+@contextmanager
+def _its_frame_rate(render: bpy.types.RenderSettings) -> Iterator[None]:
+    """The exporter takes fps * fps_base for the frame rate, which is fps / fps_base: at 29.97 frames a second its keys
+    come 0.2 % early."""
+    base = render.fps_base
+    render.fps_base = 1 / base
+    try:
+        yield
+    finally:
+        render.fps_base = base
+
+
+def with_skin(path: Path) -> None:
+    """Give surfaces without a material a plain one: glTF's own default is metal, which is black where nothing but
+    lamps is around it."""
+    with path.open("rb") as stream:
+        magic, version, length, size, kind = struct.unpack("<4s4I", stream.read(_HEADER + _CHUNK))
+        document = json.loads(stream.read(size))
+    surfaces = [surface for mesh in document.get("meshes", ()) for surface in mesh["primitives"]]
+    bare = [surface for surface in surfaces if "material" not in surface]
+    if not bare:
+        return
+    materials = document.setdefault("materials", [])
+    for surface in bare:
+        grey = 1.0 if "COLOR_0" in surface["attributes"] else 0.8
+        factors = {"baseColorFactor": [grey, grey, grey, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.5}
+        surface["material"] = len(materials)
+        materials.append({"name": f"{PREFIX} skin", "doubleSided": True, "pbrMetallicRoughness": factors})
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    with atomic.output(path) as temporary, path.open("rb") as stream, temporary.open("wb") as out:
+        out.write(struct.pack("<4s4I", magic, version, length - size + len(text), len(text), kind) + text)
+        stream.seek(_HEADER + _CHUNK + size)
+        shutil.copyfileobj(stream, out)
