@@ -6,9 +6,9 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import files, meshes
+from freetalk_blender.blender import compat, files, meshes
 from freetalk_blender.blender.marks import ORIGINAL
-from freetalk_blender.core.errors import MeshError
+from freetalk_blender.core.errors import FreeTalkError, MeshError
 from freetalk_blender.core.frame import transformed
 
 #: A tetrahedron without symmetry, so that any turn or mirror shows.
@@ -168,3 +168,28 @@ def test_pictures_of_a_blend_are_found_from_the_folder_of_another(empty: bpy.typ
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out/deep/talking.blend"))
     found = Path(bpy.path.abspath(bpy.data.images["skin"].filepath)).resolve()
     assert found == (tmp_path / "in/tex/skin.png").resolve()
+
+
+def test_usd_does_not_take_another_faces_picture_for_its_own(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    if not compat.exists(bpy.ops.wm.usd_export):
+        pytest.skip("this Blender is built without USD")
+    bpy.ops.mesh.primitive_cube_add()
+    material = bpy.data.materials.new("skin")
+    material.use_nodes = True
+    bpy.context.object.data.materials.append(material)
+    node = material.node_tree.nodes.new("ShaderNodeTexImage")
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    material.node_tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
+    for colour, folder in (((1, 0, 0, 1), "a"), ((0, 1, 0, 1), "b")):
+        picture = bpy.data.images.new(folder, 2, 2)
+        picture.pixels[:] = 4 * colour
+        picture.filepath_raw, picture.file_format = str(tmp_path / folder / "skin.png"), "PNG"
+        picture.save()
+    node.image = bpy.data.images["a"]
+    files.save(tmp_path / "out/a.usdc")
+    files.save(tmp_path / "out/a.usdc")
+    assert (tmp_path / "out/textures/skin.png").read_bytes() == (tmp_path / "a/skin.png").read_bytes()
+    node.image = bpy.data.images["b"]
+    with pytest.raises(FreeTalkError, match="is another picture than that of b; write USD to another folder"):
+        files.save(tmp_path / "out/b.usdc")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.usdc", "textures"]
