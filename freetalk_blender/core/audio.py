@@ -19,6 +19,8 @@ RATES = (1000, 768000)
 _BLOCK = 1 << 18
 #: A mean of channels with less than this share of the loudest one's energy: they cancel each other.
 _CANCELLED = 0.01
+#: More channels are samples: the array is (channels, N).
+_CHANNELS = 64
 #: libsndfile's SF_ERR_UNRECOGNISED_FORMAT.
 _UNRECOGNISED = 1
 
@@ -66,7 +68,8 @@ def mono(audio: np.ndarray) -> np.ndarray:
     Raises AudioError where there is no sample, or none is a finite number, or the array is no sound.
     """
     array = np.asarray(audio)
-    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
+    channels = array.shape[1] if array.ndim == 2 else 1
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu" or channels > _CHANNELS:
         raise AudioError(
             f"Audio must be numbers of shape (N,) or (N, channels), not {array.dtype} of shape {array.shape}."
         )

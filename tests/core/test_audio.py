@@ -109,7 +109,9 @@ def test_integer_arrays_are_scaled() -> None:
     assert np.allclose(audio.mono(np.array([128, 255, 0], np.uint8)), [0, 127 / 128, -1])
 
 
-@pytest.mark.parametrize("array", [np.zeros(0), np.zeros((2, 2, 2)), np.array(["a"]), np.full(10, np.nan)])
+@pytest.mark.parametrize(
+    "array", [np.zeros(0), np.zeros((2, 2, 2)), np.ones((2, 4800)), np.array(["a"]), np.full(10, np.nan)]
+)
 def test_arrays_that_are_no_sound_are_told(array: np.ndarray) -> None:
     with pytest.raises(AudioError):
         audio.mono(array)
