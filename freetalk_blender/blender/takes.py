@@ -38,9 +38,10 @@ class Line:
         return self.start - self.before, self.end + self.after
 
     def replaces(self, other: "Line") -> bool:
-        """Is it the same sound, or do they share half of the shorter one, as two recordings for one place do?"""
+        """Is it the same sound, or one for the same place: do both begin there, or share half of the longer one?"""
         shared = min(self.end, other.end) - max(self.start, other.start) + 1
-        return self.source == other.source or 2 * shared >= min(self.frames, other.frames)
+        together = abs(self.start - other.start) < 1 or 2 * shared >= max(self.frames, other.frames)
+        return self.source == other.source or together
 
 
 def listed(item: bpy.types.Object) -> list[bpy.types.Action]:
@@ -176,12 +177,12 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
 
 def _rests(said: list[Line]) -> list[float]:
     """Frames at which the face rests beside lines: not within another, nor before it came to rest after one."""
-    ordered, found = sorted(said, key=lambda line: line.start), []
-    for number, line in enumerate(ordered):
+    found = []
+    for line in said:
         first, last = line.rests
-        if line.before and all(first >= other.rests[1] for other in ordered[:number]):
+        if line.before and not any(other.start < line.start and other.rests[1] > first for other in said):
             found.append(first)
-        if line.after and all(last < other.start for other in ordered[number + 1 :]):
+        if line.after and not any(other.end > line.end and other.start <= last for other in said):
             found.append(last)
     return found
 
