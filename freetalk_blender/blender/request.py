@@ -73,7 +73,8 @@ class Scan:
         marks = own.points, None if own.confidence is None else own.confidence.astype(np.float32)
         skin = self.vertices[: len(self.vertices) - sum(len(part.vertices) for part in self.parts)]
         grain = 1e-3 * np.ptp(skin, 0).max()
-        boxes = [np.round(np.stack([part.vertices.min(0), part.vertices.max(0)]) / grain) for part in self.parts]
+        corners = [np.stack([part.vertices.min(0), part.vertices.max(0)]) for part in self.parts]
+        boxes = [np.round(corner / grain) + 0.0 for corner in corners]  # no -0.0
         names = [part.name for part in self.beside]
         return session.fingerprint(skin, self.triangles, self.shape, *marks, options, *boxes, *names)
 

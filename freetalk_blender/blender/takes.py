@@ -33,8 +33,8 @@ class Line:
         return self.start + self.frames - 1
 
     @property
-    def rests(self) -> tuple[float, float]:
-        """The frames before and after it at which the face rests."""
+    def reach(self) -> tuple[float, float]:
+        """The frames before and after it at which the face rests; its own first and last where it does not."""
         return self.start - self.before, self.end + self.after
 
     def replaces(self, other: "Line") -> bool:
@@ -157,7 +157,7 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     """
     others = kept(take, line)
     gone = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
-    gone += [(at, at) for known in lines(take) for at in known.rests]
+    gone += [(at, at) for known in lines(take) for at in known.reach if not known.start <= at <= known.end]
     rests = _at_rest(_rests([*others, line]))
     ends = [at for other in others for at in (other.start, other.end)]
     outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
@@ -179,8 +179,8 @@ def _rests(said: list[Line]) -> list[float]:
     """Frames at which the face rests beside lines: not within another, nor before it came to rest after one."""
     found = []
     for line in said:
-        first, last = line.rests
-        if line.before and not any(other.start < line.start and other.rests[1] > first for other in said):
+        first, last = line.reach
+        if line.before and not any(other.start < line.start and other.reach[1] > first for other in said):
             found.append(first)
         if line.after and not any(other.end > line.end and other.start <= last for other in said):
             found.append(last)

@@ -62,6 +62,7 @@ def test_a_face_comes_to_rest_after_a_line_and_before_the_next(talker: bpy.types
     scene.freetalk.sound_file = other_clip
     copy = animate(talker)
     assert np.abs(weights(copy, 26)).max() > 0.05 and not weights(copy, 36).any(), "cut off in a word; 0.4 s later"
+    first = {curve.data_path: curve.evaluate(1) for curve in compat.fcurves(copy.data.shape_keys)}
     second = Path(other_clip).with_name("second.wav")
     second.write_bytes(Path(other_clip).read_bytes())
     scene.frame_start, scene.freetalk.sound_file = 60, str(second)
@@ -69,6 +70,10 @@ def test_a_face_comes_to_rest_after_a_line_and_before_the_next(talker: bpy.types
     assert len(takes.lines(takes.current(copy))) == 2
     assert not weights(copy, 36).any() and not weights(copy, 50).any(), "between the lines"
     assert np.abs(weights(copy, 85)).max() > 0.05 and not weights(copy, 95).any()
+    curves = compat.fcurves(copy.data.shape_keys)
+    assert {path: curves.find(path).evaluate(1) for path in first} == first
+    keyed = {key.co.x for path in first for key in curves.find(path).keyframe_points}
+    assert {1, 2, 25, 26, 36, 50, 60, 85, 95} <= keyed, "the first line is whole"
 
 
 def test_lines_with_no_room_between_them_follow_each_other_at_once() -> None:
