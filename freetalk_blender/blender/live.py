@@ -223,7 +223,9 @@ def show(current: bpy.types.Scene) -> None:
 def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
     blocks = copy.data.shape_keys.key_blocks
     if PREVIEW not in blocks:
-        copy[MUTED] = json.dumps([block.name for block in driven_blocks(copy) if block.mute])
+        muted = [block.name for block in driven_blocks(copy) if block.mute]
+        if muted:
+            copy[MUTED] = json.dumps(muted)
         block = copy.shape_key_add(name=PREVIEW, from_mix=False)
         block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
     for block in driven_blocks(copy):
