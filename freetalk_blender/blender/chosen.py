@@ -18,8 +18,9 @@ def explained(operator: type, reason: str) -> bool:
 def face(context: bpy.types.Context) -> bpy.types.Object | None:
     """The person's own object that is to talk: the one picked, else the active mesh; None where there is neither."""
     picked = landmark_points.editing() or context.scene.freetalk.face
-    if picked is not None and not is_deleted(original_of(picked)):
-        return original_of(picked)
+    original = original_of(picked) if picked is not None else None
+    if original is not None and not is_deleted(original):
+        return original
     active = context.view_layer.objects.active
     return original_of(active) if active is not None and active.type == "MESH" else None
 

@@ -39,7 +39,7 @@ def write(path: Path, selected: bool) -> None:
     )
     with _its_frame_rate(bpy.context.scene.render):
         operator(filepath=str(path), **options)
-    with_skin(path)
+    _give_skin(path)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def _its_frame_rate(render: bpy.types.RenderSettings) -> Iterator[None]:
         render.fps_base = base
 
 
-def with_skin(path: Path) -> None:
+def _give_skin(path: Path) -> None:
     """Give surfaces without a material a plain one: glTF's own default is metal, which is black where nothing but
     lamps is around it."""
     with path.open("rb") as stream:

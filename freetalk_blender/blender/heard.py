@@ -31,9 +31,7 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
 def tune(scene: bpy.types.Scene) -> None:
     """What takes that play say is heard, what others say is mute, and what none says any more is gone."""
     copies = all_copies()
-    seen = [
-        copy for copy in copies if original_of(copy) != copy or copy.visible_get()
-    ]  # not a duplicate that is hidden
+    seen = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
     playing = {line.source for take in filter(None, map(takes.current, seen)) for line in takes.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in takes.lines(take)}
     for strip in _own(scene):

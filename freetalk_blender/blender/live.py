@@ -153,15 +153,18 @@ def watch(current: bpy.types.Scene) -> None:
     copy = bpy.data.objects.get(_state.copy)
     if copy is None or copy.mode != "OBJECT":
         return
-    face, wanted = scene.remembered(copy), key(current)
-    # with another sound or another place, what was baked stays until the next Animate
-    same_sound = json.dumps(said(current)) == copy.get(SAID)
-    if face is None or not current.freetalk.live or wanted == copy.get(BAKED) or not same_sound:
+    face, wanted = scene.remembered(copy), key(current) if current.freetalk.live else None
+    if face is None or wanted in (None, copy.get(BAKED)) or not _says_the_same(current, copy):
         _state.shown = None
         hide(copy)
     elif wanted != _state.shown:
         _state.shown = wanted
         _perform(current, face, wanted)
+
+
+def _says_the_same(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
+    """With another sound or another place, what was baked stays until the next Animate."""
+    return json.dumps(said(current)) == copy.get(SAID)
 
 
 def _perform(current: bpy.types.Scene, face: faces.Face, wanted: str) -> None:

@@ -57,6 +57,6 @@ def _is_animated(item: bpy.types.Object) -> bool:
 @persistent
 def hidden_again(*_: object) -> None:
     """A file was opened, and those of the originals that are another file's are as they are there."""
-    for copy in all_copies():
-        if original_of(copy).library is not None:
-            original_of(copy).hide_render = True
+    for original in map(original_of, all_copies()):
+        if original.library is not None:
+            original.hide_render = True

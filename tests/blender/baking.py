@@ -39,3 +39,16 @@ def baked(item: bpy.types.Object, keys: ShapeKeys, start: float) -> None:
     """The keys as a line of the object's current take."""
     line = Line("speech", start, len(keys.weights))
     bake.finish(item, steps.run(bake.shaping(item, keys, line, 0.0)))
+
+
+def rigged(face: bpy.types.Object, bone: str, collection: bpy.types.Collection) -> bpy.types.Object:
+    """An armature of one bone, which moves the whole face, in a collection of the scene."""
+    armature = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
+    collection.objects.link(armature)
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    armature.data.edit_bones.new(bone).tail = (0, 0, 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    face.vertex_groups.new(name=bone).add(list(range(len(face.data.vertices))), 1.0, "REPLACE")
+    face.modifiers.new("rig", "ARMATURE").object = armature
+    return armature

@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import duplicate
+from baking import duplicate, rigged
 from mathutils import Euler
 
 from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene
@@ -39,14 +39,7 @@ def test_a_face_that_a_bone_turns_is_filmed_where_it_has_turned_to(face: bpy.typ
     if subdivided:
         face.modifiers.new("finer", "SUBSURF")
     rest = seen(face)
-    armature = bpy.data.objects.new("bones", bpy.data.armatures.new("bones"))
-    bpy.context.scene.collection.objects.link(armature)
-    bpy.context.view_layer.objects.active = armature
-    bpy.ops.object.mode_set(mode="EDIT")
-    armature.data.edit_bones.new("head").tail = (0, 0, 1)
-    bpy.ops.object.mode_set(mode="OBJECT")
-    face.vertex_groups.new(name="head").add(list(range(len(face.data.vertices))), 1.0, "REPLACE")
-    face.modifiers.new("bones", "ARMATURE").object = armature
+    armature = rigged(face, "head", bpy.context.scene.collection)
     assert np.abs(seen(face) - rest).max() < 1e-5
     bone = armature.pose.bones["head"]
     bone.rotation_mode, bone.rotation_euler = "XYZ", (0.2, 0.5, 0.1)

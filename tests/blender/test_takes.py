@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from baking import rigged
 
 from freetalk_blender.blender import animate as animating
 from freetalk_blender.blender import (
@@ -270,14 +271,7 @@ def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object
 def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.types.Object, tmp_path: Path) -> None:
     scene, away = bpy.context.scene, bpy.data.collections.new("rigs")
     scene.collection.children.link(away)
-    rig = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
-    away.objects.link(rig)
-    bpy.context.view_layer.objects.active = rig
-    bpy.ops.object.mode_set(mode="EDIT")
-    rig.data.edit_bones.new("bone").tail = (0, 0, 1)
-    bpy.ops.object.mode_set(mode="OBJECT")
-    talker.vertex_groups.new(name="bone").add(list(range(len(talker.data.vertices))), 1.0, "REPLACE")
-    talker.modifiers.new("rig", "ARMATURE").object = rig
+    rig = rigged(talker, "bone", away)
     copy = animate()
     rig.hide_set(True)
     rig.hide_viewport = True
