@@ -6,6 +6,7 @@ OpenGL at all, Cycles does it on the processor. What is added to the scene (came
 
 import ctypes
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
         video.audio_codec = "AAC" if compat.can_make_sound() else "NONE"
         scene.render.use_file_extension = False
         scene.render.filepath = str(temporary)
-        with _each_frame(lambda frame: report((frame - scene.frame_start + 1) / total)):
+        with _interruptible(scene), _each_frame(lambda frame: report((frame - scene.frame_start + 1) / total)):
             _render(animation=True)
         if not temporary.stat().st_size:
             raise FreeTalkError(f"{path} could not be encoded; this Blender may be built without FFmpeg.")
@@ -169,6 +170,27 @@ def _render(**options) -> None:
         bpy.ops.render.render(**options)
     except RuntimeError as error:
         raise FreeTalkError(f"Blender could not render ({str(error).strip().splitlines()[-1]}).") from error
+
+
+@contextmanager
+def _interruptible(scene: bpy.types.Scene) -> Iterator[None]:
+    """Ctrl C ends an animation that is being rendered: Blender looks for the scene's camera before every frame."""
+    pressed = False
+
+    def stop(*_: object) -> None:
+        nonlocal pressed
+        pressed, scene.camera = True, None
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except FreeTalkError:
+        if not pressed:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -119,11 +119,12 @@ def perform(
     lids = liveliness.blinks(heard.speech, seed, acted.blinks)
     brows = liveliness.beats(heard.accents, len(clock), seed)
     motion = ats.predict(heard.features, felt, lids, brows, style=lips.relaxed(acted), device=device)
-    times = np.arange(frames) / fps
+    times = lips.shown(motion, speech.FEATURE_RATE, frames, fps)
     displacement = lips.corrected(sample(motion, speech.FEATURE_RATE, times), style.contact, fps)
     tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.minimum(_column(style.articulation), 1)
     head = liveliness.head(heard.speech, heard.accents, felt, seed) * _column(acted.head)
     eyes = liveliness.gaze(heard.speech, head, seed) * _column(acted.gaze)
+    times = np.arange(frames) / fps
     neutral, looks = frame.mean_landmarks(), sample(eyes, speech.FEATURE_RATE, times)
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)

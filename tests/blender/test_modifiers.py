@@ -1,5 +1,6 @@
 """Faces with modifiers, animation and negative scales: filmed where they are seen, or told of in a sentence."""
 
+import signal
 from pathlib import Path
 
 import bpy
@@ -95,6 +96,21 @@ def test_pictures_leave_the_persons_settings(face: bpy.types.Object, picture, tm
     picture(tmp_path / "face.mp4", face, lambda share: None)
     after = settings_of_pictures(current)
     assert {name: (before[name], after[name]) for name in before if before[name] != after[name]} == {}
+
+
+def test_ctrl_c_ends_a_film_at_the_next_frame_and_leaves_nothing(face: bpy.types.Object, tmp_path: Path) -> None:
+    current, frames = bpy.context.scene, []
+    current.frame_start, current.frame_end = 1, 40
+    camera = current.camera
+
+    def press(share: float) -> None:
+        frames.append(share)
+        if len(frames) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        render.film(tmp_path / "face.mp4", face, press)
+    assert len(frames) <= 3 and current.camera == camera and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("scale", [(-1, 1, 1), (1, -1, 1), (-2, -2, -2)])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, models, performance, speech
+from freetalk_blender.core import audio, lips, models, performance, speech
 from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
@@ -29,9 +29,29 @@ def test_frame_i_is_second_i_over_fps_at_any_rate(spoken: np.ndarray, fps: float
     assert len(moved) == performance.frame_count(len(spoken), RATE, fps)
     assert (len(moved) - 1) / fps >= len(spoken) / RATE - 1e-9
     seconds = np.arange(len(moved)) / fps
-    for point, axis in ((66, 1), (8, 1), (48, 0)):
-        expected = np.interp(seconds, np.arange(len(reference)) / 50, reference[:, point, axis])
-        assert np.abs(moved[:, point, axis] - expected).max() < 1e-6
+    shown = lips.shown(reference, 50, len(moved), fps)
+    for times, frames in ((seconds, np.flatnonzero(shown == seconds)), (shown, np.arange(len(moved)))):
+        assert len(frames) >= 0.95 * len(moved)
+        for point, axis in ((66, 1), (8, 1), (48, 0)):
+            expected = np.interp(times[frames], np.arange(len(reference)) / 50, reference[:, point, axis])
+            assert np.abs(moved[frames, point, axis] - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("fps", [12, 24, 25, 30, 60, 120])
+def test_a_frame_shows_lips_that_are_shut_for_a_moment_between_two(fps: float) -> None:
+    gap = np.full(200, 0.1)
+    gap[[20, 41, 62, 83, 104, 105]] = 0.0, 0.002, 0.0, 0.0, 0.0, 0.0
+    gap[125] = 0.02  # narrow, and no closure
+    motion = np.tensordot(gap, lips.parting().sum(0), 0)
+    frames = performance.frame_count(200, 50, fps)
+    shown = lips.shown(motion, 50, frames, fps)
+    seen = np.interp(shown, np.arange(200) / 50, gap)
+    for instant in (20, 41, 62, 83, 104):
+        near = np.abs(np.arange(frames) / fps - instant / 50) <= 0.5 / fps + 1 / 50 + 1e-9
+        assert seen[near].min() <= gap[instant] + 1e-6
+    moved = shown != np.arange(frames) / fps
+    assert moved.sum() <= 5 and (np.diff(shown) > 0).all()
+    assert np.abs(shown - np.arange(frames) / fps).max() <= 0.5 / fps + 1e-6
 
 
 @pytest.mark.parametrize("seconds", [1 / RATE, 0.02, 0.3, 1.0])
