@@ -41,7 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Count the closures that fall between frames.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
     files = sorted((parser.parse_args().data / "speech").rglob("*.flac"))
-    rows = {f"{fps} frames a second": {"closures": 0, "at second i / fps": 0, "as shown": 0} for fps in _RATES}
+    rows: dict[str, dict[str, float]] = {
+        f"{fps} frames a second": {"closures": 0, "at second i / fps": 0, "as shown": 0} for fps in _RATES
+    }
     for file in files[:: max(1, len(files) // _RECORDINGS)]:
         samples, rate = audio.load(file)
         motion = performance.perform(samples[: _SECONDS * rate], rate, fps=speech.FEATURE_RATE).displacement
