@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import ats, frame, lips, liveliness, models, prosody, speech
+from . import ats, frame, lips, liveliness, models, prosody, speech, sustained
 from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
@@ -155,6 +155,10 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
         return _cache[key]
     features = speech.features(samples, device)
     speaks = ats.events(features, device=device)[:, 0]
+    held = sustained.find(samples, speaks)
+    if len(held):
+        features = sustained.stretched(speech.features(sustained.shortened(samples, held), device), held)
+        speaks = ats.events(features, device=device)[:, 0]
     result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
     if features.nbytes <= _cache_bytes:
         _cache[key] = result
