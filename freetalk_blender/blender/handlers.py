@@ -16,7 +16,7 @@ _HANDLERS = (
     ("save_pre", live.put_away),
     ("render_init", live.put_away),
     ("load_pre", live.opened),
-    ("load_post", live.tidied),
+    ("load_post", live.put_away),
     ("load_post", seen.hidden_again),
     ("undo_post", live.undone),
     ("redo_post", live.undone),

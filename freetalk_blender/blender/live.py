@@ -1,9 +1,9 @@
-"""The live preview: what the sliders do, shown at once on the talking copy, before it is baked.
+"""The live preview: what the sliders do, shown at once on the chosen face's talking copy, before it is baked.
 
 After Animate the face is bound and the speech was heard, so a moved slider runs the small network alone, in a thread;
 a shape key of its own then shows the frame at hand, and the baked keys are muted until Bake Again or until the sliders
-are back. Nothing of the preview is saved, rendered or exported. What was baked is written on the copy, so that it
-follows undo; what is shown is looked at anew after it.
+are back. Other faces go on as they were baked. Nothing of the preview is saved, rendered or exported. What was baked is
+written on the copy, so that it follows undo; what is shown is looked at anew after it.
 """
 
 import json
@@ -19,7 +19,7 @@ from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
 from . import chosen, compat, feeling, job, meshes, request, scene, session, sound
-from .marks import BAKED, KEY_SET, MUTED, PREVIEW, SAID, all_copies, driven_blocks
+from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies, driven_blocks
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
 
@@ -29,40 +29,41 @@ _TICK = 0.03
 
 @dataclass
 class _State:
-    """The talking copy that sliders act on; shown: `key` of the sliders whose preview is seen, None for the bake."""
+    """A talking copy's; shown: `key` of the sliders whose preview is seen, None for the bake."""
 
-    copy: str
     voice: Voice
     shown: str | None = None
     moves: Moves | None = None
 
 
-_state: _State | None = None
+#: Names of talking copies that were baked since this file was opened; at most one of them is shown.
+_states: dict[str, _State] = {}
 _thread: "_Performing | None" = None
 
 
 def baked(context: bpy.types.Context, copy: bpy.types.Object, voice: Voice) -> None:
     """Animate has just written this: the preview ends, and moved sliders are judged against it."""
-    global _state
     copy[BAKED], copy[SAID] = key(context.scene), json.dumps(said(context.scene))
-    _state = _State(copy.name, voice)
-    hide(copy)
+    _states[copy.name] = _State(voice)
+    put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
         bpy.app.timers.register(_look, first_interval=_TICK)
 
 
 def forget() -> None:
     """Nothing can be previewed until the next Animate."""
-    global _state, _thread
-    _state = _thread = None
+    global _thread
+    _states.clear()
+    _thread = None
     if bpy.app.timers.is_registered(_look):
         bpy.app.timers.unregister(_look)
 
 
 def is_stale(context: bpy.types.Context) -> bool:
-    """Do the sliders, the choice of shape keys, or the place and speed of the sound differ from what was baked?"""
-    copy, current = bpy.data.objects.get(_state.copy) if _state is not None else None, context.scene
-    if copy is None:
+    """Do the sliders, the choice of shape keys, or the place and speed of the sound differ from what was baked on the
+    chosen face?"""
+    copy, current = chosen.talking(context), context.scene
+    if copy is None or BAKED not in copy:
         return False
     return key(current) != copy.get(BAKED) or has_other_keys(current, copy) or _is_moved(current, copy)
 
@@ -122,9 +123,9 @@ def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str)
 class _Performing(threading.Thread):
     """The performance that these sliders ask for; touches no bpy."""
 
-    def __init__(self, face: faces.Face, voice: Voice, wanted: str):
+    def __init__(self, face: faces.Face, voice: Voice, copy: str, wanted: str):
         super().__init__(daemon=True)
-        self.wanted = wanted
+        self.copy, self.wanted = copy, wanted
         self.moves: Moves | None = None
         self._face, self._voice = face, voice
 
@@ -138,7 +139,7 @@ class _Performing(threading.Thread):
 
 def _look() -> float | None:
     """The timer, as long as there is something to preview."""
-    if _state is None:
+    if not _states:
         return None
     if _thread is not None and not _thread.is_alive():
         _take(bpy.context.scene)
@@ -147,32 +148,42 @@ def _look() -> float | None:
 
 
 def watch(current: bpy.types.Scene) -> None:
-    """Where sliders moved, perform anew and show it; where nothing is to be previewed, show what was baked."""
-    if _state is None or job.current is not None or bpy.app.is_job_running("RENDER"):
+    """Where sliders moved, perform anew and show it on the chosen face; all else shows what was baked."""
+    if not _states or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
-    copy = bpy.data.objects.get(_state.copy)
-    if copy is None or copy.mode != "OBJECT":
-        return
-    face, wanted = scene.remembered(copy), key(current) if current.freetalk.live else None
-    if face is None or wanted in (None, copy.get(BAKED)) or not _says_the_same(current, copy):
-        _state.shown = None
-        hide(copy)
-    elif wanted != _state.shown:
-        _state.shown = wanted
-        _perform(current, face, wanted)
+    original = chosen.face(bpy.context)
+    for name, state in _states.items():
+        copy = bpy.data.objects.get(name)
+        is_mine = copy is not None and copy.get(ORIGINAL) == original
+        if is_mine and copy.mode != "OBJECT":
+            continue
+        wanted = _wanted(current, copy) if is_mine else None
+        if wanted is None:
+            state.shown = None
+            if copy is not None and copy.mode == "OBJECT":
+                hide(copy)
+        elif wanted != state.shown:
+            state.shown = wanted
+            _perform(current, name)
 
 
-def _says_the_same(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
-    """With another sound or another place, what was baked stays until the next Animate."""
-    return json.dumps(said(current)) == copy.get(SAID)
+def _wanted(current: bpy.types.Scene, copy: bpy.types.Object) -> str | None:
+    """`key` of the sliders that a copy shall show; None for the bake. With another sound or another place, what was
+    baked stays until the next Animate."""
+    if not current.freetalk.live or scene.remembered(copy) is None:
+        return None
+    wanted = key(current)
+    return wanted if wanted != copy.get(BAKED) and json.dumps(said(current)) == copy.get(SAID) else None
 
 
-def _perform(current: bpy.types.Scene, face: faces.Face, wanted: str) -> None:
+def _perform(current: bpy.types.Scene, name: str) -> None:
+    """What the talking copy of that name shall show."""
     global _thread
-    assert _state is not None
-    if _thread is not None and _thread.is_alive():
-        return  # the latest sliders are looked up when it is done
-    _thread = _Performing(face, request.with_sliders(_state.voice, current), wanted)
+    copy, state = bpy.data.objects.get(name), _states[name]
+    face = scene.remembered(copy) if copy is not None else None
+    if face is None or state.shown is None or (_thread is not None and _thread.is_alive()):
+        return  # the latest sliders are looked up when the thread is done
+    _thread = _Performing(face, request.with_sliders(state.voice, current), name, state.shown)
     if bpy.app.background:
         _thread.run()
         _take(current)
@@ -181,38 +192,43 @@ def _perform(current: bpy.types.Scene, face: faces.Face, wanted: str) -> None:
 
 
 def _take(current: bpy.types.Scene) -> None:
-    """A finished performance is shown, and the next begun where sliders moved on."""
+    """A finished performance is shown, or another begun where sliders moved on or another face was chosen."""
     global _thread
     done, _thread = _thread, None
-    if _state is None or done is None:
+    name = _shown()
+    if done is None or name is None:
         return
-    _state.moves = done.moves
-    if _state.shown == done.wanted:
+    state = _states[name]
+    if name == done.copy:
+        state.moves = done.moves
+    if (name, state.shown) == (done.copy, done.wanted):
         show(current)
-        return
-    copy = bpy.data.objects.get(_state.copy)
-    face = scene.remembered(copy) if copy is not None else None
-    if face is not None and _state.shown is not None:
-        _perform(current, face, _state.shown)
+    else:
+        _perform(current, name)
 
 
 # What is seen ---------------------------------------------------------------------------------------------------------
 
 
+def _shown() -> str | None:
+    """Name of the talking copy whose preview is seen or awaited."""
+    return next((name for name, state in _states.items() if state.shown is not None), None)
+
+
 @persistent
 def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) -> None:
     """Before another frame is shown: the preview goes there."""
-    if _state is not None and _state.moves is not None and _state.shown is not None:
-        show(current)
+    show(current)
 
 
 def show(current: bpy.types.Scene) -> None:
-    """The frame at hand on the copy's preview key."""
-    copy = bpy.data.objects.get(_state.copy) if _state is not None else None
-    if _state is None or _state.moves is None or copy is None or copy.mode != "OBJECT":
+    """The frame at hand on the preview key of the copy that has one."""
+    name = _shown()
+    copy, state = (bpy.data.objects.get(name), _states[name]) if name is not None else (None, None)
+    if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
         return
     frame = current.frame_current + current.frame_subframe
-    moved = _state.moves.at(frame - _state.voice.source.start)
+    moved = state.moves.at(frame - state.voice.source.start)
     back = np.linalg.inv(meshes.to_true_shape(copy)).T
     if not np.array_equal(back, np.identity(3)):
         moved = (moved @ back).astype(np.float32)
@@ -248,18 +264,19 @@ def hide(copy: bpy.types.Object) -> None:
 
 @persistent
 def put_away(*_: object) -> None:
-    """Before the file is saved or rendered: what was baked counts; the next update shows the preview again."""
-    copy = bpy.data.objects.get(_state.copy) if _state is not None else None
-    if _state is not None and copy is not None:
+    """Before the file is saved or rendered, what was baked counts; the next update shows the preview again. After
+    another file was opened, too: Blender saves by itself without asking, and then a preview may be in it."""
+    for state in _states.values():
+        state.shown = None
+    for copy in all_copies():
         hide(copy)
-        _state.shown = None
 
 
 @persistent
 def undone(*_: object) -> None:
     """After undo and redo: what is in the file is what was seen then; it is looked at anew."""
-    if _state is not None:
-        _state.shown = _state.moves = None
+    for state in _states.values():
+        state.shown = state.moves = None
     job.redraw(bpy.context)
 
 
@@ -267,10 +284,3 @@ def undone(*_: object) -> None:
 def opened(*_: object) -> None:
     """Another file is opened."""
     forget()
-
-
-@persistent
-def tidied(*_: object) -> None:
-    """Another file was opened: Blender saves by itself too, without asking, and then a preview may be in it."""
-    for copy in all_copies():
-        hide(copy)

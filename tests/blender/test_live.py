@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, live, marks, sound
+from freetalk_blender.blender import chosen, compat, live, marks, sound
 from freetalk_blender.blender.marks import PREVIEW
 
 
@@ -25,9 +25,10 @@ def move(name: str, value: float) -> None:
 
 
 def talking() -> bpy.types.Object:
+    """The chosen face's copy, at a frame in which it speaks."""
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     bpy.context.scene.frame_set(30)
-    return marks.all_copies()[0]
+    return chosen.talking(bpy.context)
 
 
 def test_a_moved_slider_shows_what_baking_would(talker: bpy.types.Object) -> None:
@@ -126,6 +127,40 @@ def test_a_sound_that_was_moved_or_plays_at_another_frame_rate_asks_to_be_baked_
     scene.freetalk.strip = "other"
     assert not live.is_stale(bpy.context), "that is another line, which was not baked yet"
     assert bpy.ops.freetalk.animate() == {"FINISHED"} and not live.is_stale(bpy.context)
+
+
+def kept_still(copy: bpy.types.Object) -> bool:
+    """Does it show a preview, or are keys muted that move it?"""
+    return live.is_shown(copy) or any(block.mute for block in copy.data.shape_keys.key_blocks)
+
+
+def test_sliders_move_the_chosen_face_and_another_goes_on_as_baked(talker: bpy.types.Object, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    other = talker.copy()
+    other.data, other.name = talker.data.copy(), "other"
+    scene.collection.objects.link(other)
+    first = talking()
+    as_baked = evaluated(first)
+    move("happy", 1.0)
+    assert live.is_shown(first)
+    scene.freetalk.face = other
+    live.watch(scene)
+    assert not kept_still(first) and not live.is_stale(bpy.context), "the other has nothing to bake again"
+    second = talking()
+    assert np.array_equal(evaluated(first), as_baked) and not kept_still(second)
+    move("happy", 0.5)
+    assert live.is_shown(second) and live.is_stale(bpy.context) and not kept_still(first)
+    scene.freetalk.face = talker
+    live.watch(scene)
+    assert live.is_shown(first) and live.is_stale(bpy.context) and not kept_still(second)
+    scene.freetalk.face = other
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not live.is_stale(bpy.context)
+    assert not kept_still(first) and not kept_still(second), "at once, for a script may save it now"
+    scene.freetalk.face = talker
+    live.watch(scene)
+    first.name = "renamed"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert not kept_still(first) and not kept_still(second)
 
 
 def test_a_saved_file_holds_what_was_baked(talker: bpy.types.Object, tmp_path: Path) -> None:
