@@ -18,7 +18,7 @@ from ..core import face as faces
 from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
-from . import chosen, compat, feeling, job, meshes, request, scene, session, sound
+from . import chosen, compat, feeling, job, meshes, request, scene, session, sound, takes
 from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies, driven_blocks
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
@@ -95,7 +95,7 @@ def said(current: bpy.types.Scene) -> tuple:
 
 
 def sliders(current: bpy.types.Scene) -> tuple:
-    """All that shapes the performance: values, and keys where a slider is animated."""
+    """All that shapes the performance: values, and curves where a slider is animated."""
     settings = current.freetalk
     group = feeling.group_of(current, chosen.strip(current))
     style = tuple(_slider(current, settings, name) for name in PERFORMANCE_SLIDERS)
@@ -112,9 +112,7 @@ def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str)
     curve = compat.find_curve(current, group.path_from_id(name))
     if curve is None:
         return getattr(group, name)
-    points = np.empty(2 * len(curve.keyframe_points), np.float32)
-    curve.keyframe_points.foreach_get("co", points)
-    return points.tobytes()
+    return curve.extrapolation, *(values.tobytes() for values in takes.keys_of(curve).values())
 
 
 # The performance ------------------------------------------------------------------------------------------------------

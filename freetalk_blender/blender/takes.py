@@ -113,7 +113,7 @@ def moved_names(item: bpy.types.Object) -> set[str]:
     moved = set()
     for strip in _strips(item):
         for curve in _curves(strip):
-            if curve.data_path in names and np.abs(_read(curve)["co"][:, 1]).max(initial=0) > 1e-6:
+            if curve.data_path in names and np.abs(keys_of(curve)["co"][:, 1]).max(initial=0) > 1e-6:
                 moved.add(names[curve.data_path])
     return moved
 
@@ -242,7 +242,7 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
     """Points (T,2), linear between them, in a key's curve; gone: spans whose older keys go, None for all of them."""
     found = compat.fcurves(item.data.shape_keys)
     curve = found.find(_path(name)) or found.new(_path(name))
-    kept = _read(curve)
+    kept = keys_of(curve)
     outside = np.ones(len(kept["interpolation"]), bool)
     for first, last in gone if gone is not None else [(-np.inf, np.inf)]:
         outside &= (kept["co"][:, 0] < first - 1e-3) | (kept["co"][:, 0] > last + 1e-3)
@@ -259,14 +259,15 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
     curve.update()
 
 
-def _read(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:
-    """A curve's keys: places and handles (n,2), interpolation (n,)."""
+def keys_of(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:
+    """A curve's keys: places and handles (n,2), interpolation and easing (n,)."""
     points = curve.keyframe_points
     fields = {}
     for field in ("co", "handle_left", "handle_right"):
         values = np.empty(2 * len(points), np.float32)
         points.foreach_get(field, values)
         fields[field] = values.reshape(-1, 2)
-    fields["interpolation"] = np.empty(len(points), np.int32)
-    points.foreach_get("interpolation", fields["interpolation"])
+    for field in ("interpolation", "easing"):
+        fields[field] = np.empty(len(points), np.int32)
+        points.foreach_get(field, fields[field])
     return fields

@@ -129,6 +129,22 @@ def test_a_sound_that_was_moved_or_plays_at_another_frame_rate_asks_to_be_baked_
     assert bpy.ops.freetalk.animate() == {"FINISHED"} and not live.is_stale(bpy.context)
 
 
+def test_whatever_is_done_to_a_sliders_curve_is_noticed(addon: None, empty: bpy.types.Scene) -> None:
+    for frame, value in ((1, 0.0), (50, 1.0)):
+        empty.freetalk.happy = value
+        empty.freetalk.keyframe_insert("happy", frame=frame)
+    curve = compat.find_curve(empty, "freetalk.happy")
+    first, last = curve.keyframe_points
+    first.handle_right_type = "FREE"
+    edits = ((last, "co", (40, 1)), (last, "co", (40, 0.5)), (first, "handle_right", (30, 0)))
+    edits += ((first, "interpolation", "BOUNCE"), (first, "easing", "EASE_IN"), (curve, "extrapolation", "LINEAR"))
+    for owner, field, value in edits:
+        before = live.key(empty)
+        assert live.key(empty) == before
+        setattr(owner, field, value)
+        assert live.key(empty) != before, (field, value)
+
+
 def kept_still(copy: bpy.types.Object) -> bool:
     """Does it show a preview, or are keys muted that move it?"""
     return live.is_shown(copy) or any(block.mute for block in copy.data.shape_keys.key_blocks)
