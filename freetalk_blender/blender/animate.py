@@ -65,7 +65,7 @@ class _Animating(JobOperator):
                 "brings it back",
             )
         heard_notes = result.performance.notes(self._request.voice.source.name)
-        for note in heard_notes + result.face.notes + scene.notes(copy):
+        for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + scene.notes(copy):
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {parts.named(result.joined)}" if result.joined else ""

@@ -77,13 +77,16 @@ def curves(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collect
 def existing_curves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection | list:
     """The curves that drive `owner`; an empty list where nothing does. Nothing is made."""
     data = owner.animation_data
-    if data is None or data.action is None:
+    return [] if data is None or data.action is None else _existing(data.action, slot(owner))
+
+
+def _existing(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collection | list:
+    """The same of an action's curves for one slot."""
+    if not hasattr(action, "slots"):
+        return action.fcurves
+    if through is None or not action.layers or not action.layers[0].strips:
         return []
-    if not hasattr(data.action, "slots"):
-        return data.action.fcurves
-    if data.action_slot is None or not data.action.layers or not data.action.layers[0].strips:
-        return []
-    bag = data.action.layers[0].strips[0].channelbag(data.action_slot)
+    bag = action.layers[0].strips[0].channelbag(through)
     return bag.fcurves if bag else []
 
 
@@ -91,6 +94,19 @@ def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
     """The curve that animates a property of `owner`; None where nothing does. Nothing is made."""
     found = existing_curves(owner)
     return None if isinstance(found, list) else found.find(path)
+
+
+def is_driven(owner: bpy.types.ID, path: str) -> bool:
+    """Is a property of `owner` moved by a driver, or by strips of the NLA and no curve? Nothing is made."""
+    data = owner.animation_data
+    if data is None:
+        return False
+    if any(curve.data_path == path and not curve.mute for curve in data.drivers):
+        return True
+    tracks = [track for track in data.nla_tracks if not track.mute] if data.use_nla else []
+    strips = [strip for track in tracks for strip in track.strips if strip.action is not None and not strip.mute]
+    moved = (_existing(strip.action, getattr(strip, "action_slot", None)) for strip in strips)
+    return any(curve.data_path == path for curves in moved for curve in curves) and find_curve(owner, path) is None
 
 
 def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any) -> None:

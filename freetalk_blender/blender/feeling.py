@@ -43,10 +43,15 @@ def take_own(scene: bpy.types.Scene, own: bpy.types.PropertyGroup) -> None:
 
 def weights(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, start: float, frames: int) -> np.ndarray:
     """(8,) weights where nothing is animated, else (frames,8) from scene frame `start` on."""
-    names = ("valence", "arousal", "dominance") if group.emotion_mode == "VAD" else (*SLIDERS, "neutral")
-    columns = np.broadcast_arrays(*values(scene, group, (*names, "intensity"), start, frames).values())
+    columns = np.broadcast_arrays(*values(scene, group, sliders_of(group), start, frames).values())
     full = _weights(group.emotion_mode, np.stack([np.atleast_1d(column) for column in columns], 1))
     return full if columns[0].ndim else full[0]
+
+
+def sliders_of(group: bpy.types.PropertyGroup) -> tuple[str, ...]:
+    """The sliders that tell the emotion, intensity last."""
+    told = ("valence", "arousal", "dominance") if group.emotion_mode == "VAD" else (*SLIDERS, "neutral")
+    return (*told, "intensity")
 
 
 def values(
@@ -57,7 +62,8 @@ def values(
 
 
 def _value(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str, frames: np.ndarray) -> float | np.ndarray:
-    curve = compat.find_curve(scene, group.path_from_id(name))
+    path = group.path_from_id(name)
+    curve = None if compat.is_driven(scene, path) else compat.find_curve(scene, path)
     if curve is None:
         return getattr(group, name)
     bounds = group.bl_rna.properties[name]

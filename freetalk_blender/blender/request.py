@@ -17,7 +17,7 @@ from ..core.mesh import together
 from ..core.performance import Performance
 from ..core.style import AS_PERFORMED, Style
 from ..core.utterance import Utterance
-from . import chosen, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound
+from . import chosen, compat, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound
 from .lent import Lent
 from .log import log
 from .parts import Part
@@ -206,6 +206,20 @@ def with_sliders(voice: Voice, current: bpy.types.Scene) -> Voice:
     factors = feeling.values(current, settings, PERFORMANCE_SLIDERS, voice.source.start, frames)
     strength = factors.pop("strength")
     return replace(voice, emotion=emotion, style=Style(**factors), seed=settings.seed, strength=strength)
+
+
+def unfollowed(current: bpy.types.Scene) -> tuple[str, ...]:
+    """What to tell of sliders that are moved otherwise than by keys."""
+    group = feeling.group_of(current, chosen.strip(current))
+    sliders = [(group, name) for name in feeling.sliders_of(group)]
+    sliders += [(current.freetalk, name) for name in PERFORMANCE_SLIDERS]
+    driven = [
+        owner.bl_rna.properties[name].name
+        for owner, name in sliders
+        if compat.is_driven(current, owner.path_from_id(name))
+    ]
+    told = f"Sliders are moved by drivers or NLA strips, which FreeTalk does not follow: {parts.named(driven)}; "
+    return (told + "each stayed as it was at the frame shown; give them keyframes instead.",) if driven else ()
 
 
 def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:

@@ -145,6 +145,33 @@ def test_whatever_is_done_to_a_sliders_curve_is_noticed(addon: None, empty: bpy.
         assert live.key(empty) != before, (field, value)
 
 
+def test_sliders_that_a_driver_or_the_nla_moves_are_told_and_ask_for_nothing_in_other_frames(
+    talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scene = bpy.context.scene
+    for frame, value in ((1, 0.0), (40, 1.0)):
+        scene.freetalk.sad = value
+        scene.freetalk.keyframe_insert("sad", frame=frame)
+    told = "Sliders are moved by drivers or NLA strips"
+    copy = talking()
+    assert told not in capfd.readouterr().out
+    data = scene.animation_data
+    data.nla_tracks.new().strips.new("sad", 1, data.action)
+    assert not live.is_stale(bpy.context), "its keys are still there"
+    data.action = None
+    scene.driver_add("freetalk.jaw").driver.expression = "frame / 40"
+    assert live.is_stale(bpy.context)
+    scene.frame_set(30)
+    assert scene.freetalk.sad > 0.5 and scene.freetalk.jaw == 0.75
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert f"{told}, which FreeTalk does not follow: Sad, Jaw; " in capfd.readouterr().out
+    scene.frame_set(10)
+    live.watch(scene)
+    assert not live.is_stale(bpy.context) and not live.is_shown(copy)
+    data.drivers[0].mute = data.nla_tracks[0].mute = True
+    assert live.is_stale(bpy.context), "now they stay where they are"
+
+
 def kept_still(copy: bpy.types.Object) -> bool:
     """Does it show a preview, or are keys muted that move it?"""
     return live.is_shown(copy) or any(block.mute for block in copy.data.shape_keys.key_blocks)
