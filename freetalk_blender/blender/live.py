@@ -228,7 +228,8 @@ def show(current: bpy.types.Scene) -> None:
     copy, state = (bpy.data.objects.get(name), _states[name]) if name is not None else (None, None)
     if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
         return
-    frame = current.frame_current + current.frame_subframe
+    remapped = current.render.frame_map_old / current.render.frame_map_new
+    frame = (current.frame_current + current.frame_subframe) * remapped
     moved = state.moves.at(frame - state.voice.source.start)
     back = np.linalg.inv(meshes.to_true_shape(copy)).T
     if not np.array_equal(back, np.identity(3)):

@@ -47,6 +47,21 @@ def test_a_moved_slider_shows_what_baking_would(talker: bpy.types.Object) -> Non
     assert np.linalg.norm(shown - neutral, axis=1).max() > 2
 
 
+def test_it_follows_remapped_time_as_baked_keys_do(talker: bpy.types.Object) -> None:
+    copy, scene = talking(), bpy.context.scene
+    as_it_is = evaluated(copy)
+    scene.render.frame_map_old, scene.render.frame_map_new = 100, 200
+    scene.frame_set(60)
+    baked = evaluated(copy)
+    assert np.abs(baked - as_it_is).max() < 1e-3, "frame 30 is shown"
+    move("happy", 1e-3)
+    assert live.is_shown(copy) and np.abs(evaluated(copy) - baked).max() < 0.25
+    scene.frame_set(46)
+    shown = evaluated(copy)
+    move("happy", 0.0)
+    assert not live.is_shown(copy) and np.abs(evaluated(copy) - shown).max() < 0.25
+
+
 def test_a_head_that_is_moved_turns_in_the_preview_as_baked(talker: bpy.types.Object) -> None:
     copy = talking()
     at_rest = evaluated(copy)
