@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import compat, gltf, meshes, parts
+from . import clips, compat, gltf, meshes, parts
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -59,6 +59,7 @@ def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto", 
     item, notes = _face(path, file_to_world, landmarks, device) if name is None else (_named(path, name), ())
     if path.suffix.lower() != ".blend":
         meshes.smooth(item.data)
+        notes += clips.left_out(path)
     return Scan(item, file_to_world, notes)
 
 
@@ -160,6 +161,7 @@ def _read_stl(path: Path) -> np.ndarray:
 
 def _read_gltf(path: Path) -> np.ndarray:
     bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=False)
+    clips.play_together()
     return Y_UP
 
 

@@ -1,5 +1,6 @@
 """Scan files in Blender: which object, and where the file's coordinates are in the scene."""
 
+import json
 from pathlib import Path
 
 import bpy
@@ -127,6 +128,57 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
     files.save(tmp_path / "talked.blend")
     scan = files.load(tmp_path / "talked.blend")
     assert scan.item.name == name and scan.notes == ()
+
+
+def write_clips(path: Path) -> None:
+    """The tetrahedron walks in one clip, runs in another and grins in a third; a prop spins in a fourth."""
+    write_with_blender(path)
+    solid, prop = bpy.data.objects["solid"], bpy.data.objects.new("prop", bpy.data.meshes["solid"].copy())
+    bpy.context.scene.collection.objects.link(prop)
+    solid.shape_key_add()
+    wide = solid.shape_key_add(name="wide")
+    wide.data[0].co.x -= 1
+    for moved, name, of in (
+        (solid, "A walk", "location"),
+        (solid, "B run", "location"),
+        (wide, "C grin", "value"),
+        (prop, "D spin", "location"),
+    ):
+        owner = moved.id_data
+        action = compat.new_action(owner, name)
+        for frame in (1, 25):
+            setattr(moved, of, frame / 25 if of == "value" else (frame, 0, 0))
+            moved.keyframe_insert(of, frame=frame)
+        track = owner.animation_data.nla_tracks.new()
+        track.name = name
+        track.strips.new(name, 1, action)
+        owner.animation_data.action = None
+    bpy.ops.export_scene.gltf(filepath=str(path), export_animation_mode="NLA_TRACKS")
+
+
+def test_clips_play_where_nothing_else_plays_and_the_others_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "character.glb"
+    write_clips(path)
+    scan = files.load(path, name="solid")
+    playing = [item.animation_data.action.name[:6] for item in (scan.item, bpy.data.objects["prop"])]
+    assert playing == ["A walk", "D spin"]
+    (note,) = scan.notes
+    assert note.startswith("character.glb has more clips than can play at once")
+    assert [name in note for name in ("A walk", "B run", "C grin", "D spin")] == [False, True, True, False]
+    files.save(tmp_path / "again.glb")
+    content = (tmp_path / "again.glb").read_bytes()
+    tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    (animation,) = tree["animations"]
+    moved = {tree["nodes"][channel["target"]["node"]]["name"] for channel in animation["channels"]}
+    assert moved == {"solid", "prop"}
+
+
+def test_takes_of_an_fbx_that_do_not_play_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "character.fbx"
+    write_clips(tmp_path / "unused.glb")
+    bpy.ops.export_scene.fbx(filepath=str(path), bake_anim_use_nla_strips=False, bake_anim_use_all_actions=True)
+    (note,) = files.load(path, name="solid").notes
+    assert "B run" in note
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Clips of a scan file: which of them play while the face talks, and what to tell of the others."""
+
+from pathlib import Path
+
+import bpy
+
+from . import compat, parts
+
+
+def play_together() -> None:
+    """Let clips of a glTF play beside its first, which alone does after import, where they move only objects that
+    stand still. A clip that moves shape keys stays still: those may be the face's, which shall talk."""
+    moved: dict[str, list[tuple[bpy.types.ID, bpy.types.NlaStrip]]] = {}
+    for owner in _animated():
+        for track in owner.animation_data.nla_tracks:
+            moved.setdefault(track.name, []).extend((owner, strip) for strip in track.strips)
+    for clip in moved.values():
+        if all(isinstance(owner, bpy.types.Object) and owner.animation_data.action is None for owner, _ in clip):
+            for owner, strip in clip:
+                compat.assign(owner, strip.action, getattr(strip, "action_slot", None))
+
+
+def left_out(path: Path) -> tuple[str, ...]:
+    """What to tell of clips of the file that was just read into an empty scene, and that do not play."""
+    playing = {owner.animation_data.action for owner in _animated()}
+    still = [action.name for action in bpy.data.actions if action not in playing]
+    if not still:
+        return ()
+    return (
+        f"{path.name} has more clips than can play at once, and these are in no output but .blend: "
+        f"{parts.named(still)}; let the clip that shall play be the file's first.",
+    )
+
+
+def _animated() -> list[bpy.types.ID]:
+    """What may have clips, and has some."""
+    data = bpy.data
+    trees = [material.node_tree for material in data.materials if material.node_tree]
+    owners = [*data.objects, *data.shape_keys, *data.materials, *trees, *data.cameras, *data.lights]
+    return [owner for owner in owners if owner.animation_data is not None]
