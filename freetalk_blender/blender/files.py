@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import clips, compat, gltf, meshes, parts
+from . import clips, compat, gltf, meshes, parts, usd_motion
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -59,7 +59,7 @@ def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto", 
     item, notes = _face(path, file_to_world, landmarks, device) if name is None else (_named(path, name), ())
     if path.suffix.lower() != ".blend":
         meshes.smooth(item.data)
-        notes += clips.left_out(path)
+        notes += clips.left_out(path) + usd_motion.left_out(path)
     return Scan(item, file_to_world, notes)
 
 
@@ -200,6 +200,7 @@ def _read_usd(path: Path) -> np.ndarray:
         header = f'#usda 1.0\n(\n    upAxis = "Z"\n    metersPerUnit = 1\n    subLayers = [@{layer}@]\n)\n'
         stage.write_text(header, encoding="utf-8")
         bpy.ops.wm.usd_import(filepath=str(stage), set_frame_range=False)
+        usd_motion.take_over(path)
     return np.identity(4)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from . import compat
 from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks, spoken_before
 
-_LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+#: A key's interpolation, as foreach_set takes it.
+LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
     for field, values in new.items():
         joined = np.concatenate([kept[field][outside], values])[order]
         curve.keyframe_points.foreach_set(field, np.ascontiguousarray(joined, np.float32).ravel())
-    linear = np.full(len(points), _LINEAR, np.int32)
+    linear = np.full(len(points), LINEAR, np.int32)
     interpolation = np.concatenate([kept["interpolation"][outside], linear])[order]
     curve.keyframe_points.foreach_set("interpolation", np.ascontiguousarray(interpolation, np.int32))
     curve.update()

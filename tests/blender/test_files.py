@@ -181,6 +181,54 @@ def test_takes_of_an_fbx_that_do_not_play_are_named(tmp_path: Path) -> None:
     assert "B run" in note
 
 
+#: A solid that moves up as a whole, and one whose first point does, in a file with +Y up and 12 time codes a second.
+_MOVING = """#usda 1.0
+(
+    endTimeCode = 10
+    startTimeCode = 1
+    timeCodesPerSecond = 12
+    upAxis = "Y"
+)
+"""
+_SOLID = """
+def Xform "{name}_place"
+{{
+    double3 xformOp:translate.timeSamples = {{ {places} }}
+    uniform token[] xformOpOrder = ["xformOp:translate"]
+    def Mesh "{name}"
+    {{
+        int[] faceVertexCounts = [3, 3, 3, 3]
+        int[] faceVertexIndices = [0, 2, 1, 0, 1, 3, 1, 2, 3, 2, 0, 3]
+        point3f[] points.timeSamples = {{ {points} }}
+    }}
+}}
+"""
+
+
+def test_usd_motion_stays_after_its_file_was_read(tmp_path: Path) -> None:
+    if not compat.exists(bpy.ops.wm.usd_import):
+        pytest.skip("this Blender is built without USD")
+    rest, moved = ("[" + ", ".join(map(str, [(0, 0, z), *map(tuple, POINTS[1:])])) + "]" for z in (0, 4))
+    path = tmp_path / "moving.usda"
+    path.write_text(
+        _MOVING
+        + _SOLID.format(name="prop", places="1: (0, 0, 0), 4: (0, 0, 0), 10: (0, 6, 0)", points=f"1: {rest}")
+        + _SOLID.format(name="cloth", places="1: (9, 0, 0)", points=f"1: {rest}, 10: {moved}")
+    )
+    (note,) = files.load(path).notes
+    assert note.startswith("moving.usda moves surfaces point by point") and "cloth" in note and "prop" not in note
+    files.save(tmp_path / "out.blend")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
+    assert [Path(bpy.path.abspath(cache.filepath)) for cache in bpy.data.cache_files if cache.users] == [path]
+    prop, cloth = bpy.data.objects["prop"], bpy.data.objects["cloth"]
+    heights = []
+    for frame in (2, 8, 14, 20, 40):  # at 24 frames a second
+        bpy.context.scene.frame_set(frame)
+        heights.append(prop.matrix_world.translation.y)
+    assert np.allclose(heights, [0, 0, 3, 6, 6], atol=1e-4)
+    assert np.isclose(cloth.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices[0].co.z, 4)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
