@@ -4,6 +4,7 @@ Landmarks and displacement speak the file's own coordinates. OBJ, PLY, STL and U
 turns what does not say which way is up by the face itself; glTF, FBX and .blend keep Blender's own reading.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -237,7 +238,7 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     """
     writer = _WRITERS[Path(path).suffix.lower()]
     rigs = {} if writer is _write_blend else dict.fromkeys(rig for item in only or _seen() for rig in armatures(item))
-    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only):
+    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found():
         try:
             writer(temporary, only is not None)
         except RuntimeError as error:
@@ -303,6 +304,20 @@ def _select(wanted: list[bpy.types.Object]) -> None:
     for item in bpy.context.view_layer.objects:
         if item.select_get() != (item in wanted):
             item.select_set(item in wanted)
+
+
+@contextmanager
+def _pictures_found() -> Iterator[None]:
+    """Pictures that are named as Windows does are found by exporters elsewhere too: Blender reads "a\\b.png", Python
+    does not."""
+    named = [(image, image.filepath) for image in bpy.data.images if "\\" in image.filepath and os.sep == "/"]
+    try:
+        for image, name in named:
+            image.filepath_raw = name.replace("\\", "/")  # unlike filepath, it keeps what was painted
+        yield
+    finally:
+        for image, name in named:
+            image.filepath_raw = name
 
 
 def _write_fbx(path: Path, selected: bool) -> None:

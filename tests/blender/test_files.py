@@ -293,3 +293,16 @@ def test_usd_does_not_take_another_faces_picture_for_its_own(empty: bpy.types.Sc
     with pytest.raises(FreeTalkError, match="is another picture than that of b; write USD to another folder"):
         files.save(tmp_path / "out/b.usdc")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.usdc", "textures"]
+
+
+def test_a_picture_named_as_windows_does_is_in_the_fbx(tmp_path: Path) -> None:
+    files.empty_scene()
+    picture = bpy.data.images.new("stone", 2, 2)
+    picture.filepath_raw, picture.file_format = str(tmp_path / "tex maps/stone.png"), "PNG"
+    picture.save()
+    write = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl stone\nf 1/1 2/1 3/1\n"
+    (tmp_path / "bust.obj").write_text("mtllib bust.mtl\n" + write)
+    (tmp_path / "bust.mtl").write_text("newmtl stone\nmap_Kd tex maps\\stone.png\n")
+    files.load(tmp_path / "bust.obj")
+    files.save(tmp_path / "bust.fbx")
+    assert (tmp_path / "tex maps/stone.png").read_bytes() in (tmp_path / "bust.fbx").read_bytes()
