@@ -142,7 +142,8 @@ def check(arguments: argparse.Namespace, steps: Progress) -> dict:
     points = points_of(arguments)
     vertices, triangles, from_file = read_own(arguments, points, steps)
     local = None if points is None else frame.transformed(from_file, points)
-    report = checkup.check_up(vertices, triangles, local, device=arguments.device, step=steps)
+    offset = None if needs_blender(arguments) else -from_file[:3, 3]
+    report = checkup.check_up(vertices, triangles, local, offset=offset, device=arguments.device, step=steps)
     findings = [asdict(finding) for finding in report.findings]
     return {"scan": str(arguments.scan), "level": report.level, "findings": findings, "facts": report.facts}
 

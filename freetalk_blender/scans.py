@@ -87,7 +87,10 @@ def read_own(
     """
     if not needs_blender(arguments):
         with steps("read the scan"):
-            return *scan_file.read(arguments.scan), np.identity(4)
+            vertices, triangles, offset = scan_file.read_near(arguments.scan)
+            from_file = np.identity(4)
+            from_file[:3, 3] = -offset
+            return vertices, triangles, from_file
     found = loaded or load(arguments, points, steps)
     from .blender import meshes
 

@@ -268,6 +268,20 @@ def test_landmarks_of_another_program_are_read_back_and_checked(
     assert not (tmp_path / "far.json").exists()
 
 
+def test_landmarks_of_a_scan_far_from_its_origin_are_in_the_files_coordinates(
+    tmp_path: Path, head: Path, head_landmarks: Path
+) -> None:
+    """Georeferenced: millimetres, some thousand kilometres off."""
+    vertices, triangles = scan_file.read(head)
+    offset, points = np.array([4e8, 5e9, 1e5]), landmarks.read(head_landmarks).points
+    corners = "".join(f"v {x!r} {y!r} {z!r}\n" for x, y, z in (vertices + offset).tolist())
+    (tmp_path / "far.obj").write_text(corners + "".join(f"f {a} {b} {c}\n" for a, b, c in triangles + 1))
+    landmarks.write(tmp_path / "far.json", landmarks.Landmarks(points + offset))
+    words = ["landmarks", tmp_path / "far.obj", "--landmarks", tmp_path / "far.json", "-o", tmp_path / "out.json"]
+    assert cli.main([*map(str, words)]) == cli.DONE
+    assert np.abs(landmarks.read(tmp_path / "out.json").points - offset - points).max() < 1e-3
+
+
 def test_parts_of_a_scan_that_are_uncertain_are_named(tmp_path: Path, head: Path, head_landmarks: Path) -> None:
     truth = landmarks.read(head_landmarks)
     sure = np.ones(68)

@@ -62,13 +62,15 @@ def check_up(
     landmarks: Landmarks | np.ndarray | None = None,
     *,
     uvs: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
     device: str = "auto",
     step: Step = no_step,
 ) -> CheckUp:
     """Look at one scan; nothing is changed.
 
     vertices, triangles, landmarks, device, step: as for `prepare`; uvs (F,3,2): texture coordinates of the triangles'
-    corners. What is wrong with the mesh is a finding; only what is no mesh at all (shapes, types) raises MeshError.
+    corners; offset (3,): what the file's coordinates have more than these vertices (scan_file.read_near). What is wrong
+    with the mesh is a finding; only what is no mesh at all (shapes, types) raises MeshError.
     """
     mesh.check_arrays(vertices, triangles)
     if uvs is not None and np.shape(uvs) != (len(triangles), 3, 2):
@@ -79,6 +81,7 @@ def check_up(
             sound = mesh.sound_triangles(vertices, triangles)
             cleaned = mesh.clean(vertices, triangles)
             found = _surface(vertices, triangles, cleaned, facts) + _texture(cleaned, triangles, uvs, facts)
+            found += _place(np.asarray(vertices), offset)
     except MeshError as error:
         return CheckUp((Finding("surface", PROBLEM, str(error)),), facts)
     faces = np.asarray(triangles)[sound]
@@ -136,6 +139,14 @@ def _surface(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh, fa
     if len(found) == 1:
         found.append(Finding("surface", GOOD, "The surface is one clean piece."))
     return found
+
+
+def _place(vertices: np.ndarray, offset: np.ndarray | None) -> list[Finding]:
+    """What Blender, whose coordinates have 32 bits, loses of it."""
+    told = mesh.far_from_origin(vertices if offset is None else vertices + offset)
+    exact = offset is not None and offset.any()
+    fix = "The file itself is exact: .npz outputs are not blurred." if exact else ""
+    return [Finding("place", NOTICE, sentence, fix) for sentence in told]
 
 
 def _dirt(dirt: repairs.Repairs) -> str:

@@ -178,7 +178,7 @@ def prepare(
     if opened is not None or with_balls is not surface:
         furnish = opened is not None and inner_mouth == "teeth"
         opened = inner_mouths.furnished(with_balls, points) if furnish else with_balls
-    notes += repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
+    notes += mesh.far_from_origin(vertices) + repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
     if opened:
         opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
     return Face(

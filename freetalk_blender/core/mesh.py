@@ -21,6 +21,9 @@ WELD_TOLERANCE = 1e-6
 #: Vertices at one place that a mesh's own shapes part by more than the first are different skin, and are put apart by
 #: the second (as shares of the mesh's size).
 _PARTED, _PUT_APART = 2e-4, 5e-5
+#: Where 32-bit coordinates are further apart than these shares of the bounding box's diagonal, a face is blurred, and
+#: there is none to be seen.
+_BLURRED, _LOST = 1e-4, 1e-2
 #: Triangles that are looked at for the one nearest to a point.
 _NEAREST = 64
 
@@ -126,7 +129,35 @@ def checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np
     points = points.astype(np.float64)
     if np.abs(points, where=np.isfinite(points), out=np.zeros_like(points)).max() > 1e30:
         raise MeshError("Some vertices lie further than 1e30 units away; delete them or reset the mesh's transform.")
+    if is_lost(points):
+        raise MeshError(*far_from_origin(points))
     return points, faces.astype(np.int64)
+
+
+def far_from_origin(vertices: np.ndarray) -> tuple[str, ...]:
+    """What to tell of a mesh that is small beside its distance (V,3) from its origin, as georeferenced scans are."""
+    away, step, share = _blur(vertices)
+    if share < _BLURRED:
+        return ()
+    return (
+        f"The mesh lies {away:,.0f} units from its origin, where 32-bit coordinates are {step:.2g} units apart and "
+        "blur the face; move it to its origin where it was made, and export it again.",
+    )
+
+
+def is_lost(vertices: np.ndarray) -> bool:
+    """Is a mesh (V,3) so far from its origin that 32-bit coordinates hold no face?"""
+    return _blur(vertices)[2] > _LOST
+
+
+def _blur(vertices: np.ndarray) -> tuple[float, float, float]:
+    """How far vertices (V,3) reach from the origin, the step of 32-bit coordinates there, its share of their size."""
+    finite = vertices[np.isfinite(vertices).all(1)].astype(np.float64)
+    if not len(finite):
+        return 0.0, 0.0, 0.0
+    away, size = (float(np.linalg.norm(reach)) for reach in (np.abs(finite).max(0), np.ptp(finite, axis=0)))
+    step = float(np.spacing(np.float32(np.abs(finite).max())))
+    return away, step, step / size if size else 0.0
 
 
 def weld(

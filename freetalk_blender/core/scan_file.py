@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import mesh
 from .errors import MeshError
 
 _PLY_TYPES = {
@@ -31,12 +32,24 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Raises MeshError in one sentence where the file is missing, cannot be read, is no such format, or is damaged.
     """
+    vertices, triangles, offset = read_near(path)
+    return (vertices + offset).astype(np.float32) if offset.any() else vertices, triangles
+
+
+def read_near(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vertices (V,3) float32, triangles (F,3) int32, offset (3,)): the file's coordinates are vertices + offset.
+
+    The offset, of whole numbers, is zero but where the file holds a small mesh far from its origin more exactly than 32
+    bits can, as georeferenced scans are. Raises MeshError as `read` does.
+    """
     path = Path(path)
     if not path.is_file():
         raise MeshError(f"The scan {path} does not exist; check the path.")
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # numbers that are none of a place or of a vertex
-            vertices, triangles = READERS[path.suffix.lower()](path)
+            exact, triangles = READERS[path.suffix.lower()](path)
+            offset = _offset(exact)
+            vertices = (exact - offset if offset.any() else exact).astype(np.float32)
     except KeyError as error:
         raise MeshError(
             f"The scan {path} cannot be read ({error} is missing or unknown); the file may be damaged."
@@ -51,7 +64,15 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     if triangles.min() < 0 or triangles.max() >= len(vertices):
         raise MeshError(f"The scan {path} has a face that names a vertex it does not hold; is it whole?")
-    return vertices, triangles
+    return vertices, triangles, offset
+
+
+def _offset(exact: np.ndarray) -> np.ndarray:
+    """(3,) what has to be taken from a file's coordinates (V,3) for 32 bits to hold them; nothing is gained by it where
+    the file has no more than 32 itself."""
+    if exact.dtype != np.float64 or not mesh.far_from_origin(exact):
+        return np.zeros(3)
+    return np.round(exact[np.isfinite(exact).all(1)].mean(0))
 
 
 def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
@@ -77,7 +98,7 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
     kinds = np.array([line[:2].expandtabs(1) for line in lines], "U2")
     points = [" ".join(lines[row].split()[1:4]) for row in np.flatnonzero(kinds == "v ")]
     polygons = [lines[row][2:].partition("#")[0] for row in np.flatnonzero(kinds == "f ")]
-    vertices = _numbers(" ".join(points)).reshape(len(points), 3).astype(np.float32)
+    vertices = _numbers(" ".join(points)).reshape(len(points), 3)
     corners = _numbers(_OBJ_SLASHED.sub("", " ".join(polygons)), int)
     counts = np.array([len(polygon.split()) for polygon in polygons], int)
     held = np.cumsum(kinds == "v ")[kinds == "f "]  # points before a polygon, from which negative corners count back
@@ -108,7 +129,7 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     for element in elements:
         columns, at = _columns(element, body, at)
         if element.name == "vertex":
-            vertices = np.stack([np.asarray(columns[axis], np.float32) for axis in "xyz"], 1)
+            vertices = np.stack([np.asarray(columns[axis]) for axis in "xyz"], 1)
         elif element.name == "face":
             corners = columns["vertex_indices"] if "vertex_indices" in columns else columns["vertex_index"]
             triangles = _fans(np.concatenate([*corners, []]).astype(int), np.array([len(row) for row in corners], int))
@@ -193,7 +214,7 @@ def _read_stl(path: Path) -> tuple[np.ndarray, np.ndarray]:
         corners = _numbers(b" ".join(_STL_VERTEX.findall(content))).reshape(-1, 3, 3)
     else:
         raise ValueError("it is neither a text STL nor a binary one of the length that it states")
-    vertices = corners.reshape(-1, 3).astype(np.float32)
+    vertices = corners.reshape(-1, 3)
     return vertices, np.arange(len(vertices), dtype=np.int32).reshape(-1, 3)
 
 

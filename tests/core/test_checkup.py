@@ -90,3 +90,16 @@ def test_a_mesh_without_a_face_is_told(scan):
 def test_arrays_that_are_no_mesh_raise():
     with pytest.raises(MeshError, match="shape"):
         checkup.check_up(np.zeros((3, 2)), np.zeros((1, 3), int))
+
+
+def test_a_scan_far_from_its_origin_is_told(scan):
+    vertices, triangles, points = scan
+    offset = np.array([5e6, 0, 0])
+    near = checkup.check_up(vertices, triangles, points, offset=offset)
+    (place,) = [finding for finding in near.findings if finding.topic == "place"]
+    assert "5,000," in place.sentence and "0.5 units apart" in place.sentence and ".npz" in place.fix
+    blurred = checkup.check_up((vertices + offset).astype(np.float32), triangles, points + offset)
+    assert levels(blurred)["place"] == "notice"
+    lost = checkup.check_up((vertices + 1e3 * offset).astype(np.float32), triangles, points + 1e3 * offset)
+    assert lost.level == "problem" and "move it to its origin" in lost.findings[0].sentence
+    assert "place" not in levels(checkup.check_up(vertices, triangles, points, offset=np.zeros(3)))

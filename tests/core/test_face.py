@@ -253,6 +253,13 @@ def test_landmarks_found_beside_the_mesh_are_a_part_of_a_face_and_told_as_such(s
         prepare(vertices[used], faces.reshape(right.shape))
 
 
+def test_a_face_that_its_distance_from_the_origin_blurs_is_told(scan, face):
+    vertices, triangles, points = scan
+    far = prepare((vertices + 1e6).astype(np.float32), triangles, points + 1e6, open_mouth=False)
+    assert any("from its origin" in note for note in far.notes)
+    assert not any("from its origin" in note for note in face.notes)
+
+
 def test_without_landmarks_they_are_found(scan):
     vertices, triangles, points = scan
     found = prepare(vertices, triangles).landmarks

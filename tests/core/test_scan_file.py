@@ -108,3 +108,24 @@ def test_a_file_that_the_system_does_not_read_is_one_sentence(tmp_path: Path, mo
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(MeshError, match="does not exist"):
         scan_file.read(tmp_path / "none.obj")
+
+
+def test_a_scan_far_from_its_origin_is_read_as_exactly_as_the_file_has_it(tmp_path: Path) -> None:
+    """Georeferenced: a face in metres, some thousand kilometres from where its coordinates begin."""
+    exact = SQUARE / 8 + np.array([4e5, 5.1e6, 100])
+    path = tmp_path / "a.obj"
+    path.write_text("".join(f"v {x!r} {y!r} {z!r}\n" for x, y, z in exact.tolist()) + "f 1 3 4\nf 3 4 5\n")
+    vertices, _, offset = scan_file.read_near(path)
+    assert vertices.dtype == np.float32 and np.array_equal(offset, np.round(offset))
+    assert np.abs(vertices + offset - exact).max() < 1e-6 < np.abs(exact.astype(np.float32) - exact).max()
+    np.testing.assert_array_equal(scan_file.read(path)[0], exact.astype(np.float32))
+
+
+def test_no_offset_is_taken_where_nothing_is_gained(tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    path.write_text("".join(f"v {x} {y} {z}\n" for x, y, z in SQUARE + 100) + "f 1 3 4\n")
+    assert not scan_file.read_near(path)[2].any()
+    corners = SQUARE[[0, 2, 3]] / 8 + np.float32(1e6)
+    path = tmp_path / "b.stl"
+    path.write_bytes(b"\0" * 80 + struct.pack("<I", 1) + struct.pack("<12fH", 0, 0, 1, *corners.ravel(), 0))
+    assert not scan_file.read_near(path)[2].any(), "its own coordinates have 32 bits"
