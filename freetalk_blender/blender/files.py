@@ -5,6 +5,7 @@ turns what does not say which way is up by the face itself; glTF, FBX and .blend
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
+#: How Blender's importer says that a glTF needs an extension that it does not know.
+_MISSING_EXTENSION = re.compile(r"Extension (\w+) is not available")
 _AS_IT_STANDS = {"forward_axis": "Y", "up_axis": "Z"}
 
 
@@ -80,6 +83,11 @@ def read(path: Path) -> np.ndarray:
         file_to_world = reader(path.resolve())
     except RuntimeError as error:  # how Blender's operators tell that a file is damaged
         reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
+        if missing := _MISSING_EXTENSION.search(reason):
+            raise MeshError(
+                f"The scan {path} needs {missing[1]}, which Blender cannot read; export it again without it: "
+                "without compression, where it is one."
+            ) from error
         raise MeshError(f"The scan {path} cannot be read ({reason}); the file may be damaged.") from error
     bpy.context.view_layer.update()
     return file_to_world
@@ -96,6 +104,13 @@ def _named(path: Path, name: str) -> bpy.types.Object:
 def _solid(path: Path) -> dict[bpy.types.Object, None]:
     """The meshes with a surface; talking copies stand for their originals. MeshError where there is none."""
     solid = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
+    instances = [item.name for item in bpy.context.scene.objects if item.instance_collection is not None]
+    if not solid and instances:
+        raise MeshError(
+            f"The scan {path} holds no mesh of its own but instances of collections: {parts.named(instances)}; in "
+            "Blender, Object > Apply > Make Instances Real (or, of a linked character, Object > Library Override > "
+            "Make), and save it."
+        )
     if not solid:
         raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
     return dict.fromkeys(map(original_of, solid))

@@ -16,6 +16,9 @@ from ..core.errors import AudioError, UnknownSoundError
 from . import compat
 from .marks import STRIP
 
+#: Suffixes of films.
+_FILMS = frozenset(bpy.path.extensions_movie - bpy.path.extensions_audio)
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -67,8 +70,10 @@ def load(path: Path) -> tuple[np.ndarray, int]:
     """As core.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
     try:
         return audio.load(path)
-    except UnknownSoundError:
+    except UnknownSoundError as error:
         decoder = _decoder(path)
+        if decoder is None and compat.can_make_sound() and path.suffix.lower() in _FILMS:
+            raise AudioError(f"The film {path} has no sound; choose one with speech in it, or a recording.") from error
         if decoder is None:
             raise
         return audio.resample(audio.mono(decoder.data()), decoder.specs[0]), audio.SPEECH_RATE

@@ -21,6 +21,8 @@ _BLOCK = 1 << 18
 _CANCELLED = 0.01
 #: More channels are samples: the array is (channels, N).
 _CHANNELS = 64
+#: A sound file with more bytes holds more than a header.
+_HEADER = 1 << 12
 #: libsndfile's SF_ERR_UNRECOGNISED_FORMAT.
 _UNRECOGNISED = 1
 
@@ -31,7 +33,7 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
     Channels are averaged, but where they cancel each other (one is the other's negative) the loudest is taken; samples
     that are not finite count as silence. Memory is bounded by the result: the file is read, mixed and resampled block
     by block. Raises AudioError in one sentence where the file is missing, is not a sound, is damaged, or is empty;
-    UnknownSoundError where its kind is not known here.
+    UnknownSoundError where its kind is not known here, or its header says that it is empty and it is not.
     """
     file = Path(path)
     if not file.is_file():
@@ -48,17 +50,30 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
         raise _kind(error)(
             f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
         ) from error
-    if len(samples) == 0:
-        raise AudioError(f"The sound {file} is empty; choose a recording with speech in it.")
+    _check_length(len(samples), file)
     return samples, rate
 
 
 def file_duration(path: str | Path) -> float:
     """Seconds of a sound file, as its header says; AudioError where it cannot be read."""
     try:
-        return float(soundfile.info(str(path)).duration)
+        told = soundfile.info(str(path))
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         raise _kind(error)(f"The sound {path} cannot be read ({_reason(error)}); check the path.") from error
+    _check_length(told.frames, Path(path))
+    return float(told.duration)
+
+
+def _check_length(frames: int, file: Path) -> None:
+    """AudioError for a sound without samples; UnknownSoundError where the file is too large for that."""
+    if frames:
+        return
+    if file.stat().st_size > _HEADER:
+        raise UnknownSoundError(
+            f"The header of the sound {file} says that it is empty, as recorders leave it that did not end; "
+            "convert it to wav, flac, mp3 or ogg and try again."
+        )
+    raise AudioError(f"The sound {file} is empty; choose a recording with speech in it.")
 
 
 def mono(audio: np.ndarray) -> np.ndarray:

@@ -306,3 +306,25 @@ def test_a_picture_named_as_windows_does_is_in_the_fbx(tmp_path: Path) -> None:
     files.load(tmp_path / "bust.obj")
     files.save(tmp_path / "bust.fbx")
     assert (tmp_path / "tex maps/stone.png").read_bytes() in (tmp_path / "bust.fbx").read_bytes()
+
+
+def test_a_gltf_with_an_extension_that_blender_lacks_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "small.gltf"
+    name = "EXT_meshopt_compression"
+    path.write_text(json.dumps({"asset": {"version": "2.0"}, "extensionsUsed": [name], "extensionsRequired": [name]}))
+    with pytest.raises(MeshError, match="needs EXT_meshopt_compression, which Blender cannot read; export it again"):
+        files.load(path)
+
+
+def test_a_collection_instance_is_told_apart_from_a_file_without_meshes(tmp_path: Path) -> None:
+    path = tmp_path / "set.blend"
+    write_with_blender(tmp_path / "unused.glb")
+    character, scene = bpy.data.collections.new("Character"), bpy.context.scene
+    character.objects.link(bpy.data.objects["solid"])
+    scene.collection.objects.unlink(bpy.data.objects["solid"])
+    instance = bpy.data.objects.new("Hero", None)
+    instance.instance_type, instance.instance_collection = "COLLECTION", character
+    scene.collection.objects.link(instance)
+    files.save(path)
+    with pytest.raises(MeshError, match=r"instances of collections: Hero; .* Make Instances Real"):
+        files.load(path)

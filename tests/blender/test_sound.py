@@ -101,6 +101,37 @@ def test_a_film_without_sound_and_what_is_no_sound_are_refused(tmp_path: Path) -
         sound.from_file(str(path), 1).duration()
 
 
+def test_a_film_without_a_sound_is_told_as_such(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    if not compat.can_make_sound():
+        pytest.skip("this Blender is built without audio")
+    render = empty.render
+    compat.use_video(render.image_settings)
+    render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.audio_codec = "MPEG4", "H264", "NONE"
+    render.resolution_x = render.resolution_y = 64
+    picture = bpy.data.images.new("grey", 64, 64)
+    picture.filepath_raw, picture.file_format = str(tmp_path / "grey.png"), "PNG"
+    picture.save()
+    compat.ensure_strips(empty).new_image("grey", picture.filepath_raw, 1, 1)
+    empty.frame_start, empty.frame_end, render.filepath = 1, 2, str(tmp_path / "film.mp4")
+    bpy.ops.render.render(animation=True)
+    with pytest.raises(AudioError, match=r"The film .*film\.mp4 has no sound; choose one"):
+        sound.load(tmp_path / "film.mp4")
+
+
+def test_a_recording_whose_header_was_never_finished_is_heard(tmp_path: Path) -> None:
+    if not compat.can_make_sound():
+        pytest.skip("this Blender is built without audio")
+    path = tmp_path / "unfinished.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, RATE), RATE)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = bytes(4)
+    path.write_bytes(content)
+    source = sound.from_file(str(path), 1)
+    assert abs(len(source.clip().samples) / source.clip().rate - 1) < 0.01
+    assert abs(source.duration() - 1) < 0.01
+
+
 def test_a_lost_file_is_one_sentence(empty: bpy.types.Scene, ramp: Path) -> None:
     strip = compat.ensure_strips(empty).new_sound("ramp", str(ramp), 1, 1)
     ramp.unlink()

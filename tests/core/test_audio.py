@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from freetalk_blender.core import audio
-from freetalk_blender.core.errors import AudioError
+from freetalk_blender.core.errors import AudioError, UnknownSoundError
 
 RATE = 16000
 
@@ -102,6 +102,18 @@ def test_missing_and_empty_files_are_told(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
     with pytest.raises(AudioError, match="is empty"):
         audio.load(tmp_path / "empty.wav")
+
+
+def test_a_recording_whose_header_was_never_finished_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "unfinished.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, RATE), RATE)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = bytes(4)
+    path.write_bytes(content)
+    for read in (audio.load, audio.file_duration):
+        with pytest.raises(UnknownSoundError, match=r"header .* says that it is empty"):
+            read(path)
 
 
 def test_integer_arrays_are_scaled() -> None:
