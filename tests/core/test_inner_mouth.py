@@ -158,6 +158,12 @@ def test_the_tongues_tip_comes_to_the_ridge_or_between_the_teeth_however_far_the
     assert tips[0][2] < front[:, 2].max() - 2 < front[:, 2].max() < tips[1][2], "behind the teeth, and before them"
 
 
+def test_the_tongue_rises_no_further_than_its_shape_goes():
+    tongue = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    weights = [inner_mouth.risen(tongue, np.repeat(sinking(drop), 2, 0)) for drop in (60.0, -20.0)]
+    assert np.array_equal(weights[0][:, 0], [1, 1]) and np.array_equal(weights[1][:, 0], [0, 0])
+
+
 def test_the_tongue_gets_shape_keys_of_its_own_and_moves_nothing_else(furnished):
     keys = ShapeKeys(np.zeros((1, len(furnished.vertices), 3), np.float32), np.zeros((2, 1), np.float32), 0.0)
     weights = inner_mouth.tongue_weights(furnished, np.array([[0, 0, 0], [1, 0, 0.5]]), np.zeros((2, 68, 3)))

@@ -72,6 +72,12 @@ def test_more_of_a_correction_does_more() -> None:
     assert np.allclose(corrected(moved, -1.0, FPS), moved), "lips that are apart stay as they are"
 
 
+def test_a_hand_parts_lips_that_have_been_shut_all_the_while() -> None:
+    shut = np.zeros((9, 68, 3), np.float32)
+    parted = MM * gaps(corrected(shut, bump(9, 4, -1.0), FPS), INNER_LIP_PAIRS)
+    assert parted[4].min() > 2 and not parted[[0, 8]].any()
+
+
 @pytest.mark.parametrize("name", ["articulation", "jaw", "head", "gaze", "upper_face", "blinks"])
 def test_a_factor_may_change_over_time(spoken: np.ndarray, name: str) -> None:
     long = np.tile(spoken, 3)

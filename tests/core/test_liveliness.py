@@ -43,6 +43,13 @@ def test_more_blinks_when_asked_and_none_at_zero() -> None:
     assert 20 < counts[2] / minutes < 30  # people blink 26 times a minute when they talk
 
 
+def test_lids_that_fall_again_have_been_open_before() -> None:
+    for seed in range(4):
+        shut = liveliness.blinks(np.ones(3000), seed, 8.0) > 0.1
+        begin, end = np.flatnonzero(np.diff(shut, prepend=False, append=False)).reshape(-1, 2).T
+        assert len(begin) > 50 and (end - begin).max() / 50 < 0.3, "a blink takes 0.26 s"
+
+
 def test_a_blink_waits_for_the_end_of_a_phrase() -> None:
     speech = np.tile(np.r_[np.ones(130), np.zeros(20)], 40)
     ends = np.flatnonzero((speech[:-1] > 0) & (speech[1:] == 0))
@@ -78,6 +85,14 @@ def test_brows_rise_with_the_accent_and_not_elsewhere() -> None:
     assert np.array_equal(curves[5], liveliness.beats(strong, 400, 5))
 
 
+def test_of_two_accents_within_half_a_second_the_stronger_one_counts() -> None:
+    times = np.arange(400) / 50
+    weak, strong, later = (np.exp(-(((times - moment) / 0.07) ** 2)) for moment in (3.66, 4.0, 4.8))
+    bump = 0.8 * weak + strong + later
+    found = prosody.accents(voice(5 * bump, 0.3 + 0.7 * bump), np.ones(400))
+    assert found[:, 0] == pytest.approx([4.0, 4.8], abs=0.1)
+
+
 @pytest.mark.parametrize("samples", [1, 100, 319, 4800])
 def test_short_and_silent_sounds_have_no_accents(samples: int) -> None:
     frames = -(-samples // 320)
@@ -102,7 +117,7 @@ def test_a_head_follows_the_seed_and_rests_before_and_after_speech() -> None:
     first, again, other = (liveliness.head(talking(), accents, calm, seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert first.shape == (1500, 3) and first.dtype == np.float32
-    later = liveliness.head(talking(), accents + [0.2, 0], calm, 1)
+    later = liveliness.head(np.roll(talking(), 10), accents + [0.2, 0], calm, 1)
     assert np.abs(later[10:] - first[:-10]).max() > 0.01, "other words, other turns"
     assert not first[:25].any() and not first[1000:].any()
     degrees = np.degrees(first)
@@ -149,6 +164,7 @@ def test_lids_go_where_the_eyes_look_and_shut_ones_stay_shut() -> None:
         "mm: most of the eye's turn"
     )
     assert (np.diff(down) > 1).all()
+    assert 0.2 < -90 * moved[2, lower, 1].mean() / down[2] < 0.5, "the lower lid goes along, by less"
     open_ = 90 * gaps(neutral + moved, LID_PAIRS)
     assert open_[3].min() > 3 and np.abs(open_[4]).max() < 0.01
     assert not np.delete(moved[:4], [*upper, *lower], 1).any() and np.allclose(moved[4], shut, atol=1e-6)

@@ -101,6 +101,15 @@ def test_a_pucker_narrows_a_mouth_in_proportion_to_its_width(ratio):
     assert width / before == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.parametrize("ratio", [0.1, 4.0])
+def test_a_corner_of_the_mouth_that_was_put_far_off_does_not_make_a_pucker_another(ratio):
+    neutral, motion = face(), np.zeros((1, 68, 3))
+    neutral[48:, 0] *= ratio
+    motion[0, 48, 0], motion[0, 54, 0] = 0.05, -0.05
+    moved = retarget(motion, neutral)[0]
+    assert 0.03 < moved[48, 0] < 0.075 and -0.075 < moved[54, 0] < -0.03
+
+
 def test_a_closed_mouth_takes_the_motion_as_it_is():
     assert retarget(mouth(0.2), face(0.0)) == pytest.approx(mouth(0.2), abs=1e-6)
 

@@ -61,3 +61,8 @@ def test_loudness_and_direct_current_change_nothing(spoken: np.ndarray) -> None:
 
 def test_silence_has_finite_features() -> None:
     assert np.isfinite(speech.features(np.zeros(3200, np.float32), "cpu")).all()
+
+
+def test_hiss_alone_is_heard_as_silence() -> None:
+    hiss = np.random.default_rng(0).normal(0, 1e-6, 16000).astype(np.float32)
+    assert np.abs(speech.features(hiss, "cpu") - speech.features(0 * hiss, "cpu")).max() < 0.01
