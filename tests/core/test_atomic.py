@@ -1,5 +1,7 @@
 """A file appears whole or not at all."""
 
+import os
+
 import pytest
 
 from freetalk_blender.core import atomic
@@ -13,6 +15,14 @@ def test_a_whole_file_appears_under_its_name_only(tmp_path):
         assert temporary.suffix == ".json"
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.json"]
     assert (tmp_path / "new" / "a.json").read_text() == "whole"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of Windows are others")
+def test_a_file_is_for_those_for_whom_the_persons_other_files_are(tmp_path):
+    (tmp_path / "other.txt").write_text("")
+    with atomic.output(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "other.txt").stat().st_mode
 
 
 def test_a_crash_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -90,6 +90,18 @@ def test_landmarks_of_something_else_are_told_in_a_sentence(given, says):
         landmarks.on_mesh(given, frame.mean_landmarks(), STRIP)
 
 
+def test_a_landmark_may_lie_off_the_mesh_by_what_a_found_one_does_and_not_by_what_a_wrong_one_does():
+    average = frame.mean_landmarks()
+    for millimetres in (20, 35):
+        given = average.copy()
+        given[8, 1] -= millimetres / frame.EYE_DISTANCE_MM
+        if millimetres == 20:
+            assert landmarks.on_mesh(given, average, STRIP) == pytest.approx(given)
+        else:
+            with pytest.raises(LandmarkError, match=r"Landmark 8 lies 3\d mm off the mesh"):
+                landmarks.on_mesh(given, average, STRIP)
+
+
 def test_points_amid_large_triangles_are_on_the_mesh():
     square = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], float)
     flat = frame.mean_landmarks() * [1, 1, 0.15]

@@ -37,3 +37,13 @@ def test_whatever_is_asked_for_the_report_names_what_really_runs(device):
     assert report.provider == session.get_providers()[0]
     fell_back = device not in ("auto", "cpu") and report.provider == models.CPU
     assert ("is not available" in report.note) == fell_back
+
+
+def test_a_network_takes_the_threads_that_it_is_given(monkeypatch):
+    monkeypatch.setattr(models, "_settings", models._settings)
+    try:
+        for threads in (1, 2):
+            models.configure(threads)
+            assert models.session("stm", "cpu").get_session_options().intra_op_num_threads == threads
+    finally:
+        models.forget()

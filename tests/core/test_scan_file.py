@@ -21,6 +21,13 @@ def test_obj_keeps_unused_vertices_and_their_order(tmp_path: Path) -> None:
     assert triangles.tolist() == [[0, 2, 3], [0, 3, 4], [4, 3, 2]]
 
 
+def test_negative_corners_of_an_obj_count_back_from_where_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    points = [f"v {x} {y} {z}" for x, y, z in SQUARE]
+    path.write_text("\n".join([*points[:3], "f -3 -2 -1", *points[3:], "f -1 -2 -3 -5", "f 1 3 5"]))
+    assert scan_file.read(path)[1].tolist() == [[0, 1, 2], [4, 3, 2], [4, 2, 0], [0, 2, 4]]
+
+
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
 @pytest.mark.parametrize("faces", [[[0, 2, 3, 4], [4, 3, 2]], [[0, 2, 3], [0, 3, 4], [4, 3, 2]]])
 def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str, faces: list[list[int]]) -> None:
