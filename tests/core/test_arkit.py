@@ -56,6 +56,15 @@ def test_what_the_shapes_made_is_said_by_their_own_weights() -> None:
     assert np.abs(missed).max() * EYE_DISTANCE_MM < 0.2
 
 
+def test_lips_that_are_shut_in_speech_are_shut_by_the_weights() -> None:
+    samples, rate = audio.load(SPEECH)
+    motion = performance.perform(samples, rate, device="cpu").displacement
+    shut = contact.closed(motion, with_true_gaps(mean_landmarks()))
+    made = np.tensordot(arkit.fit(motion, arkit.shapes(), shut), arkit.shapes(), 1)
+    apart = np.abs(landmarks.gaps(made, INNER_LIP_PAIRS))[shut > 0.9] * EYE_DISTANCE_MM
+    assert len(apart) > 20 and apart.mean() < 0.25 and apart.max() < 0.6
+
+
 def test_bounded_least_squares_meets_the_conditions_of_a_minimum() -> None:
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(8, 40))

@@ -41,7 +41,7 @@ def test_frame_i_is_second_i_over_fps_at_any_rate(spoken: np.ndarray, fps: float
 def test_a_frame_shows_lips_that_are_shut_for_a_moment_between_two(fps: float) -> None:
     gap = np.full(200, 0.1)
     gap[[20, 41, 62, 83, 104, 105]] = 0.0, 0.002, 0.0, 0.0, 0.0, 0.0
-    gap[125] = 0.02  # narrow, and no closure
+    gap[127] = 0.02  # narrow, and no closure
     motion = np.tensordot(gap, lips.parting().sum(0), 0)
     frames = performance.frame_count(200, 50, fps)
     shown = lips.shown(motion, 50, frames, fps)
@@ -51,7 +51,18 @@ def test_a_frame_shows_lips_that_are_shut_for_a_moment_between_two(fps: float) -
         assert seen[near].min() <= gap[instant] + 1e-6
     moved = shown != np.arange(frames) / fps
     assert moved.sum() <= 5 and (np.diff(shown) > 0).all()
+    assert not moved[np.abs(np.arange(frames) / fps - 127 / 50) < 1 / 50].any()
     assert np.abs(shown - np.arange(frames) / fps).max() <= 0.5 / fps + 1e-6
+
+
+def test_of_two_frames_as_near_the_earlier_one_shows_shut_lips_and_of_frames_far_away_none_does() -> None:
+    gap = np.full(100, 0.1)
+    gap[[10, 41]] = 0.0
+    motion = np.tensordot(gap, lips.parting().sum(0), 0)
+    wanted = np.arange(50) / 25
+    wanted[20] = 41 / 50
+    assert lips.shown(motion, 50, 50, 25) == pytest.approx(wanted)
+    assert lips.shown(motion, 50, 4, 2) == pytest.approx([0, 0.5, 1, 1.5]), "lips 0.2 s away are another moment's"
 
 
 @pytest.mark.parametrize("seconds", [1 / RATE, 0.02, 0.3, 1.0])

@@ -1,5 +1,7 @@
 """The motion of a cut mouth's edges."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from freetalk_blender.core import rim
@@ -32,6 +34,14 @@ def test_a_smooth_rim_hardly_changes():
     binding, points, edge = lip(0.0)
     answer = rim.evened(binding, points, (edge,), (np.ones(82, bool),))
     assert np.abs(answer.matrix - binding.matrix).max() < 0.01 * np.abs(binding.matrix).max()
+
+
+def test_the_coarse_rims_of_a_stand_in_stay_as_they_are():
+    binding, points, edge = lip(0.03)
+    itself = np.arange(82)
+    light = Proxy(points, np.empty((0, 3), int), itself, np.repeat(itself[:, None], 3, 1), np.full((82, 3), 1 / 3))
+    heavy = replace(binding, proxy=light)
+    assert rim.evened(heavy, points, (edge,), (np.ones(82, bool),)).matrix is heavy.matrix
 
 
 def slit(step: float) -> tuple[np.ndarray, np.ndarray, int]:

@@ -1,5 +1,7 @@
 """Sparse-To-Mesh on procedural faces: what must hold on any mesh, whatever the network has learned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, cKDTree
@@ -230,6 +232,21 @@ def test_motion_that_the_columns_explain_is_believed_more_than_motion_that_they_
     assert belief.gate(known).mean() > belief.gate(strange).mean() + 0.1
 
 
+def test_of_motion_that_is_not_believed_cheeks_take_less_from_the_network(face, binding):
+    vertices, _, landmarks = face
+    rng, smooth = np.random.default_rng(0), interpolant(*face).weights
+    code = binding.belief.code
+    known = (rng.normal(size=(50, code.shape[1])) @ np.linalg.pinv(code)).astype(np.float32).reshape(50, 68, 3)
+    whole = replace(binding, belief=None, matrix=binding.matrix[:204])
+    cheeks = evidence.region(vertices[binding.vertices], vertices[landmarks]) > 0.9
+    taken = []
+    for motion in (known, rng.permuted(known, axis=1)):
+        plain = np.einsum("nl,tlc->tnc", smooth[cheeks], motion)
+        used, all_ = (bound.displace(motion)[:, binding.vertices[cheeks]] - plain for bound in (binding, whole))
+        taken.append(np.linalg.norm(used) / np.linalg.norm(all_))
+    assert cheeks.sum() > 300 and 0.75 < taken[0] < 0.95 and 0.35 < taken[1] < 0.65
+
+
 def test_what_a_landmark_leaves_when_the_others_predict_it_is_the_conditional_mean():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(12, 12))
@@ -268,6 +285,7 @@ def test_the_correction_is_trusted_less_at_the_lips_and_wholly_elsewhere():
     shares = stm.trust(np.concatenate([landmarks[54] + away, [chin]]), landmarks)
     expected = [stm.LIP_TRUST, (1 + stm.LIP_TRUST) / 2, 1, 1]
     np.testing.assert_allclose(shares, np.tile(expected, (68, 1)), atol=1e-12)
+    assert (shares[:, 0] < shares[:, 3]).all()
 
 
 @pytest.mark.parametrize("landmark, reach, outward", [(41, stm.LID_REACH, [0, -1, 0]), (19, stm.BROW_REACH, [0, 1, 0])])
