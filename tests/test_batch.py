@@ -140,6 +140,19 @@ def test_a_stopped_batch_ends_the_jobs_at_work(quick: Path, monkeypatch: pytest.
     assert batch.work(jobs[1], 1, begun.exists).sentence == "interrupted"
 
 
+def test_jobs_share_the_processors_unless_the_person_says_how_many_threads(
+    quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = write(quick / "threads.py", "import json, os; print(json.dumps(os.environ.get('OMP_NUM_THREADS')))")
+    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+    job = batch.Job(1, ("animate", "a.obj"), ())
+    for own, given in ((None, "2"), ("7", "7")):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if own:
+            monkeypatch.setenv("OMP_NUM_THREADS", own)
+        assert batch.work(job, 2, lambda: False).answer == given
+
+
 def test_a_batch_animates_real_scans(tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture) -> None:
     head, marks = ROOT / "examples/head.obj", str(ROOT / "examples/head.landmarks.json")
     jobs = [

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from freetalk_blender import cli
-from freetalk_blender.core import landmarks, scan_file
+from freetalk_blender.core import detector, landmarks, scan_file
+from freetalk_blender.core.errors import LandmarkError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -396,6 +397,18 @@ def test_points_of_feeling_may_begin_with_a_minus(tmp_path: Path, short_clip: Pa
     out = tmp_path / "sad.npz"
     assert cli.main(["perform", str(short_clip), "-o", str(out), "--vad", "-0.6,-0.2,-0.3"]) == cli.DONE
     assert out.is_file()
+
+
+def test_the_place_of_a_face_may_begin_with_a_minus(head: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = []
+
+    def detect(_vertices: np.ndarray, _triangles: np.ndarray, _device: str, near: np.ndarray | None) -> None:
+        places.append(near)
+        raise LandmarkError("No face was found.")
+
+    monkeypatch.setattr(detector, "detect", detect)
+    assert cli.main(["landmarks", str(head), "--near", "-20,-3.5,80"]) == cli.BAD_INPUT
+    assert len(places) == 1 and places[0] == pytest.approx([-20, -3.5, 80])
 
 
 def test_what_is_read_is_not_written_over(tmp_path: Path, head: Path, capsys: pytest.CaptureFixture) -> None:

@@ -46,6 +46,20 @@ def test_an_open_mouth_is_no_neutral_face(scan):
     assert levels(report)["expression"] == "notice" and not report.facts["neutral"]
 
 
+@pytest.mark.parametrize(
+    ("moves", "says"),
+    [({(17, 27): (0, 8)}, "the brows are raised"), ({(48, 49): (-5, 7), (54, 55): (5, 7)}, "the mouth smiles")],
+)
+def test_raised_brows_and_a_smile_are_no_neutral_face(scan, moves, says):
+    vertices, triangles, points = scan
+    for share, level in ((0.0, "good"), (1.0, "notice")):
+        moved = points.copy()
+        for place, move in moves.items():
+            moved[slice(*place), :2] += share * np.array(move)
+        (told,) = (each for each in checkup.check_up(vertices, triangles, moved).findings if each.topic == "expression")
+        assert told.level == level and (told.sentence == f"The face is not neutral: {says}.") == bool(share)
+
+
 def test_open_lips_are_told_with_what_lies_behind(scan):
     vertices, triangles, points = scan
     opened = mouth.open_lips(vertices, triangles, points)
