@@ -6,9 +6,23 @@ import bpy
 import numpy as np
 import pytest
 import soundfile
+from baking import teeth_behind
 from mathutils import Matrix
 
-from freetalk_blender.blender import bake, chosen, compat, heard, marks, meshes, request, result, sound, takes
+from freetalk_blender.blender import (
+    bake,
+    chosen,
+    compat,
+    heard,
+    marks,
+    meshes,
+    parts,
+    placed,
+    request,
+    result,
+    sound,
+    takes,
+)
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -253,6 +267,19 @@ def test_a_face_in_another_files_collection_talks_in_the_scenes_own(talker: bpy.
     scene.freetalk.face = linked
     copy = animate(linked)
     assert copy.users_collection == (scene.collection,) and linked.hide_get()
+
+
+def test_teeth_of_another_file_are_not_joined(talker: bpy.types.Object, tmp_path: Path) -> None:
+    teeth = teeth_behind(talker, placed.points(talker), "teeth")
+    bpy.context.view_layer.update()
+    assert [(part.name, part.joinable) for part in parts.around(talker)] == [("teeth", True)]
+    bpy.data.libraries.write(str(tmp_path / "teeth.blend"), {teeth})
+    bpy.data.objects.remove(teeth)
+    with bpy.data.libraries.load(str(tmp_path / "teeth.blend"), link=True) as (there, here):
+        here.objects = there.objects
+    bpy.context.scene.collection.objects.link(bpy.data.objects["teeth"])
+    bpy.context.view_layer.update()
+    assert [(part.name, part.joinable) for part in parts.around(talker)] == [("teeth", False)]
 
 
 def test_the_scene_plays_to_the_end_of_the_faces_that_are_left(talker: bpy.types.Object, other_clip: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -49,6 +50,12 @@ def test_every_frame_shows_the_basis_plus_the_weighted_shapes(scan: files.Scan, 
         assert np.abs(evaluated(copy, 7 + number) - wanted).max() < 1e-6 * size
     between = np.tensordot(chin_keys.weights[4:6].mean(0), chin_keys.shapes, 1)
     assert np.abs(evaluated(copy, 7 + 4.5) - basis - between).max() < 1e-6 * size
+
+
+def test_weights_beyond_a_slider_are_shown_whole(empty: bpy.types.Scene) -> None:
+    item, keys = quad(empty), two_keys()
+    baked(item, replace(keys, weights=1.7 * keys.weights), start=1)
+    assert np.allclose(evaluated(item, 5)[2:], [(1, 1, 1.7), (0.85, 1, 0)], atol=1e-6)
 
 
 def test_before_the_first_frame_and_after_the_last_the_ends_are_held(empty: bpy.types.Scene) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import chosen, compat, feeling, marks, sound, takes
-from freetalk_blender.core.emotion import EMOTIONS, from_vad
+from freetalk_blender.core.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 
@@ -29,6 +29,17 @@ def test_keyed_sliders_are_read_frame_by_frame_from_where_the_sound_starts(addon
     assert read.shape == (31, 8) and np.allclose(read[:, SAD], 0.25)
     assert np.allclose(read[:11, HAPPY], np.linspace(0.5, 1, 11), atol=1e-5) and np.allclose(read[11:, HAPPY], 1)
     assert np.allclose(weights(empty, 110.5, 2)[0, HAPPY], 0.525, atol=1e-5), "between frames too"
+
+
+def test_curves_that_swing_over_a_sliders_ends_are_read_as_its_ends(addon: None, empty: bpy.types.Scene) -> None:
+    settings = empty.freetalk
+    for name in ("happy", "contact"):
+        for frame, value in ((1, 40.0), (20, -40.0)):
+            settings.keyframe_insert(name, frame=frame)
+            compat.find_curve(empty, f"freetalk.{name}").keyframe_points[-1].co.y = value
+    happy, contact = feeling.values(empty, settings, ("happy", "contact"), 1, 20).values()
+    assert (happy[0], happy[-1], contact[0], contact[-1]) == (MAX_INTENSITY, 0, 1, -1)
+    assert weights(empty, 1, 20)[[0, -1], HAPPY] == pytest.approx([MAX_INTENSITY, 0])
 
 
 def test_intensity_scales_all_and_neutral_takes_the_others_back(addon: None, empty: bpy.types.Scene) -> None:

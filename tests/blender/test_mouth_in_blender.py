@@ -194,6 +194,20 @@ def test_the_skin_of_cut_lips_takes_no_light_from_their_inside(face):
     assert normals.reshape(-1, 3)[corners, 2].min() > 0.4, "smoothed over the cut, they would face into the mouth"
 
 
+def test_facets_of_the_skin_stay_and_the_mouth_inside_is_smooth(face):
+    item, landmarks = face
+    places = meshes.vertices(item.data)
+    for p in item.data.polygons:
+        p.use_smooth = bool(places[list(p.vertices), 0].max() > 1e-3)
+    copy = duplicate(item)
+    result = open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)
+    mouth.apply(copy, result)
+    smooth, x = np.array([(p.use_smooth, p.center.x) for p in copy.data.polygons]).T
+    skin = np.isin(np.arange(len(x)), skin_polygons(copy.data, result))
+    assert np.count_nonzero(~skin) > 50 and smooth[~skin].all()
+    assert not smooth[skin & (x < -1)].any() and smooth[skin & (x > 3)].all()
+
+
 def test_a_mesh_without_material_keeps_its_skin_without_one(face):
     item, landmarks = face
     item.data.materials.clear()

@@ -4,13 +4,16 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import bpy
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import landmark_points, marks, preferences, session
+from freetalk_blender.blender import landmark_points, marks, preferences, request, session
 from freetalk_blender.core import models, performance
+from freetalk_blender.core.face import no_step
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +45,43 @@ def test_the_engine_does_what_the_preferences_say(addon: None, monkeypatch: pyte
         monkeypatch.undo()
         preferences.apply()
     assert models.folder() != tmp_path
+
+
+def test_faces_used_longest_ago_give_way_to_others(addon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bound(size: int) -> Any:
+        return SimpleNamespace(nbytes=size)
+
+    def remembered() -> str:
+        return "".join(key for key in "abcd" if session.face(key))
+
+    monkeypatch.setattr(preferences, "get", lambda: preferences.Defaults(cache=1))
+    preferences.apply()
+    session.clear()
+    try:
+        for key in "ab":
+            session.keep(key, bound(400_000))
+        assert session.face("a") is not None
+        session.keep("c", bound(400_000))
+        assert remembered() == "ac"
+        session.keep("d", bound(2_000_000))
+        assert remembered() == "d", "the one at work, whatever its size"
+    finally:
+        session.clear()
+        monkeypatch.undo()
+        preferences.apply()
+
+
+def test_a_face_bound_by_other_networks_is_bound_anew(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(request, "prepare", lambda *_, **__: SimpleNamespace(nbytes=0))
+    scan = request.read_scan(bpy.context, talker)
+    assert scan.landmarks is not None
+    first, again = (scan.bind(scan.landmarks, no_step) for _ in range(2))
+    monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
+    others = scan.bind(scan.landmarks, no_step)
+    session.clear()
+    assert again[1] is first[1] and others[0] == first[0] and others[1] is not first[1]
 
 
 def test_disabling_ends_what_is_going_on(talker: bpy.types.Object) -> None:

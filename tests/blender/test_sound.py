@@ -43,6 +43,14 @@ def test_trimmed_handles_leave_what_lies_between(empty: bpy.types.Scene, ramp: P
     assert abs(seconds_at(clip, 0.0) - 1.0) < 2e-3 and abs(seconds_at(clip, 0.5) - 1.5) < 2e-3
 
 
+def test_a_strip_drawn_out_before_its_sound_begins_with_silence(empty: bpy.types.Scene, ramp: Path) -> None:
+    strip = sound.add_strip(empty, ramp, 40)
+    strip.frame_final_start, strip.frame_final_end = 15, 90
+    clip = sound.from_strip(empty, strip).clip()
+    assert clip.start == 15 and abs(len(clip.samples) / clip.rate - 3) < 1e-3
+    assert not clip.samples[: clip.rate - 100].any() and abs(seconds_at(clip, 1.5) - 0.5) < 2e-3
+
+
 def test_a_fractional_frame_rate_is_obeyed(empty: bpy.types.Scene, ramp: Path) -> None:
     sound.set_scene_fps(empty, 29.97)
     assert abs(sound.scene_fps(empty) - 29.97) < 1e-4
@@ -146,6 +154,15 @@ def test_strips_in_meta_strips_are_heard_and_the_earliest_comes_first(empty: bpy
     early.move_to_meta(meta)
     assert [strip.name for strip in sound.sound_strips(empty)] == ["early", "late"]
     assert abs(seconds_at(sound.from_strip(empty, sound.find_strip(empty, "early")).clip(), 1.0) - 1.0) < 2e-3
+
+
+def test_a_strip_that_gets_anothers_old_name_is_not_taken_for_it(empty: bpy.types.Scene, ramp: Path) -> None:
+    first, second = (sound.add_strip(empty, ramp, frame) for frame in (1, 120))
+    first.name = "line"
+    sound.remember(empty, first)
+    first.name, second.name = "old line", "line"
+    assert sound.identity(empty, first) == "line" != sound.identity(empty, second)
+    assert sound.find_strip(empty, sound.remember(empty, second)) == second
 
 
 def test_of_unnamed_strips_the_first_that_is_not_muted_is_said(addon: None, empty: bpy.types.Scene, ramp: Path) -> None:
