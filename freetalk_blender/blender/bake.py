@@ -38,6 +38,9 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
     """A copy with a mesh of its own, to which other objects are joined, in no collection yet: nobody sees it."""
     copy = original.copy()
     copy.data = original.data.copy()
+    for block in (copy, copy.data):
+        if block.override_library:  # Blender would not save what is written on it
+            block.make_local(clear_liboverride=True)
     copy.show_only_shape_key = False
     meshes.smooth(copy.data)
     takes.leave_behind(copy)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import bpy
 
 from . import bake, compat, heard, landmark_points, placed, takes
-from .marks import PREFIX, RANGE, STRIP, TAKE, all_copies, copy_of
+from .marks import OWN, PREFIX, RANGE, STRIP, TAKE, all_copies, copy_of
 
-_OWN = "freetalk"
 #: Kinds of data that may hold something of FreeTalk's.
 _KINDS = (
     *("objects", "meshes", "hair_curves", "materials", "collections", "actions", "images", "textures", "texts"),
@@ -44,8 +43,8 @@ def forget_settings() -> None:
         for strip in compat.all_strips(scene):
             strip.pop(STRIP, None)
         _drop_curves(scene)
-        scene.property_unset(_OWN)
-        scene.pop(_OWN, None)  # 5.x keeps what a file of 4.x had there beside its own
+        scene.property_unset(OWN)
+        scene.pop(OWN, None)  # 5.x keeps what a file of 4.x had there beside its own
 
 
 def _drop_curves(scene: bpy.types.Scene) -> None:
@@ -64,7 +63,7 @@ def _drop_curves(scene: bpy.types.Scene) -> None:
 
 
 def _is_own_path(path: str) -> bool:
-    return path.startswith(f"{_OWN}.") or f".{_OWN}." in path
+    return path.startswith(f"{OWN}.") or f".{OWN}." in path
 
 
 def found() -> Iterator[str]:
@@ -73,11 +72,11 @@ def found() -> Iterator[str]:
         for block in getattr(bpy.data, kind):
             if block.name.startswith(PREFIX) or block.name.endswith(f" {PREFIX}"):
                 yield f"{kind}: {block.name}"
-            yield from (f"{kind}: {block.name}[{name}]" for name in (*block.keys(),) if name.startswith(_OWN))
-            yield from (f"{kind}: {block.name}.{_OWN}.{name}" for name in _set_by_somebody(block))
+            yield from (f"{kind}: {block.name}[{name}]" for name in (*block.keys(),) if name.startswith(OWN))
+            yield from (f"{kind}: {block.name}.{OWN}.{name}" for name in _set_by_somebody(block))
     for scene in bpy.data.scenes:
         for strip in compat.all_strips(scene):
-            yield from (f"strips: {strip.name}[{name}]" for name in (*strip.keys(),) if name.startswith(_OWN))
+            yield from (f"strips: {strip.name}[{name}]" for name in (*strip.keys(),) if name.startswith(OWN))
         curves = compat.existing_curves(scene)
         yield from (f"curves: {curve.data_path}" for curve in curves if _is_own_path(curve.data_path))
     for key in bpy.data.shape_keys:
@@ -88,8 +87,8 @@ def found() -> Iterator[str]:
 
 def _set_by_somebody(block: bpy.types.ID) -> Iterator[str]:
     """The settings of a scene that differ from none being there; 5.x makes an empty group as soon as a panel looks."""
-    if isinstance(block, bpy.types.Scene) and block.is_property_set(_OWN):
-        group = getattr(block, _OWN)
+    if isinstance(block, bpy.types.Scene) and block.is_property_set(OWN):
+        group = getattr(block, OWN)
         for prop in group.bl_rna.properties:
             name = prop.identifier
             empty = name == "rna_type" or (prop.type == "POINTER" and getattr(group, name) is None)

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import clips, compat, gltf, meshes, parts, usd_motion
+from . import clips, compat, gltf, linked, meshes, parts, usd_motion
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -222,6 +222,7 @@ def _read_usd(path: Path) -> np.ndarray:
 
 def _read_blend(path: Path) -> np.ndarray:
     bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False)
+    linked.give_back()
     return np.identity(4)
 
 
@@ -396,7 +397,8 @@ def _check_place(image: bpy.types.Image, folder: Path) -> None:
 
 def _write_blend(path: Path, _selected: bool) -> None:
     path.unlink()  # Blender would keep the empty file that stands there as a backup
-    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
+    with linked.kept():
+        bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
 
 
 _WRITERS: dict[str, Callable[[Path, bool], None]] = {

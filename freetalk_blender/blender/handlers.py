@@ -5,7 +5,7 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import landmark_points, live, seen
+from . import landmark_points, linked, live, seen
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
@@ -14,8 +14,12 @@ _HANDLERS = (
     ("load_pre", landmark_points.forget),
     ("frame_change_pre", live.follow),
     ("save_pre", live.put_away),
+    ("save_pre", linked.keep),
+    ("save_post", linked.let_go),
+    ("save_post_fail", linked.let_go),
     ("render_init", live.put_away),
     ("load_pre", live.opened),
+    ("load_post", linked.give_back),
     ("load_post", live.put_away),
     ("load_post", seen.hidden_again),
     ("undo_post", live.undone),

@@ -8,8 +8,9 @@ from ..core import arkit
 from ..core.inner_mouth import KEYS as TONGUE_KEYS
 from ..core.turns import KEYS as TURNS
 
-#: Names of shape keys, tracks, materials and collections begin so.
+#: Names of shape keys, tracks, materials and collections begin so; those of custom properties so.
 PREFIX = "FreeTalk"
+OWN = "freetalk"
 #: The shape key of the live preview.
 PREVIEW = f"{PREFIX} preview"
 #: Custom properties of a talking copy: its original, its 68 landmarks in its own axes (204 numbers), the fingerprint of
@@ -53,6 +54,8 @@ STRIP = "freetalk_strip"
 #: sequencer it made.
 HEARD = "freetalk_heard"
 SEQUENCER = "freetalk_sequencer"
+#: Custom property of a scene while its file is saved: the marks of other files' objects (linked.py).
+KEPT = "freetalk_kept"
 #: Custom property of an action that is a take: its lines, as JSON.
 TAKE = "freetalk_take"
 

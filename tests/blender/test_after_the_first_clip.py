@@ -12,6 +12,7 @@ from mathutils import Matrix
 from freetalk_blender.blender import (
     bake,
     chosen,
+    cleanup,
     compat,
     heard,
     marks,
@@ -20,6 +21,7 @@ from freetalk_blender.blender import (
     placed,
     request,
     result,
+    scene,
     sound,
     takes,
 )
@@ -280,6 +282,38 @@ def test_teeth_of_another_file_are_not_joined(talker: bpy.types.Object, tmp_path
     bpy.context.scene.collection.objects.link(bpy.data.objects["teeth"])
     bpy.context.view_layer.update()
     assert [(part.name, part.joinable) for part in parts.around(talker)] == [("teeth", False)]
+
+
+def test_an_overridden_face_is_known_again_when_the_file_is_opened(talker: bpy.types.Object, tmp_path: Path) -> None:
+    """With its teeth, which are another object of the character; Blender saves no custom property of an override."""
+    teeth, known = teeth_behind(talker, placed.points(talker), "teeth"), placed.landmarks(talker)
+    placed.forget(talker)
+    kept = bpy.data.collections.new("hero")
+    for item in (talker, teeth):
+        kept.objects.link(item)
+    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {kept})
+    for item in (talker, teeth):
+        bpy.data.objects.remove(item)
+    bpy.data.collections.remove(kept)
+    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
+        here.collections = there.collections
+    current, layer = bpy.context.scene, bpy.context.view_layer
+    bpy.data.collections["hero"].override_hierarchy_create(current, layer, do_fully_editable=True)
+    face, teeth = (current.objects[name] for name in ("head", "teeth"))
+    assert face.override_library and teeth.override_library
+    placed.keep(face, known)
+    current.freetalk.face = face
+    assert len(animate(face).data.vertices) > len(face.data.vertices) + len(teeth.data.vertices)
+    for _ in range(2):
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+        assert marks.KEPT not in bpy.context.scene
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    face, teeth, copy = (bpy.data.objects[name] for name in ("head", "teeth", "head FreeTalk"))
+    assert marks.original_of(copy) == face and marks.copy_of(face) == copy == scene.talking_object()
+    assert np.allclose(placed.points(face), known.points) and chosen.face(bpy.context) == face
+    assert animate(face) == copy and marks.all_copies() == [copy], "the same copy goes on talking"
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert all(item.visible_get() and not item.hide_render for item in (face, teeth)) and not list(cleanup.found())
 
 
 def test_the_scene_plays_to_the_end_of_the_faces_that_are_left(talker: bpy.types.Object, other_clip: str) -> None:
