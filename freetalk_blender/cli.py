@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     _add_scan(animate)
     animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
     _add_outputs(animate, commands.ANIMATE_OUTPUTS)
-    _add_speech(animate, "30; the scene's own where SCAN is a .blend")
+    _add_speech(animate, "30; the file's own where SCAN is a .blend, or an FBX with animation")
     _add_face(animate)
     animate.add_argument(
         "--tolerance", type=_positive, default=0.1, metavar="MM", help="largest vertex error of the shape keys (0.1)"

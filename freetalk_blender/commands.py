@@ -28,15 +28,13 @@ from .core.performance import Performance
 from .core.style import STYLES, Style
 from .core.utterance import Utterance
 from .progress import Progress
-from .scans import Binder, import_bpy, load, needs_blender, own_vertices, points_of, read_own, tell
+from .scans import FPS, Binder, import_bpy, load, needs_blender, own_vertices, points_of, read_own, tell
 
 if TYPE_CHECKING:
     from .stage import Actor, Stage
 
 #: Outputs of `animate`, by suffix.
 ANIMATE_OUTPUTS = (".glb", ".fbx", ".usdc", ".usda", ".usd", ".blend", ".npz", ".mp4", ".png")
-#: Frames a second where neither the command nor a scene says otherwise.
-FPS = 30.0
 
 
 def animate(arguments: argparse.Namespace, steps: Progress) -> dict:

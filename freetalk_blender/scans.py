@@ -20,6 +20,9 @@ from .core.landmarks import Landmarks
 from .core.mesh import Surfaces
 from .progress import Progress
 
+#: Frames a second where neither the command nor the scan says otherwise.
+FPS = 30.0
+
 if TYPE_CHECKING:
     from .blender.files import Scan
 
@@ -73,7 +76,8 @@ def load(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progre
         import_bpy()
         from .blender import files
     with steps.blender("read the scan"):
-        found = files.load(arguments.scan, points, arguments.device, arguments.object)
+        fps = getattr(arguments, "fps", None) or FPS
+        found = files.load(arguments.scan, points, arguments.device, arguments.object, fps)
         tell(found.notes, steps)
         return found
 

@@ -42,8 +42,9 @@ class Stage:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second of the scan's own scene; None where the file holds none."""
-        return sound.scene_fps(bpy.context.scene) if self._is_scene else None
+        """Frames a second of the scan's own scene or animation; None where the file holds neither."""
+        own = self._is_scene or files.last_key() is not None
+        return sound.scene_fps(bpy.context.scene) if own else None
 
     def hear(self, path: Path) -> tuple[np.ndarray, int]:
         """The samples of a sound, mono, and their rate; also of what Blender alone can read."""
@@ -78,7 +79,7 @@ class Stage:
         with self._steps.blender("bake"):
             if arguments.scan.suffix.lower() in files.UNORIENTED:
                 files.upright(self.scan, scene.up(item, actor.face))
-            sound.set_scene_fps(current, take.fps)
+            self.set_rate(take.fps)
             start = current.frame_start if self._is_scene else 0
             scene.set_range(start, len(take.displacement))
             copy = run(scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names))
@@ -86,6 +87,14 @@ class Stage:
             tell(scene.notes(copy), self._steps)
             sound.add_strip(current, arguments.audio, start)
         return copy
+
+    def set_rate(self, fps: float) -> None:
+        """The scene's frames a second; what its animation comes to is told."""
+        own = sound.scene_fps(bpy.context.scene)
+        if files.last_key() is not None and not np.isclose(own, fps):
+            told = f"What is animated in {self._arguments.scan.name} was made at {own:g} frames a second, and plays at"
+            tell((f"{told} {fps:g} now, at another speed; leave --fps out to keep it.",), self._steps)
+        sound.set_scene_fps(bpy.context.scene, fps)
 
 
 def write(path: Path, copy: bpy.types.Object, share: Callable[[float], None]) -> None:

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import clips, compat, gltf, linked, meshes, parts, usd_motion
+from . import clips, compat, gltf, linked, meshes, parts, sound, usd_motion
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -51,15 +51,21 @@ def empty_scene() -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
 
 
-def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto", name: str | None = None) -> Scan:
+def load(
+    path: Path,
+    landmarks: np.ndarray | None = None,
+    device: str = "auto",
+    name: str | None = None,
+    fps: float | None = None,
+) -> Scan:
     """Read a scan file into an empty scene (a .blend is opened) and choose the face among its meshes.
 
     name: of the object that is the face; without one, the mesh where the landmarks (68,3), in the file's coordinates,
-    are; without these, the largest mesh with a face on it, as networks on that device see it. Raises MeshError where
-    the file is missing, is no scan, or holds no mesh, or none of that name.
+    are; without these, the largest mesh with a face on it, as networks on that device see it; fps: as `read` takes it.
+    Raises MeshError where the file is missing, is no scan, or holds no mesh, or none of that name.
     """
     path = Path(path)
-    file_to_world = read(path)
+    file_to_world = read(path, fps)
     item, notes = _face(path, file_to_world, landmarks, device) if name is None else (_named(path, name), ())
     if path.suffix.lower() != ".blend":
         meshes.smooth(item.data)
@@ -67,10 +73,11 @@ def load(path: Path, landmarks: np.ndarray | None = None, device: str = "auto", 
     return Scan(item, file_to_world, notes)
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path, fps: float | None = None) -> np.ndarray:
     """Read a scan file into an empty scene, or open a .blend; (4,4) from the file's coordinates to the scene's.
 
-    Raises MeshError where the file is missing or is no scan.
+    fps: frames a second of the empty scene, in which animation is read; .blend and FBX have a rate of their own. Raises
+    MeshError where the file is missing or is no scan.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -79,6 +86,8 @@ def read(path: Path) -> np.ndarray:
         raise MeshError(f"The scan {path} does not exist; check the path.")
     if path.suffix.lower() != ".blend":
         empty_scene()
+        if fps is not None:
+            sound.set_scene_fps(bpy.context.scene, fps)
     try:
         file_to_world = reader(path.resolve())
     except RuntimeError as error:  # how Blender's operators tell that a file is damaged
@@ -91,6 +100,12 @@ def read(path: Path) -> np.ndarray:
         raise MeshError(f"The scan {path} cannot be read ({reason}); the file may be damaged.") from error
     bpy.context.view_layer.update()
     return file_to_world
+
+
+def last_key() -> float | None:
+    """The last frame that anything animated has; None where nothing is."""
+    ends = [action.frame_range[1] for action in bpy.data.actions if action.users]
+    return max(ends, default=0.0 if bpy.data.cache_files else None)
 
 
 def _named(path: Path, name: str) -> bpy.types.Object:
@@ -176,13 +191,14 @@ def _read_stl(path: Path) -> np.ndarray:
 
 
 def _read_gltf(path: Path) -> np.ndarray:
-    bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=False)
+    with gltf.its_frame_rate(bpy.context.scene.render):
+        bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=False)
     clips.play_together()
     return Y_UP
 
 
 def _read_fbx(path: Path) -> np.ndarray:
-    bpy.ops.import_scene.fbx(filepath=str(path), use_anim=True)
+    bpy.ops.import_scene.fbx(filepath=str(path), use_anim=True, anim_offset=0.0)
     return _fbx_to_world(path)
 
 
@@ -207,13 +223,16 @@ def _fbx_to_world(path: Path) -> np.ndarray:
 
 
 def _read_usd(path: Path) -> np.ndarray:
-    """Through a stage of our own over the scan's layer that says "+Z up, metres": nothing is turned or scaled."""
+    """Through a stage of our own over the scan's layer that says "+Z up, metres": nothing is turned or scaled; and so
+    many time codes a second as the scene has frames, which USD translates times to."""
     if not compat.exists(bpy.ops.wm.usd_import):
         raise MeshError(f"The scan {path} needs a Blender with USD, and this one is built without; convert it to glTF.")
     with TemporaryDirectory() as folder:
         stage = Path(folder) / "scan.usda"
         layer = path.as_posix().replace("@", "\\@")
-        header = f'#usda 1.0\n(\n    upAxis = "Z"\n    metersPerUnit = 1\n    subLayers = [@{layer}@]\n)\n'
+        rate = sound.scene_fps(bpy.context.scene)
+        says = f'upAxis = "Z"\n    metersPerUnit = 1\n    timeCodesPerSecond = {rate!r}\n    subLayers = [@{layer}@]'
+        header = f"#usda 1.0\n(\n    {says}\n)\n"
         stage.write_text(header, encoding="utf-8")
         bpy.ops.wm.usd_import(filepath=str(stage), set_frame_range=False)
         usd_motion.take_over(path)

@@ -37,15 +37,15 @@ def write(path: Path, selected: bool) -> None:
         export_extras=False,
         export_apply=False,
     )
-    with _its_frame_rate(bpy.context.scene.render):
+    with its_frame_rate(bpy.context.scene.render):
         operator(filepath=str(path), **options)
     _give_skin(path)
 
 
 @contextmanager
-def _its_frame_rate(render: bpy.types.RenderSettings) -> Iterator[None]:
-    """The exporter takes fps * fps_base for the frame rate, which is fps / fps_base: at 29.97 frames a second its keys
-    come 0.2 % early."""
+def its_frame_rate(render: bpy.types.RenderSettings) -> Iterator[None]:
+    """Blender's exporter and importer take fps * fps_base for the frame rate, which is fps / fps_base: at 29.97 frames
+    a second keys come 0.2 % early."""
     base = render.fps_base
     render.fps_base = 1 / base
     try:

@@ -1,16 +1,20 @@
 """Scan files in Blender: which object, and where the file's coordinates are in the scene."""
 
+import io
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, files, meshes
+from freetalk_blender.blender import compat, files, meshes, sound
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import FreeTalkError, MeshError
 from freetalk_blender.core.frame import transformed
+from freetalk_blender.progress import Progress
+from freetalk_blender.stage import Stage
 
 #: A tetrahedron without symmetry, so that any turn or mirror shows.
 POINTS = np.array([[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 1]], np.float64)
@@ -328,3 +332,35 @@ def test_a_collection_instance_is_told_apart_from_a_file_without_meshes(tmp_path
     files.save(path)
     with pytest.raises(MeshError, match=r"instances of collections: Hero; .* Make Instances Real"):
         files.load(path)
+
+
+@pytest.mark.parametrize(("suffix", "fps"), [(".glb", 30), (".usdc", 30), (".fbx", 24), (".blend", 24)])
+def test_what_a_character_does_keeps_its_speed(
+    empty: bpy.types.Scene, tmp_path: Path, head: Path, suffix: str, fps: float
+) -> None:
+    """Read for 30 frames a second, by formats that have no rate; others keep theirs."""
+    path = tmp_path / f"moving{suffix}"
+    write_with_blender(path)
+    sound.set_scene_fps(bpy.context.scene, 24)
+    item = bpy.data.objects["solid"]
+    for frame, place in ((0, 0.0), (48, 1.0)):
+        item.location.z = place
+        item.keyframe_insert("location", frame=frame)
+    for curve in compat.existing_curves(item):
+        curve.keyframe_points.foreach_set("interpolation", [1, 1])
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 0, 48
+    files.save(path)
+    scan, told = files.load(path, fps=30), io.StringIO()
+    current, stage = bpy.context.scene, Stage(scan, Namespace(scan=path), Progress(told))
+    assert stage.fps == fps
+    stage.set_rate(stage.fps)
+    heights = []
+    for seconds in (0.5, 1.5):
+        current.frame_set(round(seconds * fps))
+        heights.append(meshes.world(scan.item)[2, 3])
+    assert np.allclose(heights, [0.25, 0.75], atol=1e-3)
+    assert files.last_key() in (0, pytest.approx(2 * fps)) and not told.getvalue(), "0: a cache, by USD"
+    stage.set_rate(60)
+    assert f"{path.name} was made at {fps} frames a second, and plays at 60 now" in told.getvalue()
+    still = files.load(head)
+    assert files.last_key() is None and Stage(still, Namespace(scan=head), Progress(told)).fps is None
