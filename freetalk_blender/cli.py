@@ -103,6 +103,10 @@ def parser() -> argparse.ArgumentParser:
     _add_speech(animate, "30; the file's own where SCAN is a .blend, or an FBX with animation")
     _add_face(animate)
     animate.add_argument(
+        "--start", type=_whole(0), metavar="FRAME",
+        help="frame of the scene at which the speech begins (the first; 0 where SCAN is not a .blend)",
+    )  # fmt: skip
+    animate.add_argument(
         "--tolerance", type=_positive, default=0.1, metavar="MM", help="largest vertex error of the shape keys (0.1)"
     )
 

@@ -4,6 +4,7 @@ Needs bpy: imported by the commands that have started Blender (`scans.load`).
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,15 +75,21 @@ class Stage:
         return Actor(binder.bind(vertices, triangles, marks, [part.surface for part in beside]), joined, own)
 
     def bake(self, actor: Actor, keys: ShapeKeys, take: Performance) -> bpy.types.Object:
-        """The talking copy, with its sound, in a scene of the take's length and frame rate."""
+        """The talking copy, with its sound, in a scene that plays to the end of the take and of what else is animated;
+        a .blend goes on as long as it did. Where it goes on, the face comes to rest."""
         current, arguments, item = bpy.context.scene, self._arguments, self.scan.item
         with self._steps.blender("bake"):
             if arguments.scan.suffix.lower() in files.UNORIENTED:
                 files.upright(self.scan, scene.up(item, actor.face))
             self.set_rate(take.fps)
-            start = current.frame_start if self._is_scene else 0
-            scene.set_range(start, len(take.displacement))
-            copy = run(scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names))
+            if not self._is_scene:
+                current.frame_start, current.frame_end = 0, math.ceil(files.last_key() or 0)
+            start = current.frame_start if arguments.start is None else arguments.start
+            end = start + len(take.displacement) - 1
+            ease = scene.EASE if self._is_scene or current.frame_end > end else 0.0
+            scene.extend_range(start, end + round(ease * take.fps))
+            making = scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names, ease=ease)
+            copy = run(making)
             bpy.context.view_layer.update()
             tell(scene.notes(copy), self._steps)
             sound.add_strip(current, arguments.audio, start)

@@ -13,8 +13,6 @@ from .steps import Steps
 #: Seconds that each stage takes for 10,000 vertices, or for a second of speech (measured on two cores); what really
 #: happens corrects them while a job runs.
 _FIND, _OPEN, _BIND, _PERFORM, _KEYS = 1.5, 0.2, 0.6, 0.02, 0.04
-#: Seconds in which a face comes to rest between lines: sounds end in words and blinks, too.
-_EASE = 0.4
 
 
 def expected(scan: Scan, seconds: float) -> dict[str, float]:
@@ -121,7 +119,7 @@ def writing(
         tolerance=wanted.tolerance,
         joined=answer.joined,
         lent=wanted.lent.names,
-        ease=_EASE,
+        ease=scene.EASE,
     )
     copy[KEY_SET] = wanted.key_set
     known = placed.points(original)

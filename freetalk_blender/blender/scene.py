@@ -18,6 +18,8 @@ from . import bake, bindings, exchange, files, hair, meshes, mouth, parts, seen,
 from .marks import FACE, LANDMARKS, copy_of, lent_keys, named_keys
 from .steps import Steps
 
+#: Seconds in which a face comes to rest between lines: sounds end in words and blinks, too.
+EASE = 0.4
 #: So much of its size a copy may be stretched or turned by on the whole, as sculpting does, and still fit its keys.
 _SCULPTED = 0.03
 
@@ -268,10 +270,10 @@ def subdivided(item: bpy.types.Object, times: int) -> Iterator[None]:
             setattr(render, name, value)
 
 
-def set_range(start: int, frames: int) -> None:
-    """The scene plays and renders these frames."""
+def extend_range(first: int, last: int) -> None:
+    """The scene plays and renders these frames too."""
     scene = bpy.context.scene
-    scene.frame_start, scene.frame_end = start, start + max(frames, 1) - 1
+    scene.frame_start, scene.frame_end = min(scene.frame_start, first), max(scene.frame_end, last)
 
 
 def landmarks_on(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from read_glb import read
 from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, files, marks, meshes, scene, sound
+from freetalk_blender.blender import compat, files, marks, meshes, scene, sound, takes
 from freetalk_blender.core import arkit, audio, inner_mouth, landmarks, scan_file
 from freetalk_blender.core.frame import canonical_frame, transformed
 
@@ -246,10 +246,10 @@ def test_contact_sheet_is_a_picture_of_sixteen_times(run: Run) -> None:
 def test_a_blend_talks_in_its_own_scene(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """A .blend keeps its rate, its first frame and the objects around the face."""
+    """A .blend keeps its rate, its frames and what is around the face, which speaks when it shall and then rests."""
     scan = files.load(head)
     current = bpy.context.scene
-    current.render.fps, current.frame_start = 24, 101
+    current.render.fps, current.frame_start, current.frame_end = 24, 101, 120
     bpy.ops.mesh.primitive_cube_add(location=(500, 0, 0))
     bpy.context.object.name = "bystander"
     files.save(tmp_path / "room.blend")
@@ -264,6 +264,8 @@ def test_a_blend_talks_in_its_own_scene(
         tmp_path / "out.blend",
         "-o",
         tmp_path / "out.npz",
+        "--start",
+        110,
         "--json",
     ]
     assert cli.main([str(word) for word in words]) == cli.DONE
@@ -275,7 +277,12 @@ def test_a_blend_talks_in_its_own_scene(
     copy = scene.talking_object()
     assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
     assert bpy.context.scene.render.fps == 24
-    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 101 + 48)
+    (line,) = takes.lines(takes.current(copy))
+    assert (line.start, line.end, line.reach) == (110, 158, (101, 168))
+    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 168)
+    assert all(curve.evaluate(168) == 0 for curve in compat.existing_curves(copy.data.shape_keys))
+    scene.extend_range(120, 130)
+    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 168), "the first speaker's"
 
 
 def test_arrays_of_a_blend_keep_its_rate_and_hear_what_blender_hears(
