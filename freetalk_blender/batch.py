@@ -7,7 +7,8 @@ folder of JOBS.json.
 
 Every job runs in a process of its own, so that none can harm another: on this machine, or with --scheduler on the
 workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each is a line of
-JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done there, as they stand, with their files.
+JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done there, as they stand and as the files
+that they read are now, while what they wrote is there.
 """
 
 import hashlib
@@ -40,16 +41,18 @@ class BatchError(FreeTalkError):
 
 @dataclass(frozen=True)
 class Job:
-    """One animation: its place in the list (from 1), the words of the command line after `freetalk`, what it writes."""
+    """One animation: its place in the list (from 1), the words of the command line after `freetalk`, what it writes,
+    and what the files that it reads were like when the list was read."""
 
     number: int
     words: tuple[str, ...]
     outputs: tuple[Path, ...]
+    inputs: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Says whether a remembered result is of this very job."""
-        return hashlib.sha256("\0".join(self.words).encode()).hexdigest()[:16]
+        return hashlib.sha256("\0".join([*self.words, *self.inputs]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def _job(
     for key in _PATHS:
         if key in given:
             given[key] = _resolved(path, number, key, given[key])
+    inputs = tuple(_state(given[key][0]) for key in _PATHS if key in given and key != "outputs")
     words = ["animate", str(given.pop("scan")[0]), str(given.pop("audio")[0])]
     outputs = given.pop("outputs")
     words += [f"--output={output}" for output in outputs]
@@ -125,7 +129,16 @@ def _job(
     wrong = check(words)
     if wrong:
         raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; fix it.")
-    return Job(number, tuple(words), tuple(outputs))
+    return Job(number, tuple(words), tuple(outputs), inputs)
+
+
+def _state(path: Path) -> str:
+    """The size of a file and when it was changed, which tell whether it is the same; empty where it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:

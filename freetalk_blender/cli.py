@@ -203,8 +203,12 @@ def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
 
 def show_batch(answer: dict) -> str:
     lines = [f"job {failure['job']}: {failure['error']}" for failure in answer["failed"]]
-    count = f"{answer['run'] - len(lines)} of {answer['run']} jobs done"
-    return "\n".join([*lines, f"{count}; {answer['results']} tells what became of each"])
+    before, counts = answer["jobs"] - answer["run"], []
+    if answer["run"]:
+        counts.append(f"{answer['run'] - len(lines)} of {answer['run']} jobs done")
+    if before:
+        counts.append(f"{before} of {answer['jobs']} were done already")
+    return "\n".join([*lines, f"{', '.join(counts)}; {answer['results']} tells what became of each"])
 
 
 def _animate_options() -> set[str]:

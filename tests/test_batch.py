@@ -126,8 +126,27 @@ def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, caps
     answer = json.loads(capsys.readouterr().out)
     assert (answer["jobs"], answer["run"]) == (4, 3)
     assert (quick / "a.glb").read_text() == "x" and (quick / "c.glb").read_text() == "xx"
-    assert cli.main(["batch", str(path), "--resume", "--json"]) == cli.DONE
-    assert json.loads(capsys.readouterr().out)["run"] == 0
+    assert cli.main(["batch", str(path), "--resume"]) == cli.DONE
+    assert "\n4 of 4 were done already; " in "\n" + capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changed", ["a.obj", "b.wav", "mood.csv"])
+def test_resume_does_a_job_again_whose_files_have_changed(
+    quick: Path, capsys: pytest.CaptureFixture, changed: str
+) -> None:
+    for name in ("a.obj", "b.wav", "c.obj", "d.wav", "mood.csv"):
+        (quick / name).write_text("as it was")
+    jobs = [
+        {"scan": "a.obj", "audio": "b.wav", "outputs": "one.glb", "emotion-curve": "mood.csv"},
+        {"scan": "c.obj", "audio": "d.wav", "outputs": "two.glb"},
+    ]
+    path = write(quick / "jobs.json", jobs)
+    assert cli.main(["batch", str(path)]) == cli.DONE
+    (quick / changed).write_text("recorded anew")
+    capsys.readouterr()
+    assert cli.main(["batch", str(path), "--resume"]) == cli.DONE
+    assert capsys.readouterr().out.startswith("1 of 1 jobs done, 1 of 2 were done already; ")
+    assert (quick / "one.glb").read_text() == "xx" and (quick / "two.glb").read_text() == "x"
 
 
 def test_a_stopped_batch_ends_the_jobs_at_work(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
