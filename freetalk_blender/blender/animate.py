@@ -148,8 +148,8 @@ def _sound(current: bpy.types.Scene, wanted: Request) -> None:
 
 
 def _reach(current: bpy.types.Scene, copy: bpy.types.Object, keys: ShapeKeys, start: float) -> None:
-    """Let the scene play to the end of the line; the copy remembers how far it played before."""
-    end = int(np.ceil(start)) + len(keys.weights) - 1
+    """Let the scene play until the face rests after the line; the copy remembers how far it played before."""
+    end = int(np.ceil(start)) + len(keys.weights) - 1 + round(scene.EASE * sound.scene_fps(current))
     if end > current.frame_end:
         before = copy[RANGE][0] if RANGE in copy else current.frame_end
         current.frame_end = end

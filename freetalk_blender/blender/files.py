@@ -4,6 +4,7 @@ Landmarks and displacement speak the file's own coordinates. OBJ, PLY, STL and U
 turns what does not say which way is up by the face itself; glTF, FBX and .blend keep Blender's own reading.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ from scipy.spatial import cKDTree
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
 from ..core.frame import transformed
-from . import clips, compat, gltf, linked, meshes, parts, sound, usd_motion
+from . import clips, compat, gltf, linked, meshes, parts, sound, takes, usd_motion
 from .marks import original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
@@ -272,8 +273,10 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     everything. Raises FreeTalkError where it cannot be written.
     """
     writer = _WRITERS[Path(path).suffix.lower()]
-    rigs = {} if writer is _write_blend else dict.fromkeys(rig for item in only or _seen() for rig in armatures(item))
-    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found():
+    written = [] if writer is _write_blend else only or _seen()
+    rigs = dict.fromkeys(rig for item in written for rig in armatures(item))
+    first = _from_first_line(written, Path(path))
+    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first:
         try:
             writer(temporary, only is not None)
         except RuntimeError as error:
@@ -286,6 +289,28 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
 
 def _seen() -> list[bpy.types.Object]:
     return [item for item in bpy.context.view_layer.objects if item.visible_get()]
+
+
+@contextmanager
+def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[None]:
+    """The scene begins early enough for what these objects say, for as long as they are written.
+
+    Raises FreeTalkError where something is said before frame 0: a scene cannot begin there, nor do times in glTF.
+    """
+    scene, found = bpy.context.scene, [(item, takes.current(item)) for item in items]
+    said = [(math.floor(line.start), item.name) for item, take in found if take for line in takes.lines(take)]
+    before = scene.frame_start
+    first, name = min(said, default=(before, ""))
+    if first < 0:
+        raise FreeTalkError(
+            f"{name} speaks from frame {first} on, and {path.name} cannot hold what is before frame 0; move its sound "
+            "(or the scene) to later frames and animate it again."
+        )
+    scene.frame_start = min(before, first)
+    try:
+        yield
+    finally:
+        scene.frame_start = before
 
 
 def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:

@@ -6,6 +6,7 @@ read through, which is gone then. What moves a surface point by point goes on be
 
 from collections.abc import Iterable
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 import bpy
@@ -13,10 +14,11 @@ import numpy as np
 from mathutils import Matrix
 
 from . import compat, parts
+from .sound import scene_fps
 from .takes import LINEAR
 
-#: The stage plays at USD's usual 24 time codes a second; motion of a file with half as many is as long again.
-_SLOWEST = 2
+#: The stage plays at the scene's rate; of a file with fewer time codes a second than this the end is not looked at.
+_SLOWEST = 12
 
 
 def take_over(path: Path) -> None:
@@ -24,7 +26,8 @@ def take_over(path: Path) -> None:
     moved = [item for item in bpy.context.scene.objects if _constraints(item)]
     if moved:
         first, last = _range(path)
-        _bake(moved, np.arange(min(first, 0), max(_SLOWEST * last, first) + 1))
+        end = ceil(last * scene_fps(bpy.context.scene) / _SLOWEST)
+        _bake(moved, np.arange(min(first, 0), max(end, first) + 1))
     for cache in bpy.data.cache_files:
         cache.filepath = str(path)
 

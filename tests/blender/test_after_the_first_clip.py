@@ -323,8 +323,8 @@ def test_the_scene_plays_to_the_end_of_the_faces_that_are_left(talker: bpy.types
     scene.freetalk.face, scene.freetalk.sound_file = twin, other_clip
     animate(twin)
     scene.freetalk.face = talker
-    assert scene.frame_end == 51 and bpy.ops.freetalk.remove() == {"FINISHED"}
-    assert scene.frame_end == 26
+    assert scene.frame_end == 61 and bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert scene.frame_end == 36
 
 
 def test_a_hidden_duplicate_is_not_heard(talker: bpy.types.Object, other_clip: str) -> None:

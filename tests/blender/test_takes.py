@@ -16,11 +16,13 @@ from freetalk_blender.blender import (
     cleanup,
     compat,
     export,
+    files,
     marks,
     meshes,
     placed,
     request,
     session,
+    sound,
     takes,
 )
 from freetalk_blender.core import arkit, inner_mouth, turns
@@ -266,6 +268,38 @@ def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object
     hat.parent = talker
     copy = animate()
     assert export.hanging_on(copy) == [copy, hat]
+
+
+@pytest.mark.parametrize("suffix", [".fbx", ".usdc"])
+def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
+    talker: bpy.types.Object, tmp_path: Path, suffix: str
+) -> None:
+    animate()
+    current = bpy.context.scene
+    current.frame_start = 30
+    path = tmp_path / f"early{suffix}"
+    assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
+    assert (current.frame_start, current.frame_end) == (30, 61)
+    files.read(path, 25)
+    (keys,) = bpy.data.shape_keys
+    curves = compat.existing_curves(keys)
+    assert {tuple(curve.range()) for curve in curves} == {(1, 61)}
+    assert max(abs(curve.evaluate(61)) for curve in curves) < 1e-6
+    assert max(abs(curve.evaluate(frame)) for curve in curves for frame in range(20, 30)) > 0.05
+
+
+@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+def test_an_export_refuses_what_is_said_before_frame_0(
+    talker: bpy.types.Object, tmp_path: Path, short_clip: Path
+) -> None:
+    strip, settings = sound.new_strip(bpy.context.scene, "early", short_clip, -24), bpy.context.scene.freetalk
+    settings.sound, settings.strip = "STRIP", strip.name
+    copy = animate()
+    for suffix in (".glb", ".fbx"):
+        with pytest.raises(RuntimeError, match=f"{copy.name} speaks from frame -24 on, and early{suffix} cannot"):
+            bpy.ops.freetalk.export(filepath=str(tmp_path / f"early{suffix}"))
+    assert not [*tmp_path.glob("*early*")] and bpy.context.scene.frame_start == 1
+    files.save(tmp_path / "early.blend")
 
 
 def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.types.Object, tmp_path: Path) -> None:

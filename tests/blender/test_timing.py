@@ -99,6 +99,6 @@ def test_ranges_are_the_persons(talker: bpy.types.Object) -> None:
     scene.frame_start = 11
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     assert (scene.frame_preview_start, scene.frame_preview_end, scene.use_preview_range) == (5, 12, True)
-    assert (scene.frame_start, scene.frame_end) == (11, 61)
+    assert (scene.frame_start, scene.frame_end) == (11, 71), "and until the face rests"
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert scene.frame_end == 20
