@@ -6,7 +6,7 @@ read through, which is gone then. What moves a surface point by point goes on be
 
 from collections.abc import Iterable
 from itertools import pairwise
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 
 import bpy
@@ -26,8 +26,8 @@ def take_over(path: Path) -> None:
     moved = [item for item in bpy.context.scene.objects if _constraints(item)]
     if moved:
         first, last = _range(path)
-        end = ceil(last * scene_fps(bpy.context.scene) / _SLOWEST)
-        _bake(moved, np.arange(min(first, 0), max(end, first) + 1))
+        rate = scene_fps(bpy.context.scene) / _SLOWEST
+        _bake(moved, np.arange(floor(min(first, 0) * rate), ceil(max(last, 0) * rate) + 1))
     for cache in bpy.data.cache_files:
         cache.filepath = str(path)
 
