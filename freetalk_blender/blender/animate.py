@@ -39,12 +39,14 @@ class _Animating(JobOperator):
     bl_options = {"REGISTER", "UNDO"}
     _name: str
     _request: Request
+    _asked: tuple[str, str]
 
     def begin(self, context: bpy.types.Context) -> Job:
         preferences.apply()
         original = chosen.face_or_error(context)
         self._name = original.name
         self._request = request.read(context, original)
+        self._asked = live.asked(context.scene)
         seconds = self._request.voice.source.duration()
         return Job("Animate", self._request.run, expected(self._request.scan, seconds))
 
@@ -54,6 +56,7 @@ class _Animating(JobOperator):
         yield
         gone = scene.takes_given_up(original, result.fingerprint)
         copy = yield from writing(context, original, self._request, result)
+        live.baked(copy, self._request.voice, self._asked)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
         elif gone:
@@ -132,7 +135,6 @@ def writing(
         copy.select_set(True)
     _reach(context.scene, copy, answer.keys, source.start)
     _sound(context.scene, wanted)
-    live.baked(context, copy, wanted.voice)
     return copy
 
 

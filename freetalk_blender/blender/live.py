@@ -41,9 +41,15 @@ _states: dict[str, _State] = {}
 _thread: "_Performing | None" = None
 
 
-def baked(context: bpy.types.Context, copy: bpy.types.Object, voice: Voice) -> None:
-    """Animate has just written this: the preview ends, and moved sliders are judged against it."""
-    copy[BAKED], copy[SAID] = key(context.scene), json.dumps(said(context.scene))
+def asked(current: bpy.types.Scene) -> tuple[str, str]:
+    """What is written on a copy that is baked from this: `key`, and `said` as JSON."""
+    return key(current), json.dumps(said(current))
+
+
+def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str]) -> None:
+    """Animate has just written this: the preview ends, and moved sliders are judged against it; wanted: what was
+    `asked` when it began."""
+    copy[BAKED], copy[SAID] = wanted
     _states[copy.name] = _State(voice)
     put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
