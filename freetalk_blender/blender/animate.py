@@ -5,7 +5,7 @@ import numpy as np
 
 from ..core.compress import ShapeKeys
 from . import chosen, heard, landmark_points, live, parts, placed, preferences, request, scene, session, sound
-from .job import Job, JobOperator, why_busy
+from .job import Job, JobOperator, survivor, why_busy
 from .marks import KEY_SET, RANGE
 from .request import Answer, Request, Scan
 from .steps import Steps
@@ -37,21 +37,21 @@ class _Animating(JobOperator):
     """From the panel's choices to a line in the current take."""
 
     bl_options = {"REGISTER", "UNDO"}
-    _name: str
+    _face: int
     _request: Request
     _asked: tuple[str, str]
 
     def begin(self, context: bpy.types.Context) -> Job:
         preferences.apply()
         original = chosen.face_or_error(context)
-        self._name = original.name
+        self._face = original.session_uid
         self._request = request.read(context, original)
         self._asked = live.asked(context.scene)
         seconds = self._request.voice.source.duration()
         return Job("Animate", self._request.run, expected(self._request.scan, seconds))
 
     def finish(self, context: bpy.types.Context, result: Answer) -> Steps[None]:
-        original = bpy.data.objects.get(self._name)
+        original = survivor(bpy.data.objects, self._face)
         request.check_unchanged(self._request.scan, original, result.joined)
         yield
         gone = scene.takes_given_up(original, result.fingerprint)

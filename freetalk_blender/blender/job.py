@@ -7,7 +7,7 @@ in steps (steps.py) that are taken back where ESC ends them: a cancelled job has
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import bpy
@@ -23,8 +23,8 @@ _TICK, _TURN = 0.1, 0.2
 #: How often progress is drawn within a stage (s): where the processor draws the window too, that takes 0.1 s of it.
 _DRAWN = 0.5
 
-#: The stage of a job whose answer is being written.
-WRITING = "write it into the scene"
+#: The stage of a job whose answer is being written, and of one whose answer waits: meshes in Edit Mode cannot be read.
+WRITING, WAITING = "write it into the scene", "leave Edit Mode to finish"
 
 #: The job whose progress the panel shows; None where nothing runs.
 current: "Job | None" = None
@@ -57,6 +57,10 @@ class Job(threading.Thread):
     def cancel(self) -> None:
         self._cancelled.set()
 
+    def told(self) -> str:
+        """What it does now, in a few words."""
+        return self.stage if self.stage == WAITING else f"{self.stage}, {self.progress()[1]:.0f} s left"
+
     def progress(self) -> tuple[float, float]:
         """(share done in [0,1], seconds left)."""
         planned = sum(self._expected[name] for name in self._done if name in self._expected)
@@ -88,11 +92,14 @@ def why_busy() -> str:
 class JobOperator:
     """The part of an operator that runs a job; a subclass says what to do before and after.
 
-    begin(context) -> Job reads the scene, finish(context, result) writes to it, in steps; both may raise FreeTalkError,
-    which is reported in one sentence. finish must change nothing that is seen before it can no longer fail or be ended.
+    begin(context) -> Job reads the scene, finish(context, result) writes to it, in steps, whichever scene is shown by
+    then; both may raise FreeTalkError, which is reported in one sentence. finish must change nothing that is seen
+    before it can no longer fail or be ended.
     """
 
     _job: Job
+    #: session_uid of the scene where it began, and the name of its view layer.
+    _home: tuple[int, str]
     _timer: bpy.types.Timer
     _writing: Steps[None] | None = None
     _shown: tuple[str, float] = ("", 0.0)
@@ -107,12 +114,13 @@ class JobOperator:
     def execute(self, context: bpy.types.Context) -> set[str]:
         """At once, with the interface waiting: scripts and background mode."""
         try:
-            self._job = self.begin(context)
+            self._job = self._begun(context)
         except FreeTalkError as error:
             return self._told(error)
         self._job.run()
         try:
-            steps.run(self._answered(context))
+            with self._at_home(context):
+                steps.run(self._answered(context))
         except FreeTalkError as error:
             return self._told(error)
         return {"FINISHED"}
@@ -123,7 +131,7 @@ class JobOperator:
         if bpy.app.background:
             return self.execute(context)
         try:
-            self._job = current = self.begin(context)
+            self._job = current = self._begun(context)
         except FreeTalkError as error:
             return self._told(error)
         self._job.start()
@@ -142,18 +150,20 @@ class JobOperator:
             # what is being written is nobody else's to change
             return {"PASS_THROUGH"} if self._writing is None else {"RUNNING_MODAL"}
         if self._job.is_alive():
-            self._show(context, *self._job.progress())
+            self._show(context)
             return {"RUNNING_MODAL"}
         if self._writing is None:
-            self._writing = self._answered(context)
-            self._job.stage = WRITING
-            self._show(context, 1.0, 0.0)
+            waits = self._job.error is None and self._is_editing()
+            self._writing = None if waits else self._answered(context)
+            self._job.stage = WAITING if waits else WRITING
+            self._show(context)
             return {"RUNNING_MODAL"}
         try:
             end = time.monotonic() + _TURN
-            next(self._writing)
-            while time.monotonic() < end:
+            with self._at_home(context):
                 next(self._writing)
+                while time.monotonic() < end:
+                    next(self._writing)
             return {"RUNNING_MODAL"}
         except StopIteration:
             self._end(context)
@@ -164,13 +174,32 @@ class JobOperator:
                 raise
             return self._told(error)
 
-    def _show(self, context: bpy.types.Context, share: float, left: float) -> None:
+    def _begun(self, context: bpy.types.Context) -> Job:
+        self._home = context.scene.session_uid, context.view_layer.name
+        return self.begin(context)
+
+    def _at_home(self, context: bpy.types.Context) -> AbstractContextManager:
+        """The context in the scene where it began; FreeTalkError where that was deleted."""
+        uid, layer = self._home
+        scene = survivor(bpy.data.scenes, uid)
+        if scene is None:
+            raise FreeTalkError("The scene was deleted while FreeTalk was working on it.")
+        if scene == context.scene:
+            return nullcontext()
+        return context.temp_override(scene=scene, view_layer=scene.view_layers.get(layer) or scene.view_layers[0])
+
+    def _is_editing(self) -> bool:
+        """Is an object of the scene where it began in Edit Mode?"""
+        scene = survivor(bpy.data.scenes, self._home[0])
+        return scene is not None and any(item.mode == "EDIT" for item in scene.objects)
+
+    def _show(self, context: bpy.types.Context) -> None:
         stage, since = self._shown
         if stage == self._job.stage and time.monotonic() < since + _DRAWN:
             return
         self._shown = self._job.stage, time.monotonic()
-        context.window_manager.progress_update(round(100 * share))
-        context.workspace.status_text_set(f"FreeTalk: {self._job.stage}, {left:.0f} s left (ESC to cancel)")
+        context.window_manager.progress_update(round(100 * self._job.progress()[0]))
+        context.workspace.status_text_set(f"FreeTalk: {self._job.told()} (ESC to cancel)")
         redraw(context)
 
     def cancel(self, context: bpy.types.Context) -> None:
@@ -207,6 +236,11 @@ def stop() -> None:
     if current is not None:
         current.cancel()
         current = None
+
+
+def survivor(blocks: bpy.types.bpy_prop_collection, uid: int) -> bpy.types.ID | None:
+    """The one with this session_uid, whatever it is called by now; None where it was deleted."""
+    return next((block for block in blocks if block.session_uid == uid), None)
 
 
 def redraw(context: bpy.types.Context) -> None:

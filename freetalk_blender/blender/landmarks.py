@@ -10,7 +10,7 @@ from ..core.errors import FreeTalkError
 from ..core.face import Step
 from ..core.landmarks import Landmarks, doubt
 from . import animate, chosen, landmark_points, placed, preferences, request
-from .job import Job, JobOperator, why_busy
+from .job import Job, JobOperator, survivor, why_busy
 from .request import Scan
 from .steps import Steps
 
@@ -61,14 +61,14 @@ class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
     def begin(self, context: bpy.types.Context) -> Job:
         preferences.apply()
         original = chosen.face_or_error(context)
-        self._name = original.name
+        self._face = original.session_uid
         self._scan = request.read_scan(context, original, known=False)
         times = {"find the face": animate.expected(self._scan, 0)["find the face"]}
         times |= {"look at the surface": 0.1, "look at the face": 0.5}
         return Job("Detect", partial(look, self._scan), times)
 
     def finish(self, context: bpy.types.Context, result: Seen) -> Steps[None]:
-        original = bpy.data.objects.get(self._name)
+        original = survivor(bpy.data.objects, self._face)
         request.check_unchanged(self._scan, original)
         yield
         placed.keep(original, result.landmarks)

@@ -113,9 +113,12 @@ def to_true_shape(item: bpy.types.Object) -> np.ndarray:
 
 
 def check(item: bpy.types.Object) -> None:
-    """MeshError where the object cannot take relative shape keys, or has half of its surface from a modifier."""
+    """MeshError where the object cannot be read or take relative shape keys, or has half of its surface from a
+    modifier."""
     if item is None or item.type != "MESH":
         raise MeshError("Choose a mesh object; this one has no mesh.")
+    if item.data.is_editmode:
+        raise MeshError(f"The mesh of {item.name} is in Edit Mode; leave that first (Tab).")
     if not len(item.data.polygons):
         raise MeshError(f"The object {item.name} has no faces; choose a mesh with a surface.")
     if item.data.shape_keys and not item.data.shape_keys.use_relative:

@@ -26,8 +26,8 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         if job.current is not None:
-            share, left = job.current.progress()
-            layout.progress(factor=share, text=f"{job.current.stage.capitalize()}, {left:.0f} s left")
+            told = job.current.told()
+            layout.progress(factor=job.current.progress()[0], text=told[:1].upper() + told[1:])
             say(layout, "ESC stops it; nothing is changed before the end")
             return
         button(layout, FREETALK_OT_animate, animate.why_not(context), 1.5, icon="PLAY")

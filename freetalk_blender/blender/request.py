@@ -20,6 +20,7 @@ from ..core.utterance import Utterance
 from . import chosen, compat, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound
 from .lent import Lent
 from .log import log
+from .marks import is_deleted
 from .parts import Part
 from .properties import PERFORMANCE_SLIDERS
 from .sound import Source
@@ -242,7 +243,7 @@ def wanted_keys(current: bpy.types.Scene) -> str | int:
 
 def check_unchanged(scan: Scan, original: bpy.types.Object | None, joined: tuple[str, ...] = ()) -> None:
     """FreeTalkError where the face, or another object that is of it, was edited or deleted while the work went on."""
-    if original is None:
+    if original is None or is_deleted(original):
         raise FreeTalkError("The face was deleted while FreeTalk was working on it.")
     others = parts.around(original) if joined else ()
     before = {part.name: part.surface for part in scan.parts} | {original.name: (scan.vertices, scan.triangles)}

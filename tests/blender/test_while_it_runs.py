@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import pytest
 
-from freetalk_blender.blender import job, live, marks, takes
+from freetalk_blender.blender import compat, job, live, marks, placed, sound, takes
+from freetalk_blender.blender.steps import Steps
 
 #: Lets a call happen when the work is done, before its answer is written.
 Meanwhile = Callable[[Callable[[], object]], None]
@@ -56,3 +58,105 @@ def test_a_frame_rate_or_sound_that_was_changed_meanwhile_is_not_what_was_baked(
     live.watch(scene)
     assert not live.is_shown(copy), "of another sound than is chosen"
     assert [line.source for line in takes.lines(takes.current(copy))] == ["file short.wav"]
+
+
+def test_a_face_that_was_renamed_meanwhile_is_the_same_face(talker: bpy.types.Object, meanwhile: Meanwhile) -> None:
+    for operator in (bpy.ops.freetalk.detect, bpy.ops.freetalk.animate):
+        meanwhile(lambda: setattr(talker, "name", f"{talker.name} of Bob"))
+        assert operator() == {"FINISHED"}
+    assert placed.confidence(talker) is not None
+    assert marks.copy_of(talker).name == "head of Bob of Bob FreeTalk"
+
+
+def test_another_scene_that_is_shown_meanwhile_is_left_alone(talker: bpy.types.Object, meanwhile: Meanwhile) -> None:
+    home, window = bpy.context.scene, bpy.context.window
+    home.freetalk.face, home.frame_end = None, 10
+    other = bpy.data.scenes.new("other")
+    before = other.frame_end, list(other.keys())
+    meanwhile(lambda: setattr(window, "scene", other))
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert bpy.context.scene == other and (other.frame_end, list(other.keys())) == before
+    assert other.freetalk.face is None and not sound.sound_strips(other)
+    copy = marks.copy_of(talker)
+    assert copy.name in home.objects and home.freetalk.face == talker and home.frame_end == 51
+    assert home.view_layers[0].objects.active == copy and talker.hide_get(view_layer=home.view_layers[0])
+    assert len(sound.sound_strips(home)) == int(compat.can_make_sound())
+    window.scene = home
+    assert not live.is_stale(bpy.context)
+
+
+@pytest.mark.parametrize("deleted", ["face", "scene"])
+def test_what_was_deleted_meanwhile_is_told_in_a_sentence(
+    talker: bpy.types.Object, meanwhile: Meanwhile, deleted: str
+) -> None:
+    home, other = bpy.context.scene, bpy.data.scenes.new("other")
+    other.collection.objects.link(talker)
+
+    def delete() -> None:
+        if deleted == "scene":
+            bpy.context.window.scene = other
+            bpy.data.scenes.remove(home)
+        else:
+            for collection in (*talker.users_collection,):
+                collection.objects.unlink(talker)
+
+    meanwhile(delete)
+    with pytest.raises(RuntimeError, match=f"The {deleted} was deleted while FreeTalk was working on it."):
+        bpy.ops.freetalk.animate()
+    assert not marks.all_copies()
+
+
+class Waiting(job.JobOperator):
+    """Work that is done, in a window with nothing in it; told: what its status bar says."""
+
+    def __init__(self) -> None:
+        self.told, self.written = [], []
+        window = SimpleNamespace(progress_update=lambda _: None, progress_end=lambda: None, windows=())
+        window.event_timer_remove = lambda _: None
+        self.context = SimpleNamespace(
+            scene=bpy.context.scene,
+            view_layer=bpy.context.view_layer,
+            window_manager=window,
+            workspace=SimpleNamespace(status_text_set=self.told.append),
+        )
+        self._timer, self._job = None, self._begun(self.context)
+        self._job.run()
+        job.current = self._job
+
+    def begin(self, context: bpy.types.Context) -> job.Job:
+        return job.Job("Animate", lambda step: "answer", {})
+
+    def finish(self, context: bpy.types.Context, result: str) -> Steps[None]:
+        yield
+        self.written.append(result)
+
+    def report(self, _kind: set[str], text: str) -> None:
+        self.told.append(text)
+
+    def turn(self, event: str = "TIMER") -> set[str]:
+        return self.modal(self.context, SimpleNamespace(type=event))
+
+
+def test_the_answer_waits_until_edit_mode_is_left(talker: bpy.types.Object) -> None:
+    work = Waiting()
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert all(work.turn() == {"RUNNING_MODAL"} for _ in range(3)) and not work.written
+    assert work.told == ["FreeTalk: leave Edit Mode to finish (ESC to cancel)"]
+    assert work.turn("TAB") == {"PASS_THROUGH"}
+    bpy.ops.object.mode_set(mode="OBJECT")
+    while work.turn() != {"FINISHED"}:
+        assert work.turn("TAB") == {"RUNNING_MODAL"}
+    assert work.written == ["answer"] and job.current is None
+
+    work = Waiting()
+    bpy.ops.object.mode_set(mode="EDIT")
+    work.turn()
+    assert work.turn("ESC") == {"CANCELLED"} and not work.written and job.current is None
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_a_mesh_that_is_edited_cannot_be_read_and_is_told(talker: bpy.types.Object, meanwhile: Meanwhile) -> None:
+    meanwhile(lambda: bpy.ops.object.mode_set(mode="EDIT"))
+    with pytest.raises(RuntimeError, match=r"The mesh of head is in Edit Mode; leave that first \(Tab\)."):
+        bpy.ops.freetalk.animate()
+    bpy.ops.object.mode_set(mode="OBJECT")
