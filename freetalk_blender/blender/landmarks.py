@@ -90,14 +90,16 @@ class FREETALK_OT_landmarks_edit(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         original = chosen.face(context)
-        if context.scene.freetalk.landmarks:
-            try:
+        try:
+            if context.scene.freetalk.landmarks:
                 scan = request.read_scan(context, original)
-            except FreeTalkError as error:
-                self.report({"ERROR"}, str(error))
-                return {"CANCELLED"}
-            assert scan.landmarks is not None
-            placed.keep(original, scan.landmarks)
+                assert scan.landmarks is not None
+                placed.keep(original, scan.landmarks)
+            elif not placed.fit(original):
+                raise placed.outdated(original)
+        except FreeTalkError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         landmark_points.begin(context, original)
         return {"FINISHED"}
 

@@ -43,9 +43,11 @@ LENT = "freetalk_lent"
 RANGE = "freetalk_range"
 #: All that a talking copy has and its original has not.
 OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE)
-#: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, and 68 confidences.
+#: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, 68 confidences, and the skin that
+#: they lay on: how many vertices the mesh had, 68 of them by number, and their places.
 POINTS = "freetalk_points"
 CONFIDENCE = "freetalk_confidence"
+SKIN = "freetalk_skin"
 #: Custom property of a face that was looked at: the findings of its check-up, as JSON.
 CHECKUP = "freetalk_checkup"
 #: Custom property of a strip that was used: the name by which FreeTalk knows it, which renaming does not change.

@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 
 from ..core.errors import MeshError
+from ..core.landmarks import nearest_vertices
 from ..core.mesh import put_apart, touching
 
 
@@ -16,6 +17,12 @@ def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
     points = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.attributes["position"].data.foreach_get("vector", points)
     return points.reshape(-1, 3)
+
+
+def nearest(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(P,) the vertex (V,3) nearest to each point (P,3), of those whose places are finite."""
+    finite = np.flatnonzero(np.isfinite(vertices).all(1))
+    return finite[nearest_vertices(points, vertices[finite])]
 
 
 def surface(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:

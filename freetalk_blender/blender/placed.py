@@ -7,9 +7,14 @@ import bpy
 import numpy as np
 
 from ..core.checkup import Finding
-from ..core.landmarks import COUNT, DOUBTFUL, Landmarks
+from ..core.errors import LandmarkError
+from ..core.landmarks import COUNT, DOUBTFUL, FAR, Landmarks
 from ..core.landmarks import doubtful as doubtful_names
-from .marks import CHECKUP, CONFIDENCE, POINTS
+from . import meshes
+from .marks import CHECKUP, CONFIDENCE, POINTS, SKIN
+
+#: By so much (eye distances) half of the skin beneath the landmarks may be moved, as sculpting does.
+_MOVED = 0.03
 
 
 def points(item: bpy.types.Object) -> np.ndarray | None:
@@ -43,12 +48,34 @@ def doubtful_parts(item: bpy.types.Object) -> tuple[str, ...]:
 
 
 def keep(item: bpy.types.Object, marks: Landmarks) -> None:
-    """Write down landmarks in the object's own axes."""
-    item[POINTS] = np.asarray(marks.points, float).ravel().tolist()
+    """Write down landmarks in the object's own axes, and the skin that they lie on."""
+    points, vertices = np.asarray(marks.points, float), meshes.vertices(item.data)
+    item[POINTS] = points.ravel().tolist()
+    near = meshes.nearest(vertices, points)
+    item[SKIN] = [float(len(vertices)), *near.tolist(), *vertices[near].ravel().tolist()]
     if marks.confidence is None:
         item.pop(CONFIDENCE, None)
     else:
         item[CONFIDENCE] = np.asarray(marks.confidence, float).tolist()
+
+
+def fit(item: bpy.types.Object) -> bool:
+    """Is the skin still where the landmarks, which must be known, were put on it? It was not moved by more than
+    sculpting moves it; of a mesh with other vertices, it is near them at all."""
+    known, skin, vertices = points(item), item.get(SKIN, [0]), meshes.vertices(item.data)
+    assert known is not None
+    if skin[0] == len(vertices):
+        near, limit = np.array(skin[1 : COUNT + 1], int), _MOVED
+        before = np.array(skin[COUNT + 1 :]).reshape(COUNT, 3)
+    else:
+        near, limit, before = meshes.nearest(vertices, known), FAR, known
+    off = np.nanmedian(np.linalg.norm(vertices[near] - before, axis=1))
+    return bool(off <= limit * np.linalg.norm(known[45] - known[36]))
+
+
+def outdated(item: bpy.types.Object) -> LandmarkError:
+    """What is told where they do not `fit`."""
+    return LandmarkError(f"The mesh of {item.name} changed since its landmarks were placed; press Detect Again.")
 
 
 def findings(item: bpy.types.Object) -> list[Finding]:
@@ -62,5 +89,5 @@ def keep_findings(item: bpy.types.Object, found: tuple[Finding, ...]) -> None:
 
 def forget(item: bpy.types.Object) -> None:
     """Take landmarks and check-up off the object."""
-    for name in (POINTS, CONFIDENCE, CHECKUP):
+    for name in (POINTS, CONFIDENCE, SKIN, CHECKUP):
         item.pop(name, None)

@@ -170,18 +170,29 @@ def runs_on(device: str) -> str:
 def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: bool = True) -> Scan:
     """The face as arrays, with its landmarks where they are known; FreeTalkError where it cannot be animated."""
     settings = context.scene.freetalk
-    own = placed.landmarks(original) if known else None
-    if known and settings.landmarks:
-        file = landmark_files.read(Path(bpy.path.abspath(settings.landmarks)))
-        own = replace(file, points=scene.landmarks_on(original, file.points))
+    vertices, triangles, _ = scene.read_face(original, None)
+    own = _landmarks(original, settings.landmarks) if known else None
     if own is not None:
         own = replace(own, points=own.points.astype(np.float32))
-    vertices, triangles, _ = scene.read_face(original, None)
     shape = meshes.to_true_shape(original)
     near, device = _selected_middle(original, vertices), preferences.get().device
     mouth = settings.open_mouth, settings.inner_mouth
     around = parts.around(original)
     return Scan(vertices, triangles, shape, own, around, near, *mouth, settings.eyeballs, device)
+
+
+def _landmarks(original: bpy.types.Object, file: str) -> Landmarks | None:
+    """Those of a file, where one is named, else those of the face in the object's own axes; None where they have to be
+    found: none are known, or the mesh is another than the one that they were found on."""
+    if file:
+        read = landmark_files.read(Path(bpy.path.abspath(file)))
+        return replace(read, points=scene.landmarks_on(original, read.points))
+    own = placed.landmarks(original)
+    if own is None or placed.fit(original):
+        return own
+    if own.confidence is None:  # a person placed them
+        raise placed.outdated(original)
+    return None
 
 
 def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:

@@ -1,11 +1,13 @@
 """Landmarks found, dragged on the surface, mirrored, reset, kept."""
 
+import bmesh
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 from scipy.spatial import cKDTree
 
-from freetalk_blender.blender import landmark_points, marks, meshes, placed, takes
+from freetalk_blender.blender import landmark_points, marks, meshes, placed, request, takes
 from freetalk_blender.core.landmarks import COUNT, MIRRORED, Landmarks
 
 
@@ -158,3 +160,45 @@ def test_points_of_a_face_that_was_deleted_go_when_the_next_face_is_edited(talke
     assert landmark_points.editing() == other and len(landmark_points.points()) == COUNT
     assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
     assert not [item for item in bpy.data.collections if item.name.startswith("FreeTalk")]
+
+
+def test_landmarks_of_a_mesh_that_was_scaled_since_are_found_anew_or_asked_for(talker: bpy.types.Object) -> None:
+    vertices, points = meshes.vertices(talker.data), placed.points(talker)
+
+    def put(places: np.ndarray) -> None:
+        talker.data.vertices.foreach_set("co", np.ascontiguousarray(places, np.float32).ravel())
+        talker.data.update()
+
+    sculpted = vertices.copy()
+    sculpted[np.linalg.norm(vertices - points[57], axis=1) < 30] += (0, -5, 5)
+    sculpted[0] += 1000
+    put(sculpted)
+    assert placed.fit(talker), "a chin that was sculpted and a vertex gone astray"
+    turned = vertices @ np.array(Matrix.Rotation(np.radians(5), 3, "X")).T
+    for applied in (0.5 * vertices, 1.05 * vertices, turned, vertices + (0, 10, 0)):
+        put(applied)
+        assert not placed.fit(talker)
+    put(0.5 * vertices)
+    told = "The mesh of head changed since its landmarks were placed; press Detect Again"
+    for operator in (bpy.ops.freetalk.animate, bpy.ops.freetalk.landmarks_edit):
+        with pytest.raises(RuntimeError, match=told):
+            operator()
+    placed.keep(talker, Landmarks(0.5 * points, confidence=np.ones(COUNT)))
+    put(vertices)
+    assert request.read_scan(bpy.context, talker).landmarks is None, "FreeTalk finds them anew"
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert np.abs(placed.points(talker) - points).max() < 30 and placed.fit(talker)
+
+
+def test_landmarks_of_a_mesh_with_other_vertices_stay_where_there_is_skin(talker: bpy.types.Object) -> None:
+    mesh = talker.data
+    points = placed.points(talker)
+    cut = bmesh.new()
+    cut.from_mesh(mesh)
+    far = [vertex for vertex in cut.verts if (np.array(vertex.co) - points[30])[1] > 60]
+    bmesh.ops.delete(cut, geom=far, context="VERTS")
+    cut.to_mesh(mesh)
+    assert len(far) > 0 and placed.fit(talker), "the forehead was cut off"
+    cut.free()
+    mesh.transform(Matrix.Scale(0.01, 4))
+    assert not placed.fit(talker)
