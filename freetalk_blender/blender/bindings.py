@@ -2,7 +2,6 @@
 
 import bpy
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ..core.landmarks import OUTER_LIPS
 from . import meshes, parts
@@ -43,7 +42,7 @@ def _covers_mouth(copy: bpy.types.Object, wrap: bpy.types.ShrinkwrapModifier) ->
     if group is None:
         return True
     lips = np.array(copy[LANDMARKS]).reshape(-1, 3)[OUTER_LIPS]
-    vertices = cKDTree(meshes.vertices(copy.data)).query(lips)[1]
+    vertices = meshes.nearest(meshes.vertices(copy.data), lips)
     of_each = [copy.data.vertices[vertex].groups for vertex in vertices]
     weight = sum(entry.weight for groups in of_each for entry in groups if entry.group == group.index) / len(vertices)
     return (weight > 0.5) != wrap.invert_vertex_group

@@ -17,7 +17,6 @@ import bpy
 import numpy as np
 from bpy_extras.io_utils import axis_conversion
 from mathutils import Matrix
-from scipy.spatial import cKDTree
 
 from ..core import atomic, detector
 from ..core.errors import FreeTalkError, MeshError
@@ -153,7 +152,8 @@ def _face(
 
 def _distance(item: bpy.types.Object, points: np.ndarray) -> float:
     """Mean distance of points (N,3) in the world to the object's vertices."""
-    return float(cKDTree(transformed(meshes.world(item), meshes.vertices(item.data))).query(points)[0].mean())
+    vertices = transformed(meshes.world(item), meshes.vertices(item.data))
+    return float(np.linalg.norm(vertices[meshes.nearest(vertices, points)] - points, axis=1).mean())
 
 
 def upright(scan: Scan, up: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Everything that Animate needs, read from the scene; the work itself touches no bpy and may run in a thread."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -73,8 +74,8 @@ class Scan:
         options = f"{self.open_mouth} {self.inner_mouth} {self.eyeballs}"
         marks = own.points, None if own.confidence is None else own.confidence.astype(np.float32)
         skin = self.vertices[: len(self.vertices) - sum(len(part.vertices) for part in self.parts)]
-        grain = 1e-3 * np.ptp(skin, 0).max()
-        corners = [np.stack([part.vertices.min(0), part.vertices.max(0)]) for part in self.parts]
+        grain = 1e-3 * (np.nanmax(skin, 0) - np.nanmin(skin, 0)).max()
+        corners = [np.stack([np.nanmin(part.vertices, 0), np.nanmax(part.vertices, 0)]) for part in self.parts]
         boxes = [np.round(corner / grain) + 0.0 for corner in corners]  # no -0.0
         names = [part.name for part in self.beside]
         return session.fingerprint(skin, self.triangles, self.shape, *marks, options, *boxes, *names)
@@ -198,7 +199,7 @@ def _landmarks(original: bpy.types.Object, file: str) -> Landmarks | None:
 def _selected_middle(original: bpy.types.Object, vertices: np.ndarray) -> np.ndarray | None:
     """(3,) mean of the vertices that edit mode left selected; None where none or all are."""
     selected = meshes.selected(original.data)
-    return vertices[selected].mean(0) if selected.any() and not selected.all() else None
+    return np.nanmean(vertices[selected], 0) if selected.any() and not selected.all() else None
 
 
 def read_voice(context: bpy.types.Context) -> Voice:
@@ -259,6 +260,7 @@ def check_unchanged(scan: Scan, original: bpy.types.Object | None, joined: tuple
     others = parts.around(original) if joined else ()
     before = {part.name: part.surface for part in scan.parts} | {original.name: (scan.vertices, scan.triangles)}
     after = {part.name: part.surface for part in others} | {original.name: scene.read_face(original, None)[:2]}
+    same = partial(np.array_equal, equal_nan=True)
     for name in (original.name, *joined):
-        if name not in after or not all(map(np.array_equal, before[name], after[name])):
+        if name not in after or not all(map(same, before[name], after[name])):
             raise FreeTalkError(f"The mesh of {name} changed while FreeTalk was working on it; start again.")

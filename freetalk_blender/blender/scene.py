@@ -106,7 +106,8 @@ def _check_unedited(copy: bpy.types.Object, original: bpy.types.Object, keys: Sh
         rest = meshes.vertices(original.data).astype(float)
         rest = np.column_stack([rest, np.ones(len(rest))])
         now = meshes.vertices(copy.data)[: len(rest)]
-        linear = np.linalg.lstsq(rest, now, rcond=None)[0][:3]
+        finite = np.isfinite(rest).all(1) & np.isfinite(now).all(1)
+        linear = np.linalg.lstsq(rest[finite], now[finite], rcond=None)[0][:3]
         if np.abs(linear - np.identity(3)).max() < _SCULPTED:
             return
         done = "was scaled or turned (Apply)"
@@ -242,7 +243,7 @@ def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
             posed.to_mesh_clear()
     if len(moved) != len(rest):
         return np.zeros_like(points)
-    nearest = cKDTree(rest).query(points)[1]
+    nearest = meshes.nearest(rest, points)
     return moved[nearest] - rest[nearest]
 
 
@@ -285,7 +286,8 @@ def landmarks_on(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
     into = np.linalg.inv(meshes.world(item))
     turns = (np.identity(4), into @ files.Y_UP, into, files.Y_UP)
     readings = [transformed(turn, points) for turn in turns]
-    tree = cKDTree(meshes.vertices(item.data))
+    vertices = meshes.vertices(item.data)
+    tree = cKDTree(vertices[np.isfinite(vertices).all(1)])
     distance = [float(tree.query(reading)[0].max() / np.linalg.norm(reading[45] - reading[36])) for reading in readings]
     best = int(np.argmin(distance))
     if distance[best] > FAR:

@@ -378,3 +378,21 @@ def test_uneven_object_scale_changes_nothing_that_the_person_sees(
     turned = seen() @ np.array(Matrix.Rotation(0.4, 3, "Z"))
     assert np.linalg.norm(plain, axis=2).max() > 4, "millimetres: it does move"
     assert np.linalg.norm(turned - plain, axis=2).max() < 0.3, "both are made to 0.1 mm"
+
+
+def test_a_vertex_that_is_nowhere_is_left_alone(
+    talker: bpy.types.Object, head_landmarks: Path, scan_landmarks: np.ndarray
+) -> None:
+    """Scanners leave some (NaN); the face talks, again and by a landmark file too."""
+    talker.data.vertices.add(1)
+    talker.data.vertices[-1].co = (np.nan,) * 3
+    settings = bpy.context.scene.freetalk
+    for happy, file in ((0.0, ""), (0.5, ""), (0.5, str(head_landmarks))):
+        settings.happy, settings.landmarks = happy, file
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    copy = marks.copy_of(talker)
+    wrap = copy.modifiers.new("wrap", "SHRINKWRAP")
+    wrap.target, wrap.vertex_group = talker, copy.vertex_groups.new(name="none").name
+    assert np.abs(scene.world_landmarks(copy) - scan_landmarks).max() < 10, "mm, as it speaks"
+    assert scene.notes(copy) == ()
+    assert bpy.ops.freetalk.detect() == {"FINISHED"}
