@@ -107,7 +107,7 @@ class FREETALK_OT_export(bpy.types.Operator):
 
     def _tell_of_others(self, path: Path, lines: list[Line]) -> None:
         if lines:
-            told = parts.named([f"{line.source} (frames {line.start:.0f} to {line.end:.0f})" for line in lines])
+            told = parts.named([f"{line.told} (frames {line.start:.0f} to {line.end:.0f})" for line in lines])
             self.report(
                 {"WARNING"},
                 f"{path.name} moves other shape keys than ARKit's too, for they were baked before: {told}; "

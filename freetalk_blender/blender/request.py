@@ -241,7 +241,7 @@ def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
         mouth.check(original)
     voice = read_voice(context)
     strip, settings = chosen.strip(context.scene), context.scene.freetalk
-    name = f"file {voice.source.name}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
+    name = f"file {settings.sound_file}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
     keys = wanted_keys(context.scene)
     own = lent.read(original, keys == key_sets.ARKIT)
     return Request(read_scan(context, original), voice, settings.tolerance, name, keys, own)

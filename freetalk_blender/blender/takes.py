@@ -5,6 +5,7 @@ lines (the speech of one sound each), one after the other.
 """
 
 import json
+import os.path
 from dataclasses import asdict, dataclass
 
 import bpy
@@ -13,6 +14,8 @@ import numpy as np
 from . import compat
 from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks, spoken_before
 
+#: How the source of a line begins that a sound file says.
+_FILE = "file "
 #: A key's interpolation, as foreach_set takes it.
 LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
 
@@ -20,7 +23,10 @@ LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEA
 @dataclass(frozen=True)
 class Line:
     """One sound's speech in a take: where it came from, its first scene frame, how many frames it has, and in how many
-    more the face comes from rest before it and goes back to rest after it; 0 where it does not."""
+    more the face comes from rest before it and goes back to rest after it; 0 where it does not.
+
+    source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
+    """
 
     source: str
     start: float
@@ -38,11 +44,31 @@ class Line:
         """The frames before and after it at which the face rests; its own first and last where it does not."""
         return self.start - self.before, self.end + self.after
 
+    @property
+    def told(self) -> str:
+        """Where it came from, in a few words."""
+        return f"{_FILE}{bpy.path.basename(_path_of(self.source))}" if self.source.startswith(_FILE) else self.source
+
     def replaces(self, other: "Line") -> bool:
         """Is it the same sound, or one for the same place: do both begin there, or share half of the longer one?"""
         shared = min(self.end, other.end) - max(self.start, other.start) + 1
         together = abs(self.start - other.start) < 1 or 2 * shared >= max(self.frames, other.frames)
-        return self.source == other.source or together
+        return _is_same_sound(self.source, other.source) or together
+
+
+def _is_same_sound(one: str, other: str) -> bool:
+    """Do two lines' sources say the same? Where either has a file's name alone, that tells."""
+    if not (one.startswith(_FILE) and other.startswith(_FILE)):
+        return one == other
+    paths = [_path_of(one), _path_of(other)]
+    names = [bpy.path.basename(path) for path in paths]
+    if any(path == name for path, name in zip(paths, names, strict=True)):
+        return names[0] == names[1]
+    return len({os.path.normpath(bpy.path.abspath(path)) for path in paths}) == 1
+
+
+def _path_of(source: str) -> str:
+    return source.removeprefix(_FILE)
 
 
 def listed(item: bpy.types.Object) -> list[bpy.types.Action]:

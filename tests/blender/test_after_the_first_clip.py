@@ -65,12 +65,12 @@ def test_another_recording_at_the_same_place_replaces_the_first(talker: bpy.type
     bpy.context.scene.freetalk.sound_file = other_clip
     animate(talker)
     (line,) = takes.lines(takes.current(copy))
-    assert line.source == "file other.wav" and line.frames == 26
+    assert line.source == f"file {other_clip}" and line.frames == 26
     assert not weights(copy, line.end + line.after).any() and not weights(copy, 45).any(), (
         "nothing of the first is left"
     )
     if compat.can_make_sound():
-        assert [strip[marks.HEARD] for strip in sound.sound_strips(bpy.context.scene)] == ["file other.wav"]
+        assert [strip[marks.HEARD] for strip in sound.sound_strips(bpy.context.scene)] == [line.source]
 
 
 def test_a_face_comes_to_rest_after_a_line_and_before_the_next(talker: bpy.types.Object, other_clip: str) -> None:
@@ -106,6 +106,29 @@ def test_a_line_replaces_what_is_said_at_its_place_and_not_what_goes_on_around_i
     assert not word.replaces(long) and not crossfaded.replaces(long)
     assert takes.Line("d", 1, 10).replaces(long) and takes.Line("e", 11, 60).replaces(long)
     assert takes.Line("a", 900, 10).replaces(long), "the same sound elsewhere"
+
+
+def test_a_sound_file_is_known_by_its_path_and_by_its_name_in_older_files(
+    talker: bpy.types.Object, other_clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [Path(other_clip).parent / folder / "voice.wav" for folder in ("scene01", "scene02")]
+    scene = bpy.context.scene
+    for path, start in zip(paths, (1, 200), strict=True):
+        path.parent.mkdir()
+        path.write_bytes(Path(other_clip).read_bytes())
+        scene.freetalk.sound_file, scene.frame_start = str(path), start
+        copy = animate(talker)
+    first, second = takes.lines(takes.current(copy))
+    assert (first.start, second.start) == (1, 200) and first.told == second.told == "file voice.wav"
+    if compat.can_make_sound():
+        assert {sound.file_of(strip) for strip in sound.sound_strips(scene)} == {*paths}
+
+    elsewhere = takes.Line("file voice.wav", 900, 26)
+    assert first.replaces(elsewhere) and elsewhere.replaces(first)
+    assert not takes.Line("file other.wav", 900, 26).replaces(first) and not first.replaces(second)
+    monkeypatch.setattr(bpy.path, "abspath", lambda path: path.replace("//", f"{paths[0].parents[1]}/takes/"))
+    assert takes.Line("file //../scene01/voice.wav", 900, 26).replaces(first), "as a saved file writes it"
+    assert not takes.Line("strip voice.wav", 900, 26).replaces(first)
 
 
 def test_takes_stay_where_none_of_them_plays(talker: bpy.types.Object) -> None:
@@ -164,7 +187,7 @@ def test_a_duplicate_can_say_something_else(talker: bpy.types.Object, other_clip
     bpy.context.scene.freetalk.face, bpy.context.scene.freetalk.sound_file = twin, other_clip
     talking = animate(twin)
     assert talking not in (copy, twin) and np.array_equal(weights(copy, 40), before)
-    assert takes.lines(takes.current(talking))[0].source == "file other.wav"
+    assert takes.lines(takes.current(talking))[0].told == "file other.wav"
 
 
 def test_a_deleted_original_leaves_a_face_that_talks(talker: bpy.types.Object) -> None:
@@ -334,12 +357,12 @@ def test_a_hidden_duplicate_is_not_heard(talker: bpy.types.Object, other_clip: s
     bpy.context.view_layer.update()
     bpy.context.scene.freetalk.sound_file = other_clip
     animate(talker)
-    heard_now = {strip[marks.HEARD]: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
-    assert heard_now == {"file short.wav": False, "file other.wav": False}
+    heard_now = {strip.name: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
+    assert heard_now == {"FreeTalk short.wav": False, "FreeTalk other.wav": False}
     backup.hide_set(True)
     heard.tune(bpy.context.scene)
-    heard_now = {strip[marks.HEARD]: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
-    assert heard_now == {"file short.wav": True, "file other.wav": False}
+    heard_now = {strip.name: strip.mute for strip in sound.sound_strips(bpy.context.scene)}
+    assert heard_now == {"FreeTalk short.wav": True, "FreeTalk other.wav": False}
     assert len(bake.own_blocks(backup)) > 0
 
 

@@ -332,7 +332,7 @@ def test_lines_that_still_move_other_shape_keys_than_arkits_are_told(
     scene.freetalk.keys = "ARKIT"
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
     (line,) = export.lines_by_other_keys(copy)
-    assert line.source == "file short.wav" and told in capfd.readouterr().out
+    assert line.told == "file short.wav" and told in capfd.readouterr().out
     scene.freetalk.sound_file, scene.frame_start = str(short_clip), 1
     assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not export.lines_by_other_keys(copy)
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
