@@ -18,6 +18,12 @@ from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks, spoken_before
 _FILE = "file "
 #: A key's interpolation, as foreach_set takes it.
 LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+#: What makes a key of a curve: of which type, and how many numbers.
+_FIELDS: dict[str, tuple[type, int]] = {
+    **dict.fromkeys(("interpolation", "easing", "handle_left_type", "handle_right_type", "type"), (np.int32, 1)),
+    **dict.fromkeys(("back", "amplitude", "period"), (np.float32, 1)),
+    **dict.fromkeys(("co", "handle_left", "handle_right"), (np.float32, 2)),
+}
 
 
 @dataclass(frozen=True)
@@ -273,28 +279,25 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
     outside = np.ones(len(kept["interpolation"]), bool)
     for first, last in gone if gone is not None else [(-np.inf, np.inf)]:
         outside &= (kept["co"][:, 0] < first - 1e-3) | (kept["co"][:, 0] > last + 1e-3)
-    new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0)}
+    new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0), "interpolation": LINEAR}
     order = np.argsort(np.concatenate([kept["co"][outside, 0], points[:, 0]]), kind="stable")
+    older, newer = np.split(np.argsort(order), [outside.sum()])
     curve.keyframe_points.clear()
     curve.keyframe_points.add(len(order))
-    for field, values in new.items():
-        joined = np.concatenate([kept[field][outside], values])[order]
-        curve.keyframe_points.foreach_set(field, np.ascontiguousarray(joined, np.float32).ravel())
-    linear = np.full(len(points), LINEAR, np.int32)
-    interpolation = np.concatenate([kept["interpolation"][outside], linear])[order]
-    curve.keyframe_points.foreach_set("interpolation", np.ascontiguousarray(interpolation, np.int32))
+    fresh = keys_of(curve)
+    for field in _FIELDS if len(older) else new:
+        values = fresh[field]
+        values[older] = kept[field][outside]
+        values[newer] = new.get(field, values[newer])
+        curve.keyframe_points.foreach_set(field, values.ravel())
     curve.update()
 
 
 def keys_of(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:
-    """A curve's keys: places and handles (n,2), interpolation and easing (n,)."""
-    points = curve.keyframe_points
+    """A curve's keys: places and handles (n,2), and how it goes on from each (n,)."""
     fields = {}
-    for field in ("co", "handle_left", "handle_right"):
-        values = np.empty(2 * len(points), np.float32)
-        points.foreach_get(field, values)
-        fields[field] = values.reshape(-1, 2)
-    for field in ("interpolation", "easing"):
-        fields[field] = np.empty(len(points), np.int32)
-        points.foreach_get(field, fields[field])
+    for field, (kind, width) in _FIELDS.items():
+        values: np.ndarray = np.empty(width * len(curve.keyframe_points), kind)
+        curve.keyframe_points.foreach_get(field, values)
+        fields[field] = values if width == 1 else values.reshape(-1, width)
     return fields

@@ -35,9 +35,9 @@ def duplicate(original: bpy.types.Object) -> bpy.types.Object:
     return copy
 
 
-def baked(item: bpy.types.Object, keys: ShapeKeys, start: float) -> None:
-    """The keys as a line of the object's current take."""
-    line = Line("speech", start, len(keys.weights))
+def baked(item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", ease: float = 0.0) -> None:
+    """The keys as a line of the object's current take; ease: frames from rest before it and to rest after it."""
+    line = Line(source, start, len(keys.weights), ease, ease)
     bake.finish(item, steps.run(bake.shaping(item, keys, line, 0.0)))
 
 

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
+import baking
 import bpy
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from freetalk_blender.blender import (
     takes,
 )
 from freetalk_blender.core import arkit, inner_mouth, turns
+from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -109,6 +111,53 @@ def test_what_hands_have_keyed_outside_of_a_line_stays(talker: bpy.types.Object)
     bpy.ops.freetalk.take_choose(take="head take 1")
     point = compat.fcurves(copy.data.shape_keys)[0].keyframe_points[-1]
     assert (point.co.x, point.co.y, point.interpolation) == (90, 0.5, "BEZIER")
+
+
+@pytest.fixture
+def cube(empty: bpy.types.Scene) -> bpy.types.Object:
+    """The talking copy of a cube."""
+    bpy.ops.mesh.primitive_cube_add()
+    return baking.duplicate(bpy.context.object)
+
+
+def cube_keys(*weights: float) -> ShapeKeys:
+    """One shape of a cube, a weight a frame."""
+    return ShapeKeys(np.ones((1, 8, 3), np.float32), np.array(weights, np.float32)[:, None], 0.0)
+
+
+def test_keys_of_hands_outside_of_a_line_are_as_they_were_when_it_is_baked_again(cube: bpy.types.Object) -> None:
+    said = cube_keys(1, 1, 1, 1, 1)
+    baking.baked(cube, said, 1, "a")
+    baking.baked(cube, said, 30, "b")
+
+    def told() -> list:
+        (curve,) = compat.fcurves(cube.data.shape_keys)
+        keys = [key for key in curve.keyframe_points if key.co.x >= 90]
+        shape = [(*key.co, key.interpolation, key.easing, key.back, key.amplitude, key.period) for key in keys]
+        handles = [(*key.handle_right, key.handle_left_type, key.handle_right_type, key.type) for key in keys]
+        return [shape, handles, [curve.evaluate(frame) for frame in range(90, 150, 7)]]
+
+    points = compat.fcurves(cube.data.shape_keys)[0].keyframe_points
+    for frame, value, going_on in ((90, 0.0, "BACK"), (110, 1.0, "ELASTIC"), (130, 0.5, "BEZIER"), (150, 0.0, "SINE")):
+        key = points.insert(frame, value)
+        key.interpolation, key.easing, key.back, key.amplitude, key.period = going_on, "EASE_IN", 4.0, 0.5, 6.0
+        key.type, key.handle_left_type, key.handle_right_type = "BREAKDOWN", "FREE", "FREE"
+        key.handle_right = frame + 3, value + 1
+    before = told()
+    assert len(before[0]) == 4 and min(before[2]) < -0.2
+    baking.baked(cube, said, 1, "a")
+    assert told() == before
+
+
+def test_a_shape_that_a_second_line_adds_rests_in_the_first(cube: bpy.types.Object) -> None:
+    """At the first one's ends: between these the curve is straight, so that it rests all through it."""
+    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
+    other = cube_keys(1, 1, 1)
+    other.shapes[:, ::2] = -1
+    baking.baked(cube, other, 20, "b")
+    added = compat.fcurves(cube.data.shape_keys)[1]
+    assert [key.co.x for key in added.keyframe_points] == [1, 5, 20, 21, 22]
+    assert not any(added.evaluate(frame) for frame in range(1, 6))
 
 
 def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: bpy.types.Object) -> None:
