@@ -1,5 +1,6 @@
 """What people do once a face has talked: other recordings, duplicates, deletions, edits by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -99,6 +100,12 @@ def test_lines_with_no_room_between_them_follow_each_other_at_once() -> None:
     assert sorted(takes._rests([first, second, far])) == [114, 124, 163]
     word = takes.Line("d", 20, 10, 10, 10)
     assert takes._rests([first, word]) == [60], "said within another line"
+
+
+def test_a_face_comes_from_rest_no_earlier_than_the_scene_begins(empty: bpy.types.Scene) -> None:
+    empty.frame_start = 11
+    lines = [scene._line(None, "a", start, 50, 0.4) for start in (5, 11, 15, 60)]
+    assert [line.before for line in lines] == [0, 0, 4, 10] and {line.after for line in lines} == {10}
 
 
 def test_a_line_replaces_what_is_said_at_its_place_and_not_what_goes_on_around_it() -> None:
@@ -348,6 +355,19 @@ def test_the_scene_plays_to_the_end_of_the_faces_that_are_left(talker: bpy.types
     scene.freetalk.face = talker
     assert scene.frame_end == 61 and bpy.ops.freetalk.remove() == {"FINISHED"}
     assert scene.frame_end == 36
+
+
+def test_an_end_of_the_scene_that_the_person_set_since_stays(talker: bpy.types.Object) -> None:
+    animate(talker)
+    bpy.context.scene.frame_end = 80
+    assert bpy.ops.freetalk.remove() == {"FINISHED"} and bpy.context.scene.frame_end == 80
+
+
+def test_another_mouth_or_other_eyes_are_another_face(talker: bpy.types.Object) -> None:
+    scan = request.read_scan(bpy.context, talker)
+    other = [{"open_mouth": False}, {"inner_mouth": "dark"}, {"eyeballs": True}]
+    faces = [replace(scan, **options).fingerprint(scan.landmarks) for options in ({}, *other)]
+    assert len(set(faces)) == 4
 
 
 def test_a_hidden_duplicate_is_not_heard(talker: bpy.types.Object, other_clip: str) -> None:
