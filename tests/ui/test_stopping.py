@@ -66,6 +66,22 @@ def test_escape_while_the_answer_is_written_takes_back_what_was_written(bench: U
     assert bench.value("everything()") == before
 
 
+def test_an_answer_waits_until_edit_mode_is_left(bench: Ui) -> None:
+    begun(bench)
+    bench.ask("bpy.data.objects['head'].select_set(True)")
+    with first_clip.finished(bench):
+        with first_clip.held(bench, "make shape keys"):
+            bench.value("start('animate')")
+            bench.wait("cancel.held.is_set()", first_clip.PATIENCE)
+            first_clip.over_viewport(bench)
+            bench.key("Tab")
+            bench.wait("bpy.context.mode == 'EDIT_MESH'")
+        bench.wait("job.current.stage == job.WAITING", first_clip.PATIENCE)
+        assert bench.value(first_clip.TALKING) == []
+        bench.key("Tab")
+    assert bench.value(first_clip.TALKING) == ["head FreeTalk"]
+
+
 def test_the_window_answers_while_a_heavy_scan_is_worked_on_and_escape_ends_that(bench: Ui) -> None:
     """Sixteen times as many vertices, bound in the background: Python's lock is never held for long meanwhile."""
     before = begun(bench, "subdivide(2); ")
