@@ -39,12 +39,15 @@ def why_not(context: bpy.types.Context) -> str:
     return why_none(context) or animate.landmarks_busy()
 
 
-def _bake_again(context: bpy.types.Context) -> None:
-    """What is chosen now is baked; FreeTalkError where it cannot be."""
+def _baked_again(context: bpy.types.Context) -> bpy.types.Object:
+    """The talking copy, a new one where the face changed, with what is chosen now; FreeTalkError where it cannot be."""
     reason = animate.why_not(context) or animate.why_not_again(context)
     if reason:
         raise FreeTalkError(f"The shape keys that are chosen under Export are not baked yet: {reason}.")
     bpy.ops.freetalk.rebake()
+    copy = chosen.talking(context)
+    assert copy is not None, "baked"
+    return copy
 
 
 def lines_by_other_keys(copy: bpy.types.Object) -> list[Line]:
@@ -89,14 +92,13 @@ class FREETALK_OT_export(bpy.types.Operator):
             path = path.with_name(path.name + self.format)
         copy = chosen.talking(context)
         assert copy is not None, "polled"
-        only = hanging_on(copy) if context.scene.freetalk.only_face else None
         if not copy.visible_get():
             self.report({"ERROR"}, f"{copy.name} is hidden; show it, for only what is seen is exported.")
             return {"CANCELLED"}
         try:
             if live.is_shown(copy) or live.has_other_keys(context.scene, copy):
-                _bake_again(context)
-            files.save(path, only)
+                copy = _baked_again(context)
+            files.save(path, hanging_on(copy) if context.scene.freetalk.only_face else None)
         except (FreeTalkError, OSError, RuntimeError) as error:
             self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}

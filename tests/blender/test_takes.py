@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 import pytest
 from baking import rigged
+from read_glb import read
 
 from freetalk_blender.blender import animate as animating
 from freetalk_blender.blender import (
@@ -394,3 +395,12 @@ def test_an_export_that_needs_a_bake_says_what_that_needs(talker: bpy.types.Obje
     bpy.context.scene.freetalk.keys = "ARKIT"
     with pytest.raises(RuntimeError, match="Export are not baked yet: Press Animate once in this session"):
         bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
+
+
+def test_an_export_whose_bake_makes_another_copy_writes_that(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate()
+    bpy.context.scene.freetalk.keys, bpy.context.scene.freetalk.inner_mouth = "ARKIT", "dark"
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    (copy,) = marks.all_copies()
+    morphs = read(tmp_path / "head.glb")
+    assert morphs.names == [block.name for block in copy.data.shape_keys.key_blocks][1:] and "jawOpen" in morphs.names
