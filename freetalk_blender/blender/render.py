@@ -1,7 +1,7 @@
 """The talking face as a film with sound and as a contact sheet, seen from the front.
 
 Workbench draws on any machine with OpenGL, also in software, at a fraction of a second a frame; where there is no
-OpenGL at all, Cycles does it on the processor. What is added to the scene (camera, lamps, settings) is taken out again.
+OpenGL at all, Cycles does it on the processor. A scene of its own has camera, lamps and settings, and is gone again.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ from ..core.frame import Similarity, canonical_frame
 from ..core.landmarks import INNER_LIPS, OUTER_LIPS
 from . import compat
 from .scene import subdivided, world_landmarks
-from .sound import scene_fps
+from .sound import keep_sound, scene_fps
 
 FILM_SIZE = 640
 #: Side of a film where there is no OpenGL and the processor has to trace rays for it.
@@ -87,29 +87,30 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
 
     report(share) is called after each frame. Raises FreeTalkError where Blender cannot.
     """
-    scene, landmarks = bpy.context.scene, world_landmarks(item)
-    total = scene.frame_end - scene.frame_start + 1
-    with _studio(item, landmarks) as camera, atomic.output(Path(path)) as temporary:
-        _aim(camera, head_view(landmarks))
+    landmarks = world_landmarks(item)
+    with _studio(item, landmarks) as scene, atomic.output(Path(path)) as temporary:
+        total = scene.frame_end - scene.frame_start + 1
+        _aim(scene.camera, head_view(landmarks))
         _size(scene, FILM_SIZE if scene.render.engine == "BLENDER_WORKBENCH" else TRACED_SIZE)
         scene.display.render_aa = "FXAA"
         compat.use_video(scene.render.image_settings)
         video = scene.render.ffmpeg
         video.format, video.codec, video.constant_rate_factor = "MPEG4", "H264", "HIGH"
+        video.use_autosplit, video.use_lossless_output, video.audio_volume = False, False, 1.0
         video.audio_codec = "AAC" if compat.can_make_sound() else "NONE"
         scene.render.use_file_extension = False
         scene.render.filepath = str(temporary)
         with _interruptible(scene), _each_frame(lambda frame: report((frame - scene.frame_start + 1) / total)):
-            _render(animation=True)
+            _render(scene, animation=True)
         if not temporary.stat().st_size:
             raise FreeTalkError(f"{path} could not be encoded; this Blender may be built without FFmpeg.")
 
 
 def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], None]) -> None:
     """Write a PNG of frames over the scene's range, with their times, and the lips of each from close by."""
-    scene, landmarks, fps = bpy.context.scene, world_landmarks(item), scene_fps(bpy.context.scene)
-    frames = np.unique(np.linspace(scene.frame_start, scene.frame_end, SHEET_FRAMES).round().astype(int))
-    with _studio(item, landmarks) as camera, TemporaryDirectory() as folder:
+    landmarks = world_landmarks(item)
+    with _studio(item, landmarks) as scene, TemporaryDirectory() as folder:
+        frames = np.unique(np.linspace(scene.frame_start, scene.frame_end, SHEET_FRAMES).round().astype(int))
         compat.use_png(scene.render.image_settings)
         # Twice as large and halved: as smooth as many samples, each of which would cast all shadows again.
         scale = 2 if scene.render.engine == "BLENDER_WORKBENCH" else 1
@@ -117,10 +118,10 @@ def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], 
         scene.display.render_aa = "FXAA"
         rows: list[list[np.ndarray]] = []
         for view in (head_view(landmarks), lips_view(landmarks)):
-            _aim(camera, view)
+            _aim(scene.camera, view)
             rows.append([])
             for frame in frames:
-                still = _still(Path(folder) / "still.png", int(frame), fps)
+                still = _still(scene, Path(folder) / "still.png", int(frame))
                 rows[-1].append(still.reshape(SHEET_SIZE, scale, SHEET_SIZE, scale, 4).mean((1, 3)))
                 report(sum(len(row) for row in rows) / (2 * len(frames)))
         sheet = _grid(rows, min(SHEET_COLUMNS, len(frames)))
@@ -139,12 +140,11 @@ def _grid(rows: list[list[np.ndarray]], columns: int) -> np.ndarray:
     return np.concatenate(blocks[::-1])  # Blender's pictures begin at the bottom
 
 
-def _still(path: Path, frame: int, fps: float) -> np.ndarray:
-    scene = bpy.context.scene
+def _still(scene: bpy.types.Scene, path: Path, frame: int) -> np.ndarray:
     scene.frame_set(frame)
-    scene.render.stamp_note_text = f"{(frame - scene.frame_start) / fps:.2f} s"
+    scene.render.stamp_note_text = f"{(frame - scene.frame_start) / scene_fps(scene):.2f} s"
     scene.render.filepath = str(path)
-    _render(write_still=True)
+    _render(scene, write_still=True)
     image = bpy.data.images.load(str(path))
     try:
         pixels = np.empty(len(image.pixels), np.float32)
@@ -165,9 +165,9 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
         bpy.data.images.remove(image)
 
 
-def _render(**options) -> None:
+def _render(scene: bpy.types.Scene, **options) -> None:
     try:
-        bpy.ops.render.render(**options)
+        bpy.ops.render.render(scene=scene.name, **options)
     except RuntimeError as error:
         raise FreeTalkError(f"Blender could not render ({str(error).strip().splitlines()[-1]}).") from error
 
@@ -211,62 +211,71 @@ def _each_frame(call: Callable[[int], None]) -> Iterator[None]:
 
 #: Types of properties that are no values.
 _HOLDERS = ("POINTER", "COLLECTION")
-_STAMPS = ("date", "time", "render_time", "frame", "camera", "scene", "memory", "hostname", "filename", "frame_range")
+#: What the studio's settings have of the person's scene.
+_KEPT = ("name", "fps", "fps_base", "use_simplify", "simplify_subdivision", "simplify_subdivision_render")
 
 
 @contextmanager
-def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types.Object]:
+def _studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types.Scene]:
     """A scene of its own for the picture, sharing the objects: camera, background, light; gone afterwards."""
-    scene = bpy.context.scene
-    before_camera, before_world = scene.camera, scene.world
-    camera = bpy.data.objects.new("FreeTalk camera", bpy.data.cameras.new("FreeTalk camera"))
-    face = canonical_frame(landmarks)
+    current, face = bpy.context.scene, canonical_frame(landmarks)
+    scene, camera = current.copy(), bpy.data.objects.new("FreeTalk camera", bpy.data.cameras.new("FreeTalk camera"))
+    world, lamps = bpy.data.worlds.new("FreeTalk background"), [camera]
+    world.color = _BACKGROUND
     camera.data.lens, camera.data.sensor_width = _LENS, _SENSOR
     camera.data.clip_start, camera.data.clip_end = 0.05 * face.scale, 200 * face.scale
     scene.collection.objects.link(camera)
-    scene.camera = camera
-    scene.world = bpy.data.worlds.new("FreeTalk background")
-    scene.world.color = _BACKGROUND
-    lamps: list[bpy.types.Object] = []
+    scene.camera, scene.world = camera, world
     try:
-        with _as_before(scene):
-            scene.view_settings.view_transform = "Standard"
-            scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
-            lamps += _light(scene, item, face)
-            with _clay(item), _welded(item), subdivided(item, _subdivisions(len(item.data.vertices))):
-                yield camera
+        _clear(scene)
+        keep_sound(scene)
+        scene.view_settings.view_transform = "Standard"
+        scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
+        lamps += _light(scene, item, face)
+        with _clay(item), _welded(item), subdivided(item, _subdivisions(len(item.data.vertices)), scene):
+            yield scene
     finally:
-        for thing in [camera, *lamps]:
+        for thing in lamps:
             data = thing.data
             bpy.data.objects.remove(thing)
             (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.lights).remove(data)
-        bpy.data.worlds.remove(scene.world)
-        scene.camera, scene.world = before_camera, before_world
+        bpy.data.scenes.remove(scene)
+        bpy.data.worlds.remove(world)
+        current.frame_set(current.frame_current, subframe=current.frame_subframe)
 
 
-@contextmanager
-def _as_before(scene: bpy.types.Scene) -> Iterator[None]:
-    """The frame, and all settings of the scene's pictures, are the person's again afterwards.
-
-    Those that decide what others may be (medium, format, codec) come first in Blender's own order.
-    """
-    render, display, frame = scene.render, scene.display, (scene.frame_current, scene.frame_subframe)
-    groups = [render, render.image_settings, render.ffmpeg, display, display.shading, scene.view_settings]
-    if hasattr(scene, "cycles"):
-        groups.append(scene.cycles)
-    before = [(group, prop, _value(group, prop)) for group in groups for prop in _settings(group)]
+def _clear(scene: bpy.types.Scene) -> None:
+    """All settings of the scene's pictures are those of a new one, whatever the person's are: this view layer, every
+    frame at its own time, the camera that the scene has."""
+    for layer in [layer for layer in scene.view_layers if layer.name != bpy.context.view_layer.name]:
+        scene.view_layers.remove(layer)
+    scene.view_layers[0].material_override = None
+    scene.frame_step, scene.use_audio = 1, True
+    for marker in scene.timeline_markers:
+        marker.camera = None
+    fresh = bpy.data.scenes.new("FreeTalk")
     try:
-        yield
+        for own, new in zip(_groups(scene), _groups(fresh), strict=True):
+            for prop in _settings(new):
+                value = _value(new, prop)
+                if _value(own, prop) != value:
+                    setattr(own, prop.identifier, value)
     finally:
-        for group, prop, value in before:
-            if _value(group, prop) != value:
-                setattr(group, prop.identifier, value)
-        scene.frame_set(frame[0], subframe=frame[1])
+        bpy.data.scenes.remove(fresh)
+
+
+def _groups(scene: bpy.types.Scene) -> list[bpy.types.bpy_struct]:
+    """What holds the settings of a scene's pictures."""
+    render, display = scene.render, scene.display
+    groups = [scene.view_layers[0], render, render.image_settings, display, display.shading]
+    groups += [scene.display_settings, scene.view_settings]
+    return [*groups, scene.cycles] if hasattr(scene, "cycles") else groups
 
 
 def _settings(group: bpy.types.bpy_struct) -> list[bpy.types.Property]:
     """Its properties that can be set; not a choice that this Blender does not know, such as another's engine."""
     own = [prop for prop in group.bl_rna.properties if not prop.is_readonly and prop.type not in _HOLDERS]
+    own = [prop for prop in own if prop.identifier not in _KEPT]
     return [prop for prop in own if prop.type != "ENUM" or getattr(group, prop.identifier) != ""]
 
 
@@ -393,11 +402,9 @@ def _aim(camera: bpy.types.Object, view: View) -> None:
 def _size(scene: bpy.types.Scene, pixels: int, stamp: bool = False) -> None:
     render = scene.render
     render.resolution_x = render.resolution_y = pixels
-    render.resolution_percentage = 100
-    for name in _STAMPS:
-        if hasattr(render, f"use_stamp_{name}"):
-            setattr(render, f"use_stamp_{name}", False)
+    for prop in render.bl_rna.properties:
+        if prop.identifier.startswith("use_stamp_"):
+            setattr(render, prop.identifier, prop.identifier == "use_stamp_note")
     render.use_stamp = stamp
-    render.use_stamp_note, render.use_stamp_labels = True, False
     render.stamp_font_size = pixels // 16
     render.stamp_background = (0, 0, 0, 0)

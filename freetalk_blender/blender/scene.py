@@ -248,12 +248,13 @@ def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def subdivided(item: bpy.types.Object, times: int) -> Iterator[None]:
-    """While one looks or renders: subdivision modifiers divide so many times at most, and the object's quickly.
+def subdivided(item: bpy.types.Object, times: int, where: bpy.types.Scene | None = None) -> Iterator[None]:
+    """While one looks or renders: subdivision modifiers of a scene (None: the one at hand) divide so many times at
+    most, and the object's quickly.
 
     A limit surface is prepared anew for each picture, seconds long, and looks the same.
     """
-    render = bpy.context.scene.render
+    render = (where or bpy.context.scene).render
     names = ("use_simplify", "simplify_subdivision", "simplify_subdivision_render")
     before = {name: getattr(render, name) for name in names}
     limited = [each for each in item.modifiers if each.type == "SUBSURF" and each.use_limit_surface]

@@ -196,6 +196,21 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
             raise AudioError(f"The strip {strip.name} has another speed and cannot be played ({error}).") from error
 
 
+def keep_sound(scene: bpy.types.Scene) -> None:
+    """Take all pictures out of a scene's sequencer, which sounds as before; meta strips come apart, for Blender takes
+    them for pictures whatever is in them."""
+    muted = {strip.name: is_muted(strip) for strip in compat.all_strips(scene)}
+    while others := [strip for strip in compat.strips(scene) if strip.type != "SOUND"]:
+        if others[0].type == "META":
+            others[0].separate()
+        else:
+            compat.strips(scene).remove(others[0])
+    for strip in compat.strips(scene):
+        strip.mute = muted[strip.name]
+    for channel in scene.sequence_editor.channels if scene.sequence_editor else ():
+        channel.mute = False
+
+
 @contextmanager
 def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[tuple[bpy.types.Scene, bpy.types.ID]]:
     """A copy of the scene, without its objects, in which this strip alone is heard; and the strip there."""

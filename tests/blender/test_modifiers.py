@@ -6,10 +6,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+import soundfile
 from baking import duplicate, rigged
 from mathutils import Euler
 
-from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene
+from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene, sound
 from freetalk_blender.blender import seen as visibility
 from freetalk_blender.blender.render import head_view
 from freetalk_blender.core.errors import MeshError
@@ -96,6 +97,118 @@ def test_pictures_leave_the_persons_settings(face: bpy.types.Object, picture, tm
     picture(tmp_path / "face.mp4", face, lambda share: None)
     after = settings_of_pictures(current)
     assert {name: (before[name], after[name]) for name in before if before[name] != after[name]} == {}
+
+
+#: What people set for pictures of their own: by the path from the scene.
+THEIRS = {
+    "frame_step": 3,
+    "use_audio": False,
+    "render.use_border": True,
+    "render.use_crop_to_border": True,
+    "render.border_max_x": 0.5,
+    "render.use_multiview": True,
+    "render.resolution_percentage": 50,
+    "render.pixel_aspect_x": 2.0,
+    "render.frame_map_new": 300,
+    "render.use_overwrite": False,
+    "render.use_placeholder": True,
+    "render.use_file_extension": False,
+    "render.film_transparent": True,
+    "render.use_freestyle": True,
+    "render.dither_intensity": 2.0,
+    "render.metadata_input": "STRIPS",
+    "render.use_stamp_lens": True,
+    "render.use_stamp_marker": True,
+    "render.stamp_foreground": (0, 0, 0, 1),
+    "render.use_sequencer": False,
+    "render.image_settings.color_mode": "BW",
+    "render.image_settings.color_management": "OVERRIDE",
+    "render.ffmpeg.use_autosplit": True,
+    "render.ffmpeg.use_lossless_output": True,
+    "render.ffmpeg.audio_volume": 0.0,
+    "display.shading.type": "WIREFRAME",
+    "display.shading.show_xray": True,
+    "display.shading.show_object_outline": True,
+    "display.shading.show_backface_culling": True,
+    "display.shading.background_type": "VIEWPORT",
+    "display_settings.display_device": "Display P3",
+    "view_settings.look": "AgX - Punchy",
+    "view_settings.gamma": 2.0,
+    "view_settings.use_curve_mapping": True,
+    "view_settings.use_white_balance": True,
+}
+
+
+def sheet(face: bpy.types.Object, folder: Path) -> np.ndarray:
+    """The pixels of its contact sheet."""
+    render.contact_sheet(folder / "sheet.png", face, lambda share: None)
+    image = bpy.data.images.load(str(folder / "sheet.png"))
+    pixels = np.array(image.pixels)
+    bpy.data.images.remove(image)
+    return pixels
+
+
+def test_pictures_are_the_same_whatever_the_persons_settings_are(face: bpy.types.Object, tmp_path: Path) -> None:
+    current, layer = bpy.context.scene, bpy.context.view_layer
+    current.frame_start, current.frame_end = 1, 4
+    widen = face.shape_key_add(name="wide")
+    widen.points[0].co.x += 0.5
+    for frame in (1, 4):
+        widen.value = frame / 4
+        widen.keyframe_insert("value", frame=frame)
+    plain = sheet(face, tmp_path)
+    for path, value in THEIRS.items():
+        group, _, name = path.rpartition(".")
+        group = current.path_resolve(group) if group else current
+        if name in group.bl_rna.properties:
+            setattr(group, name, value)
+    current.view_settings.curve_mapping.curves[3].points[0].location = (0, 0.5)
+    current.view_layers.new("other")
+    layer.use, layer.material_override = False, bpy.data.materials.new("grey")
+    away = bpy.data.objects.new("away", bpy.data.cameras.new("away"))
+    current.collection.objects.link(away)
+    current.timeline_markers.new("shot", frame=2).camera = away
+    before = settings_of_pictures(current)
+    assert np.array_equal(sheet(face, tmp_path), plain)
+    render.film(tmp_path / "face.mp4", face, lambda share: None)
+    clip = bpy.data.movieclips.load(str(tmp_path / "face.mp4"))
+    assert clip.frame_duration == 4 and list(clip.size) == [render.FILM_SIZE] * 2
+    assert settings_of_pictures(current) == before and current.timeline_markers[0].camera == away
+    assert [*bpy.data.scenes] == [current] and not layer.use
+
+
+@pytest.mark.parametrize("in_meta", [False, True])
+def test_a_picture_in_the_sequencer_does_not_cover_the_face_and_its_sound_is_heard(
+    face: bpy.types.Object, tmp_path: Path, in_meta: bool
+) -> None:
+    if not compat.can_make_sound():
+        pytest.skip("this bpy wheel is built without sound")
+    import aud
+
+    current = bpy.context.scene
+    current.frame_start = current.frame_end = 2
+    plain = sheet(face, tmp_path)
+    soundfile.write(tmp_path / "hum.wav", 0.3 * np.sin(np.arange(16000) / 5), 16000)
+    heard, unheard = (sound.add_strip(current, tmp_path / "hum.wav", 1) for _ in range(2))
+    strips, length = compat.strips(current), "length" if bpy.app.version >= (5, 0, 0) else "frame_end"
+    picture = strips.new_effect("picture", "COLOR", 9, frame_start=1, **{length: 40})
+    unheard.mute = True
+    if in_meta:
+        meta = strips.new_meta("meta", 10, 1)
+        for strip in (heard, unheard, picture):
+            strip.move_to_meta(meta)
+    assert np.array_equal(sheet(face, tmp_path), plain)
+
+    def loudness() -> float:
+        render.film(tmp_path / "face.mp4", face, lambda share: None)
+        return float(np.std(aud.Sound(str(tmp_path / "face.mp4")).data()))
+
+    once = loudness()
+    unheard.mute, heard.mute = False, True
+    assert loudness() == pytest.approx(once, rel=0.05) and once > 0.01, "one of them, not both"
+    assert not picture.mute and (picture.parent_meta() is not None) == in_meta
+    unheard.mute = True
+    assert loudness() < 1e-4
 
 
 def test_ctrl_c_ends_a_film_at_the_next_frame_and_leaves_nothing(face: bpy.types.Object, tmp_path: Path) -> None:
