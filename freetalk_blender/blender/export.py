@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
 from . import animate, chosen, compat, files, live, parts, takes
@@ -70,7 +70,8 @@ class FREETALK_OT_export(bpy.types.Operator):
     bl_label = "Export"
 
     filepath: StringProperty(subtype="FILE_PATH")
-    filter_glob: StringProperty(options={"HIDDEN"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
+    filter_glob: StringProperty(default=";".join(f"*{suffix}" for suffix in FORMATS), options={"HIDDEN"})
     format: EnumProperty(
         name="Format", items=[(suffix, name, f"Write {suffix}") for suffix, name in FORMATS.items()], default=".glb"
     )
@@ -82,9 +83,17 @@ class FREETALK_OT_export(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         name = bpy.path.clean_name(original_of(chosen.talking(context)).name)
         folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
-        self.filepath, self.filter_glob = str(folder / f"{name}{self.format}"), f"*{self.format}"
+        self.filepath = str(folder / f"{name}{self.format}")
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+    def check(self, _context: bpy.types.Context) -> bool:
+        """The name of the file ends as the format does that is chosen beside it; was it changed?"""
+        path = Path(self.filepath)
+        if path.suffix.lower() not in FORMATS or path.suffix.lower() == self.format:
+            return False
+        self.filepath = str(path.with_suffix(self.format))
+        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))

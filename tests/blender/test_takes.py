@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import baking
 import bpy
@@ -404,3 +405,13 @@ def test_an_export_whose_bake_makes_another_copy_writes_that(talker: bpy.types.O
     (copy,) = marks.all_copies()
     morphs = read(tmp_path / "head.glb")
     assert morphs.names == [block.name for block in copy.data.shape_keys.key_blocks][1:] and "jawOpen" in morphs.names
+
+
+def test_the_format_beside_the_name_of_the_file_decides_its_ending(addon: None) -> None:
+    dialog = SimpleNamespace(filepath="/tmp/my.head.glb", format=".fbx")
+    assert export.FREETALK_OT_export.check(dialog, bpy.context) and dialog.filepath == str(Path("/tmp/my.head.fbx"))
+    assert not export.FREETALK_OT_export.check(dialog, bpy.context)
+    dialog.filepath = "/tmp/my.head"
+    assert not export.FREETALK_OT_export.check(dialog, bpy.context), "it gets its ending when it is written"
+    properties = bpy.ops.freetalk.export.get_rna_type().properties
+    assert properties["check_existing"].default, "Blender asks before a file is replaced"
