@@ -5,7 +5,7 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import landmark_points, linked, live, seen
+from . import landmark_points, linked, live, seen, waveform
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
@@ -19,6 +19,7 @@ _HANDLERS = (
     ("save_post_fail", linked.let_go),
     ("render_init", live.put_away),
     ("load_pre", live.opened),
+    ("load_pre", waveform.forget),
     ("load_post", linked.give_back),
     ("load_post", live.put_away),
     ("load_post", seen.hidden_again),

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import bpy
 
-from . import chosen, compat, live, waveform
+from . import chosen, compat, waveform
 from .feeling import group_of, own_group
 from .panel import DONE, OPEN, WRONG, Step, say
 from .presets import FREETALK_OT_own_emotion, FREETALK_OT_preset
@@ -42,8 +42,7 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
         if strip is not None and len(strip.retiming_keys):
             say(layout, "Its speed was changed; it is heard as Blender plays it", "TIME")
             return
-        key = live.said(scene)
-        looked = waveform.look(key, None if waveform.seen(key) else chosen.source(scene))
+        looked = waveform.look(scene)
         if looked.problem:
             say(layout, looked.problem, WRONG)
             return

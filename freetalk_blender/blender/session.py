@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core import performance
 from ..core.face import Face
-from .sound import Clip, Source
+from .sound import Clip, Source, changed
 
 _faces: OrderedDict[str, tuple[str, Face]] = OrderedDict()
 #: Sounds that were read; a few, so that a moved slider need not read its own again.
@@ -56,8 +56,7 @@ def keep(key: str, bound: Face, detail: str = "") -> None:
 def clip(source: Source) -> Clip:
     """The samples of a source, read again only where its file changed; AudioError where they cannot be read."""
     content = source.content
-    written = content.stat().st_mtime_ns if isinstance(content, Path) and content.is_file() else 0
-    key = (source, written)
+    key = (source, changed(content) if isinstance(content, Path) else 0)
     with _lock:
         known = _clips.pop(key, None)
     read = source.clip() if known is None else known

@@ -172,6 +172,14 @@ def file_of(strip: bpy.types.ID) -> Path:
     return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library))
 
 
+def changed(file: Path) -> int:
+    """When it was written last (ns); 0 where it does not exist."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def from_file(path: str, start: float) -> Source:
     """A sound file from its beginning; AudioError where none is named."""
     if not path:

@@ -3,13 +3,15 @@
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import bpy
 import bpy.utils.previews
 import numpy as np
+from bpy.app.handlers import persistent
 
 from ..core.errors import FreeTalkError
-from . import job, session
+from . import chosen, job, live, session, sound
 from .sound import Source
 
 #: Pixels of a tile, tiles side by side, and their colour: what Blender draws large in a panel is square.
@@ -62,11 +64,13 @@ def picture(samples: np.ndarray) -> np.ndarray:
     return (inside[..., None] * np.array(_COLOUR)).astype(np.float32)
 
 
-def look(key: tuple, source: Source | None) -> _Looked:
-    """What is known of a sound; where that is nothing yet, a thread finds it out and the sidebar is drawn again."""
-    if key not in _known and source is not None:
+def look(scene: bpy.types.Scene) -> _Looked:
+    """What is known of the sound that is said; where that is nothing yet, a thread finds out, and the sidebar is drawn
+    again."""
+    key = _key(scene)
+    if key not in _known:
         _known[key] = _Looked()
-        reading = _Reading(key, source)
+        reading = _Reading(key, chosen.source(scene))
         _waiting.append(reading)
         if bpy.app.background:
             reading.run()
@@ -78,9 +82,13 @@ def look(key: tuple, source: Source | None) -> _Looked:
     return _known[key]
 
 
-def seen(key: tuple) -> bool:
-    """Has this sound been looked at?"""
-    return key in _known
+def _key(scene: bpy.types.Scene) -> tuple:
+    """What tells this sound from others, and from what its file held before; cheap, for the sidebar is drawn often."""
+    strip = chosen.strip(scene)
+    if strip is not None and strip.sound.packed_file is not None:
+        return (*live.said(scene), strip.sound.packed_file.size)
+    file = sound.file_of(strip) if strip is not None else Path(bpy.path.abspath(scene.freetalk.sound_file))
+    return (*live.said(scene), file, sound.changed(file))
 
 
 def _collect() -> float | None:
@@ -104,8 +112,9 @@ def _collect() -> float | None:
     return _TICK if _waiting else None
 
 
-def forget() -> None:
-    """Throw all pictures away."""
+@persistent
+def forget(*_: object) -> None:
+    """Throw all pictures away, as another file is opened."""
     global _previews
     if bpy.app.timers.is_registered(_collect):
         bpy.app.timers.unregister(_collect)

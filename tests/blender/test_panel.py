@@ -1,10 +1,14 @@
 """The sidebar is drawn, in every state, with words and icons that this Blender knows."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
+import numpy as np
+import soundfile
 
-from freetalk_blender.blender import job, panel_face, panel_result, panel_speech
+from freetalk_blender.blender import files, job, panel_face, panel_result, panel_speech, waveform
 from freetalk_blender.blender.panel import FREETALK_PT_main
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
@@ -118,3 +122,30 @@ def test_a_mesh_that_is_selected_beside_the_picked_face_is_told(talker: bpy.type
     talker.select_set(True)
     bpy.context.view_layer.objects.active = talker
     assert "is selected" not in " ".join(drawn())
+
+
+def test_a_sound_is_looked_at_again_where_its_file_is_another_one(addon: None, tmp_path: Path) -> None:
+    def write(path: Path, seconds: int, written: int) -> None:
+        soundfile.write(path, np.zeros(16000 * seconds), 16000)
+        os.utime(path, (written, written))
+
+    def looked() -> waveform._Looked:
+        return waveform.look(bpy.context.scene)
+
+    files.empty_scene()
+    voice = tmp_path / "voice.wav"
+    bpy.context.scene.freetalk.sound_file = str(voice)
+    assert "does not exist" in looked().problem
+    write(voice, 1, 1)
+    assert looked().seconds == 1 and looked() is looked()
+    write(voice, 3, 2)
+    assert looked().seconds == 3
+    for name, seconds in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "line.wav", seconds, 3)
+        files.empty_scene()
+        bpy.context.scene.freetalk.sound_file = "//line.wav"
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / name / "face.blend"))
+    for name, seconds in (("a", 1), ("b", 2)):
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / name / "face.blend"))
+        assert len(waveform._known) == 0 and looked().seconds == seconds
