@@ -32,12 +32,10 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
 
     Channels are averaged, but where they cancel each other (one is the other's negative) the loudest is taken; samples
     that are not finite count as silence. Memory is bounded by the result: the file is read, mixed and resampled block
-    by block. Raises AudioError in one sentence where the file is missing, is not a sound, is damaged, or is empty;
-    UnknownSoundError where its kind is not known here, or its header says that it is empty and it is not.
+    by block. Raises AudioError in one sentence where the file is missing, is a folder, is not a sound, is damaged, or
+    is empty; UnknownSoundError where its kind is not known here, or its header says that it is empty and it is not.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise AudioError(f"The sound {file} does not exist; check the path.")
+    file = _existing(path)
     try:
         with soundfile.SoundFile(str(file)) as sound:
             own, energy = _checked_rate(sound.samplerate), np.zeros(sound.channels + 1)
@@ -55,12 +53,13 @@ def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
 
 
 def file_duration(path: str | Path) -> float:
-    """Seconds of a sound file, as its header says; AudioError where it cannot be read."""
+    """Seconds of a sound file, as its header says; AudioError where it is missing or cannot be read."""
+    file = _existing(path)
     try:
-        told = soundfile.info(str(path))
+        told = soundfile.info(str(file))
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
-        raise _kind(error)(f"The sound {path} cannot be read ({_reason(error)}); check the path.") from error
-    _check_length(told.frames, Path(path))
+        raise _kind(error)(f"The sound {file} cannot be read ({_reason(error)}); check the path.") from error
+    _check_length(told.frames, file)
     return float(told.duration)
 
 
@@ -74,6 +73,16 @@ def _check_length(frames: int, file: Path) -> None:
             "convert it to wav, flac, mp3 or ogg and try again."
         )
     raise AudioError(f"The sound {file} is empty; choose a recording with speech in it.")
+
+
+def _existing(path: str | Path) -> Path:
+    """The file; AudioError where there is none."""
+    file = Path(path)
+    if file.is_dir():
+        raise AudioError(f"The sound {file} is a folder; choose a file in it.")
+    if not file.is_file():
+        raise AudioError(f"The sound {file} does not exist; check the path.")
+    return file
 
 
 def mono(audio: np.ndarray) -> np.ndarray:

@@ -96,9 +96,12 @@ def test_a_truncated_flac_is_told(tmp_path: Path) -> None:
         audio.load(tmp_path / "cut.flac")
 
 
-def test_missing_and_empty_files_are_told(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="does not exist"):
-        audio.load(tmp_path / "nowhere.wav")
+def test_missing_and_empty_files_and_folders_are_told(tmp_path: Path) -> None:
+    for read in (audio.load, audio.file_duration):
+        with pytest.raises(AudioError, match=r"nowhere\.wav does not exist; check the path"):
+            read(tmp_path / "nowhere.wav")
+        with pytest.raises(AudioError, match=f"{tmp_path.name} is a folder; choose a file in it"):
+            read(tmp_path)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
     with pytest.raises(AudioError, match="is empty"):
         audio.load(tmp_path / "empty.wav")
