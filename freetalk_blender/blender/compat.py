@@ -20,6 +20,12 @@ def known_options(operator: Any, **options) -> dict:
     return {name: value for name, value in options.items() if name in properties}
 
 
+def beside_options() -> set[str]:
+    """The options of a property for a file that may be named from the .blend's folder (//); 4.2 lets any be."""
+    known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+    return {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"} if known else {"ANIMATABLE"}
+
+
 # Actions --------------------------------------------------------------------------------------------------------------
 
 

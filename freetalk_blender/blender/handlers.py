@@ -5,7 +5,7 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import landmark_points, linked, live, seen, waveform
+from . import beside, landmark_points, linked, live, seen, waveform
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
@@ -17,6 +17,9 @@ _HANDLERS = (
     ("save_pre", linked.keep),
     ("save_post", linked.let_go),
     ("save_post_fail", linked.let_go),
+    ("save_pre", beside.moving),
+    ("save_post", beside.moved),
+    ("save_post_fail", beside.moved),
     ("render_init", live.put_away),
     ("load_pre", live.opened),
     ("load_pre", waveform.forget),

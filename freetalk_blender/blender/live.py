@@ -94,7 +94,8 @@ def said(current: bpy.types.Scene) -> tuple:
     """Which part of which sound is spoken, the sound first; cheaply: equal as long as it is the same."""
     strip = chosen.strip(current)
     if strip is None:
-        return (current.freetalk.sound_file, current.frame_start, sound.scene_fps(current))
+        file = str(sound.named(current.freetalk.sound_file))
+        return (file, current.frame_start, sound.scene_fps(current))
     keys = tuple(key.timeline_frame for key in strip.retiming_keys)
     times = (strip.frame_final_start, strip.frame_final_duration, float(strip.frame_start))
     return (sound.identity(current, strip), strip.sound.filepath, *times, keys, sound.scene_fps(current))

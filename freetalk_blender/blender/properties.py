@@ -16,6 +16,7 @@ from bpy.props import (
 
 from ..core.emotion import EMOTIONS, MAX_INTENSITY
 from ..core.style import AS_PERFORMED, MAX_STYLE, STYLES
+from .compat import beside_options
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
@@ -86,6 +87,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         name="Landmarks",
         description="The 68 landmarks of this scan: .json, .xyz, .txt, .fcsv, .mrk.json, .pts; empty: they are found",
         subtype="FILE_PATH",
+        options=beside_options(),
     )
     mirror: BoolProperty(
         name="Mirror", description="Moving a point moves its counterpart on the other side", default=True
@@ -102,7 +104,12 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
     strip: StringProperty(
         name="Strip", description="A sound strip of the scene's sequencer; empty: the first that is heard"
     )
-    sound_file: StringProperty(name="File", description="wav, flac, mp3, ogg, m4a, a film, ...", subtype="FILE_PATH")
+    sound_file: StringProperty(
+        name="File",
+        description="wav, flac, mp3, ogg, m4a, a film, ...",
+        subtype="FILE_PATH",
+        options=beside_options(),
+    )
     hear: BoolProperty(
         name="Add Sound to the Scene",
         description="Put the sound file into the scene's sequencer too, so that it is heard when the face plays",

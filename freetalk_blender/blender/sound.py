@@ -1,5 +1,6 @@
 """The sound that a scene plays, as samples from the frame where it starts: read from bpy here, loaded anywhere."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,6 +173,11 @@ def file_of(strip: bpy.types.ID) -> Path:
     return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library))
 
 
+def named(path: str) -> Path:
+    """The file of that path, which may begin in the .blend's folder (//)."""
+    return Path(os.path.normpath(bpy.path.abspath(path)))
+
+
 def changed(file: Path) -> int:
     """When it was written last (ns); 0 where it does not exist."""
     try:
@@ -184,7 +190,7 @@ def from_file(path: str, start: float) -> Source:
     """A sound file from its beginning; AudioError where none is named."""
     if not path:
         raise AudioError("Choose a sound: a strip of the sequencer or a file.")
-    file = Path(bpy.path.abspath(path))
+    file = named(path)
     return Source(file.name, file, start)
 
 

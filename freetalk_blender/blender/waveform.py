@@ -3,7 +3,6 @@
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import bpy
 import bpy.utils.previews
@@ -87,7 +86,7 @@ def _key(scene: bpy.types.Scene) -> tuple:
     strip = chosen.strip(scene)
     if strip is not None and strip.sound.packed_file is not None:
         return (*live.said(scene), strip.sound.packed_file.size)
-    file = sound.file_of(strip) if strip is not None else Path(bpy.path.abspath(scene.freetalk.sound_file))
+    file = sound.file_of(strip) if strip is not None else sound.named(scene.freetalk.sound_file)
     return (*live.said(scene), file, sound.changed(file))
 
 

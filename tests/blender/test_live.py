@@ -1,5 +1,6 @@
 """The live preview: what the sliders do is shown at once, and never where it does not belong."""
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -255,3 +256,30 @@ def test_an_export_bakes_what_is_seen(talker: bpy.types.Object, tmp_path: Path) 
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
     assert (tmp_path / "head.glb").stat().st_size > 10_000
     assert PREVIEW not in copy.data.shape_keys.key_blocks and np.abs(evaluated(copy) - shown).max() < 0.25
+
+
+@pytest.mark.filterwarnings("error")
+def test_saved_into_another_folder_a_file_names_the_same_sound(
+    talker: bpy.types.Object, short_clip: Path, tmp_path: Path
+) -> None:
+    for name in ("project", "other"):
+        (tmp_path / name).mkdir()
+    first, second = tmp_path / "project" / "a.blend", tmp_path / "other" / "b.blend"
+    shutil.copy(short_clip, first.parent / "voice.wav")
+    bpy.ops.wm.save_as_mainfile(filepath=str(first))
+    settings = bpy.context.scene.freetalk
+    settings.sound_file = "//voice.wav"
+    copy = talking()
+    settings.landmarks = "//points.json"
+    bpy.ops.wm.save_as_mainfile(filepath=str(second), copy=True)
+    assert settings.sound_file == "//voice.wav", "this file is still in its folder"
+    with pytest.raises(RuntimeError):
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "nowhere" / "c.blend"))
+    assert settings.sound_file == "//voice.wav"
+    bpy.ops.wm.save_as_mainfile(filepath=str(second))
+    assert settings.sound_file.replace("\\", "/") == "//../project/voice.wav"
+    assert settings.landmarks.replace("\\", "/") == "//../project/points.json"
+    move("happy", 1.0)
+    assert live.is_shown(copy), "the same sound is said"
+    bpy.ops.wm.open_mainfile(filepath=str(second))
+    assert chosen.source(bpy.context.scene).clip().samples.any()
