@@ -10,7 +10,7 @@ from bpy.app.handlers import persistent
 from ..core.frame import canonical_frame, transformed
 from ..core.landmarks import COUNT, MIRRORED, Landmarks
 from . import meshes, placed
-from .marks import PREFIX, copy_of
+from .marks import BEFORE, PREFIX, copy_of
 
 COLLECTION = f"{PREFIX} Landmarks"
 #: Custom property of a point: its number.
@@ -120,7 +120,7 @@ def reset(context: bpy.types.Context) -> None:
 
 
 def end(context: bpy.types.Context) -> None:
-    """Put the points away; visibility and selection are as they were before."""
+    """Put the points away; visibility and selection are as they were before, but a face is seen whose copy is gone."""
     collection, original = bpy.data.collections[COLLECTION], editing()
     hidden, hide_select, copy_hidden = collection[_STATE]
     selected, active = collection[_SELECTED].split("\n"), collection[_ACTIVE]
@@ -128,7 +128,7 @@ def end(context: bpy.types.Context) -> None:
     if original is not None:
         original.hide_select = bool(hide_select)
         copy = copy_of(original)
-        _hide(context, original, bool(hidden) and copy is not None)
+        _hide(context, original, bool(hidden) and (copy is not None or BEFORE not in original))
         if copy is not None:
             _hide(context, copy, bool(copy_hidden))
     layer = context.view_layer.objects

@@ -85,9 +85,10 @@ def test_a_face_that_looks_up_along_y_is_set_upright_and_back_maps_exactly(head:
     assert np.allclose(scan.file_to_object, np.identity(4), atol=1e-6)
 
 
-def test_a_face_that_already_stands_is_left_alone(head: Path) -> None:
+@pytest.mark.parametrize("up", [(0.0, 0.1, 0.99), (0.0, -0.99, 0.1)])
+def test_a_face_that_already_stands_or_is_upside_down_is_left_alone(head: Path, up: tuple) -> None:
     scan = files.load(head)
-    files.upright(scan, np.array([0.0, 0.1, 0.99]))
+    files.upright(scan, np.array(up))
     assert np.array_equal(meshes.world(scan.item), np.identity(4))
 
 

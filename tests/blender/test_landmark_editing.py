@@ -41,6 +41,16 @@ def test_a_dragged_point_takes_its_counterpart_along_as_in_a_mirror(talker: bpy.
     assert np.abs(again[45]).max() < 1e-4
 
 
+def test_of_two_counterparts_that_are_dragged_at_once_neither_takes_the_other_along(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.landmarks_edit()
+    points = landmark_points.points()
+    places = {number: np.array(points[number].location) + (1, number / 10, 0) for number in (48, MIRRORED[48])}
+    for number, place in places.items():
+        points[number].location = place.tolist()
+    bpy.context.view_layer.update()
+    assert all(np.allclose(points[number].location, place, atol=1e-4) for number, place in places.items())
+
+
 def test_done_keeps_the_points_and_cancel_does_not(talker: bpy.types.Object) -> None:
     known = placed.points(talker)
     bpy.ops.freetalk.landmarks_edit()
@@ -79,6 +89,22 @@ def test_editing_shows_the_original_and_gives_everything_back(talker: bpy.types.
     bpy.ops.freetalk.landmarks_done()
     assert talker.hide_get() and not copy.hide_get() and not talker.hide_select
     assert bpy.context.view_layer.objects.active is copy and copy.select_get()
+
+
+def test_a_face_that_the_person_hid_is_hidden_after_it_and_one_whose_copy_is_gone_is_not(
+    talker: bpy.types.Object,
+) -> None:
+    talker.hide_set(True)
+    bpy.ops.freetalk.landmarks_edit()
+    assert not talker.hide_get()
+    bpy.ops.freetalk.landmarks_cancel()
+    assert talker.hide_get()
+    talker.hide_set(False)
+    bpy.ops.freetalk.animate()
+    bpy.ops.freetalk.landmarks_edit()
+    bpy.data.objects.remove(marks.all_copies()[0])
+    bpy.ops.freetalk.landmarks_cancel()
+    assert not talker.hide_get()
 
 
 def test_detect_finds_and_checks_and_other_landmarks_make_another_cut(talker: bpy.types.Object) -> None:

@@ -368,6 +368,8 @@ def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.t
         assert b'"skins"' in (tmp_path / "head.glb").read_bytes()
         assert rig.hide_viewport and rig.users_collection == (away,) and rig.name not in bpy.context.view_layer.objects
     bpy.context.view_layer.layer_collection.children["rigs"].exclude = False
+    rig.hide_set(True)
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"} and rig.hide_get()
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
 
 
