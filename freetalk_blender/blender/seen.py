@@ -1,6 +1,7 @@
 """Objects that are seen or hidden, in the viewport and in renders."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import bpy
 from bpy.app.handlers import persistent
@@ -10,23 +11,35 @@ from .marks import all_copies, original_of
 
 
 def state(item: bpy.types.Object) -> list[int]:
-    """Whether the person hid it, in the viewport and in renders, as a custom property holds it."""
-    hidden = item.hide_get() and item.name in bpy.context.view_layer.objects
-    return [int(hidden), int(item.hide_render)]
+    """Whether the person hid it, as a custom property holds it: in the viewport's view layer, in renders, and in each
+    view layer of the scene."""
+    layers = [_is_hidden(item, layer) for layer in bpy.context.scene.view_layers]
+    return [int(_is_hidden(item, bpy.context.view_layer)), int(item.hide_render), *map(int, layers)]
 
 
 def restore(item: bpy.types.Object, before: Sequence[int]) -> None:
-    """Show or hide it as it was in a `state`."""
-    show(item, not before[0])
-    item.hide_render = bool(before[1])
+    """Show or hide it as it was in a `state`; in view layers that are newer, as in the viewport's."""
+    hidden, item.hide_render, *known = map(bool, before)
+    layers = bpy.context.scene.view_layers
+    for layer, as_known in zip_longest(layers, known[: len(layers)], fillvalue=hidden):
+        _hide(item, layer, as_known)
 
 
 def show(item: bpy.types.Object, shown: bool) -> None:
-    """Show or hide an object, in the viewport and in renders."""
+    """Show or hide an object, in the viewport, in every view layer of the scene, and in renders."""
     item.hide_render = not shown
-    item.hide_get()  # the layer looks for new objects, which else it cannot hide
-    if item.name in bpy.context.view_layer.objects:
-        item.hide_set(not shown)
+    for layer in bpy.context.scene.view_layers:
+        _hide(item, layer, not shown)
+
+
+def _is_hidden(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bool:
+    return item.hide_get(view_layer=layer) and item.name in layer.objects
+
+
+def _hide(item: bpy.types.Object, layer: bpy.types.ViewLayer, hidden: bool) -> None:
+    item.hide_get(view_layer=layer)  # it looks for new objects, which else it cannot hide
+    if item.name in layer.objects:
+        item.hide_set(hidden, view_layer=layer)
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:

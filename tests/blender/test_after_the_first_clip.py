@@ -213,6 +213,20 @@ def test_a_deleted_copy_leaves_a_way_back(talker: bpy.types.Object) -> None:
     assert not talker.hide_get() and not talker.hide_render and not [*talker.keys()]
 
 
+def test_in_other_view_layers_too_the_original_gives_way_and_is_as_it_was_afterwards(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    for name, hidden in (("beauty", False), ("props", True)):
+        talker.hide_set(hidden, view_layer=scene.view_layers.new(name))
+    copy = animate(talker)
+    for layer in scene.view_layers:
+        assert talker.hide_get(view_layer=layer) and not copy.hide_get(view_layer=layer)
+    scene.freetalk.inner_mouth = "none"
+    animate(talker)
+    scene.view_layers.new("later")
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert {layer.name for layer in scene.view_layers if talker.hide_get(view_layer=layer)} == {"props"}
+
+
 def test_animated_anew_after_its_copy_was_deleted_a_face_is_still_shown_again(talker: bpy.types.Object) -> None:
     bpy.data.objects.remove(animate(talker))
     animate(talker)
