@@ -1,6 +1,7 @@
 """A voice becomes a performance: the motion of 68 landmarks at the scene's frame rate."""
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from .style import AS_PERFORMED, Style
 _cache_bytes = 256 * 2**20
 _CACHE_ENTRIES = 8
 _cache: OrderedDict[tuple[bytes, str, Path], "Heard"] = OrderedDict()
+#: Jobs and previews hear in threads, the panel asks in another; networks run without it.
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,29 @@ class Heard:
 def limit_cache(size: int) -> None:
     """Keep at most so many bytes of encoder output."""
     global _cache_bytes
-    _cache_bytes = size
-    _trim()
+    with _lock:
+        _cache_bytes = size
+        _trim()
 
 
 def cache_size() -> int:
     """Bytes of encoder output kept."""
-    return sum(entry.features.nbytes for entry in _cache.values())
+    with _lock:
+        return _bytes()
 
 
 def clear_cache() -> None:
     """Forget all encoder output."""
-    _cache.clear()
+    with _lock:
+        _cache.clear()
+
+
+def _bytes() -> int:
+    return sum(entry.features.nbytes for entry in _cache.values())
 
 
 def _trim() -> None:
-    while len(_cache) > _CACHE_ENTRIES or cache_size() > _cache_bytes:
+    while len(_cache) > _CACHE_ENTRIES or _bytes() > _cache_bytes:
         _cache.popitem(last=False)
 
 
@@ -150,9 +160,10 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
     """(N,) float32 at 16 kHz as features, speech and accents; remembered by content and networks. Raises ModelError."""
     content = hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=16).digest()
     key = content, device, models.folder()
-    if key in _cache:
-        _cache.move_to_end(key)
-        return _cache[key]
+    with _lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+            return _cache[key]
     features = speech.features(samples, device)
     speaks = ats.events(features, device=device)[:, 0]
     held = sustained.find(samples, speaks)
@@ -160,7 +171,8 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
         features = sustained.stretched(speech.features(sustained.shortened(samples, held), device), held)
         speaks = ats.events(features, device=device)[:, 0]
     result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
-    if features.nbytes <= _cache_bytes:
-        _cache[key] = result
-    _trim()
+    with _lock:
+        if features.nbytes <= _cache_bytes:
+            _cache[key] = result
+        _trim()
     return result

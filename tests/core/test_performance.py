@@ -1,11 +1,15 @@
 """From a voice to landmark motion at the scene's frame rate."""
 
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, lips, models, performance, speech
+from freetalk_blender.core import ats, audio, lips, models, performance, prosody, speech, tongue
 from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
@@ -133,7 +137,7 @@ def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray, monkeypa
     whole = np.tile(spoken, int(22 * RATE / len(spoken)) + 1)[: 22 * RATE]
 
     def gap() -> np.ndarray:
-        performance._cache.clear()
+        performance.clear_cache()
         moved = perform(whole)
         return moved[:, 62, 1] - moved[:, 66, 1]
 
@@ -175,6 +179,36 @@ def test_a_new_emotion_runs_the_small_network_alone(spoken: np.ndarray, monkeypa
     assert not np.array_equal(calm, perform(spoken, emotion={"angry": 1.0}))
     with pytest.raises(TypeError):
         perform(spoken[: RATE // 2])
+
+
+def test_jobs_previews_and_the_panel_share_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "features", lambda *_: np.zeros((10, speech.FEATURES), np.float32))
+    monkeypatch.setattr(ats, "events", lambda *_, **__: np.zeros((10, 4), np.float32))
+    monkeypatch.setattr(prosody, "accents", lambda *_: np.zeros((0, 2), np.float32))
+    monkeypatch.setattr(tongue, "predict", lambda *_, **__: np.zeros((10, 3), np.float32))
+    sounds = [np.full(100, level, np.float32) for level in range(2 * performance._CACHE_ENTRIES)]
+    end, interval = time.monotonic() + 1, sys.getswitchinterval()
+
+    def again(work: Callable[[int], object]) -> None:
+        turn = 0
+        while time.monotonic() < end:
+            work(turn)
+            turn += 1
+
+    works = [
+        lambda turn: performance.hear(sounds[turn % len(sounds)], "cpu"),
+        lambda turn: performance.hear(sounds[turn % (len(sounds) // 2)], "cpu"),
+        lambda _: performance.cache_size(),
+        lambda turn: turn % 50 or performance.clear_cache(),
+    ]
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(works)) as pool:
+            for done in [pool.submit(again, work) for work in works]:
+                done.result()
+    finally:
+        sys.setswitchinterval(interval)
+        performance.clear_cache()
 
 
 def test_other_networks_hear_anew(tmp_path: Path) -> None:
