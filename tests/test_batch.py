@@ -1,6 +1,8 @@
 """Batches: jobs of a list, each on its own, what became of them, and going on where a run stopped."""
 
+import functools
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -110,6 +112,18 @@ def test_failed_jobs_are_told_and_harm_no_other(quick: Path, capsys: pytest.Capt
     assert (quick / "good.glb").is_file() and (quick / "fine.glb").is_file()
     lines = [json.loads(line) for line in (quick / "jobs.results.jsonl").read_text().splitlines()]
     assert sorted((line["job"], line["done"]) for line in lines) == [(1, True), (2, False), (3, True), (4, False)]
+
+
+def test_words_of_any_script_end_no_batch(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What jobs say is UTF-8, whatever this system's own encoding; other programs' words may be in neither."""
+    monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, encoding="cp1252"))
+    told = "freetalk: No face was found in скан.obj."
+    script = write(
+        quick / "say.py", f"import sys; sys.stderr.buffer.write(b'\\xff\\n' + {told!a}.encode()); sys.exit(3)"
+    )
+    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+    (outcome,) = batch.run([batch.Job(1, ("animate", "скан.obj"), ())], 1)
+    assert outcome.sentence == "No face was found in скан.obj."
 
 
 def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, capsys: pytest.CaptureFixture) -> None:

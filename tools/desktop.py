@@ -103,7 +103,14 @@ def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
     words = [*_ALONE, "--mount-proc", *words]
     words += [f"--include={PACKAGES}", "sid", str(part)]
     try:
-        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=seconds)
+        done = subprocess.run(
+            words,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+        )
     except subprocess.TimeoutExpired:
         shutil.rmtree(part, ignore_errors=True)
         raise NoDesktopError(f"The chroot with Blender was not ready after {seconds:.0f} s.") from None
@@ -154,12 +161,14 @@ class Screen:
 
     def run(self, *words: object, seconds: float = 60) -> str:
         """What a program says; subprocess' errors where it fails."""
-        done = subprocess.run(self.command(words), capture_output=True, text=True, check=True, timeout=seconds)
+        done = subprocess.run(
+            self.command(words), capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=seconds
+        )
         return done.stdout
 
     def start(self, *words: object, log: Path) -> subprocess.Popen:
         """A program in the background, its words in a file."""
-        with log.open("w") as stream:
+        with log.open("w", encoding="utf-8") as stream:
             return subprocess.Popen(self.command(words), stdout=stream, stderr=subprocess.STDOUT)
 
 
@@ -190,14 +199,16 @@ def _entered(root: Path, share: Path) -> Iterator[tuple[str, ...]]:
         assert holder.stdout
         if holder.stdout.readline().strip() != "in":
             raise NoDesktopError(f"The chroot {root} cannot be entered (mounting is not allowed here).")
-        first = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()[0]
+        first = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text(encoding="utf-8").split()[0]
         yield ("nsenter", "--target", first, "--mount", "--net", "--pid", "--root", "--wdns=/")
 
 
 @contextmanager
 def _running(words: list[str], end: int = signal.SIGTERM) -> Iterator[subprocess.Popen]:
     """A process for as long as it is needed; `end`: how it is told to stop (unshare hears nothing but SIGKILL)."""
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
+    )
     try:
         yield process
     finally:

@@ -71,7 +71,9 @@ def host_platform() -> str:
 
 def host_python(python: Path) -> str:
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [str(python), "-c", code], capture_output=True, encoding="utf-8", errors="replace", check=True
+    ).stdout.strip()
 
 
 def targets(name: str, version: str, edition: str) -> Iterator[Target]:
@@ -105,7 +107,8 @@ def bundled(python: Path, target: Target) -> list[str]:
         [str(python), "-c", code],
         input=json.dumps([requirements("runtime"), environment]),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode:
         raise BuildError(f"The pins of pyproject.toml cannot be read: {done.stderr.strip().splitlines()[-1]}")
@@ -119,7 +122,7 @@ def download_wheels(python: Path, target: Target) -> list[Path]:
     packages = bundled(python, target)
     folder = BUILD / "wheels" / target.tag
     stamp = folder / "stamp"
-    if not (stamp.is_file() and stamp.read_text() == "\n".join(packages)):
+    if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == "\n".join(packages)):
         say(f"downloading {len(packages)} wheels for {target.tag}")
         shutil.rmtree(folder, ignore_errors=True)
         abi = "cp" + target.python.replace(".", "")
@@ -127,7 +130,7 @@ def download_wheels(python: Path, target: Target) -> list[Path]:
         options += [word for tag in (abi, "abi3", "none") for word in ("--abi", tag)]
         options += [word for tag in PLATFORMS[target.platform] for word in ("--platform", tag)]
         pip_download(python, folder, packages, options)
-        stamp.write_text("\n".join(packages))
+        stamp.write_text("\n".join(packages), encoding="utf-8")
     return sorted(folder.glob("*.whl"))
 
 
@@ -189,7 +192,7 @@ def manifest(target: Target, wheels: list[Path]) -> str:
 def _library(python: Path) -> Path:
     """Where a Python keeps its packages."""
     code = "import json, sysconfig; print(json.dumps(sysconfig.get_path('platlib')))"
-    return Path(json.loads(subprocess.check_output([str(python), "-c", code], text=True)))
+    return Path(json.loads(subprocess.check_output([str(python), "-c", code], encoding="utf-8", errors="replace")))
 
 
 def extension_tool(python: Path) -> Path:

@@ -34,7 +34,11 @@ def main(words: list[str]) -> int:
             glb.unlink(missing_ok=True)
             command = [python, "-S", __file__, bare, folder / "user", package, scan, speech, glb]
             done = subprocess.run(
-                [*map(str, command)], capture_output=True, text=True, env=os.environ | {"PYTHONNOUSERSITE": "1"}
+                [*map(str, command)],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env=os.environ | {"PYTHONNOUSERSITE": "1"},
             )
             if done.returncode or _ANSWER not in done.stdout:
                 raise BuildError(f"{venv} wrote no .glb: {(done.stderr.strip().splitlines() or ['no words'])[-1]}")

