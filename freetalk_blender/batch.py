@@ -185,7 +185,7 @@ def left(path: Path, jobs: list[Job]) -> list[Job]:
 
 
 def _remembered(path: Path) -> Iterator[dict]:
-    """The lines of a results' file; the last one may be half a line of a run that was killed."""
+    """The lines of a results' file; one may be half a line of a run that was killed."""
     if not path.is_file():
         return
     for text in path.read_text(encoding="utf-8").splitlines():
@@ -205,6 +205,8 @@ def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
         with atomic.output(target):
             pass  # an empty file in place of the last run's
     with target.open("a", encoding="utf-8") as stream:
+        if target.read_bytes()[-1:] not in (b"", b"\n"):
+            stream.write("\n")  # after half a line of a run that was killed
 
         def add(outcome: Outcome) -> None:
             stream.write(json.dumps(outcome.line()) + "\n")

@@ -127,21 +127,23 @@ def test_words_of_any_script_end_no_batch(quick: Path, monkeypatch: pytest.Monke
 
 
 def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, capsys: pytest.CaptureFixture) -> None:
-    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in ("a", "b", "c", "bad")]
+    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in ("c", "a", "b", "bad")]
     path = write(quick / "jobs.json", jobs)
     assert cli.main(["batch", str(path)]) == cli.SOME_FAILED
     with (quick / "jobs.results.jsonl").open("a") as stream:
         stream.write('{"job": 1, "fing')  # a run that was killed
     (quick / "b.glb").unlink()
-    jobs[2]["fps"], jobs[3]["scan"] = 25, "mended.obj"
+    jobs[0]["fps"], jobs[3]["scan"] = 25, "mended.obj"
     write(path, jobs)
     capsys.readouterr()
-    assert cli.main(["batch", str(path), "--resume", "--json"]) == cli.DONE
+    assert cli.main(["batch", str(path), "--resume", "--json", "--workers=1"]) == cli.DONE
     answer = json.loads(capsys.readouterr().out)
     assert (answer["jobs"], answer["run"]) == (4, 3)
     assert (quick / "a.glb").read_text() == "x" and (quick / "c.glb").read_text() == "xx"
     assert cli.main(["batch", str(path), "--resume"]) == cli.DONE
     assert "\n4 of 4 were done already; " in "\n" + capsys.readouterr().out
+    assert cli.main(["batch", str(path), "--resume", "--json"]) == cli.DONE
+    assert json.loads(capsys.readouterr().out)["run"] == 0, "what follows the half line is known"
 
 
 @pytest.mark.parametrize("changed", ["a.obj", "b.wav", "mood.csv"])
