@@ -86,7 +86,7 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BatchError(f"The jobs {path} cannot be read ({error.strerror or error}); check the path.") from error
     except ValueError as error:
@@ -188,7 +188,7 @@ def _remembered(path: Path) -> Iterator[dict]:
     """The lines of a results' file; one may be half a line of a run that was killed."""
     if not path.is_file():
         return
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         try:
             line = json.loads(text)
         except ValueError:

@@ -68,6 +68,12 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
     assert [tuple(words) for words in seen] == [first.words, second.words, third.words]
 
 
+def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.json"
+    path.write_text('[{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]', encoding="utf-8-sig")
+    assert len(batch.read(path, cli._animate_options(), accept)) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

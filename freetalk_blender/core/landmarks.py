@@ -106,7 +106,7 @@ def read(path: Path) -> Landmarks:
     if landmark_files.suffix(path) in landmark_files.READERS:
         return Landmarks(landmark_files.read_points(path))
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
     except ValueError as error:

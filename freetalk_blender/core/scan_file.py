@@ -94,7 +94,7 @@ def _fans(corners: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    lines = path.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").replace("\\\n", " ").splitlines()
     kinds = np.array([line[:2].expandtabs(1) for line in lines], "U2")
     points = [" ".join(lines[row].split()[1:4]) for row in np.flatnonzero(kinds == "v ")]
     polygons = [lines[row][2:].partition("#")[0] for row in np.flatnonzero(kinds == "f ")]

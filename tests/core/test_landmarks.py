@@ -25,6 +25,12 @@ def test_a_file_comes_back_as_written(tmp_path):
     assert found.confidence == pytest.approx(given.confidence, abs=1e-7)
 
 
+def test_a_file_that_an_editor_of_windows_saved_is_read(tmp_path):
+    saved = tmp_path / "face.json"
+    saved.write_text(REAL[0].read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert np.array_equal(landmarks.read(saved).points, landmarks.read(REAL[0]).points)
+
+
 @pytest.mark.parametrize("file", REAL, ids=lambda file: file.stem)
 def test_hand_placed_landmarks_of_real_scans_are_faces(file):
     points = landmarks.read(file).points

@@ -12,10 +12,12 @@ from freetalk_blender.core.errors import MeshError
 SQUARE = np.array([[0, 0, 0], [9, 9, 9], [1, 0, 0], [1, 1, 0], [0, 1, 0.5]], np.float32)
 
 
-def test_obj_keeps_unused_vertices_and_their_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_obj_keeps_unused_vertices_and_their_order(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.obj"
     lines = [f"v {x} {y} {z} 0.5 0.5 0.5" for x, y, z in SQUARE]
-    path.write_text("\n".join([*lines, "vt 0 0", "o head", "f 1/1 3/1 4/1 5/1", "g other", "f -1//-1 -2 -3 # end"]))
+    lines += ["vt 0 0", "o head", "f 1/1 3/1 4/1 5/1", "g other", "f -1//-1 -2 -3 # end"]
+    path.write_text("\n".join(lines), encoding=encoding)
     vertices, triangles = scan_file.read(path)
     np.testing.assert_array_equal(vertices, SQUARE)
     assert triangles.tolist() == [[0, 2, 3], [0, 3, 4], [4, 3, 2]]
