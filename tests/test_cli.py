@@ -85,6 +85,7 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "an empty motion": (deform("empty"), "not an .npz"),
         "a damaged motion": (deform("damaged"), "not an .npz"),
         "a motion of 5 points": (deform("five"), "(T, 68, 3)"),
+        "a motion in the plane": ([*deform("flat"), "--space", "mesh"], "(T, 68, 3)"),
         "a motion without frames": (deform("short"), "has no frames"),
         "a motion with turns of text": (deform("turns"), "Turns are finite values"),
         "a motion at no frame rate": (deform("stopped"), "a frame rate of 0;"),
@@ -114,6 +115,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_bytes(b"v 1 2\nf 1 2 3\n")
     (folder / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
     np.savez(folder / "five.npz", displacement=np.zeros((4, 5, 3)), fps=30)
+    np.savez(folder / "flat.npz", displacement=np.zeros((4, 68, 2)), fps=30)
     np.savez(folder / "still.npz", displacement=np.zeros((4, 68, 3)), fps=30)
     np.savez(folder / "nan.npz", displacement=np.full((4, 68, 3), np.nan), fps=30)
     np.savez(folder / "short.npz", displacement=np.zeros((0, 68, 3)), fps=30)

@@ -20,9 +20,19 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
     """(T,68,3) motion of this face's landmarks, canonical units, of a performance or of landmarks moved on the mesh.
 
     space: "canonical" for the average face's motion, retargeted here; "mesh" for displacement that is already this
-    face's own, in mesh units and axes. Raises FreeTalkError on a wrong shape, no frames, a wrong space,
-    or values that are not finite.
+    face's own, in mesh units and axes. Raises FreeTalkError as `checked` does, and on a wrong space.
     """
+    motion = checked(displacement)
+    if space == "canonical":
+        return retarget(motion, face.neutral)
+    if space == "mesh":
+        return face.frame.vectors_to_canonical(motion).astype(np.float32)
+    raise FreeTalkError(f'space must be "canonical" or "mesh"; got {space!r}.')
+
+
+def checked(displacement: np.ndarray) -> np.ndarray:
+    """Landmark displacement (T,68,3) as it is; FreeTalkError on a wrong shape, no frames or values that are not
+    finite."""
     motion = np.asarray(displacement)
     if motion.ndim != 3 or motion.shape[1:] != (COUNT, 3) or motion.dtype.kind not in "fiu":
         raise FreeTalkError(f"Landmark displacement has shape (T, 68, 3); got {motion.dtype} of shape {motion.shape}.")
@@ -30,11 +40,7 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
         raise FreeTalkError("The landmark displacement has no frames; perform some speech first.")
     if not np.isfinite(motion).all():
         raise FreeTalkError("The landmark displacement holds values that are not finite; perform it again.")
-    if space == "canonical":
-        return retarget(motion, face.neutral)
-    if space == "mesh":
-        return face.frame.vectors_to_canonical(motion).astype(np.float32)
-    raise FreeTalkError(f'space must be "canonical" or "mesh"; got {space!r}.')
+    return motion
 
 
 def deform(
