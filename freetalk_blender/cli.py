@@ -59,6 +59,8 @@ def main(words: list[str] | None = None) -> int:
         except KeyboardInterrupt:
             steps.say("freetalk: interrupted.")
             return INTERRUPTED
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file on Windows may have no letter for a path's
+        sys.stdout.reconfigure(errors="backslashreplace")
     print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
     return SOME_FAILED if answer.get("failed") else DONE
 

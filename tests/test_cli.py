@@ -1,5 +1,6 @@
 """The command line: exit codes, one sentence for what a person can mend, whole files or none."""
 
+import io
 import json
 import os
 import subprocess
@@ -176,6 +177,16 @@ def test_a_sound_without_speech_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     soundfile.write(tmp_path / "rain.wav", np.random.default_rng(0).normal(0, 0.05, 16000), 16000)
     assert cli.main(["perform", str(tmp_path / "rain.wav"), "-o", str(tmp_path / "out.npz")]) == cli.DONE
     assert "No speech was heard in rain.wav" in capsys.readouterr().err
+
+
+def test_an_answer_that_the_streams_encoding_lacks_letters_for_is_printed(
+    tmp_path: Path, head: Path, head_landmarks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="cp1252"))
+    out = tmp_path / "скан.json"
+    assert cli.main(["landmarks", str(head), "--landmarks", str(head_landmarks), "-o", str(out)]) == cli.DONE
+    assert out.is_file() and rb"\u0441\u043a\u0430\u043d.json" in printed.getvalue()
 
 
 def test_the_same_seed_gives_the_same_motion(tmp_path: Path, short_clip: Path) -> None:
