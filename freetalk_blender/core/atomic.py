@@ -23,7 +23,7 @@ def output(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=".freetalk-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise FreeTalkError(f"Cannot write to {path.parent} ({error.strerror}); choose another folder.") from error

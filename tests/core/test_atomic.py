@@ -46,3 +46,10 @@ def test_a_disk_that_is_full_afterwards_is_told_and_leaves_nothing(tmp_path, mon
     with pytest.raises(FreeTalkError, match=r"The disk of .* is full"), atomic.output(tmp_path / "a.usdc") as temporary:
         temporary.write_text("cut off")
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
+    name = "a" * 250 + ".json"
+    with atomic.output(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
