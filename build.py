@@ -14,6 +14,8 @@
 Each step says what it does; a second run skips what is there.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import os

@@ -6,6 +6,8 @@
 Which Blender: FREETALK_UI_BLENDER (an executable, or a chroot's folder), else `blender` on PATH, else the chroot.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal

@@ -41,6 +41,16 @@ def test_text_is_in_a_named_encoding_on_every_system() -> None:
     assert unnamed == []
 
 
+@pytest.mark.parametrize("file", ["build.py", "tools/steps.py", "tools/desktop.py", "tools/extension.py"])
+def test_an_old_python_gets_as_far_as_the_sentence_that_says_so(file: str) -> None:
+    """macOS' own python3 is 3.9, to which `X | None` means nothing where annotations are worked out."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), feature_version=(3, 9))
+    late = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
+    fields = [getattr(node, name, None) for node in ast.walk(tree) for name in ("annotation", "returns")]
+    unions = [ast.unparse(field) for field in fields if field is not None and " | " in ast.unparse(field)]
+    assert late or unions == []
+
+
 def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
