@@ -1,4 +1,4 @@
-"""build.py: what it takes for success, which wheel it takes, and that its source suits every system."""
+"""build.py: what it takes for success, and which wheel; the source suits every system, and NOTICE names its data."""
 
 import ast
 import subprocess
@@ -49,6 +49,13 @@ def test_an_old_python_gets_as_far_as_the_sentence_that_says_so(file: str) -> No
     fields = [getattr(node, name, None) for node in ast.walk(tree) for name in ("annotation", "returns")]
     unions = [ast.unparse(field) for field in fields if field is not None and " | " in ast.unparse(field)]
     assert late or unions == []
+
+
+def test_every_data_file_has_its_source_in_notice() -> None:
+    files = [file for folder in ("freetalk_blender", "onnx_models", "examples") for file in (ROOT / folder).rglob("*")]
+    data = [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc", ".md")]
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    assert len(data) > 10 and [file.name for file in data if str(file.relative_to(ROOT).as_posix()) not in notice] == []
 
 
 def parsed(file: Path) -> ast.Module:
