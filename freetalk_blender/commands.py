@@ -28,7 +28,7 @@ from .core.performance import Performance
 from .core.style import STYLES, Style
 from .core.utterance import Utterance
 from .progress import Progress
-from .scans import FPS, Binder, import_bpy, load, needs_blender, own_vertices, points_of, read_own, tell
+from .scans import FPS, Binder, import_bpy, load, needs_blender, own_vertices, points_of, read_own, read_uvs, tell
 
 if TYPE_CHECKING:
     from .stage import Actor, Stage
@@ -138,10 +138,11 @@ def show_landmarks(answer: dict) -> str:
 def check(arguments: argparse.Namespace, steps: Progress) -> dict:
     """What the scan is, with a traffic light for each finding and the fix it would get; nothing is written."""
     points = points_of(arguments)
-    vertices, triangles, from_file = read_own(arguments, points, steps)
-    local = None if points is None else frame.transformed(from_file, points)
-    offset = None if needs_blender(arguments) else -from_file[:3, 3]
-    report = checkup.check_up(vertices, triangles, local, offset=offset, device=arguments.device, step=steps)
+    loaded = load(arguments, points, steps) if needs_blender(arguments) else None
+    vertices, triangles, from_file = read_own(arguments, points, steps, loaded)
+    local, uvs = None if points is None else frame.transformed(from_file, points), read_uvs(arguments, loaded)
+    offset = None if loaded else -from_file[:3, 3]
+    report = checkup.check_up(vertices, triangles, local, uvs=uvs, offset=offset, device=arguments.device, step=steps)
     findings = [asdict(finding) for finding in report.findings]
     return {"scan": str(arguments.scan), "level": report.level, "findings": findings, "facts": report.facts}
 

@@ -101,6 +101,15 @@ def read_own(
     return *meshes.surface(found.item.data), found.file_to_object
 
 
+def read_uvs(arguments: argparse.Namespace, loaded: "Scan | None") -> np.ndarray | None:
+    """(F,3,2) texture coordinates of the corners of `read_own`'s triangles, None where they are not known."""
+    if loaded is None:
+        return scan_file.read_uvs(arguments.scan)
+    from .blender import meshes
+
+    return meshes.triangle_uvs(loaded.item.data)
+
+
 class Binder:
     """Binds scans as the command asks for, and tells their notes; the scan that it bound last at once."""
 

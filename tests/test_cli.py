@@ -314,6 +314,21 @@ def test_check_tells_findings_with_a_fix_and_needs_no_bpy(head: Path, head_landm
     assert "notice   The lips are one surface" in shown and "-> Animate cuts them apart" in shown
 
 
+def test_check_counts_the_texture_seams_of_an_obj(
+    tmp_path: Path, head: Path, head_landmarks: Path, capsys: pytest.CaptureFixture
+) -> None:
+    vertices, triangles = scan_file.read(head)
+    right = vertices[triangles].mean(1)[:, 0] > 0
+    textured = tmp_path / "textured.obj"
+    with textured.open("w") as stream:
+        stream.writelines(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices)
+        stream.writelines(f"vt {x / 400 + half:.6f} {y / 400:.6f}\n" for half in (0, 1) for x, y, _ in vertices)
+        for corners, half in zip(triangles + 1, right * len(vertices), strict=True):
+            stream.write("f " + " ".join(f"{corner}/{corner + half}" for corner in corners) + "\n")
+    assert cli.main(["check", str(textured), "--landmarks", str(head_landmarks), "--json"]) == cli.DONE
+    assert json.loads(capsys.readouterr().out)["facts"]["texture_seams"] > 50
+
+
 def test_without_bpy_a_scene_is_refused_in_a_sentence(tmp_path: Path, head: Path, sentence: Path) -> None:
     done = without_bpy("animate", head, sentence, "-o", tmp_path / "out.glb")
     assert done.returncode == cli.BAD_INPUT

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import bpy
+import numpy as np
 
 from ..core.checkup import Finding, check_up
 from ..core.errors import FreeTalkError
 from ..core.face import Step
 from ..core.landmarks import Landmarks, doubt
-from . import animate, chosen, landmark_points, placed, preferences, request
+from . import animate, chosen, landmark_points, meshes, placed, preferences, request
 from .job import Job, JobOperator, survivor, why_busy
 from .request import Scan
 from .steps import Steps
@@ -40,10 +41,10 @@ class Seen:
     findings: tuple[Finding, ...]
 
 
-def look(scan: Scan, step: Step) -> Seen:
-    """Find the landmarks and look the mesh over; LandmarkError where there is no face."""
+def look(scan: Scan, uvs: np.ndarray | None, step: Step) -> Seen:
+    """Find the landmarks and look the mesh over, uvs as `check_up` takes them; LandmarkError where there is no face."""
     found = scan.find(step)
-    report = check_up(scan.vertices, scan.triangles, scan.shaped(found), device=scan.device, step=step)
+    report = check_up(scan.vertices, scan.triangles, scan.shaped(found), uvs=uvs, device=scan.device, step=step)
     return Seen(found, report.findings)
 
 
@@ -65,7 +66,7 @@ class FREETALK_OT_detect(JobOperator, bpy.types.Operator):
         self._scan = request.read_scan(context, original, known=False)
         times = {"find the face": animate.expected(self._scan, 0)["find the face"]}
         times |= {"look at the surface": 0.1, "look at the face": 0.5}
-        return Job("Detect", partial(look, self._scan), times)
+        return Job("Detect", partial(look, self._scan, meshes.triangle_uvs(original.data)), times)
 
     def finish(self, context: bpy.types.Context, result: Seen) -> Steps[None]:
         original = survivor(bpy.data.objects, self._face)

@@ -66,6 +66,15 @@ def triangle_corners(mesh: bpy.types.Mesh) -> np.ndarray:
     return corners.reshape(-1, 3)
 
 
+def triangle_uvs(mesh: bpy.types.Mesh) -> np.ndarray | None:
+    """(F,3,2) float32 texture coordinates of those triangles' corners in the active UV map; None without one."""
+    if mesh.uv_layers.active is None:
+        return None
+    found = np.empty(2 * len(mesh.loops), np.float32)
+    mesh.uv_layers.active.uv.foreach_get("vector", found)
+    return found.reshape(-1, 2)[triangle_corners(mesh)]
+
+
 def triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
     """(F,) int32 polygon of each of those triangles."""
     if is_triangulated(mesh):

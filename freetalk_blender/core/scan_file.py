@@ -21,8 +21,9 @@ _PLY_TYPES = {
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8",
 }  # fmt: skip
-#: The numbers of a corner's texture and normal.
+#: The numbers of a corner's texture and normal; of its texture.
 _OBJ_SLASHED = re.compile(r"/\S*")
+_OBJ_TEXTURE = re.compile(r"\d/(-?\d+)\S*")
 _STL_VERTEX = re.compile(rb"^\s*vertex\s(.*)$", re.MULTILINE)
 _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
@@ -75,6 +76,25 @@ def _offset(exact: np.ndarray) -> np.ndarray:
     return np.round(exact[np.isfinite(exact).all(1)].mean(0))
 
 
+def read_uvs(path: Path) -> np.ndarray | None:
+    """(F,3,2) float32 texture coordinates of the corners of the triangles that `read` answers; None where the file is
+    no OBJ, or does not have them for each corner."""
+    if path.suffix.lower() != ".obj":
+        return None
+    lines, kinds = _obj_lines(path)
+    polygons = [lines[row][2:].partition("#")[0] for row in np.flatnonzero(kinds == "f ")]
+    counts = np.array([len(polygon.split()) for polygon in polygons], int)
+    named = _OBJ_TEXTURE.findall(" ".join(polygons))
+    points = [" ".join(lines[row].split()[1:3]) for row in np.flatnonzero(kinds == "vt")]
+    if len(named) != counts.sum():
+        return None
+    try:
+        corners = _from_zero(_numbers(" ".join(named), int), counts, np.cumsum(kinds == "vt")[kinds == "f "])
+        return _numbers(" ".join(points)).reshape(len(points), 2).astype(np.float32)[_fans(corners, counts)]
+    except (ValueError, IndexError):
+        return None
+
+
 def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
     """(N,) the numbers of a text, whatever white space is between them; ValueError where anything else is."""
     with warnings.catch_warnings():
@@ -94,16 +114,25 @@ def _fans(corners: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").replace("\\\n", " ").splitlines()
-    kinds = np.array([line[:2].expandtabs(1) for line in lines], "U2")
+    lines, kinds = _obj_lines(path)
     points = [" ".join(lines[row].split()[1:4]) for row in np.flatnonzero(kinds == "v ")]
     polygons = [lines[row][2:].partition("#")[0] for row in np.flatnonzero(kinds == "f ")]
     vertices = _numbers(" ".join(points)).reshape(len(points), 3)
     corners = _numbers(_OBJ_SLASHED.sub("", " ".join(polygons)), int)
     counts = np.array([len(polygon.split()) for polygon in polygons], int)
-    held = np.cumsum(kinds == "v ")[kinds == "f "]  # points before a polygon, from which negative corners count back
-    corners = np.where(corners > 0, corners - 1, corners + np.repeat(held, counts))
+    corners = _from_zero(corners, counts, np.cumsum(kinds == "v ")[kinds == "f "])
     return vertices, _fans(corners, counts)
+
+
+def _obj_lines(path: Path) -> tuple[list[str], np.ndarray]:
+    """An OBJ's lines, and the first two letters of each."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").replace("\\\n", " ").splitlines()
+    return lines, np.array([line[:2].expandtabs(1) for line in lines], "U2")
+
+
+def _from_zero(corners: np.ndarray, counts: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Corners counted from 0; held: points before each polygon, from which negative ones count back."""
+    return np.where(corners > 0, corners - 1, corners + np.repeat(held, counts))
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,11 @@ def test_a_face_that_the_person_hid_is_hidden_after_it_and_one_whose_copy_is_gon
 
 def test_detect_finds_and_checks_and_other_landmarks_make_another_cut(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.animate()
+    talker.data.uv_layers.new(name="UVMap")
     assert bpy.ops.freetalk.detect() == {"FINISHED"}
     sure = placed.confidence(talker)
     assert sure.shape == (COUNT,) and sure.mean() > 0.5
-    assert {"face", "lips", "eyes"} <= {finding.topic for finding in placed.findings(talker)}
+    assert {"face", "lips", "eyes", "texture"} <= {finding.topic for finding in placed.findings(talker)}
     before = marks.all_copies()[0].name_full
     assert bpy.ops.freetalk.animate() == {"FINISHED"} and len(marks.all_copies()) == 1
     assert before == marks.all_copies()[0].name_full

@@ -30,6 +30,23 @@ def test_negative_corners_of_an_obj_count_back_from_where_they_stand(tmp_path: P
     assert scan_file.read(path)[1].tolist() == [[0, 1, 2], [4, 3, 2], [4, 2, 0], [0, 2, 4]]
 
 
+def test_obj_tells_the_texture_of_each_corner(tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    head = "\n".join([*(f"v {x} {y} {z}" for x, y, z in SQUARE), "vt 0 0", "vt 1 0 0", "vt 1 1", "vt 0.5 1"])
+    for faces, wanted in {
+        "f 1/1 3/2/9 4/3 5/4\nf -1/-1 -2/-2/-2 -3/-3": [[0, 1, 2], [0, 2, 3], [3, 2, 1]],
+        "f 1/1 3/2 4/3\nf 1//1 3//2 4//3": None,
+        "f 1/1 3/2 4/9": None,
+        "f 1 3 4": None,
+    }.items():
+        path.write_text(f"{head}\n{faces}\n")
+        uvs = scan_file.read_uvs(path)
+        assert (uvs is None) == (wanted is None)
+        if wanted is not None:
+            np.testing.assert_array_equal(uvs, np.array([[0, 0], [1, 0], [1, 1], [0.5, 1]])[wanted])
+            assert uvs.shape[:2] == scan_file.read(path)[1].shape
+
+
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
 @pytest.mark.parametrize("faces", [[[0, 2, 3, 4], [4, 3, 2]], [[0, 2, 3], [0, 3, 4], [4, 3, 2]]])
 def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str, faces: list[list[int]]) -> None:
