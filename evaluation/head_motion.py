@@ -16,7 +16,6 @@ from scipy.spatial.transform import Rotation
 
 from export import grid
 from freetalk_blender.core import audio, frame, performance
-from freetalk_blender.core import turns as turned
 from freetalk_blender.core.style import Style
 
 FPS = 25
@@ -60,7 +59,7 @@ def main() -> None:
         take = performance.perform(samples, rate, fps=FPS, style=Style(head=1.0), seed=int(row))
         accents.append(performance.hear(audio.resample(audio.mono(samples), rate)).accents)
         real.append(turns(tracked[row] * [1, -1, -1]))
-        ours.append(np.degrees(take.turns[: len(tracked[row]), turned.HEAD]).astype(float))
+        ours.append(np.degrees(take.turns[: len(tracked[row]), :3]).astype(float))
     print("head | sd, pitch / yaw / roll (degrees) | speed (degrees a second) | lower after an accent (degrees)")
     print(f"real talker | {told(real, accents)}\nperformance | {told(ours, accents)}")
 

@@ -165,7 +165,8 @@ def contact(bound: faces.Face, motion: np.ndarray, closed: np.ndarray) -> dict[s
     own = movement.landmark_motion(bound, motion)
     dense = bound.mesh.to_caller(bound.binding.displace(own))
     before = lips_in(bound, dense)
-    met = bound.contact.corrected(dense, lips.closed(own, bound.neutral))
+    met = dense.copy()
+    bound.contact.correct(met, lips.closed(own, bound.neutral))
     after = lips_in(bound, met)
     gap = after.gaps(np.flatnonzero(closed))
     return {

@@ -19,7 +19,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from freetalk_blender.blender import files, meshes, render
+from freetalk_blender.blender import files, meshes, render, steps
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
 from freetalk_blender.core.frame import Similarity, transformed
@@ -133,7 +133,7 @@ def picture(item: bpy.types.Object, points: np.ndarray, size: int, inner: str) -
     rows = [row(vertices + before[0])]
     row(vertices)
     if bound.opened is not None:
-        cut.apply(item, bound.opened)
+        steps.run(cut.applying(item, bound.opened))
         vertices = bound.opened.vertices
     rows += [row(vertices + pose) for pose in after[1:]]
     return np.concatenate(rows[::-1], 0)
@@ -153,7 +153,7 @@ def spoken(
     painted(item)
     vertices = meshes.vertices(item.data)
     if bound.opened is not None:
-        cut.apply(item, bound.opened)
+        steps.run(cut.applying(item, bound.opened))
         vertices = bound.opened.vertices
     camera = studio(bound.frame, size)
     centre = bound.frame.to_canonical(points)[48:].mean(0)

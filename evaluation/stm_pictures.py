@@ -87,7 +87,7 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
     """Rows: from in front, turned; columns: LOOKS. As in the scene, with what lies behind lips that were cut."""
     dense = face.mesh.to_caller(face.binding.displace(landmark_motion(face, motion)))
     if face.contact:
-        dense = face.contact.corrected(dense)
+        face.contact.correct(dense)
     if face.eyelids:
         face.eyelids.correct(dense)
     inside = np.zeros(len(vertices), bool)

@@ -36,7 +36,7 @@ _STYLES = {
     "gaze": "how far the eyes look about, and stay on who is looked at while the head turns",
     "contact": "above 0 the lips are brought together, below kept apart, whatever is heard",
 }
-DONE, USAGE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
+DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 
 
 def main(words: list[str] | None = None) -> int:

@@ -200,12 +200,8 @@ def finish(item: bpy.types.Object, shaped: Shaped) -> None:
     item.data.update()
 
 
-def shapes_of(item: bpy.types.Object) -> np.ndarray:
-    """(K,V,3) float32 displacement of FreeTalk's shape keys at weight 1."""
-    return steps.run(_read_shapes(item, [block.name for block in own_blocks(item)]))
-
-
 def _read_shapes(item: bpy.types.Object, names: list[str]) -> Steps[np.ndarray]:
+    """(K,V,3) float32 displacement of these shape keys at weight 1."""
     shapes = np.empty((len(names), len(item.data.vertices), 3), np.float32)
     for row, name in zip(shapes, names, strict=True):
         row[:] = meshes.places(item.data.shape_keys.key_blocks[name])

@@ -34,15 +34,6 @@ CLOSING = ("REMESH", "WELD")
 _MANY = 20_000
 
 
-def apply(item: bpy.types.Object, opened: OpenedMouth) -> None:
-    """Open the mouth of the object's mesh, in place.
-
-    opened: what core.mouth.open_lips answers for meshes.vertices and meshes.triangles of this mesh. The mesh's vertices
-    keep their numbers. The object must own its mesh (one user) and be out of edit mode.
-    """
-    steps.run(applying(item, opened))
-
-
 def check(item: bpy.types.Object) -> None:
     """MeshError where a cut would lose what the object has, or be lost itself."""
     if any(modifier.type == "MULTIRES" for modifier in item.modifiers):
@@ -57,9 +48,11 @@ def check(item: bpy.types.Object) -> None:
 
 
 def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
-    """The same, step by step; closed before its end, it leaves a mesh that is of no use any more.
+    """Open the mouth of the object's mesh, in place; closed before its end, it leaves a mesh that is of no more use.
 
-    Raises MeshError as `check` does.
+    opened: what core.mouth.open_lips answers for meshes.vertices and meshes.triangles of this mesh. The mesh's vertices
+    keep their numbers. The object must own its mesh (one user) and be out of edit mode. Raises MeshError as `check`
+    does.
     """
     check(item)
     mesh, count = item.data, len(item.data.vertices)

@@ -260,14 +260,8 @@ class Contact:
         """(P,M,3) displacement of `vertices` by one millimetre at each pair: amount @ modes is the correction."""
         return (self.spread.T[:, :, None] * (self.up * self.mm)).astype(np.float32)
 
-    def corrected(self, displacement: np.ndarray, shut: np.ndarray | float = 0.0) -> np.ndarray:
-        """(T,V,3) the motion with lips that meet and do not cross; displacement (T,V,3), mesh units; shut as above."""
-        answer = displacement.copy()
-        self.correct(answer, shut)
-        return answer
-
     def correct(self, motion: np.ndarray, shut: np.ndarray | float = 0.0) -> None:
-        """The same in place: motion (T,V,3) is changed."""
+        """Make lips meet and not cross in motion (T,V,3), mesh units, in place; shut as above."""
         push = (self.up * self.mm).astype(motion.dtype)
         for block, frames in _in_blocks(len(motion), shut):
             near = np.take(motion[block], self.vertices, 1)

@@ -10,7 +10,7 @@ a frame's landmarks speak against the basis, less of what it adds is used (`evid
 product: of the landmarks' motion and a few weights that are a non-linear function of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -46,8 +46,6 @@ _RIDGE = 1e-6
 HEAVY, LIGHT = 60_000, 30_000
 #: How far beyond their reach triangles are kept (canonical units).
 _BEYOND = 0.2
-#: Numbers in one piece of `Binding.chunks`.
-CHUNK = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -99,12 +97,6 @@ class Binding:
         np.matmul(codes, self.everywhere, out=result)
         dense = result.reshape(len(codes), -1, 3)
         return dense if self.proxy is None else self.proxy.carry(dense)
-
-    def chunks(self, motion: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
-        """The same, a few frames (t,V,3) at a time: at most `size` numbers, for clips that do not fit in memory."""
-        step = max(1, size // (3 * self.count))
-        for start in range(0, len(motion), step):
-            yield self.displace(motion[start : start + step])
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """(...,N,3) on the vertices that can move -> (...,V,3) on all of the mesh: shapes of `matrix`, for example."""

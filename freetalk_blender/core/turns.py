@@ -18,7 +18,6 @@ from .ramp import smooth_step
 #: (to the subject's left) and +Z (the crown to the subject's right), and of the eyes in it; and the turn at weight 1
 #: (radians).
 KEYS = ("headPitch", "headYaw", "headRoll", "eyesPitch", "eyesYaw")
-HEAD, EYES = slice(0, 3), slice(3, 5)
 FULL = float(np.radians(15.0))
 #: The joint, from the middle between the upper ends of the jaw line (mm).
 _JOINT = (0.0, -25.0, -10.0)

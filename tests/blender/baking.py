@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from freetalk_blender.blender import bake, steps
+from freetalk_blender.blender import bake, meshes, steps
 from freetalk_blender.blender.takes import Line
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.frame import canonical_frame
@@ -39,6 +39,11 @@ def baked(item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "
     """The keys as a line of the object's current take; ease: frames from rest before it and to rest after it."""
     line = Line(source, start, len(keys.weights), ease, ease)
     bake.finish(item, steps.run(bake.shaping(item, keys, line, 0.0)))
+
+
+def shapes_of(item: bpy.types.Object) -> np.ndarray:
+    """(K,V,3) displacement of FreeTalk's shape keys at weight 1."""
+    return np.stack([meshes.places(block) for block in bake.own_blocks(item)]) - meshes.vertices(item.data)
 
 
 def rigged(face: bpy.types.Object, bone: str, collection: bpy.types.Collection) -> bpy.types.Object:

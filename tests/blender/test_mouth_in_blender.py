@@ -76,7 +76,7 @@ def opened(request, face):
             result = with_loose(result, points + [side, 30, -20], triangles, part)
         result = inner_mouth.furnished(result, landmarks)
         assert {PUPIL, TOOTH, TONGUE} <= set(result.part.tolist())
-    mouth.apply(copy, result)
+    steps.run(mouth.applying(copy, result))
     return item, copy, result
 
 
@@ -182,7 +182,7 @@ def test_what_lies_behind_the_lips_is_not_coloured_like_the_skin(opened):
 def test_the_skin_of_cut_lips_takes_no_light_from_their_inside(face):
     item, landmarks = face
     item.data.attributes.remove(item.data.attributes["custom_normal"])
-    mouth.apply(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks))
+    steps.run(mouth.applying(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)))
     mesh = item.data
     assert not mesh.has_custom_normals
     normals = np.empty(3 * len(mesh.loops), np.float32)
@@ -211,7 +211,7 @@ def test_facets_of_the_skin_stay_and_the_mouth_inside_is_smooth(face):
 def test_a_mesh_without_material_keeps_its_skin_without_one(face):
     item, landmarks = face
     item.data.materials.clear()
-    mouth.apply(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks))
+    steps.run(mouth.applying(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)))
     index = {p.material_index for p in item.data.polygons}
     assert index == {0, 1} and item.data.materials[0] is None and item.data.materials[1].name == mouth.MATERIAL
 
@@ -224,7 +224,7 @@ def test_what_a_cut_takes_out_leaves_the_mesh_and_the_vertices_keep_their_number
     vertices, triangles = meshes.vertices(item.data), meshes.triangles(item.data)
     web = mouth_web.removed(vertices, triangles, wide)
     result = hole_bag.closed(web, hole_bag.find(web.vertices, web.triangles, wide), triangles, wide)
-    mouth.apply(item, result)
+    steps.run(mouth.applying(item, result))
     assert np.allclose(meshes.vertices(item.data), result.vertices, atol=1e-4)
     assert len(meshes.triangles(item.data)) == len(result.triangles)
     assert [m.name for m in item.data.materials] == ["skin", "other", mouth.MATERIAL]
@@ -274,7 +274,7 @@ def test_attributes_of_every_kind_stay_with_what_is_not_cut(face):
             made += 1
     assert made >= 3 * 10
     copy = duplicate(item)
-    mouth.apply(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks))
+    steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
     before, after = item.data, copy.data
     there, here = faces_of(before), faces_of(after)
     same = [(there[corners], here[corners]) for corners in there.keys() & here.keys()]
@@ -302,7 +302,7 @@ def test_shape_keys_keep_what_drives_them_and_how_they_are_set(face):
     item.data.shape_keys.driver_add('key_blocks["smirk"].value').driver.expression = "2.5"
     item.active_shape_key_index = 2
     copy = duplicate(item)
-    mouth.apply(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks))
+    steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
     keys = copy.data.shape_keys
     block = keys.key_blocks["smirk"]
     assert [found.name for found in keys.key_blocks] == ["Basis", "smile", "smirk"]
@@ -320,7 +320,7 @@ def test_a_mesh_that_loses_more_than_it_gets_is_made_shorter(face):
     before = untouched(meshes.vertices(item.data), meshes.triangles(item.data))
     left = np.arange(len(before.triangles)) >= 40  # the first twenty quads go, and the loose edges with them
     taken = {name: getattr(before, name)[left] for name in ("triangles", "triangle_source", "part")}
-    mouth.apply(item, replace(before, kept=int(left.sum()), **taken))
+    steps.run(mouth.applying(item, replace(before, kept=int(left.sum()), **taken)))
     assert len(item.data.polygons) == quads - 20 and len(item.data.vertices) == WIDTH * HEIGHT
     piece = [entry.value for entry in item.data.attributes["piece"].data]
     assert piece == list(range(20, quads)) and not any(edge.is_loose for edge in item.data.edges)
@@ -366,7 +366,7 @@ def test_a_new_face_that_is_there_twice_is_taken_once(face):
         name: np.concatenate([getattr(result, name), getattr(result, name)[-5:]])
         for name in ("triangles", "triangle_source", "corner_weights", "part")
     }
-    mouth.apply(item, replace(result, **doubled))
+    steps.run(mouth.applying(item, replace(result, **doubled)))
     assert len(item.data.vertices) == len(result.vertices)
     assert sorted(map(sorted, meshes.triangles(item.data))) == sorted(map(sorted, result.triangles))
 
@@ -375,7 +375,7 @@ def test_eyeballs_come_with_materials_of_their_own(face):
     item, _ = face
     before = untouched(meshes.vertices(item.data), meshes.triangles(item.data))
     points, triangles, part = eyeballs.ball(12.0)
-    mouth.apply(item, with_loose(before, points + [30, 30, -20], triangles, part))
+    steps.run(mouth.applying(item, with_loose(before, points + [30, 30, -20], triangles, part)))
     names = [material.name for material in item.data.materials]
     assert names == ["skin", "other", "FreeTalk eye white", "FreeTalk iris", "FreeTalk pupil"]
     index = np.array([p.material_index for p in item.data.polygons])

@@ -9,7 +9,7 @@ import baking
 import bpy
 import numpy as np
 import pytest
-from baking import rigged
+from baking import rigged, shapes_of
 from read_glb import read
 
 from freetalk_blender.blender import animate as animating
@@ -48,7 +48,7 @@ def motion(copy: bpy.types.Object) -> np.ndarray:
     frames = np.arange(1, 52)
     found = [curves.find(f'key_blocks["{block.name}"].value') for block in blocks]
     weights = [[curve.evaluate(frame) for frame in frames] for curve in found]
-    return np.tensordot(np.array(weights).T, bake.shapes_of(copy), 1)
+    return np.tensordot(np.array(weights).T, shapes_of(copy), 1)
 
 
 def test_a_second_take_leaves_the_first_as_it_was(talker: bpy.types.Object) -> None:

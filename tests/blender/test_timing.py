@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 import pytest
 import soundfile
+from baking import shapes_of
 
 from freetalk_blender.blender import bake, compat, marks, sound
 
@@ -16,7 +17,7 @@ def motion(first: int, frames: int) -> np.ndarray:
     curves = compat.fcurves(copy.data.shape_keys)
     found = [curves.find(f'key_blocks["{block.name}"].value') for block in bake.own_blocks(copy)]
     weights = np.array([[curve.evaluate(first + frame) for curve in found] for frame in range(frames)])
-    return np.tensordot(weights, bake.shapes_of(copy), 1)
+    return np.tensordot(weights, shapes_of(copy), 1)
 
 
 @pytest.fixture

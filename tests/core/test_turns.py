@@ -59,7 +59,7 @@ def test_face_and_skull_turn_as_one_and_shirt_and_shoulders_stay(scan, face, sti
 
 def test_a_nod_goes_down_a_turn_to_the_subjects_left_and_a_tilt_to_the_right(face, still):
     marks = in_mm(face, face.landmarks)
-    nod, turn, tilt = 90 * face.frame.vectors_to_canonical(turns.shapes(face)[turns.HEAD])
+    nod, turn, tilt = 90 * face.frame.vectors_to_canonical(turns.shapes(face)[:3])
     nose, brow = (np.linalg.norm(in_mm(face, face.opened.vertices) - marks[k], axis=1).argmin() for k in (30, 27))
     assert nod[nose, 1] < -10 and abs(nod[nose, 0]) < 1
     assert turn[nose, 0] > 10 and abs(turn[nose, 1]) < 1
@@ -103,7 +103,7 @@ def test_shape_keys_preview_and_dense_motion_turn_alike(face, wanted):
     if wanted == 5:
         assert len(keys.shapes) == 5
     else:
-        assert keys.names[-3:] == turns.KEYS[turns.HEAD] and np.abs(keys.weights).max() <= 1
+        assert keys.names[-3:] == turns.KEYS[:3] and np.abs(keys.weights).max() <= 1
         assert (keys.names[: len(arkit.NAMES)] == arkit.NAMES) == (wanted == key_sets.ARKIT)
 
 
@@ -118,7 +118,7 @@ def test_eyes_that_look_move_what_is_between_the_lids_and_nothing_else(scan, fac
         pupil = np.linalg.norm((places - middle)[:, :2], axis=1).argmin()
         assert down[pupil, 1] < -1 and left[pupil, 0] > 1
     keys = turns.with_turns(shape_keys(face, np.zeros((4, 68, 3), np.float32)), face, GAZES)
-    assert keys.names[-2:] == turns.KEYS[turns.EYES]
+    assert keys.names[-2:] == turns.KEYS[3:]
 
 
 def test_a_head_at_rest_needs_no_keys(face, still):
