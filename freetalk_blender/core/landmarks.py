@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from . import atomic, frame, landmark_files, mesh, rows
 from .errors import LandmarkError
 
-COUNT = 68
+COUNT = landmark_files.COUNT
 JAW = slice(0, 17)
 BROWS = slice(17, 27)
 NOSE = slice(27, 36)

@@ -14,6 +14,7 @@ from .style import Style
 UPPER_INNER, LOWER_INNER = zip(*INNER_LIP_PAIRS, strict=True)
 UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
 #: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
+#: Of the average face's gap as a hand changes it; retarget.UPPER_LIP_SHARE is of what a face's own differs from it.
 UPPER_SHARE = 0.35
 #: Articulation that is left where a hand brings the lips together: the jaw comes up, too.
 _LEFT = 0.5

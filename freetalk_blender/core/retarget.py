@@ -17,7 +17,7 @@ CLOSED_GAP = 0.015
 #: Mouths are wider or narrower than the average face's by at most these factors; beyond, a landmark is wrong.
 WIDTHS = (0.7, 1.4)
 #: How much of a gap's correction the upper lip takes: in speech the lower lip and jaw do most of the closing
-#: (Löfqvist & Gracco 1997, J. Speech Lang. Hear. Res. 40).
+#: (Löfqvist & Gracco 1997, J. Speech Lang. Hear. Res. 40). lips.UPPER_SHARE is of what a hand changes.
 UPPER_LIP_SHARE = 0.3
 #: Outer-lip landmarks follow the inner ones that they border: landmark -> inner pairs whose mean correction they take.
 _OUTER_FOLLOWS = {
