@@ -201,7 +201,7 @@ def test_facets_of_the_skin_stay_and_the_mouth_inside_is_smooth(face):
         p.use_smooth = bool(places[list(p.vertices), 0].max() > 1e-3)
     copy = duplicate(item)
     result = open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)
-    mouth.apply(copy, result)
+    steps.run(mouth.applying(copy, result))
     smooth, x = np.array([(p.use_smooth, p.center.x) for p in copy.data.polygons]).T
     skin = np.isin(np.arange(len(x)), skin_polygons(copy.data, result))
     assert np.count_nonzero(~skin) > 50 and smooth[~skin].all()
