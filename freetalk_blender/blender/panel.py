@@ -25,7 +25,7 @@ class FREETALK_PT_main(Tab, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         if context.scene.freetalk.face is None and chosen.face(context) is None:
-            self.layout.label(text="Select a face scan and press Animate", icon="INFO")
+            self.layout.label(text="Select a face scan and press Animate", translate=False, icon="INFO")
 
 
 class Step(Tab):
@@ -48,10 +48,10 @@ def say(layout: bpy.types.UILayout, text: str, icon: str = "INFO") -> None:
     line = ""
     for word in text.split():
         if line and len(line) + len(word) > _WIDTH:
-            column.label(text=line, icon=icon)
+            column.label(text=line, translate=False, icon=icon)
             line, icon = "", "BLANK1"
         line = f"{line} {word}".strip()
-    column.label(text=line, icon=icon)
+    column.label(text=line, translate=False, icon=icon)
 
 
 def button(

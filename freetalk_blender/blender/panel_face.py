@@ -32,7 +32,8 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         original = chosen.face(context)
         if original is not None and placed.points(original) is not None:
             sure = placed.confidence(original)
-            self.layout.label(text=f"68 landmarks, {'by hand' if sure is None else f'{100 * sure.mean():.0f} %'}")
+            how = "by hand" if sure is None else f"{100 * sure.mean():.0f} %"
+            self.layout.label(text=f"68 landmarks, {how}", translate=False)
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, layout = context.scene.freetalk, self.layout
@@ -58,7 +59,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         if original is not None:
             self._checked(layout, original)
         header, body = layout.panel("freetalk_face_options", default_closed=True)
-        header.label(text="Options")
+        header.label(text="Options", translate=False)
         if body is not None:
             body.prop(settings, "landmarks", text="", placeholder="Landmark file (optional)")
             body.prop(settings, "open_mouth")
@@ -85,9 +86,8 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
         worst = max((finding.level for finding in findings), key=LEVELS.index)
         notable = [finding for finding in findings if finding.level != GOOD]
         header, body = layout.panel("freetalk_checkup", default_closed=worst != PROBLEM)
-        header.label(
-            text=f"Check-up: {len(notable)} to note" if notable else "Check-up: all in order", icon=_LIGHTS[worst]
-        )
+        told = f"Check-up: {len(notable)} to note" if notable else "Check-up: all in order"
+        header.label(text=told, translate=False, icon=_LIGHTS[worst])
         if body is None:
             return
         for finding in sorted(notable, key=lambda finding: finding.level != PROBLEM):

@@ -27,7 +27,8 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
         layout = self.layout
         if job.current is not None:
             told = job.current.told()
-            layout.progress(factor=job.current.progress()[0], text=told[:1].upper() + told[1:])
+            text = told[:1].upper() + told[1:]
+            layout.progress(factor=job.current.progress()[0], text=text, translate=False)
             say(layout, "ESC stops it; nothing is changed before the end")
             return
         button(layout, FREETALK_OT_animate, animate.why_not(context), 1.5, icon="PLAY")
@@ -40,7 +41,8 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
             return
         device = preferences.get().device
         wanted = "Automatic" if device == "auto" else device.upper()
-        self.layout.label(text=f"Ran on {session.device}" if session.device else f"Device: {wanted}")
+        told = f"Ran on {session.device}" if session.device else f"Device: {wanted}"
+        self.layout.label(text=told, translate=False)
 
 
 class FREETALK_PT_result(Step, bpy.types.Panel):
@@ -73,7 +75,7 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
         row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
         column = layout.column(align=True)
-        column.label(text="Lips at this frame:", icon="KEY_HLT")
+        column.label(text="Lips at this frame:", translate=False, icon="KEY_HLT")
         row = column.row(align=True)
         for lips, name, _ in LIPS:
             row.operator(FREETALK_OT_lips.bl_idname, text=name).lips = lips

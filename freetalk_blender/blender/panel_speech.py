@@ -53,7 +53,7 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
         start = strip.frame_final_start if strip is not None else scene.frame_start
         length = f"{looked.seconds:.2f} s from frame {start}" if looked.seconds else "Reading ..."
         row = layout.row()
-        row.label(text=length, icon="TIME")
+        row.label(text=length, translate=False, icon="TIME")
         if strip is None and compat.can_make_sound():
             row.prop(scene.freetalk, "hear", text="", icon="PLAY_SOUND")
 

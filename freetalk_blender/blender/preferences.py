@@ -74,7 +74,8 @@ class FREETALK_AP_preferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         column = layout.column()
         column.prop(self, "device")
-        column.label(text=f"Ran on: {session.device}" if session.device else "Nothing has run yet", icon="INFO")
+        told = f"Ran on: {session.device}" if session.device else "Nothing has run yet"
+        column.label(text=told, translate=False, icon="INFO")
         column.prop(self, "threads")
         column.prop(self, "models")
         row = layout.row(align=True)
@@ -111,7 +112,7 @@ class FREETALK_OT_doctor(bpy.types.Operator):
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column(align=True)
         for line in self.report_text.splitlines():
-            column.label(text=line)
+            column.label(text=line, translate=False)
         self.layout.prop(self, "copy")
 
     def execute(self, context: bpy.types.Context) -> set[str]:

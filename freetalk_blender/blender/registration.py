@@ -42,16 +42,30 @@ CLASSES = (
     *panel_speech.CLASSES,
     *panel_result.CLASSES,
 )
+#: Of all that is read in the interface, which is in English: Blender's own translations are of other words, such as of
+#: a mesh's faces.
+CONTEXT = "FreeTalk"
 _commands: list = []
 
 
 def register() -> None:
     for cls in CLASSES:
+        _keep_english(cls)
         bpy.utils.register_class(cls)
     bpy.types.Scene.freetalk = PointerProperty(type=properties.FREETALK_PG_settings)
     _commands.append(bpy.utils.register_cli_command("freetalk", _command))
     handlers.add()
     atexit.register(unregister)
+
+
+def _keep_english(cls: type) -> None:
+    """Its name, and those of its properties, are not translated; labels say so themselves."""
+    if issubclass(cls, bpy.types.Panel | bpy.types.Operator):
+        cls.bl_translation_context = CONTEXT  # type: ignore[attr-defined]
+    for base in cls.__mro__:
+        for prop in getattr(base, "__annotations__", {}).values():
+            if hasattr(prop, "keywords"):
+                prop.keywords["translation_context"] = CONTEXT
 
 
 def unregister() -> None:

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import bpy
 import numpy as np
+import pytest
 import soundfile
 
-from freetalk_blender.blender import files, job, panel_face, panel_result, panel_speech, waveform
+from freetalk_blender.blender import files, job, panel_face, panel_result, panel_speech, registration, waveform
 from freetalk_blender.blender.panel import FREETALK_PT_main
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
@@ -32,6 +33,8 @@ class Layout:
         def draw(*given: object, **options: object):
             assert set(options) <= set(known.keys()), f"{name}({', '.join(options)})"
             assert options.get("icon", "NONE") in ICONS, options["icon"]
+            words = name in ("label", "progress") and options.get("text")
+            assert not words or options.get("translate") is False, f"{words} would be translated where Blender knows it"
             if name in ("prop", "prop_search"):
                 item, prop = given[:2]
                 self.drawn.append(options.get("text", item.bl_rna.properties[prop].name))
@@ -149,3 +152,27 @@ def test_a_sound_is_looked_at_again_where_its_file_is_another_one(addon: None, t
     for name, seconds in (("a", 1), ("b", 2)):
         bpy.ops.wm.open_mainfile(filepath=str(tmp_path / name / "face.blend"))
         assert len(waveform._known) == 0 and looked().seconds == seconds
+
+
+def test_words_that_blender_means_otherwise_are_not_translated(addon: None) -> None:
+    for cls in registration.CLASSES:
+        kind = cls.bl_rna
+        if issubclass(cls, bpy.types.Operator):
+            kind = getattr(bpy.ops.freetalk, cls.bl_idname.partition(".")[2]).get_rna_type()
+        if issubclass(cls, bpy.types.Panel | bpy.types.Operator):
+            assert kind.translation_context == registration.CONTEXT, cls
+        own = [prop for prop in kind.properties if prop.is_runtime]
+        assert {prop.translation_context for prop in own} <= {registration.CONTEXT}, cls
+
+
+def test_in_german_a_face_is_called_a_face(addon: None) -> None:
+    translations, view = bpy.app.translations, bpy.context.preferences.view
+    if "de_DE" not in view.bl_rna.properties["language"].enum_items:
+        pytest.skip("the bpy wheel is in English alone")
+    before = view.language, view.use_translate_interface
+    view.language, view.use_translate_interface = "de_DE", True
+    try:
+        assert translations.pgettext_iface("Face") != "Face"
+        assert translations.pgettext_iface("Face", registration.CONTEXT) == "Face"
+    finally:
+        view.language, view.use_translate_interface = before
