@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +16,16 @@ _BLOCK = 4096
 
 @contextmanager
 def output(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix; renamed to it on success, deleted on failure.
+    """A temporary path beside `path`, with its suffix; renamed to it on success, deleted on failure. Where `path` is a
+    link, what it points to is written; a file that was there keeps its permissions.
 
     Raises FreeTalkError where the folder cannot be written to, and where its disk is full afterwards: not every writer
     says that its file was cut off.
     """
-    path = Path(path)
+    suffix, path = Path(path).suffix, Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".freetalk-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=".freetalk-", suffix=suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise FreeTalkError(f"Cannot write to {path.parent} ({error.strerror}); choose another folder.") from error
@@ -32,7 +34,7 @@ def output(path: Path) -> Iterator[Path]:
         yield temporary
         if shutil.disk_usage(path.parent).free < _BLOCK:
             raise FreeTalkError(f"The disk of {path.parent} is full; make room for {path.name} and write it again.")
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

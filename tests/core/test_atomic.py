@@ -34,6 +34,20 @@ def test_a_crash_leaves_the_old_file_and_nothing_else(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links and permissions")
+def test_a_link_stays_a_link_and_a_file_keeps_its_permissions(tmp_path):
+    kept, link = tmp_path / "store" / "v001", tmp_path / "latest.txt"
+    kept.parent.mkdir()
+    link.symlink_to(kept)
+    for mode in (0o666 & ~atomic._umask(), 0o640):
+        with atomic.output(link) as temporary:
+            temporary.write_text(f"{mode:o}")
+            assert temporary.suffix == ".txt" and temporary.parent == kept.parent
+        assert link.is_symlink() and link.read_text() == f"{mode:o}"
+        assert kept.stat().st_mode & 0o777 == mode
+        kept.chmod(0o640)
+
+
 def test_a_folder_that_is_a_file_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FreeTalkError, match="Cannot write to"), atomic.output(tmp_path / "file" / "a.txt"):
