@@ -18,7 +18,7 @@ _BOUND = {
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of a talking copy's modifiers, and of objects that its original's surface carries."""
-    return _holding(copy) + _outgrown(copy) + _carried_by_original(copy)
+    return _holding(copy) + _outgrown(copy) + _merging(copy) + _carried_by_original(copy)
 
 
 def _holding(copy: bpy.types.Object) -> tuple[str, ...]:
@@ -57,6 +57,27 @@ def _outgrown(copy: bpy.types.Object) -> tuple[str, ...]:
         f"Modifiers of {copy.name} no longer work, for they were bound before its mouth was opened: "
         f"{parts.named(bound)}; bind them there anew, or animate with Open Mouth off.",
     )
+
+
+def _merging(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of geometry nodes that may close an opened mouth again."""
+    if len(copy.data.vertices) == len(original_of(copy).data.vertices):
+        return ()
+    nodes = [each for each in copy.modifiers if each.type == "NODES" and each.show_viewport and each.node_group]
+    merging = [each.name for each in nodes if _merges(each.node_group)]
+    if not merging:
+        return ()
+    return (
+        f"Geometry nodes of {copy.name} merge by distance, which closes lips that were cut if it reaches the face: "
+        f"{parts.named(merging)}; switch that off or leave the mouth out of its selection.",
+    )
+
+
+def _merges(tree: bpy.types.NodeTree) -> bool:
+    """Does it, or a group in it, merge what lies together?"""
+    used = [node for node in tree.nodes if not node.mute]
+    inner = {node.node_tree for node in used if node.type == "GROUP" and node.node_tree}
+    return any(node.bl_idname == "GeometryNodeMergeByDistance" for node in used) or any(map(_merges, inner))
 
 
 def _is_bound(modifier: bpy.types.Modifier) -> bool:

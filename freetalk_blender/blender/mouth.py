@@ -163,6 +163,7 @@ def _reshape(item: bpy.types.Object, shapes: list[np.ndarray]) -> Steps[None]:
         driver.data_path = f"kept {path}"  # a key that goes takes along what drives it
     for block, shape in zip(old, shapes, strict=True):
         new = item.shape_key_add(name=block.name, from_mix=False)
+        new.slider_max = max(block.slider_max, 1.0)  # Blender keeps either end on its side of the other
         for name in ("slider_min", "slider_max", "value", "mute", "interpolation", "vertex_group", "lock_shape"):
             setattr(new, name, getattr(block, name))
         new.points.foreach_set("co", shape.ravel())

@@ -246,6 +246,21 @@ def test_modifiers_that_would_close_cut_lips_are_refused_while_they_are_on(face:
     mouth.check(face)
 
 
+def test_geometry_nodes_that_may_close_cut_lips_are_told(face: bpy.types.Object) -> None:
+    copy = talking(face)
+    inner, outer = (bpy.data.node_groups.new(name, "GeometryNodeTree") for name in ("inner", "outer"))
+    merge = inner.nodes.new("GeometryNodeMergeByDistance")
+    outer.nodes.new("GeometryNodeGroup").node_tree = inner
+    modifier = copy.modifiers.new("tidy", "NODES")
+    modifier.node_group = outer
+    assert bindings.notes(copy) == (), "its mouth was not opened"
+    copy.data.vertices.add(3)
+    (told,) = bindings.notes(copy)
+    assert told.startswith("Geometry nodes of face FreeTalk merge by distance,") and ": tidy;" in told
+    merge.mute = True
+    assert bindings.notes(copy) == ()
+
+
 def test_a_half_that_a_mirror_completes_is_refused_until_that_is_applied(face: bpy.types.Object) -> None:
     modifier = face.modifiers.new("Mirror", "MIRROR")
     with pytest.raises(MeshError, match="has a Mirror modifier; apply it or remove it first"):

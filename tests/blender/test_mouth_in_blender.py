@@ -297,6 +297,12 @@ def test_shape_keys_keep_what_drives_them_and_how_they_are_set(face):
     item, landmarks = face
     smirk = item.shape_key_add(name="smirk")
     smirk.slider_min, smirk.slider_max, smirk.mute = -2.0, 3.0, True
+    beyond = {"above": (2.0, 5.0), "below": (-5.0, -2.0)}
+    for name, (low, high) in beyond.items():
+        far = item.shape_key_add(name=name)
+        for end, value in (("min", min(low, 0)), ("max", high), ("min", low)):
+            setattr(far, f"slider_{end}", value)
+        assert (far.slider_min, far.slider_max) == (low, high)
     smirk.relative_key, smirk.vertex_group = item.data.shape_keys.key_blocks["smile"], "jaw"
     item.data.shape_keys.key_blocks["smile"].keyframe_insert("value", frame=3)
     item.data.shape_keys.driver_add('key_blocks["smirk"].value').driver.expression = "2.5"
@@ -305,8 +311,9 @@ def test_shape_keys_keep_what_drives_them_and_how_they_are_set(face):
     steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
     keys = copy.data.shape_keys
     block = keys.key_blocks["smirk"]
-    assert [found.name for found in keys.key_blocks] == ["Basis", "smile", "smirk"]
-    assert [len(found.points) for found in keys.key_blocks] == [len(copy.data.vertices)] * 3
+    assert [found.name for found in keys.key_blocks] == ["Basis", "smile", "smirk", *beyond]
+    assert [len(found.points) for found in keys.key_blocks] == [len(copy.data.vertices)] * 5
+    assert {name: (keys.key_blocks[name].slider_min, keys.key_blocks[name].slider_max) for name in beyond} == beyond
     assert (block.slider_min, block.slider_max, block.mute) == (-2.0, 3.0, True)
     assert block.value == 2.5, "the driver"
     assert block.relative_key.name == "smile" and block.vertex_group == "jaw" and copy.active_shape_key_index == 2
