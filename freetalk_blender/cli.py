@@ -262,6 +262,9 @@ def _add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
     feeling.add_argument("--emotion", type=_emotion, metavar="NAME=W,...", help="for example happy=0.8,surprised=0.2")
     feeling.add_argument("--emotion-curve", type=Path, metavar="FILE.csv", help="time,happy,... in seconds and weights")
     feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
+    command.add_argument(
+        "--channel", type=_whole(1), metavar="N", help="hear this channel of the sound alone, from 1 (all, as one)"
+    )
     command.add_argument("--fps", type=_fps, help=f"frames a second ({usual_fps})")
     command.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="another seed, another take (0)")
     for name, what in _STYLES.items():

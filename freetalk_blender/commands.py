@@ -195,7 +195,7 @@ def _utterance(arguments: argparse.Namespace, steps: Progress, stage: "Stage | N
     """What is said and how; where Blender is at work it hears what it alone can read, at its scene's frame rate."""
     fps = arguments.fps or (stage and stage.fps) or FPS
     with steps("read the sound"):
-        samples, rate = stage.hear(arguments.audio) if stage else audio.load(arguments.audio)
+        samples, rate = stage.hear(arguments.audio) if stage else audio.load(arguments.audio, channel=arguments.channel)
     feeling = arguments.emotion if arguments.emotion is not None else arguments.vad
     frames = performance.frame_count(len(samples), rate, fps)
     style = Style(**{name: getattr(arguments, name) for name in STYLES})

@@ -49,7 +49,7 @@ class Stage:
 
     def hear(self, path: Path) -> tuple[np.ndarray, int]:
         """The samples of a sound, mono, and their rate; also of what Blender alone can read."""
-        return sound.load(path)
+        return sound.load(path, self._arguments.channel)
 
     def bind(self, points: np.ndarray | None, turning: bool, binder: Binder) -> Actor:
         """The face and the objects that go with it; points (68,3): landmarks in the file's coordinates, None to find

@@ -173,6 +173,15 @@ def test_perform_writes_motion_and_needs_no_bpy(tmp_path: Path, short_clip: Path
         assert float(arrays["fps"]) == 25
 
 
+def test_each_speaker_of_a_recording_has_a_channel(tmp_path: Path, short_clip: Path) -> None:
+    voice, rate = soundfile.read(short_clip)
+    soundfile.write(tmp_path / "two.wav", np.stack([np.zeros_like(voice), voice], 1), rate)
+    for name, sound, options in (("alone", short_clip, ()), ("second", tmp_path / "two.wav", ("--channel", "2"))):
+        assert cli.main([*map(str, ("perform", sound, "-o", tmp_path / f"{name}.npz", *options))]) == cli.DONE
+    with np.load(tmp_path / "alone.npz") as alone, np.load(tmp_path / "second.npz") as second:
+        assert np.array_equal(alone["displacement"], second["displacement"])
+
+
 def test_a_sound_without_speech_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     soundfile.write(tmp_path / "rain.wav", np.random.default_rng(0).normal(0, 0.05, 16000), 16000)
     assert cli.main(["perform", str(tmp_path / "rain.wav"), "-o", str(tmp_path / "out.npz")]) == cli.DONE

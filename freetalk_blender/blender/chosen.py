@@ -1,5 +1,7 @@
 """What the panel's choices come to: which face, which sound, and why a step cannot be taken yet."""
 
+from dataclasses import replace
+
 import bpy
 
 from ..core.errors import FreeTalkError
@@ -65,11 +67,12 @@ def _strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
 
 def source(scene: bpy.types.Scene) -> Source:
     """The sound that is said; AudioError where there is none or its file is gone."""
-    found = strip(scene)
+    found, settings = strip(scene), scene.freetalk
     if found is not None:
-        return sound.from_strip(scene, found)
-    settings = scene.freetalk
-    return sound.from_file(settings.sound_file if settings.sound == "FILE" else "", float(scene.frame_start))
+        whole = sound.from_strip(scene, found)
+    else:
+        whole = sound.from_file(settings.sound_file if settings.sound == "FILE" else "", float(scene.frame_start))
+    return replace(whole, channel=settings.channel or None)
 
 
 def why_no_face(context: bpy.types.Context) -> str:

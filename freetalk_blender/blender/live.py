@@ -92,13 +92,13 @@ def is_shown(copy: bpy.types.Object) -> bool:
 
 def said(current: bpy.types.Scene) -> tuple:
     """Which part of which sound is spoken, the sound first; cheaply: equal as long as it is the same."""
-    strip = chosen.strip(current)
+    strip, channel = chosen.strip(current), current.freetalk.channel
     if strip is None:
         file = str(sound.named(current.freetalk.sound_file))
-        return (file, current.frame_start, sound.scene_fps(current))
+        return (file, current.frame_start, sound.scene_fps(current), channel)
     keys = tuple(key.timeline_frame for key in strip.retiming_keys)
     times = (strip.frame_final_start, strip.frame_final_duration, float(strip.frame_start))
-    return (sound.identity(current, strip), strip.sound.filepath, *times, keys, sound.scene_fps(current))
+    return (sound.identity(current, strip), strip.sound.filepath, *times, keys, sound.scene_fps(current), channel)
 
 
 def sliders(current: bpy.types.Scene) -> tuple:

@@ -110,6 +110,13 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options=beside_options(),
     )
+    channel: IntProperty(
+        name="Channel",
+        description="The channel of the sound that this face says, where each speaker has one; 0: all of them together",
+        default=0,
+        min=0,
+        max=64,
+    )
     hear: BoolProperty(
         name="Add Sound to the Scene",
         description="Put the sound file into the scene's sequencer too, so that it is heard when the face plays",

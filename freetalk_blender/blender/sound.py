@@ -36,6 +36,7 @@ class Source:
 
     name: of the strip or the file. content: the file, or the bytes of a packed one. skipped: seconds of the recording
     before the first that is heard (negative: silence before it); seconds: how long it is heard, None to its end.
+    channel: the one that is heard, counted from 1; None for all.
     """
 
     name: str
@@ -43,11 +44,12 @@ class Source:
     start: float
     skipped: float = 0.0
     seconds: float | None = None
+    channel: int | None = None
 
     def clip(self) -> Clip:
         """The samples; AudioError where they cannot be read or none of them is heard."""
         with _file(self.content, self.name) as path:
-            samples, rate = load(path)
+            samples, rate = load(path, self.channel)
         if self.seconds is None:
             return Clip(samples, rate, self.start)
         wanted, first = round(self.seconds * rate), round(self.skipped * rate)
@@ -67,17 +69,17 @@ class Source:
                 return _played_seconds(path, path.stat().st_mtime)
 
 
-def load(path: Path) -> tuple[np.ndarray, int]:
+def load(path: Path, channel: int | None = None) -> tuple[np.ndarray, int]:
     """As core.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
     try:
-        return audio.load(path)
+        return audio.load(path, channel=channel)
     except UnknownSoundError as error:
-        decoder = _decoder(path)
+        decoder = _decoder(path, mixed=channel is None)
         if decoder is None and compat.can_make_sound() and path.suffix.lower() in _FILMS:
             raise AudioError(f"The film {path} has no sound; choose one with speech in it, or a recording.") from error
         if decoder is None:
             raise
-        return audio.resample(audio.mono(decoder.data()), decoder.specs[0]), audio.SPEECH_RATE
+        return audio.resample(audio.mono(decoder.data(), channel), decoder.specs[0]), audio.SPEECH_RATE
 
 
 @lru_cache(maxsize=8)
@@ -87,16 +89,16 @@ def _played_seconds(path: Path, changed: float) -> float:
     return audio.duration(samples, rate)
 
 
-def _decoder(path: Path) -> Any:
-    """The file's sound as Blender's audio library (aud.Sound) plays it, in one channel or two; None where it has none
-    or the library is not there."""
+def _decoder(path: Path, mixed: bool) -> Any:
+    """The file's sound as Blender's audio library (aud.Sound) plays it, if mixed in one channel or two; None where it
+    has none or the library is not there."""
     if not compat.can_make_sound():
         return None
     import aud
 
     try:
         found = aud.Sound(str(path))
-        found = found if found.specs[1] <= 2 else found.rechannel(1)
+        found = found.rechannel(1) if mixed and found.specs[1] > 2 else found
         return found if found.length > 0 else None
     except aud.error:
         return None

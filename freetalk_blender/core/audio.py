@@ -27,23 +27,25 @@ _HEADER = 1 << 12
 _UNRECOGNISED = 1
 
 
-def load(path: str | Path, rate: int = SPEECH_RATE) -> tuple[np.ndarray, int]:
+def load(path: str | Path, rate: int = SPEECH_RATE, channel: int | None = None) -> tuple[np.ndarray, int]:
     """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as ((N,) float32 mono at `rate`, rate).
 
-    Channels are averaged, but where they cancel each other (one is the other's negative) the loudest is taken; samples
-    that are not finite count as silence. Memory is bounded by the result: the file is read, mixed and resampled block
-    by block. Raises AudioError in one sentence where the file is missing, is a folder, is not a sound, is damaged, or
-    is empty; UnknownSoundError where its kind is not known here, or its header says that it is empty and it is not.
+    channel: the one that is heard, counted from 1; None averages all, but where they cancel each other (one is the
+    other's negative) the loudest is taken. Samples that are not finite count as silence. Memory is bounded by the
+    result: the file is read, mixed and resampled block by block. Raises AudioError in one sentence where the file is
+    missing, is a folder, is not a sound, is damaged, is empty, or has no such channel; UnknownSoundError where its kind
+    is not known here, or its header says that it is empty and it is not.
     """
     file = _existing(path)
     try:
         with soundfile.SoundFile(str(file)) as sound:
             own, energy = _checked_rate(sound.samplerate), np.zeros(sound.channels + 1)
-            samples = _concatenate(_resampled(_blocks(sound, energy), own, rate))
-            channel = _instead_of_mean(energy)
-            if channel is not None:
+            heard = _index(channel, sound.channels, f"sound {file}")
+            samples = _concatenate(_resampled(_blocks(sound, energy, heard), own, rate))
+            loudest = _instead_of_mean(energy) if heard is None else None
+            if loudest is not None:
                 sound.seek(0)
-                samples = _concatenate(_resampled(_blocks(sound, energy, channel), own, rate))
+                samples = _concatenate(_resampled(_blocks(sound, energy, loudest), own, rate))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _kind(error)(
             f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
@@ -85,11 +87,11 @@ def _existing(path: str | Path) -> Path:
     return file
 
 
-def mono(audio: np.ndarray) -> np.ndarray:
+def mono(audio: np.ndarray, channel: int | None = None) -> np.ndarray:
     """(N,) or (N, channels) numbers -> (N,) float32, channels averaged, integers scaled to [-1, 1], not finite -> 0.
 
-    Where the channels cancel each other, the loudest is taken.
-    Raises AudioError where there is no sample, or none is a finite number, or the array is no sound.
+    channel: as `load` takes it. Where the channels cancel each other, the loudest is taken.
+    Raises AudioError where there is no sample, none is a finite number, no such channel, or the array is no sound.
     """
     array = np.asarray(audio)
     channels = array.shape[1] if array.ndim == 2 else 1
@@ -99,6 +101,9 @@ def mono(audio: np.ndarray) -> np.ndarray:
         )
     if array.size == 0:
         raise AudioError("The audio is empty; choose a recording with speech in it.")
+    heard = _index(channel, channels, "audio")
+    if heard is not None:
+        array = array.reshape(len(array), channels)[:, heard]
     samples = _as_float(array)
     finite = np.isfinite(samples)
     if not finite.any():
@@ -108,8 +113,8 @@ def mono(audio: np.ndarray) -> np.ndarray:
     if samples.ndim == 1:
         return samples
     mean = samples.mean(axis=1, dtype=np.float32)
-    channel = _instead_of_mean(np.sum([*map(_energy, _slices(samples), _slices(mean))], 0))
-    return mean if channel is None else samples[:, channel]
+    loudest = _instead_of_mean(np.sum([*map(_energy, _slices(samples), _slices(mean))], 0))
+    return mean if loudest is None else samples[:, loudest]
 
 
 def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.ndarray:
@@ -122,6 +127,16 @@ def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.
 def duration(samples: np.ndarray, rate: float) -> float:
     """Seconds."""
     return len(samples) / rate
+
+
+def _index(channel: int | None, channels: int, name: str) -> int | None:
+    """The index of a channel that is counted from 1; AudioError where the sound has none of that number."""
+    if channel is None:
+        return None
+    if not 1 <= channel <= channels:
+        held = "1 channel" if channels == 1 else f"{channels} channels"
+        raise AudioError(f"The {name} has {held} and no channel {channel}; choose another one, or all of them.")
+    return channel - 1
 
 
 def _as_float(array: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender.blender import chosen, compat, sound
+from freetalk_blender.blender import chosen, compat, live, sound
 from freetalk_blender.core import audio
 from freetalk_blender.core.errors import AudioError
 
@@ -110,8 +110,6 @@ def test_a_film_without_sound_and_what_is_no_sound_are_refused(tmp_path: Path) -
 
 
 def test_a_film_without_a_sound_is_told_as_such(empty: bpy.types.Scene, tmp_path: Path) -> None:
-    if not compat.can_make_sound():
-        pytest.skip("this Blender is built without audio")
     render = empty.render
     compat.use_video(render.image_settings)
     render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.audio_codec = "MPEG4", "H264", "NONE"
@@ -127,8 +125,6 @@ def test_a_film_without_a_sound_is_told_as_such(empty: bpy.types.Scene, tmp_path
 
 
 def test_a_recording_whose_header_was_never_finished_is_heard(tmp_path: Path) -> None:
-    if not compat.can_make_sound():
-        pytest.skip("this Blender is built without audio")
     path = tmp_path / "unfinished.wav"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, RATE), RATE)
     content = bytearray(path.read_bytes())
@@ -138,6 +134,31 @@ def test_a_recording_whose_header_was_never_finished_is_heard(tmp_path: Path) ->
     source = sound.from_file(str(path), 1)
     assert abs(len(source.clip().samples) / source.clip().rate - 1) < 0.01
     assert abs(source.duration() - 1) < 0.01
+
+
+def test_the_panels_channel_is_heard_of_files_films_and_strips(
+    addon: None, empty: bpy.types.Scene, tmp_path: Path
+) -> None:
+    settings, path = empty.freetalk, tmp_path / "two.wav"
+    both = np.zeros((RATE, 2), np.float32)
+    both[:, 1] = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
+    soundfile.write(path, both, RATE)
+    settings.sound_file = str(path)
+    for channel, loud in ((0, 0.1), (1, 0.0), (2, 0.2)):
+        settings.channel = channel
+        assert np.abs(chosen.source(empty).clip().samples).mean() == pytest.approx(loud, abs=0.1 if loud else 1e-6)
+    settings.channel = 3
+    with pytest.raises(AudioError, match="has 2 channels and no channel 3"):
+        chosen.source(empty).clip()
+    before = live.said(empty)
+    settings.channel = 2
+    assert live.said(empty) != before, "what was baked of another channel is stale"
+    sound.add_strip(empty, path, 1)
+    settings.sound, settings.channel = "STRIP", 1
+    assert not chosen.source(empty).clip().samples.any()
+    bpy.ops.sound.mixdown(filepath=str(tmp_path / "two.mkv"), container="MATROSKA", codec="AAC")
+    first, second = (sound.load(tmp_path / "two.mkv", channel)[0] for channel in (1, 2))
+    assert np.abs(first).max() < 0.01 < np.abs(second).max()
 
 
 def test_a_lost_file_is_one_sentence(empty: bpy.types.Scene, ramp: Path) -> None:

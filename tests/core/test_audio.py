@@ -57,6 +57,21 @@ def test_channels_that_cancel_each_other_are_not_lost(tmp_path: Path, name: str)
     assert np.array_equal(audio.mono(stereo), voice)
 
 
+def test_one_channel_is_heard_where_each_speaker_has_one(tmp_path: Path) -> None:
+    both = np.random.default_rng(0).uniform(-0.5, 0.5, (RATE, 2)).astype(np.float32)
+    both[:, 1] = 0.0
+    soundfile.write(tmp_path / "two.flac", both, RATE, subtype="PCM_24")
+    for channel in (1, 2):
+        heard, _ = audio.load(tmp_path / "two.flac", RATE, channel=channel)
+        assert np.abs(heard - both[:, channel - 1]).max() < 1e-5
+        assert np.array_equal(audio.mono(both, channel), both[:, channel - 1])
+    for channel in (0, 3):
+        with pytest.raises(AudioError, match=rf"two\.flac has 2 channels and no channel {channel}; choose another"):
+            audio.load(tmp_path / "two.flac", channel=channel)
+    with pytest.raises(AudioError, match="has 1 channel and no channel 2"):
+        audio.mono(both[:, 0], 2)
+
+
 def test_samples_that_are_not_finite_count_as_silence(tmp_path: Path) -> None:
     samples = tone(0.5)
     samples[100:200] = np.nan
