@@ -143,47 +143,82 @@ def prepare(
     points, notes = _eyes(vertices, faces, points, found)
     if isinstance(landmarks, Landmarks):
         notes += doubt(landmarks)
-    opened: OpenedMouth | None = None
     beside = _solid(beside)
-    if inner_mouth == "teeth" and _has_teeth(beside, points):
-        inner_mouth = "dark"
-    if open_mouth:
-        with step("open the mouth"):
-            opened, note = opening.opened(vertices, faces, points, inner_mouth)
-            notes += note
-    else:
-        notes += opening.left_fused(vertices, faces, points)
+    inner = "dark" if inner_mouth == "teeth" and _has_teeth(beside, points) else inner_mouth
+    opened, told = _opened(vertices, faces, points, inner if open_mouth else None, step)
     with step("bind the face"):
-        cleaned, handles = _skin(vertices, faces, opened, points)
-        cancel.check()
-        canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
-        side = _lips(cleaned, opened)
-        binding = stm.bind(canonical, cleaned.triangles, handles, device=device, side=side)
-        if opened and opened.is_cut:
-            rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
-            binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
-            binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
-        binding, sitting = _with_parts(binding, canonical, cleaned, handles, similarity.to_canonical(points))
-        cancel.check()
-        binding = _in_mesh_units(binding, similarity)
-        if not np.isfinite(binding.matrix).all():
-            raise MeshError("The face is connected to vertices that lie too far away; delete them.")
-        shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
-        lips = _contact(vertices, faces, opened, cleaned, side, points, shut)
+        skin = _bound(vertices, faces, opened, points, similarity, device)
     surface = untouched(vertices, faces) if opened is None else opened
-    with_balls, lid, turning, note = _with_eyeballs(surface, cleaned, handles, points, eyeballs, beside)
-    notes += note
+    whole, lid, turning, more = _with_eyeballs(surface, skin.cleaned, skin.handles, points, eyeballs, beside)
     if lid is not None:
-        lid = lid.followed(sitting, cleaned.source, similarity.rotation)
-    if opened is not None or with_balls is not surface:
-        furnish = opened is not None and inner_mouth == "teeth"
-        opened = inner_mouths.furnished(with_balls, points) if furnish else with_balls
-    notes += mesh.far_from_origin(vertices) + repairs.notes(triangles, sound, cleaned.source[: len(vertices)])
-    if opened:
-        opened = replace(opened, triangle_source=sound[opened.triangle_source].astype(np.int32))
+        lid = lid.followed(skin.sitting, skin.cleaned.source, similarity.rotation)
+    if opened is not None and inner == "teeth":
+        whole = inner_mouths.furnished(whole, points)
+    notes += told + more + mesh.far_from_origin(vertices)
+    notes += repairs.notes(triangles, sound, skin.cleaned.source[: len(vertices)])
+    if opened is not None or whole is not surface:
+        opened = replace(whole, triangle_source=sound[whole.triangle_source].astype(np.int32))
     return Face(
-        len(vertices), points.astype(np.float32), similarity, opened, cleaned, binding, lips, notes, lid, turning
+        vertex_count=len(vertices),
+        landmarks=points.astype(np.float32),
+        frame=similarity,
+        opened=opened,
+        mesh=skin.cleaned,
+        binding=skin.binding,
+        contact=skin.contact,
+        notes=notes,
+        eyelids=lid,
+        looks=turning,
     )
+
+
+def _opened(
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, inner_mouth: str | None, step: Step
+) -> tuple[OpenedMouth | None, tuple[str, ...]]:
+    """The mesh with its mouth made ready to open, None where nothing is done, and what to tell; inner_mouth: None to
+    leave fused lips as they are."""
+    if inner_mouth is None:
+        return None, opening.left_fused(vertices, triangles, points)
+    with step("open the mouth"):
+        return opening.opened(vertices, triangles, points, inner_mouth)
+
+
+@dataclass(frozen=True)
+class _Skin:
+    """The surface that is bound, its vertices at the landmarks (68,), what sits on it, and how its lips meet."""
+
+    cleaned: CleanMesh
+    handles: np.ndarray
+    binding: Binding
+    sitting: Attached
+    contact: Contact | None
+
+
+def _bound(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    opened: OpenedMouth | None,
+    points: np.ndarray,
+    similarity: Similarity,
+    device: str,
+) -> _Skin:
+    """The skin of a mesh, whose mouth may have been opened, bound in mesh units to landmarks (68,3)."""
+    cleaned, handles = _skin(vertices, triangles, opened, points)
+    cancel.check()
+    canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
+    side = _lips(cleaned, opened)
+    binding = stm.bind(canonical, cleaned.triangles, handles, device=device, side=side)
+    if opened is not None and opened.is_cut:
+        rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
+        binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
+        binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
+    binding, sitting = _with_parts(binding, canonical, cleaned, handles, similarity.to_canonical(points))
+    cancel.check()
+    binding = _in_mesh_units(binding, similarity)
+    if not np.isfinite(binding.matrix).all():
+        raise MeshError("The face is connected to vertices that lie too far away; delete them.")
+    shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
+    return _Skin(cleaned, handles, binding, sitting, _contact(vertices, triangles, opened, cleaned, side, points, shut))
 
 
 def _eyes(

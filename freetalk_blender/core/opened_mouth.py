@@ -174,19 +174,19 @@ def untouched(vertices: np.ndarray, triangles: np.ndarray) -> OpenedMouth:
     whole = sparse.identity(count, format="csr")
     none = np.empty(0, np.int32)
     return OpenedMouth(
-        np.asarray(vertices, np.float32),
-        np.asarray(triangles, np.int32),
-        len(triangles),
-        np.arange(len(triangles), dtype=np.int32),
-        np.empty((0, 3, 3)),
-        whole,
-        np.full(len(triangles), SKIN, np.int8),
-        np.full(count, NEITHER, np.int8),
-        none,
-        none,
-        count,
-        whole,
-        none,
+        vertices=np.asarray(vertices, np.float32),
+        triangles=np.asarray(triangles, np.int32),
+        kept=len(triangles),
+        triangle_source=np.arange(len(triangles), dtype=np.int32),
+        corner_weights=np.empty((0, 3, 3)),
+        source=whole,
+        part=np.full(len(triangles), SKIN, np.int8),
+        side=np.full(count, NEITHER, np.int8),
+        upper_rim=none,
+        lower_rim=none,
+        skin_count=count,
+        carry=whole,
+        landmark_vertices=none,
     )
 
 
