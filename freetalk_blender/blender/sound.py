@@ -1,6 +1,7 @@
 """The sound that a scene plays, as samples from the frame where it starts: read from bpy here, loaded anywhere."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -253,12 +254,12 @@ def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[tuple[bpy.ty
 
 @contextmanager
 def _file(content: Path | bytes, name: str) -> Iterator[Path]:
-    """The sound's file; the bytes of a packed one are a file for as long as it is read."""
+    """The sound's file; the bytes of a packed one are a file, of a name that any system takes, while it is read."""
     if isinstance(content, Path):
         yield content
         return
     with TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(name.replace("\\", "/")).name or "packed.wav")
+        path = Path(folder) / ("packed " + re.sub(r"[^\w .-]", "_", name)).rstrip(". ")
         path.write_bytes(content)
         yield path
 

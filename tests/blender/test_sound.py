@@ -1,6 +1,6 @@
 """Sound strips: what is heard from which frame on."""
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import bpy
 import numpy as np
@@ -63,6 +63,15 @@ def test_a_packed_sound_needs_no_file(empty: bpy.types.Scene, ramp: Path) -> Non
     strip = sound.add_strip(empty, ramp, 1)
     ramp.unlink()
     assert abs(seconds_at(sound.from_strip(empty, strip).clip(), 2.0) - 2.0) < 2e-3
+
+
+@pytest.mark.parametrize("name", ["A: take 1", "take: 1.wav", "what?.wav", "a/b\\\\..", "NUL", "..", ""])
+def test_a_packed_sound_is_read_whatever_its_strip_is_called(ramp: Path, name: str) -> None:
+    with sound._file(ramp.read_bytes(), name) as path:
+        folder = PureWindowsPath("C:/Temp")
+        assert (folder / path.name).parent == folder and not (folder / path.name).is_reserved()
+        assert path.name.rstrip(". ") == path.name and not set(path.name) & set('<>:"/\\|?*')
+        assert audio.file_duration(path) == 4
 
 
 @pytest.mark.parametrize(("container", "codec"), [("MATROSKA", "AAC"), ("AAC", "AAC"), ("AC3", "AC3")])
