@@ -230,9 +230,10 @@ def _read_usd(path: Path) -> np.ndarray:
         raise MeshError(f"The scan {path} needs a Blender with USD, and this one is built without; convert it to glTF.")
     with TemporaryDirectory() as folder:
         stage = Path(folder) / "scan.usda"
-        layer = path.as_posix().replace("@", "\\@")
-        rate = sound.scene_fps(bpy.context.scene)
-        says = f'upAxis = "Z"\n    metersPerUnit = 1\n    timeCodesPerSecond = {rate!r}\n    subLayers = [@{layer}@]'
+        layer, rate = path.as_posix().replace("@@@", "\\@@@"), sound.scene_fps(bpy.context.scene)
+        says = (
+            f'upAxis = "Z"\n    metersPerUnit = 1\n    timeCodesPerSecond = {rate!r}\n    subLayers = [@@@{layer}@@@]'
+        )
         header = f"#usda 1.0\n(\n    {says}\n)\n"
         stage.write_text(header, encoding="utf-8")
         bpy.ops.wm.usd_import(filepath=str(stage), set_frame_range=False)

@@ -77,6 +77,17 @@ def test_obj_ply_and_stl_are_read_as_they_stand(tmp_path: Path, operator: str, s
     assert np.array_equal(scan.file_to_object, np.identity(4))
 
 
+@pytest.mark.parametrize("name", ["scan@2x.usdc", "it's @home@@@work @.usdc"])
+def test_usd_of_any_name_is_read(tmp_path: Path, name: str) -> None:
+    if not compat.exists(bpy.ops.wm.usd_export):
+        pytest.skip("this Blender is built without USD")
+    files.empty_scene()
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.wm.usd_export(filepath=str(tmp_path / "cube.usdc"))
+    (tmp_path / "cube.usdc").rename(tmp_path / name)
+    assert len(files.load(tmp_path / name).item.data.vertices) == 8
+
+
 def test_a_face_that_looks_up_along_y_is_set_upright_and_back_maps_exactly(head: Path) -> None:
     scan = files.load(head)
     own = meshes.vertices(scan.item.data)
