@@ -66,3 +66,19 @@ def test_the_gap_is_smooth_in_the_motion(lips):
     path = np.concatenate([slid(lips, (0, 0, step)) for step in np.linspace(-2, 2, 200)], 2)
     gap, _ = lips.gap(path)
     assert np.abs(np.diff(gap, 2, axis=1)).max() < 0.01
+
+
+def test_a_lip_of_one_ragged_row_of_vertices_is_no_slope() -> None:
+    x, off = np.arange(-8, 8, 0.8), np.tile([-0.05, 0.05], 10)
+    row = np.stack([x, 4 * off, off], 1)
+    place = np.concatenate([[[0.1, 1.0, 0.8]], row])
+    lips = facing.of_lips(np.arange(1), np.arange(1, len(place)), place)
+    gap, near = lips.gap(place[lips.vertices].T[:, :, None].astype(np.float32))
+    assert near[0, 0] == 1 and gap[0, 0] == pytest.approx(1, abs=0.3)
+
+
+def test_lips_meet_first_in_a_points_column_and_in_those_beside_it() -> None:
+    x = np.repeat(np.arange(0.0, 12.0, 1.5), 2)
+    columns, apart = facing._columns(x), np.full((16, 1), 3.0)
+    apart[7] = 1.0
+    assert columns.least(apart)[:, 0].tolist() == [3.0] * 4 + [1.0] * 6 + [3.0] * 6
