@@ -299,15 +299,15 @@ def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[
     Raises FreeTalkError where something is said before frame 0: a scene cannot begin there, nor do times in glTF.
     """
     scene, found = bpy.context.scene, [(item, takes.current(item)) for item in items]
-    said = [(math.floor(line.start), item.name) for item, take in found if take for line in takes.lines(take)]
+    said = [(line, item.name) for item, take in found if take for line in takes.lines(take)]
+    for line, name in said:
+        if line.start < 0:
+            raise FreeTalkError(
+                f"{name} speaks from frame {line.start:g} on, and {path.name} cannot hold what is before frame 0; move "
+                "its sound (or the scene) to later frames and animate it again."
+            )
     before = scene.frame_start
-    first, name = min(said, default=(before, ""))
-    if first < 0:
-        raise FreeTalkError(
-            f"{name} speaks from frame {first} on, and {path.name} cannot hold what is before frame 0; move its sound "
-            "(or the scene) to later frames and animate it again."
-        )
-    scene.frame_start = min(before, first)
+    scene.frame_start = max(0, min([before, *(math.floor(line.reach[0]) for line, _ in said)]))
     try:
         yield
     finally:

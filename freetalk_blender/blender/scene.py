@@ -87,10 +87,10 @@ def talking(
 
 
 def _line(copy: bpy.types.Object | None, source: str, start: float, frames: int, ease: float) -> takes.Line:
-    """A line that goes back to rest, and comes from it where anything is before it: frames of the scene, other lines.
-    ease in seconds."""
+    """A line that goes back to rest, and comes from it where anything is before it: frames of the scene, other lines;
+    not from before frame 0, which exports do not have. ease in seconds."""
     ease = round(ease * sound.scene_fps(bpy.context.scene))
-    line = takes.Line(source, start, frames, ease, ease)
+    line = takes.Line(source, start, frames, max(0.0, min(ease, start)), ease)
     take = takes.current(copy) if copy is not None else None
     if take is not None and takes.kept(take, line):
         return line

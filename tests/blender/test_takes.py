@@ -24,6 +24,7 @@ from freetalk_blender.blender import (
     meshes,
     placed,
     request,
+    scene,
     session,
     sound,
     takes,
@@ -323,14 +324,20 @@ def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object
 
 @pytest.mark.parametrize("suffix", [".fbx", ".usdc"])
 def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
-    talker: bpy.types.Object, tmp_path: Path, suffix: str
+    talker: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    animate()
+    copy = animate()
     current = bpy.context.scene
     current.frame_start = 30
     path = tmp_path / f"early{suffix}"
     assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
     assert (current.frame_start, current.frame_end) == (30, 61)
+    with monkeypatch.context() as patched, files._from_first_line([copy], path):
+        assert current.frame_start == 1
+        patched.setattr(takes, "lines", lambda _: [takes.Line("comes from rest", 20, 10, 10.0)])
+        current.frame_start = 30
+        with files._from_first_line([copy], path):
+            assert current.frame_start == 10
     files.read(path, 25)
     (keys,) = bpy.data.shape_keys
     curves = compat.existing_curves(keys)
@@ -351,6 +358,8 @@ def test_an_export_refuses_what_is_said_before_frame_0(
             bpy.ops.freetalk.export(filepath=str(tmp_path / f"early{suffix}"))
     assert not [*tmp_path.glob("*early*")] and bpy.context.scene.frame_start == 1
     files.save(tmp_path / "early.blend")
+    second = scene._line(copy, "another", 5.0, 20, scene.EASE)
+    assert second.reach == (0, 34), "from rest within the scene, and back to it"
 
 
 def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.types.Object, tmp_path: Path) -> None:
