@@ -68,6 +68,22 @@ def test_keys_beside_each_other_hold_the_lips(addon: None, empty: bpy.types.Scen
     assert [curve.evaluate(frame) for frame in (38, 40, 41, 43)] == pytest.approx([0.25, 1, 1, 0.25])
 
 
+@pytest.mark.parametrize(("fps", "reach"), [(12, 2), (25, 2), (50, 4)])
+def test_lips_take_as_long_to_close_at_any_frame_rate_and_never_jump(
+    addon: None, empty: bpy.types.Scene, fps: int, reach: int
+) -> None:
+    for frame in (1, 10, 90):  # as of a person who wants steps elsewhere: new keys are made like those before them
+        empty.freetalk.keyframe_insert("contact", frame=frame)
+    for point in compat.find_curve(empty, PATH).keyframe_points:
+        point.interpolation = "CONSTANT"
+    empty.render.fps = fps
+    empty.frame_set(40)
+    bpy.ops.freetalk.lips(lips="CLOSE")
+    assert keys() == {1: 0, 10: 0, 40 - reach: 0, 40: 1, 40 + reach: 0, 90: 0}
+    curve = compat.find_curve(empty, PATH)
+    assert 0 < curve.evaluate(40 - reach / 2) < 1 and 0 < curve.evaluate(40 + reach / 2) < 1
+
+
 def test_every_slider_of_the_performance_follows_its_keys(talker: bpy.types.Object) -> None:
     settings, scene = bpy.context.scene.freetalk, bpy.context.scene
     for name, last in (("articulation", 2.0), ("strength", 0.0), ("gaze", 1.0)):
