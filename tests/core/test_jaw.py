@@ -9,6 +9,7 @@ from test_face import jaw as jaw_down
 
 from freetalk_blender.core import arkit, jaw, landmarks, mesh, mouth_curve
 from freetalk_blender.core.face import prepare
+from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.movement import deform, landmark_motion, shape_keys
 from freetalk_blender.core.opened_mouth import TOOTH
 from freetalk_blender.core.scan_file import read
@@ -122,6 +123,19 @@ def test_a_head_that_talked_before_keeps_its_upper_teeth(scan, opening):
     upper, lower = teeth[before[teeth] < 0.01], teeth[before[teeth] > 0.01]
     assert len(upper) > 400 and len(lower) > 400
     assert again[upper].max() < 0.01 and np.allclose(again[lower], before[lower], rtol=0.2)
+
+
+def test_what_lies_before_skin_is_on_the_face_but_not_between_parted_lips():
+    shut = mean_landmarks() * 90
+    parted = shut.copy()
+    parted[[61, 62, 63], 1] += 6
+    parted[[65, 66, 67], 1] -= 6
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-8, 8, 9), np.linspace(-3, 3, 5)))
+    middle = parted[48:].mean(0)
+    teeth = middle + np.stack([x, y, np.full(len(x), 5.0)], 1)
+    behind = np.full((120, 120), middle[2])
+    assert not jaw._on_face(teeth, behind, parted) and jaw._on_face(teeth, behind, shut)
+    assert jaw._on_face(teeth + [0, 15, 0], behind, parted), "as a moustache does"
 
 
 def test_where_there_is_no_mouth_nothing_lies_inside_it(scan, with_parts):
