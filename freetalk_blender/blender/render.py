@@ -166,8 +166,10 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def _render(scene: bpy.types.Scene, **options) -> None:
+    """By another context than this scene's Blender draws every frame as the first."""
     try:
-        bpy.ops.render.render(scene=scene.name, **options)
+        with bpy.context.temp_override(scene=scene):
+            bpy.ops.render.render(**options)
     except RuntimeError as error:
         raise FreeTalkError(f"Blender could not render ({str(error).strip().splitlines()[-1]}).") from error
 

@@ -241,6 +241,12 @@ def test_contact_sheet_is_a_picture_of_sixteen_times(run: Run) -> None:
     content = run["png"].read_bytes()
     assert content.startswith(b"\x89PNG")
     assert struct.unpack(">II", content[16:24]) == (8 * 320, 4 * 320)
+    image = bpy.data.images.load(str(run["png"]))
+    sheet = np.array(image.pixels[:]).reshape(4, 320, 8, 320, 4)[..., :3].mean(-1)
+    lips = sheet[[2, 0], :280, :, 20:300].transpose(0, 2, 1, 3).reshape(16, -1)  # rows from the bottom, no times
+    shown = np.linspace(0, FRAMES - 1, 16).round().astype(int)
+    widest = np.abs(run.aperture[shown] - run.aperture[0]).argmax()
+    assert np.abs(lips[widest] - lips[0]).mean() > 0.01, "the mouth moves"
 
 
 def test_a_blend_talks_in_its_own_scene(
@@ -307,7 +313,7 @@ def test_a_film_is_heard_for_arrays_and_scenes_alike(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = []
-    monkeypatch.setattr(sound, "load", lambda path: heard.append(path) or audio.load(short_clip))
+    monkeypatch.setattr(sound, "load", lambda path, _channel: heard.append(path) or audio.load(short_clip))
     words = ["animate", head, "film.mkv", "--landmarks", head_landmarks]
     words += ["-o", tmp_path / "out.npz", "-o", tmp_path / "out.glb"]
     monkeypatch.setattr(sound, "add_strip", lambda *_: None)
