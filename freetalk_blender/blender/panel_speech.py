@@ -35,8 +35,9 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
                 say(layout, reason)
             return
         self._sound(layout, scene, strip)
-        layout.prop(settings, "channel")
-        layout.prop(settings, "strength", slider=True)
+        row = layout.row(align=True)
+        row.prop(settings, "channel")
+        row.prop(settings, "strength", slider=True)
 
     def _sound(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, strip: bpy.types.ID | None) -> None:
         """The picture of the sound, how long it is and where it starts."""
