@@ -78,7 +78,7 @@ def test_another_scene_that_is_shown_meanwhile_is_left_alone(talker: bpy.types.O
     assert bpy.context.scene == other and (other.frame_end, list(other.keys())) == before
     assert other.freetalk.face is None and not sound.sound_strips(other)
     copy = marks.copy_of(talker)
-    assert copy.name in home.objects and home.freetalk.face == talker and home.frame_end == 51
+    assert copy.name in home.objects and home.freetalk.face == talker and home.frame_end == 61
     assert home.view_layers[0].objects.active == copy and talker.hide_get(view_layer=home.view_layers[0])
     assert len(sound.sound_strips(home)) == int(compat.can_make_sound())
     window.scene = home
