@@ -17,8 +17,8 @@ _FIRST, _LAST, _LEAST = 14, 10, 4
 #: Cepstral coefficients that tell vowels apart, frames that are averaged and compared, and by how much a held sound may
 #: differ on the average and for a moment (dB).
 _COEFFICIENTS, _AVERAGED, _BESIDE, _STEADY, _WAVERS = slice(1, 7), 7, 4, 26.0, 52.0
-#: A held sound lies at most this far below the loudest (dB), and its low bands (up to 1 kHz) at most so far below its
-#: high ones (from 3 kHz on): hiss is none. Bands count down to so far below a frame's loudest.
+#: A held sound lies at most this far below the loudest speech (dB), and its low bands (up to 1 kHz) at most so far
+#: below its high ones (from 3 kHz on): hiss is none. Bands count down to so far below a frame's loudest.
 _QUIETER, _TILT, _RANGE = 20.0, -5.0, 60.0
 _LOW, _HIGH = slice(0, 25), slice(50, MEL_BANDS)
 #: It begins as speech where that is once as probable; ends of the recording are like nothing (dB).
@@ -34,14 +34,15 @@ def find(samples: np.ndarray, speaks: np.ndarray) -> np.ndarray:
     samples (N,) float32 at 16 kHz; speaks (T,): probability of speech at 50 Hz. A sound is held where its mel-frequency
     cepstrum (Davis and Mermelstein 1980) changes little.
     """
-    if len(samples) < (_FIRST + _LAST + _LEAST) * HOP:
+    spoken = speaks[: len(samples) // HOP] > _SPEECH
+    if len(spoken) < _FIRST + _LAST + _LEAST or not spoken.any():
         return np.empty((0, 2), int)
     centre = np.float32(np.mean(samples, dtype=np.float64))
     cepstra, level, tilt = (np.concatenate(parts) for parts in zip(*_described(samples, centre), strict=True))
     smooth = uniform_filter1d(cepstra, _AVERAGED, axis=0)
     change = np.full(len(level), _UNLIKE)
     change[_BESIDE:-_BESIDE] = np.linalg.norm(smooth[2 * _BESIDE :] - smooth[: -2 * _BESIDE], axis=1)
-    loud = uniform_filter1d(level, _AVERAGED) > np.percentile(level, 95) - _QUIETER
+    loud = uniform_filter1d(level, _AVERAGED) > np.percentile(level[spoken], 95) - _QUIETER
     steady = (change < _WAVERS) & (uniform_filter1d(change, _AVERAGED) < _STEADY) & loud & (tilt > _TILT)
     places = np.flatnonzero(np.diff(steady, prepend=False, append=False)).reshape(-1, 2) + (_FIRST, -_LAST)
     places = places[places[:, 1] - places[:, 0] >= _LEAST]

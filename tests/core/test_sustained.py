@@ -65,6 +65,13 @@ def test_what_does_not_begin_as_speech_is_left_alone() -> None:
     assert found(np.zeros(10, np.float32)) == []
 
 
+def test_silence_is_not_held_however_long_it_is() -> None:
+    samples = np.concatenate([between_words(vowel(0.4, (700, 1200))), np.zeros(60 * RATE, np.float32)])
+    speaks = np.zeros(len(samples) // speech.HOP + 1)
+    speaks[45:130] = 1
+    assert sustained.find(samples, speaks).tolist() == []
+
+
 def test_time_is_whole_again() -> None:
     samples = np.arange(40 * speech.HOP + 7, dtype=np.float32)
     places = np.array([(14, 20), (30, 31)])
