@@ -96,6 +96,12 @@ def held_out_clips(data: Path) -> list[Take]:
     ]
 
 
+def recordings(data: Path) -> list[Path]:
+    """About two dozen recordings of read speech, of many voices: LibriSpeech and one synthetic voice."""
+    files = sorted((Path(data) / "speech").rglob("*.flac"))
+    return files[:: max(1, len(files) // 24)]
+
+
 def ours(samples: np.ndarray) -> np.ndarray:
     """The product's own path."""
     return performance.perform(samples, audio.SPEECH_RATE, fps=grid.VIDEO_RATE, device="cpu").displacement

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.ats import table
+from evaluation.ats import recordings, table
 from freetalk_blender.core import audio, lips, performance, speech
 from freetalk_blender.core.contact import PARTED
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.series import runs
 
 _RATES = (12, 24, 25, 30, 60)
-_SECONDS, _LONGEST, _RECORDINGS = 20, 0.3, 24
+_SECONDS, _LONGEST = 20, 0.3
 
 
 def closures(gap: np.ndarray) -> np.ndarray:
     """(C,2) first and last instant of closures; gap (T,) mm at 50 Hz."""
-    edges = np.flatnonzero(np.diff(gap <= PARTED[0], prepend=False, append=False)).reshape(-1, 2) - (0, 1)
+    edges = runs(gap <= PARTED[0]) - (0, 1)
     short = edges[:, 1] - edges[:, 0] < _LONGEST * speech.FEATURE_RATE
     return edges[short & (edges[:, 0] > 0) & (edges[:, 1] < len(gap) - 1)]
 
@@ -40,11 +41,11 @@ def missed(gap: np.ndarray, found: np.ndarray, times: np.ndarray, fps: float) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description="Count the closures that fall between frames.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
-    files = sorted((parser.parse_args().data / "speech").rglob("*.flac"))
+    data = parser.parse_args().data
     rows: dict[str, dict[str, float]] = {
         f"{fps} frames a second": {"closures": 0, "at second i / fps": 0, "as shown": 0} for fps in _RATES
     }
-    for file in files[:: max(1, len(files) // _RECORDINGS)]:
+    for file in recordings(data):
         samples, rate = audio.load(file)
         motion = performance.perform(samples[: _SECONDS * rate], rate, fps=speech.FEATURE_RATE).displacement
         gap = EYE_DISTANCE_MM * gaps(motion, INNER_LIP_PAIRS).max(1)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.ats import table
+from evaluation.ats import recordings, table
 from freetalk_blender.core import ats, audio, performance, speech, sustained
 from freetalk_blender.core.contact import PARTED
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 
-_SECONDS, _LENGTHS, _RECORDINGS = 8, (0.4, 0.8, 1.5, 3.0), 24
+_SECONDS, _LENGTHS = 8, (0.4, 0.8, 1.5, 3.0)
 #: Frames to either side of the widest that are stretched, and samples of a grain, of half of it, and of the search.
 _AROUND, _GRAIN, _HOP, _SEARCH = 4, 800, 400, 200
 _EDGE = 5
@@ -51,9 +51,9 @@ def gap_of(features: np.ndarray) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the mouth in vowels that are held.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
-    files = sorted((parser.parse_args().data / "speech").rglob("*.flac"))
+    data = parser.parse_args().data
     found: dict[str, list[dict[str, float]]] = {f"{length} s": [] for length in _LENGTHS}
-    for file in files[:: max(1, len(files) // _RECORDINGS)]:
+    for file in recordings(data):
         samples = audio.load(file)[0][: _SECONDS * audio.SPEECH_RATE]
         middle = widest(gap_of(speech.features(samples)))
         first, end = (middle - _AROUND) * speech.HOP, (middle + _AROUND) * speech.HOP

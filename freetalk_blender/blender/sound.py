@@ -67,7 +67,7 @@ class Source:
             try:
                 return audio.file_duration(path)
             except UnknownSoundError:
-                return _played_seconds(path, path.stat().st_mtime)
+                return _played_seconds(path, changed(path))
 
 
 def load(path: Path, channel: int | None = None) -> tuple[np.ndarray, int]:
@@ -84,7 +84,7 @@ def load(path: Path, channel: int | None = None) -> tuple[np.ndarray, int]:
 
 
 @lru_cache(maxsize=8)
-def _played_seconds(path: Path, changed: float) -> float:
+def _played_seconds(path: Path, _changed: int) -> float:
     """How long a file is that was changed then, by all of its samples: headers of such files may only guess."""
     samples, rate = load(path)
     return audio.duration(samples, rate)

@@ -17,6 +17,7 @@ from .face_view import Camera
 from .frame import Similarity
 from .ramp import smooth_step
 from .rows import numbered
+from .series import runs
 
 #: Landmarks of an eye along the edge of its upper and of its lower lid.
 UPPER_EDGE, LOWER_EDGE = [0, 1, 2, 3], [0, 5, 4, 3]
@@ -182,8 +183,7 @@ def _columns(
     first, last = np.sort(lids[[0, 3], 0])
     for x in np.arange(first - _WIDER, last + _WIDER, _COLUMN):
         column = np.abs(seen[0, :, 0] - x).argmin()
-        change = np.diff(np.r_[1, is_skin[:, column], 1].astype(int))
-        top, bottom = np.flatnonzero(change < 0), np.flatnonzero(change > 0)
+        top, bottom = runs(~is_skin[:, column]).T
         length = np.where((top > 0) & (bottom < _SIZE), bottom - top, 0)
         if length.any():
             ends = [row[length.argmax()] for row in (top - 1, bottom)]

@@ -8,6 +8,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from .contact import PARTED
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS, gaps
+from .series import runs
 from .style import Style
 
 #: Inner pairs of the lips, right, middle, left, and the outer points beside them.
@@ -54,7 +55,7 @@ def shown(motion: np.ndarray, rate: float, frames: int, fps: float) -> np.ndarra
     times = np.arange(frames) / fps
     gap = EYE_DISTANCE_MM * gaps(motion, INNER_LIP_PAIRS).max(1)
     shut = (gap <= PARTED[0]) | (gap < PARTED[1]) & (gap == minimum_filter1d(gap, 3, mode="nearest"))
-    first, last = np.flatnonzero(np.diff(shut, prepend=False, append=False)).reshape(-1, 2).T / rate
+    first, last = runs(shut).T / rate
     last = last - 1 / rate
     after = np.ceil(np.round(first * fps, 6)).astype(int)
     early, late = first - (after - 1) / fps, after / fps - last

@@ -15,6 +15,7 @@ from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
 from .errors import AudioError, FreeTalkError
+from .series import sample
 from .style import AS_PERFORMED, Style
 
 #: What was heard is kept, so that a moved slider runs the small network alone (bytes, recordings).
@@ -129,12 +130,11 @@ def perform(
     lids = liveliness.blinks(heard.speech, seed, acted.blinks)
     brows = liveliness.beats(heard.accents, len(clock), seed)
     motion = ats.predict(heard.features, felt, lids, brows, style=lips.relaxed(acted), device=device)
-    times = lips.shown(motion, speech.FEATURE_RATE, frames, fps)
-    displacement = lips.corrected(sample(motion, speech.FEATURE_RATE, times), style.contact, fps)
-    tongue = sample(heard.tongue, speech.FEATURE_RATE, times) * np.minimum(_column(style.articulation), 1)
+    times, shown = np.arange(frames) / fps, lips.shown(motion, speech.FEATURE_RATE, frames, fps)
+    displacement = lips.corrected(sample(motion, speech.FEATURE_RATE, shown), style.contact, fps)
+    tongue = sample(heard.tongue, speech.FEATURE_RATE, shown) * np.minimum(_column(style.articulation), 1)
     head = liveliness.head(heard.speech, heard.accents, felt, seed) * _column(acted.head)
     eyes = liveliness.gaze(heard.speech, head, seed) * _column(acted.gaze)
-    times = np.arange(frames) / fps
     neutral, looks = frame.mean_landmarks(), sample(eyes, speech.FEATURE_RATE, times)
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
@@ -145,15 +145,6 @@ def perform(
 def _column(factor: float | np.ndarray) -> np.ndarray:
     """A number or (T,) as float32 beside rows of a curve."""
     return np.float32(factor).reshape(-1, 1)
-
-
-def sample(values: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
-    """values (T,...) whose row i is second i / rate -> float32 rows at `times` (seconds), linear, held at the ends."""
-    position = np.clip(np.asarray(times, float) * rate, 0, len(values) - 1)
-    before = np.floor(position).astype(int)
-    after = np.minimum(before + 1, len(values) - 1)
-    share = (position - before).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
-    return values[before] + share * (values[after] - values[before])
 
 
 def hear(samples: np.ndarray, device: str = "auto") -> Heard:

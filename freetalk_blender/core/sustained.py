@@ -10,6 +10,7 @@ import numpy as np
 from scipy.fft import dct
 from scipy.ndimage import uniform_filter1d
 
+from .series import runs, sample
 from .speech import FEATURE_RATE, HOP, MEL_BANDS, log_mel_energy
 
 #: What stays of a held sound at its beginning and end, and the least that is left out (frames).
@@ -44,7 +45,7 @@ def find(samples: np.ndarray, speaks: np.ndarray) -> np.ndarray:
     change[_BESIDE:-_BESIDE] = np.linalg.norm(smooth[2 * _BESIDE :] - smooth[: -2 * _BESIDE], axis=1)
     loud = uniform_filter1d(level, _AVERAGED) > np.percentile(level[spoken], 95) - _QUIETER
     steady = (change < _WAVERS) & (uniform_filter1d(change, _AVERAGED) < _STEADY) & loud & (tilt > _TILT)
-    places = np.flatnonzero(np.diff(steady, prepend=False, append=False)).reshape(-1, 2) + (_FIRST, -_LAST)
+    places = runs(steady) + (_FIRST, -_LAST)
     places = places[places[:, 1] - places[:, 0] >= _LEAST]
     return places[[speaks[first - _FIRST : first].max() > _SPEECH for first in places[:, 0]]]
 
@@ -85,16 +86,7 @@ def stretched(features: np.ndarray, places: np.ndarray) -> np.ndarray:
     what is after it."""
     left_out = places[:, 1] - places[:, 0]
     joints = places[:, 0] - (np.cumsum(left_out) - left_out)
-    frames = np.arange(len(features) + left_out.sum())
-    own = np.interp(frames, *_joined(places, joints, len(features)))
-    before = np.floor(own).astype(int)
-    share = (own - before).astype(np.float32)[:, None]
-    return features[before] + share * (features[np.minimum(before + 1, len(features) - 1)] - features[before])
-
-
-def _joined(places: np.ndarray, joints: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of the whole sound, and those of the shortened one that they are, between which time runs evenly."""
-    whole = places + (-1, 0)
-    short = joints[:, None] + (-1, 0)
-    total = frames + int((places[:, 1] - places[:, 0]).sum())
-    return np.concatenate([[0], whole.ravel(), [total - 1]]), np.concatenate([[0], short.ravel(), [frames - 1]])
+    frames = len(features) + int(left_out.sum())
+    whole = np.concatenate([[0], (places + (-1, 0)).ravel(), [frames - 1]])
+    short = np.concatenate([[0], (joints[:, None] + (-1, 0)).ravel(), [len(features) - 1]])
+    return sample(features, 1, np.interp(np.arange(frames), whole, short))
