@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .blender import files, lent, mouth, parts, render, scene, sound
+from .blender import files, lent, mouth, parts, render, saving, scene, sound
 from .blender.lent import Lent
 from .blender.steps import run
 from .core import detector, key_sets, mesh
@@ -106,8 +106,8 @@ class Stage:
 
 def write(path: Path, copy: bpy.types.Object, share: Callable[[float], None]) -> None:
     """The scene, or pictures of a talking copy in it, in the format of the suffix; share: told how much is done."""
-    if path.suffix.lower() in files.EXPORTS:
-        files.save(path)
+    if path.suffix.lower() in saving.EXPORTS:
+        saving.save(path)
     elif path.suffix.lower() == ".mp4":
         render.film(path, copy, share)
     else:

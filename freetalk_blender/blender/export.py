@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
-from . import animate, chosen, compat, files, live, parts, takes
+from . import animate, chosen, compat, live, parts, saving, takes
 from .marks import named_keys, original_of, own_blocks
 from .result import why_none
 from .takes import Line
@@ -19,7 +19,7 @@ FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 
 def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
     """The talking copy, its armatures, and what is seen of its parents and children, its original's children too."""
-    original, rigs = original_of(copy), files.armatures(copy)
+    original, rigs = original_of(copy), saving.armatures(copy)
     found = [copy, *copy.children_recursive, *original.children_recursive, *rigs]
     parent = copy.parent
     while parent is not None:
@@ -97,7 +97,7 @@ class FREETALK_OT_export(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
-        if path.suffix.lower() not in files.EXPORTS:
+        if path.suffix.lower() not in saving.EXPORTS:
             path = path.with_name(path.name + self.format)
         copy = chosen.talking(context)
         assert copy is not None, "polled"
@@ -107,7 +107,7 @@ class FREETALK_OT_export(bpy.types.Operator):
         try:
             if live.is_shown(copy) or live.has_other_keys(context.scene, copy):
                 copy = _baked_again(context)
-            files.save(path, hanging_on(copy) if context.scene.freetalk.only_face else None)
+            saving.save(path, hanging_on(copy) if context.scene.freetalk.only_face else None)
         except (FreeTalkError, OSError, RuntimeError) as error:
             self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}

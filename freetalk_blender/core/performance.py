@@ -112,7 +112,8 @@ def perform(
     """Speech (N,) or (N, channels) at any rate, and emotion, as landmark motion at fps.
 
     emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps), and so style.
-    Frame i is exactly second i / fps. Deterministic for a seed. Raises AudioError, EmotionError, StyleError,
+    Frame i is second i / fps; lips that shut between two frames alone are shown by the nearer one (`lips.shown`).
+    Deterministic for a seed. Raises AudioError, EmotionError, StyleError,
     ModelError, each one sentence.
     """
     if not (np.isfinite(fps) and 1 <= fps <= 1000):

@@ -11,7 +11,7 @@ import pytest
 from baking import baked, duplicate
 from read_glb import read
 
-from freetalk_blender.blender import bake, compat, files, gltf, marks, meshes, sound
+from freetalk_blender.blender import bake, compat, files, gltf, marks, meshes, saving, sound
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -148,7 +148,7 @@ def test_gltf_keeps_time_at_frame_rates_that_are_no_whole_numbers(
 ) -> None:
     sound.set_scene_fps(bpy.context.scene, 30 / 1.001)
     baked(duplicate(scan.item), chin_keys, 0)
-    files.save(tmp_path / "head.glb")
+    saving.save(tmp_path / "head.glb")
     assert np.allclose(read(tmp_path / "head.glb").times, np.arange(30) * 1.001 / 30, atol=1e-5)
     assert sound.scene_fps(bpy.context.scene) == pytest.approx(30 / 1.001)
 
@@ -168,7 +168,7 @@ def test_colours_of_skin_without_a_material_are_not_darkened_in_gltf(empty: bpy.
 
 def test_skin_without_a_material_is_no_metal_in_gltf(scan: files.Scan, chin_keys: ShapeKeys, tmp_path: Path) -> None:
     baked(duplicate(scan.item), chin_keys, 0)
-    files.save(tmp_path / "head.glb")
+    saving.save(tmp_path / "head.glb")
     content = (tmp_path / "head.glb").read_bytes()
     length, size = struct.unpack_from("<II", content, 8)
     document = json.loads(content[20 : 20 + size])

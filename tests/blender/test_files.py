@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, files, meshes, sound
+from freetalk_blender.blender import compat, files, meshes, saving, sound
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import FreeTalkError, MeshError
 from freetalk_blender.core.frame import transformed
@@ -30,7 +30,7 @@ def write_with_blender(path: Path) -> np.ndarray:
     bpy.context.scene.collection.objects.link(item)
     item.location, item.rotation_euler, item.scale = (5, -2, 1), (0.3, 0.5, -0.7), (1, 2, 0.5)
     bpy.context.view_layer.update()
-    files.save(path)
+    saving.save(path)
     return transformed(meshes.world(item), POINTS)
 
 
@@ -106,7 +106,7 @@ def test_a_face_that_already_stands_or_is_upside_down_is_left_alone(head: Path, 
 def test_among_several_meshes_the_landmarks_choose_the_face(tmp_path: Path) -> None:
     write_with_blender(tmp_path / "unused.glb")
     bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=32, location=(0, 0, 50))
-    files.save(tmp_path / "two.glb")
+    saving.save(tmp_path / "two.glb")
     assert len(files.load(tmp_path / "two.glb").item.data.vertices) > 1000, "the largest where none has a face"
     near = np.random.default_rng(0).normal([5, 1, 2], 0.5, (68, 3))  # the solid's place, in glTF's axes
     assert files.load(tmp_path / "two.glb", near).item.name.startswith("solid")
@@ -119,7 +119,7 @@ def test_among_several_meshes_the_largest_with_a_face_is_chosen_and_told(tmp_pat
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=7, radius=0.5, location=(2, 0, 0))
     hair = bpy.context.object
     assert len(hair.data.vertices) > len(face.data.vertices)
-    files.save(tmp_path / "character.blend")
+    saving.save(tmp_path / "character.blend")
     scan = files.load(tmp_path / "character.blend")
     assert scan.item.name == "Person"
     assert scan.notes == ("Of the 2 meshes in character.blend, Person has the face.",)
@@ -128,7 +128,7 @@ def test_among_several_meshes_the_largest_with_a_face_is_chosen_and_told(tmp_pat
 def test_an_object_is_chosen_by_its_name(tmp_path: Path, head: Path) -> None:
     write_with_blender(tmp_path / "unused.glb")
     bpy.ops.mesh.primitive_cube_add()
-    files.save(tmp_path / "two.blend")
+    saving.save(tmp_path / "two.blend")
     assert files.load(tmp_path / "two.blend", name="solid").item.name == "solid"
     with pytest.raises(MeshError, match=r"two\.blend holds no mesh head; its meshes are .*Cube.*\.$"):
         files.load(tmp_path / "two.blend", name="head")
@@ -141,7 +141,7 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
     copy.data, copy[ORIGINAL], copy.name = face.data.copy(), face, "Talking"
     bpy.context.scene.collection.objects.link(copy)
     name = face.name
-    files.save(tmp_path / "talked.blend")
+    saving.save(tmp_path / "talked.blend")
     scan = files.load(tmp_path / "talked.blend")
     assert scan.item.name == name and scan.notes == ()
 
@@ -181,7 +181,7 @@ def test_clips_play_where_nothing_else_plays_and_the_others_are_named(tmp_path: 
     (note,) = scan.notes
     assert note.startswith("character.glb has more clips than can play at once")
     assert [name in note for name in ("A walk", "B run", "C grin", "D spin")] == [False, True, True, False]
-    files.save(tmp_path / "again.glb")
+    saving.save(tmp_path / "again.glb")
     content = (tmp_path / "again.glb").read_bytes()
     tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
     (animation,) = tree["animations"]
@@ -233,7 +233,7 @@ def test_usd_motion_stays_after_its_file_was_read(tmp_path: Path) -> None:
     )
     (note,) = files.load(path).notes
     assert note.startswith("moving.usda moves surfaces point by point") and "cloth" in note and "prop" not in note
-    files.save(tmp_path / "out.blend")
+    saving.save(tmp_path / "out.blend")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
     assert [Path(bpy.path.abspath(cache.filepath)) for cache in bpy.data.cache_files if cache.users] == [path]
     prop, cloth = bpy.data.objects["prop"], bpy.data.objects["cloth"]
@@ -279,7 +279,7 @@ def test_pictures_of_a_blend_are_found_from_the_folder_of_another(empty: bpy.typ
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "in/hero.blend"))
     picture.filepath = "//tex/skin.png"
     (tmp_path / "out/deep").mkdir(parents=True)
-    files.save(tmp_path / "out/deep/talking.blend")
+    saving.save(tmp_path / "out/deep/talking.blend")
     assert picture.filepath == "//tex/skin.png", "the open file's own are as they were"
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out/deep/talking.blend"))
     found = Path(bpy.path.abspath(bpy.data.images["skin"].filepath)).resolve()
@@ -302,12 +302,12 @@ def test_usd_does_not_take_another_faces_picture_for_its_own(empty: bpy.types.Sc
         picture.filepath_raw, picture.file_format = str(tmp_path / folder / "skin.png"), "PNG"
         picture.save()
     node.image = bpy.data.images["a"]
-    files.save(tmp_path / "out/a.usdc")
-    files.save(tmp_path / "out/a.usdc")
+    saving.save(tmp_path / "out/a.usdc")
+    saving.save(tmp_path / "out/a.usdc")
     assert (tmp_path / "out/textures/skin.png").read_bytes() == (tmp_path / "a/skin.png").read_bytes()
     node.image = bpy.data.images["b"]
     with pytest.raises(FreeTalkError, match="is another picture than that of b; write USD to another folder"):
-        files.save(tmp_path / "out/b.usdc")
+        saving.save(tmp_path / "out/b.usdc")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.usdc", "textures"]
 
 
@@ -320,7 +320,7 @@ def test_a_picture_named_as_windows_does_is_in_the_fbx(tmp_path: Path) -> None:
     (tmp_path / "bust.obj").write_text("mtllib bust.mtl\n" + write)
     (tmp_path / "bust.mtl").write_text("newmtl stone\nmap_Kd tex maps\\stone.png\n")
     files.load(tmp_path / "bust.obj")
-    files.save(tmp_path / "bust.fbx")
+    saving.save(tmp_path / "bust.fbx")
     assert (tmp_path / "tex maps/stone.png").read_bytes() in (tmp_path / "bust.fbx").read_bytes()
 
 
@@ -341,7 +341,7 @@ def test_a_collection_instance_is_told_apart_from_a_file_without_meshes(tmp_path
     instance = bpy.data.objects.new("Hero", None)
     instance.instance_type, instance.instance_collection = "COLLECTION", character
     scene.collection.objects.link(instance)
-    files.save(path)
+    saving.save(path)
     with pytest.raises(MeshError, match=r"instances of collections: Hero; .* Make Instances Real"):
         files.load(path)
 
@@ -361,7 +361,7 @@ def test_what_a_character_does_keeps_its_speed(
     for curve in compat.existing_curves(item):
         curve.keyframe_points.foreach_set("interpolation", [1, 1])
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = 0, 48
-    files.save(path)
+    saving.save(path)
     scan, told = files.load(path, fps=30), io.StringIO()
     current, stage = bpy.context.scene, Stage(scan, Namespace(scan=path), Progress(told))
     assert stage.fps == fps

@@ -21,7 +21,7 @@ from read_glb import read
 from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, files, marks, meshes, scene, sound, takes
+from freetalk_blender.blender import compat, files, marks, meshes, saving, scene, sound, takes
 from freetalk_blender.core import arkit, audio, inner_mouth, landmarks, scan_file
 from freetalk_blender.core.frame import canonical_frame, transformed
 
@@ -258,7 +258,7 @@ def test_a_blend_talks_in_its_own_scene(
     current.render.fps, current.frame_start, current.frame_end = 24, 101, 120
     bpy.ops.mesh.primitive_cube_add(location=(500, 0, 0))
     bpy.context.object.name = "bystander"
-    files.save(tmp_path / "room.blend")
+    saving.save(tmp_path / "room.blend")
     assert scan.item.name == "head"
     words = [
         "animate",
@@ -298,7 +298,7 @@ def test_arrays_of_a_blend_keep_its_rate_and_hear_what_blender_hears(
     files.load(head)
     current = bpy.context.scene
     current.render.fps, current.frame_start, current.frame_end = 24, 1, 48
-    files.save(tmp_path / "room.blend")
+    saving.save(tmp_path / "room.blend")
     strip = sound.add_strip(current, short_clip, 1)
     if strip is None:
         pytest.skip("this Blender is built without audio")
@@ -332,7 +332,7 @@ def test_a_character_of_several_objects_talks(
     teeth_behind(face, points, "teeth")
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=7, radius=placed.scale, location=points[27] + [0, 400, -100])
     bpy.context.object.name = "hair"
-    files.save(tmp_path / "character.blend")
+    saving.save(tmp_path / "character.blend")
     words = [tmp_path / "character.blend", short_clip, "-o", tmp_path / "out.blend"]
     assert cli.main(["animate", *map(str, words)]) == cli.DONE
     told = capsys.readouterr().err
@@ -412,7 +412,7 @@ def test_render_films_a_saved_scene(run: Run, tmp_path: Path) -> None:
     bpy.context.scene.frame_end = 2
     settings = bpy.context.scene.render
     kept = (settings.engine, settings.resolution_x, settings.filepath, len(bpy.data.objects), len(bpy.data.materials))
-    files.save(tmp_path / "short.blend")
+    saving.save(tmp_path / "short.blend")
     assert cli.main(["render", str(tmp_path / "short.blend"), "-o", str(tmp_path / "short.mp4")]) == cli.DONE
     assert bpy.data.movieclips.load(str(tmp_path / "short.mp4")).frame_duration == 3
     settings = bpy.context.scene.render
@@ -423,7 +423,7 @@ def test_render_films_a_saved_scene(run: Run, tmp_path: Path) -> None:
 def test_render_refuses_a_scene_in_which_nobody_talks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     files.empty_scene()
     bpy.ops.mesh.primitive_cube_add()
-    files.save(tmp_path / "mute.blend")
+    saving.save(tmp_path / "mute.blend")
     assert cli.main(["render", str(tmp_path / "mute.blend"), "-o", str(tmp_path / "mute.mp4")]) == cli.BAD_INPUT
     assert "No object in this scene was animated by FreeTalk" in capsys.readouterr().err
     assert not (tmp_path / "mute.mp4").exists()

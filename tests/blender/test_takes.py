@@ -24,6 +24,7 @@ from freetalk_blender.blender import (
     meshes,
     placed,
     request,
+    saving,
     scene,
     session,
     sound,
@@ -332,11 +333,11 @@ def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
     path = tmp_path / f"early{suffix}"
     assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
     assert (current.frame_start, current.frame_end) == (30, 61)
-    with monkeypatch.context() as patched, files._from_first_line([copy], path):
+    with monkeypatch.context() as patched, saving._from_first_line([copy], path):
         assert current.frame_start == 1
         patched.setattr(takes, "lines", lambda _: [takes.Line("comes from rest", 20, 10, 10.0)])
         current.frame_start = 30
-        with files._from_first_line([copy], path):
+        with saving._from_first_line([copy], path):
             assert current.frame_start == 10
     files.read(path, 25)
     (keys,) = bpy.data.shape_keys
@@ -357,7 +358,7 @@ def test_an_export_refuses_what_is_said_before_frame_0(
         with pytest.raises(RuntimeError, match=f"{copy.name} speaks from frame -24 on, and early{suffix} cannot"):
             bpy.ops.freetalk.export(filepath=str(tmp_path / f"early{suffix}"))
     assert not [*tmp_path.glob("*early*")] and bpy.context.scene.frame_start == 1
-    files.save(tmp_path / "early.blend")
+    saving.save(tmp_path / "early.blend")
     second = scene._line(copy, "another", 5.0, 20, scene.EASE)
     assert second.reach == (0, 34), "from rest within the scene, and back to it"
 

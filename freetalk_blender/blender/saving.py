@@ -1,0 +1,206 @@
+"""What Blender holds into files: a talking face, or all of the scene, with its animation.
+
+A file appears whole or not at all, and what has to be changed for an exporter is put back.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+
+from ..core import atomic
+from ..core.errors import FreeTalkError
+from . import compat, gltf, linked, takes
+
+
+def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
+    """Write the scene's visible objects, or only some, with their shape-key animation, in the format of the suffix.
+
+    Armatures that move them are written too where they are hidden. The file appears whole or not at all; a .blend holds
+    everything. Raises FreeTalkError where it cannot be written.
+    """
+    writer = _WRITERS[Path(path).suffix.lower()]
+    written = [] if writer is _write_blend else only or _seen()
+    rigs = dict.fromkeys(rig for item in written for rig in armatures(item))
+    first = _from_first_line(written, Path(path))
+    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first:
+        try:
+            writer(temporary, only is not None)
+        except RuntimeError as error:
+            told = str(error)
+            if "KeyboardInterrupt" in told:
+                raise KeyboardInterrupt from error
+            lines = [line for line in told.splitlines() if line.strip() and not line.startswith("Location: ")]
+            raise FreeTalkError(f"{path} could not be written ({lines[-1].strip()}).") from error
+
+
+def _seen() -> list[bpy.types.Object]:
+    return [item for item in bpy.context.view_layer.objects if item.visible_get()]
+
+
+@contextmanager
+def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[None]:
+    """The scene begins early enough for what these objects say, for as long as they are written.
+
+    Raises FreeTalkError where something is said before frame 0: a scene cannot begin there, nor do times in glTF.
+    """
+    scene, found = bpy.context.scene, [(item, takes.current(item)) for item in items]
+    said = [(line, item.name) for item, take in found if take for line in takes.lines(take)]
+    for line, name in said:
+        if line.start < 0:
+            raise FreeTalkError(
+                f"{name} speaks from frame {line.start:g} on, and {path.name} cannot hold what is before frame 0; move "
+                "its sound (or the scene) to later frames and animate it again."
+            )
+    before = scene.frame_start
+    scene.frame_start = max(0, min([before, *(math.floor(line.reach[0]) for line, _ in said)]))
+    try:
+        yield
+    finally:
+        scene.frame_start = before
+
+
+def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:
+    """Those that deform an object or that it hangs on."""
+    found = [modifier.object for modifier in item.modifiers if modifier.type == "ARMATURE" and modifier.object]
+    while item.parent is not None:
+        item = item.parent
+        found += [item] if item.type == "ARMATURE" else []
+    return found
+
+
+@contextmanager
+def _shown(wanted: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """These objects are seen for as long as they are written, whatever hides them: collections, the eye, the screen."""
+    scene, hidden = bpy.context.scene, [item for item in wanted if not item.visible_get()]
+    linked = [item for item in hidden if item.name not in scene.collection.objects]
+    for item in linked:
+        scene.collection.objects.link(item)
+    before = [(item, item.hide_get(), item.hide_viewport) for item in hidden]
+    try:
+        for item in hidden:
+            item.hide_set(False)
+            item.hide_viewport = False
+        yield
+    finally:
+        for item, eye, screen in before:
+            item.hide_set(eye)
+            item.hide_viewport = screen
+        for item in linked:
+            scene.collection.objects.unlink(item)
+
+
+@contextmanager
+def _selected(only: list[bpy.types.Object] | None) -> Iterator[None]:
+    """These objects alone are selected for as long as they are written; None changes nothing."""
+    if only is None:
+        yield
+        return
+    layer = bpy.context.view_layer.objects
+    active, selected = layer.active, [item for item in layer if item.select_get()]
+    try:
+        _select(only)
+        layer.active = only[0]
+        yield
+    finally:
+        _select(selected)
+        layer.active = active
+
+
+def _select(wanted: list[bpy.types.Object]) -> None:
+    for item in bpy.context.view_layer.objects:
+        if item.select_get() != (item in wanted):
+            item.select_set(item in wanted)
+
+
+@contextmanager
+def _pictures_found() -> Iterator[None]:
+    """Pictures that are named as Windows does are found by exporters elsewhere too: Blender reads "a\\b.png", Python
+    does not."""
+    named = [(image, image.filepath) for image in bpy.data.images if "\\" in image.filepath and os.sep == "/"]
+    try:
+        for image, name in named:
+            image.filepath_raw = name.replace("\\", "/")  # unlike filepath, it keeps what was painted
+        yield
+    finally:
+        for image, name in named:
+            image.filepath_raw = name
+
+
+def _write_fbx(path: Path, selected: bool) -> None:
+    # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
+    bpy.ops.export_scene.fbx(
+        filepath=str(path),
+        use_visible=True,
+        use_selection=selected,
+        object_types={"EMPTY", "ARMATURE", "MESH", "OTHER"},
+        use_mesh_modifiers=False,
+        mesh_smooth_type="FACE",
+        add_leaf_bones=False,
+        bake_anim=True,
+        bake_anim_use_nla_strips=False,
+        bake_anim_use_all_actions=False,
+        bake_anim_simplify_factor=0.0,
+        path_mode="COPY",
+        embed_textures=True,
+    )
+
+
+def _write_usd(path: Path, selected: bool) -> None:
+    operator = bpy.ops.wm.usd_export
+    if not compat.exists(operator):
+        raise FreeTalkError(f"{path.name} needs a Blender with USD, and this one is built without; write glTF or FBX.")
+    for image in _pictures(_seen()):
+        _check_place(image, path.parent / "textures")
+    options = compat.known_options(
+        operator,
+        export_animation=True,
+        export_shapekeys=True,
+        export_custom_properties=False,
+        visible_objects_only=True,
+        selected_objects_only=selected,
+        export_cameras=False,
+        export_lights=False,
+        convert_world_material=False,
+    )
+    operator(filepath=str(path), **options)
+
+
+def _pictures(items: Iterable[bpy.types.Object]) -> set[bpy.types.Image]:
+    """Images that the materials of objects show."""
+    materials = {slot.material for item in items for slot in item.material_slots if slot.material}
+    trees = [material.node_tree for material in materials if material.node_tree]
+    return {node.image for tree in trees for node in tree.nodes if node.type == "TEX_IMAGE" and node.image}
+
+
+def _check_place(image: bpy.types.Image, folder: Path) -> None:
+    """FreeTalkError where another picture has the image's name in the folder: USD's exporter would take that for it."""
+    source = Path(bpy.path.abspath(image.filepath, library=image.library))
+    there = folder / source.name
+    if not there.is_file() or not (image.packed_file or source.is_file()):
+        return
+    own = image.packed_file.data if image.packed_file else source.read_bytes()
+    if own != there.read_bytes():
+        raise FreeTalkError(
+            f"{there} is another picture than that of {image.name}; write USD to another folder, or delete it."
+        )
+
+
+def _write_blend(path: Path, _selected: bool) -> None:
+    path.unlink()  # Blender would keep the empty file that stands there as a backup
+    with linked.kept():
+        bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
+
+
+_WRITERS: dict[str, Callable[[Path, bool], None]] = {
+    ".glb": gltf.write,
+    ".fbx": _write_fbx,
+    ".usd": _write_usd,
+    ".usda": _write_usd,
+    ".usdc": _write_usd,
+    ".blend": _write_blend,
+}
+EXPORTS = frozenset(_WRITERS)
