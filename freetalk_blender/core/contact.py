@@ -104,7 +104,7 @@ class Contact:
         """(P,T) mm between the lips, and (P,T) in [0,1]: how surely they face each other; displacement (T,M,3)."""
         if self.facing is None:
             return self._rims(displacement)
-        return self.facing.gap(self._moved(displacement, self.facing.vertices))
+        return self.facing.gap(self._lips(displacement, self.facing))
 
     def _rims(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of the pairs' upper points over the lower ones, and (P,T) in [0,1]: how surely they face each other;
@@ -138,6 +138,10 @@ class Contact:
         place = self._placed(displacement, rows)
         place += self.place[rows].T[:, :, None]
         return place
+
+    def _lips(self, displacement: np.ndarray, facing: Facing) -> np.ndarray:
+        """(3,N,T) places of the points of both lips, canonical mm; displacement (T,M,3) of `vertices`, mesh units."""
+        return np.stack([facing.shares @ axis for axis in self._moved(displacement, facing.vertices)])
 
     @cached_property
     def _still(self) -> np.ndarray:
@@ -198,10 +202,10 @@ class Contact:
 
     def _met(self, displacement: np.ndarray, facing: Facing, shut: np.ndarray) -> np.ndarray:
         """(P,T) `amount` of lips that were modelled apart."""
-        place = self._moved(displacement, facing.vertices)
+        place = self._lips(displacement, facing)
         # Further than that above the other lip a pair neither closes nor pushes.
         over = facing.over(place, facing.within(place[1], np.maximum(self._still + 2 * CLOSING, CLOSING + WIDER)))
-        near, spread = over.spread(over.near), self.spread[facing.vertices]
+        near, spread = over.spread(over.near), facing.shares @ self.spread[facing.vertices]
         amount = self._wanted(over.gap(place[1]), near, shut)
         for _ in range(_ROUNDS - 1):
             amount += np.maximum(self._wanted(over.gap(place[1] + spread @ amount), near, shut), 0)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sparse
 
 from .ramp import smooth_step
 
@@ -58,11 +59,13 @@ class Columns:
 class Facing:
     """P points of the upper lip over the lower one.
 
-    vertices (N,): of the mesh, that follow. upper (P,): the points among them, and their columns. below (P,K): those
-    that may come to lie under each; known (P,K): which of them are any.
+    vertices (n,): of the mesh, that follow; shares (N,n) sparse: points of the lips by them. upper (P,): of the upper
+    lip, among these, and their columns. below (P,K): those that may come to lie under each; known (P,K): which of them
+    are any.
     """
 
     vertices: np.ndarray
+    shares: sparse.csr_matrix
     upper: np.ndarray
     columns: Columns
     below: np.ndarray
@@ -79,7 +82,7 @@ class Facing:
         return (height[self.upper] - highest < reach + _RISE) & self.known.any(1)[:, None]
 
     def over(self, place: np.ndarray, where: np.ndarray) -> "Over":
-        """The planes under some points (P,T) bool; place (3,N,T) of `vertices`."""
+        """The planes under some points (P,T) bool; place (3,N,T)."""
         point, frame = np.nonzero(where)
         frames = where.shape[1]
         own = self.upper[point] * frames + frame
@@ -111,7 +114,7 @@ class Facing:
 
     def gap(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of each point over the other lip, negative where they cross, and (P,T) in [0,1]: how surely that
-        lies under it; place (3,N,T) of `vertices`."""
+        lies under it; place (3,N,T)."""
         over = self.over(place, np.ones((len(self.upper), place.shape[2]), bool))
         return over.gap(place[1]), over.spread(over.near)
 
@@ -147,19 +150,22 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.einsum("kn,kn->n", first, second)
 
 
-def of_lips(upper: np.ndarray, lower: np.ndarray, shut: np.ndarray) -> Facing:
-    """Points of the upper lip, upper (P,), over vertices of the lower one, lower (L,), of which on fine meshes one in
-    _SCALE mm stands for its neighbours. shut (M,3): all vertices where the mouth is shut, canonical mm."""
-    lower = lower[thinned(shut[lower], _SCALE)]
-    offset = shut[lower][None] - shut[upper][:, None]
+def of_lips(upper: sparse.csr_matrix, lower: sparse.csr_matrix, shut: np.ndarray) -> Facing:
+    """Points of the upper lip, upper (P,M), over points of the lower one, lower (L,M), of which on fine meshes one in
+    _SCALE mm stands for its neighbours; both as shares of the M vertices. shut (M,3): these where the mouth is shut,
+    canonical mm."""
+    lower = lower[thinned(lower @ shut, _SCALE)]
+    above = upper @ shut
+    offset = (lower @ shut)[None] - above[:, None]
     inside = (np.abs(offset[..., 0]) < _REACH[0]) & (np.abs(offset[..., 2]) < _REACH[1])
     order = np.argsort(~inside, axis=1, kind="stable")[:, : max(inside.sum(1).max(initial=0), 1)]
-    below, known = len(upper) + order, np.take_along_axis(inside, order, 1)
-    columns = _columns(shut[upper, 0])
-    return Facing(np.concatenate([upper, lower]), np.arange(len(upper)), columns, below, known)
+    below, known = upper.shape[0] + order, np.take_along_axis(inside, order, 1)
+    shares = sparse.vstack([upper, lower], "csr").astype(np.float32)
+    used = np.unique(shares.indices)
+    return Facing(used, shares[:, used], np.arange(len(above)), columns(above[:, 0]), below, known)
 
 
-def _columns(x: np.ndarray) -> Columns:
+def columns(x: np.ndarray) -> Columns:
     """Points at x (P,), mm, in columns of _COLUMN."""
     number = np.floor((x - x.min()) / _COLUMN).astype(int)
     order = np.argsort(number, kind="stable")

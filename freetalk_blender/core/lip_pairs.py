@@ -4,6 +4,7 @@ Points of the upper lip are paired with what lies below them on the lower one: a
 that were modelled apart with the lower lip's surface.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from . import facing, handles, mouth_curve, raster, sliding
+from .borders import edges_of, split
 from .contact import Contact
 from .errors import LandmarkError
 from .frame import Similarity
@@ -20,11 +22,12 @@ from .rows import numbered
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
 #: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
 ALONG, ALONG_CUT, FADING = 1.0, 0.4, 5.0
-#: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair,
-#: and how far around the lip line they are looked for (mm).
-_PAIRED, _CLOSE, _APART = 1.5, 3.0, 8.0
-#: On fine meshes one vertex of the upper lip in so many mm stands for its neighbours.
-_GRID = 0.9
+#: On lips that were never fused: how near, seen from above and in height, two points must lie at rest to make a pair;
+#: how much further in height where the lips stand open by that; how far around the lip line they are looked for (mm).
+_PAIRED, _CLOSE, _OPEN, _APART = 1.5, 3.0, 2.0, 8.0
+#: On fine meshes one point of the upper lip in so many mm stands for its neighbours; on coarse ones edges longer than
+#: so many mm are halved, so many times at most.
+_GRID, _LONG, _HALVINGS = 0.9, 1.2, 5
 #: Skin so near to a cut's rims (mm), whose normal leans so far down on the upper lip or up on the lower one, may come
 #: to lie on the other lip; beside the rims, of fine meshes one vertex in so many mm. One vertex in so many mm tells
 #: where on the other lip that is.
@@ -75,31 +78,57 @@ def of_open_lips(
     curve = mouth_curve.mouth_curve(handles_mm)
     side = _sides(rest, triangles, handles_mm)
     points = rest if shutting is None else rest + frame.vectors_to_canonical(shutting)
-    lean = raster.vertex_normals(points, triangles)[:, 1] * side
-    near = curve.between_corners(points, -1) & (np.abs(curve.in_front(points)) < _APART)
-    near &= (np.abs(curve.above(points)) < _APART) & (lean < -0.2)
-    upper, lower = np.flatnonzero(near & (side == UPPER)), np.flatnonzero(near & (side == LOWER))
+
+    def beside(points: np.ndarray) -> np.ndarray:
+        away = np.stack([curve.in_front(points), curve.above(points)])
+        return curve.between_corners(points, -1) & (np.abs(away) < _APART).all(0)
+
+    samples = _samples(points, triangles, beside)
+    place, lip = samples @ points, np.trunc(samples @ side.astype(float))
+    near = beside(place) & (samples @ raster.vertex_normals(points, triangles)[:, 1] * lip < -_LEAN)
+    upper, lower = np.flatnonzero(near & (lip == UPPER)), np.flatnonzero(near & (lip == LOWER))
     if len(upper) < 4 or len(lower) < 4:
         raise LandmarkError("No facing lips were found between the mouth corners; check the lip landmarks.")
-    upper = upper[facing.thinned(-points[upper], _GRID)]
-    distance, index = cKDTree(points[lower][:, [0, 2]]).query(points[upper][:, [0, 2]], 3)
+    upper = upper[facing.thinned(-place[upper], _GRID)]
+    distance, index = cKDTree(place[lower][:, [0, 2]]).query(place[upper][:, [0, 2]], 3)
     weights = 1 / np.maximum(distance, 1e-3) ** 2
     weights /= weights.sum(1, keepdims=True)
-    under = (weights * points[lower, 1][index]).sum(1)
-    paired = (distance[:, 0] < _PAIRED) & (np.abs(points[upper, 1] - under) < _CLOSE)
+    under = (weights * place[lower, 1][index]).sum(1)
+    below, height = distance[:, 0] < _PAIRED, np.abs(place[upper, 1] - under)
+    least = facing.columns(place[upper, 0]).least(np.where(below, height, _OPEN)[:, None])[:, 0]
+    paired = below & (height < _CLOSE + np.minimum(least, _OPEN))
     weights = weights[paired]
     count = np.count_nonzero(paired)
     if count < 4:
         raise LandmarkError("The lips do not face each other; check the lip landmarks.")
     rows = np.repeat(np.arange(count), 3)
-    below = sparse.csr_matrix((weights.ravel(), (rows, lower[index[paired]].ravel())), (count, len(points)))
-    above = _rows(upper[paired], len(points))
+    below = sparse.csr_matrix((weights.ravel(), (rows, index[paired].ravel())), (count, len(lower))) @ samples[lower]
+    above = samples[upper[paired]]
     apart = frame.vectors_to_mesh((above - below) @ rest)
     lips = _contact(points, side, above, below, frame, ALONG)
-    row = numbered(lips.vertices, len(points))
-    lower = lower[row[lower] >= 0]
-    slid = facing.of_lips(row[upper[paired]], row[lower], points[lips.vertices])
+    beyond = np.ones(len(points))
+    beyond[lips.vertices] = 0
+    lower = lower[samples[lower] @ beyond == 0]
+    slid = facing.of_lips(above[:, lips.vertices], samples[lower][:, lips.vertices], points[lips.vertices])
     return replace(lips, place=rest[lips.vertices].astype(np.float32), rest=apart, facing=slid)
+
+
+def _samples(
+    points: np.ndarray, triangles: np.ndarray, beside: Callable[[np.ndarray], np.ndarray]
+) -> sparse.csr_matrix:
+    """(S,V) points of a surface (V,3), (F,3) as shares of its vertices, which come first: on its edges, and on those of
+    their halves, so that they lie densely where `beside` says of points (n,3) that they (n,) are wanted."""
+    samples = sparse.identity(len(points), format="csr")
+    for _ in range(_HALVINGS):
+        place = samples @ points
+        triangles = triangles[beside(place)[triangles].any(1)]
+        edges, sides = edges_of(triangles)
+        long = np.linalg.norm(place[edges[:, 0]] - place[edges[:, 1]], axis=1) > _LONG
+        if not long.any():
+            break
+        triangles, _ = split(place, triangles, edges, sides, long)
+        samples = sparse.vstack([samples, (samples[edges[long, 0]] + samples[edges[long, 1]]) / 2], "csr")
+    return samples
 
 
 def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:

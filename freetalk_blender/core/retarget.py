@@ -66,7 +66,7 @@ def with_true_gaps(neutral: np.ndarray, measured: np.ndarray | None = None) -> n
     gap = np.maximum(found, 0)
     true = np.clip(2 * (gap - CLOSED_GAP), 0, gap)
     if measured is not None:
-        true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, CLOSED_GAP)), true)
+        true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, 2 * CLOSED_GAP)), true)
     points[upper, 1] += (true - found) / 2
     points[lower, 1] -= (true - found) / 2
     return points

@@ -319,3 +319,38 @@ def test_no_lips_is_a_sentence():
     vertices[:, 2] = landmarks()[62, 2]
     with pytest.raises(LandmarkError, match=r"[Nn]o facing lips|do not face"):
         lip_pairs.of_open_lips(vertices, triangles, landmarks())
+
+
+def facets(gap: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two lips `gap` mm apart whose vertices stand 9 mm apart along the mouth, none above another: front and edge."""
+    middle, vertices, triangles = landmarks()[60:68, 1].mean(), [], []
+    for sign, x in ((1, np.arange(-27.0, 28, 9)), (-1, np.arange(-31.5, 32, 9))):
+        for height, back in ((11, 0), (1, 0), (0.3, 3), (0.6, 9)):
+            y = middle + sign * (height + gap / 2 - 0.3)
+            vertices.append(np.stack([x, np.full(len(x), y), 9 - 0.02 * x**2 - back], 1))
+        first = sum(map(len, vertices[:-4]))
+        corner = (np.arange(3)[:, None] * len(x) + np.arange(len(x) - 1)).ravel() + first
+        quads = np.stack([corner, corner + 1, corner + len(x) + 1, corner + len(x)], 1)[:, ::-sign]
+        triangles += [quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]
+    return np.concatenate(vertices), np.concatenate(triangles)
+
+
+def test_lips_of_few_large_facets_meet_along_the_whole_mouth():
+    """What counts is where their surfaces are, not what lies between few points."""
+    vertices, triangles = facets(1.2)
+    lips = lip_pairs.of_open_lips(vertices, triangles, landmarks())
+    place = (lips.upper @ lips.place)[:, 0]
+    inside = np.sort(place[np.abs(place) < 20])
+    assert inside[0] < -18 and inside[-1] > 18 and np.diff(inside).max() < 1.6, "mm"
+    still = np.zeros((1, *vertices.shape), np.float32)
+    apart = facing.columns(place).least(lips.gap(corrected(lips, still, np.ones(1))).T)[:, 0]
+    assert np.abs(apart[np.abs(place) < 20]).max() < 0.3
+
+
+def test_lips_that_stand_further_apart_beside_the_middle_are_paired_there_too(opened):
+    vertices, lower = opened.vertices.copy(), opened.side == mouth.LOWER
+    vertices[lower, 1] -= np.interp(np.abs(vertices[lower, 0]), [3, 10, 18, 24], [0.5, 4.0, 4.0, 0.0])
+    lips = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
+    assert np.isfinite(lips.at_rest(landmarks())).all()
+    place, gap = np.abs((lips.upper @ lips.place)[:, 0]), lips.gap(np.zeros((1, *vertices.shape), np.float32))[0]
+    assert gap[(place > 10) & (place < 16)].min() > 3.5

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sparse
 
 from freetalk_blender.core import facing
 
@@ -18,14 +19,20 @@ def at_rest() -> np.ndarray:
     return np.concatenate([upper, np.stack([x, bowl(x, z), z], 1)])
 
 
+def facing_each_other(place: np.ndarray, count: int) -> facing.Facing:
+    """The first `count` vertices of place (N,3) over the others."""
+    each = sparse.identity(len(place), format="csr")
+    return facing.of_lips(each[:count], each[count:], place)
+
+
 @pytest.fixture(scope="module")
 def lips() -> facing.Facing:
-    return facing.of_lips(np.arange(3), np.arange(3, len(at_rest())), at_rest())
+    return facing_each_other(at_rest(), 3)
 
 
 def slid(lips: facing.Facing, by: tuple[float, float, float]) -> np.ndarray:
     """(3,N,1) places of all, the points moved by some mm."""
-    place = at_rest()[lips.vertices].astype(np.float32)
+    place = (lips.shares @ at_rest()[lips.vertices]).astype(np.float32)
     place[lips.upper] += by
     return place.T[:, :, None]
 
@@ -72,13 +79,13 @@ def test_a_lip_of_one_ragged_row_of_vertices_is_no_slope() -> None:
     x, off = np.arange(-8, 8, 0.8), np.tile([-0.05, 0.05], 10)
     row = np.stack([x, 4 * off, off], 1)
     place = np.concatenate([[[0.1, 1.0, 0.8]], row])
-    lips = facing.of_lips(np.arange(1), np.arange(1, len(place)), place)
-    gap, near = lips.gap(place[lips.vertices].T[:, :, None].astype(np.float32))
+    lips = facing_each_other(place, 1)
+    gap, near = lips.gap((lips.shares @ place[lips.vertices]).T[:, :, None].astype(np.float32))
     assert near[0, 0] == 1 and gap[0, 0] == pytest.approx(1, abs=0.3)
 
 
 def test_lips_meet_first_in_a_points_column_and_in_those_beside_it() -> None:
     x = np.repeat(np.arange(0.0, 12.0, 1.5), 2)
-    columns, apart = facing._columns(x), np.full((16, 1), 3.0)
+    columns, apart = facing.columns(x), np.full((16, 1), 3.0)
     apart[7] = 1.0
     assert columns.least(apart)[:, 0].tolist() == [3.0] * 4 + [1.0] * 6 + [3.0] * 6

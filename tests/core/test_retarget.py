@@ -65,9 +65,9 @@ def test_lips_that_touch_are_shut_however_far_apart_their_landmarks_lie():
 
 def test_lips_are_as_far_apart_as_their_surfaces_and_no_further_than_landmarks_can_err():
     true = with_true_gaps(face(0.005), measured(1.0, 1.0, 40.0))
-    assert gaps(true, INNER_LIP_PAIRS) * 90 == pytest.approx([1, 1, 90 * CLOSED_GAP], abs=1e-6)
+    assert gaps(true, INNER_LIP_PAIRS) * 90 == pytest.approx([1, 1, 2 * 90 * CLOSED_GAP], abs=1e-6)
     ajar = with_true_gaps(face(0.025), measured(2.0, 3.0, 40.0))
-    assert gaps(ajar, INNER_LIP_PAIRS) * 90 == pytest.approx([2, 2.25, 2.25], abs=1e-6)
+    assert gaps(ajar, INNER_LIP_PAIRS) * 90 == pytest.approx([2, 2.7, 2.7], abs=1e-6)
 
 
 def test_where_no_surface_was_measured_near_landmarks_are_shut_lips():
