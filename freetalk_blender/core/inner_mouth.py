@@ -133,8 +133,9 @@ def risen(tongue: np.ndarray, motion: np.ndarray, near: float = USUAL[0], furthe
     """(T,3) float32 weights of a made tongue's shapes for a tongue (T,3) in landmark motion (T,68,3), canonical units;
     near, further: as Furniture has them, or as they usually are."""
     sunk = further * -EYE_DISTANCE_MM * jaw.motion(motion)[:, 1]
+    open_by = near - USUAL[0]  # the jaw of a scan whose mouth stands open has sunk before it moves
     up, out, high = tongue.T
-    rise = np.clip(up * (near + sunk) + out * sunk, 0.0, 1.0)
+    rise = np.clip(up * (near + sunk) + out * (open_by + sunk), 0.0, 1.0)
     return np.stack([rise, out, high], 1).astype(np.float32)
 
 
@@ -168,8 +169,9 @@ def _behind(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> floa
 
 @dataclass(frozen=True)
 class _Tongue:
-    """moves (3,n,3): displacement of its points where each of CHANNELS is full, the tip's `farthest` mm up; reach: how
-    many mm of these bring the tip to the ridge at rest."""
+    """moves (3,n,3): displacement of its points where each of CHANNELS is full, the tip's `farthest` mm up and out
+    between the teeth from where it lies with the jaw shut; reach: how many mm of these bring the tip to the ridge as it
+    stands."""
 
     moves: np.ndarray
     reach: float
@@ -192,11 +194,12 @@ def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> tuple[list[_Piece]
     turn = open_by / (lips[2] - jaw.HINGE[1])
     back = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
     sunk = [replace(p, points=(p.points - hinge) @ back.T + hinge) if p.jaw else p for p in pieces]
-    return sunk, _tongue_moves(pieces[-1].points, sunk[-1].points[-1], upper, (lower - hinge) @ back.T + hinge, scale)
+    return sunk, _tongue_moves(pieces[-1].points, sunk[-1].points[-1], upper, lower, scale)
 
 
 def _tongue_moves(points: np.ndarray, tip: np.ndarray, upper: np.ndarray, lower: np.ndarray, scale: float) -> _Tongue:
-    """points (n,3): the tongue as it was made; its tip (3,) and both incisors' fronts at their edges as they stand."""
+    """points (n,3), upper, lower (3,): the tongue and both incisors' fronts at their edges with the jaw shut; tip (3,):
+    the tongue's as it stands."""
     _, long, thick = (size * scale for size in TONGUE_SIZE)
     behind = (points[:, 2].max() - points[:, 2]) / long
     bend = smooth_step(1 - behind / BEND)[:, None]
@@ -205,7 +208,7 @@ def _tongue_moves(points: np.ndarray, tip: np.ndarray, upper: np.ndarray, lower:
     dome = (smooth_step(behind / FRONT) * smooth_step((0.9 - behind) / 0.5) * top)[:, None]
     farthest = FARTHEST * scale
     up = farthest * np.array([0, 1, FORWARD])
-    out = np.array([0, upper[1] - UNDER * scale - tip[1], upper[2] + BEFORE * scale - tip[2]])
+    out = np.array([0, upper[1] - UNDER * scale - points[-1, 1], upper[2] + BEFORE * scale - points[-1, 2]])
     moves = np.stack([bend * up, bend * out, dome * [0, HIGH * scale, 0]])
     return _Tongue(moves, upper[1] + RIDGE * scale - tip[1], farthest)
 

@@ -158,6 +158,32 @@ def test_the_tongues_tip_comes_to_the_ridge_or_between_the_teeth_however_far_the
     assert tips[0][2] < front[:, 2].max() - 2 < front[:, 2].max() < tips[1][2], "behind the teeth, and before them"
 
 
+@pytest.mark.parametrize("share", [0.8, 1.0])
+def test_the_tongue_of_a_scan_with_an_open_mouth_comes_between_its_teeth_as_its_jaw_rises(opened, share):
+    """Before, it went as far up as from the open mouth, over the teeth; share: of the way to a shut mouth."""
+    marks = landmarks()
+    marks[[65, 66, 67], 1] -= 12 + inner_mouth.SHUT_GAP
+    face, furnished = mouth_curve.frame_in_mm(marks), inner_mouth.furnished(opened, marks)
+    points = face.to_canonical(furnished.vertices.astype(float))
+    lips = mouth_curve.mouth_curve(face.to_canonical(marks)).z[2]
+    arm = points[nearest_vertices(marks[list(jaw.CHIN)], furnished.skin_vertices)].mean(0)[1:] - jaw.HINGE
+    bone = share * 12 / (lips - jaw.HINGE[1]) * np.array([0, arm[1], -arm[0]])
+    skin = np.zeros((1, furnished.skin_count, 3))
+    skin[:, furnished.furniture.telling] = face.vectors_to_mesh(drawn_along(bone))
+    motion = np.zeros((1, 68, 3))
+    motion[:, jaw.TELLING] = drawn_along(bone / 90)
+    weights = inner_mouth.tongue_weights(furnished, np.array([[0, 1.0, 0]]), motion)
+    turned = furnished.carried(skin)[0]
+    moved = furnished.vertices + turned
+    moved[-furnished.furniture.tongue.shape[1] :] += np.tensordot(weights[0], furnished.furniture.tongue, 1)
+    tip = face.to_canonical(moved)[furniture_of(furnished, TONGUE)][-1]
+    teeth = furniture_of(furnished, TOOTH)
+    upper = points[teeth[~turned[teeth].any(1)]]
+    edge = upper[np.abs(upper[:, 0]) < 8]
+    assert tip[1] - edge[:, 1].min() == pytest.approx(-inner_mouth.UNDER, abs=1.0)
+    assert tip[2] - edge[:, 2].max() == pytest.approx(inner_mouth.BEFORE, abs=1.5)
+
+
 def test_the_tongue_rises_no_further_than_its_shape_goes():
     tongue = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     weights = [inner_mouth.risen(tongue, np.repeat(sinking(drop), 2, 0)) for drop in (60.0, -20.0)]
