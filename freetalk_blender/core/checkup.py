@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from . import detector, eyeballs, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
+from . import detector, eyeballs, eyes, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
-from .landmarks import Landmarks, doubt, nearest_vertices
+from .landmarks import Landmarks, by_network, doubt, nearest_vertices
 from .mesh import CleanMesh
 from .repairs import counted
 
@@ -94,7 +94,7 @@ def check_up(
         found += _face(landmarks, points, similarity, facts)
         found += _density(cleaned, points, similarity, facts)
         found += _lips(np.asarray(vertices), faces, points, facts)
-        found += _eyes(cleaned, points, facts)
+        found += _eyes(cleaned, points, by_network(landmarks), facts)
         found += _expression(similarity.to_canonical(points) * EYE_DISTANCE_MM, facts)
     return CheckUp(tuple(found), facts)
 
@@ -283,7 +283,9 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
     return Finding("mouth", NOTICE, "There is no closed mouth behind the lips.", fix)
 
 
-def _eyes(cleaned: CleanMesh, points: np.ndarray, facts: dict) -> list[Finding]:
+def _eyes(cleaned: CleanMesh, points: np.ndarray, found: bool, facts: dict) -> list[Finding]:
+    if found:
+        points = eyes.shut_landmarks(points, eyes.shut_lines(cleaned.vertices, cleaned.triangles, points))
     skin = cleaned.part_of(nearest_vertices(points, cleaned.vertices))
     both = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, points)
     shut, balls = [place.eye.shut for place in both], [bool(len(place.eye.eyeball)) for place in both]

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from . import raster
-from .eyes import EYES, Eye, look
+from .eyes import EYES, HOLLOW, Eye, look
 from .frame import Similarity
 from .mesh import Surfaces
 from .mouth_curve import frame_in_mm
@@ -21,8 +21,8 @@ from .opened_mouth import IRIS, PUPIL, SCLERA, OpenedMouth, with_loose
 RADIUS, IRIS_RADIUS, PUPIL_RADIUS, WIDTH = 12.0, 5.9, 2.0, 29.0
 #: How much smaller or larger an eye may be; thickness of a lid's edge; distance kept behind the skin (mm).
 SCALE, EDGE, CLEARANCE = (0.85, 1.15), 0.8, 0.3
-#: The least depth of a hollow eye behind its lids (mm), and the share of the opening that is so deep.
-HOLLOW, SHARE = 5.0, 0.5
+#: The share of the opening of a hollow eye that is HOLLOW.
+SHARE = 0.5
 #: The picture of one eye: half its side (mm) and its pixels.
 _HALF, _SIZE = 22.0, 120
 #: The most by which a ball goes back for the skin in front of it (mm).

@@ -2,7 +2,8 @@
 
 The landmark network has learned from open eyes and puts lids apart on a sleeper too. The relief tells: between open
 lids the deepest crease runs below the upper lid's edge, on closed ones it runs along the lower landmarks, where the
-lids meet, and the skin above it bulges without one.
+lids meet, and the skin above it bulges without one. Nothing but a hole or a hollow between the lids is an open eye. A
+person who places landmarks says by them which eyes are shut.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,17 @@ from scipy.ndimage import gaussian_filter
 from . import raster
 from .face_view import Camera
 from .frame import EYE_DISTANCE_MM, canonical_frame
-from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE, nearest_vertices
+from .landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE, gaps, nearest_vertices
 from .mesh import Surfaces, connected_parts, together
 
 EYES = (RIGHT_EYE, LEFT_EYE)
 #: Lids whose landmarks are nearer than this are shut, whatever the relief says (mm).
 SHUT = 2.5
+#: Where one eye alone is shut, its lids' landmarks are less than this share of the other's apart: on winks of
+#: ICT-FaceKit's training identities at most 0.61 of it, where both are open at least 0.96.
+_ALONE = 0.8
+#: The least depth of a hollow eye behind its lids (mm).
+HOLLOW = 5.0
 #: The picture of one eye: half its side (mm), its pixels, the scale at which creases are looked for (mm).
 _HALF, _SIZE, _SCALE = 20.0, 160, 0.9
 #: The lower crease of a closed eye is at least so many times as deep as any near the upper landmarks, and so deep by
@@ -31,17 +37,15 @@ _WIDEST, _BEHIND, _BEYOND = 40.0, 25.0, 4.0
 
 @dataclass(frozen=True)
 class Eye:
-    """shut: the lids touch. line (n,3): points along the crease where they do, from the subject's right; empty for open
-    eyes. eyeball (k,3): points of an eyeball that is a part of its own; empty without. Mesh units."""
+    """shut: the lids touch. eyeball (k,3): points of an eyeball that is a part of its own, if any; mesh units."""
 
     shut: bool
-    line: np.ndarray
     eyeball: np.ndarray
 
 
 def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, beside: Surfaces = ()) -> tuple[Eye, Eye]:
-    """The subject's right and left eye. vertices (V,3), triangles (F,3) of a cleaned mesh; landmarks (68,3); beside:
-    other surfaces, which may be eyeballs; one unit.
+    """The subject's right and left eye. vertices (V,3), triangles (F,3) of a cleaned mesh; landmarks (68,3) that tell
+    which are `shut`; beside: other surfaces, which may be eyeballs; one unit.
 
     LandmarkError where the landmarks have no frame.
     """
@@ -49,28 +53,47 @@ def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, bes
     points, placed = _in_mm(everything, landmarks)
     parts = connected_parts(faces, len(points))
     skin = parts[nearest_vertices(placed[27:31], points[: len(vertices)])][0]
-    lines = shut_lines(vertices, triangles, landmarks)
     middles = [placed[rows].mean(0) for rows in EYES]
     right, left = (
-        Eye(bool(len(line)), line, everything[_eyeball(points, parts, skin, middle)])
-        for line, middle in zip(lines, middles, strict=True)
+        Eye(closed, everything[_eyeball(points, parts, skin, middle)])
+        for closed, middle in zip(shut(landmarks), middles, strict=True)
     )
     return right, left
+
+
+def shut(landmarks: np.ndarray) -> tuple[bool, bool]:
+    """Whether the lids of the subject's right and left eye meet, as landmarks (68,3) say."""
+    apart = _apart(_in_mm(landmarks, landmarks)[1])
+    right, left = _credible(apart < SHUT, apart)
+    return bool(right), bool(left)
 
 
 def shut_lines(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,3) points along which the lids of the subject's right and left eye meet, mesh units; (0,3) where they do not.
 
-    vertices (V,3), triangles (F,3) with finite corners, landmarks (68,3).
+    vertices (V,3), triangles (F,3) with finite corners, landmarks (68,3) as the network places them.
     """
     frame = canonical_frame(landmarks)
     points, placed = _in_mm(vertices, landmarks)
     near = _around_eyes(points, triangles, placed)
-    right, left = (
+    lines = [
         frame.to_mesh(_shut_line(points, near, placed, placed[rows].mean(0), pairs) / EYE_DISTANCE_MM)
         for rows, pairs in zip(EYES, (LID_PAIRS[:2], LID_PAIRS[2:]), strict=True)
-    )
+    ]
+    closed = _credible(np.array([len(line) > 0 for line in lines]), _apart(placed))
+    right, left = (line if there else line[:0] for line, there in zip(lines, closed, strict=True))
     return right, left
+
+
+def _apart(placed: np.ndarray) -> np.ndarray:
+    """(2,) mm between the lids of the subject's right and left eye at landmarks (68,3)."""
+    return gaps(placed, LID_PAIRS).reshape(2, 2).mean(1)
+
+
+def _credible(closed: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """(2,) which eyes are shut, of those that seem so (2,): one alone only where its lids are `apart` (2,) by clearly
+    less than the other's."""
+    return closed & (closed[::-1] | (apart < _ALONE * apart[::-1]))
 
 
 def _in_mm(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,6 +140,10 @@ def _shut_line(
     column = np.rint((x - middle[0] + _HALF) / step - 0.5).astype(int).clip(0, _SIZE - 1)
     height = middle[1] + _HALF - (np.arange(_SIZE) + 0.5) * step
     share = (height[:, None] - bottom) / (top - bottom)
+    deepest = np.minimum(upper, lower)[:, 2].min() - middle[2] - HOLLOW
+    hollow = np.where(np.isnan(crease), -np.inf, depth)[:, column] < deepest
+    if np.median((hollow & (share > 0) & (share < 1)).sum(0)) * step > SHUT:
+        return np.empty((0, 3))
     seen = np.nan_to_num(crease[:, column], nan=-1.0)
     low = np.where((share > -0.6) & (share < 0.35), seen, -1).max(0)
     high = np.where((share > 0.55) & (share < 1.6), seen, -1).max(0)

@@ -36,7 +36,7 @@ from .errors import LandmarkError, MeshError
 from .eyelids import Eyelids, Part
 from .frame import Similarity
 from .handles import landmark_vertices, prefer
-from .landmarks import COUNT, Landmarks, doubt, nearest_vertices
+from .landmarks import COUNT, Landmarks, by_network, doubt, nearest_vertices
 from .looks import Look
 from .mesh import CleanMesh, Surfaces
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth, untouched
@@ -136,11 +136,10 @@ def prepare(
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound]
-    found = landmarks is None or (isinstance(landmarks, Landmarks) and landmarks.confidence is not None)
     landmarks, points = detector.located(landmarks, vertices, faces, device, step)
     similarity = frame.canonical_frame(points)
     cancel.check()
-    points, notes = _eyes(vertices, faces, points, found)
+    points, notes = _eyes(vertices, faces, points, by_network(landmarks))
     if isinstance(landmarks, Landmarks):
         notes += doubt(landmarks)
     beside = _solid(beside)
@@ -225,15 +224,16 @@ def _eyes(
     vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, found: bool
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The landmarks, with the lids of shut eyes together where the network placed them, and what to tell."""
-    lines = eyes.shut_lines(vertices, triangles, points)
-    shut = [bool(len(line)) for line in lines]
+    if found:
+        points = eyes.shut_landmarks(points, eyes.shut_lines(vertices, triangles, points))
+    shut = eyes.shut(points)
     if not any(shut):
         return points, ()
     if all(shut):
         note = "The eyes of this scan are shut: no blink moves them, and they stay shut."
     else:
         note = f"The {('left', 'right')[shut[0]]} eye is shut: no blink moves it, and it stays shut."
-    return (eyes.shut_landmarks(points, lines) if found else points), (note,)
+    return points, (note,)
 
 
 def _solid(beside: Surfaces) -> Surfaces:

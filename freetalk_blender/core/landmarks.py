@@ -77,6 +77,11 @@ class Landmarks:
     confidence: np.ndarray | None = None
 
 
+def by_network(landmarks: Landmarks | np.ndarray) -> bool:
+    """Has the network placed all of them, and no person any?"""
+    return isinstance(landmarks, Landmarks) and landmarks.confidence is not None
+
+
 def gaps(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
     """(..., P) height (canonical +Y) of each pair's upper point over the lower one; points (...,68,3)."""
     upper, lower = np.array(pairs).T

@@ -12,7 +12,7 @@ from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA, untouched
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 NO_BALL = np.empty((0, 3))
-OPEN = Eye(False, NO_BALL, NO_BALL)
+OPEN = Eye(False, NO_BALL)
 
 
 def lid_landmarks() -> np.ndarray:
@@ -56,7 +56,7 @@ def test_a_hole_gets_a_ball_and_a_filled_eye_a_sentence(made):
 
 @pytest.mark.parametrize(
     ("eye", "reason"),
-    [(Eye(True, np.zeros((3, 3)), NO_BALL), "is shut"), (Eye(False, NO_BALL, np.zeros((30, 3))), "has one")],
+    [(Eye(True, NO_BALL), "is shut"), (Eye(False, np.zeros((30, 3))), "has one")],
 )
 def test_shut_eyes_and_eyes_with_a_ball_get_none(eye, reason):
     points, triangles = plate(True)
@@ -92,7 +92,7 @@ def test_the_scans_own_ball_is_measured_where_lids_are_open_over_it():
     centre, radius = eyeballs.sphere(points + [30, 2, -9])
     assert np.allclose(centre, [30, 2, -9], atol=1e-6) and radius == pytest.approx(11)
     assert eyeballs.sphere(np.random.default_rng(0).normal(size=(200, 3)) * 10) is None
-    filled = socket(False, Eye(False, NO_BALL, points))
+    filled = socket(False, Eye(False, points))
     assert eyeballs.own(filled, points) is None, "a bubble behind a filled eye is no ball"
     hollow = socket(True)
     assert eyeballs.own(hollow, points + [30, 2, -9])[1] == pytest.approx(11)

@@ -12,14 +12,15 @@ def landmarks() -> np.ndarray:
     return mean_landmarks() * 90
 
 
-def sheet(crease: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """A face of bare skin with eyes that bulge, and a crease along the upper or the lower lids; mm."""
+def sheet(right: str | None, left: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A face of bare skin with eyes that bulge, and a crease along the upper or the lower lids, of both where left is
+    not told; mm."""
     points = landmarks()
     columns, rows = 181, 101
     u, v = np.meshgrid(np.linspace(-60, 60, columns), np.linspace(-35, 25, rows))
     x, y = u.ravel(), v.ravel()
     z = np.full(x.shape, points[36:48, 2].mean())
-    for corner, pairs in ((36, LID_PAIRS[:2]), (42, LID_PAIRS[2:])):
+    for corner, pairs, crease in ((36, LID_PAIRS[:2], right), (42, LID_PAIRS[2:], left or right)):
         middle = points[corner : corner + 6].mean(0)
         z += 6 * np.exp(-(((x - middle[0]) / 14) ** 2) - ((y - middle[1]) / 11) ** 2)
         if crease:
@@ -27,16 +28,52 @@ def sheet(crease: str | None) -> tuple[np.ndarray, np.ndarray]:
             line = lid + 0.01 * (x - middle[0]) ** 2 * (1 if crease == "lower" else -1)
             z -= 1.5 * np.exp(-(((y - line) / 0.9) ** 2)) * (np.abs(x - middle[0]) < 14)
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    right, up = corner + 1, corner + columns
-    triangles = np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
+    beside, up = corner + 1, corner + columns
+    triangles = np.concatenate([np.stack([corner, beside, up], 1), np.stack([beside, up + 1, up], 1)])
     return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+
+
+def found(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray | None = None) -> tuple[eyes.Eye, eyes.Eye]:
+    """Both eyes where the network has placed these landmarks (68,3), or those of open eyes."""
+    points = landmarks() if points is None else points
+    return eyes.look(vertices, triangles, eyes.shut_landmarks(points, eyes.shut_lines(vertices, triangles, points)))
 
 
 @pytest.mark.parametrize(("crease", "shut"), [("upper", False), ("lower", True), (None, False)])
 def test_the_crease_tells_shut_eyes_from_open_ones(crease, shut):
-    right, left = eyes.look(*sheet(crease), landmarks())
+    right, left = found(*sheet(crease))
     assert right.shut is left.shut is shut
     assert not len(right.eyeball)
+
+
+def lids_together(points: np.ndarray, share: float) -> np.ndarray:
+    """Landmarks (68,3) with the left eye's upper lid so much of the way down."""
+    upper, lower = np.array(LID_PAIRS[2:]).T
+    points[upper] += share * (points[lower] - points[upper])
+    return points
+
+
+def test_one_eye_alone_is_shut_where_landmarks_say_so_too():
+    """An open eye without a crease under its upper lid made a face wink at each blink."""
+    mesh_ = sheet("upper", "lower")
+    assert [eye.shut for eye in found(*mesh_)] == [False, False]
+    assert [eye.shut for eye in found(*mesh_, lids_together(landmarks(), 0.4))] == [False, True]
+    assert eyes.shut(lids_together(landmarks(), 0.8)) == (False, True)
+
+
+def test_an_eye_with_a_hole_between_its_lids_is_open_whatever_its_edges_look_like():
+    vertices, triangles = sheet("lower")
+    points = landmarks()
+    for corner in (36, 42):
+        middle = points[corner : corner + 6].mean(0)
+        inside = np.hypot(*((vertices[:, :2] - middle[:2]) / [12, 3]).T) < 1
+        triangles = triangles[~inside[triangles].any(1)]
+    assert all(len(line) for line in eyes.shut_lines(*sheet("lower"), points))
+    assert not any(len(line) for line in eyes.shut_lines(vertices, triangles, points))
+
+
+def test_a_person_who_places_lids_apart_says_that_eyes_are_open():
+    assert not any(eye.shut for eye in eyes.look(*sheet("lower"), landmarks()))
 
 
 def test_the_landmarks_of_shut_lids_meet_on_the_crease():
