@@ -19,6 +19,9 @@ MARGIN = np.array([12.0, 14.0, 25.0])
 #: Triangles with an edge longer than the first (mm) belong to the patch when a corner of them does, for they reach far;
 #: with one longer than the second they are damage.
 COARSE, SPIKE = 6.0, 60.0
+#: Mouth corners further than this from all vertices of the face's piece lie on another one, or between the corners of
+#: triangles whose edges are longer (mm).
+APART = 15.0
 #: Border vertices closer than this are one point of the surface (mm).
 WELD = 1e-3
 #: Surfaces further behind the lips than this belong to a mouth cavity, teeth or the back of the head (mm).
@@ -55,8 +58,8 @@ class Patch:
 def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> Patch:
     """The component of the skin that carries the mouth, cut out around it, without holes in the lips; all in mm.
 
-    points (V,3), triangles (F,3), landmarks (68,3). MeshError where there is no skin at the mouth or the corners lie on
-    different pieces.
+    points (V,3), triangles (F,3), landmarks (68,3). MeshError where there is no skin at the mouth, too coarse a one, or
+    the corners lie on different pieces.
     """
     mouth = landmarks[LIPS]
     near = ((points > mouth.min(0) - MARGIN) & (points < mouth.max(0) + MARGIN)).all(1)
@@ -85,6 +88,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
 def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
     """The piece of the surface that carries the mouth (20,3); it may touch other pieces, or itself."""
     edges, sides = edges_of(patch.triangles)
+    length = np.linalg.norm(np.diff(patch.points[edges], axis=1), axis=2)
     patch = split_edges(patch, np.bincount(sides.ravel(), minlength=len(edges)) == 4, edges, sides)
     corner = fans(patch.points, patch.triangles)
     vertex = np.empty(corner.max() + 1, int)
@@ -93,9 +97,13 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
     # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
     label = int(np.bincount(piece[cKDTree(patch.points[vertex]).query(mouth[OUTER_LIPS - LIPS[0]])[1]]).argmax())
     distance = cKDTree(patch.points[vertex[piece == label]]).query(mouth)[0]
-    if np.median(distance) > 12:
+    off = np.median(distance) > 12
+    apart = distance[[RIGHT_CORNER - LIPS[0], LEFT_CORNER - LIPS[0]]].max() > APART
+    if (off or apart) and np.median(length) > APART:
+        raise MeshError("The mesh has too few vertices around the mouth; subdivide it, or take a finer scan.")
+    if off:
         raise MeshError("The lip landmarks do not lie on the surface; place them on the face again.")
-    if distance[[RIGHT_CORNER - LIPS[0], LEFT_CORNER - LIPS[0]]].max() > 15:
+    if apart:
         raise MeshError("The two mouth corners lie on different pieces of the mesh; join the pieces of the face first.")
     of = piece[corner[:, 0]]
     voids = np.unique(patch.source[_hollow(patch.points[vertex], corner, of, label)])

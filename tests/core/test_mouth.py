@@ -64,6 +64,12 @@ def test_a_coarse_scan_is_cut_without_a_crack_where_finer_triangles_end(columns)
     assert after == before
 
 
+def test_a_mesh_whose_triangles_are_as_large_as_lips_is_told_to_be_too_coarse():
+    """It was told that its landmarks lie beside it, or its mouth corners on different pieces, which nobody can join."""
+    with pytest.raises(MeshError, match="too few vertices around the mouth"):
+        mouth.open_lips(*sheet(5, 4, None), landmarks())
+
+
 def test_a_vertex_that_was_flung_far_away_is_no_part_of_the_mouth():
     vertices, triangles = sheet()
     beside = landmarks()[54] + [mouth_patch.MARGIN[0] + 1, 0, 0]
