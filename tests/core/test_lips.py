@@ -7,7 +7,7 @@ import pytest
 
 from freetalk_blender.core import audio, performance
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
-from freetalk_blender.core.lips import LOWER_INNER, corrected
+from freetalk_blender.core.lips import LOWER_INNER, corrected, relaxed
 from freetalk_blender.core.performance import Performance
 from freetalk_blender.core.style import Style, StyleError
 
@@ -76,6 +76,11 @@ def test_a_hand_parts_lips_that_have_been_shut_all_the_while() -> None:
     shut = np.zeros((9, 68, 3), np.float32)
     parted = MM * gaps(corrected(shut, bump(9, 4, -1.0), FPS), INNER_LIP_PAIRS)
     assert parted[4].min() > 2 and not parted[[0, 8]].any()
+
+
+def test_the_jaw_comes_up_where_a_hand_closes_lips_and_rests_where_it_parts_them() -> None:
+    left = relaxed(Style(articulation=1.2, contact=np.array([-1.0, 0.0, 0.5, 1.0]))).articulation
+    assert left == pytest.approx([1.2, 1.2, 0.9, 0.6])
 
 
 @pytest.mark.parametrize("name", ["articulation", "jaw", "head", "gaze", "upper_face", "blinks"])

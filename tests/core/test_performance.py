@@ -11,6 +11,9 @@ import pytest
 
 from freetalk_blender.core import ats, audio, lips, models, performance, prosody, speech, tongue
 from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
+from freetalk_blender.core.performance import Performance
+from freetalk_blender.core.style import Style
+from freetalk_blender.core.utterance import Utterance
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 RATE = audio.SPEECH_RATE
@@ -239,3 +242,25 @@ def test_half_an_hour_performs(spoken: np.ndarray) -> None:
 def test_impossible_frame_rates_are_told(fps: float) -> None:
     with pytest.raises(FreeTalkError, match="frame rate"):
         perform(np.zeros(100), fps=fps)
+
+
+def test_curves_shorter_or_longer_than_the_recording_hold_their_last_value_or_are_cut(spoken: np.ndarray) -> None:
+    """Curves are drawn for as many frames as the sound's header promises."""
+    samples = spoken[:RATE]
+    frames = performance.frame_count(len(samples), RATE, 25)
+    rising = np.linspace(0, 1, frames + 4)
+    cut = np.where(np.arange(frames + 4) < frames - 6, rising, rising[frames - 7])
+
+    def uttered(curve: np.ndarray) -> Performance:
+        felt = np.outer(curve, np.eye(8)[1])
+        return Utterance(samples, RATE, 25, felt, style=Style(lips=curve), strength=curve).perform("cpu")
+
+    long, short, whole = uttered(rising), uttered(cut[: frames - 6]), uttered(cut[:frames])
+    for one, other in ((long, uttered(rising[:frames])), (short, whole)):
+        assert len(one.displacement) == frames
+        assert np.array_equal(one.emotion, other.emotion) and np.array_equal(one.displacement, other.displacement)
+
+
+def test_another_seed_blinks_at_another_time(spoken: np.ndarray) -> None:
+    one, other = (Utterance(spoken, RATE, 25, seed=seed).perform("cpu").displacement for seed in (0, 1))
+    assert not np.array_equal(one[:, 36:48], other[:, 36:48])

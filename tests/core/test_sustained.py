@@ -65,6 +65,24 @@ def test_what_does_not_begin_as_speech_is_left_alone() -> None:
     assert found(np.zeros(10, np.float32)) == []
 
 
+def test_what_is_left_out_is_worth_it() -> None:
+    """Vowels that grow by a frame: the first of which something is left out loses 80 ms."""
+    places = [found(between_words(vowel(frames / 50, (700, 1200)))) for frames in range(35, 46)]
+    assert [end - start for place in places for start, end in place][:2] == [4, 5]
+
+
+def test_where_blocks_meet_sounds_are_described_as_within_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = vowel(1.0, (800, 1200), (300, 2300))
+
+    def described() -> list[np.ndarray]:
+        return [np.concatenate(parts) for parts in zip(*sustained._described(samples, np.float32(0)), strict=True)]
+
+    whole = described()
+    monkeypatch.setattr(sustained, "_BLOCK", 7)
+    for one, other in zip(whole, described(), strict=True):
+        assert one == pytest.approx(other, abs=1e-3)
+
+
 def test_silence_is_not_held_however_long_it_is() -> None:
     samples = np.concatenate([between_words(vowel(0.4, (700, 1200))), np.zeros(60 * RATE, np.float32)])
     speaks = np.zeros(len(samples) // speech.HOP + 1)
