@@ -6,6 +6,7 @@ import loose
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+from scipy.spatial.transform import Rotation
 
 from freetalk_blender.core import attached, landmarks, mesh, mouth_curve, raster
 from freetalk_blender.core.eyelids import Eyelids
@@ -186,14 +187,17 @@ class Pushed:
         return np.zeros_like(displacement) + [0, 1, 0]
 
 
-def test_lashes_follow_what_corrects_their_lids():
-    """Vertices 7 and 8 are one in the cleaned mesh and follow half of the lid's vertex 5, doubled; 9 has no lid."""
+@pytest.mark.parametrize("turned", [np.zeros(3), np.array([0.4, -1.1, 0.7])], ids=["upright", "turned"])
+def test_lashes_follow_what_corrects_their_lids(turned):
+    """Vertices 7 and 8 are one in the cleaned mesh and follow half of the lid's vertex 5, twice as far up and three
+    times as far ahead, in the face's own axes; 9 has no lid."""
+    rotation = Rotation.from_rotvec(turned).as_matrix()
     source = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 8])
     carry = sparse.csr_matrix(([0.5, 0.5, 1.0], ([0, 0, 1], [5, 6, 0])), (2, 9))
-    turn = np.stack([2 * np.identity(3), np.identity(3)])
-    lids = Eyelids((Pushed(),)).followed(attached.Attached(np.array([7, 8]), carry, turn), source, np.identity(3))
+    turn = np.stack([np.diag([1.0, 2.0, 3.0]), np.identity(3)])
+    lids = Eyelids((Pushed(),)).followed(attached.Attached(np.array([7, 8]), carry, turn), source, rotation)
     motion = np.zeros((3, 10, 3), np.float32)
     lids.correct(motion)
-    wanted = np.zeros(10)
-    wanted[[2, 5]], wanted[[7, 8]] = 1, 2 * 0.5
-    assert np.allclose(motion, wanted[:, None] * [0, 1, 0])
+    wanted, pushed = np.zeros((10, 3)), np.array([0, 1, 0])
+    wanted[[2, 5]], wanted[[7, 8]] = pushed, rotation @ ([1, 2, 3] * (rotation.T @ (0.5 * pushed)))
+    assert np.allclose(motion, wanted, atol=1e-6)

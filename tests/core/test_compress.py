@@ -123,3 +123,13 @@ def test_a_change_rides_on_the_curves_that_are_there_and_only_its_rest_needs_key
         assert answer.max_error <= keys.max_error + 0.01
     still = compress(np.zeros((len(strange), 300, 3)), 0.1)
     assert len(changed(still, rows, strange, shapes, 0.01).shapes) == 3
+
+
+def test_what_a_change_leaves_out_is_stated() -> None:
+    rng = np.random.default_rng(9)
+    keys, rows = ShapeKeys(rng.normal(size=(2, 8, 3)), rng.uniform(-1, 1, (20, 2)), 0.0), np.arange(4)
+    code, shapes = rng.uniform(-1, 1, (20, 1)), 0.2 * rng.normal(size=(1, 4, 3))
+    answer = changed(keys, rows, code, shapes, 1.0)
+    wanted = np.tensordot(keys.weights, keys.shapes, 1)
+    wanted[:, rows] += np.tensordot(code, shapes, 1)
+    assert len(answer.shapes) == 2 and 0.1 < largest_error(wanted, answer) <= answer.max_error + 1e-5

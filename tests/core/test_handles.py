@@ -62,3 +62,14 @@ def test_lashes_and_glasses_are_no_skin():
         points + [0, 0, 0.004], np.concatenate([vertices, lashes]), np.concatenate([triangles, strips])
     )
     assert found.max() < len(vertices)
+
+
+def test_the_skin_is_the_part_that_most_landmarks_lie_on_wherever_the_nose_is():
+    vertices, triangles, _ = mask(slit=False)
+    points = frame.mean_landmarks() * [1, 1, 0]
+    scrap = points[30] + [[0, 0, 0.01], [0.01, 0, 0.01], [0, 0.01, 0.01]]
+    three = np.arange(3)[None] + len(vertices)
+    found = landmark_vertices(
+        points + [0, 0, 0.008], np.concatenate([vertices, scrap]), np.concatenate([triangles, three])
+    )
+    np.testing.assert_array_equal(found, landmark_vertices(points, vertices, triangles))

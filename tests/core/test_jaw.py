@@ -155,3 +155,16 @@ def test_no_teeth_are_made_where_another_object_is_some(scan, with_parts):
     assert prepare(*scan).opened.furniture is not None
     assert prepare(*scan, beside=[nothing]).opened.furniture is not None
     assert prepare(*scan, beside=[teeth]).opened.furniture is None
+
+
+def test_specks_inside_the_mouth_are_no_teeth(scan):
+    frame = mouth_curve.frame_in_mm(scan[2])
+    placed = frame.to_canonical(scan[2])
+    middle = placed[mouth_curve.LIPS].mean(0) + [0, 0, -12]
+    tooth = block((4.0, 5.0, 3.0))
+    speck = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float), np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3]])
+    for part, count in ((tooth, 1), (speck, 0)):
+        vertices, triangles, _ = loose.added(*scan[:2], {"part": (part[0] + middle, part[1])}, frame)
+        cleaned = mesh.clean(vertices, triangles)
+        points = frame.to_canonical(cleaned.vertices.astype(float))
+        assert len(jaw.parts_inside(points, cleaned, placed)) == count

@@ -120,6 +120,13 @@ def test_lips_never_cross():
     assert gaps(moved, INNER_LIP_PAIRS).min() >= -1e-6
 
 
+def test_outer_lips_go_with_the_inner_ones_that_they_border():
+    """Lips that would cross are pushed apart, the lower one by more."""
+    moved = retarget(mouth(-0.1), face(0.0))[0, :, 1]
+    assert moved[61:64] == pytest.approx(0.03) and moved[49:54] == pytest.approx(0.03)
+    assert moved[65:68] == pytest.approx(0.03) and moved[55:60] == pytest.approx(0.03)
+
+
 @pytest.mark.parametrize("lid_share", [0.0, 0.4, 1.0, 1.6])
 def test_a_blink_just_closes_eyes_however_open(lid_share):
     neutral = face(lid_share=lid_share)

@@ -1,5 +1,6 @@
 """A head that turns on its neck, and eyes in it: rigid above the jaw, at rest below the shoulders."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_walls_and_floors_stay_and_hair_does_not():
     assert share[:2].min() == 1 and share[2:].max() == 0
 
 
+def test_the_nape_bends_at_the_height_of_the_chin_and_a_collar_is_not_on_the_head():
+    marks = 90 * mean_landmarks()
+    nape = marks[8] + np.array([[0, -8, -100]])
+    assert 0.6 < turns.share(nape, marks)[0] < 0.9, "the neck begins higher behind"
+    collar = np.array([[-50, marks[8, 1] - 70, -110], [50, marks[8, 1] - 70, -10]])
+    cap = np.array([[-80, 90, -160], [80, 130, 20]])
+    assert 0.05 < turns.share(collar.mean(0, keepdims=True), marks)[0] < 0.3
+    assert turns.on_head(cap, marks) and not turns.on_head(collar, marks)
+
+
 def test_teeth_and_bag_turn_with_the_skull(face):
     bag = in_mm(face, face.opened.vertices[face.opened.skin_count :])
     assert len(bag) and turns.share(bag, in_mm(face, face.landmarks)).min() > 0.99
@@ -119,6 +130,12 @@ def test_eyes_that_look_move_what_is_between_the_lids_and_nothing_else(scan, fac
         assert down[pupil, 1] < -1 and left[pupil, 0] > 1
     keys = turns.with_turns(shape_keys(face, np.zeros((4, 68, 3), np.float32)), face, GAZES)
     assert keys.names[-2:] == turns.KEYS[3:]
+
+
+def test_where_no_eyes_were_found_gazes_need_no_keys(face):
+    keys = shape_keys(face, np.zeros((4, 68, 3), np.float32))
+    blind = turns.with_turns(keys, replace(face, looks=()), GAZES)
+    assert not blind.names and len(blind.shapes) == len(keys.shapes)
 
 
 def test_a_head_at_rest_needs_no_keys(face, still):
