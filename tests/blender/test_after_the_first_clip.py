@@ -16,6 +16,7 @@ from freetalk_blender.blender import (
     cleanup,
     compat,
     heard,
+    linked,
     marks,
     meshes,
     parts,
@@ -358,6 +359,32 @@ def test_an_overridden_face_is_known_again_when_the_file_is_opened(talker: bpy.t
     assert animate(face) == copy and marks.all_copies() == [copy], "the same copy goes on talking"
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert all(item.visible_get() and not item.hide_render for item in (face, teeth)) and not list(cleanup.found())
+
+
+def test_overridden_hair_knows_what_it_grew_on_when_the_file_is_opened(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    hair = bpy.data.hair_curves.new("hair")
+    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {hair}, fake_user=True)
+    bpy.data.hair_curves.remove(hair)
+    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
+        here.hair_curves = there.hair_curves
+    face = bpy.data.objects.new("face", None)
+    grown = bpy.data.objects.new("grown", here.hair_curves[0].override_create())
+    for item in (face, grown):
+        empty.collection.objects.link(item)
+    grown.data[marks.GROWS_ON] = face
+    with linked.kept():
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    linked.give_back()
+    assert bpy.data.objects["grown"].data[marks.GROWS_ON] == bpy.data.objects["face"]
+
+
+def test_what_another_file_says_of_its_own_object_since_counts(empty: bpy.types.Scene) -> None:
+    face = bpy.data.objects.new("face", None)
+    face[marks.CHECKUP] = "new"
+    empty[marks.KEPT] = {"0": {"block": face, marks.CHECKUP: "old", marks.NAME: "kept"}}
+    linked.give_back()
+    assert (face[marks.CHECKUP], face[marks.NAME]) == ("new", "kept") and marks.KEPT not in empty
 
 
 def test_the_scene_plays_to_the_end_of_the_faces_that_are_left(talker: bpy.types.Object, other_clip: str) -> None:

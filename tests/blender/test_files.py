@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, files, meshes, saving, sound
+from freetalk_blender.blender import clips, compat, files, meshes, saving, sound
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import FreeTalkError, MeshError
 from freetalk_blender.core.frame import transformed
@@ -189,6 +189,44 @@ def test_clips_play_where_nothing_else_plays_and_the_others_are_named(tmp_path: 
     assert moved == {"solid", "prop"}
 
 
+def clip(owner: bpy.types.ID, name: str, plays: bool) -> bpy.types.Action:
+    """A clip of the owner, as importers leave the first, which plays, and the others."""
+    action = compat.new_action(owner, name)
+    if not plays:
+        track = owner.animation_data.nla_tracks.new()
+        track.name = name
+        track.strips.new(name, 1, action)
+        owner.animation_data.action = None
+    return action
+
+
+def test_a_clip_does_not_take_the_place_of_one_that_plays(empty: bpy.types.Scene) -> None:
+    body, prop = (bpy.data.objects.new(name, None) for name in ("body", "prop"))
+    for owner in (body, prop):
+        clip(owner, "B run", plays=False)
+    walk = clip(body, "A walk", plays=True)
+    spin = clip(prop, "D spin", plays=False)
+    clips.play_together()
+    assert (body.animation_data.action, prop.animation_data.action) == (walk, spin)
+    (note,) = clips.left_out(Path("character.glb"))
+    assert "B run" in note and "A walk" not in note and "D spin" not in note
+
+
+def test_clips_of_lights_cameras_and_materials_are_known_to_play_or_not(empty: bpy.types.Scene) -> None:
+    skin = bpy.data.materials.new("skin")
+    skin.use_nodes = True
+    owners = [bpy.data.lights.new("sun", "SUN"), bpy.data.cameras.new("eye"), skin, skin.node_tree]
+    props = [bpy.data.objects.new("prop", None) for _ in owners]
+    for number, pair in enumerate(zip(owners, props, strict=True)):
+        for owner in pair:
+            clip(owner, f"{number} moves both", plays=False)
+        clip(pair[0], "plays", plays=True)
+    clips.play_together()
+    assert not any(prop.animation_data.action for prop in props), "a clip plays as a whole or not at all"
+    (note,) = clips.left_out(Path("character.glb"))
+    assert "0 moves both" in note and "plays" not in note
+
+
 def test_takes_of_an_fbx_that_do_not_play_are_named(tmp_path: Path) -> None:
     path = tmp_path / "character.fbx"
     write_clips(tmp_path / "unused.glb")
@@ -243,6 +281,46 @@ def test_usd_motion_stays_after_its_file_was_read(tmp_path: Path) -> None:
         heights.append(prop.matrix_world.translation.y)
     assert np.allclose(heights, [0, 0, 3, 6, 6], atol=1e-4)
     assert np.isclose(cloth.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices[0].co.z, 4)
+
+
+#: A hand that turns once about itself in half a second, on an arm that rests.
+_TURNING = """#usda 1.0
+(
+    endTimeCode = 12
+    startTimeCode = 0
+    timeCodesPerSecond = 24
+    upAxis = "Z"
+)
+def Xform "arm"
+{
+    double3 xformOp:translate = (5, 0, 0)
+    uniform token[] xformOpOrder = ["xformOp:translate"]
+    def Xform "wrist"
+    {
+        float xformOp:rotateZ.timeSamples = { 0: 0, 12: 360 }
+        uniform token[] xformOpOrder = ["xformOp:rotateZ"]
+        def Mesh "hand"
+        {
+            int[] faceVertexCounts = [3]
+            int[] faceVertexIndices = [0, 1, 2]
+            point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
+        }
+    }
+}
+"""
+
+
+def test_what_turns_in_a_usd_file_turns_the_shorter_way_between_frames(tmp_path: Path) -> None:
+    if not compat.exists(bpy.ops.wm.usd_import):
+        pytest.skip("this Blender is built without USD")
+    path = tmp_path / "turning.usda"
+    path.write_text(_TURNING)
+    hand = files.load(path).item
+    for half in range(24):
+        bpy.context.scene.frame_set(half // 2, subframe=half % 2 / 2)
+        angle = np.radians(half * 15)
+        turned, at = np.array(hand.matrix_world)[:3, 0], hand.matrix_world.translation
+        assert np.allclose(turned, [np.cos(angle), np.sin(angle), 0], atol=1e-2) and np.allclose(at, (5, 0, 0))
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,10 @@ def test_landmarks_of_a_mesh_that_was_scaled_since_are_found_anew_or_asked_for(t
     sculpted[0] += 1000
     put(sculpted)
     assert placed.fit(talker), "a chin that was sculpted and a vertex gone astray"
+    without = vertices.copy()
+    without[cKDTree(vertices).query(points)[1][:3]] = np.nan
+    put(without)
+    assert placed.fit(talker), "vertices that lie nowhere"
     turned = vertices @ np.array(Matrix.Rotation(np.radians(5), 3, "X")).T
     for applied in (0.5 * vertices, 1.05 * vertices, turned, vertices + (0, 10, 0)):
         put(applied)

@@ -2,7 +2,9 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import bmesh
 import bpy
 import numpy as np
 import pytest
@@ -103,6 +105,37 @@ def test_switched_off_while_it_is_shown_what_was_baked_is_back(talker: bpy.types
     settings.live = True
     live.watch(bpy.context.scene)
     assert live.is_shown(copy)
+
+
+def test_a_preview_waits_until_a_render_is_done_or_sculpt_mode_is_left(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = talking()
+    with monkeypatch.context() as rendering:
+        app = SimpleNamespace(is_job_running=lambda kind: kind == "RENDER", background=True)
+        rendering.setattr(live, "bpy", SimpleNamespace(app=app, data=bpy.data, context=bpy.context))
+        move("happy", 1.0)
+    assert not live.is_shown(copy)
+    bpy.context.view_layer.objects.active = copy
+    bpy.ops.object.mode_set(mode="SCULPT")
+    live.watch(bpy.context.scene)
+    assert not live.is_shown(copy)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    live.watch(bpy.context.scene)
+    assert live.is_shown(copy)
+
+
+def test_a_copy_that_was_cut_otherwise_since_is_left_as_it_is(talker: bpy.types.Object) -> None:
+    copy = talking()
+    cut = bmesh.new()
+    cut.from_mesh(copy.data)
+    bmesh.ops.delete(cut, geom=[*cut.verts][-1:], context="VERTS")
+    cut.to_mesh(copy.data)
+    cut.free()
+    as_it_was = evaluated(copy)
+    for value in (1.0, 0.0):
+        move("happy", value)
+    assert np.array_equal(evaluated(copy), as_it_was)
 
 
 def test_shape_keys_that_the_person_muted_are_muted_after_it(talker: bpy.types.Object, tmp_path: Path) -> None:
