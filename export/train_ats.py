@@ -354,7 +354,7 @@ def main() -> None:
     face = ats_export.build_face(model, *amplitude(trunk, unseen, shapes, work))
     output = models.folder() / "ats.onnx"
     parity = ats_export.export(ats_network.Ats(trunk, face), output, metadata)
-    print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
+    print(f"{output.name}: {output.stat().st_size / 1e6:.2f} MB, max |onnx - torch| {parity:.1e}")
 
 
 def from_nothing(

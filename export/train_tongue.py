@@ -240,7 +240,7 @@ def main() -> None:
     }
     output = models.folder() / "tongue.onnx"
     parity = export(network, output, metadata)
-    print(f"{output.name}: {output.stat().st_size / 2**20:.2f} MiB, max |onnx - torch| {parity:.1e}")
+    print(f"{output.name}: {output.stat().st_size / 1e6:.2f} MB, max |onnx - torch| {parity:.1e}")
 
 
 if __name__ == "__main__":

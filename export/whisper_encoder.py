@@ -146,7 +146,7 @@ def main() -> None:
             f"{np.abs(ours - theirs).max():.2e}, max |onnx - torch| {np.abs(ours - rebuilt).max():.2e}"
         )
     weights = encoder_weights.DATA_FILE.stat().st_size
-    print(f"{graph.name}: {graph.stat().st_size / 1024:.0f} KiB and {weights / 2**20:.1f} MiB of weights")
+    print(f"{graph.name}: {graph.stat().st_size / 1e3:.0f} kB and {weights / 1e6:.1f} MB of weights")
 
 
 if __name__ == "__main__":
