@@ -164,6 +164,34 @@ def test_a_shape_that_a_second_line_adds_rests_in_the_first(cube: bpy.types.Obje
     assert not any(added.evaluate(frame) for frame in range(1, 6))
 
 
+def test_what_is_beside_a_line_that_is_baked_again_elsewhere_stays_and_its_own_rests_go(cube: bpy.types.Object) -> None:
+    said = cube_keys(1, 1, 1)
+    baking.baked(cube, said, 10, "a", ease=4)
+    baking.baked(cube, said, 90, "b")
+    (curve,) = compat.fcurves(cube.data.shape_keys)
+    for frame in (9, 13):
+        curve.keyframe_points.insert(frame, 0.25)
+    baking.baked(cube, said, 40, "a", ease=4)
+    (curve,) = compat.fcurves(cube.data.shape_keys)
+    assert [key.co.x for key in curve.keyframe_points] == [9, 13, 36, 40, 41, 42, 46, 90, 91, 92]
+
+
+def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(cube: bpy.types.Object) -> None:
+    baking.baked(cube, cube_keys(1, 1, 1), 1, "a")
+    made = [takes.current(cube), *(takes.create(cube) for _ in range(3))]
+    names = [take.name for take in made]
+    made[0].use_fake_user = True
+    takes.choose(cube, made[1])
+    takes.delete(cube, made[0])
+    assert takes.current(cube) == made[1] and names[0] not in bpy.data.actions
+    takes.choose(cube, made[3])
+    takes.delete(cube, made[3])
+    assert takes.current(cube) == made[2] and [take.name for take in takes.listed(cube)] == names[1:3]
+    bpy.data.objects.new("another", None).animation_data_create().action = made[1]
+    takes.delete(cube, made[1])
+    assert names[1] in bpy.data.actions, "it plays elsewhere"
+
+
 def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: bpy.types.Object) -> None:
     talker.shape_key_add(name="Basis")
     talker.shape_key_add(name="Smirk").value = 0.25
