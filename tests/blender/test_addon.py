@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 import pytest
 from baking import ball_at, teeth_behind
+from scipy.spatial.distance import pdist
 
 import freetalk_blender
 from freetalk_blender.blender import (
@@ -25,6 +26,7 @@ from freetalk_blender.blender import (
     sound,
 )
 from freetalk_blender.core import landmarks
+from freetalk_blender.core.frame import transformed
 
 
 @pytest.fixture
@@ -328,8 +330,9 @@ def test_landmarks_find_the_object_however_it_was_imported(
     scan.item.data.transform(Matrix(turn.tolist()))
     scan.item.matrix_world = Matrix.Translation((5, 6, 7)) @ Matrix.Scale(2, 4)
     bpy.context.view_layer.update()
-    found = scene.landmarks_on(scan.item, scan_landmarks)
-    assert np.allclose(found, scan_landmarks @ turn[:3, :3].T, atol=1e-4)
+    wanted = scan_landmarks @ turn[:3, :3].T
+    for points in (scan_landmarks, transformed(meshes.world(scan.item), wanted)):
+        assert np.allclose(scene.landmarks_on(scan.item, points), wanted, atol=1e-3), "the scan's axes, or the scene's"
 
 
 def test_landmarks_of_another_scan_are_refused(scan: files.Scan, scan_landmarks: np.ndarray) -> None:
@@ -355,8 +358,8 @@ def test_uneven_object_scale_changes_nothing_that_the_person_sees(
 
     original = ready.face
 
-    def seen() -> np.ndarray:
-        """(51,V,3) motion in the world."""
+    def seen() -> tuple[np.ndarray, np.ndarray]:
+        """(51,V,3) places in the world as it talks, (68,3) those of the landmarks."""
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(original)
         blocks, curves = copy.data.shape_keys.key_blocks, compat.fcurves(copy.data.shape_keys)
@@ -365,9 +368,10 @@ def test_uneven_object_scale_changes_nothing_that_the_person_sees(
             block.points.foreach_get("co", row)
         shapes = (points[1:] - points[0]).reshape(len(blocks) - 1, -1, 3)
         weights = np.array([[point.co.y for point in curve.keyframe_points] for curve in curves]).T
-        return np.tensordot(weights, shapes, 1) @ np.array(copy.matrix_world)[:3, :3].T
+        places = points[0].reshape(-1, 3) + np.tensordot(weights, shapes, 1)
+        return places @ np.array(copy.matrix_world)[:3, :3].T, scene.world_landmarks(copy)
 
-    plain = seen()
+    plain, marked = seen()
     squash = Matrix.Diagonal((0.5, 2.0, 1.25, 1.0))
     original.data.transform(squash)
     own = scan_landmarks * (0.5, 2.0, 1.25)
@@ -375,9 +379,12 @@ def test_uneven_object_scale_changes_nothing_that_the_person_sees(
     ready.landmarks = str(tmp_path / "squashed.json")
     original.matrix_world = Matrix.Rotation(0.4, 4, "Z") @ squash.inverted()
     bpy.context.view_layer.update()
-    turned = seen() @ np.array(Matrix.Rotation(0.4, 3, "Z"))
-    assert np.linalg.norm(plain, axis=2).max() > 4, "millimetres: it does move"
+    turned, marked_again = (places @ np.array(Matrix.Rotation(0.4, 3, "Z")) for places in seen())
+    assert np.linalg.norm(plain - plain[0], axis=2).max() > 4, "millimetres: it does move"
     assert np.linalg.norm(turned - plain, axis=2).max() < 0.3, "both are made to 0.1 mm"
+    assert np.abs(marked_again - marked).max() < 1e-3
+    read = scene.read_face(original, own)[2]
+    assert np.allclose(pdist(read), pdist(scan_landmarks), atol=0.1), "as the command line reads it"
 
 
 def test_a_vertex_that_is_nowhere_is_left_alone(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import baking
 import bpy
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from freetalk_blender.blender import (
     sound,
     takes,
 )
+from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.landmarks import Landmarks
 
 
@@ -52,6 +55,12 @@ def duplicate(copy: bpy.types.Object, name: str) -> bpy.types.Object:
     other = next(item for item in bpy.context.view_layer.objects if item.select_get() and item != copy)
     other.name = name
     return other
+
+
+@pytest.fixture
+def cube(empty: bpy.types.Scene) -> bpy.types.Object:
+    bpy.ops.mesh.primitive_cube_add()
+    return bpy.context.object
 
 
 @pytest.fixture
@@ -107,6 +116,14 @@ def test_a_face_comes_from_rest_no_earlier_than_the_scene_begins(empty: bpy.type
     empty.frame_start = 11
     lines = [scene._line(None, "a", start, 50, 0.4) for start in (5, 11, 15, 60)]
     assert [line.before for line in lines] == [0, 0, 4, 10] and {line.after for line in lines} == {10}
+
+
+def test_beside_another_line_it_comes_from_rest_where_it_can_be_exported(cube: bpy.types.Object) -> None:
+    """Before the scene begins, too, and no earlier than frame 0."""
+    copy, bpy.context.scene.frame_start = baking.duplicate(cube), 20
+    baking.baked(copy, ShapeKeys(np.ones((1, 8, 3), np.float32), np.ones((3, 1), np.float32), 0.0), 60, "a")
+    assert [scene._line(copy, "b", start, 3, 0.4).before for start in (4, 25)] == [4, 10]
+    assert [scene._line(copy, "a", start, 3, 0.4).before for start in (4, 25)] == [0, 5], "it replaces the other"
 
 
 def test_a_line_replaces_what_is_said_at_its_place_and_not_what_goes_on_around_it() -> None:
@@ -290,6 +307,16 @@ def test_a_copy_whose_mesh_was_changed_is_told_and_left(talker: bpy.types.Object
     with pytest.raises(RuntimeError, match=f"has {count + 3:,} vertices, not the {count:,}"):
         bpy.ops.freetalk.animate()
     assert len(copy.data.vertices) == count + 3
+
+
+def test_a_copy_that_was_sculpted_a_little_fits_its_keys(cube: bpy.types.Object) -> None:
+    original, copy = cube, baking.duplicate(cube)
+    keys = ShapeKeys(np.zeros((0, 8, 3), np.float32), np.zeros((3, 0), np.float32), 0.0)
+    copy.data.vertices[0].co.x += 0.05
+    scene._check_unedited(copy, original, keys)
+    copy.data.transform(Matrix.Rotation(0.1, 4, "X"))
+    with pytest.raises(FreeTalkError, match="was scaled or turned"):
+        scene._check_unedited(copy, original, keys)
 
 
 def test_a_pinned_shape_key_does_not_hold_the_face_still(talker: bpy.types.Object) -> None:

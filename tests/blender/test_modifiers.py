@@ -53,7 +53,7 @@ def test_a_face_that_a_bone_turns_is_filmed_where_it_has_turned_to(face: bpy.typ
 
 def test_a_face_with_more_vertices_by_a_modifier_is_filmed_where_it_rests(face: bpy.types.Object) -> None:
     rest = seen(face)
-    face.modifiers.new("thicker", "SOLIDIFY")
+    face.modifiers.new("thicker", "SOLIDIFY").offset = 1.0
     assert np.abs(seen(face) - rest).max() < 1e-6
 
 
