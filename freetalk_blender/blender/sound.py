@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -118,8 +118,12 @@ def set_scene_fps(scene: bpy.types.Scene, fps: float) -> None:
 
 def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
     """The scene's sound strips, those in meta strips too, the earliest first."""
-    found = [strip for strip in compat.all_strips(scene) if strip.type == "SOUND" and strip.sound]
+    found = [strip for strip in compat.all_strips(scene) if _is_sound(strip)]
     return sorted(found, key=lambda strip: (strip.frame_final_start, strip.channel))
+
+
+def _is_sound(strip: bpy.types.ID) -> bool:
+    return strip.type == "SOUND" and strip.sound is not None
 
 
 def is_muted(strip: bpy.types.ID) -> bool:
@@ -131,9 +135,8 @@ def is_muted(strip: bpy.types.ID) -> bool:
 
 def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.ID | None:
     """The sound strip of that name, or that had it when it was first used; None where there is none."""
-    strips = sound_strips(scene)
-    named = (strip for strip in strips if strip.name == name)
-    return next(named, None) or next((strip for strip in strips if identity(scene, strip) == name), None)
+    named = (strip for strip in compat.all_strips(scene) if strip.name == name and _is_sound(strip))
+    return next(named, None) or next((strip for strip, known in identities(scene).items() if known == name), None)
 
 
 def identity(scene: bpy.types.Scene, strip: bpy.types.ID) -> str:
@@ -141,11 +144,19 @@ def identity(scene: bpy.types.Scene, strip: bpy.types.ID) -> str:
 
     A strip that was made by copying another is a strip of its own.
     """
-    known, strips = strip.get(STRIP), sound_strips(scene)
-    same = [other for other in strips if known is not None and other.get(STRIP) == known]
-    if same and strip == next((other for other in same if other.name == known), same[0]):
-        return known
-    name, taken = strip.name, {other.get(STRIP) for other in strips}
+    return identities(scene)[strip]
+
+
+def identities(scene: bpy.types.Scene) -> dict[bpy.types.ID, str]:
+    """The `identity` of each of the scene's sound strips, the earliest first."""
+    kept = {strip: strip.get(STRIP) for strip in sound_strips(scene)}
+    owners = {known: strip for strip, known in reversed(kept.items())}
+    owners |= {known: strip for strip, known in kept.items() if strip.name == known}
+    own = {strip for known, strip in owners.items() if known is not None}
+    return {strip: known if strip in own else _free(strip.name, owners) for strip, known in kept.items()}
+
+
+def _free(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "'"
     return name

@@ -195,6 +195,17 @@ def test_a_strip_that_gets_anothers_old_name_is_not_taken_for_it(empty: bpy.type
     assert sound.find_strip(empty, sound.remember(empty, second)) == second
 
 
+def test_a_renamed_strip_is_found_among_many_in_one_pass(
+    empty: bpy.types.Scene, ramp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strips = [sound.add_strip(empty, ramp, 1 + 20 * number) for number in range(20)]
+    name = sound.remember(empty, strips[-1])
+    strips[-1].name = "renamed"
+    passes, look = [], sound.sound_strips
+    monkeypatch.setattr(sound, "sound_strips", lambda scene: passes.append(scene) or look(scene))
+    assert sound.find_strip(empty, name) == strips[-1] and len(passes) == 1, "the window is drawn often"
+
+
 def test_of_unnamed_strips_the_first_that_is_not_muted_is_said(addon: None, empty: bpy.types.Scene, ramp: Path) -> None:
     by_itself, by_channel, in_meta, heard = (sound.add_strip(empty, ramp, frame) for frame in (1, 5, 10, 15))
     by_itself.mute = True
