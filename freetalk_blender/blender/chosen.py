@@ -75,6 +75,12 @@ def source(scene: bpy.types.Scene) -> Source:
     return replace(whole, channel=settings.channel or None)
 
 
+def line_source(scene: bpy.types.Scene) -> str:
+    """What takes call the sound that is said."""
+    found = strip(scene)
+    return f"file {scene.freetalk.sound_file}" if found is None else f"strip {sound.identity(scene, found)}"
+
+
 def why_no_face(context: bpy.types.Context) -> str:
     """Why the face cannot be worked on, in a few words; empty where it can."""
     if context.mode != "OBJECT":

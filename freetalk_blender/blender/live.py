@@ -50,6 +50,7 @@ def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str]) -> None
     """Animate has just written this: the preview ends, and moved sliders are judged against it; wanted: what was
     `asked` when it began."""
     copy[BAKED], copy[SAID] = wanted
+    takes.note(takes.current(copy), *wanted)
     _states[copy.name] = _State(voice)
     put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
@@ -66,18 +67,42 @@ def forget() -> None:
 
 
 def is_stale(context: bpy.types.Context) -> bool:
-    """Do the sliders, the choice of shape keys, or the place and speed of the sound differ from what was baked on the
-    chosen face?"""
+    """Do the sliders differ from what the chosen line was baked with in any take of the chosen face, or the place and
+    speed of its sound from what was baked in the take that plays, or the choice of shape keys from the last bake?"""
     copy, current = chosen.talking(context), context.scene
     if copy is None or BAKED not in copy:
         return False
-    return key(current) != copy.get(BAKED) or has_other_keys(current, copy) or _is_moved(current, copy)
+    source, playing = chosen.line_source(current), takes.current(copy)
+    told = [(take, line) for take in takes.listed(copy) for line in takes.lines(take) if line.is_of(source)]
+    known = {line.sliders for _, line in told if line.sliders}
+    is_moved = any(_is_moved(line, said(current)) for take, line in told if take == playing)
+    return is_moved or has_other_keys(current, copy) or (bool(known) and key(current) not in known)
 
 
-def _is_moved(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
-    """Is the sound that was baked last still chosen, but another part of it, elsewhere or at another frame rate?"""
-    then, now = json.loads(copy.get(SAID, "[null]")), json.loads(json.dumps(said(current)))
-    return then[0] == now[0] and then != now
+def _is_moved(line: takes.Line, now: tuple) -> bool:
+    """Was another part of the same sound baked, elsewhere or at another frame rate? now: as far as `said` tells."""
+    then, here = json.loads(line.said or "[null]"), json.loads(json.dumps(now))
+    return then[0] == here[0] and then[: len(here)] != here
+
+
+def moved_lines(context: bpy.types.Context) -> list[str]:
+    """Names of the other lines of the take that plays that no longer fit: of strips that were moved or trimmed since,
+    and of all that was baked at another frame rate."""
+    copy, current = chosen.talking(context), context.scene
+    take = takes.current(copy) if copy is not None else None
+    if take is None:
+        return []
+    source, found = chosen.line_source(current), []
+    strips = {f"strip {name}": (strip, name) for strip, name in sound.identities(current).items()}
+    for line in takes.lines(take):
+        if line.is_of(source) or not line.said:
+            continue
+        if line.source in strips:
+            strip, name = strips[line.source]
+            found += [strip.name] * _is_moved(line, _part(current, strip, name))
+        elif line.is_file:
+            found += [line.told] * (json.loads(line.said)[2] != sound.scene_fps(current))
+    return found
 
 
 def has_other_keys(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
@@ -96,9 +121,14 @@ def said(current: bpy.types.Scene) -> tuple:
     if strip is None:
         file = str(sound.named(current.freetalk.sound_file))
         return (file, current.frame_start, sound.scene_fps(current), channel)
+    return (*_part(current, strip, sound.identity(current, strip)), channel)
+
+
+def _part(current: bpy.types.Scene, strip: bpy.types.ID, name: str) -> tuple:
+    """The same of a strip by its identity, in all channels."""
     keys = tuple(key.timeline_frame for key in strip.retiming_keys)
     times = (strip.frame_final_start, strip.frame_final_duration, float(strip.frame_start))
-    return (sound.identity(current, strip), strip.sound.filepath, *times, keys, sound.scene_fps(current), channel)
+    return (name, bpy.path.basename(strip.sound.filepath), *times, keys, sound.scene_fps(current))
 
 
 def sliders(current: bpy.types.Scene) -> tuple:

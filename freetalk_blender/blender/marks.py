@@ -26,7 +26,7 @@ BEFORE = "freetalk_before"
 PART_OF = "freetalk_part_of"
 #: Custom property of hair curves that are rooted in a talking copy: the object that they grow on, that copy's original.
 GROWS_ON = "freetalk_grows_on"
-#: Custom property of a talking copy: a hash of the sliders that were baked last.
+#: Custom property of a talking copy: a hash of the sliders that were baked last (of each line: takes).
 BAKED = "freetalk_baked"
 #: Custom property of a talking copy: which part of which sound was baked last, as JSON.
 SAID = "freetalk_said"

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import animate, chosen, export, job, live, preferences, result, session, takes
+from . import animate, chosen, export, job, live, parts, preferences, result, session, takes
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
 from .lip_keys import LIPS, FREETALK_OT_lips
@@ -89,6 +89,10 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
             say(layout, reason)
         elif live.is_stale(context):
             say(layout, "Bake Again applies your changes", "KEYFRAME")
+        others = [] if reason else live.moved_lines(context)
+        if others:
+            told = f"Other lines no longer fit their sound: {parts.named(others)}; choose each and bake it again"
+            say(layout, told, "KEYFRAME")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):

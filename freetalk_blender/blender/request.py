@@ -240,8 +240,7 @@ def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
     if context.scene.freetalk.open_mouth:
         mouth.check(original)
     voice = read_voice(context)
-    strip, settings = chosen.strip(context.scene), context.scene.freetalk
-    name = f"file {settings.sound_file}" if strip is None else f"strip {sound.identity(context.scene, strip)}"
+    settings, name = context.scene.freetalk, chosen.line_source(context.scene)
     keys = wanted_keys(context.scene)
     own = lent.read(original, keys == key_sets.ARKIT)
     return Request(read_scan(context, original), voice, settings.tolerance, name, keys, own)

@@ -6,7 +6,7 @@ lines (the speech of one sound each), one after the other.
 
 import json
 import os.path
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import bpy
 import numpy as np
@@ -32,6 +32,7 @@ class Line:
     more the face comes from rest before it and goes back to rest after it; 0 where it does not.
 
     source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
+    sliders, said: what it was baked from, as live.asked tells it; empty where older versions baked it.
     """
 
     source: str
@@ -39,6 +40,8 @@ class Line:
     frames: int
     before: float = 0.0
     after: float = 0.0
+    sliders: str = ""
+    said: str = ""
 
     @property
     def end(self) -> float:
@@ -53,13 +56,22 @@ class Line:
     @property
     def told(self) -> str:
         """Where it came from, in a few words."""
-        return f"{_FILE}{bpy.path.basename(_path_of(self.source))}" if self.source.startswith(_FILE) else self.source
+        return f"{_FILE}{bpy.path.basename(_path_of(self.source))}" if self.is_file else self.source
+
+    @property
+    def is_file(self) -> bool:
+        """Does a sound file say it?"""
+        return self.source.startswith(_FILE)
+
+    def is_of(self, source: str) -> bool:
+        """Does that source say it?"""
+        return _is_same_sound(self.source, source)
 
     def replaces(self, other: "Line") -> bool:
         """Is it the same sound, or one for the same place: do both begin there, or share half of the longer one?"""
         shared = min(self.end, other.end) - max(self.start, other.start) + 1
         together = abs(self.start - other.start) < 1 or 2 * shared >= max(self.frames, other.frames)
-        return _is_same_sound(self.source, other.source) or together
+        return self.is_of(other.source) or together
 
 
 def _is_same_sound(one: str, other: str) -> bool:
@@ -206,6 +218,12 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     _rest_elsewhere(item, take, [name for name in names if name not in driven])
     take[TAKE] = json.dumps([asdict(known) for known in [*others, line]])
     _stash(item, take)
+
+
+def note(take: bpy.types.Action, sliders: str, said: str) -> None:
+    """Keep what the line written last was baked from."""
+    *others, last = lines(take)
+    take[TAKE] = json.dumps([asdict(line) for line in [*others, replace(last, sliders=sliders, said=said)]])
 
 
 def _rests(said: list[Line]) -> list[float]:

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender.blender import files, job, panel_face, panel_result, panel_speech, registration, waveform
+from freetalk_blender.blender import (
+    compat,
+    feeling,
+    files,
+    job,
+    panel_face,
+    panel_result,
+    panel_speech,
+    registration,
+    sound,
+    waveform,
+)
 from freetalk_blender.blender.panel import FREETALK_PT_main
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
@@ -102,6 +113,46 @@ def test_which_shape_keys_are_made_can_be_chosen(talker: bpy.types.Object) -> No
     assert "Bake Again applies your changes" not in drawn()
     settings.most = 5
     assert "Bake Again applies your changes" in drawn()
+
+
+@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+def test_each_line_of_a_take_asks_for_a_bake_by_its_own_sliders_place_and_speed(
+    talker: bpy.types.Object, short_clip: Path
+) -> None:
+    scene, asks = bpy.context.scene, "Bake Again applies your changes"
+    told = "Other lines no longer fit their sound:"
+    strips = {name: sound.new_strip(scene, name, short_clip, frame) for name, frame in (("one", 1), ("two", 90))}
+    scene.freetalk.sound, scene.freetalk.strip = "STRIP", "one"
+    assert bpy.ops.freetalk.own_emotion() == {"FINISHED"}
+    feeling.own_group(scene, strips["one"]).sad = 0.5
+
+    def seen(name: str) -> str:
+        scene.freetalk.strip = name
+        return " ".join(drawn())
+
+    def baked(name: str) -> None:
+        scene.freetalk.strip = name
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+
+    for name in strips:
+        baked(name)
+    assert not any(asks in seen(name) or told in seen(name) for name in strips), "nothing was touched"
+    feeling.own_group(scene, strips["one"]).sad = 0.75
+    assert asks in seen("one") and asks not in seen("two")
+    baked("one")
+    strips["one"].frame_start, strips["one"].name = 300, "first"
+    assert f"{told} first; choose each and bake it again" in seen("two") and asks not in seen("two")
+    assert asks in seen("first") and told not in seen("first")
+    baked("first")
+    scene.render.fps = 30
+    assert asks in seen("first") and f"{told} two;" in seen("first")
+    baked("first")
+    assert asks not in seen("first") and f"{told} two;" in seen("first")
+    assert asks in seen("two") and told not in seen("two")
+    assert bpy.ops.freetalk.take_new() == {"FINISHED"}
+    assert asks not in seen("two") and told not in seen("two"), "nothing is said in it yet"
+    scene.freetalk.happy = 1.0
+    assert asks in seen("two"), "no take has it so"
 
 
 def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
