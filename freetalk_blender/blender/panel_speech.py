@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import bpy
 
-from . import chosen, compat, waveform
+from . import chosen, compat, sound, waveform
 from .feeling import group_of, own_group
 from .panel import DONE, OPEN, WRONG, Step, say
 from .presets import FREETALK_OT_own_emotion, FREETALK_OT_preset
@@ -52,7 +52,7 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
         row.alignment = "CENTER"
         for icon in looked.icons:
             row.template_icon(icon, scale=2.0)
-        start = strip.frame_final_start if strip is not None else scene.frame_start
+        start = sound.span(strip)[0] if strip is not None else scene.frame_start
         length = f"{looked.seconds:.2f} s from frame {start}" if looked.seconds else "Reading ..."
         row = layout.row()
         row.label(text=length, translate=False, icon="TIME")

@@ -56,7 +56,7 @@ class Source:
         wanted, first = round(self.seconds * rate), round(self.skipped * rate)
         heard = samples[max(first, 0) : max(first + wanted, 0)]
         if not len(heard):
-            raise AudioError(f"The strip {self.name} shows no part of its sound; drag its handles over the recording.")
+            raise _silent(self.name)
         return Clip(np.pad(heard, (max(-first, 0), 0)), rate, self.start)
 
     def duration(self) -> float:
@@ -68,6 +68,10 @@ class Source:
                 return audio.file_duration(path)
             except UnknownSoundError:
                 return _played_seconds(path, changed(path))
+
+
+def _silent(name: str) -> AudioError:
+    return AudioError(f"The strip {name} shows no part of its sound; drag its handles over the recording.")
 
 
 def load(path: Path, channel: int | None = None) -> tuple[np.ndarray, int]:
@@ -168,16 +172,26 @@ def remember(scene: bpy.types.Scene, strip: bpy.types.ID) -> str:
     return strip[STRIP]
 
 
+def span(strip: bpy.types.ID) -> tuple[int, int]:
+    """The first frame in which a strip is heard and the one after its last, between its handles and those of the meta
+    strips around it; (at, at) where nothing is left."""
+    first, end, meta = strip.frame_final_start, strip.frame_final_end, strip.parent_meta()
+    if meta is not None:
+        around = span(meta)
+        first, end = max(first, around[0]), min(end, around[1])
+    return first, max(first, end)
+
+
 def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
-    """What the strip lets us hear, from its left handle to its right one; trims, offsets and speed obeyed.
+    """What the strip lets us hear in its `span`; trims, offsets and speed obeyed.
 
     Raises AudioError where the sound of a strip with another speed cannot be played.
     """
-    fps = scene_fps(scene)
-    start, seconds = float(strip.frame_final_start), strip.frame_final_duration / fps
+    fps, (first, end) = scene_fps(scene), span(strip)
+    start, seconds = float(first), (end - first) / fps
     if len(strip.retiming_keys):
         return Source(strip.name, _played(scene, strip), start, 0.0, seconds)
-    skipped = (strip.frame_final_start - strip.frame_start) / fps - getattr(strip, "sound_offset", 0.0)
+    skipped = (first - strip.frame_start) / fps - getattr(strip, "sound_offset", 0.0)
     packed = strip.sound.packed_file
     return Source(strip.name, file_of(strip) if packed is None else packed.data, start, skipped, seconds)
 
@@ -209,13 +223,16 @@ def from_file(path: str, start: float) -> Source:
 
 
 def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
-    """The strip as Blender plays it, speed and all: a wav of the frames between its handles; AudioError if it cannot.
+    """The strip as Blender plays it, speed and all: a wav of the frames of its `span`; AudioError if it cannot.
 
     Whatever mutes it is left out: its own volume and the scene's, their curves, channels, meta strips around it.
     """
-    with _alone(scene, strip) as (stage, alone), TemporaryDirectory() as folder:
+    first, end = span(strip)
+    if first == end:
+        raise _silent(strip.name)
+    with _alone(scene, strip) as stage, TemporaryDirectory() as folder:
         path = Path(folder) / "strip.wav"
-        stage.frame_start, stage.frame_end = alone.frame_final_start, alone.frame_final_end - 1
+        stage.frame_start, stage.frame_end = first, end - 1
         try:
             with bpy.context.temp_override(scene=stage):
                 bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="F32")
@@ -227,21 +244,24 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
 def keep_sound(scene: bpy.types.Scene) -> None:
     """Take all pictures out of a scene's sequencer, which sounds as before; meta strips come apart, for Blender takes
     them for pictures whatever is in them."""
-    muted = {strip.name: is_muted(strip) for strip in compat.all_strips(scene)}
+    heard = {strip.name: (is_muted(strip), *span(strip)) for strip in compat.all_strips(scene)}
     while others := [strip for strip in compat.strips(scene) if strip.type != "SOUND"]:
         if others[0].type == "META":
             others[0].separate()
         else:
             compat.strips(scene).remove(others[0])
     for strip in compat.strips(scene):
-        strip.mute = muted[strip.name]
+        muted, first, end = heard[strip.name]
+        strip.mute = muted or first == end
+        if not strip.mute and (first, end) != (strip.frame_final_start, strip.frame_final_end):
+            strip.frame_final_start, strip.frame_final_end = first, end
     for channel in scene.sequence_editor.channels if scene.sequence_editor else ():
         channel.mute = False
 
 
 @contextmanager
-def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[tuple[bpy.types.Scene, bpy.types.ID]]:
-    """A copy of the scene, without its objects, in which this strip alone is heard; and the strip there."""
+def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[bpy.types.Scene]:
+    """A copy of the scene, without its objects, in which this strip alone is heard."""
     place = list(compat.all_strips(scene)).index(strip)
     stage = scene.copy()
     try:
@@ -258,7 +278,7 @@ def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[tuple[bpy.ty
         for channel in stage.sequence_editor.channels:
             channel.mute = False
         alone.volume = 1.0
-        yield stage, alone
+        yield stage
     finally:
         bpy.data.scenes.remove(stage)
 

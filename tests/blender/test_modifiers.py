@@ -197,6 +197,7 @@ def test_a_picture_in_the_sequencer_does_not_cover_the_face_and_its_sound_is_hea
         meta = strips.new_meta("meta", 10, 1)
         for strip in (heard, unheard, picture):
             strip.move_to_meta(meta)
+        meta.frame_final_end = 40
     assert np.array_equal(sheet(face, tmp_path), plain)
 
     def loudness() -> float:

@@ -182,8 +182,33 @@ def test_strips_in_meta_strips_are_heard_and_the_earliest_comes_first(empty: bpy
     late.name, early.name = "late", "early"
     meta = compat.strips(empty).new_meta("meta", 5, 5)
     early.move_to_meta(meta)
+    meta.frame_final_end = early.frame_final_end
     assert [strip.name for strip in sound.sound_strips(empty)] == ["early", "late"]
     assert abs(seconds_at(sound.from_strip(empty, sound.find_strip(empty, "early")).clip(), 1.0) - 1.0) < 2e-3
+
+
+def test_trims_of_meta_strips_are_followed_and_kept_where_these_come_apart(
+    addon: None, empty: bpy.types.Scene, ramp: Path
+) -> None:
+    heard, gone = (sound.add_strip(empty, ramp, frame) for frame in (5, 60))
+    inner, outer = (compat.strips(empty).new_meta(name, channel, 5) for name, channel in (("inner", 5), ("outer", 6)))
+    for strip in (heard, gone):
+        strip.move_to_meta(inner)
+    inner.move_to_meta(outer)
+    inner.frame_final_end, outer.frame_final_end = 50, 30
+    inner.frame_final_start = 10
+    clip = sound.from_strip(empty, heard).clip()
+    assert clip.start == 10 and len(clip.samples) == 20 * clip.rate // 25
+    assert abs(seconds_at(clip, 0.1) - 0.3) < 2e-3
+    with pytest.raises(AudioError, match="shows no part of its sound"):
+        sound.from_strip(empty, gone).clip()
+    empty.freetalk.sound, empty.freetalk.strip = "STRIP", heard.name
+    before = live.said(empty)
+    outer.frame_final_end = 25
+    assert live.said(empty) != before, "it is to be baked again"
+    sound.keep_sound(empty)
+    heard, gone = (compat.strips(empty)[name] for name in (heard.name, gone.name))
+    assert (heard.frame_final_start, heard.frame_final_end, heard.mute, gone.mute) == (10, 25, False, True)
 
 
 def test_a_strip_that_gets_anothers_old_name_is_not_taken_for_it(empty: bpy.types.Scene, ramp: Path) -> None:

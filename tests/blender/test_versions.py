@@ -164,8 +164,9 @@ strip.retiming_keys.add(timeline_frame=10)
 strip.retiming_keys.add(timeline_frame=60)
 strip.retiming_keys[1].timeline_frame = 35
 if sys.argv[4] == "silenced":
-    meta = compat.strips(scene).new_meta("meta", 5, 1)  # which shows none of what is in it
+    meta = compat.strips(scene).new_meta("meta", 5, 1)
     strip.move_to_meta(meta)
+    meta.frame_final_end = strip.frame_final_end
     strip.volume, scene.audio_volume, scene.use_audio, meta.mute = 0, 0, False, True
     strip.keyframe_insert("volume", frame=1)
     for channel in scene.sequence_editor.channels:
