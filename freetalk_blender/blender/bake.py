@@ -124,7 +124,8 @@ class Shaped:
     """Shape keys made for a line, which nothing drives yet.
 
     columns: name of each of the keys that it moves and of FreeTalk's that will stay -> its weights (T,); added: those
-    of them that are new, and their names to be; gone: the keys that they replace; lent: the person's own among them.
+    of them that are new, and their names to be; gone: the keys that they replace, for nothing else moves those; lent:
+    the person's own among them.
     """
 
     line: Line
@@ -139,14 +140,15 @@ def shaping(
 ) -> Steps[Shaped]:
     """The shapes that a line of speech lacks, added to the object; `finish` then puts it into the current take.
 
-    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit. Existing shape keys and their curves
-    stay. Shapes of other lines and takes are used again, and what they lack is added within `tolerance`; those with
-    names are used by others of these names alone. lent: name of a key -> name of the object's own shape key that is
-    moved instead. Raises MeshError where the object cannot take shape keys.
+    keys.shapes: (K,V,3) for the object's V vertices, in its own axes and unit. Shape keys of other lines and takes
+    stay, with their curves, and are used again; what they lack is added within `tolerance`. Those with names are used
+    by others of these names alone. lent: name of a key -> name of the object's own shape key that is moved instead.
+    Raises MeshError where the object cannot take shape keys.
     """
     meshes.check(item)
-    own, only = own_blocks(item), _is_only_line(item, line)
-    kept = [] if only else [block.name for block in own]
+    own = [block.name for block in own_blocks(item)]
+    stay = set() if _is_only_line(item, line) else takes.moved_names(item, line) | set(named_keys(item))
+    kept, gone = [name for name in own if name in stay], [name for name in own if name not in stay]
     lent = lent or {}
     names = np.array([lent.get(name, name) for name in keys.names or ("",) * len(keys.shapes)], object)
     mine = {*lent_keys(item), *lent.values()}
@@ -165,11 +167,12 @@ def shaping(
     if lent:
         moved = zip(names, keys.shapes, strict=True)
         yield from _completing(item, {name: shape for name, shape in moved if name in mine})
-    numbered = [f"{PREFIX} {len(plain) + 1 + number:02d}" for number in range(len(lacked))]
+    taken = set(kept)
+    numbered = [name for n in range(1, len(kept) + len(lacked) + 1) if (name := f"{PREFIX} {n:02d}") not in taken]
     added = yield from _adding(item, [*lacked, *(keys.shapes[row] for row in new)])
     columns |= dict(zip(added, np.concatenate([weights, keys.weights[:, new]], 1).T, strict=True))
-    renamed = dict(zip(added, [*numbered, *names[new]], strict=True))
-    return Shaped(line, columns, renamed, [] if not only else [b.name for b in own], mine)
+    renamed = dict(zip(added, [*numbered[: len(lacked)], *names[new]], strict=True))
+    return Shaped(line, columns, renamed, gone, mine)
 
 
 def finish(item: bpy.types.Object, shaped: Shaped) -> None:

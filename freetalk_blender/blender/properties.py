@@ -155,10 +155,10 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         items=[
             ("AUTO", "Fewest Shape Keys", "As few as the tolerance needs; weights from -1 to 1"),
             ("ARKIT", "ARKit's Shape Keys", "51 that engines and face capture know; weights from 0 to 1; less exact"),
-            ("MOST", "Limited Shape Keys", "No more than a number; fewer are less exact"),
+            ("MOST", "Limited Shape Keys", "A line adds no more than a number; fewer are less exact"),
         ],
     )
-    most: IntProperty(name="At Most", description="How many shape keys there may be", default=30, min=1, soft_max=100)
+    most: IntProperty(name="At Most", description="How many shape keys a line may add", default=30, min=1, soft_max=100)
     live: BoolProperty(
         name="Live Preview",
         description="Show what the sliders do at once, before it is baked; the face must have been animated once",

@@ -152,13 +152,15 @@ def own_names(item: bpy.types.Object) -> list[str]:
     return [block.name for block in driven_blocks(item) if _path(block.name) in paths]
 
 
-def moved_names(item: bpy.types.Object) -> set[str]:
-    """Names of the keys that some take moves away from zero."""
+def moved_names(item: bpy.types.Object, line: Line | None = None) -> set[str]:
+    """Names of the keys that some take moves away from zero; line: beside what it replaces in the take that plays."""
     names = {_path(block.name): block.name for block in item.data.shape_keys.key_blocks}
     moved = set()
     for strip in _strips(item):
+        gone = _replaced(strip.action, line) if line and strip.action == current(item) else []
         for curve in _curves(strip):
-            if curve.data_path in names and np.abs(keys_of(curve)["co"][:, 1]).max(initial=0) > 1e-6:
+            at, values = keys_of(curve)["co"].T
+            if curve.data_path in names and np.abs(values[_outside(at, gone)]).max(initial=0) > 1e-6:
                 moved.add(names[curve.data_path])
     return moved
 
@@ -200,9 +202,7 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     What other lines and hands have keyed outside of it stays; keys that other lines and takes do not use rest there.
     The face rests between lines, where these leave room.
     """
-    others = kept(take, line)
-    gone = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
-    gone += [(at, at) for known in lines(take) for at in known.reach if not known.start <= at <= known.end]
+    others, gone = kept(take, line), _replaced(take, line)
     rests = _at_rest(_rests([*others, line]))
     ends = [at for other in others for at in (other.start, other.end)]
     outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
@@ -224,6 +224,19 @@ def note(take: bpy.types.Action, sliders: str, said: str) -> None:
     """Keep what the line written last was baked from."""
     *others, last = lines(take)
     take[TAKE] = json.dumps([asdict(line) for line in [*others, replace(last, sliders=sliders, said=said)]])
+
+
+def _replaced(take: bpy.types.Action, line: Line) -> list[tuple[float, float]]:
+    """The spans of a take, first and last frame, whose keys a new line takes the place of."""
+    others = kept(take, line)
+    spans = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
+    return spans + [(at, at) for known in lines(take) for at in known.reach if not known.start <= at <= known.end]
+
+
+def _outside(at: np.ndarray, spans: list[tuple[float, float]]) -> np.ndarray:
+    """(n,) bool: which frames lie in none of the spans."""
+    inside = [(at > first - 1e-3) & (at < last + 1e-3) for first, last in spans]
+    return ~np.any(inside, 0) if spans else np.ones(len(at), bool)
 
 
 def _rests(said: list[Line]) -> list[float]:
@@ -294,9 +307,7 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
     found = compat.fcurves(item.data.shape_keys)
     curve = found.find(_path(name)) or found.new(_path(name))
     kept = keys_of(curve)
-    outside = np.ones(len(kept["interpolation"]), bool)
-    for first, last in gone if gone is not None else [(-np.inf, np.inf)]:
-        outside &= (kept["co"][:, 0] < first - 1e-3) | (kept["co"][:, 0] > last + 1e-3)
+    outside = _outside(kept["co"][:, 0], [(-np.inf, np.inf)] if gone is None else gone)
     new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0), "interpolation": LINEAR}
     order = np.argsort(np.concatenate([kept["co"][outside, 0], points[:, 0]]), kind="stable")
     older, newer = np.split(np.argsort(order), [outside.sum()])

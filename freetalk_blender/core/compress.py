@@ -103,16 +103,37 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float) -> tuple[np.nd
     """The motion of `keys` on top of shapes that are there already: weights for those, and what they lack.
 
     shapes (K,V,3), keys for the same V vertices. Answers weights (T,K) and the missing ShapeKeys; both together are the
-    motion of `keys` within `tolerance`, in the shapes' unit. Raises FreeTalkError where the vertices differ in number.
+    motion of `keys` within `tolerance`, in the shapes' unit. No more of the shapes are used than `keys` has: what a
+    motion uses must stay as long as it does. Raises FreeTalkError where the vertices differ in number.
     """
     if shapes.shape[1:] != keys.shapes.shape[1:]:
         raise FreeTalkError(f"Shapes of {shapes.shape[1]} vertices cannot serve a mesh of {keys.shapes.shape[1]}.")
     have = shapes.reshape(len(shapes), -1).astype(np.float64)
     wanted = keys.shapes.reshape(len(keys.shapes), -1).astype(np.float64)
-    share = wanted @ have.T @ np.linalg.pinv(have @ have.T, rcond=_SAME, hermitian=True)
+    gram, alike = have @ have.T, wanted @ have.T
+    used = _most_telling(gram, np.linalg.qr(keys.weights.astype(np.float64), mode="r") @ alike, len(wanted))
+    share = np.zeros_like(alike)
+    share[:, used] = alike[:, used] @ np.linalg.pinv(gram[np.ix_(used, used)], rcond=_SAME, hermitian=True)
     missing = (wanted - share @ have).reshape(keys.shapes.shape)
     added = compress_factors(keys.weights, missing, tolerance)
     return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
+
+
+def _most_telling(gram: np.ndarray, alike: np.ndarray, most: int) -> np.ndarray:
+    """Which of K shapes, at most so many, leave little of a motion: each takes the most of what those before it left
+    (orthogonal matching pursuit). gram (K,K), alike (R,K): their products with each other and with the motion."""
+    gram, alike, used = gram.copy(), alike.copy(), np.zeros(0, int)
+    least = _SAME * gram.diagonal()
+    while len(used) < most:
+        own = gram.diagonal()
+        told = np.divide((alike**2).sum(0), own, where=own > least, out=np.zeros(len(own)))
+        if not told.any():
+            break
+        best = told.argmax()
+        used, along = np.append(used, best), gram[best] / own[best]
+        alike -= np.outer(alike[:, best], along)
+        gram -= np.outer(gram[best], along)
+    return used
 
 
 def with_more(

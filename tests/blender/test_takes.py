@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,6 +107,21 @@ def test_animating_again_replaces_the_line_and_leaves_no_spare_shapes(talker: bp
     assert max(counts) < 45 and len(takes.listed(marks.all_copies()[0])) == 1
 
 
+def test_takes_that_are_baked_again_in_turn_do_not_pile_up_shapes(talker: bpy.types.Object) -> None:
+    copy = animate(happy=0.0)
+    bpy.ops.freetalk.take_new()
+    fresh = len(bake.own_blocks(animate(happy=0.5)))
+    for happy in (0.2, 0.9, 0.4, 0.7):
+        other = motion(copy)
+        (idle,) = set(takes.listed(copy)) - {takes.current(copy)}
+        bpy.ops.freetalk.take_choose(take=idle.name)
+        animate(happy=happy)
+        assert len(bake.own_blocks(copy)) < 2 * fresh
+        bpy.ops.freetalk.take_choose(take=next(take.name for take in takes.listed(copy) if take != idle))
+        assert np.abs(motion(copy) - other).max() < 1e-3
+        bpy.ops.freetalk.take_choose(take=idle.name)
+
+
 def test_what_hands_have_keyed_outside_of_a_line_stays(talker: bpy.types.Object) -> None:
     copy = animate()
     curve = compat.fcurves(copy.data.shape_keys)[0]
@@ -190,6 +206,23 @@ def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(c
     bpy.data.objects.new("another", None).animation_data_create().action = made[1]
     takes.delete(cube, made[1])
     assert names[1] in bpy.data.actions, "it plays elsewhere"
+
+
+def test_a_line_that_is_baked_again_leaves_none_of_its_shapes_and_all_of_another_line(cube: bpy.types.Object) -> None:
+    shapes = np.random.default_rng(2).normal(size=(6, 1, 8, 3)).astype(np.float32)
+    baking.baked(cube, replace(cube_keys(1, 1, 1, 1, 1), shapes=shapes[0]), 1, "a")
+    baking.baked(cube, replace(cube_keys(1, 1, 1), shapes=shapes[1]), 20, "b")
+
+    def said() -> list[list]:
+        curves = compat.fcurves(cube.data.shape_keys)
+        return [[(*key.co,) for key in curve.keyframe_points if key.co.x >= 20] for curve in curves][:2]
+
+    compat.fcurves(cube.data.shape_keys)[1].keyframe_points.insert(20.5, 0.8)
+    before = said()
+    for shape in shapes[2:]:
+        baking.baked(cube, replace(cube_keys(1, 1, 1, 1, 1), shapes=shape), 1, "a")
+        assert [block.name for block in bake.own_blocks(cube)] == ["FreeTalk 01", "FreeTalk 02", "FreeTalk 03"]
+        assert said() == before and len(before[1]) == 4
 
 
 def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: bpy.types.Object) -> None:

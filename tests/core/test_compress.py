@@ -88,6 +88,16 @@ def test_existing_shapes_serve_again_and_only_what_they_lack_is_added() -> None:
     assert added.max_error >= 0.25, "what was lost before is not gained back"
 
 
+def test_a_motion_of_few_shapes_uses_few_of_many() -> None:
+    random = np.random.default_rng(5)
+    have = random.normal(size=(30, 40, 3)).astype(np.float32)
+    wanted = ShapeKeys(have[[7, 20]] + random.normal(0, 0.1, (2, 40, 3)).astype(np.float32), np.eye(2), 0.0)
+    again, added = extend(have, wanted, tolerance=1e-3)
+    assert set(np.flatnonzero(again.any(0))) == {7, 20}
+    both = np.tensordot(again, have, 1) + np.tensordot(added.weights, added.shapes, 1)
+    assert np.linalg.norm(both - wanted.shapes, axis=2).max() < 2e-3
+
+
 def test_shapes_of_another_mesh_are_refused() -> None:
     with pytest.raises(FreeTalkError, match="40 vertices cannot serve a mesh of 41"):
         extend(np.zeros((2, 40, 3)), ShapeKeys(np.zeros((1, 41, 3)), np.zeros((5, 1)), 0.0), 0.1)
