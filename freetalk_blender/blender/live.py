@@ -19,7 +19,7 @@ from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
 from . import chosen, compat, feeling, job, meshes, request, scene, session, sound, takes
-from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies, driven_blocks
+from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
 
@@ -281,12 +281,12 @@ def show(current: bpy.types.Scene) -> None:
 def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
     blocks = copy.data.shape_keys.key_blocks
     if PREVIEW not in blocks:
-        muted = [block.name for block in driven_blocks(copy) if block.mute]
+        muted = [block.name for block in takes.driven(copy) if block.mute]
         if muted:
             copy[MUTED] = json.dumps(muted)
         block = copy.shape_key_add(name=PREVIEW, from_mix=False)
         block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
-    for block in driven_blocks(copy):
+    for block in takes.driven(copy):
         block.mute = True
     return blocks[PREVIEW]
 
@@ -296,7 +296,7 @@ def hide(copy: bpy.types.Object) -> None:
     if not is_shown(copy):
         return
     muted = json.loads(copy.pop(MUTED, "[]"))
-    for block in driven_blocks(copy):
+    for block in takes.driven(copy):
         block.mute = block.mute and block.name in muted
     copy.shape_key_remove(copy.data.shape_keys.key_blocks[PREVIEW])
 

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from . import compat
-from .marks import ORIGINAL, PREFIX, TAKE, driven_blocks, spoken_before
+from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, spoken_before
 
 #: How the source of a line begins that a sound file says.
 _FILE = "file "
@@ -133,33 +133,66 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
     original = item.get(ORIGINAL) or item
     taken = {action.name for action in bpy.data.actions}
     number = next(n for n in range(1, len(taken) + 2) if f"{original.name} take {n}" not in taken)
-    source = original.data.shape_keys or item.data.shape_keys
+    source, known = original.data.shape_keys or item.data.shape_keys, own_names(item)
     action = compat.copy_action(item.data.shape_keys, source, f"{original.name} take {number}")
     action[TAKE] = "[]"
     before = spoken_before(original) if original != item else []
     for name in before:
         item.data.shape_keys.key_blocks[name].value = 0.0
     _drop(compat.fcurves(item.data.shape_keys), before)
-    for block in own_names(item):
-        _fill(item, block, np.array([[1.0, 0.0]], np.float32), None)
+    for name in known:
+        _fill(item, name, np.array([[1.0, 0.0]], np.float32), None)
     _stash(item, action)
     return action
 
 
 def own_names(item: bpy.types.Object) -> list[str]:
     """Names of the keys that are FreeTalk's to move and that some take's curve drives."""
-    paths = {curve.data_path for strip in _strips(item) for curve in _curves(strip)}
-    return [block.name for block in driven_blocks(item) if _path(block.name) in paths]
+    paths = {curve.data_path for curves in _curves_of_takes(item).values() for curve in curves}
+    return [block.name for block in driven(item) if _path(block.name) in paths]
+
+
+def driven(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """The shape keys that an object's takes may move, whatever the person calls them."""
+    return [*driven_blocks(item), *renamed(item)]
+
+
+def renamed(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """FreeTalk's shape keys that the person gave other names: those that the original lacks and that some take keys on
+    every frame of a line, as only `write` does."""
+    original, keys = item.get(ORIGINAL), item.data.shape_keys
+    if original is None or keys is None:
+        return []
+    known = {block.name for block in driven_blocks(item)} | {PREVIEW}
+    known |= set(original.data.shape_keys.key_blocks.keys() if original.data.shape_keys else [])
+    others = {_path(block.name): block for block in keys.key_blocks[1:] if block.name not in known}
+    found = {}
+    for take, curves in _curves_of_takes(item).items() if others else ():
+        for curve in curves:
+            if curve.data_path in others and any(_says(curve, line) for line in lines(take)):
+                found[curve.data_path] = others[curve.data_path]
+    return [*found.values()]
+
+
+def _says(curve: bpy.types.FCurve, line: Line) -> bool:
+    """Has the curve a linear key on every frame of a line?"""
+    keys = keys_of(curve, "co", "interpolation")
+    return bool(np.isin(_frames(line), keys["co"][keys["interpolation"] == LINEAR, 0]).all())
+
+
+def _frames(line: Line) -> np.ndarray:
+    """(T,) the scene frames of a line, as a curve holds them."""
+    return (line.start + np.arange(line.frames)).astype(np.float32)
 
 
 def moved_names(item: bpy.types.Object, line: Line | None = None) -> set[str]:
     """Names of the keys that some take moves away from zero; line: beside what it replaces in the take that plays."""
     names = {_path(block.name): block.name for block in item.data.shape_keys.key_blocks}
     moved = set()
-    for strip in _strips(item):
-        gone = _replaced(strip.action, line) if line and strip.action == current(item) else []
-        for curve in _curves(strip):
-            at, values = keys_of(curve)["co"].T
+    for take, curves in _curves_of_takes(item).items():
+        gone = _replaced(take, line) if line and take == current(item) else []
+        for curve in curves:
+            at, values = keys_of(curve, "co")["co"].T
             if curve.data_path in names and np.abs(values[_outside(at, gone)]).max(initial=0) > 1e-6:
                 moved.add(names[curve.data_path])
     return moved
@@ -207,7 +240,7 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     ends = [at for other in others for at in (other.start, other.end)]
     outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
     points = np.empty((line.frames, 2), np.float32)
-    points[:, 0] = line.start + np.arange(line.frames)
+    points[:, 0] = _frames(line)
     driven = set(own_names(item))
     for name, values in zip(names, weights.T, strict=True):
         points[:, 1] = values
@@ -258,8 +291,8 @@ def _at_rest(frames: list[float]) -> np.ndarray:
 
 def forget(item: bpy.types.Object, names: list[str]) -> None:
     """Take the curves of these keys out of every take."""
-    for strip in _strips(item):
-        _drop(_curves(strip), names)
+    for curves in _curves_of_takes(item).values():
+        _drop(curves, names)
 
 
 def _drop(curves: bpy.types.bpy_prop_collection, names: list[str]) -> None:
@@ -276,6 +309,15 @@ def _rest_elsewhere(item: bpy.types.Object, take: bpy.types.Action, names: list[
             for name in names:
                 rest = found.new(_path(name)).keyframe_points.insert(strip.action.frame_range[0], 0.0)
                 rest.interpolation = "LINEAR"
+
+
+def _curves_of_takes(item: bpy.types.Object) -> dict[bpy.types.Action, bpy.types.bpy_prop_collection]:
+    """Each take's curves; those of the one that plays, too, where the person took its track away."""
+    found = {strip.action: _curves(strip) for strip in _strips(item)}
+    playing = current(item)
+    if playing is not None and playing not in found:
+        found[playing] = compat.fcurves(item.data.shape_keys)
+    return found
 
 
 def _curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection:
@@ -322,10 +364,11 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
     curve.update()
 
 
-def keys_of(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:
-    """A curve's keys: places and handles (n,2), and how it goes on from each (n,)."""
+def keys_of(curve: bpy.types.FCurve, *wanted: str) -> dict[str, np.ndarray]:
+    """A curve's keys: places and handles (n,2), and how it goes on from each (n,); wanted: these alone, if any."""
     fields = {}
-    for field, (kind, width) in _FIELDS.items():
+    for field in wanted or _FIELDS:
+        kind, width = _FIELDS[field]
         values: np.ndarray = np.empty(width * len(curve.keyframe_points), kind)
         curve.keyframe_points.foreach_get(field, values)
         fields[field] = values if width == 1 else values.reshape(-1, width)

@@ -208,7 +208,10 @@ def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(c
     assert names[1] in bpy.data.actions, "it plays elsewhere"
 
 
-def test_a_line_that_is_baked_again_leaves_none_of_its_shapes_and_all_of_another_line(cube: bpy.types.Object) -> None:
+@pytest.mark.parametrize("tracks", [True, False])
+def test_a_line_that_is_baked_again_leaves_none_of_its_shapes_and_all_of_another_line(
+    cube: bpy.types.Object, tracks: bool
+) -> None:
     shapes = np.random.default_rng(2).normal(size=(6, 1, 8, 3)).astype(np.float32)
     baking.baked(cube, replace(cube_keys(1, 1, 1, 1, 1), shapes=shapes[0]), 1, "a")
     baking.baked(cube, replace(cube_keys(1, 1, 1), shapes=shapes[1]), 20, "b")
@@ -218,11 +221,38 @@ def test_a_line_that_is_baked_again_leaves_none_of_its_shapes_and_all_of_another
         return [[(*key.co,) for key in curve.keyframe_points if key.co.x >= 20] for curve in curves][:2]
 
     compat.fcurves(cube.data.shape_keys)[1].keyframe_points.insert(20.5, 0.8)
+    if not tracks:
+        nla = cube.data.shape_keys.animation_data.nla_tracks
+        nla.remove(nla[0])
     before = said()
     for shape in shapes[2:]:
         baking.baked(cube, replace(cube_keys(1, 1, 1, 1, 1), shapes=shape), 1, "a")
         assert [block.name for block in bake.own_blocks(cube)] == ["FreeTalk 01", "FreeTalk 02", "FreeTalk 03"]
         assert said() == before and len(before[1]) == 4
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_shape_keys_that_the_person_renamed_do_not_move_twice(cube: bpy.types.Object, others: bool) -> None:
+    if others:
+        baking.baked(cube, cube_keys(1, 1, 1), 20, "b")
+    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
+    cube.data.shape_keys.key_blocks["FreeTalk 01"].name = "up"
+    theirs = cube.shape_key_add(name="theirs")
+    theirs.value = 0.25
+    theirs.keyframe_insert("value", frame=3)
+    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
+    curves = {curve.data_path: curve for curve in compat.fcurves(cube.data.shape_keys)}
+    moving = [block for block in cube.data.shape_keys.key_blocks if block.path_from_id("value") in curves]
+    assert [block.name for block in moving] == (["up", "theirs"] if others else ["theirs", "FreeTalk 01"])
+    for frame in [3, 21] if others else [3]:
+        at = {block.name: curves[block.path_from_id("value")].evaluate(frame) for block in moving}
+        assert sum(at.values()) == pytest.approx(1.25)
+
+
+def test_the_preview_takes_the_place_of_renamed_shape_keys_too(cube: bpy.types.Object) -> None:
+    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
+    cube.data.shape_keys.key_blocks["FreeTalk 01"].name = "up"
+    assert [block.name for block in takes.driven(cube)] == ["up"]
 
 
 def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: bpy.types.Object) -> None:
