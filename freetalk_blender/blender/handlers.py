@@ -25,6 +25,7 @@ _HANDLERS = (
     ("load_pre", waveform.forget),
     ("load_post", linked.give_back),
     ("load_post", live.put_away),
+    ("blend_import_post", live.put_away),
     ("load_post", seen.hidden_again),
     ("undo_post", live.undone),
     ("redo_post", live.undone),
@@ -33,12 +34,17 @@ _HANDLERS = (
 
 def add() -> None:
     for name, function in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(function)
+        if hasattr(bpy.app.handlers, name):  # 4.2 has no blend_import_post
+            getattr(bpy.app.handlers, name).append(function)
+    bpy.app.timers.register(live.put_away)  # what a version before this one showed; there is no bpy.data yet
 
 
 def remove() -> None:
     for name, function in _HANDLERS:
-        listed = getattr(bpy.app.handlers, name)
+        listed = getattr(bpy.app.handlers, name, [])
         if function in listed:
             listed.remove(function)
+    if bpy.app.timers.is_registered(live.put_away):
+        bpy.app.timers.unregister(live.put_away)
+    live.put_away()
     live.forget()

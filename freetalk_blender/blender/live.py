@@ -203,6 +203,7 @@ def watch(current: bpy.types.Scene) -> None:
         elif wanted != state.shown:
             state.shown = wanted
             _perform(current, name)
+    _hide_duplicates()
 
 
 def _wanted(current: bpy.types.Scene, copy: bpy.types.Object) -> str | None:
@@ -301,10 +302,21 @@ def hide(copy: bpy.types.Object) -> None:
     copy.shape_key_remove(copy.data.shape_keys.key_blocks[PREVIEW])
 
 
+def _hide_duplicates() -> None:
+    """What was duplicated while a preview was seen shows what was baked; few meshes have shape keys to be looked at."""
+    keys = [key for key in bpy.data.shape_keys if PREVIEW in key.key_blocks]
+    mine = chosen.talking(bpy.context) if keys else None
+    others = [key for key in keys if mine is None or key != mine.data.shape_keys]
+    for copy in all_copies() if others else ():
+        if copy.data.shape_keys in others and copy.mode == "OBJECT":
+            hide(copy)
+
+
 @persistent
 def put_away(*_: object) -> None:
     """Before the file is saved or rendered, what was baked counts; the next update shows the preview again. After
-    another file was opened, too: Blender saves by itself without asking, and then a preview may be in it."""
+    another file was opened or read from, too: Blender saves by itself without asking, and then a preview may be in it.
+    And when the add-on is switched off: nobody would hide it later."""
     for state in _states.values():
         state.shown = None
     for copy in all_copies():

@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
+import freetalk_blender
 from freetalk_blender.blender import chosen, compat, live, marks, sound
 from freetalk_blender.blender.marks import PREVIEW
 
@@ -280,6 +281,39 @@ def test_a_file_that_blender_saved_with_a_preview_in_it_shows_what_was_baked(
     bpy.ops.wm.open_mainfile(filepath=saved)
     (copy,) = marks.all_copies()
     assert not kept_still(copy) and np.abs(evaluated(copy) - before).max() < 1e-4
+
+
+def test_what_is_duplicated_while_a_preview_is_seen_shows_what_was_baked(talker: bpy.types.Object) -> None:
+    copy = talking()
+    move("happy", 1.0)
+    double = copy.copy()
+    double.data = copy.data.copy()
+    bpy.context.scene.collection.objects.link(double)
+    live.watch(bpy.context.scene)
+    assert live.is_shown(copy) and not live.is_shown(double)
+    assert not any(block.mute for block in double.data.shape_keys.key_blocks)
+
+
+def test_what_was_baked_is_shown_when_the_add_on_is_switched_off(talker: bpy.types.Object) -> None:
+    copy = talking()
+    baked = evaluated(copy)
+    move("happy", 1.0)
+    freetalk_blender.unregister()
+    try:
+        assert not live.is_shown(copy) and np.array_equal(evaluated(copy), baked)
+    finally:
+        freetalk_blender.register()
+    assert bpy.app.timers.is_registered(live.put_away), "a version before this one left it as it was"
+
+
+def test_a_preview_that_is_appended_shows_what_was_baked(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy, file = talking(), tmp_path / "shown.blend"
+    move("happy", 1.0)
+    bpy.data.libraries.write(str(file), {copy})
+    with bpy.data.libraries.load(str(file)) as (_, wanted):
+        wanted.objects = [copy.name]
+    (appended,) = wanted.objects
+    assert not live.is_shown(appended)
 
 
 def test_an_export_bakes_what_is_seen(talker: bpy.types.Object, tmp_path: Path) -> None:
