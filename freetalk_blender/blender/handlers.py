@@ -26,6 +26,7 @@ _HANDLERS = (
     ("load_post", linked.give_back),
     ("load_post", live.put_away),
     ("blend_import_post", live.put_away),
+    ("blend_import_post", seen.hidden_again),
     ("load_post", seen.hidden_again),
     ("undo_post", live.undone),
     ("redo_post", live.undone),

@@ -7,29 +7,36 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import compat
-from .marks import all_copies, original_of
+from .marks import PART_OF, all_copies, original_of
 
 
 def state(item: bpy.types.Object) -> list[int]:
-    """Whether the person hid it, as a custom property holds it: in the viewport's view layer, in renders, and in each
-    view layer of the scene."""
-    layers = [_is_hidden(item, layer) for layer in bpy.context.scene.view_layers]
-    return [int(_is_hidden(item, bpy.context.view_layer)), int(item.hide_render), *map(int, layers)]
+    """Whether the person hid it, as a custom property holds it: in the viewport's view layer, in renders (1) or on the
+    screen (2) or both (3), and in each view layer of its scenes."""
+    layers = [_is_hidden(item, layer) for layer in _layers(item)]
+    everywhere = item.hide_render + 2 * item.hide_viewport
+    return [int(_is_hidden(item, bpy.context.view_layer)), everywhere, *map(int, layers)]
 
 
 def restore(item: bpy.types.Object, before: Sequence[int]) -> None:
     """Show or hide it as it was in a `state`; in view layers that are newer, as in the viewport's."""
-    hidden, item.hide_render, *known = map(bool, before)
-    layers = bpy.context.scene.view_layers
+    hidden, everywhere, *known = before
+    item.hide_render, item.hide_viewport = bool(everywhere & 1), bool(everywhere & 2)
+    layers = _layers(item)
     for layer, as_known in zip_longest(layers, known[: len(layers)], fillvalue=hidden):
-        _hide(item, layer, as_known)
+        _hide(item, layer, bool(as_known))
 
 
 def show(item: bpy.types.Object, shown: bool) -> None:
-    """Show or hide an object, in the viewport, in every view layer of the scene, and in renders."""
+    """Show or hide an object, in the viewport, in every view layer of its scenes, and in renders."""
     item.hide_render = not shown
-    for layer in bpy.context.scene.view_layers:
+    for layer in _layers(item):
         _hide(item, layer, not shown)
+
+
+def _layers(item: bpy.types.Object) -> list[bpy.types.ViewLayer]:
+    """Those of the scenes that the object is in."""
+    return [layer for scene in item.users_scene for layer in scene.view_layers]
 
 
 def _is_hidden(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bool:
@@ -69,7 +76,14 @@ def _is_animated(item: bpy.types.Object) -> bool:
 
 @persistent
 def hidden_again(*_: object) -> None:
-    """A file was opened, and those of the originals that are another file's are as they are there."""
-    for original in map(original_of, all_copies()):
-        if original.library is not None:
+    """A file was opened or linked from, and those of the originals that are another file's are as they are there. Where
+    the talking copy is that file's too, no view layer of this one hides what it stands for: the screen (monitor icon)
+    does."""
+    for copy in all_copies():
+        original = original_of(copy)
+        if original.library is not None and original != copy:
             original.hide_render = True
+            original.hide_viewport = original.hide_viewport or copy.library is not None
+    for item in bpy.data.objects:
+        if item.library is not None and PART_OF in item:
+            item.hide_viewport = True

@@ -16,6 +16,7 @@ from freetalk_blender.blender import (
     chosen,
     cleanup,
     compat,
+    files,
     heard,
     linked,
     marks,
@@ -243,6 +244,52 @@ def test_in_other_view_layers_too_the_original_gives_way_and_is_as_it_was_afterw
     scene.view_layers.new("later")
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert {layer.name for layer in scene.view_layers if talker.hide_get(view_layer=layer)} == {"props"}
+
+
+def test_in_another_scene_too_the_original_gives_way_and_remove_there_shows_it_everywhere(
+    talker: bpy.types.Object,
+) -> None:
+    scene, other = bpy.context.scene, bpy.data.scenes.new("A shot")
+    shared = bpy.data.collections.new("character")
+    shared.objects.link(talker)
+    scene.collection.objects.unlink(talker)
+    for each in (scene, other):
+        each.collection.children.link(shared)
+    bpy.context.view_layer.objects.active = talker
+    animate(talker)
+    layers = [each.view_layers[0] for each in (scene, other)]
+    assert [talker.hide_get(view_layer=layer) for layer in layers] == [True, True]
+    other.freetalk.face = talker
+    with bpy.context.temp_override(scene=other, view_layer=layers[1]):
+        assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert [talker.hide_get(view_layer=layer) for layer in layers] == [False, False] and not talker.hide_render
+
+
+def test_an_instance_of_a_linked_talking_character_shows_the_copy_alone(
+    talker: bpy.types.Object, tmp_path: Path
+) -> None:
+    character = bpy.data.collections.new("character")
+    character.objects.link(talker)
+    bpy.context.scene.collection.objects.unlink(talker)
+    bpy.context.scene.collection.children.link(character)
+    bpy.context.view_layer.objects.active = talker
+    animate(talker)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "character.blend"))
+    files.empty_scene()
+    with bpy.data.libraries.load(str(tmp_path / "character.blend"), link=True) as (_, wanted):
+        wanted.collections = ["character"]
+    empty = bpy.data.objects.new("instance", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", wanted.collections[0]
+    bpy.context.scene.collection.objects.link(empty)
+    assert _meshes_seen() == {"head FreeTalk"}
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert _meshes_seen() == {"head FreeTalk"}
+
+
+def _meshes_seen() -> set[str]:
+    graph = bpy.context.evaluated_depsgraph_get()
+    return {each.object.name for each in graph.object_instances if each.object.type == "MESH"}
 
 
 def test_animated_anew_after_its_copy_was_deleted_a_face_is_still_shown_again(talker: bpy.types.Object) -> None:
