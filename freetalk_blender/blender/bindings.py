@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 
 from ..core.landmarks import OUTER_LIPS
-from . import meshes, parts
+from . import meshes, parts, seen
 from .marks import LANDMARKS, original_of
 
 #: Types of modifiers that remember the mesh they were bound to, and what says whether they were.
@@ -85,10 +85,11 @@ def _is_bound(modifier: bpy.types.Modifier) -> bool:
     return bound and getattr(modifier, "rest_source", "BIND") == "BIND"
 
 
+@seen.beyond_local_view()
 def _carried_by_original(copy: bpy.types.Object) -> tuple[str, ...]:
     original = original_of(copy)
-    seen = [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
-    carried = [item.name for item in seen if _hangs_on(item, original)]
+    others = [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
+    carried = [item.name for item in others if _hangs_on(item, original)]
     if not carried:
         return ()
     return (

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
-from . import animate, chosen, compat, live, parts, saving, takes
+from . import animate, chosen, compat, live, parts, saving, seen, takes
 from .marks import named_keys, original_of, own_blocks
 from .result import why_none
 from .takes import Line
@@ -17,6 +17,7 @@ _RESTING = 1e-4
 FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 
 
+@seen.beyond_local_view()
 def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
     """The talking copy, its armatures, and what is seen of its parents and children, its original's children too."""
     original, rigs = original_of(copy), saving.armatures(copy)
@@ -101,7 +102,7 @@ class FREETALK_OT_export(bpy.types.Operator):
             path = path.with_name(path.name + self.format)
         copy = chosen.talking(context)
         assert copy is not None, "polled"
-        if not copy.visible_get():
+        if not seen.is_seen(copy):
             self.report({"ERROR"}, f"{copy.name} is hidden; show it, for only what is seen is exported.")
             return {"CANCELLED"}
         try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, sound, takes
+from . import compat, seen, sound, takes
 from .marks import HEARD, PREFIX, SEQUENCER, all_copies, original_of
 from .sound import Source
 
@@ -28,11 +28,12 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
     sound.new_strip(scene, f"{PREFIX} {source.name}", source.content, int(source.start))[HEARD] = said
 
 
+@seen.beyond_local_view()
 def tune(scene: bpy.types.Scene) -> None:
     """What takes that play say is heard, what others say is mute, and what none says any more is gone."""
     copies = all_copies()
-    seen = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
-    playing = {line.source for take in filter(None, map(takes.current, seen)) for line in takes.lines(take)}
+    there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
+    playing = {line.source for take in filter(None, map(takes.current, there)) for line in takes.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in takes.lines(take)}
     for strip in _own(scene):
         if strip[HEARD] in said:

@@ -141,6 +141,7 @@ def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
     return [item for item in bpy.data.objects if item.get(PART_OF) == original]
 
 
+@seen.beyond_local_view()
 def _others(original: bpy.types.Object) -> list[bpy.types.Object]:
     """The other meshes that are seen, and those that are hidden because they are a part of the talking copy."""
     surfaces = [item for item in bpy.context.scene.objects if item.type == "MESH" and item.data.polygons]

@@ -13,9 +13,10 @@ import bpy
 
 from ..core import atomic
 from ..core.errors import FreeTalkError
-from . import compat, gltf, linked, takes
+from . import compat, gltf, linked, seen, takes
 
 
+@seen.beyond_local_view()
 def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     """Write the scene's visible objects, or only some, with their shape-key animation, in the format of the suffix.
 

@@ -197,6 +197,7 @@ def _moved_twice(copy: bpy.types.Object) -> tuple[str, ...]:
     return (told + "they should not, or choose ARKit's shape keys.",) if theirs else ()
 
 
+@seen.beyond_local_view()
 def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of other objects that do not move with a talking copy: in its mouth, as teeth lie, or around a head
     that turns."""

@@ -1,6 +1,7 @@
 """Objects that are seen or hidden, in the viewport and in renders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 
 import bpy
@@ -8,6 +9,18 @@ from bpy.app.handlers import persistent
 
 from . import compat
 from .marks import PART_OF, all_copies, original_of
+
+
+@contextmanager
+def beyond_local_view() -> Iterator[None]:
+    """What is visible is so in the scene, whatever a viewport's local view leaves out."""
+    with bpy.context.temp_override(area=None, region=None):
+        yield
+
+
+@beyond_local_view()
+def is_seen(item: bpy.types.Object) -> bool:
+    return item.visible_get()
 
 
 def state(item: bpy.types.Object) -> list[int]:

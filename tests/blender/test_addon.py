@@ -119,6 +119,19 @@ def test_teeth_that_are_another_object_turn_with_the_jaw_of_the_talking_copy(
     assert len(bpy.data.objects) == objects and not list(cleanup.found())
 
 
+def test_in_local_view_teeth_that_it_leaves_out_are_a_part_of_the_face_and_all_of_it_is_exported(
+    ready: bpy.types.PropertyGroup, teeth: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.ops.object.select_all(action="DESELECT")
+    ready.face.select_set(True)
+    area = next(area for area in bpy.context.window.screen.areas if area.type == "VIEW_3D")
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(area=area, region=region):
+        assert bpy.ops.view3d.localview() == {"FINISHED"} and not teeth.visible_get()
+        assert bpy.ops.freetalk.animate() == {"FINISHED"} and teeth.hide_get()
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+
+
 def test_teeth_keep_their_colours_and_texture(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
     """The face's attributes have other names and another domain, and of one the teeth have none."""
     face, count = ready.face.data, len(teeth.data.loops)
