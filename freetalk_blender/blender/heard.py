@@ -30,8 +30,8 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
 
 @seen.beyond_local_view()
 def tune(scene: bpy.types.Scene) -> None:
-    """What takes that play say is heard, what others say is mute, and what none says any more is gone."""
-    copies = all_copies()
+    """What takes that play in the scene say is heard, what others say is mute, and what none says any more is gone."""
+    copies = [copy for copy in all_copies() if scene in copy.users_scene]
     there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
     playing = {line.source for take in filter(None, map(takes.current, there)) for line in takes.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in takes.lines(take)}

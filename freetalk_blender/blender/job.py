@@ -28,6 +28,8 @@ WRITING, WAITING = "write it into the scene", "leave Edit Mode to finish"
 
 #: The job whose progress the panel shows; None where nothing runs.
 current: "Job | None" = None
+#: The operator that runs it in a window.
+_operator: "JobOperator | None" = None
 
 
 class Job(threading.Thread):
@@ -127,13 +129,14 @@ class JobOperator:
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """In a thread, with the interface alive; ESC ends it and leaves the scene as it was."""
-        global current
+        global current, _operator
         if bpy.app.background:
             return self.execute(context)
         try:
             self._job = current = self._begun(context)
         except FreeTalkError as error:
             return self._told(error)
+        _operator = self
         self._job.start()
         manager = context.window_manager
         manager.progress_begin(0, 100)
@@ -142,7 +145,7 @@ class JobOperator:
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type == "ESC" or current is not self._job:
+        if event.type == "ESC":
             self._end(context)
             self.report({"INFO"}, "Cancelled; nothing was changed.")
             return {"CANCELLED"}
@@ -207,11 +210,11 @@ class JobOperator:
         self._end(context)
 
     def _end(self, context: bpy.types.Context) -> None:
-        global current
+        global current, _operator
         self._job.cancel()
         if self._writing is not None:
             self._writing.close()
-        current = None
+        current = _operator = None
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
         if context.workspace is not None:
@@ -231,11 +234,9 @@ class JobOperator:
 
 
 def stop() -> None:
-    """End the running job, if any; its operator notices at the next tick."""
-    global current
-    if current is not None:
-        current.cancel()
-        current = None
+    """End the running job, if any, as ESC would: an operator that is unregistered is not asked again."""
+    if _operator is not None:
+        _operator.cancel(bpy.context)
 
 
 def survivor(blocks: bpy.types.bpy_prop_collection, uid: int) -> bpy.types.ID | None:

@@ -261,10 +261,12 @@ def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) 
 
 
 def show(current: bpy.types.Scene) -> None:
-    """The frame at hand on the preview key of the copy that has one."""
+    """The frame at hand on the preview key of the copy that has one, if the scene holds it: windows show others too."""
     name = _shown()
     copy, state = (bpy.data.objects.get(name), _states[name]) if name is not None else (None, None)
     if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
+        return
+    if current not in copy.users_scene:
         return
     remapped = current.render.frame_map_old / current.render.frame_map_new
     frame = (current.frame_current + current.frame_subframe) * remapped

@@ -55,6 +55,18 @@ def test_what_the_person_lets_be_heard_already_is_not_heard_twice(talker: bpy.ty
     assert strips() == {"mine": True} and mine.name == "mine"
 
 
+def test_remove_in_a_full_copy_of_the_scene_takes_the_sound_from_there_alone(talker: bpy.types.Object) -> None:
+    animate()
+    scene = bpy.context.scene
+    assert bpy.ops.scene.new(type="FULL_COPY") == {"FINISHED"}
+    (other,) = set(bpy.data.scenes) - {scene}
+    with bpy.context.temp_override(scene=other, view_layer=other.view_layers[0]):
+        animate()
+        assert len(sound.sound_strips(other)) == 1
+        assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert not sound.sound_strips(other) and len(sound.sound_strips(scene)) == 1
+
+
 def test_the_persons_sequencer_stays_when_the_sound_goes(talker: bpy.types.Object, short_clip: Path) -> None:
     sound.new_strip(bpy.context.scene, "mine", short_clip, 100)
     animate()

@@ -283,6 +283,14 @@ def test_a_file_that_blender_saved_with_a_preview_in_it_shows_what_was_baked(
     assert not kept_still(copy) and np.abs(evaluated(copy) - before).max() < 1e-4
 
 
+def test_the_frames_of_a_scene_without_the_face_do_not_move_its_preview(talker: bpy.types.Object) -> None:
+    copy = talking()
+    move("happy", 1.0)
+    shown = evaluated(copy)
+    bpy.data.scenes.new("other").frame_set(20)
+    assert np.array_equal(evaluated(copy), shown)
+
+
 def test_what_is_duplicated_while_a_preview_is_seen_shows_what_was_baked(talker: bpy.types.Object) -> None:
     copy = talking()
     move("happy", 1.0)

@@ -160,3 +160,31 @@ def test_a_mesh_that_is_edited_cannot_be_read_and_is_told(talker: bpy.types.Obje
     with pytest.raises(RuntimeError, match=r"The mesh of head is in Edit Mode; leave that first \(Tab\)."):
         bpy.ops.freetalk.animate()
     bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_switched_off_while_its_answer_is_written_the_add_on_takes_that_back(
+    addon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_back, told = [], []
+    context = SimpleNamespace(
+        workspace=SimpleNamespace(status_text_set=told.append),
+        window_manager=SimpleNamespace(
+            windows=[], event_timer_remove=lambda _: None, progress_end=lambda: told.append("end")
+        ),
+    )
+
+    def writing() -> Steps[None]:
+        try:
+            yield
+        finally:
+            taken_back.append(True)
+
+    operator = job.JobOperator()
+    operator._job = job.Job("Animate", lambda step: None, {})
+    operator._timer, operator._writing = None, writing()
+    next(operator._writing)
+    monkeypatch.setattr(job, "current", operator._job)
+    monkeypatch.setattr(job, "_operator", operator)
+    monkeypatch.setattr(job, "bpy", SimpleNamespace(context=context))
+    job.stop()
+    assert taken_back == [True] and told == ["end", None] and job.current is None
