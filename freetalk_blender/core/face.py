@@ -145,8 +145,9 @@ def prepare(
     beside = _solid(beside)
     inner = "dark" if inner_mouth == "teeth" and _has_teeth(beside, points) else inner_mouth
     opened, told = _opened(vertices, faces, points, inner if open_mouth else None, step)
+    grown = opened is None and bool(told)  # lips that stayed one skin, which is told, do not meet
     with step("bind the face"):
-        skin = _bound(vertices, faces, opened, points, similarity, device)
+        skin = _bound(vertices, faces, opened, points, similarity, device, grown)
     surface = untouched(vertices, faces) if opened is None else opened
     whole, lid, turning, more = _with_eyeballs(surface, skin.cleaned, skin.handles, points, eyeballs, beside)
     if lid is not None:
@@ -200,8 +201,10 @@ def _bound(
     points: np.ndarray,
     similarity: Similarity,
     device: str,
+    grown: bool,
 ) -> _Skin:
-    """The skin of a mesh, whose mouth may have been opened, bound in mesh units to landmarks (68,3)."""
+    """The skin of a mesh, whose mouth may have been opened, bound in mesh units to landmarks (68,3); grown: of one whose
+    lips are one skin."""
     cleaned, handles = _skin(vertices, triangles, opened, points)
     cancel.check()
     canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
@@ -217,7 +220,8 @@ def _bound(
     if not np.isfinite(binding.matrix).all():
         raise MeshError("The face is connected to vertices that lie too far away; delete them.")
     shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
-    return _Skin(cleaned, handles, binding, sitting, _contact(vertices, triangles, opened, cleaned, side, points, shut))
+    contact = None if grown else _contact(vertices, triangles, opened, cleaned, side, points, shut)
+    return _Skin(cleaned, handles, binding, sitting, contact)
 
 
 def _eyes(

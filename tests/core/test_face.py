@@ -67,7 +67,7 @@ def test_lips_open_alike_however_far_apart_the_landmarks_of_shut_lips_lie(scan, 
 def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
     assert face.opened is not None and face.notes == ()
     whole = prepare(*scan, open_mouth=False)
-    assert whole.opened is None
+    assert whole.opened is None and whole.contact is None, "lips that are one skin do not meet"
     assert len(whole.notes) == 1 and "lips of this scan are fused" in whole.notes[0]
     rims = face.opened.upper_rim[1:-1], face.opened.lower_rim[1:-1]
     keys = shape_keys(face, jaw())
