@@ -6,7 +6,7 @@ in steps (steps.py) that are taken back where ESC ends them: a cancelled job has
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -239,7 +239,7 @@ def stop() -> None:
         _operator.cancel(bpy.context)
 
 
-def survivor(blocks: bpy.types.bpy_prop_collection, uid: int) -> bpy.types.ID | None:
+def survivor(blocks: Iterable[bpy.types.ID], uid: int) -> bpy.types.ID | None:
     """The one with this session_uid, whatever it is called by now; None where it was deleted."""
     return next((block for block in blocks if block.session_uid == uid), None)
 

@@ -36,8 +36,8 @@ class _State:
     moves: Moves | None = None
 
 
-#: Names of talking copies that were baked since this file was opened; at most one of them is shown.
-_states: dict[str, _State] = {}
+#: session_uid of each talking copy that was baked since this file was opened; at most one of them is shown.
+_states: dict[int, _State] = {}
 _thread: "_Performing | None" = None
 
 
@@ -51,7 +51,7 @@ def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str]) -> None
     `asked` when it began."""
     copy[BAKED], copy[SAID] = wanted
     takes.note(takes.current(copy), *wanted)
-    _states[copy.name] = _State(voice)
+    _states[copy.session_uid] = _State(voice)
     put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
         bpy.app.timers.register(_look, first_interval=_TICK)
@@ -161,7 +161,7 @@ def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str)
 class _Performing(threading.Thread):
     """The performance that these sliders ask for; touches no bpy."""
 
-    def __init__(self, face: faces.Face, voice: Voice, copy: str, wanted: str):
+    def __init__(self, face: faces.Face, voice: Voice, copy: int, wanted: str):
         super().__init__(daemon=True)
         self.copy, self.wanted = copy, wanted
         self.moves: Moves | None = None
@@ -190,19 +190,20 @@ def watch(current: bpy.types.Scene) -> None:
     if not _states or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
     original = chosen.face(bpy.context)
-    for name, state in _states.items():
-        copy = bpy.data.objects.get(name)
-        is_mine = copy is not None and copy.get(ORIGINAL) == original
-        if is_mine and copy.mode != "OBJECT":
+    there = {copy.session_uid: copy for copy in all_copies()}
+    for uid, state in _states.items():
+        copy = there.get(uid)
+        mine = copy if copy is not None and copy.get(ORIGINAL) == original else None
+        if mine is not None and mine.mode != "OBJECT":
             continue
-        wanted = _wanted(current, copy) if is_mine else None
+        wanted = _wanted(current, mine) if mine is not None else None
         if wanted is None:
             state.shown = None
             if copy is not None and copy.mode == "OBJECT":
                 hide(copy)
         elif wanted != state.shown:
             state.shown = wanted
-            _perform(current, name)
+            _perform(current, uid)
     _hide_duplicates()
 
 
@@ -215,14 +216,14 @@ def _wanted(current: bpy.types.Scene, copy: bpy.types.Object) -> str | None:
     return wanted if wanted != copy.get(BAKED) and json.dumps(said(current)) == copy.get(SAID) else None
 
 
-def _perform(current: bpy.types.Scene, name: str) -> None:
-    """What the talking copy of that name shall show."""
+def _perform(current: bpy.types.Scene, uid: int) -> None:
+    """What the talking copy with this session_uid shall show."""
     global _thread
-    copy, state = bpy.data.objects.get(name), _states[name]
+    copy, state = job.survivor(all_copies(), uid), _states[uid]
     face = scene.remembered(copy) if copy is not None else None
     if face is None or state.shown is None or (_thread is not None and _thread.is_alive()):
         return  # the latest sliders are looked up when the thread is done
-    _thread = _Performing(face, request.with_sliders(state.voice, current), name, state.shown)
+    _thread = _Performing(face, request.with_sliders(state.voice, current), uid, state.shown)
     if bpy.app.background:
         _thread.run()
         _take(current)
@@ -234,24 +235,24 @@ def _take(current: bpy.types.Scene) -> None:
     """A finished performance is shown, or another begun where sliders moved on or another face was chosen."""
     global _thread
     done, _thread = _thread, None
-    name = _shown()
-    if done is None or name is None:
+    uid = _shown()
+    if done is None or uid is None:
         return
-    state = _states[name]
-    if name == done.copy:
+    state = _states[uid]
+    if uid == done.copy:
         state.moves = done.moves
-    if (name, state.shown) == (done.copy, done.wanted):
+    if (uid, state.shown) == (done.copy, done.wanted):
         show(current)
     else:
-        _perform(current, name)
+        _perform(current, uid)
 
 
 # What is seen ---------------------------------------------------------------------------------------------------------
 
 
-def _shown() -> str | None:
-    """Name of the talking copy whose preview is seen or awaited."""
-    return next((name for name, state in _states.items() if state.shown is not None), None)
+def _shown() -> int | None:
+    """session_uid of the talking copy whose preview is seen or awaited."""
+    return next((uid for uid, state in _states.items() if state.shown is not None), None)
 
 
 @persistent
@@ -262,8 +263,8 @@ def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) 
 
 def show(current: bpy.types.Scene) -> None:
     """The frame at hand on the preview key of the copy that has one, if the scene holds it: windows show others too."""
-    name = _shown()
-    copy, state = (bpy.data.objects.get(name), _states[name]) if name is not None else (None, None)
+    uid = _shown()
+    copy, state = (job.survivor(all_copies(), uid), _states[uid]) if uid is not None else (None, None)
     if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
         return
     if current not in copy.users_scene:
@@ -271,12 +272,12 @@ def show(current: bpy.types.Scene) -> None:
     remapped = current.render.frame_map_old / current.render.frame_map_new
     frame = (current.frame_current + current.frame_subframe) * remapped
     moved = state.moves.at(frame - state.voice.source.start)
+    if len(copy.data.vertices) != len(moved):
+        return  # another cut than the one that was bound
     back = np.linalg.inv(meshes.to_true_shape(copy)).T
     if not np.array_equal(back, np.identity(3)):
         moved = (moved @ back).astype(np.float32)
     block = _block(copy)
-    if len(block.points) != len(moved):
-        return  # another cut than the one that was bound
     block.points.foreach_set("co", (meshes.vertices(copy.data) + moved).ravel())
     copy.data.update_tag()
 

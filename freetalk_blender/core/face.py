@@ -203,8 +203,8 @@ def _bound(
     device: str,
     grown: bool,
 ) -> _Skin:
-    """The skin of a mesh, whose mouth may have been opened, bound in mesh units to landmarks (68,3); grown: of one whose
-    lips are one skin."""
+    """The skin of a mesh, whose mouth may have been opened, bound in mesh units to landmarks (68,3); grown: its lips
+    are one skin."""
     cleaned, handles = _skin(vertices, triangles, opened, points)
     cancel.check()
     canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)

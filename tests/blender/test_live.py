@@ -136,7 +136,23 @@ def test_a_copy_that_was_cut_otherwise_since_is_left_as_it_is(talker: bpy.types.
     as_it_was = evaluated(copy)
     for value in (1.0, 0.0):
         move("happy", value)
+        assert not live.is_shown(copy)
     assert np.array_equal(evaluated(copy), as_it_was)
+
+
+def test_renamed_while_it_is_shown_a_copy_goes_on_talking(talker: bpy.types.Object) -> None:
+    copy = talking()
+    before = evaluated(copy)
+    move("happy", 1.0)
+    copy.name = "Anna"
+    live.watch(bpy.context.scene)
+    assert live.is_shown(copy)
+    shown = evaluated(copy)
+    bpy.context.scene.frame_set(20)
+    assert np.abs(evaluated(copy) - shown).max() > 0.1
+    bpy.context.scene.frame_set(30)
+    move("happy", 0.0)
+    assert not live.is_shown(copy) and np.array_equal(evaluated(copy), before)
 
 
 def test_shape_keys_that_the_person_muted_are_muted_after_it(talker: bpy.types.Object, tmp_path: Path) -> None:
