@@ -18,8 +18,8 @@ from mathutils import Matrix
 from ..core import detector
 from ..core.errors import MeshError
 from ..core.frame import transformed
-from . import clips, compat, gltf, linked, meshes, parts, sound, usd_motion
-from .marks import original_of
+from . import clips, compat, gltf, linked, meshes, parts, seen, sound, usd_motion
+from .marks import copy_of, original_of
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
@@ -57,13 +57,17 @@ def load(
 ) -> Scan:
     """Read a scan file into an empty scene (a .blend is opened) and choose the face among its meshes.
 
-    name: of the object that is the face; without one, the mesh where the landmarks (68,3), in the file's coordinates,
-    are; without these, the largest mesh with a face on it, as networks on that device see it; fps: as `read` takes it.
-    Raises MeshError where the file is missing, is no scan, or holds no mesh, or none of that name.
+    name: of the object that is the face; without one, of the meshes that are seen the one where the landmarks (68,3),
+    in the file's coordinates, are; without these, the largest mesh with a face on it, as networks on that device see
+    it, a hidden one where none that is seen has any; fps: as `read` takes it. A hidden face is shown. Raises MeshError
+    where the file is missing, is no scan, or holds no mesh, or none of that name.
     """
     path = Path(path)
     file_to_world = read(path, fps)
     item, notes = _face(path, file_to_world, landmarks, device) if name is None else (_named(path, name), ())
+    if not _is_seen(item):
+        seen.reveal(item)
+        notes += (f"{item.name} is hidden in {path.name}; it is shown now.",)
     if path.suffix.lower() != ".blend":
         meshes.smooth(item.data)
         notes += clips.left_out(path) + usd_motion.left_out(path)
@@ -134,8 +138,9 @@ def _face(
     """The mesh that is the face, and what to tell of the choice."""
     found = _solid(path)
     if landmarks is not None:
-        return min(found, key=lambda item: _distance(item, transformed(file_to_world, landmarks))), ()
-    large = sorted(found, key=lambda item: (-len(item.data.vertices), item.name))
+        shown = [item for item in found if _is_seen(item)]
+        return min(shown or found, key=lambda item: _distance(item, transformed(file_to_world, landmarks))), ()
+    large = sorted(found, key=lambda item: (not _is_seen(item), -len(item.data.vertices), item.name))
     if len(large) == 1:
         return large[0], ()
     surfaces = [
@@ -145,6 +150,12 @@ def _face(
     if number is None:
         return large[0], ()
     return large[number], (f"Of the {len(large)} meshes in {path.name}, {large[number].name} has the face.",)
+
+
+def _is_seen(item: bpy.types.Object) -> bool:
+    """Is an object seen, or its talking copy, for which it is hidden?"""
+    copy = copy_of(item)
+    return item.visible_get() or (copy is not None and copy.visible_get())
 
 
 def _distance(item: bpy.types.Object, points: np.ndarray) -> float:

@@ -52,6 +52,16 @@ def _layers(item: bpy.types.Object) -> list[bpy.types.ViewLayer]:
     return [layer for scene in item.users_scene for layer in scene.view_layers]
 
 
+def reveal(item: bpy.types.Object) -> None:
+    """Show an object in the viewport's view layer, whatever hides it: the eye, the screen, its collections."""
+    item.hide_viewport = False
+    _hide(item, bpy.context.view_layer, False)
+    if not item.visible_get():
+        bpy.context.scene.collection.objects.link(item)
+        _hide(item, bpy.context.view_layer, False)
+    bpy.context.view_layer.update()
+
+
 def _is_hidden(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bool:
     return item.hide_get(view_layer=layer) and item.name in layer.objects
 

@@ -125,6 +125,58 @@ def test_among_several_meshes_the_largest_with_a_face_is_chosen_and_told(tmp_pat
     assert scan.notes == ("Of the 2 meshes in character.blend, Person has the face.",)
 
 
+def hide(item: bpy.types.Object, way: str) -> None:
+    """Hide an object as a person does, by its own or by its collection's icons."""
+    collection = bpy.data.collections.new("backup")
+    bpy.context.scene.collection.children.link(collection)
+    collection.objects.link(item)
+    for other in set(item.users_collection) - {collection}:
+        other.objects.unlink(item)
+    layer = bpy.context.view_layer.layer_collection.children[collection.name]
+    if way == "eye":
+        item.hide_set(True)
+    elif way == "screen":
+        item.hide_viewport = True
+    elif way == "exclude":
+        layer.exclude = True
+    elif way == "collection's eye":
+        layer.hide_viewport = True
+    else:
+        collection.hide_viewport = True
+
+
+HIDDEN = ("eye", "screen", "exclude", "collection's eye", "collection's screen")
+
+
+@pytest.mark.parametrize("way", HIDDEN)
+def test_a_hidden_mesh_is_the_face_only_where_it_is_asked_for_and_is_seen_then(tmp_path: Path, way: str) -> None:
+    write_with_blender(tmp_path / "unused.glb")
+    bpy.ops.mesh.primitive_uv_sphere_add(location=(0, 0, 50))
+    bpy.context.object.name = "sculpt"
+    hide(bpy.data.objects["sculpt"], way)
+    path = tmp_path / "two.blend"
+    saving.save(path)
+    near = np.array([[0, 0, 50]] * 68)
+    for points in (None, near):
+        scan = files.load(path, points)
+        assert scan.item.name == "solid" and scan.notes == () and not bpy.data.objects["sculpt"].visible_get()
+    scan = files.load(path, name="sculpt")
+    assert scan.notes == ("sculpt is hidden in two.blend; it is shown now.",)
+    assert scan.item.visible_get() and np.allclose(meshes.world(scan.item)[:3, 3], (0, 0, 50))
+    bpy.data.objects.remove(bpy.data.objects["solid"])
+    hide(scan.item, way)
+    saving.save(path)
+    assert files.load(path).item.visible_get(), "the only mesh"
+
+
+def test_the_hidden_one_has_the_face_where_nothing_seen_has(tmp_path: Path, head: Path) -> None:
+    files.load(head).item.hide_set(True)
+    bpy.ops.mesh.primitive_cube_add()
+    saving.save(tmp_path / "room.blend")
+    scan = files.load(tmp_path / "room.blend")
+    assert scan.item.name == "head" and scan.item.visible_get()
+
+
 def test_an_object_is_chosen_by_its_name(tmp_path: Path, head: Path) -> None:
     write_with_blender(tmp_path / "unused.glb")
     bpy.ops.mesh.primitive_cube_add()
