@@ -28,7 +28,19 @@ from .core.performance import Performance
 from .core.style import STYLES, Style
 from .core.utterance import Utterance
 from .progress import Progress
-from .scans import FPS, Binder, import_bpy, load, needs_blender, own_vertices, points_of, read_own, read_uvs, tell
+from .scans import (
+    FPS,
+    Binder,
+    import_bpy,
+    load,
+    missing_pictures,
+    needs_blender,
+    own_vertices,
+    points_of,
+    read_own,
+    read_uvs,
+    tell,
+)
 
 if TYPE_CHECKING:
     from .stage import Actor, Stage
@@ -143,6 +155,7 @@ def check(arguments: argparse.Namespace, steps: Progress) -> dict:
     local, uvs = None if points is None else frame.transformed(from_file, points), read_uvs(arguments, loaded)
     offset = None if loaded else -from_file[:3, 3]
     report = checkup.check_up(vertices, triangles, local, uvs=uvs, offset=offset, device=arguments.device, step=steps)
+    report = replace(report, findings=report.findings + checkup.without(missing_pictures(arguments, loaded)))
     findings = [asdict(finding) for finding in report.findings]
     return {"scan": str(arguments.scan), "level": report.level, "findings": findings, "facts": report.facts}
 

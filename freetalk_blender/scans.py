@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,6 +109,15 @@ def read_uvs(arguments: argparse.Namespace, loaded: "Scan | None") -> np.ndarray
     from .blender import meshes
 
     return meshes.triangle_uvs(loaded.item.data)
+
+
+def missing_pictures(arguments: argparse.Namespace, loaded: "Scan | None") -> list[Path]:
+    """Files of the face's pictures that are not there."""
+    if loaded is None:
+        return scan_file.missing_pictures(arguments.scan)
+    from .blender import pictures
+
+    return pictures.missing([loaded.item])
 
 
 class Binder:

@@ -323,6 +323,22 @@ def test_check_tells_findings_with_a_fix_and_needs_no_bpy(head: Path, head_landm
     assert "notice   The lips are one surface" in shown and "-> Animate cuts them apart" in shown
 
 
+@pytest.mark.parametrize("of", [(), ("--object", "bare")])
+def test_check_names_pictures_that_are_missing(
+    head: Path, head_landmarks: Path, tmp_path: Path, capsys: pytest.CaptureFixture, of: tuple
+) -> None:
+    """Read directly, or by Blender."""
+    (tmp_path / "bare.mtl").write_text("newmtl skin\nmap_Kd my skin.png\n")
+    (tmp_path / "bare.obj").write_text("mtllib bare.mtl\nusemtl skin\n" + head.read_text())
+    if of:
+        pytest.importorskip("bpy")
+    words = ["check", tmp_path / "bare.obj", "--landmarks", head_landmarks, "--json", *of]
+    assert cli.main([*map(str, words)]) == cli.DONE
+    found = json.loads(capsys.readouterr().out)["findings"]
+    (told,) = [finding for finding in found if finding["topic"] == "pictures"]
+    assert told["level"] == "notice" and str(tmp_path / "my skin.png") in told["sentence"]
+
+
 def test_check_counts_the_texture_seams_of_an_obj(
     tmp_path: Path, head: Path, head_landmarks: Path, capsys: pytest.CaptureFixture
 ) -> None:

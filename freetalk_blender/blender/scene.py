@@ -14,7 +14,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from . import bake, bindings, exchange, files, hair, meshes, mouth, parts, seen, session, sound, takes
+from . import bake, bindings, exchange, files, hair, meshes, mouth, parts, pictures, seen, session, sound, takes
 from .marks import FACE, LANDMARKS, copy_of, lent_keys, named_keys
 from .steps import Steps
 
@@ -185,8 +185,9 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of a talking copy's teeth, head, hair, shape keys and modifiers, and of its original."""
-    return left_behind(copy) + hair.spread_anew(copy) + _moved_twice(copy) + bindings.notes(copy) + seen.notes(copy)
+    """What to tell of a talking copy's teeth, head, hair, shape keys, modifiers and pictures, and of its original."""
+    moved = left_behind(copy) + hair.spread_anew(copy) + _moved_twice(copy) + bindings.notes(copy)
+    return moved + pictures.notes(copy) + seen.notes(copy)
 
 
 def _moved_twice(copy: bpy.types.Object) -> tuple[str, ...]:

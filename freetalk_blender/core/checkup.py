@@ -5,7 +5,9 @@ for finding in report.findings:
     print(finding.level, finding.sentence, finding.fix)
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -97,6 +99,15 @@ def check_up(
         found += _eyes(cleaned, points, by_network(landmarks), facts)
         found += _expression(similarity.to_canonical(points) * EYE_DISTANCE_MM, facts)
     return CheckUp(tuple(found), facts)
+
+
+def without(missing: Sequence[Path]) -> tuple[Finding, ...]:
+    """The finding that these pictures of a scan are not there."""
+    if not missing:
+        return ()
+    told = ", ".join(map(str, missing))
+    sentence = f"Pictures are missing, and what they would colour comes out pink: {told}."
+    return (Finding("pictures", NOTICE, sentence, "Put them there, or mend their paths in the scan."),)
 
 
 # The surface ----------------------------------------------------------------------------------------------------------

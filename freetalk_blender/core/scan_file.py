@@ -24,6 +24,9 @@ _PLY_TYPES = {
 #: The numbers of a corner's texture and normal; of its texture.
 _OBJ_SLASHED = re.compile(r"/\S*")
 _OBJ_TEXTURE = re.compile(r"\d/(-?\d+)\S*")
+#: The file of an OBJ's materials; the picture of a material's colour, after options.
+_OBJ_LIBRARY = re.compile(r"^[ \t]*mtllib[ \t]+(.*?)\s*$", re.MULTILINE)
+_MTL_COLOUR = re.compile(r"^[ \t]*map_Kd[ \t]+(?:-\w+ +(?:(?:on|off|[-\d.]+) +)*)*(.*?)\s*$", re.MULTILINE)
 _STL_VERTEX = re.compile(rb"^\s*vertex\s(.*)$", re.MULTILINE)
 _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
@@ -93,6 +96,18 @@ def read_uvs(path: Path) -> np.ndarray | None:
         return _numbers(" ".join(points)).reshape(len(points), 2).astype(np.float32)[_fans(corners, counts)]
     except (ValueError, IndexError):
         return None
+
+
+def missing_pictures(path: Path) -> list[Path]:
+    """Pictures of colour that an OBJ's materials name and that are nowhere Blender looks for them; none of others."""
+    if path.suffix.lower() != ".obj":
+        return []
+    named = _OBJ_LIBRARY.findall(path.read_text(encoding="utf-8-sig", errors="replace"))
+    libraries = [library for name in named if (library := path.parent / name).is_file()]
+    told = [_MTL_COLOUR.findall(library.read_text(encoding="utf-8-sig", errors="replace")) for library in libraries]
+    names = dict.fromkeys(name.strip('"').replace("\\", "/") for found in told for name in found)
+    places = {name: [name, name.replace("_", " "), Path(name).name] for name in names}
+    return [path.parent / name for name in names if not any((path.parent / at).is_file() for at in places[name])]
 
 
 def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:

@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import clips, compat, files, meshes, saving, sound
+from freetalk_blender.blender import clips, compat, files, meshes, pictures, saving, sound
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import FreeTalkError, MeshError
 from freetalk_blender.core.frame import transformed
@@ -416,29 +416,47 @@ def test_pictures_of_a_blend_are_found_from_the_folder_of_another(empty: bpy.typ
     assert found == (tmp_path / "in/tex/skin.png").resolve()
 
 
-def test_usd_does_not_take_another_faces_picture_for_its_own(empty: bpy.types.Scene, tmp_path: Path) -> None:
-    if not compat.exists(bpy.ops.wm.usd_export):
-        pytest.skip("this Blender is built without USD")
+def painted(name: str, folder: Path, colour: tuple = (1, 0, 0, 1)) -> bpy.types.Image:
+    """A picture of that colour, a skin.png in a folder of its own name."""
+    picture = bpy.data.images.new(name, 2, 2)
+    picture.pixels[:] = 4 * colour
+    picture.filepath_raw, picture.file_format = str(folder / name / "skin.png"), "PNG"
+    picture.save()
+    return picture
+
+
+def with_pictures(*images: bpy.types.Image) -> bpy.types.Object:
+    """A cube whose material has these; the first is its colour."""
     bpy.ops.mesh.primitive_cube_add()
     material = bpy.data.materials.new("skin")
     material.use_nodes = True
     bpy.context.object.data.materials.append(material)
-    node = material.node_tree.nodes.new("ShaderNodeTexImage")
+    nodes = [material.node_tree.nodes.new("ShaderNodeTexImage") for _ in images]
+    for node, image in zip(nodes, images, strict=True):
+        node.image = image
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
-    material.node_tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
-    for colour, folder in (((1, 0, 0, 1), "a"), ((0, 1, 0, 1), "b")):
-        picture = bpy.data.images.new(folder, 2, 2)
-        picture.pixels[:] = 4 * colour
-        picture.filepath_raw, picture.file_format = str(tmp_path / folder / "skin.png"), "PNG"
-        picture.save()
-    node.image = bpy.data.images["a"]
-    saving.save(tmp_path / "out/a.usdc")
-    saving.save(tmp_path / "out/a.usdc")
-    assert (tmp_path / "out/textures/skin.png").read_bytes() == (tmp_path / "a/skin.png").read_bytes()
-    node.image = bpy.data.images["b"]
-    with pytest.raises(FreeTalkError, match="is another picture than that of b; write USD to another folder"):
-        saving.save(tmp_path / "out/b.usdc")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.usdc", "textures"]
+    material.node_tree.links.new(nodes[0].outputs["Color"], shader.inputs["Base Color"])
+    return bpy.context.object
+
+
+def test_a_picture_that_is_not_there_is_told(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    there, lost, made, within = (
+        painted("there", tmp_path),
+        painted("lost", tmp_path),
+        *map(bpy.data.images.new, ("made", "within"), (2, 2), (2, 2)),
+    )
+    (tmp_path / "lost/skin.png").unlink()
+    within.filepath_raw, within.source = str(tmp_path / "skin.<UDIM>.png"), "TILED"
+    item = with_pictures(there, lost, made)
+    group = bpy.data.node_groups.new("shared", "ShaderNodeTree")
+    group.nodes.new("ShaderNodeTexImage").image = within
+    item.active_material.node_tree.nodes.new("ShaderNodeGroup").node_tree = group
+    (told,) = pictures.notes(item)
+    assert told.startswith(f"Pictures of {item.name} are missing, and what they would colour comes out pink: ")
+    assert f": {tmp_path / 'lost/skin.png'}, {tmp_path / 'skin.1001.png'}; put them there" in told
+    for name in ("lost/skin.png", "skin.1001.png"):
+        (tmp_path / name).touch()
+    assert pictures.notes(item) == ()
 
 
 def test_a_picture_named_as_windows_does_is_in_the_fbx(tmp_path: Path) -> None:

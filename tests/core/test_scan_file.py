@@ -47,6 +47,18 @@ def test_obj_tells_the_texture_of_each_corner(tmp_path: Path) -> None:
             assert uvs.shape[:2] == scan_file.read(path)[1].shape
 
 
+def test_pictures_of_an_obj_that_are_not_where_blender_looks_are_told(tmp_path: Path) -> None:
+    (tmp_path / "tex").mkdir()
+    for name in ("skin.png", "tex/an eye.png", "tex/lip.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.obj").write_text("mtllib the head.mtl\r\nmtllib none.mtl\r\nv 0 0 0\n")
+    named = ["-s 1 1 1 -clamp on skin.png", "tex\\an eye.png", "/home/me/skin.png", "tex/an_eye.png"]
+    lost = ["lip.png", "-o 0.5 0 tex/my brow.png"]
+    (tmp_path / "the head.mtl").write_text("".join(f"newmtl a\r\n  map_Kd {name}\r\n" for name in named + lost))
+    assert scan_file.missing_pictures(tmp_path / "a.obj") == [tmp_path / "lip.png", tmp_path / "tex/my brow.png"]
+    assert scan_file.missing_pictures(tmp_path / "a.ply") == []
+
+
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
 @pytest.mark.parametrize("faces", [[[0, 2, 3, 4], [4, 3, 2]], [[0, 2, 3], [0, 3, 4], [4, 3, 2]]])
 def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str, faces: list[list[int]]) -> None:
