@@ -1,4 +1,4 @@
-"""Pictures that the materials of objects show: which they are, where their files lie, and which of these are missing."""
+"""Pictures that the materials of objects show: which they are, where their files lie, and which are missing."""
 
 from collections.abc import Iterable
 from pathlib import Path

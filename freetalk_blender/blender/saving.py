@@ -13,7 +13,7 @@ import bpy
 
 from ..core import atomic
 from ..core.errors import FreeTalkError
-from . import compat, gltf, linked, seen, takes
+from . import gltf, linked, seen, takes, usd
 
 
 @seen.beyond_local_view()
@@ -151,43 +151,7 @@ def _write_fbx(path: Path, selected: bool) -> None:
 
 
 def _write_usd(path: Path, selected: bool) -> None:
-    operator = bpy.ops.wm.usd_export
-    if not compat.exists(operator):
-        raise FreeTalkError(f"{path.name} needs a Blender with USD, and this one is built without; write glTF or FBX.")
-    for image in _pictures(_seen()):
-        _check_place(image, path.parent / "textures")
-    options = compat.known_options(
-        operator,
-        export_animation=True,
-        export_shapekeys=True,
-        export_custom_properties=False,
-        visible_objects_only=True,
-        selected_objects_only=selected,
-        export_cameras=False,
-        export_lights=False,
-        convert_world_material=False,
-    )
-    operator(filepath=str(path), **options)
-
-
-def _pictures(items: Iterable[bpy.types.Object]) -> set[bpy.types.Image]:
-    """Images that the materials of objects show."""
-    materials = {slot.material for item in items for slot in item.material_slots if slot.material}
-    trees = [material.node_tree for material in materials if material.node_tree]
-    return {node.image for tree in trees for node in tree.nodes if node.type == "TEX_IMAGE" and node.image}
-
-
-def _check_place(image: bpy.types.Image, folder: Path) -> None:
-    """FreeTalkError where another picture has the image's name in the folder: USD's exporter would take that for it."""
-    source = Path(bpy.path.abspath(image.filepath, library=image.library))
-    there = folder / source.name
-    if not there.is_file() or not (image.packed_file or source.is_file()):
-        return
-    own = image.packed_file.data if image.packed_file else source.read_bytes()
-    if own != there.read_bytes():
-        raise FreeTalkError(
-            f"{there} is another picture than that of {image.name}; write USD to another folder, or delete it."
-        )
+    usd.write(path, bpy.context.selected_objects if selected else _seen(), selected)
 
 
 def _write_blend(path: Path, _selected: bool) -> None:

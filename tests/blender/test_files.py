@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from freetalk_blender.blender import clips, compat, files, meshes, pictures, saving, sound
 from freetalk_blender.blender.marks import ORIGINAL
-from freetalk_blender.core.errors import FreeTalkError, MeshError
+from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import transformed
 from freetalk_blender.progress import Progress
 from freetalk_blender.stage import Stage
@@ -437,6 +439,45 @@ def with_pictures(*images: bpy.types.Image) -> bpy.types.Object:
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     material.node_tree.links.new(nodes[0].outputs["Color"], shader.inputs["Base Color"])
     return bpy.context.object
+
+
+def named_pictures(path: Path) -> list[Path]:
+    """The pictures that a .usda names, as files."""
+    return [path.parent / name for name in re.findall(r"asset inputs:file = @(.*?)@", path.read_text())]
+
+
+def test_usd_files_of_one_folder_have_each_their_own_pictures(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    """Also where these share a name, in one file too, are packed, made by Blender, painted on or tiled."""
+    if not compat.exists(bpy.ops.wm.usd_export):
+        pytest.skip("this Blender is built without USD")
+    red, green = painted("a", tmp_path), painted("b", tmp_path, (0, 1, 0, 1))
+    packed, dirty = painted("packed", tmp_path, (0, 0, 1, 1)), painted("dirty", tmp_path)
+    packed.pack()
+    dirty.pixels[:] = 4 * (1, 1, 0, 1)
+    made, tiled = bpy.data.images.new("made", 2, 2), bpy.data.images.new("tiled", 2, 2)
+    shutil.copy(tmp_path / "a/skin.png", tmp_path / "a/skin.1001.png")
+    tiled.filepath_raw, tiled.source = str(tmp_path / "a/skin.<UDIM>.png"), "TILED"
+    item, out = with_pictures(red), tmp_path / "out"
+    node = next(node for node in item.active_material.node_tree.nodes if node.type == "TEX_IMAGE")
+    images = {"red": red, "green": green, "packed": packed, "dirty": dirty, "made": made, "tiled": tiled}
+    before = {name: image.filepath_raw for name, image in images.items()}
+    for name, image in images.items():
+        node.image = image
+        for _ in range(2):
+            saving.save(out / f"{name}.usda")
+    assert {name: image.filepath_raw for name, image in images.items()} == before and dirty.is_dirty
+    found = {name: named_pictures(out / f"{name}.usda") for name in images}
+    assert all(len(files) == 1 and files[0].parent == out / "textures" for files in found.values()), found
+    colours = {}
+    for name, (file,) in found.items():
+        image = bpy.data.images.load(str(file).replace("<UDIM>", "1001"))
+        colours[name] = tuple(round(value, 1) for value in image.pixels[:3])
+    assert colours == {
+        "red": (1, 0, 0), "green": (0, 1, 0), "packed": (0, 0, 1), "dirty": (1, 1, 0), "made": (0, 0, 0),
+        "tiled": (1, 0, 0),
+    }  # fmt: skip
+    assert len({*(out / "textures").iterdir()}) == 6
+    assert {path.name for path in out.iterdir()} == {*(f"{name}.usda" for name in images), "textures"}
 
 
 def test_a_picture_that_is_not_there_is_told(empty: bpy.types.Scene, tmp_path: Path) -> None:
