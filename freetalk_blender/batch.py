@@ -41,12 +41,13 @@ class BatchError(FreeTalkError):
 
 @dataclass(frozen=True)
 class Job:
-    """One animation: its place in the list (from 1), the words of the command line after `freetalk`, what it writes,
-    and what the files that it reads were like when the list was read."""
+    """One animation: its place in the list (from 1), the words of the command line after `freetalk`, what it writes and
+    reads, and what the files that it reads were like when the list was read."""
 
     number: int
     words: tuple[str, ...]
     outputs: tuple[Path, ...]
+    reads: tuple[Path, ...] = ()
     inputs: tuple[str, ...] = ()
 
     @property
@@ -101,7 +102,7 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
     ):
         raise BatchError(f'{path} must hold a list of jobs, or "jobs" and "defaults"; see freetalk batch --help.')
     jobs = [_job(path, number, job, defaults, known, check) for number, job in enumerate(listed, 1)]
-    _refuse_shared_outputs(path, jobs)
+    _refuse_shared_files(path, jobs)
     return jobs
 
 
@@ -121,7 +122,7 @@ def _job(
     for key in _PATHS:
         if key in given:
             given[key] = _resolved(path, number, key, given[key])
-    inputs = tuple(_state(given[key][0]) for key in _PATHS if key in given and key != "outputs")
+    reads = tuple(given[key][0] for key in _PATHS if key in given and key != "outputs")
     words = ["animate", str(given.pop("scan")[0]), str(given.pop("audio")[0])]
     outputs = given.pop("outputs")
     words += [f"--output={output}" for output in outputs]
@@ -129,7 +130,7 @@ def _job(
     wrong = check(words)
     if wrong:
         raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; fix it.")
-    return Job(number, tuple(words), tuple(outputs), inputs)
+    return Job(number, tuple(words), tuple(outputs), reads, tuple(map(_state, reads)))
 
 
 def _state(path: Path) -> str:
@@ -162,12 +163,20 @@ def _option(key: str, value: Any) -> Iterator[str]:
         yield f"{name}={value}"
 
 
-def _refuse_shared_outputs(path: Path, jobs: list[Job]) -> None:
+def _refuse_shared_files(path: Path, jobs: list[Job]) -> None:
+    """Jobs run side by side, and in any order: none may write what another writes or reads."""
     owner: dict[Path, int] = {}
     for job in jobs:
         for output in job.outputs:
             if owner.setdefault(output, job.number) != job.number:
                 raise BatchError(f"Jobs {owner[output]} and {job.number} of {path} both write {output}; rename one.")
+    for job in jobs:
+        for read in job.reads:
+            if owner.get(read, job.number) != job.number:
+                raise BatchError(
+                    f"Job {job.number} of {path} reads {read}, which job {owner[read]} writes, and jobs run side by "
+                    "side; put it into a list of its own, and do that afterwards."
+                )
 
 
 # What is done ---------------------------------------------------------------------------------------------------------

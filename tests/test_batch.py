@@ -91,6 +91,13 @@ def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
         ({"default": {}, "jobs": [{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]}, "must hold a list of"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "emotion": {"grumpy": 1}}], "grumpy"),
         ([{"scan": s, "audio": "b.wav", "outputs": "c.glb"} for s in ("a.obj", "b.obj")], "Jobs 1 and 2"),
+        (
+            [
+                {"scan": s, "audio": "b.wav", "outputs": o}
+                for s, o in (("x/../two.blend", "c.glb"), ("a.obj", "two.blend"))
+            ],
+            "two.blend, which job 2 writes, and jobs run side by side; put it into a list of its own",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_done_is_refused_before_any_job_runs(
