@@ -1,8 +1,8 @@
 """FreeTalk's command line: `freetalk`, `python -m freetalk_blender` and `blender --command freetalk`.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input, or a file that the system
-refuses (one sentence, nothing half-written); 4 some jobs of a batch failed; 130 interrupted. bpy is imported by the
-commands that need it.
+refuses (one sentence, nothing half-written); 4 some jobs of a batch failed; 130 interrupted; 143 ended by SIGTERM. bpy
+is imported by the commands that need it.
 """
 
 import argparse
@@ -11,9 +11,12 @@ import io
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -36,7 +39,7 @@ _STYLES = {
     "gaze": "how far the eyes look about, and stay on who is looked at while the head turns",
     "contact": "above 0 the lips are brought together, below kept apart, whatever is heard",
 }
-DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
+DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 4, 130, 143
 
 
 def main(words: list[str] | None = None) -> int:
@@ -45,7 +48,7 @@ def main(words: list[str] | None = None) -> int:
         arguments = parser().parse_args(_attached(sys.argv[1:] if words is None else words))
     except SystemExit as stopped:  # argparse has printed its own words; in Blender the process must go on
         return int(stopped.code or 0)
-    with Progress(sys.stderr) as steps:
+    with Progress(sys.stderr) as steps, _terminable() as was_terminated:
         try:
             commands.check_outputs(arguments)
             answer = arguments.run(arguments, steps)
@@ -58,11 +61,35 @@ def main(words: list[str] | None = None) -> int:
             return BAD_INPUT
         except KeyboardInterrupt:
             steps.say("freetalk: interrupted.")
-            return INTERRUPTED
+            return TERMINATED if was_terminated() else INTERRUPTED
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file on Windows may have no letter for a path's
         sys.stdout.reconfigure(errors="backslashreplace")
     print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
     return SOME_FAILED if answer.get("failed") else DONE
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[Callable[[], bool]]:
+    """What ends a process (SIGTERM: a farm, docker stop, a batch) ends the command as Ctrl C does, so that nothing
+    half-written stays; yields whether it did. Threads, and a Blender with a window, are left as they are."""
+    bpy, ended = sys.modules.get("bpy"), False
+    if threading.current_thread() is not threading.main_thread() or (bpy is not None and not bpy.app.background):
+        yield lambda: ended
+        return
+
+    def end(_number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it cleans up, and ends
+        pressed = signal.getsignal(signal.SIGINT)
+        (pressed if callable(pressed) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield lambda: ended
+    finally:
+        if not ended:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _attached(words: list[str]) -> list[str]:

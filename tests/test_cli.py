@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -375,6 +376,34 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s
     monkeypatch.setattr("freetalk_blender.core.performance.perform", interrupt)
     assert cli.main(["perform", str(sentence), "-o", str(tmp_path / "out.npz")]) == cli.INTERRUPTED
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking")
+def test_what_ends_a_process_leaves_nothing_half_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path
+) -> None:
+    """SIGTERM as Ctrl C, also where that is ignored, as of a shell's jobs behind &; whoever asks again is not heard."""
+
+    def stopped(stream: object, **_: object) -> None:
+        (half,) = tmp_path.iterdir()
+        assert half.name.startswith(".freetalk-")
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(np, "savez_compressed", stopped)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for pressed in (signal.default_int_handler, signal.SIG_IGN):
+        signal.signal(signal.SIGINT, pressed)
+        try:
+            assert cli.main(["perform", str(sentence), "-o", str(tmp_path / "out.npz")]) == cli.TERMINATED
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        assert list(tmp_path.iterdir()) == []
+    assert cli.main(["check", str(tmp_path / "none.obj")]) == cli.BAD_INPUT
+    assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
 
 
 def test_landmarks_are_found_in_the_files_own_coordinates(tmp_path: Path, head: Path, head_landmarks: Path) -> None:
