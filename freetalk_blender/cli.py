@@ -44,6 +44,7 @@ DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 4, 130, 143
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    _open_streams()
     try:
         arguments = parser().parse_args(_attached(sys.argv[1:] if words is None else words))
     except SystemExit as stopped:  # argparse has printed its own words; in Blender the process must go on
@@ -52,6 +53,7 @@ def main(words: list[str] | None = None) -> int:
         try:
             commands.check_outputs(arguments)
             answer = arguments.run(arguments, steps)
+            _print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer))
         except FreeTalkError as error:
             steps.say(f"freetalk: {error}")
             return BAD_INPUT
@@ -62,10 +64,27 @@ def main(words: list[str] | None = None) -> int:
         except KeyboardInterrupt:
             steps.say("freetalk: interrupted.")
             return TERMINATED if was_terminated() else INTERRUPTED
+    return SOME_FAILED if answer.get("failed") else DONE
+
+
+def _open_streams() -> None:
+    """Streams that the caller closed lead nowhere: else the next files would have their numbers, which Blender writes
+    its words to."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w"))
+
+
+def _print(text: str) -> None:
+    """The answer, for whoever still reads; OSError where it cannot be written."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file on Windows may have no letter for a path's
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer), flush=True)
-    return SOME_FAILED if answer.get("failed") else DONE
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes it once more as it ends
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 _BAR = 30
@@ -24,13 +24,12 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._stream is not sys.stderr:
-            self._stream.close()
+            with suppress(OSError):
+                self._stream.close()
 
     def say(self, text: str) -> None:
         """One line for the person."""
-        self._clear()
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self._write(text + "\n")
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Callable[[float], None]]:
@@ -52,13 +51,13 @@ class Progress:
     def _share(self, share: float) -> None:
         if self._terminal:
             filled = round(_BAR * min(max(share, 0.0), 1.0))
-            self._clear()
-            self._stream.write(f"[{'#' * filled}{'.' * (_BAR - filled)}] {self._name}")
-            self._stream.flush()
+            self._write(f"[{'#' * filled}{'.' * (_BAR - filled)}] {self._name}")
 
-    def _clear(self) -> None:
-        if self._terminal:
-            self._stream.write("\r\x1b[K")
+    def _write(self, text: str) -> None:
+        """In the place of a terminal's last line. Where nobody reads it any more the work goes on."""
+        with suppress(OSError):
+            self._stream.write(("\r\x1b[K" if self._terminal else "") + text)
+            self._stream.flush()
 
 
 def _duplicate(stream: TextIO) -> TextIO:

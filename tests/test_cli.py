@@ -406,6 +406,27 @@ def test_what_ends_a_process_leaves_nothing_half_written(
     assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
+@pytest.mark.parametrize(
+    ("where", "code", "words"),
+    [
+        ("| true", cli.DONE, ""),
+        ("2>&1 | true", cli.DONE, ""),
+        (">/dev/full", cli.BAD_INPUT, "A file cannot be read or written (No space left on device)"),
+        (">&-", cli.DONE, ""),
+        ("2>&-", cli.DONE, ""),
+        ("<&- >&- 2>&-", cli.DONE, ""),
+    ],
+)
+def test_an_answer_that_nobody_takes_is_no_bug(where: str, code: int, words: str, head: Path) -> None:
+    if "/dev/full" in where and not Path("/dev/full").exists():
+        pytest.skip("only Linux has it")
+    line = f'"{sys.executable}" -m freetalk_blender doctor {where}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == code and words in done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
 def test_landmarks_are_found_in_the_files_own_coordinates(tmp_path: Path, head: Path, head_landmarks: Path) -> None:
     out, preview = tmp_path / "found.json", tmp_path / "found.png"
     assert cli.main(["landmarks", str(head), "-o", str(out), "--preview", str(preview)]) == cli.DONE
