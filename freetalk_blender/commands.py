@@ -257,10 +257,16 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
-    """FreeTalkError before the work rather than after it, where an output cannot be written; nothing is made yet."""
+    """FreeTalkError before the work rather than after it, where an output cannot be written, or an input is a pipe;
+    nothing is made yet."""
     single = [getattr(arguments, name, None) for name in ("output", "preview")]
     read = [getattr(arguments, name, None) for name in ("scan", "audio", "motion", "truth", "scene")]
     inputs = {path.resolve() for path in read if path is not None}
+    for path in filter(None, read):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise FreeTalkError(
+                f"{path} is no file but a pipe or a device; write what it holds to a file and name that."
+            )
     for path in filter(None, [*getattr(arguments, "outputs", []), *single]):
         if path.resolve() in inputs:
             raise FreeTalkError(f"{path} is read by this command; write to another file.")

@@ -369,6 +369,13 @@ def test_the_console_script_is_the_same_parser() -> None:
     assert done.returncode == 0 and done.stdout == freetalk("--help").stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
+def test_a_pipe_is_told_as_such(tmp_path: Path) -> None:
+    words = ["perform", "/dev/stdin", "-o", tmp_path / "out.npz"]
+    done = freetalk(*words, input="sound")
+    assert done.returncode == cli.BAD_INPUT and "/dev/stdin is no file but a pipe or a device;" in done.stderr
+
+
 def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -93,6 +93,10 @@ def read(path: Path, fps: float | None = None) -> np.ndarray:
         file_to_world = reader(path.resolve())
     except RuntimeError as error:  # how Blender's operators tell that a file is damaged
         reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
+        if "ASCII FBX" in reason:
+            raise MeshError(
+                f"The scan {path} cannot be read: Blender reads binary FBX alone; export it as that."
+            ) from error
         if missing := _MISSING_EXTENSION.search(reason):
             raise MeshError(
                 f"The scan {path} needs {missing[1]}, which Blender cannot read; export it again without it: "
@@ -196,6 +200,11 @@ def _read_ply(path: Path) -> np.ndarray:
 
 def _read_stl(path: Path) -> np.ndarray:
     bpy.ops.wm.stl_import(filepath=str(path), use_scene_unit=False, **_AS_IT_STANDS)
+    if not any(len(mesh.polygons) for mesh in bpy.data.meshes):
+        raise MeshError(
+            f"The scan {path} cannot be read (Blender finds no facets in it); save it again as a binary STL, an OBJ or "
+            "a PLY."
+        )
     return np.identity(4)
 
 

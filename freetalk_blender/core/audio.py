@@ -4,6 +4,7 @@ Silence is legal (the face stays still); a file that cannot be read, or holds no
 """
 
 from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,8 @@ _CANCELLED = 0.01
 _CHANNELS = 64
 #: A sound file with more bytes holds more than a header.
 _HEADER = 1 << 12
-#: libsndfile's SF_ERR_UNRECOGNISED_FORMAT.
-_UNRECOGNISED = 1
+#: libsndfile's SF_ERR_UNRECOGNISED_FORMAT, and what it says of FLAC in Ogg.
+_UNRECOGNISED = (1, 161)
 
 
 def load(path: str | Path, rate: int = SPEECH_RATE, channel: int | None = None) -> tuple[np.ndarray, int]:
@@ -149,8 +150,8 @@ def _as_float(array: np.ndarray) -> np.ndarray:
 
 
 def _checked_rate(rate: float) -> float:
-    if not np.isfinite(rate) or not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(f"A sample rate of {rate:g} Hz is not plausible; expected {RATES[0]} to {RATES[1]} Hz.")
+    if not isinstance(rate, Real) or not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(f"A sample rate of {rate} Hz is not plausible; expected {RATES[0]} to {RATES[1]} Hz.")
     return float(rate)
 
 
@@ -196,7 +197,7 @@ def _concatenate(blocks: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def _kind(error: Exception) -> type[AudioError]:
-    return UnknownSoundError if getattr(error, "code", None) == _UNRECOGNISED else AudioError
+    return UnknownSoundError if getattr(error, "code", None) in _UNRECOGNISED else AudioError
 
 
 def _reason(error: Exception) -> str:

@@ -78,11 +78,14 @@ def from_vad(valence: float, arousal: float, dominance: float) -> np.ndarray:
 def curve(emotion: Mapping[str, float] | np.ndarray | None, frames: int) -> np.ndarray:
     """None, name -> weight, (8,) or (T, 8) -> (T, 8) float32 with T = frames and a sum of at most 1.5 in every frame.
 
-    Raises EmotionError for a shape that does not fit, for negative weights and for what is not finite.
+    Raises EmotionError for a shape that does not fit, for negative weights and for what is no finite number.
     """
     if emotion is None:
         return np.zeros((frames, len(EMOTIONS)), np.float32)
-    weights = from_mapping(emotion) if isinstance(emotion, Mapping) else np.asarray(emotion, np.float32)
+    try:
+        weights = from_mapping(emotion) if isinstance(emotion, Mapping) else np.asarray(emotion, np.float32)
+    except (TypeError, ValueError) as error:
+        raise EmotionError(f'{emotion!r} is no emotion; write for example {{"happy": 0.8}}, or an array.') from error
     if weights.shape not in ((len(EMOTIONS),), (frames, len(EMOTIONS))):
         raise EmotionError(f"Emotion weights must have shape (8,) or ({frames}, 8), not {weights.shape}.")
     if not np.isfinite(weights).all() or (weights < 0).any():

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def perform(
     Deterministic for a seed. Raises AudioError, EmotionError, StyleError,
     ModelError, each one sentence.
     """
-    if not (np.isfinite(fps) and 1 <= fps <= 1000):
+    if not (isinstance(fps, Real) and 1 <= fps <= 1000):
         raise FreeTalkError(f"{fps} is not a valid frame rate; choose one between 1 and 1000.")
     samples = sound.resample(sound.mono(audio), sample_rate)
     if not len(samples):

@@ -27,7 +27,9 @@ _OBJ_TEXTURE = re.compile(r"\d/(-?\d+)\S*")
 #: The file of an OBJ's materials; the picture of a material's colour, after options.
 _OBJ_LIBRARY = re.compile(r"^[ \t]*mtllib[ \t]+(.*?)\s*$", re.MULTILINE)
 _MTL_COLOUR = re.compile(r"^[ \t]*map_Kd[ \t]+(?:-\w+ +(?:(?:on|off|[-\d.]+) +)*)*(.*?)\s*$", re.MULTILINE)
-_STL_VERTEX = re.compile(rb"^\s*vertex\s(.*)$", re.MULTILINE)
+_STL_VERTEX = re.compile(rb"^\s*vertex\s(.*)$", re.MULTILINE | re.IGNORECASE)
+#: Bytes of a binary STL up to the end of its first facet.
+_STL_START = 134
 _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
 
@@ -252,9 +254,11 @@ def _take(body: bytes, kind: np.dtype, at: int) -> Any:
 def _read_stl(path: Path) -> tuple[np.ndarray, np.ndarray]:
     content = path.read_bytes()
     count = int(np.frombuffer(content, "<u4", 1, 80)[0]) if len(content) >= 84 else -1
-    if len(content) == 84 + _STL_RECORD.itemsize * count:
+    end = 84 + _STL_RECORD.itemsize * count
+    is_text = content.lstrip()[:5].lower() == b"solid" and b"\0" not in content[:_STL_START]
+    if len(content) == end or (count > 0 and end < len(content) and not is_text):  # some programs append their own
         corners = np.frombuffer(content, _STL_RECORD, count, 84)["corners"]
-    elif content.lstrip().startswith(b"solid"):
+    elif is_text:
         corners = _numbers(b" ".join(_STL_VERTEX.findall(content))).reshape(-1, 3, 3)
     else:
         raise ValueError("it is neither a text STL nor a binary one of the length that it states")

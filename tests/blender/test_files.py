@@ -384,6 +384,16 @@ def test_what_turns_in_a_usd_file_turns_the_shorter_way_between_frames(tmp_path:
         ("a.glb", b"not a glb", "cannot be read"),
         ("a.fbx", b"not an fbx", "cannot be read"),
         ("a.obj", b"v 0 0 0\n", "holds no mesh with faces"),
+        (
+            "a.stl",
+            b"SOLID A\n" + 9 * b"FACET NORMAL 0 0 1\nENDFACET\n",
+            "finds no facets in it.; save it again as a binary STL, an OBJ",
+        ),
+        (
+            "a.fbx",
+            b"; FBX 7.3.0 project file\nFBXHeaderExtension:  {\n}\n",
+            "cannot be read: Blender reads binary FBX alone; export",
+        ),
         ("a.stl", b"x" * 200, "(cannot be read|holds no mesh)"),
         ("a.ply", b"plyx", "(cannot be read|holds no mesh)"),
         ("a.usdc", b"not usd", "(cannot be read|holds no mesh)"),

@@ -74,7 +74,7 @@ def test_a_packed_sound_is_read_whatever_its_strip_is_called(ramp: Path, name: s
         assert audio.file_duration(path) == 4
 
 
-@pytest.mark.parametrize(("container", "codec"), [("MATROSKA", "AAC"), ("AAC", "AAC"), ("AC3", "AC3")])
+@pytest.mark.parametrize(("container", "codec"), [("MATROSKA", "AAC"), ("AAC", "AAC"), ("AC3", "AC3"), ("OGG", "FLAC")])
 def test_what_blender_alone_can_read_is_heard_on_time_from_files_and_strips(
     empty: bpy.types.Scene, tmp_path: Path, container: str, codec: str
 ) -> None:

@@ -39,8 +39,11 @@ def test_a_curve_is_limited_to_exaggeration_and_keeps_its_blend() -> None:
     assert curve[0, 1] == pytest.approx(2 * curve[0, 6])
 
 
-@pytest.mark.parametrize("weights", [np.zeros(7), np.zeros((4, 8)), -np.ones(8), np.full(8, np.nan)])
-def test_curves_that_do_not_fit_are_told(weights: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "weights",
+    [np.zeros(7), np.zeros((4, 8)), -np.ones(8), np.full(8, np.nan), "happy", {"happy": "much"}, [[1], [1, 2]]],
+)
+def test_curves_that_do_not_fit_are_told(weights: object) -> None:
     with pytest.raises(EmotionError):
         emotion.curve(weights, 3)
 

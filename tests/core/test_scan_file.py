@@ -93,7 +93,10 @@ def test_stl_keeps_its_three_corners_a_triangle(tmp_path: Path) -> None:
         for c in corners
     )
     text.write_text(f"solid s\n{facets}endsolid s\n")
-    for path in (binary, text):
+    loud, longer = tmp_path / "l.stl", tmp_path / "more.stl"
+    loud.write_text(text.read_text().upper())
+    longer.write_bytes(b"solid" + binary.read_bytes()[5:] + b"colours of some program")
+    for path in (binary, text, loud, longer):
         vertices, triangles = scan_file.read(path)
         np.testing.assert_array_equal(vertices, corners.reshape(-1, 3))
         assert triangles.tolist() == [[0, 1, 2], [3, 4, 5]]
