@@ -23,7 +23,7 @@ import numpy as np
 from . import batch, cluster, commands
 from .core import doctor, emotion, key_sets, models
 from .core.emotion import EmotionError
-from .core.errors import FreeTalkError
+from .core.errors import FreeTalkError, sentence
 from .core.opening import INNER_MOUTHS
 from .core.style import AS_PERFORMED, limits
 from .progress import Progress
@@ -54,12 +54,8 @@ def main(words: list[str] | None = None) -> int:
             commands.check_outputs(arguments)
             answer = arguments.run(arguments, steps)
             _print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer))
-        except FreeTalkError as error:
-            steps.say(f"freetalk: {error}")
-            return BAD_INPUT
-        except OSError as error:
-            named = error.filename or "A file"
-            steps.say(f"freetalk: {named} cannot be read or written ({error.strerror or error}); check path and disk.")
+        except (FreeTalkError, OSError) as error:
+            steps.say(f"freetalk: {sentence(error)}")
             return BAD_INPUT
         except KeyboardInterrupt:
             steps.say("freetalk: interrupted.")

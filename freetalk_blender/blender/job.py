@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from ..core import cancel
-from ..core.errors import FreeTalkError
+from ..core.errors import FreeTalkError, sentence
 from . import steps
 from .log import log
 from .steps import Steps
@@ -117,13 +117,13 @@ class JobOperator:
         """At once, with the interface waiting: scripts and background mode."""
         try:
             self._job = self._begun(context)
-        except FreeTalkError as error:
+        except (FreeTalkError, OSError) as error:
             return self._told(error)
         self._job.run()
         try:
             with self._at_home(context):
                 steps.run(self._answered(context))
-        except FreeTalkError as error:
+        except (FreeTalkError, OSError) as error:
             return self._told(error)
         return {"FINISHED"}
 
@@ -134,7 +134,7 @@ class JobOperator:
             return self.execute(context)
         try:
             self._job = current = self._begun(context)
-        except FreeTalkError as error:
+        except (FreeTalkError, OSError) as error:
             return self._told(error)
         _operator = self
         self._job.start()
@@ -173,7 +173,7 @@ class JobOperator:
             return {"FINISHED"}
         except BaseException as error:
             self._end(context)
-            if not isinstance(error, FreeTalkError):
+            if not isinstance(error, FreeTalkError | OSError):
                 raise
             return self._told(error)
 
@@ -227,9 +227,9 @@ class JobOperator:
             raise self._job.error
         yield from self.finish(context, self._job.result)
 
-    def _told(self, error: FreeTalkError) -> set[str]:
+    def _told(self, error: FreeTalkError | OSError) -> set[str]:
         log.debug("%s", error)
-        self.report({"ERROR"}, str(error))
+        self.report({"ERROR"}, sentence(error))
         return {"CANCELLED"}
 
 

@@ -82,9 +82,10 @@ def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def copy_of(original: bpy.types.Object) -> bpy.types.Object | None:
-    """The talking copy of an object, told from duplicates by its name; None where it has none any more."""
+    """The talking copy of an object; None where it has none any more. Told from duplicates by its name; where all were
+    renamed, it is older than they are (since the file was opened)."""
     there = [copy for copy in copies_of(original) if not is_deleted(copy)]
-    return min(there, key=lambda copy: (copy.name != copy.get(NAME), copy.name), default=None)
+    return min(there, key=lambda copy: (copy.name != copy.get(NAME), copy.session_uid), default=None)
 
 
 def all_copies() -> list[bpy.types.Object]:

@@ -79,17 +79,18 @@ def named(names: Sequence[str], most: int = 3) -> str:
 def join(copy: bpy.types.Object, original: bpy.types.Object, names: Sequence[str]) -> None:
     """Copies of other objects become a part of a face's talking copy that nobody sees yet, after its own vertices."""
     copies = [bpy.data.objects[name].copy() for name in names]
-    for item, name in zip(copies, names, strict=True):
-        with _surface(bpy.data.objects[name], original) as mesh:
-            item.data = mesh.copy()
-        _share_colours(item.data, copy.data)
-        _share_uv(item.data, copy.data)
-    for item in (copy, *copies):  # before 4.5, what has no slot gets the others' material
-        if not len(item.data.materials):
-            item.data.materials.append(None)
-    made, surfaces = [item.name for item in copies], [item.data for item in copies]
+    made, surfaces = [item.name for item in copies], []
     chosen = [copy, *copies]
     try:
+        for item, name in zip(copies, names, strict=True):
+            with _surface(bpy.data.objects[name], original) as mesh:
+                item.data = mesh.copy()
+            surfaces.append(item.data)
+            _share_colours(item.data, copy.data)
+            _share_uv(item.data, copy.data)
+        for item in chosen:  # before 4.5, what has no slot gets the others' material
+            if not len(item.data.materials):
+                item.data.materials.append(None)
         with bpy.context.temp_override(active_object=copy, object=copy, selected_editable_objects=chosen):
             bpy.ops.object.join()
     finally:

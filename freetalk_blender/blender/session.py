@@ -49,8 +49,12 @@ def keep(key: str, bound: Face, detail: str = "") -> None:
     with _lock:
         _faces[key] = detail, bound
         _faces.move_to_end(key)
-        while len(_faces) > 1 and _bytes() > _limit:
-            _faces.popitem(last=False)
+        _forget()
+
+
+def _forget() -> None:
+    while len(_faces) > 1 and _bytes() > _limit:
+        _faces.popitem(last=False)
 
 
 def clip(source: Source) -> Clip:
@@ -68,9 +72,11 @@ def clip(source: Source) -> Clip:
 
 
 def limit(size: int) -> None:
-    """Bytes that faces and heard speech may take, each."""
+    """Bytes that faces and heard speech may take, each; what is more is forgotten at once."""
     global _limit
-    _limit = size
+    with _lock:
+        _limit = size
+        _forget()
     performance.limit_cache(size)
 
 

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from ..core import audio
-from ..core.errors import AudioError, UnknownSoundError
+from ..core.errors import AudioError, FreeTalkError, UnknownSoundError
 from . import compat
 from .marks import STRIP
 
@@ -308,5 +308,7 @@ def new_strip(scene: bpy.types.Scene, name: str, path: Path, start: int) -> bpy.
     """A strip of that sound from a frame on, in a channel of its own."""
     collection = compat.ensure_strips(scene)
     taken = {strip.channel for strip in collection}
-    channel = next(number for number in range(1, 129) if number not in taken)
+    channel = next((number for number in range(1, 129) if number not in taken), None)
+    if channel is None:
+        raise FreeTalkError(f"All channels of the sequencer of {scene.name} are taken; delete a strip and try again.")
     return collection.new_sound(name, str(Path(path).resolve()), channel, start)

@@ -64,15 +64,17 @@ def _range(path: Path) -> tuple[int, int]:
 def _bake(moved: list[bpy.types.Object], frames: np.ndarray) -> None:
     """Curves in the place of the constraints, from a scene that holds these objects alone."""
     stage = bpy.data.scenes.new("stage")
-    for item in _with_parents(moved):
-        stage.collection.objects.link(item)
     poses = np.empty((len(moved), len(frames), 4, 4))
-    for number, frame in enumerate(frames):
-        stage.frame_set(int(frame))
-        graph = stage.view_layers[0].depsgraph
-        for each, item in enumerate(moved):
-            poses[each, number] = _own_pose(item.evaluated_get(graph))
-    bpy.data.scenes.remove(stage)
+    try:
+        for item in _with_parents(moved):
+            stage.collection.objects.link(item)
+        for number, frame in enumerate(frames):
+            stage.frame_set(int(frame))
+            graph = stage.view_layers[0].depsgraph
+            for each, item in enumerate(moved):
+                poses[each, number] = _own_pose(item.evaluated_get(graph))
+    finally:
+        bpy.data.scenes.remove(stage)
     for item, pose in zip(moved, poses, strict=True):
         for constraint in _constraints(item):
             item.constraints.remove(constraint)

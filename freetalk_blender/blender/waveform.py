@@ -9,7 +9,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ..core.errors import FreeTalkError
+from ..core.errors import FreeTalkError, sentence
 from . import chosen, job, live, session, sound
 from .sound import Source
 
@@ -46,8 +46,8 @@ class _Reading(threading.Thread):
     def run(self) -> None:
         try:
             clip = session.clip(self.source)
-        except FreeTalkError as error:
-            self.looked.problem = str(error)
+        except (FreeTalkError, OSError) as error:
+            self.looked.problem = sentence(error)
             return
         self.looked.seconds = len(clip.samples) / clip.rate
         self.pixels = picture(clip.samples)

@@ -34,13 +34,18 @@ def output(path: Path) -> Iterator[Path]:
         yield temporary
         if shutil.disk_usage(path.parent).free < _BLOCK:
             raise FreeTalkError(f"The disk of {path.parent} is full; make room for {path.name} and write it again.")
-        os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask())
+        os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_UMASK)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:
+    """The process's mask of permissions. It can be read by setting it alone, which no other thread may meet."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+#: As it was when FreeTalk was loaded.
+_UMASK = _umask()

@@ -3,6 +3,7 @@
 Silence is legal (the face stays still); a file that cannot be read, or holds no sample, is an AudioError.
 """
 
+import stat
 from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
@@ -79,12 +80,18 @@ def _check_length(frames: int, file: Path) -> None:
 
 
 def _existing(path: str | Path) -> Path:
-    """The file; AudioError where there is none."""
+    """The file; AudioError where there is none, or the system does not let it be looked at."""
     file = Path(path)
-    if file.is_dir():
+    try:
+        kind = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise AudioError(f"The sound {file} does not exist; check the path.") from None
+    except OSError as error:
+        raise AudioError(f"The sound {file} cannot be read ({error.strerror}); check the path.") from error
+    if stat.S_ISDIR(kind):
         raise AudioError(f"The sound {file} is a folder; choose a file in it.")
-    if not file.is_file():
-        raise AudioError(f"The sound {file} does not exist; check the path.")
+    if not stat.S_ISREG(kind):
+        raise AudioError(f"The sound {file} is no file; check the path.")
     return file
 
 

@@ -32,3 +32,11 @@ class ModelError(FreeTalkError):
 
 class Cancelled(FreeTalkError):
     """The person pressed ESC or Ctrl-C."""
+
+
+def sentence(error: FreeTalkError | OSError) -> str:
+    """The sentence for the person: FreeTalk's own, or what the system refused."""
+    if isinstance(error, FreeTalkError):
+        return str(error)
+    named = error.filename or "A file"
+    return f"{named} cannot be read or written ({error.strerror or error}); check path and disk."

@@ -143,7 +143,8 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _obj_lines(path: Path) -> tuple[list[str], np.ndarray]:
     """An OBJ's lines, and the first two letters of each."""
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").replace("\\\n", " ").splitlines()
+    text = path.read_text(encoding="utf-8-sig", errors="replace").replace("\\\n", " ")
+    lines = [line.lstrip() for line in text.splitlines()]
     return lines, np.array([line[:2].expandtabs(1) for line in lines], "U2")
 
 

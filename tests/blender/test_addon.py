@@ -23,6 +23,7 @@ from freetalk_blender.blender import (
     registration,
     request,
     scene,
+    session,
     sound,
 )
 from freetalk_blender.core import landmarks
@@ -236,6 +237,32 @@ def test_particle_hair_that_is_spread_anew_is_told(ready: bpy.types.PropertyGrou
         (copy,) = marks.copies_of(ready.face)
         told.append(hair.spread_anew(copy))
     assert told[0] == () and ready.face.name in told[1][0] and "Open Mouth" in told[1][0]
+
+
+def test_a_path_that_the_system_refuses_is_told(ready: bpy.types.PropertyGroup) -> None:
+    heard = ready.sound_file
+    for ready.sound_file in ("/" + "x" * 300 + ".wav", "/dev/null"):
+        with pytest.raises(RuntimeError) as error:
+            bpy.ops.freetalk.animate()
+        assert "check the path" in str(error.value) and "Traceback" not in str(error.value)
+    with pytest.raises(RuntimeError, match="check path and disk"), pytest.MonkeyPatch.context() as full:
+        full.setattr(sound.Source, "clip", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        session.clear()
+        ready.sound_file = heard
+        bpy.ops.freetalk.animate()
+
+
+def test_nothing_is_left_of_parts_that_could_not_be_joined(
+    ready: bpy.types.PropertyGroup, teeth: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    before = len(bpy.data.meshes), len(bpy.data.objects)
+    monkeypatch.setattr(parts, "_share_uv", fail)
+    with pytest.raises(RuntimeError):
+        parts.join(ready.face, ready.face, [teeth.name])
+    assert (len(bpy.data.meshes), len(bpy.data.objects)) == before
 
 
 def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:

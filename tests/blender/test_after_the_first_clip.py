@@ -206,6 +206,14 @@ def test_duplicates_of_the_talking_copy_are_the_persons_own(talker: bpy.types.Ob
     assert "backup" in bpy.context.scene.objects and marks.ORIGINAL not in backup and not talker.hide_get()
 
 
+def test_a_copy_that_was_renamed_is_told_from_a_duplicate_that_was_too(talker: bpy.types.Object) -> None:
+    copy = animate(talker)
+    copy.name = "Zoe"
+    duplicate(copy, "Bob")
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert "Bob" in bpy.data.objects and "Zoe" not in bpy.data.objects
+
+
 def test_a_duplicate_can_say_something_else(talker: bpy.types.Object, other_clip: str) -> None:
     copy = animate(talker)
     before = weights(copy, 40)

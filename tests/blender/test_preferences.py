@@ -61,6 +61,9 @@ def test_faces_used_longest_ago_give_way_to_others(addon: None, monkeypatch: pyt
         for key in "ab":
             session.keep(key, bound(400_000))
         assert session.face("a") is not None
+        session.limit(500_000)
+        assert remembered() == "a", "what is more is forgotten at once"
+        preferences.apply()
         session.keep("c", bound(400_000))
         assert remembered() == "ac"
         session.keep("d", bound(2_000_000))

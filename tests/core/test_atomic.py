@@ -39,7 +39,7 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_permissions(tmp_path):
     kept, link = tmp_path / "store" / "v001", tmp_path / "latest.txt"
     kept.parent.mkdir()
     link.symlink_to(kept)
-    for mode in (0o666 & ~atomic._umask(), 0o640):
+    for mode in (0o666 & ~atomic._UMASK, 0o640):
         with atomic.output(link) as temporary:
             temporary.write_text(f"{mode:o}")
             assert temporary.suffix == ".txt" and temporary.parent == kept.parent

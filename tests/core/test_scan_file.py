@@ -30,6 +30,12 @@ def test_negative_corners_of_an_obj_count_back_from_where_they_stand(tmp_path: P
     assert scan_file.read(path)[1].tolist() == [[0, 1, 2], [4, 3, 2], [4, 2, 0], [0, 2, 4]]
 
 
+def test_indented_lines_of_an_obj_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    path.write_text("\n".join([*(f"  v {x} {y} {z}" for x, y, z in SQUARE), "\tf 1 2 3"]))
+    assert len(scan_file.read(path)[0]) == len(SQUARE) and scan_file.read(path)[1].tolist() == [[0, 1, 2]]
+
+
 def test_obj_tells_the_texture_of_each_corner(tmp_path: Path) -> None:
     path = tmp_path / "a.obj"
     head = "\n".join([*(f"v {x} {y} {z}" for x, y, z in SQUARE), "vt 0 0", "vt 1 0 0", "vt 1 1", "vt 0.5 1"])
