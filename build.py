@@ -1,15 +1,7 @@
 #!/usr/bin/env python3
 """Set up, test, package and show FreeTalk. Standard library only; what FreeTalk needs it fetches from PyPI.
 
-    python3 build.py demo        set up, build the extension, install it into Blender, animate the sample
-    python3 build.py test        set up, run the tests, a Blender's window's too where there is one (--ui: make one;
-                                 more words go to pytest)
-    python3 build.py lint        set up, ruff and mypy
-    python3 build.py build       set up, build the extension's zip for this machine (--platform, --python for others)
-    python3 build.py setup       the product's environment in .venv, the speech encoder's weights, nothing else
-    python3 build.py blenders    Blender 4.2 and 5.2 for the tests, in .venv-blender-*, where their Python is found
-    python3 build.py pictures    the user guide's screenshots, from a real Blender, of the sample (or --scan)
-    python3 build.py train-env   PyTorch's environment in .venv-train
+    python3 build.py COMMAND [--help]
 
 Each step says what it does; a second run skips what is there.
 """
@@ -313,6 +305,20 @@ def command_blenders(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def command_pictures(arguments: argparse.Namespace) -> int:
+    from tools import guide_pictures
+
+    with desktop_in_the_making(True) as ready:
+        python = setup()
+        ready()
+        try:
+            for path in guide_pictures.make(python, arguments.scan or guide_pictures.first_clip.SCAN):
+                say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
+        except desktop.NoDesktopError as error:
+            raise BuildError(str(error)) from error
+    return 0
+
+
 def command_train_env(arguments: argparse.Namespace) -> int:
     python = ensure_venv(TRAIN_VENV, find_python(), requirements("train"), editable=False)
     say(f"ready: {python.relative_to(ROOT)} -m export.<script>")
@@ -336,11 +342,26 @@ class Clock:
             say(f"{seconds:7.1f} s  {name}")
 
 
+COMMANDS = {
+    "demo": (command_demo, "build the extension, install it into Blender and animate the sample"),
+    "test": (command_test, "run the tests, a Blender's window's too where there is one; more words go to pytest"),
+    "lint": (command_lint, "ruff and mypy"),
+    "build": (command_build, "build the extension's zip"),
+    "setup": (command_setup, "the product's environment in .venv, the speech encoder's weights, nothing else"),
+    "blenders": (
+        command_blenders,
+        "Blender 4.2 and 5.2 for the tests, in .venv-blender-*, where their Python is found",
+    ),
+    "pictures": (command_pictures, "the user guide's screenshots, from a real Blender"),
+    "train-env": (command_train_env, "PyTorch's environment in .venv-train"),
+}
+
+
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, function in COMMANDS.items():
-        command = commands.add_parser(name)
+    for name, (function, told) in COMMANDS.items():
+        command = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         command.set_defaults(run=function)
         if name == "pictures":
             command.add_argument("--scan", type=Path, help="the .obj to show; default: the sample")
@@ -357,32 +378,6 @@ def parse(words: list[str]) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     return arguments
-
-
-def command_pictures(arguments: argparse.Namespace) -> int:
-    from tools import guide_pictures
-
-    with desktop_in_the_making(True) as ready:
-        python = setup()
-        ready()
-        try:
-            for path in guide_pictures.make(python, arguments.scan or guide_pictures.first_clip.SCAN):
-                say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
-        except desktop.NoDesktopError as error:
-            raise BuildError(str(error)) from error
-    return 0
-
-
-COMMANDS = {
-    "demo": command_demo,
-    "test": command_test,
-    "lint": command_lint,
-    "build": command_build,
-    "setup": command_setup,
-    "blenders": command_blenders,
-    "pictures": command_pictures,
-    "train-env": command_train_env,
-}
 
 
 def main(words: list[str]) -> int:

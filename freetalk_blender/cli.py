@@ -160,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
 
     perform = command("perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
-    perform.add_argument("audio", type=Path, metavar="AUDIO")
+    perform.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3 or ogg")
     _add_outputs(perform, (".npz",))
     _add_speech(perform, "30")
     _add_device(perform)
@@ -205,12 +205,12 @@ def parser() -> argparse.ArgumentParser:
     _add_device(compare)
 
     render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
-    render.add_argument("scene", type=Path, metavar="SCENE.blend")
+    render.add_argument("scene", type=Path, metavar="SCENE.blend", help="what animate or the sidebar wrote")
     _add_outputs(render, (".mp4", ".png"))
 
     many = command("batch", run_batch, "Many animations, from a list of jobs.", show_batch)
     many.formatter_class, many.description = argparse.RawDescriptionHelpFormatter, batch.__doc__
-    many.add_argument("jobs", type=Path, metavar="JOBS.json")
+    many.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
     where = many.add_mutually_exclusive_group()
     where.add_argument(
         "--workers", type=_whole(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
@@ -307,7 +307,7 @@ def _add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
     command.add_argument(
         "--channel", type=_whole(1), metavar="N", help="hear this channel of the sound alone, from 1 (all, as one)"
     )
-    command.add_argument("--fps", type=_fps, help=f"frames a second ({usual_fps})")
+    command.add_argument("--fps", type=_fps, metavar="N", help=f"frames a second ({usual_fps})")
     command.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="another seed, another take (0)")
     for name, what in _STYLES.items():
         usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
@@ -320,7 +320,12 @@ def _add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
 
 
 def _add_landmarks(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--landmarks", type=Path, metavar="FILE", help="68 landmarks in the scan file's coordinates")
+    command.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="FILE",
+        help="68 landmarks in the scan file's coordinates: .json, .xyz, .txt, .fcsv, .mrk.json, .pts (they are found)",
+    )
 
 
 def _add_face(command: argparse.ArgumentParser) -> None:
@@ -335,7 +340,9 @@ def _add_face(command: argparse.ArgumentParser) -> None:
 
 
 def _add_device(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--device", choices=tuple(models.DEVICES), default="auto")
+    command.add_argument(
+        "--device", choices=tuple(models.DEVICES), default="auto", help="what the networks run on (auto)"
+    )
 
 
 def _number(text: str) -> float:

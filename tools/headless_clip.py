@@ -6,6 +6,7 @@ The Blenders are .venv's and those of `python3 build.py blenders`, each bare, as
 installed, the scan imported, the recording chosen, Animate and Export pressed. Prints what came of it.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -22,7 +23,11 @@ def main(words: list[str]) -> int:
     from . import extension, first_clip
     from .steps import BUILD, ROOT, BuildError, say
 
-    scan, speech = Path(words[0]).resolve(), Path(words[1] if len(words) > 1 else first_clip.SPEECH).resolve()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path, help="an .obj")
+    parser.add_argument("speech", type=Path, nargs="?", default=first_clip.SPEECH, help="default: the sample's")
+    given = parser.parse_args(words)
+    scan, speech = given.scan.resolve(), given.speech.resolve()
     try:
         for venv in (".venv", *sorted(path.name for path in ROOT.glob(".venv-blender-*"))):
             python = ROOT / venv / "bin" / "python"
