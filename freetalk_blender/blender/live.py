@@ -29,9 +29,11 @@ _TICK = 0.03
 
 @dataclass
 class _State:
-    """A talking copy's; shown: `key` of the sliders whose preview is seen, None for the bake."""
+    """A talking copy's; name: what it was called last; shown: `key` of the sliders whose preview is seen, None for the
+    bake."""
 
     voice: Voice
+    name: str
     shown: str | None = None
     moves: Moves | None = None
 
@@ -51,7 +53,7 @@ def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str]) -> None
     `asked` when it began."""
     copy[BAKED], copy[SAID] = wanted
     takes.note(takes.current(copy), *wanted)
-    _states[copy.session_uid] = _State(voice)
+    _states[copy.session_uid] = _State(voice, copy.name)
     put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
         bpy.app.timers.register(_look, first_interval=_TICK)
@@ -190,9 +192,8 @@ def watch(current: bpy.types.Scene) -> None:
     if not _states or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
     original = chosen.face(bpy.context)
-    there = {copy.session_uid: copy for copy in all_copies()}
     for uid, state in _states.items():
-        copy = there.get(uid)
+        copy = _copy(uid)
         mine = copy if copy is not None and copy.get(ORIGINAL) == original else None
         if mine is not None and mine.mode != "OBJECT":
             continue
@@ -207,6 +208,16 @@ def watch(current: bpy.types.Scene) -> None:
     _hide_duplicates()
 
 
+def _copy(uid: int) -> bpy.types.Object | None:
+    """The talking copy with this session_uid: looked for only where it has not the name that it had last."""
+    state = _states[uid]
+    copy = bpy.data.objects.get(state.name)
+    if copy is None or copy.session_uid != uid:
+        copy = job.survivor(bpy.data.objects, uid)
+        state.name = copy.name if copy is not None else state.name
+    return copy
+
+
 def _wanted(current: bpy.types.Scene, copy: bpy.types.Object) -> str | None:
     """`key` of the sliders that a copy shall show; None for the bake. With another sound or another place, what was
     baked stays until the next Animate."""
@@ -219,7 +230,7 @@ def _wanted(current: bpy.types.Scene, copy: bpy.types.Object) -> str | None:
 def _perform(current: bpy.types.Scene, uid: int) -> None:
     """What the talking copy with this session_uid shall show."""
     global _thread
-    copy, state = job.survivor(all_copies(), uid), _states[uid]
+    copy, state = _copy(uid), _states[uid]
     face = scene.remembered(copy) if copy is not None else None
     if face is None or state.shown is None or (_thread is not None and _thread.is_alive()):
         return  # the latest sliders are looked up when the thread is done
@@ -264,7 +275,7 @@ def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) 
 def show(current: bpy.types.Scene) -> None:
     """The frame at hand on the preview key of the copy that has one, if the scene holds it: windows show others too."""
     uid = _shown()
-    copy, state = (job.survivor(all_copies(), uid), _states[uid]) if uid is not None else (None, None)
+    copy, state = (_copy(uid), _states[uid]) if uid is not None else (None, None)
     if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
         return
     if current not in copy.users_scene:
