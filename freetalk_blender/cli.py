@@ -146,6 +146,7 @@ def parser() -> argparse.ArgumentParser:
     _add_outputs(animate, commands.ANIMATE_OUTPUTS)
     _add_speech(animate, "30; the file's own where SCAN is a .blend, or an FBX with animation")
     _add_face(animate)
+    _add_made_parts(animate)
     animate.add_argument(
         "--start", type=_whole(0), metavar="FRAME",
         help="frame of the scene at which the speech begins (the first; 0 where SCAN is not a .blend)",
@@ -170,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
     deform.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,68,3), as perform writes it")
     _add_outputs(deform, (".npz",))
     _add_face(deform)
+    deform.set_defaults(inner_mouth="none", eyeballs=False)  # what is made moves no vertex of the scan
     deform.add_argument(
         "--space", choices=("canonical", "mesh"), default="canonical",
         help="canonical: a performance, retargeted to this face; mesh: this face's own landmarks, in the scan's units",
@@ -331,12 +333,15 @@ def _add_landmarks(command: argparse.ArgumentParser) -> None:
 def _add_face(command: argparse.ArgumentParser) -> None:
     _add_landmarks(command)
     command.add_argument("--keep-mouth", action="store_true", help="do not cut lips that the scanner fused")
+    _add_device(command)
+
+
+def _add_made_parts(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--inner-mouth", choices=INNER_MOUTHS, default="teeth",
         help="behind lips that open: teeth and a tongue (teeth), darkness alone (dark), what the scan has (none)",
     )  # fmt: skip
     command.add_argument("--eyeballs", action="store_true", help="put eyeballs into eyes that are holes or sockets")
-    _add_device(command)
 
 
 def _add_device(command: argparse.ArgumentParser) -> None:
