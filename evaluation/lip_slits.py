@@ -47,8 +47,7 @@ def heads(data: Path, identities: int, people: int) -> Iterator[tuple[str, np.nd
             coarse = remeshing.decimate(scan, 3000)
             yield f"{name}, few facets", coarse.vertices, coarse.triangles
     body = makehuman.load(data)
-    triangles = body.triangles[(body.vertices[body.triangles][..., 1] > makehuman.NECK).all(1)]
-    used, triangles = np.unique(triangles, return_inverse=True)
+    used, triangles = np.unique(makehuman.head(body), return_inverse=True)
     for number in range(people):
         yield f"MakeHuman {number}", makehuman.neutral(data, number)[used], triangles.reshape(-1, 3)
 

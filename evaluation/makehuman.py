@@ -106,6 +106,11 @@ def load(data: Path) -> MakeHuman:
     return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32), parts)
 
 
+def head(body: MakeHuman) -> np.ndarray:
+    """(F,3) the triangles above NECK."""
+    return body.triangles[(body.vertices[body.triangles][..., 1] > NECK).all(1)]
+
+
 def carried_points(body: MakeHuman) -> np.ndarray:
     """(68, 3) landmarks on the skin of which brows and jaw (0-26) follow the definition of the model that trains ours.
 

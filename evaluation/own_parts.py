@@ -63,7 +63,7 @@ def of_makehuman(data: Path, identity: int) -> dict[str, np.ndarray]:
     """Part -> (M,2) mean error and mean true motion (mm) in each of UNITS, of one face shape."""
     body = makehuman.load(data)
     vertices = makehuman.neutral(data, identity)
-    head = body.triangles[(body.vertices[body.triangles][..., 1] > makehuman.NECK).all(1)]
+    head = makehuman.head(body)
     loose = [body.parts[name] for names in PARTS.values() for name in names]
     triangles = np.concatenate([head, *loose])
     scan = scanning.select(scanning.registered(vertices, triangles), np.ones(len(triangles), bool))

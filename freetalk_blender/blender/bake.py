@@ -146,7 +146,7 @@ def shaping(
     Raises MeshError where the object cannot take shape keys.
     """
     meshes.check(item)
-    own = [block.name for block in [*own_blocks(item), *takes.renamed(item)]]
+    own = [block.name for block in takes.made(item)]
     stay = set() if _is_only_line(item, line) else takes.moved_names(item, line) | set(named_keys(item))
     kept, gone = [name for name in own if name in stay], [name for name in own if name not in stay]
     lent = lent or {}

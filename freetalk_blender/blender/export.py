@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError
 from . import animate, chosen, compat, live, parts, saving, seen, takes
-from .marks import named_keys, original_of, own_blocks
+from .marks import named_keys, original_of
 from .result import why_none
 from .takes import Line
 
@@ -54,7 +54,7 @@ def _baked_again(context: bpy.types.Context) -> bpy.types.Object:
 def lines_by_other_keys(copy: bpy.types.Object) -> list[Line]:
     """The lines of the take that plays that move numbered shape keys: these have no meaning of their own."""
     take, keys = takes.current(copy), copy.data.shape_keys
-    numbered = [block for block in own_blocks(copy) if block.name not in named_keys(copy)] + takes.renamed(copy)
+    numbered = [block for block in takes.made(copy) if block.name not in named_keys(copy)]
     curves = [compat.find_curve(keys, block.path_from_id("value")) for block in numbered]
 
     def is_moved(line: Line) -> bool:

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from . import compat
-from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, spoken_before
+from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, own_blocks, spoken_before
 
 #: How the source of a line begins that a sound file says.
 _FILE = "file "
@@ -155,6 +155,11 @@ def own_names(item: bpy.types.Object) -> list[str]:
 def driven(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """The shape keys that an object's takes may move, whatever the person calls them."""
     return [*driven_blocks(item), *renamed(item)]
+
+
+def made(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """FreeTalk's shape keys among the object's, whatever the person calls them."""
+    return [*own_blocks(item), *renamed(item)]
 
 
 def renamed(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:

@@ -114,8 +114,7 @@ def perform(
 
     emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps), and so style.
     Frame i is second i / fps; lips that shut between two frames alone are shown by the nearer one (`lips.shown`).
-    Deterministic for a seed. Raises AudioError, EmotionError, StyleError,
-    ModelError, each one sentence.
+    Deterministic for a seed. Raises AudioError, EmotionError, StyleError, ModelError, each one sentence.
     """
     if not (isinstance(fps, Real) and 1 <= fps <= 1000):
         raise FreeTalkError(f"{fps} is not a valid frame rate; choose one between 1 and 1000.")
