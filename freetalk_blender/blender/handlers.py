@@ -5,7 +5,7 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import beside, landmark_points, linked, live, seen, waveform
+from . import beside, landmark_points, linked, live, marks, seen, waveform
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
@@ -14,6 +14,7 @@ _HANDLERS = (
     ("load_pre", landmark_points.forget),
     ("frame_change_pre", live.follow),
     ("save_pre", live.put_away),
+    ("save_pre", marks.disown),
     ("save_pre", linked.keep),
     ("save_post", linked.let_go),
     ("save_post_fail", linked.let_go),

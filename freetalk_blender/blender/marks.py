@@ -3,6 +3,7 @@
 import json
 
 import bpy
+from bpy.app.handlers import persistent
 
 from ..core import arkit
 from ..core.inner_mouth import KEYS as TONGUE_KEYS
@@ -14,7 +15,8 @@ OWN = "freetalk"
 #: The shape key of the live preview.
 PREVIEW = f"{PREFIX} preview"
 #: Custom properties of a talking copy: its original, its 68 landmarks in its own axes (204 numbers), the fingerprint of
-#: what it was bound from, and the name that it was given, which duplicates of it have not.
+#: what it was bound from, and the name that it was given, which duplicates of it have not:
+#: in a saved file they lack it.
 ORIGINAL = "freetalk_original"
 LANDMARKS = "freetalk_landmarks"
 FACE = "freetalk_face"
@@ -78,19 +80,28 @@ def is_deleted(item: bpy.types.Object) -> bool:
 
 def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:
     """The talking copy of an object, and duplicates of it."""
-    return [item for item in bpy.data.objects if item.get(ORIGINAL) == original]
+    return [copy for copy in all_copies() if copy[ORIGINAL] == original]
 
 
 def copy_of(original: bpy.types.Object) -> bpy.types.Object | None:
     """The talking copy of an object; None where it has none any more. Told from duplicates by its name; where all were
-    renamed, it is older than they are (since the file was opened)."""
+    renamed, it is older than they are, or has kept its mark where they were saved."""
     there = [copy for copy in copies_of(original) if not is_deleted(copy)]
-    return min(there, key=lambda copy: (copy.name != copy.get(NAME), copy.session_uid), default=None)
+    return min(there, key=lambda copy: (NAME not in copy, copy.name != copy.get(NAME), copy.session_uid), default=None)
 
 
 def all_copies() -> list[bpy.types.Object]:
     """Every talking copy in the file, and every duplicate of one."""
     return [item for item in bpy.data.objects if ORIGINAL in item]
+
+
+@persistent
+def disown(*_: object) -> None:
+    """Before the file is saved, which does not keep which of them is older: duplicates lose the name of the copy."""
+    for item in all_copies():
+        copy = copy_of(item[ORIGINAL]) if item[ORIGINAL] is not None else None
+        if copy not in (item, None) and not is_deleted(item):
+            item.pop(NAME, None)
 
 
 def named_keys(copy: bpy.types.Object) -> list[str]:

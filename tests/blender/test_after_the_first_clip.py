@@ -214,6 +214,21 @@ def test_a_copy_that_was_renamed_is_told_from_a_duplicate_that_was_too(talker: b
     assert "Bob" in bpy.data.objects and "Zoe" not in bpy.data.objects
 
 
+def test_renamed_copies_are_told_from_duplicates_after_the_file_was_opened(
+    talker: bpy.types.Object, tmp_path: Path
+) -> None:
+    copy = animate(talker)
+    copy.name = "Zoe"
+    duplicate(copy, "Bob")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "renamed.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "renamed.blend"))
+    face, copy = bpy.data.objects["head"], bpy.data.objects["Zoe"]
+    assert marks.copy_of(face) == copy
+    duplicate(copy, "Ann")
+    copy.name = "Zelda"
+    assert marks.copy_of(face) == copy
+
+
 def test_a_duplicate_can_say_something_else(talker: bpy.types.Object, other_clip: str) -> None:
     copy = animate(talker)
     before = weights(copy, 40)
