@@ -24,6 +24,8 @@ UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10
 LOWER_WIDTH, LOWER_HEIGHT = (5.2, 5.6, 6.8, 7.0, 7.2, 11.0, 10.5), (9.0, 9.3, 10.5, 8.8, 8.2, 7.5, 7.0)
 #: Depth of a crown from lip to tongue at its neck and at its edge, and how blunt its section is, from the middle back.
 DEPTH_NECK, DEPTH_EDGE = (6.5, 6.0, 7.5, 8.5, 8.8, 10.5, 10.0), (1.8, 1.8, 3.0, 6.0, 6.5, 8.5, 8.5)
+#: The gum's edge as a share of the crown from its edge: a quarter, half and three quarters along, and between two.
+GUM_OVER, GUM_BETWEEN = (0.89, 0.92, 0.89), 0.74
 #: Half-width and length of the arch on which the teeth stand (mm): an ellipse's quarter on either side.
 ARCH = (29.5, 46.0)
 #: Upper incisors' front behind the lip line and edge below it; lower incisors' front and edge (mm).
@@ -228,14 +230,13 @@ def _arch(widths: tuple, heights: tuple, edge: np.ndarray, scale: float, up: boo
     bend = np.stack([a * np.sin(angle), -b * (1 - np.cos(angle))], 1)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(bend, axis=0), axis=1))])
     sign = 1.0 if up else -1.0
-    pieces, neck = [], []
+    pieces = []
     end = 0.0
     for number, (width, height) in enumerate(zip(widths, heights, strict=True)):
         middle, end = end + width * scale / 2, end + width * scale
         place = np.array([np.interp(middle, length, bend[:, k]) for k in range(2)])
         ahead = np.array([np.interp(middle + 0.5, length, bend[:, k]) for k in range(2)]) - place
         along = np.array([ahead[0], 0, ahead[1]]) / np.linalg.norm(ahead)
-        neck.append(height * scale)
         crown = _crown(number, width * scale, height * scale, scale, sign)
         for side in (1.0, -1.0):
             out = np.array([-along[2], 0, along[0]])
@@ -245,7 +246,9 @@ def _arch(widths: tuple, heights: tuple, edge: np.ndarray, scale: float, up: boo
     triangles = _tube(8, 5, capped=True)
     turned = triangles[:, ::-1]
     teeth = [_Piece(points, turned if (side > 0) == up else triangles, TOOTH, not up) for points, side in pieces]
-    return [*teeth, _gum(a, b, float(np.mean(neck)), edge, scale, sign)]
+    reach = np.concatenate([[0], np.cumsum(widths)]) * scale
+    at, margin = _margin(reach, np.array(heights) * scale)
+    return [*teeth, _gum(a, b, np.interp(at, length, angle), margin, edge, scale, sign)]
 
 
 def _crown(number: int, width: float, height: float, scale: float, sign: float) -> np.ndarray:
@@ -253,7 +256,7 @@ def _crown(number: int, width: float, height: float, scale: float, sign: float) 
     turn = np.linspace(0, 2 * np.pi, 8, endpoint=False) + np.pi / 8
     round_x, round_z = (np.sign(f(turn)) * np.abs(f(turn)) ** 0.6 for f in (np.cos, np.sin))
     rows = []
-    for share, wide in ((1.0, 0.80), (0.6, 0.95), (0.3, 0.99), (0.08, 0.96), (0.0, 0.84)):
+    for share, wide in ((1.0, 0.84), (0.6, 0.97), (0.3, 0.99), (0.08, 0.96), (0.0, 0.84)):
         thick = (DEPTH_NECK[number] * share + DEPTH_EDGE[number] * (1 - share)) * scale * (0.8 if share == 0 else 1)
         back = 0.5 * (thick + (0.5 * scale if share < 0.05 else 0) + 0.6 * scale * share)
         x, z = round_x * width * wide / 2, round_z * thick / 2 - back
@@ -277,19 +280,30 @@ def _tube(around: int, rows: int, *, capped: bool) -> np.ndarray:
     return np.concatenate(faces)
 
 
-def _gum(a: float, b: float, height: float, edge: np.ndarray, scale: float, sign: float) -> _Piece:
-    """The ridge out of which the crowns stand, scalloped by none: the teeth hide its edge."""
-    angle = np.linspace(-1.45, 1.45, 25)
-    profile = np.array([(0.3, 0.72), (-2.6, 0.66), (-5.5, 0.72), (-8.6, 0.9), (-9.0, 1.6), (0.4, 1.6), (1.0, 1.0)])
+def _margin(reach: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where along half an arch the gum's edge is told, and how far it lies from the crowns' edges: high over the middle
+    of each crown, low between two. reach (8,): where crowns begin and end; heights (7,)."""
+    share = np.arange(0, 1, 0.25)
+    at = (reach[:-1, None] + np.diff(reach)[:, None] * share).ravel()
+    between = np.minimum(heights, np.concatenate([heights[:1], heights[:-1]]))
+    margin = np.stack([GUM_BETWEEN * between, *np.outer(GUM_OVER, heights)], 1).ravel()
+    return np.append(at, reach[-1]), np.append(margin, GUM_BETWEEN * heights[-1])
+
+
+def _gum(
+    a: float, b: float, angle: np.ndarray, margin: np.ndarray, edge: np.ndarray, scale: float, sign: float
+) -> _Piece:
+    """The ridge out of which the crowns stand; angle, margin (n,): its edge in half of the arch."""
+    angle, margin = (np.concatenate([turn * half[:0:-1], half]) for turn, half in ((-1, angle), (1, margin)))
+    forward, up, follows = np.array(
+        [(0.3, 0, 1), (-2.6, -0.5, 1), (-5.5, 6.2, 0), (-8.6, 7.8, 0), (-9.0, 13.8, 0), (0.4, 13.8, 0), (1.0, 2.0, 1)]
+    ).T
+    height = up * scale + follows * margin[:, None]
     middle = np.stack([a * np.sin(angle), 0 * angle, -b * (1 - np.cos(angle))], 1)
-    out = np.stack([b * np.sin(angle), 0 * angle, a * np.cos(angle)], 1)
-    out /= np.linalg.norm(out, axis=1, keepdims=True)
-    rows = (
-        middle[:, None]
-        + profile[None, :, :1] * scale * out[:, None]
-        + profile[None, :, 1:] * sign * height * np.array([0, 1, 0])
-    )
-    triangles = _tube(len(profile), len(angle), capped=False)
+    outward = np.stack([b * np.sin(angle), 0 * angle, a * np.cos(angle)], 1)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    rows = middle[:, None] + (forward * scale)[:, None] * outward[:, None] + sign * height[..., None] * [0, 1, 0]
+    triangles = _tube(len(up), len(angle), capped=False)
     points = rows.reshape(-1, 3) + edge
     return _Piece(points, triangles[:, ::-1] if sign > 0 else triangles, GUM, sign < 0)
 

@@ -68,6 +68,18 @@ def test_the_upper_arch_has_the_form_of_ict_facekit_s():
         assert np.abs(teeth[there, 0]).max() == pytest.approx(half, abs=1.2)
 
 
+def test_the_gum_leaves_crowns_bare_and_fills_what_is_between_them():
+    """A lip that rises by 6 mm, as in disgust, shows teeth: the gum hid all but 6 of an incisor's 10.5 mm before."""
+    pieces = [p for p in inner_mouth._pieces(mouth_curve.mouth_curve(landmarks()), 0.0)[0] if not p.jaw]
+    (gum,) = (p.points for p in pieces if p.part == GUM)
+    incisors = [p.points for p in pieces if p.part == TOOTH][:4]
+    for crown in incisors:
+        before = gum[(np.abs(gum[:, 0] - crown[:, 0].mean()) < 0.5) & (gum[:, 2] > crown[:, 2].max() - 2)]
+        assert 0.85 < (before[:, 1].min() - crown[:, 1].min()) / np.ptp(crown[:, 1]) < 0.95
+    middle = gum[(np.abs(gum[:, 0] - incisors[0][:, 0].min()) < 0.5) & (gum[:, 2] > incisors[0][:, 2].max() - 2)]
+    assert middle[:, 1].min() < incisors[0][:, 1].min() + 0.8 * np.ptp(incisors[0][:, 1])
+
+
 def test_lower_teeth_stay_below_a_lip_line_that_sinks_to_the_corners():
     for sunk in (0.0, 3.0):
         marks = landmarks()
