@@ -6,9 +6,9 @@ JOBS.json holds a list of jobs, or {"defaults": {...}, "jobs": [...]}. A job nam
 folder of JOBS.json.
 
 Every job runs in a process of its own, so that none can harm another: on this machine, or with --scheduler on the
-workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each is a line of
-JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done there, as they stand and as the files
-that they read are now, while what they wrote is there.
+workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each, and what it
+said of scan and sound, is a line of JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done
+there, as they stand and as the files that they read are now, while what they wrote is there.
 """
 
 import hashlib
@@ -58,12 +58,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job; sentence: why it failed, empty where it is done; answer: what `animate --json` printed."""
+    """What became of a job; sentence: why it failed, empty where it is done; answer: what `animate --json` printed;
+    notes: what it said of scan and sound."""
 
     job: Job
     seconds: float
     sentence: str = ""
     answer: dict | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -73,7 +75,9 @@ class Outcome:
         """As a line of the results' file."""
         told = {"job": self.job.number, "fingerprint": self.job.fingerprint, "done": self.done}
         told |= {"outputs": [str(path) for path in self.job.outputs], "seconds": round(self.seconds, 2)}
-        return told | ({"answer": self.answer} if self.done else {"error": self.sentence})
+        if not self.done:
+            return told | {"error": self.sentence}
+        return told | {"answer": self.answer} | ({"notes": list(self.notes)} if self.notes else {})
 
 
 # The list -------------------------------------------------------------------------------------------------------------
@@ -259,7 +263,7 @@ def work(job: Job, threads: int, ended: Callable[[], bool]) -> Outcome:
     seconds = time.perf_counter() - start
     if process.returncode == 0:
         try:
-            return Outcome(job, seconds, answer=json.loads(printed.strip().splitlines()[-1]))
+            return Outcome(job, seconds, answer=json.loads(printed.strip().splitlines()[-1]), notes=_sentences(told))
         except (ValueError, IndexError):
             return Outcome(job, seconds, "The job ended without an answer; run it by itself to see why.")
     return Outcome(job, seconds, _why(told, process.returncode))
@@ -284,11 +288,16 @@ def _said(process: subprocess.Popen, ended: Callable[[], bool]) -> tuple[str, st
 
 def _why(told: str, code: int) -> str:
     """The sentence of a job that failed, as the command line said it."""
-    for line in reversed(told.splitlines()):
-        if line.startswith("freetalk: "):
-            return line.removeprefix("freetalk: ")
+    if sentences := _sentences(told):
+        return sentences[-1]
     last = (told.strip().splitlines() or ["nothing was said"])[-1]
     return f"The job ended with exit code {code} ({last}); run it by itself to see why."
+
+
+def _sentences(told: str) -> tuple[str, ...]:
+    """What a command line said to the person."""
+    start = "freetalk: "
+    return tuple(line.removeprefix(start) for line in told.splitlines() if line.startswith(start))
 
 
 def _door() -> list[str]:

@@ -240,6 +240,8 @@ def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
             add(outcome)
             told = "done" if outcome.done else outcome.sentence
             steps.say(f"{outcome.seconds:8.2f} s  job {outcome.job.number} ({finished} of {len(jobs)}): {told}")
+            for note in outcome.notes:
+                steps.say(f"            {note}")
             share(finished / len(jobs))
             if not outcome.done:
                 failed.append({"job": outcome.job.number, "error": outcome.sentence})

@@ -32,6 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "words = sys.argv[1:]\n"
         "if 'bad' in words[1]: print('freetalk: No face was found.', file=sys.stderr); sys.exit(3)\n"
         "if 'crash' in words[1]: sys.exit(-11)\n"
+        "if 'dim' in words[1]: print('freetalk: One eye is open.\\nfreetalk: No blinks.', file=sys.stderr)\n"
         "out = next(w for w in words if w.startswith('--output=')).partition('=')[2]\n"
         "pathlib.Path(out).open('a').write('x')\n"
         "print(json.dumps({'outputs': [out]}))\n",
@@ -125,6 +126,16 @@ def test_failed_jobs_are_told_and_harm_no_other(quick: Path, capsys: pytest.Capt
     assert (quick / "good.glb").is_file() and (quick / "fine.glb").is_file()
     lines = [json.loads(line) for line in (quick / "jobs.results.jsonl").read_text().splitlines()]
     assert sorted((line["job"], line["done"]) for line in lines) == [(1, True), (2, False), (3, True), (4, False)]
+
+
+def test_what_a_job_says_of_its_scan_is_told_where_it_is_done_too(quick: Path, capsys: pytest.CaptureFixture) -> None:
+    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in ("dim", "clear")]
+    path = write(quick / "jobs.json", jobs)
+    assert cli.main(["batch", str(path), "--workers", "1"]) == 0
+    told = capsys.readouterr().err
+    assert told.index("job 1") < told.index("One eye is open.") < told.index("No blinks.") < told.index("job 2")
+    dim, clear = (json.loads(line) for line in batch.results_path(path).read_text().splitlines())
+    assert dim["notes"] == ["One eye is open.", "No blinks."] and "notes" not in clear
 
 
 def test_words_of_any_script_end_no_batch(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
