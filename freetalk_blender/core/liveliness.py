@@ -49,7 +49,7 @@ _UPPER_LID, _LOWER_LID = 0.8, 0.27
 def blinks(speech: np.ndarray, seed: int, rate: float | np.ndarray = 1.0) -> np.ndarray:
     """Speech probability (T,) at 50 Hz -> how far the lids are shut (T,), 0 to 1; rate: times as often as people do,
     throughout or frame by frame (T,)."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng([seed, *_phrases(speech)])  # another voice, other blinks
     talking = speech > 0.5
     spoken = np.flatnonzero(talking)
     curve = np.zeros(len(speech), np.float32)
@@ -98,7 +98,7 @@ def gaze(speech: np.ndarray, head: np.ndarray, seed: int) -> np.ndarray:
     """Speech probability (T,) and turns of the head (T,3), at 50 Hz -> turns of the eyes in it (T,2) float32 about the
     canonical X and Y axes (radians): they stay on who is looked at, and in speech on one place of that face after the
     other."""
-    random = np.random.default_rng([seed, 3, len(speech)])
+    random = np.random.default_rng([seed, 3, *_phrases(speech)])
     places, ends = [], [0]
     while ends[-1] < len(speech):
         places.append(random.normal(0.0, _ABOUT))
@@ -120,6 +120,11 @@ def with_lids(displacement: np.ndarray, neutral: np.ndarray, pitch: np.ndarray) 
     moved[:, upper] += _UPPER_LID * travel * between
     moved[:, lower] += _LOWER_LID * travel * between
     return moved
+
+
+def _phrases(speech: np.ndarray) -> np.ndarray:
+    """The frames at which speech (T,) begins and ends, which tell one recording from another."""
+    return np.flatnonzero(np.diff(speech > 0.5, prepend=False, append=False))
 
 
 def _held(places: Sequence[np.ndarray], changes: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:
@@ -146,14 +151,18 @@ def _middle(full: np.ndarray, count: int) -> np.ndarray:
 
 
 def _blink_times(rate: np.ndarray, ends: np.ndarray, random: np.random.Generator) -> list[float]:
-    """Moments at which a lid begins to fall, so often as rate (T,) says, drawn to the ends of phrases."""
+    """Moments at which a lid begins to fall, so often as rate (T,) says, drawn to the ends of phrases; none so late
+    that the recording ends with lids shut."""
     passed = np.concatenate([[0.0], np.cumsum(rate, dtype=float)]) / FEATURE_RATE  # seconds of a rate of 1
+    latest = (len(rate) - 1) / FEATURE_RATE - (_BLINK_FALL + _BLINK_RISE)
+    if latest < 0:
+        return []
     moments: list[float] = []
     due = BLINK_INTERVAL * random.uniform(0.3, 1.0)
     while due < passed[-1]:
         moment = float(np.interp(due, passed, np.arange(len(passed)) / FEATURE_RATE))
         nearest = ends[np.abs(ends - moment).argmin()] if len(ends) else np.inf
-        drawn = float(nearest) if abs(nearest - moment) < _BLINK_WAIT else moment
+        drawn = min(float(nearest) if abs(nearest - moment) < _BLINK_WAIT else moment, latest)
         if not moments or drawn - moments[-1] > _BLINK_FALL + _BLINK_RISE:
             moments.append(drawn)
         due += BLINK_INTERVAL * random.lognormal(-0.5 * _BLINK_SPREAD**2, _BLINK_SPREAD)

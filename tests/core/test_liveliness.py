@@ -32,6 +32,24 @@ def test_blinks_follow_the_seed_and_silence_has_none() -> None:
     assert not liveliness.blinks(np.zeros(1500), 1).any()
 
 
+def test_no_recording_ends_with_shut_lids() -> None:
+    """Blinks are drawn to the ends of phrases, and a trimmed recording ends with one."""
+    for frames in (5, 60, 150, 290, 400):
+        for seed in range(20):
+            lids = liveliness.blinks(np.r_[np.zeros(min(frames, 10)), np.ones(max(frames - 10, 0))], seed)
+            assert lids[-1] < 0.1
+    assert any(liveliness.blinks(np.ones(150), seed)[-20:].any() for seed in range(20))
+
+
+def test_two_talkers_blink_and_look_about_each_in_their_own_time() -> None:
+    one, other = talking(3000, 2000), np.roll(talking(3000, 2000), 400)
+    together = (liveliness.blinks(one, 1) > 0.5) & (liveliness.blinks(other, 1) > 0.5)
+    assert together.sum() < 0.3 * (liveliness.blinks(one, 1) > 0.5).sum()
+    still = np.zeros((3000, 3))
+    looks = (liveliness.gaze(speech, still, 1)[700:1900] for speech in (one, other))
+    assert np.abs(np.subtract(*looks)).mean() > np.radians(0.5)
+
+
 def test_more_blinks_when_asked_and_none_at_zero() -> None:
     def count(rate: float) -> int:
         lids = liveliness.blinks(talking(30000, 29900), 3, rate) > 0.5
