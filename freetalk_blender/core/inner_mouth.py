@@ -296,7 +296,7 @@ def _gum(
     """The ridge out of which the crowns stand; angle, margin (n,): its edge in half of the arch."""
     angle, margin = (np.concatenate([turn * half[:0:-1], half]) for turn, half in ((-1, angle), (1, margin)))
     forward, up, follows = np.array(
-        [(0.3, 0, 1), (-2.6, -0.5, 1), (-5.5, 6.2, 0), (-8.6, 7.8, 0), (-9.0, 13.8, 0), (0.4, 13.8, 0), (1.0, 2.0, 1)]
+        [(0.1, 0, 1), (-2.6, -0.5, 1), (-5.5, 6.2, 0), (-8.6, 7.8, 0), (-9.0, 13.8, 0), (0.0, 13.8, 0), (0.4, 2.0, 1)]
     ).T
     height = up * scale + follows * margin[:, None]
     middle = np.stack([a * np.sin(angle), 0 * angle, -b * (1 - np.cos(angle))], 1)
