@@ -31,6 +31,7 @@ from scipy.spatial import cKDTree
 
 from freetalk_blender.core import checkup, face, frame, landmarks, movement, scan_file
 from freetalk_blender.core.errors import FreeTalkError
+from freetalk_blender.core.rows import renumbered
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Vertices of the thinned faces and how far from the landmarks they are cut off (eye distances).
@@ -164,8 +165,8 @@ def thinned(path: Path, marks: Path, count: int = VERTICES) -> tuple[np.ndarray,
     vertices, triangles = scan_file.read(path)
     points = landmarks.read(marks).points
     near = cKDTree(points).query(vertices)[0] < REACH * np.linalg.norm(points[45] - points[36])
-    used, triangles = np.unique(triangles[near[triangles].all(1)], return_inverse=True)
-    vertices, triangles = vertices[used], triangles.reshape(-1, 3).astype(np.int32)
+    used, triangles = renumbered(triangles[near[triangles].all(1)], len(vertices))
+    vertices, triangles = vertices[used], triangles.astype(np.int32)
     if len(vertices) > count:
         share = 1 - count / len(vertices)
         vertices, triangles = fast_simplification.simplify(vertices, triangles, target_reduction=share)[:2]

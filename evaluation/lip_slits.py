@@ -17,7 +17,7 @@ from evaluation import makehuman
 from evaluation.mouth_opening import SENTENCE
 from evaluation.stm_contact import thicker, weights
 from export import ict, remeshing, scanning, stm_data
-from freetalk_blender.core import audio, contact, frame, raster
+from freetalk_blender.core import audio, contact, frame, raster, rows
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.opened_mouth import LIP, SKIN
@@ -47,9 +47,9 @@ def heads(data: Path, identities: int, people: int) -> Iterator[tuple[str, np.nd
             coarse = remeshing.decimate(scan, 3000)
             yield f"{name}, few facets", coarse.vertices, coarse.triangles
     body = makehuman.load(data)
-    used, triangles = np.unique(makehuman.head(body), return_inverse=True)
+    used, triangles = rows.renumbered(makehuman.head(body), len(body.vertices))
     for number in range(people):
-        yield f"MakeHuman {number}", makehuman.neutral(data, number)[used], triangles.reshape(-1, 3)
+        yield f"MakeHuman {number}", makehuman.neutral(data, number)[used], triangles
 
 
 def seen(face: Face, vertices: np.ndarray) -> tuple[float, float]:

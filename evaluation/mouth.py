@@ -28,6 +28,7 @@ from scipy.spatial import cKDTree
 from export import fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core import borders, lip_line, mesh, mouth
 from freetalk_blender.core.errors import FreeTalkError
+from freetalk_blender.core.rows import renumbered
 
 #: name -> (how the lips are fused, vertices after re-meshing, part of the head).
 KINDS = {
@@ -126,8 +127,7 @@ def true_line(scan: scanning.Scan, face: Truth) -> np.ndarray:
     known = np.abs(lip) > 0.99
     middle = face.landmarks[48:].mean(0)
     near = np.linalg.norm(scan.vertices - middle, axis=1) < 5
-    used, triangles = np.unique(scan.triangles[near[scan.triangles].all(1)], return_inverse=True)
-    triangles = triangles.reshape(-1, 3)
+    used, triangles = renumbered(scan.triangles[near[scan.triangles].all(1)], len(scan.vertices))
     # Poisson leaves a bubble between the teeth, which nobody sees: keep to the piece that carries the nose.
     piece = mesh.connected_parts(triangles, len(used))
     nose = cKDTree(scan.vertices[used]).query(face.landmarks[33])[1]

@@ -29,6 +29,7 @@ from freetalk_blender.core import face as faces
 from freetalk_blender.core import movement
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.rows import renumbered
 
 #: Kinds of fused lips of evaluation.mouth that are judged, at their numbers of vertices.
 KINDS = ("welded, 10k", "scanned, 10k", "welded, 50k")
@@ -128,8 +129,8 @@ def lips_in(bound: faces.Face, frames: np.ndarray) -> Lips:
     """frames (T,V,3): displacement of a cut face's skin, mesh units."""
     opened = bound.opened
     triangles = opened.skin_triangles[(opened.side[opened.skin_triangles] != 0).any(1)]
-    used, triangles = np.unique(triangles, return_inverse=True)
-    triangles, side = triangles.reshape(-1, 3), opened.side[used]
+    used, triangles = renumbered(triangles, opened.skin_count)
+    side = opened.side[used]
     edge = np.flatnonzero(np.isin(used, np.concatenate([opened.upper_rim[1:-1], opened.lower_rim[1:-1]])))
 
     def moved(rows: np.ndarray) -> np.ndarray:

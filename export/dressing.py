@@ -5,6 +5,7 @@ import numpy as np
 from export import ict
 from export.scanning import waves
 from freetalk_blender.core import raster
+from freetalk_blender.core.rows import renumbered
 
 
 def shirt(vertices: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -42,12 +43,10 @@ def hair(
     inside = np.asarray(points[:, 1] > line + 0.4 * waves(points, rng, 2.0))
     skin = np.asarray((triangles < skull.stop).all(1))
     keep = skin & inside[np.where(skin[:, None], triangles, 0)].all(1)
-    used = np.unique(triangles[keep])
+    used, cap = renumbered(triangles[keep], len(vertices))
     lumps = thickness * (1 + 0.35 * waves(points, rng, 3.0) + 0.15 * waves(points, rng, 0.8)).clip(0.1)
     lifted = points + normals * lumps[:, None]
-    index = np.full(len(vertices), -1)
-    index[used] = np.arange(len(used))
-    return lifted[used], index[triangles[keep]]
+    return lifted[used], cap
 
 
 def glasses(landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

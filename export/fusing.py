@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from export import ict
 from export.scanning import Scan, barycentric, closest, part_mask, select
-from freetalk_blender.core import handles, raster
+from freetalk_blender.core import borders, handles, raster
 from freetalk_blender.core.landmarks import LEFT_EYE, RIGHT_EYE
 
 #: A place that carries so little of a vertex is not counted by `unblended`.
@@ -24,7 +24,7 @@ _AROUND = 40
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
     """Closed boundary loops as ordered vertex indices, along their triangles; branched ones are left out."""
-    edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    edges = borders.directed_edges(triangles)
     count = int(edges.max()) + 1
     directed = sparse.coo_matrix((np.ones(len(edges), np.int32), tuple(edges.T)), (count, count)).tocsr()
     alone = sparse.coo_matrix(directed - directed.T)

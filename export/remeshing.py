@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from export.fusing import boundary_loops
 from export.scanning import Scan, barycentric, closest, select
+from freetalk_blender.core.borders import edge_uses, edges_of
 
 
 def remesh(scan: Scan, count: int, rng: np.random.Generator, style: str | None = None) -> Scan:
@@ -24,12 +25,9 @@ def remesh(scan: Scan, count: int, rng: np.random.Generator, style: str | None =
 
 def subdivide(scan: Scan) -> Scan:
     """Every triangle into four; edge midpoints carry the mean of their ends."""
-    edges = np.sort(scan.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1).astype(np.int64)
-    count = len(scan.vertices)
-    keys, which = np.unique(edges[:, 0] * count + edges[:, 1], return_inverse=True)
-    unique = np.stack([keys // count, keys % count], 1)
+    unique, sides = edges_of(scan.triangles)
     a, b, c = scan.triangles.T
-    ab, bc, ca = (which.reshape(-1, 3) + len(scan.vertices)).T
+    ab, bc, ca = (sides + len(scan.vertices)).T
     triangles = np.concatenate(
         [np.stack(corner, 1) for corner in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
     )
@@ -80,10 +78,7 @@ def cluster(scan: Scan, count: int, rng: np.random.Generator) -> Scan:
     if len(vertices) <= count:
         return scan
     seeds = _spread(vertices, triangles, count, rng)
-    sides = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1).astype(np.int64)
-    keys = np.sort(sides[:, 0] * len(vertices) + sides[:, 1])
-    keys = keys[np.append(True, keys[1:] != keys[:-1])]
-    edges = np.stack([keys // len(vertices), keys % len(vertices)], 1)
+    edges, _ = edge_uses(triangles)
     lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
     graph = sparse.coo_matrix((np.maximum(lengths, 1e-9), tuple(edges.T)), (len(vertices),) * 2).tocsr()
     _, _, source = dijkstra(graph, directed=False, indices=seeds, return_predecessors=True, min_only=True)

@@ -15,6 +15,7 @@ from export.fusing import fuse, openings, seal
 from export.remeshing import jitter, remesh
 from export.scanning import KINDS, Scan, add, part_mask, registered, select, waves
 from freetalk_blender.core import raster
+from freetalk_blender.core.borders import directed_edges
 
 
 def random_scan(
@@ -97,7 +98,7 @@ def rough(
 def smooth(scan: Scan, rounds: int = 3, share: float | np.ndarray = 0.5) -> Scan:
     """Umbrella smoothing: each vertex moves `share` of the way to its neighbours' mean, `rounds` times; share: one for
     all vertices, or (V, 1)."""
-    edges = scan.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    edges = directed_edges(scan.triangles)
     ones = np.ones(len(edges), np.float32)
     graph = sparse.coo_matrix((ones, tuple(edges.T)), (len(scan.vertices),) * 2).tocsr()
     graph = graph + graph.T

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from export import ict
 from freetalk_blender.core.frame import Similarity
+from freetalk_blender.core.rows import renumbered
 
 #: Parts of the registered model that each kind of scan may keep (vertex ranges of ict.PARTS, then NARROW_FACE).
 KINDS = ("mask", "face", "head")
@@ -49,10 +50,8 @@ def registered(vertices: np.ndarray, triangles: np.ndarray) -> Scan:
 
 def select(scan: Scan, keep: np.ndarray) -> Scan:
     """The triangles of a mask (F,) bool and the vertices they use."""
-    triangles = scan.triangles[keep]
-    used = np.zeros(len(scan.vertices), bool)
-    used[triangles] = True
-    return Scan(scan.vertices[used], (np.cumsum(used) - 1)[triangles].astype(np.int32), scan.carry[used])
+    used, triangles = renumbered(scan.triangles[keep], len(scan.vertices))
+    return Scan(scan.vertices[used], triangles.astype(np.int32), scan.carry[used])
 
 
 def part_mask(

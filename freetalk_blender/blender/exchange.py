@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from ..core import rows
+from ..core.borders import edges_of
 from . import meshes, steps
 from .steps import Steps
 
@@ -88,9 +89,7 @@ def planned(before: Topology, hit: np.ndarray, triangles: np.ndarray) -> Exchang
     freed[before.corner_edge[gone]] = True
     kept_corners = np.flatnonzero(~gone)
     used[before.corner_edge[kept_corners]] = True
-    ends = np.stack([triangles, np.roll(triangles, -1, axis=1)], 2).reshape(-1, 2)
-    distinct, of_corner = np.unique(rows.keys(np.sort(ends, axis=1)), return_index=True, return_inverse=True)[1:]
-    fresh = np.sort(ends[distinct], axis=1)
+    fresh, of_corner = edges_of(triangles)
     known = find_edges(before.ends, fresh)
     used[known[known >= 0]] = True
     kept_edges = np.flatnonzero(used | ~freed)

@@ -1,4 +1,4 @@
-"""The borders of a surface: its edges, what they join, loops of open ones, a lid for a hole; and where a surface
+"""The edges of a surface, and its borders: what edges join, loops of open ones, a lid for a hole; and where a surface
 touches itself."""
 
 import numpy as np
@@ -8,10 +8,29 @@ from scipy.sparse.csgraph import connected_components
 
 def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Triangles (f,3) -> unique edges (e,2), lower index first, and (f,3) the edges 0-1, 1-2, 2-0 of each triangle."""
-    pairs = np.sort(np.stack([triangles, np.roll(triangles, -1, 1)], 2).reshape(-1, 2), 1).astype(np.int64)
-    size = int(triangles.max(initial=0)) + 1
-    keys, index = np.unique(pairs[:, 0] * size + pairs[:, 1], return_inverse=True)
+    keys, size = _edge_keys(triangles)
+    keys, index = np.unique(keys, return_inverse=True)
     return np.stack([keys // size, keys % size], 1), index.reshape(-1, 3)
+
+
+def edge_uses(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles (f,3) -> unique edges (e,2), lower index first, and (e,) how many triangles have each."""
+    keys, size = _edge_keys(triangles)
+    keys, uses = np.unique(keys, return_counts=True)
+    return np.stack([keys // size, keys % size], 1), uses
+
+
+def directed_edges(triangles: np.ndarray) -> np.ndarray:
+    """(3f,2) the edges 0-1, 1-2, 2-0 of each triangle (f,3), in its direction."""
+    return triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+
+
+def _edge_keys(triangles: np.ndarray) -> tuple[np.ndarray, int]:
+    """(3f,) a number for each of `directed_edges`, the same both ways: its lower index times the second answer, plus
+    its higher one."""
+    ends = np.sort(directed_edges(triangles), axis=1).astype(np.int64)
+    size = int(triangles.max(initial=0)) + 1
+    return ends[:, 0] * size + ends[:, 1], size
 
 
 def split(
@@ -62,9 +81,8 @@ def joined(pairs: np.ndarray, count: int) -> np.ndarray:
 
 def border_edges(triangles: np.ndarray) -> np.ndarray:
     """(b,2) edges that one triangle has and no other shares, in that triangle's direction."""
-    directed = np.stack([triangles, np.roll(triangles, -1, 1)], 2).reshape(-1, 2)
     sides = edges_of(triangles)[1].ravel()
-    return directed[np.bincount(sides)[sides] == 1]
+    return directed_edges(triangles)[np.bincount(sides)[sides] == 1]
 
 
 def loops(links: list[tuple[int, int]]) -> list[list[int]]:

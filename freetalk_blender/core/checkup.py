@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import detector, eyeballs, eyes, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
+from .borders import directed_edges, edges_of
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .face import COARSE, Step, no_step
 from .frame import EYE_DISTANCE_MM
@@ -183,16 +184,15 @@ def _texture(cleaned: CleanMesh, triangles: np.ndarray, uvs: np.ndarray | None, 
 def _uv_seams(triangles: np.ndarray, uvs: np.ndarray) -> int:
     """Edges at whose two triangles the texture coordinates differ; triangles (F,3) of welded vertices."""
     good = (triangles >= 0).all(1)
-    faces, corner = triangles[good].astype(np.int64), uvs[good]
-    edges = mesh.directed_edges(faces)
-    ends = np.concatenate([np.stack([corner[:, k], corner[:, (k + 1) % 3]], 1) for k in range(3)])
-    turned = edges[:, 0] > edges[:, 1]
-    edges, ends = np.where(turned[:, None], edges[:, ::-1], edges), np.where(turned[:, None, None], ends[:, ::-1], ends)
-    keys = edges[:, 0] * (edges.max() + 1) + edges[:, 1]
-    order = np.argsort(keys, kind="stable")
-    same = keys[order][1:] == keys[order][:-1]
+    faces, corner = triangles[good], uvs[good]
+    sides = edges_of(faces)[1].ravel()
+    ends = np.stack([corner, np.roll(corner, -1, 1)], 2).reshape(-1, 2, 2)
+    start, end = directed_edges(faces).T
+    ends = np.where((start > end)[:, None, None], ends[:, ::-1], ends)
+    order = np.argsort(sides, kind="stable")
+    same = np.diff(sides[order]) == 0
     differ = np.abs(np.diff(ends[order], axis=0)).max((1, 2)) > 1e-5
-    return len(np.unique(keys[order][1:][same & differ]))
+    return len(np.unique(sides[order][1:][same & differ]))
 
 
 # The face -------------------------------------------------------------------------------------------------------------

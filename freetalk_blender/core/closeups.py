@@ -4,7 +4,7 @@ import numpy as np
 
 from . import models, rows
 from .close_view import CHANNELS, MIRRORED_CHANNELS, SIDES, Side, close_camera, close_picture, mirrored
-from .face_view import Patch, compact, meet
+from .face_view import Patch, meet
 from .frame import Similarity
 from .landmarks import COUNT
 
@@ -70,5 +70,5 @@ def _around(patch: Patch, centre: np.ndarray, reach: float) -> Patch:
     kept = near[patch.triangles].any(1)
     if not kept.any():
         return patch
-    used = rows.present(patch.triangles[kept], len(near))
-    return Patch(*compact(patch.vertices, patch.triangles[kept]), patch.normals[used])
+    used, triangles = rows.renumbered(patch.triangles[kept], len(near))
+    return Patch(patch.vertices[used], triangles.astype(np.int32), patch.normals[used])

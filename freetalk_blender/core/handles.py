@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from . import rows
+from .borders import edge_uses
 from .landmarks import nearest_vertices
 from .mesh import connected_parts
 
@@ -25,8 +25,7 @@ _FARTHEST = 0.08
 
 def edge_graph(vertices: np.ndarray, triangles: np.ndarray) -> sp.csr_matrix:
     """(V,V) upper triangular graph of edge lengths."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = rows.unique(np.sort(edges, axis=1))
+    edges, _ = edge_uses(triangles)
     length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
     return sp.csr_matrix((np.maximum(length, 1e-12), (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
 

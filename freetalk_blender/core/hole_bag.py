@@ -26,6 +26,7 @@ from .opened_mouth import (
     spread_columns,
     with_added,
 )
+from .rows import renumbered
 
 #: Where the border of the hole may lie: beyond the mouth's corners, in front of and behind the lip line, above and
 #: below it (mm), and the least share of the mouth's width that it spans.
@@ -110,10 +111,7 @@ def closed(opened: OpenedMouth, hole: Hole, triangles: np.ndarray, landmarks: np
     half = upper.astype(np.int8) - lower
     along = _along(rim, upper, lower)
     near = np.linalg.norm(skin - rim.mean(0), axis=1) < _NEAR
-    used, local = np.unique(
-        opened.triangles[(opened.part == SKIN) & near[opened.triangles].all(1)], return_inverse=True
-    )
-    local = local.reshape(-1, 3)
+    used, local = renumbered(opened.triangles[(opened.part == SKIN) & near[opened.triangles].all(1)], len(skin))
     points = mouth_bag.fitted(
         rim, along, ring, column, half[column], skin[used], local, _faces_outward(skin[used], local, curve)
     )

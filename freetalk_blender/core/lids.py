@@ -16,7 +16,7 @@ from .eyes import EYES
 from .face_view import Camera
 from .frame import Similarity
 from .ramp import smooth_step
-from .rows import numbered
+from .rows import numbered, renumbered
 from .series import runs
 
 #: Landmarks of an eye along the edge of its upper and of its lower lid.
@@ -112,8 +112,8 @@ def of_balls(
     close = np.zeros(len(places), bool)
     for centre, radius in balls:
         close |= (np.abs(places - centre) < 4 * radius).all(1)
-    used, corners = np.unique(triangles[close[triangles].any(1)], return_inverse=True)
-    points, faces = places[used], corners.reshape(-1, 3)
+    used, faces = renumbered(triangles[close[triangles].any(1)], len(places))
+    points = places[used]
     chosen = []
     for centre, radius in balls:
         offset = points - centre

@@ -17,7 +17,7 @@ from .contact import Contact
 from .errors import LandmarkError
 from .frame import Similarity
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth
-from .rows import numbered
+from .rows import numbered, renumbered
 
 #: A push at one pair holds its neighbours along the lip to this scale, short enough that it does not part them: on lips
 #: that were modelled apart, along a cut. How it fades into the lip's skin (mm).
@@ -138,10 +138,10 @@ def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:
 def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(V,) UPPER or LOWER for vertices within reach of a lip, by the way along the surface from the outer lips."""
     close = np.linalg.norm(points - landmarks[mouth_curve.LIPS].mean(0), axis=1) < 45
-    used, local = np.unique(triangles[close[triangles].all(1)], return_inverse=True)
+    used, local = renumbered(triangles[close[triangles].all(1)], len(points))
     if not len(used):
         raise LandmarkError("There is no surface around the lip landmarks; are they those of this mesh?")
-    graph = handles.edge_graph(points[used], local.reshape(-1, 3))
+    graph = handles.edge_graph(points[used], local)
     tree = cKDTree(points[used])
     ways = [
         handles.edge_distance(graph, tree.query(landmarks[outer])[1], 40.0)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from . import cancel, rows
-from .borders import edges_of, joined, split
+from .borders import edge_uses, edges_of, joined, split
 from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
@@ -229,18 +229,10 @@ def _size(points: np.ndarray, faces: np.ndarray) -> float:
     return float(np.linalg.norm(used.max(0) - used.min(0)))
 
 
-def directed_edges(triangles: np.ndarray) -> np.ndarray:
-    """(3F,2) the edges 0-1 of all triangles (F,3), then 1-2, then 2-0."""
-    return np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-
-
 def boundary_vertices(faces: np.ndarray) -> np.ndarray:
     """(B,) vertices, ascending, of edges that have exactly one face; faces (F,3)."""
-    size = int(faces.max()) + 1
-    edges = np.sort(directed_edges(faces), axis=1).astype(np.int64)
-    keys = np.sort(edges[:, 0] * size + edges[:, 1])
-    step = np.concatenate([[True], keys[1:] != keys[:-1], [True]])
-    return np.unique(np.divmod(keys[step[1:] & step[:-1]], size))
+    edges, uses = edge_uses(faces)
+    return np.unique(edges[uses == 1])
 
 
 def connected_parts(triangles: np.ndarray, count: int) -> np.ndarray:

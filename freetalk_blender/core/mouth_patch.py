@@ -13,6 +13,7 @@ from .borders import border_edges, edges_of, fans, filled, loops, split
 from .errors import MeshError
 from .mesh import connected_parts, weld
 from .mouth_curve import LEFT_CORNER, LIPS, OUTER_LIPS, RIGHT_CORNER, MouthCurve, mouth_curve
+from .rows import renumbered
 
 #: How far the patch reaches beyond the lip landmarks: sideways, up and down, backward and forward (mm).
 MARGIN = np.array([12.0, 14.0, 25.0])
@@ -79,9 +80,9 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     rows = touching[inner]
     if not len(rows):
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
-    used, local = np.unique(around[inner], return_inverse=True)
+    used, local = renumbered(around[inner], len(points))
     whole = sparse.identity(len(used), format="csr")
-    patch = Patch(points[used], local.reshape(-1, 3), rows, used, whole, welded, touching[spare], np.empty(0, int))
+    patch = Patch(points[used], local, rows, used, whole, welded, touching[spare], np.empty(0, int))
     return _without_holes(_sheet(patch, mouth), border_edges(around[~spare]), mouth_curve(landmarks))
 
 
@@ -107,7 +108,7 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
         raise MeshError("The two mouth corners lie on different pieces of the mesh; join the pieces of the face first.")
     of = piece[corner[:, 0]]
     voids = np.unique(patch.source[_hollow(patch.points[vertex], corner, of, label)])
-    kept, local = np.unique(corner[of == label], return_inverse=True)
+    kept, local = renumbered(corner[of == label], len(vertex))
     # The first fan around a vertex of the mesh keeps that vertex, others get one of their own at the same place.
     own = np.zeros(len(kept), bool)
     own[np.unique(vertex[kept], return_index=True)[1]] = True
@@ -118,7 +119,7 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
     return replace(
         patch,
         points=patch.points[at],
-        triangles=np.argsort(order)[local].reshape(-1, 3),
+        triangles=np.argsort(order)[local],
         source=patch.source[of == label],
         origin=patch.origin[origin],
         weights=patch.weights[at][:, origin],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import cancel, rows
-from .borders import joined
+from .borders import directed_edges, joined
 from .landmarks import nearest_vertices
 from .mesh import nearest_on_triangles
 from .raster import triangle_normals
@@ -160,7 +160,7 @@ def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     """
     area = np.linalg.norm(triangle_normals(points[faces]), axis=1).sum() / 2
     cell = np.floor(points / np.sqrt(1.5 * area / count)).astype(np.int32)
-    start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
+    start, end = directed_edges(faces).T
     together = (cell[start] == cell[end]).all(1)
     label = joined(np.stack([start[together], end[together]], 1), len(points))
     clusters = int(label.max()) + 1
@@ -184,7 +184,7 @@ def _true_triangles(corners: np.ndarray) -> np.ndarray:
 
 def _without_short_edges(vertices: np.ndarray, triangles: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """(V,) the vertex that each vertex becomes when edges much shorter than the others are collapsed; `keep` stay."""
-    start, end = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
+    start, end = directed_edges(triangles).T
     length = np.linalg.norm(vertices[start] - vertices[end], axis=1)
     short = length < _SHORT * np.median(length)
     label = joined(np.stack([start[short], end[short]], 1), len(vertices))

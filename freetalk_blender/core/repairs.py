@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import mesh, rows
-from .borders import joined
+from . import rows
+from .borders import directed_edges, edge_uses, edges_of, joined
 from .mesh import CleanMesh
 
 #: A loose part with less than this share of the vertices is an isolated bit.
@@ -68,7 +68,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
         degenerate=int((~whole).sum()),
         duplicate=int(whole.sum() - len(rows.first(corners[whole]))),
         welded=int((used & surface).sum() - len(rows.present(cleaned.source[used & surface], len(points)))),
-        non_manifold=int((_uses(cleaned.triangles)[1] > 2).sum()),
+        non_manifold=int((edge_uses(cleaned.triangles)[1] > 2).sum()),
         flipped=_flipped(cleaned.triangles),
         bits=int((size < BIT * size.sum()).sum()),
         holes=_holes(cleaned),
@@ -77,12 +77,11 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
 
 def borders(cleaned: CleanMesh) -> list[np.ndarray]:
     """Vertices of each connected open border, the longest (mesh units) first."""
-    edges, count = _uses(cleaned.triangles)
+    edges, count = edge_uses(cleaned.triangles)
     open_edges = edges[count == 1]
     if not len(open_edges):
         return []
-    vertices, local = np.unique(open_edges, return_inverse=True)
-    local = local.reshape(-1, 2)
+    vertices, local = rows.renumbered(open_edges, len(cleaned.vertices))
     label = joined(local, len(vertices))
     length = np.linalg.norm(np.diff(cleaned.vertices[open_edges].astype(float), axis=1)[:, 0], axis=1)
     total = np.bincount(label[local[:, 0]], length)
@@ -97,18 +96,8 @@ def _holes(cleaned: CleanMesh) -> int:
     return len(part) - len(set(part))
 
 
-def _uses(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (e,2) and how many triangles each has."""
-    edges = np.sort(mesh.directed_edges(triangles), 1).astype(np.int64)
-    keys, count = np.unique(edges[:, 0] * (edges.max() + 1) + edges[:, 1], return_counts=True)
-    return np.stack([keys // (edges.max() + 1), keys % (edges.max() + 1)], 1), count
-
-
 def _flipped(triangles: np.ndarray) -> int:
     """Edges of two triangles that both run along it the same way."""
-    edges = mesh.directed_edges(triangles).astype(np.int64)
-    size = int(edges.max()) + 1
-    keys, count = np.unique(edges[:, 0] * size + edges[:, 1], return_counts=True)
-    twice = keys[count == 2]
-    back = (twice % size) * size + twice // size
-    return int((~np.isin(back, keys)).sum())
+    sides = edges_of(triangles)[1].ravel()
+    start, end = directed_edges(triangles).T
+    return int(((np.bincount(sides) == 2) & (np.bincount(sides, start < end) != 1)).sum())

@@ -75,8 +75,8 @@ def _rounding(points: np.ndarray, triangles: np.ndarray, corner: int) -> tuple[n
     What is affine around the corner is left out: along the rims the Laplacian would flatten a mere slope.
     """
     distance = np.linalg.norm(points - points[corner], axis=1)
-    near, local = np.unique(triangles[(distance[triangles] < REACH + _BEYOND).any(1)], return_inverse=True)
-    stiffness, mass = spectral.laplacian(points[near], local.reshape(-1, 3))
+    near, local = rows.renumbered(triangles[(distance[triangles] < REACH + _BEYOND).any(1)], len(points))
+    stiffness, mass = spectral.laplacian(points[near], local)
     free = distance[near] < REACH
     bending = (AROUND**4 * stiffness @ sp.diags(1 / mass) @ stiffness).tocsr()[free]
     affine = np.column_stack([np.ones(len(near)), points[near] - points[corner]])

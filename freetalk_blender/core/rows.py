@@ -33,6 +33,13 @@ def numbered(chosen: np.ndarray, count: int) -> np.ndarray:
     return place
 
 
+def renumbered(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the different ones among whole numbers (...) from 0 to below count, in order, such as the vertices that some
+    triangles use; and (...) where each number stands among them."""
+    used = present(numbers, count)
+    return used, numbered(used, count)[numbers]
+
+
 def unique(rows: np.ndarray) -> np.ndarray:
     """(n,k) the different rows among (N,k), in order."""
     return rows[np.unique(keys(rows), return_index=True)[1]]

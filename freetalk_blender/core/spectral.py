@@ -13,7 +13,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
-from . import cancel, mesh
+from . import cancel, mesh, rows
 from .errors import MeshError
 
 try:
@@ -49,10 +49,8 @@ def laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sp.csc_matri
     Raises MeshError for wrong shapes and non-finite vertices.
     """
     vertices, triangles = check(vertices, triangles)
-    used = np.unique(triangles)
-    renumber = np.zeros(len(vertices), np.int64)
-    renumber[used] = np.arange(len(used))
-    stiffness, mass = robust_laplacian.mesh_laplacian(vertices[used], renumber[triangles])
+    used, corners = rows.renumbered(triangles, len(vertices))
+    stiffness, mass = robust_laplacian.mesh_laplacian(vertices[used], corners)
     areas = np.asarray(mass.diagonal(), np.float64)
     smallest = max(float(areas[areas > 0].min(initial=1.0)), 1e-12 * float(areas.sum()))
     full = np.full(len(vertices), smallest)
