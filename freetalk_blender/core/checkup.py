@@ -254,7 +254,7 @@ def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: di
         state = mouth.state(vertices, faces, points)
         facts |= {"lips": "fused" if state.fused else "open", "lip_gap_mm": round(state.gap, 2)}
         if state.fused:
-            mouth.open_lips(vertices, faces, points)
+            mouth.open_lips(vertices, faces, points, state)
     except FreeTalkError as error:
         fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
         return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]

@@ -5,7 +5,7 @@ opening mouth shows lips with thickness and darkness between them instead of a s
 caller had is moved or renumbered: the input's vertices stay 0..V-1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sparse
@@ -37,10 +37,11 @@ LIP_REACH = 12.0
 @dataclass(frozen=True)
 class MouthState:
     """fused: the upper and lower lip are one surface. gap: mm between the inner lips (landmarks 62, 66) of a face whose
-    outer eye corners are 90 mm apart."""
+    outer eye corners are 90 mm apart. patch: the skin around the mouth."""
 
     fused: bool
     gap: float
+    patch: Patch = field(repr=False)
 
 
 def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> MouthState:
@@ -49,9 +50,13 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     Fused means that a path leads over the front of the lips from the upper to the lower one without going round a mouth
     corner. Raises LandmarkError and MeshError where there is no mouth at the landmarks.
     """
-    landmarks, points = _in_mm(vertices, landmarks)
+    landmarks = np.asarray(landmarks, float)
+    if landmarks.shape != (68, 3):
+        raise LandmarkError(f"Opening the mouth needs 68 landmark points (68, 3); got shape {landmarks.shape}.")
+    frame = mouth_curve.frame_in_mm(landmarks)
+    landmarks = frame.to_canonical(landmarks)
     curve = mouth_curve.mouth_curve(landmarks)
-    patch = mouth_patch.mouth_patch(points, triangles, landmarks)
+    patch = mouth_patch.mouth_patch(frame.to_canonical(np.asarray(vertices, float)), triangles, landmarks)
     inset = 0.12 * (curve.x[-1] - curve.x[0])
     height = curve.above(patch.points)
     reach = np.abs(landmarks[mouth_curve.OUTER_UPPER, 1].mean() - landmarks[mouth_curve.OUTER_LOWER, 1].mean()) + 4
@@ -61,35 +66,28 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     gap = float(np.linalg.norm(landmarks[62] - landmarks[66]))
     upper, lower = allowed & (height > gap / 2 + 3), allowed & (height < -gap / 2 - 3)
     fused = bool(np.intersect1d(labels[upper], labels[lower]).size)
-    return MouthState(fused, gap)
+    return MouthState(fused, gap, patch)
 
 
-def open_lips(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> OpenedMouth:
+def open_lips(
+    vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, found: MouthState | None = None
+) -> OpenedMouth:
     """Cut fused lips apart along the lip line and put a mouth bag behind them.
 
-    vertices (V,3), any unit and pose; triangles (F,3), consistently oriented around the mouth; landmarks (68,3).
-    Only the mouth's neighbourhood is worked on. Raises MeshError where the mouth is already open or the surface cannot
-    be cut, LandmarkError where no lip line is found.
+    vertices (V,3), any unit and pose; triangles (F,3), consistently oriented around the mouth; landmarks (68,3); found:
+    what `state` answered for these, where that is known. Only the mouth's neighbourhood is worked on. Raises MeshError
+    where the mouth is already open or the surface cannot be cut, LandmarkError where no lip line is found.
     """
-    triangles = np.asarray(triangles)
-    if not state(vertices, triangles, landmarks).fused:
+    vertices, triangles, landmarks = np.asarray(vertices), np.asarray(triangles), np.asarray(landmarks, float)
+    found = found or state(vertices, triangles, landmarks)
+    if not found.fused:
         raise MeshError("The lips of this mesh are already apart; there is nothing to cut.")
-    in_mm, points = _in_mm(vertices, landmarks)
-    patch = mouth_patch.mouth_patch(points, triangles, in_mm)
-    patch = mouth_patch.refine(patch, mouth_curve.mouth_curve(in_mm))
+    in_mm = mouth_curve.frame_in_mm(landmarks).to_canonical(landmarks)
+    patch = mouth_patch.refine(found.patch, mouth_curve.mouth_curve(in_mm))
     line = lip_line.find(patch, in_mm)
     cut = cut_along(patch, line)
     bag = mouth_bag.build(cut.points[cut.upper], cut.points, cut.triangles, cut.outward)
-    return _assembled(np.asarray(vertices), triangles, np.asarray(landmarks, float), patch, line, cut, bag)
-
-
-def _in_mm(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks (68,3) and vertices (V,3) in canonical millimetres."""
-    landmarks = np.asarray(landmarks, float)
-    if landmarks.shape != (68, 3):
-        raise LandmarkError(f"Opening the mouth needs 68 landmark points (68, 3); got shape {landmarks.shape}.")
-    frame = mouth_curve.frame_in_mm(landmarks)
-    return frame.to_canonical(landmarks), frame.to_canonical(np.asarray(vertices, float))
+    return _assembled(vertices, triangles, landmarks, patch, line, cut, bag)
 
 
 def _assembled(

@@ -18,9 +18,10 @@ def opened(
     if inner not in INNER_MOUTHS:
         raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
     try:
-        if mouth.state(vertices, triangles, points).fused:
+        found = mouth.state(vertices, triangles, points)
+        if found.fused:
             webbed = mouth_web.stands_open(points)
-            made = (_unwebbed if webbed else mouth.open_lips)(vertices, triangles, points)
+            made = (_unwebbed if webbed else mouth.open_lips)(vertices, triangles, points, found)
         else:
             own = None if inner == "none" else _own_mouth(vertices, triangles, points)
             if own is None:
@@ -67,11 +68,11 @@ def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
     return opened if hollow.closed else None
 
 
-def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth:
+def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, found: mouth.MouthState) -> OpenedMouth:
     """A mouth that stood open while it was scanned: a bag instead of the skin between its lips; where that leaves no
     hole that a bag fits, the lips are cut apart."""
     opened = mouth_web.removed(vertices, triangles, points)
     hole = hole_bag.find(opened.vertices, opened.triangles, points)
     if hole is None:
-        return mouth.open_lips(vertices, triangles, points)
+        return mouth.open_lips(vertices, triangles, points, found)
     return hole_bag.closed(opened, hole, triangles, points)
