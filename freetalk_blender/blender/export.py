@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ..core.errors import FreeTalkError
+from ..core.errors import FreeTalkError, sentence
 from . import animate, chosen, compat, live, parts, saving, seen, takes
 from .marks import named_keys, original_of
 from .result import why_none
@@ -45,7 +45,10 @@ def _baked_again(context: bpy.types.Context) -> bpy.types.Object:
     reason = animate.why_not(context) or animate.why_not_again(context)
     if reason:
         raise FreeTalkError(f"The shape keys that are chosen under Export are not baked yet: {reason}.")
-    bpy.ops.freetalk.rebake()
+    try:
+        bpy.ops.freetalk.rebake()
+    except RuntimeError as error:  # how Blender hands on what an operator reports
+        raise FreeTalkError(str(error).strip().removeprefix("Error: ")) from error
     copy = chosen.talking(context)
     assert copy is not None, "baked"
     return copy
@@ -109,8 +112,8 @@ class FREETALK_OT_export(bpy.types.Operator):
             if live.is_shown(copy) or live.has_other_keys(context.scene, copy):
                 copy = _baked_again(context)
             saving.save(path, hanging_on(copy) if context.scene.freetalk.only_face else None)
-        except (FreeTalkError, OSError, RuntimeError) as error:
-            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
+        except (FreeTalkError, OSError) as error:
+            self.report({"ERROR"}, sentence(error))
             return {"CANCELLED"}
         if context.scene.freetalk.keys == "ARKIT":
             self._tell_of_others(path, lines_by_other_keys(copy))

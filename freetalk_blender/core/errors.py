@@ -38,5 +38,5 @@ def sentence(error: FreeTalkError | OSError) -> str:
     """The sentence for the person: FreeTalk's own, or what the system refused."""
     if isinstance(error, FreeTalkError):
         return str(error)
-    named = error.filename or "A file"
+    named = error.filename2 or error.filename or "A file"  # the second is what the first was to replace
     return f"{named} cannot be read or written ({error.strerror or error}); check path and disk."

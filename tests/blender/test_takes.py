@@ -501,6 +501,15 @@ def test_an_export_that_needs_a_bake_says_what_that_needs(talker: bpy.types.Obje
         bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
 
 
+def test_an_export_that_the_system_refuses_says_what_to_check(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate()
+    (tmp_path / "head.glb").mkdir()
+    with pytest.raises(RuntimeError) as error:
+        bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
+    told = str(error.value).removeprefix("Error: ")
+    assert told.startswith(f"{tmp_path / 'head.glb'} cannot be read or written (") and "check path and disk" in told
+
+
 def test_an_export_whose_bake_makes_another_copy_writes_that(talker: bpy.types.Object, tmp_path: Path) -> None:
     animate()
     bpy.context.scene.freetalk.keys, bpy.context.scene.freetalk.inner_mouth = "ARKIT", "dark"
