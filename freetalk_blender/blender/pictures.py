@@ -5,6 +5,7 @@ from pathlib import Path
 
 import bpy
 
+from ..core import checkup
 from . import parts
 
 
@@ -41,7 +42,4 @@ def notes(item: bpy.types.Object) -> tuple[str, ...]:
     gone = [str(path) for path in missing([item])]
     if not gone:
         return ()
-    return (
-        f"Pictures of {item.name} are missing, and what they would colour comes out pink: {parts.named(gone)}; put "
-        "them there, or mend their paths in the scan.",
-    )
+    return ("; ".join(checkup.without_pictures(f"Pictures of {item.name}", parts.named(gone))) + ".",)

@@ -106,9 +106,14 @@ def without(missing: Sequence[Path]) -> tuple[Finding, ...]:
     """The finding that these pictures of a scan are not there."""
     if not missing:
         return ()
-    told = ", ".join(map(str, missing))
-    sentence = f"Pictures are missing, and what they would colour comes out pink: {told}."
-    return (Finding("pictures", NOTICE, sentence, "Put them there, or mend their paths in the scan."),)
+    found, fix = without_pictures("Pictures", ", ".join(map(str, missing)))
+    return (Finding("pictures", NOTICE, f"{found}.", f"{fix.capitalize()}."),)
+
+
+def without_pictures(whose: str, named: str) -> tuple[str, str]:
+    """What to tell of pictures that are not there, and what to do; whose: "Pictures of ..."; named: which."""
+    found = f"{whose} are missing, and what they would colour comes out pink: {named}"
+    return found, "put them there, or mend their paths in the scan"
 
 
 # The surface ----------------------------------------------------------------------------------------------------------
