@@ -10,7 +10,9 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,20 +36,23 @@ HALVED = 1e-2
 
 
 class Shots:
-    """All shards of a folder in memory, as int8; `refresh` reads the new ones."""
+    """All shards of a folder in memory, as int8; `refresh` reads the new ones. read: checksums of what was read of each
+    file, by its name."""
 
     def __init__(self, folder: Path, keys: tuple[str, ...]) -> None:
         self.folder, self.keys = folder, keys
-        self.read: set[Path] = set()
+        self.read: dict[str, list[int]] = {}
         self.arrays: dict[str, list[np.ndarray]] = {key: [] for key in keys}
         self.refresh()
 
     def refresh(self) -> None:
-        for path in sorted(set(self.folder.glob("???????.npz")) - self.read):
+        for path in sorted(self.folder.glob("???????.npz")):
+            if path.name in self.read:
+                continue
             with np.load(path) as shard:
                 for key in self.keys:
                     self.arrays[key].append(shard[key])
-            self.read.add(path)
+                self.read[path.name] = [shard.zip.getinfo(f"{key}.npy").CRC for key in self.keys]
         self.count = {key: sum(map(len, parts)) for key, parts in self.arrays.items()}
 
     def take(self, rng: np.random.Generator, number: int, *keys: str) -> tuple[Tensor, ...]:
@@ -168,13 +173,20 @@ def half_precision() -> torch.autocast:
 def train(
     name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, seed: int = 0, rate: float = RATE
 ) -> nn.Module:
-    """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network."""
+    """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network.
+
+    SystemExit where what is there was trained otherwise: from other weights, by other settings, on other pictures (more
+    than there were are welcome).
+    """
+    weights = sum(float(one.detach().double().abs().sum()) for one in network.parameters())
+    settings = f"{steps} steps, seed {seed}, rate {rate:g}, first weights {weights:.3f}"
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.01)
     checkpoint, step = folder / f"{name}.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
+        _check(checkpoint, state, settings, shots)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -197,15 +209,27 @@ def train(
                 mean.copy_(mean * blend + one * (1 - blend) if mean.is_floating_point() else one)
         running = 0.98 * running + 0.02 * float(value.detach())
         if step % CHECKPOINT_STEPS == 0 or step == steps:
-            state = {"network": network.state_dict(), "average": average.state_dict(), "step": step}
+            parts = {"network": network, "average": average, "optimizer": optimizer}
+            state = {part: value.state_dict() for part, value in parts.items()}
             temporary = checkpoint.with_suffix(".tmp")
-            torch.save({**state, "optimizer": optimizer.state_dict()}, temporary)
+            torch.save({**state, "step": step, "settings": settings, "shards": shots.read}, temporary)
             temporary.rename(checkpoint)
             shots.refresh()
             pace = (time.time() - began) / CHECKPOINT_STEPS
             print(f"{name} step {step}/{steps} loss {running:.3f} {pace:.2f} s/step {shots.count}", flush=True)
             began = time.time()
     return average
+
+
+def _check(checkpoint: Path, state: dict, settings: str, shots: Shots) -> None:
+    """SystemExit where a checkpoint's state is not of these settings and pictures."""
+    if state.get("settings") != settings:
+        reason = f"with other settings ({state.get('settings', 'unknown')}; now {settings})"
+    elif changed := [name for name, sums in state["shards"].items() if shots.read.get(name) != sums]:
+        reason = f"on other pictures ({shots.folder / changed[0]} is not what it was)"
+    else:
+        return
+    raise SystemExit(f"{checkpoint} was trained {reason}; delete it to begin anew, or choose another --work folder.")
 
 
 @torch.no_grad()
@@ -254,17 +278,20 @@ def search_errors(network: FaceSearch, shots: Shots) -> dict[str, float]:
 
 
 def export_onnx(
-    name: str, network: nn.Module, shape: tuple[int, ...], outputs: list[str], card: dict[str, str]
+    name: str,
+    network: nn.Module,
+    shape: tuple[int, ...],
+    outputs: list[str],
+    card: dict[str, str],
+    free: dict[int, Any] | None = None,
 ) -> None:
-    """Write onnx_models/NAME.onnx and check it against torch."""
+    """Write onnx_models/NAME.onnx and check it against torch; free: axes that vary beside the batch's."""
     import onnx
     import onnxruntime
 
     path = MODELS / f"{name}.onnx"
     sample = torch.randn(shape)
-    axes = {0: torch.export.Dim("batch", max=4096)}
-    if name == "face_search":
-        axes |= {2: 8 * torch.export.Dim("rows", min=2, max=256), 3: 8 * torch.export.Dim("columns", min=2, max=256)}
+    axes = {0: torch.export.Dim("batch", max=4096)} | (free or {})
     torch.onnx.export(
         network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
         (sample,),
@@ -289,6 +316,24 @@ def export_onnx(
     print(f"wrote {path.name}: {path.stat().st_size / 1e6:.2f} MB")
 
 
+@dataclass(frozen=True)
+class Job:
+    """A network, its loss, what the two read of the shards (keys), steps of training, and errors on held-out pictures.
+
+    As ONNX: the shape of pictures, names of the answers and their unit, and axes that vary beside the batch's.
+    """
+
+    network: nn.Module
+    loss: Callable[..., Tensor]
+    keys: tuple[str, ...]
+    steps: int
+    errors: Callable[..., dict[str, float]]
+    shape: tuple[int, ...]
+    outputs: list[str]
+    unit: str
+    free: dict[int, Any] = field(default_factory=dict)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
@@ -311,28 +356,41 @@ def main() -> None:
         "licence": "GPL-3.0-or-later",
         "training_data": "pictures of random ICT-FaceKit identities (MIT); export/train_landmarks.py",
     }
-    jobs: list[tuple[str, nn.Module, Callable, tuple[str, ...], int]] = [  # name, network, loss, what it reads, steps
-        ("face_search", FaceSearch(), search_loss, ("search", "truth"), given.search_steps),
-        ("landmarks", FaceLandmarks(), face_loss, ("face", "place", "visible", "other"), given.steps),
-    ]
-    for name, network, loss, keys, steps in jobs:
+    jobs = {
+        "face_search": Job(
+            FaceSearch(),
+            search_loss,
+            ("search", "truth"),
+            given.search_steps,
+            search_errors,
+            (2, 3, 96, 96),
+            ["found"],
+            "cells of 8 pixels; log of pixels per eye distance / 14; axes in the picture's frame",
+            {2: 8 * torch.export.Dim("rows", min=2, max=256), 3: 8 * torch.export.Dim("columns", min=2, max=256)},
+        ),
+        "landmarks": Job(
+            FaceLandmarks(),
+            face_loss,
+            ("face", "place", "visible", "other"),
+            given.steps,
+            face_errors,
+            (2, 4, FACE_SIZE, FACE_SIZE),
+            ["place", "spread", "face"],
+            "half pictures",
+        ),
+    }
+    for name, job in jobs.items():
         if given.only not in (None, name):
             continue
-        held_out = Shots(given.work / "valid", keys)
+        network, held_out = job.network, Shots(given.work / "valid", job.keys)
         if given.snapshot:
             network.load_state_dict(torch.load(given.work / f"{name}.pt", weights_only=True)["average"])
             network.eval()
         else:
-            network = train(name, network, loss, Shots(given.work / "train", keys), given.work, steps)
-        errors = search_errors(network, held_out) if name == "face_search" else face_errors(network, held_out)  # type: ignore[arg-type]
-        print(name, json.dumps({key: round(value, 4) for key, value in errors.items()}), flush=True)
-        card["held_out"] = json.dumps({key: round(value, 4) for key, value in errors.items()})
-        if name == "face_search":
-            unit = "cells of 8 pixels; log of pixels per eye distance / 14; axes in the picture's frame"
-            export_onnx(name, network, (2, 3, 96, 96), ["found"], {**card, "unit": unit})
-        else:
-            shape = (2, 4, FACE_SIZE, FACE_SIZE)
-            export_onnx(name, network, shape, ["place", "spread", "face"], {**card, "unit": "half pictures"})
+            network = train(name, network, job.loss, Shots(given.work / "train", job.keys), given.work, job.steps)
+        card["held_out"] = json.dumps({key: round(value, 4) for key, value in job.errors(network, held_out).items()})
+        print(name, card["held_out"], flush=True)
+        export_onnx(name, network, job.shape, job.outputs, {**card, "unit": job.unit}, job.free)
 
 
 if __name__ == "__main__":
