@@ -55,7 +55,7 @@ def _read_groups(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     vertices: list[list[float]] = []
     quads: dict[str, list[list[int]]] = defaultdict(list)
     group = ""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("v "):
             vertices.append([float(x) for x in line.split()[1:4]])
         elif line.startswith("g "):
@@ -70,7 +70,7 @@ def _read_groups(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def read_target(path: Path, count: int) -> np.ndarray:
     """(count,3) float32 displacement of a .target file."""
     displacement = np.zeros((count, 3), np.float32)
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             index, *offset = line.split()
             displacement[int(index)] = [float(x) for x in offset]

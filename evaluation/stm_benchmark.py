@@ -66,7 +66,8 @@ def sgemm() -> float:
 
 def memory(key: str) -> float:
     """GB of this process: VmRSS now, VmHWM the most so far (ru_maxrss would count the parent's)."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    line = next(line for line in lines if line.startswith(key))
     return int(line.split()[1]) / 1e6
 
 

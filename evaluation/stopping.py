@@ -251,7 +251,7 @@ def stopped(ui: Ui, process: int, after: float, since: str = "") -> float:
 
 def processor_seconds(process: int) -> float:
     """What a process has used so far, all threads; read from outside, for Blender may be too busy to be asked."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -96,9 +96,13 @@ def trusted(found: list[phones.Phone], frames: int) -> np.ndarray:
     return result
 
 
+def _rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def read(path: Path) -> list[Aligned]:
     """The credible recordings of the file that this script writes."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = _rows(path)
     return [
         Aligned(row["name"], row["voice"], Path(row["path"]), [phones.Phone(*phone) for phone in row["phones"]])
         for row in rows
@@ -110,10 +114,10 @@ def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
     """Align what the file does not hold yet, unless its phones are told; the wheel recognises words where there is no
     text."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    done = {json.loads(line)["name"] for line in output.read_text().splitlines()} if output.is_file() else set()
+    done = {row["name"] for row in _rows(output)} if output.is_file() else set()
     transcriber = transcribe.Transcriber(wheel) if wheel else None
     aligner = phones.Aligner(output.parent)
-    with open(output, "a") as stream:
+    with open(output, "a", encoding="utf-8") as stream:
         for recording in found:
             if recording.name in done:
                 continue
@@ -131,7 +135,7 @@ def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
 
 def report(output: Path) -> None:
     """Print hours, speakers, and what was left out and why."""
-    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    rows = _rows(output)
     for title, kind in (
         ("GRID talker 1", lambda voice: voice == GRID_VOICE),
         ("open speech", lambda voice: voice != GRID_VOICE and not voice.startswith(SYNTHETIC)),

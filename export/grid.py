@@ -77,7 +77,7 @@ def spoken(words: list[tuple[float, float, str]], times: np.ndarray) -> np.ndarr
 def read_words(data: Path) -> dict[str, list[tuple[float, float, str]]]:
     """Clip -> [(start s, end s, word)]."""
     words: dict[str, list[tuple[float, float, str]]] = {}
-    with open(Path(data) / "grid_s1" / "words.csv", newline="") as stream:
+    with open(Path(data) / "grid_s1" / "words.csv", encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             words.setdefault(row["clip"], []).append((float(row["start_s"]), float(row["end_s"]), row["word"]))
     return words

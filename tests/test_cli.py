@@ -330,7 +330,7 @@ def test_check_names_pictures_that_are_missing(
 ) -> None:
     """Read directly, or by Blender."""
     (tmp_path / "bare.mtl").write_text("newmtl skin\nmap_Kd my skin.png\n")
-    (tmp_path / "bare.obj").write_text("mtllib bare.mtl\nusemtl skin\n" + head.read_text())
+    (tmp_path / "bare.obj").write_text("mtllib bare.mtl\nusemtl skin\n" + head.read_text(encoding="utf-8"))
     if of:
         pytest.importorskip("bpy")
     words = ["check", tmp_path / "bare.obj", "--landmarks", head_landmarks, "--json", *of]

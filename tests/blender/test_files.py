@@ -453,7 +453,7 @@ def with_pictures(*images: bpy.types.Image) -> bpy.types.Object:
 
 def named_pictures(path: Path) -> list[Path]:
     """The pictures that a .usda names, as files."""
-    return [path.parent / name for name in re.findall(r"asset inputs:file = @(.*?)@", path.read_text())]
+    return [path.parent / name for name in re.findall(r"asset inputs:file = @(.*?)@", path.read_text(encoding="utf-8"))]
 
 
 def test_usd_files_of_one_folder_have_each_their_own_pictures(empty: bpy.types.Scene, tmp_path: Path) -> None:

@@ -70,4 +70,4 @@ def test_a_killed_python_leaves_no_process_and_no_mount_of_its_screen(tmp_path: 
         assert soon(lambda: running() > 0)
         process.send_signal(signal.SIGKILL)
     assert soon(lambda: running() == 0)
-    assert str(found.root) not in Path("/proc/mounts").read_text()
+    assert str(found.root) not in Path("/proc/mounts").read_text(encoding="utf-8")
