@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import desktop, extension
-from tools.steps import BUILD, ROOT, BuildError, pip_download, requirements, run, say
+from tools.steps import BUILD, ROOT, BuildError, pip_download, requirements, run, say, venv_python
 
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
@@ -100,10 +100,6 @@ def find_python() -> Interpreter:
 
 
 # --- environments ---------------------------------------------------------------------------------------------------
-
-
-def venv_python(venv: Path) -> Path:
-    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: bool) -> Path:

@@ -21,7 +21,7 @@ _ANSWER = "ANSWER"
 
 def main(words: list[str]) -> int:
     from . import extension, first_clip
-    from .steps import BUILD, ROOT, BuildError, say
+    from .steps import BUILD, ROOT, BuildError, say, venv_python
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path, help="an .obj")
@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
     scan, speech = given.scan.resolve(), given.speech.resolve()
     try:
         for venv in (".venv", *sorted(path.name for path in ROOT.glob(".venv-blender-*"))):
-            python = ROOT / venv / "bin" / "python"
+            python = venv_python(ROOT / venv)
             target = extension.Target(extension.host_platform(), extension.host_python(python))
             package = extension.build(Path(sys.executable), target)
             folder = BUILD / "headless" / venv.lstrip(".")

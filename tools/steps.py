@@ -1,5 +1,7 @@
-"""What build.py and its tools share: folders, a line to the person, a command that may fail, the pinned packages."""
+"""What build.py and its tools share: folders, an environment's Python, a line to the person, a command that may fail,
+the pinned packages."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,11 @@ class BuildError(Exception):
 
 def say(text: str) -> None:
     print(f"[build] {text}", flush=True)
+
+
+def venv_python(venv: Path) -> Path:
+    """The Python of an environment."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def run(command: list, failure: str, **options) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.steps import ROOT, venv_python
 
 _TALK = """
 import json, sys
@@ -37,7 +37,7 @@ print("ANSWER" + json.dumps({"code": code, "version": bpy.app.version_string, "k
 def test_another_blender_bakes_and_exports_the_same(
     version: str, tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:
-    python = ROOT / f".venv-blender-{version}" / "bin" / "python"
+    python = venv_python(ROOT / f".venv-blender-{version}")
     if not python.is_file():
         pytest.skip(f"no Blender {version} here; `python3 build.py blenders` installs its wheel")
     words = [str(word) for word in (ROOT, tmp_path / "talk", head, short_clip, head_landmarks)]
@@ -129,7 +129,7 @@ print("PLAYED")
 
 def run_in(version: str, script: str, *words: object) -> str:
     """What a script prints in another Blender; .venv's own where the version is empty."""
-    python = ROOT / (f".venv-blender-{version}" if version else ".venv") / "bin" / "python"
+    python = venv_python(ROOT / (f".venv-blender-{version}" if version else ".venv"))
     if not python.is_file():
         pytest.skip(f"no Blender {version} here; `python3 build.py blenders` installs its wheel")
     command = [str(python), "-W", "ignore", "-c", script, str(ROOT), *map(str, words)]
