@@ -20,9 +20,9 @@ from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.interpolant import interpolant
 from freetalk_blender.core.landmarks import COUNT
 
-#: Seeds of identities: training, choosing between networks, and the final table. Disjoint.
-TRAIN, VALIDATION, TEST = range(10_000), range(100_000, 100_010), range(200_000, 200_020)
-#: Scans of TRAIN that training does not come to, on which `export.calibrate_stm` fits.
+#: Seeds of identities for choosing between networks and for the final table; training counts its own from 0.
+VALIDATION, TEST = range(100_000, 100_010), range(200_000, 200_020)
+#: Seeds that training does not come to, on which `export.calibrate_stm` fits.
 CALIBRATION = range(5_000, 5_014)
 #: Raise when the features or the binding change.
 VERSION = 3

@@ -44,8 +44,8 @@ NAMES = (
 #: Gazes move lids, too, and turn eyeballs; they are made for whoever wants to look about, and stay at 0: a
 #: performance's gaze has keys of its own (`turns`), which eyes of one skin follow too.
 _GAZES = np.array([name.startswith("eyeLook") for name in NAMES])
-#: What counts in the fit besides each landmark (1): lips; and the gap between them, open and shut.
-_LIPS, _GAP_OPEN, _GAP_SHUT = 1.0, 3.0, 10.0
+#: What the gap between the lips, open and shut, counts in the fit besides each landmark (1) and those of lips (2).
+_GAP_OPEN, _GAP_SHUT = 3.0, 10.0
 #: Keeps shapes that undo each other from doing so; small against one shape's own motion.
 _RIDGE = 1e-4
 _STEPS = 600
@@ -174,5 +174,5 @@ def bounded_least_squares(hessian: np.ndarray, gradient: np.ndarray, steps: int)
 def _evidence(motion: np.ndarray, gap: float) -> np.ndarray:
     """(N,68,3) -> (N,M): coordinates of landmarks, lips again, and the gaps of the inner lips times `gap`."""
     upper, lower = np.array(INNER_LIP_PAIRS).T
-    parts = [motion, _LIPS * motion[:, 48:], gap * (motion[:, upper] - motion[:, lower])]
+    parts = [motion, motion[:, 48:], gap * (motion[:, upper] - motion[:, lower])]
     return np.concatenate(parts, 1).reshape(len(motion), -1).astype(np.float64)

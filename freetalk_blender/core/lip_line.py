@@ -203,7 +203,7 @@ def _settled(graph: sparse.csr_matrix, pull: np.ndarray, towards: np.ndarray, fr
 # The zero level set as a path -----------------------------------------------------------------------------------------
 
 
-def _walk(links: np.ndarray, count: int) -> list[np.ndarray]:
+def _walk(links: np.ndarray) -> list[np.ndarray]:
     """Open chains of node indices through links (s,2), each node in at most two of them."""
     neighbours: dict[int, list[int]] = {}
     for a, b in links.tolist():
@@ -237,7 +237,7 @@ def level_chain(patch: Patch, field: np.ndarray, curve: MouthCurve) -> tuple[np.
     value = field[ordered]
     fraction = value[:, 0] / np.maximum(value[:, 0] - value[:, 1], 1e-12)
     best, span = np.empty(0, int), 0.0
-    for chain in _walk(links, len(edges)):
+    for chain in _walk(links):
         on = _crossings(patch, ordered[chain], fraction[chain])
         inside = curve.between_corners(on, 0) & (np.abs(curve.in_front(on)) < DEPTH)
         covered = np.ptp(on[inside, 0]) if inside.sum() > 1 else 0.0
