@@ -18,27 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
-
-from . import batch, cluster, commands
-from .core import doctor, emotion, key_sets, models
-from .core.emotion import EmotionError
+from . import batch, cluster, commands, options
+from .core import doctor, key_sets
 from .core.errors import FreeTalkError, sentence
-from .core.opening import INNER_MOUTHS
-from .core.style import AS_PERFORMED, limits
 from .progress import Progress
 
-#: The fields of core.style.Style, as options.
-_STYLES = {
-    "articulation": "how far jaw and lips travel in speech",
-    "jaw": "how far the jaw does",
-    "lips": "how far the lips do",
-    "upper_face": "how far brows, lids and cheeks move",
-    "blinks": "how often the eyes blink",
-    "head": "how far the head nods with the voice, turns and tilts",
-    "gaze": "how far the eyes look about, and stay on who is looked at while the head turns",
-    "contact": "above 0 the lips are brought together, below kept apart, whatever is heard",
-}
 DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 4, 130, 143
 
 
@@ -141,36 +125,36 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     animate = command("animate", commands.animate, "A scan and a voice in, a talking face out.")
-    _add_scan(animate)
+    options.add_scan(animate)
     animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
-    _add_outputs(animate, commands.ANIMATE_OUTPUTS)
-    _add_speech(animate, "30; the file's own where SCAN is a .blend, or an FBX with animation")
-    _add_face(animate)
-    _add_made_parts(animate)
+    options.add_outputs(animate, commands.ANIMATE_OUTPUTS)
+    options.add_speech(animate, "30; the file's own where SCAN is a .blend, or an FBX with animation")
+    options.add_face(animate)
+    options.add_made_parts(animate)
     animate.add_argument(
-        "--start", type=_whole(0), metavar="FRAME",
+        "--start", type=options.whole(0), metavar="FRAME",
         help="frame of the scene at which the speech begins (the first; 0 where SCAN is not a .blend)",
     )  # fmt: skip
     animate.add_argument(
-        "--tolerance", type=_positive, default=0.1, metavar="MM", help="largest vertex error of the shape keys (0.1)"
-    )
-
+        "--tolerance", type=options.positive, default=0.1, metavar="MM",
+        help="largest vertex error of the shape keys (0.1)",
+    )  # fmt: skip
     animate.add_argument(
-        "--keys", type=_keys, default=key_sets.AUTO, metavar="auto|arkit|N",
+        "--keys", type=options.keys, default=key_sets.AUTO, metavar="auto|arkit|N",
         help="shape keys: as few as the tolerance needs; ARKit's by name, weights 0 to 1; or at most N",
     )  # fmt: skip
 
     perform = command("perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
     perform.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3 or ogg")
-    _add_outputs(perform, (".npz",))
-    _add_speech(perform, "30")
-    _add_device(perform)
+    options.add_outputs(perform, (".npz",))
+    options.add_speech(perform, "30")
+    options.add_device(perform)
 
     deform = command("deform", commands.deform, "Landmark motion in, displacement of the scan's own vertices out.")
-    _add_scan(deform)
+    options.add_scan(deform)
     deform.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,68,3), as perform writes it")
-    _add_outputs(deform, (".npz",))
-    _add_face(deform)
+    options.add_outputs(deform, (".npz",))
+    options.add_face(deform)
     deform.set_defaults(inner_mouth="none", eyeballs=False)  # what is made moves no vertex of the scan
     deform.add_argument(
         "--space", choices=("canonical", "mesh"), default="canonical",
@@ -180,21 +164,25 @@ def parser() -> argparse.ArgumentParser:
     marks = command(
         "landmarks", commands.find_landmarks, "A scan in, its 68 facial landmarks out.", commands.show_landmarks
     )
-    _add_scan(marks)
-    marks.add_argument("-o", "--output", type=_path(".json"), metavar="FILE.json", help="a landmark file")
-    marks.add_argument("--preview", type=_path(".png"), metavar="PNG", help="the scan and the points, from three sides")
+    options.add_scan(marks)
+    marks.add_argument("-o", "--output", type=options.path(".json"), metavar="FILE.json", help="a landmark file")
+    marks.add_argument(
+        "--preview", type=options.path(".png"), metavar="PNG", help="the scan and the points, from three sides"
+    )
     chosen = marks.add_mutually_exclusive_group()
     chosen.add_argument(
         "--landmarks", type=Path, metavar="FILE",
         help="points to check and convert: .json, .xyz, .txt, .fcsv, .mrk.json or .pts, in the scan file's coordinates",
     )  # fmt: skip
-    chosen.add_argument("--near", type=_three, metavar="X,Y,Z", help="of several faces, the one nearest to this point")
-    _add_device(marks)
+    chosen.add_argument(
+        "--near", type=options.three, metavar="X,Y,Z", help="of several faces, the one nearest to this point"
+    )
+    options.add_device(marks)
 
     check = command("check", commands.check, "What a scan is, what is wrong with it, and the fix.", commands.show_check)
-    _add_scan(check)
-    _add_landmarks(check)
-    _add_device(check)
+    options.add_scan(check)
+    options.add_landmarks(check)
+    options.add_device(check)
 
     compare = command(
         "evaluate", commands.evaluate, "A motion against the true one: the papers' metrics.", commands.show_metrics
@@ -202,20 +190,20 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,N,3) of perform or deform")
     compare.add_argument("truth", type=Path, metavar="TRUTH.npz", help="the true displacement of the same points")
     compare.add_argument("--scan", type=Path, metavar="SCAN", help="the mesh at rest, where its vertices moved")
-    _add_object(compare)
-    _add_landmarks(compare)
-    _add_device(compare)
+    options.add_object(compare)
+    options.add_landmarks(compare)
+    options.add_device(compare)
 
     render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
     render.add_argument("scene", type=Path, metavar="SCENE.blend", help="what animate or the sidebar wrote")
-    _add_outputs(render, (".mp4", ".png"))
+    options.add_outputs(render, (".mp4", ".png"))
 
     many = command("batch", run_batch, "Many animations, from a list of jobs.", show_batch)
     many.formatter_class, many.description = argparse.RawDescriptionHelpFormatter, batch.__doc__
     many.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
     where = many.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=_whole(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
+        "--workers", type=options.whole(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
         help="jobs at a time (half of the processor's cores)",
     )  # fmt: skip
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
@@ -224,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
     checkup = command(
         "doctor", commands.doctor, "What is installed, and what the networks really run on.", doctor.report
     )
-    _add_device(checkup)
+    options.add_device(checkup)
     return top
 
 
@@ -274,146 +262,3 @@ def _wrong(words: list[str]) -> str:
     except SystemExit:
         return told.getvalue().strip().splitlines()[-1].partition("error: ")[2] or "wrong words"
     return ""
-
-
-def _path(*suffixes: str) -> Callable[[str], Path]:
-    def check(text: str) -> Path:
-        if Path(text).suffix.lower() not in suffixes:
-            raise argparse.ArgumentTypeError(f"{text} must end in {', '.join(suffixes)}")
-        return Path(text)
-
-    return check
-
-
-def _add_scan(command: argparse.ArgumentParser) -> None:
-    command.add_argument("scan", type=Path, metavar="SCAN", help="OBJ, PLY, STL, glTF, FBX, USD or .blend")
-    _add_object(command)
-
-
-def _add_object(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--object", metavar="NAME", help="which of the file's meshes is the face (the largest with a face on it)"
-    )
-
-
-def _add_outputs(command: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
-    command.add_argument(
-        "-o", "--output", type=_path(*suffixes), action="append", required=True, dest="outputs", metavar="OUT",
-        help=f"{', '.join(suffixes)}" + ("; may be given several times" if len(suffixes) > 1 else ""),
-    )  # fmt: skip
-
-
-def _add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
-    feeling = command.add_mutually_exclusive_group()
-    feeling.add_argument("--emotion", type=_emotion, metavar="NAME=W,...", help="for example happy=0.8,surprised=0.2")
-    feeling.add_argument("--emotion-curve", type=Path, metavar="FILE.csv", help="time,happy,... in seconds and weights")
-    feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
-    command.add_argument(
-        "--channel", type=_whole(1), metavar="N", help="hear this channel of the sound alone, from 1 (all, as one)"
-    )
-    command.add_argument("--fps", type=_fps, metavar="N", help=f"frames a second ({usual_fps})")
-    command.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="another seed, another take (0)")
-    for name, what in _STYLES.items():
-        usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
-        told = f"{what}, {low:g} to {high:g} ({usual:g})"
-        command.add_argument(f"--{name.replace('_', '-')}", type=_factor(name), default=usual, metavar="X", help=told)
-    command.add_argument(
-        "--style-curve", type=Path, metavar="FILE.csv",
-        help="time,articulation,contact,...: any of these over time, in seconds",
-    )  # fmt: skip
-
-
-def _add_landmarks(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--landmarks",
-        type=Path,
-        metavar="FILE",
-        help="68 landmarks in the scan file's coordinates: .json, .xyz, .txt, .fcsv, .mrk.json, .pts (they are found)",
-    )
-
-
-def _add_face(command: argparse.ArgumentParser) -> None:
-    _add_landmarks(command)
-    command.add_argument("--keep-mouth", action="store_true", help="do not cut lips that the scanner fused")
-    _add_device(command)
-
-
-def _add_made_parts(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--inner-mouth", choices=INNER_MOUTHS, default="teeth",
-        help="behind lips that open: teeth and a tongue (teeth), darkness alone (dark), what the scan has (none)",
-    )  # fmt: skip
-    command.add_argument("--eyeballs", action="store_true", help="put eyeballs into eyes that are holes or sockets")
-
-
-def _add_device(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--device", choices=tuple(models.DEVICES), default="auto", help="what the networks run on (auto)"
-    )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _positive(text: str) -> float:
-    if not 0 < _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
-    return float(text)
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def check(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return int(text)
-
-    return check
-
-
-def _keys(text: str) -> str | int:
-    return text if text in (key_sets.AUTO, key_sets.ARKIT) else _whole(1)(text)
-
-
-def _factor(name: str) -> Callable[[str], float]:
-    low, high = limits(name)
-
-    def check(text: str) -> float:
-        if not low <= _number(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text} must lie between {low:g} and {high:g}")
-        return float(text)
-
-    return check
-
-
-def _fps(text: str) -> float:
-    if not 1 <= _number(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 1 and 1000")
-    return float(text)
-
-
-def _emotion(text: str) -> np.ndarray:
-    try:
-        return emotion.parse(text)
-    except EmotionError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _three(text: str) -> list[float]:
-    values = [_number(word) for word in text.split(",")]
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError("give three numbers: x,y,z")
-    return values
-
-
-def _vad(text: str) -> np.ndarray:
-    values = [_number(word) for word in text.split(",")]
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError("give three numbers: valence,arousal,dominance")
-    try:
-        return emotion.from_vad(*values)
-    except EmotionError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

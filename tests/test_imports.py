@@ -21,8 +21,10 @@ ALLOWED = {
         "freetalk_blender/batch.py",
         "freetalk_blender/cluster.py",
         "freetalk_blender/commands.py",
+        "freetalk_blender/options.py",
         "freetalk_blender/progress.py",
     },
+    "freetalk_blender/options.py": {"freetalk_blender/core"},
     "freetalk_blender/commands.py": {
         "freetalk_blender/core",
         "freetalk_blender/blender",
