@@ -8,8 +8,8 @@ import numpy as np
 
 from evaluation import makehuman
 from export import dressing, fusing, ict, remeshing, scanner, scanning, stm_data
-from freetalk_blender.core import face as core_face
-from freetalk_blender.core import frame, mouth
+from freetalk_blender.core import bound_skin, frame, mouth
+from freetalk_blender.core.face import prepare
 from freetalk_blender.core.handles import landmark_vertices
 from freetalk_blender.core.stm import Binding
 
@@ -149,10 +149,10 @@ def _altered(
 def _prepared(case: Case, points: np.ndarray) -> Case:
     """The case as a person's scan goes through `prepare`: lips cut apart at the landmarks (68,3), the skin cleaned and
     bound. Its vertices become those of that skin, for all methods; what the cut has made has no known truth."""
-    face = core_face.prepare(case.vertices, case.triangles, points, inner_mouth="none", device="cpu")
+    face = prepare(case.vertices, case.triangles, points, inner_mouth="none", device="cpu")
     if face.opened is None or not face.opened.is_cut:
         raise ValueError(f"{case.name}: the lips were not cut apart: {' '.join(face.notes)}")
-    skin, handles = core_face._skin(case.vertices, case.triangles, face.opened, face.landmarks)
+    skin, handles = bound_skin.cleaned_skin(case.vertices, case.triangles, face.opened, face.landmarks)
     own = np.flatnonzero(skin.source[: len(case.vertices)] >= 0)
     at = skin.source[own]
     truth = np.zeros((len(case.truth), len(skin.vertices), 3), np.float32)

@@ -13,8 +13,9 @@ import numpy as np
 
 from . import detector, eyeballs, eyes, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
 from .borders import directed_edges, edges_of
+from .bound_skin import COARSE
 from .errors import FreeTalkError, LandmarkError, MeshError
-from .face import COARSE, Step, no_step
+from .face import Step, no_step
 from .frame import EYE_DISTANCE_MM
 from .landmarks import Landmarks, by_network, doubt, nearest_vertices
 from .mesh import CleanMesh

@@ -1,16 +1,15 @@
-"""A scan made ready to move: `prepare` once; movement.py moves it."""
+"""A scan made ready to move: `prepare` once (bound_skin.py binds it); movement.py moves it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, is_dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from . import (
-    attached,
+    bound_skin,
     cancel,
     detector,
     eye_front,
@@ -18,39 +17,27 @@ from . import (
     frame,
     jaw,
     lids,
-    lip_pairs,
     looks,
     mesh,
     mouth_curve,
     opening,
     repairs,
-    rim,
-    rows,
-    stm,
 )
 from . import eyeballs as eye_balls
 from . import inner_mouth as inner_mouths
-from .attached import Attached
 from .contact import Contact
-from .errors import LandmarkError, MeshError
+from .errors import MeshError
 from .eyelids import Eyelids, Part
 from .frame import Similarity
-from .handles import landmark_vertices, prefer
-from .landmarks import COUNT, Landmarks, by_network, doubt, nearest_vertices
+from .landmarks import Landmarks, by_network, doubt
 from .looks import Look
 from .mesh import CleanMesh, Surfaces
-from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth, untouched
-from .retarget import retarget, with_true_gaps
+from .opened_mouth import OpenedMouth, untouched
+from .retarget import with_true_gaps
 from .stm import Binding
 
 #: `with step("bind the face"): ...` lets a caller show a stage and time it. To end the work: cancel.py.
 Step = Callable[[str], AbstractContextManager]
-
-#: A mesh whose vertices are further than this from half of the landmarks (eye distances; 1.8 of 90 mm) is bound on a
-#: finer copy: edges of more than twice that are halved, as far from the landmarks as AROUND.
-COARSE, AROUND = 0.02, 0.5
-#: Vertices nearer to each other than this are at one place (eye distances).
-_TWIN = 1e-4
 
 
 def no_step(_: str) -> AbstractContextManager:
@@ -147,7 +134,7 @@ def prepare(
     opened, told = _opened(vertices, faces, points, inner if open_mouth else None, step)
     grown = opened is None and bool(told)  # lips that stayed one skin, which is told, do not meet
     with step("bind the face"):
-        skin = _bound(vertices, faces, opened, points, similarity, device, grown)
+        skin = bound_skin.bind(vertices, faces, opened, points, similarity, device, grown)
     surface = untouched(vertices, faces) if opened is None else opened
     whole, lid, turning, more = _with_eyeballs(surface, skin.cleaned, skin.handles, points, eyeballs, beside)
     if lid is not None:
@@ -181,47 +168,6 @@ def _opened(
         return None, opening.left_fused(vertices, triangles, points)
     with step("open the mouth"):
         return opening.opened(vertices, triangles, points, inner_mouth)
-
-
-@dataclass(frozen=True)
-class _Skin:
-    """The surface that is bound, its vertices at the landmarks (68,), what sits on it, and how its lips meet."""
-
-    cleaned: CleanMesh
-    handles: np.ndarray
-    binding: Binding
-    sitting: Attached
-    contact: Contact | None
-
-
-def _bound(
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    opened: OpenedMouth | None,
-    points: np.ndarray,
-    similarity: Similarity,
-    device: str,
-    grown: bool,
-) -> _Skin:
-    """The skin of a mesh, whose mouth may have been opened, bound in mesh units to landmarks (68,3); grown: its lips
-    are one skin."""
-    cleaned, handles = _skin(vertices, triangles, opened, points)
-    cancel.check()
-    canonical = similarity.to_canonical(cleaned.vertices.astype(np.float64)).astype(np.float32)
-    side = _lips(cleaned, opened)
-    binding = stm.bind(canonical, cleaned.triangles, handles, device=device, side=side)
-    if opened is not None and opened.is_cut:
-        rims = cleaned.source[opened.upper_rim], cleaned.source[opened.lower_rim]
-        binding = rim.evened(binding, canonical, rims, (side == UPPER, side == LOWER))
-        binding = rim.rounded(binding, canonical, cleaned.triangles, rims[0][[0, -1]])
-    binding, sitting = _with_parts(binding, canonical, cleaned, handles, similarity.to_canonical(points))
-    cancel.check()
-    binding = _in_mesh_units(binding, similarity)
-    if not np.isfinite(binding.matrix).all():
-        raise MeshError("The face is connected to vertices that lie too far away; delete them.")
-    shut = partial(_shutting, cleaned, binding, similarity.to_canonical(points))
-    contact = None if grown else _contact(vertices, triangles, opened, cleaned, side, points, shut)
-    return _Skin(cleaned, handles, binding, sitting, contact)
 
 
 def _eyes(
@@ -287,115 +233,3 @@ def _with_eyeballs(
         over_balls = lids.of_balls(opened.skin_vertices, faces, balls, mm, mm.to_canonical(points))
         parts += [over_balls] if over_balls else []
     return opened, Eyelids(tuple(parts)) if parts else None, looks.of_eyes(opened, balls, fronts, mm), notes
-
-
-def _skin(
-    vertices: np.ndarray, triangles: np.ndarray, opened: OpenedMouth | None, points: np.ndarray
-) -> tuple[CleanMesh, np.ndarray]:
-    """The surface to bind, cleaned and fine enough, and its vertices at the landmarks (68,)."""
-    if opened is None or not opened.is_cut:
-        surface = (vertices, triangles) if opened is None else (opened.skin_vertices, opened.skin_triangles)
-        cleaned = _fine(mesh.clean(*surface), points)
-        return cleaned, landmark_vertices(points, cleaned.vertices, cleaned.triangles)
-    rims = np.concatenate([opened.upper_rim, opened.lower_rim])
-    cleaned = mesh.clean(opened.skin_vertices, opened.skin_triangles, apart=rims)
-    # The cut may have taken all triangles of a split seam's vertex; its twin at the same place answers for it.
-    lost = rows.present(triangles, len(vertices))
-    lost = lost[cleaned.source[lost] < 0]
-    twin = nearest_vertices(vertices[lost], cleaned.vertices)
-    eyes_apart = float(np.linalg.norm(points[45] - points[36]))
-    there = np.linalg.norm(cleaned.vertices[twin] - vertices[lost], axis=1) < _TWIN * eyes_apart
-    cleaned.source[lost[there]] = twin[there]
-    handles = cleaned.source[opened.landmark_vertices]
-    cleaned = _fine(cleaned, points)
-    others = np.arange(48)  # the lips' are on their own sides of the cut
-    handles[others] = nearest_vertices(points[others], cleaned.vertices)
-    prefer(handles, others, cleaned.part_of(handles), points, cleaned.vertices, eyes_apart)
-    return cleaned, handles
-
-
-def _lips(cleaned: CleanMesh, opened: OpenedMouth | None) -> np.ndarray:
-    """(M,) which lip each vertex of the cleaned skin belongs to, as OpenedMouth has it."""
-    side = np.full(len(cleaned.vertices), NEITHER, np.int8)
-    if opened is not None:
-        # Of the vertices of a split seam, which are one here, some may belong to no lip.
-        lips = np.flatnonzero((opened.side[: opened.skin_count] != NEITHER) & (cleaned.source >= 0))
-        side[cleaned.source[lips]] = opened.side[lips]
-    return side
-
-
-def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
-    """The surface with edges around the landmarks halved until these have vertices near them, as far as it stays light
-    and that helps: landmarks that do not lie on it get none."""
-    unit, tree, last = np.linalg.norm(points[45] - points[36]), cKDTree(points), np.inf
-
-    def long(ends: np.ndarray) -> np.ndarray:
-        length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
-        return (length > 2 * COARSE * unit) & (tree.query(ends.mean(1))[0] < AROUND * unit + length / 2)
-
-    while len(cleaned.vertices) < stm.HEAVY:
-        nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
-        gap = np.median(np.linalg.norm(nearest - points, axis=1))
-        if gap < COARSE * unit or gap > 0.9 * last:
-            break
-        finer, last = mesh.subdivided(cleaned, long), gap
-        if len(finer.vertices) > stm.HEAVY:
-            break
-        cleaned = finer
-    return cleaned
-
-
-def _with_parts(
-    binding: Binding, canonical: np.ndarray, cleaned: CleanMesh, handles: np.ndarray, landmarks: np.ndarray
-) -> tuple[Binding, Attached]:
-    """The binding with the mesh's loose parts that go with the face, and those of them that sit on its skin.
-
-    canonical (V,3): vertices of the bound mesh `cleaned`; handles (68,): those at the landmarks (68,3), canonical.
-    """
-    points, placed = (places.astype(float) * frame.EYE_DISTANCE_MM for places in (canonical, landmarks))
-    inside = jaw.parts_inside(points, cleaned, placed)
-    binding = jaw.with_own_teeth(binding, points, inside, handles, placed)
-    sitting = attached.attached(points, cleaned, inside, handles, placed)
-    return attached.with_attached(binding, points, sitting), sitting
-
-
-def _in_mesh_units(binding: Binding, similarity: Similarity) -> Binding:
-    """A binding whose answers need no turning any more: it takes canonical motion and gives mesh displacement."""
-    turn = (similarity.scale * similarity.rotation.T).astype(np.float32)
-    return replace(binding, matrix=(binding.matrix.reshape(-1, 3) @ turn).reshape(binding.matrix.shape))
-
-
-def _contact(
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    opened: OpenedMouth | None,
-    cleaned: CleanMesh,
-    side: np.ndarray,
-    points: np.ndarray,
-    shutting: Callable[[], np.ndarray],
-) -> Contact | None:
-    """How the lips meet: along the cut, or where they face each other; None on a scan without two such lips.
-
-    cleaned: the skin; side (M,): the lip of each vertex of it; shutting: displacement (V,3) that a performance with
-    closed lips begins with.
-    """
-    if opened and opened.is_cut:
-        skin, sides = np.flatnonzero(cleaned.source >= 0), opened.side.copy()
-        sides[skin] = side[cleaned.source[skin]]  # where a seam is split, some vertices of a place belong to no lip
-        return lip_pairs.of_opened(replace(opened, side=sides), points)
-    surface = (opened.skin_vertices, opened.skin_triangles) if opened else (vertices, triangles)
-    try:
-        if not cleaned.has_twins:
-            return lip_pairs.of_open_lips(*surface, points, shutting())
-        welded = mesh.clean(*surface)  # split lips would not hang together
-        moved = np.zeros_like(welded.vertices)
-        there = welded.source >= 0
-        moved[welded.source[there]] = shutting()[there]
-        return lip_pairs.of_open_lips(welded.vertices, welded.triangles, points, moved).of_twins(welded.source)
-    except LandmarkError:
-        return None
-
-
-def _shutting(cleaned: CleanMesh, binding: Binding, neutral: np.ndarray) -> np.ndarray:
-    """(V,3) displacement of the face at which lips and lids of a silent performance stand; neutral (68,3) canonical."""
-    return cleaned.to_caller(binding.displace(retarget(np.zeros((1, COUNT, 3)), with_true_gaps(neutral))))[0]
