@@ -334,6 +334,33 @@ class Job:
     free: dict[int, Any] = field(default_factory=dict)
 
 
+def jobs(search_steps: int, steps: int) -> dict[str, Job]:
+    """The two networks, new, by name."""
+    return {
+        "face_search": Job(
+            FaceSearch(),
+            search_loss,
+            ("search", "truth"),
+            search_steps,
+            search_errors,
+            (2, 3, 96, 96),
+            ["found"],
+            "cells of 8 pixels; log of pixels per eye distance / 14; axes in the picture's frame",
+            {2: 8 * torch.export.Dim("rows", min=2, max=256), 3: 8 * torch.export.Dim("columns", min=2, max=256)},
+        ),
+        "landmarks": Job(
+            FaceLandmarks(),
+            face_loss,
+            ("face", "place", "visible", "other"),
+            steps,
+            face_errors,
+            (2, 4, FACE_SIZE, FACE_SIZE),
+            ["place", "spread", "face"],
+            "half pictures",
+        ),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
@@ -356,30 +383,7 @@ def main() -> None:
         "licence": "GPL-3.0-or-later",
         "training_data": "pictures of random ICT-FaceKit identities (MIT); export/train_landmarks.py",
     }
-    jobs = {
-        "face_search": Job(
-            FaceSearch(),
-            search_loss,
-            ("search", "truth"),
-            given.search_steps,
-            search_errors,
-            (2, 3, 96, 96),
-            ["found"],
-            "cells of 8 pixels; log of pixels per eye distance / 14; axes in the picture's frame",
-            {2: 8 * torch.export.Dim("rows", min=2, max=256), 3: 8 * torch.export.Dim("columns", min=2, max=256)},
-        ),
-        "landmarks": Job(
-            FaceLandmarks(),
-            face_loss,
-            ("face", "place", "visible", "other"),
-            given.steps,
-            face_errors,
-            (2, 4, FACE_SIZE, FACE_SIZE),
-            ["place", "spread", "face"],
-            "half pictures",
-        ),
-    }
-    for name, job in jobs.items():
+    for name, job in jobs(given.search_steps, given.steps).items():
         if given.only not in (None, name):
             continue
         network, held_out = job.network, Shots(given.work / "valid", job.keys)

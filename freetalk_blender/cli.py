@@ -209,10 +209,10 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
     many.add_argument("--resume", action="store_true", help="leave out what JOBS.results.jsonl knows as done")
 
-    checkup = command(
+    installed = command(
         "doctor", commands.doctor, "What is installed, and what the networks really run on.", doctor.report
     )
-    options.add_device(checkup)
+    options.add_device(installed)
     return top
 
 
