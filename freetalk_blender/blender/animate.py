@@ -56,7 +56,7 @@ class _Animating(JobOperator):
         yield
         gone = scene.takes_given_up(original, result.fingerprint)
         copy = yield from writing(context, original, self._request, result)
-        live.baked(copy, self._request.voice, self._asked)
+        live.baked(copy, self._request.voice, self._asked, result.performance.emotion)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
         elif gone:

@@ -14,6 +14,7 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
+from ..core import emotion as emotions
 from ..core import face as faces
 from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
@@ -48,11 +49,12 @@ def asked(current: bpy.types.Scene) -> tuple[str, str]:
     return key(current), json.dumps(said(current))
 
 
-def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str]) -> None:
+def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str], emotion: np.ndarray) -> None:
     """Animate has just written this: the preview ends, and moved sliders are judged against it; wanted: what was
-    `asked` when it began."""
+    `asked` when it began; emotion (T,8): that of the performance."""
     copy[BAKED], copy[SAID] = wanted
-    takes.note(takes.current(copy), *wanted)
+    own = emotions.curve(np.atleast_2d(voice.emotion)[0], 1)[0]
+    takes.note(takes.current(copy), *wanted, json.dumps(np.stack([own, emotion[0], emotion[-1]]).tolist()))
     _states[copy.session_uid] = _State(voice, copy.name)
     put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
@@ -70,14 +72,16 @@ def forget() -> None:
 
 def is_stale(context: bpy.types.Context) -> bool:
     """Do the sliders differ from what the chosen line was baked with in any take of the chosen face, or the place and
-    speed of its sound from what was baked in the take that plays, or the choice of shape keys from the last bake?"""
+    speed of its sound or the emotion of the line before from what was baked in the take that plays, or the choice of
+    shape keys from the last bake?"""
     copy, current = chosen.talking(context), context.scene
     if copy is None or BAKED not in copy:
         return False
     source, playing = chosen.line_source(current), takes.current(copy)
     told = [(take, line) for take in takes.listed(copy) for line in takes.lines(take) if line.is_of(source)]
     known = {line.sliders for _, line in told if line.sliders}
-    is_moved = any(_is_moved(line, said(current)) for take, line in told if take == playing)
+    mine = [line for take, line in told if take == playing]
+    is_moved = any(_is_moved(line, said(current)) or takes.is_rejoined(playing, line) for line in mine)
     return is_moved or has_other_keys(current, copy) or (bool(known) and key(current) not in known)
 
 
@@ -89,7 +93,7 @@ def _is_moved(line: takes.Line, now: tuple) -> bool:
 
 def moved_lines(context: bpy.types.Context) -> list[str]:
     """Names of the other lines of the take that plays that no longer fit: of strips that were moved or trimmed since,
-    and of all that was baked at another frame rate."""
+    of all that was baked at another frame rate, and of what goes on from a line that ends in another emotion now."""
     copy, current = chosen.talking(context), context.scene
     take = takes.current(copy) if copy is not None else None
     if take is None:
@@ -101,9 +105,11 @@ def moved_lines(context: bpy.types.Context) -> list[str]:
             continue
         if line.source in strips:
             strip, name = strips[line.source]
-            found += [strip.name] * _is_moved(line, _part(current, strip, name))
+            moved = _is_moved(line, _part(current, strip, name))
+            found += [strip.name] * (moved or takes.is_rejoined(take, line))
         elif line.is_file:
-            found += [line.told] * (json.loads(line.said)[2] != sound.scene_fps(current))
+            moved = json.loads(line.said)[2] != sound.scene_fps(current)
+            found += [line.told] * (moved or takes.is_rejoined(take, line))
     return found
 
 
@@ -234,7 +240,7 @@ def _perform(current: bpy.types.Scene, uid: int) -> None:
     face = scene.remembered(copy) if copy is not None else None
     if face is None or state.shown is None or (_thread is not None and _thread.is_alive()):
         return  # the latest sliders are looked up when the thread is done
-    _thread = _Performing(face, request.with_sliders(state.voice, current), uid, state.shown)
+    _thread = _Performing(face, request.with_sliders(state.voice, current, copy), uid, state.shown)
     if bpy.app.background:
         _thread.run()
         _take(current)

@@ -91,8 +91,8 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
             say(layout, "Bake Again applies your changes", "KEYFRAME")
         others = [] if reason else live.moved_lines(context)
         if others:
-            told = f"Other lines no longer fit their sound: {parts.named(others)}; choose each and bake it again"
-            say(layout, told, "KEYFRAME")
+            told = f"Other lines no longer fit their sound or the line before them: {parts.named(others)}; choose each"
+            say(layout, f"{told} and bake it again", "KEYFRAME")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):

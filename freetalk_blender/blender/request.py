@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ..core import emotion as emotions
 from ..core import key_sets, models
 from ..core import landmarks as landmark_files
 from ..core.compress import ShapeKeys
@@ -15,10 +16,10 @@ from ..core.errors import FreeTalkError
 from ..core.face import Face, Step, prepare
 from ..core.landmarks import Landmarks
 from ..core.mesh import together
-from ..core.performance import Performance
+from ..core.performance import Performance, frame_count
 from ..core.style import AS_PERFORMED, Style
 from ..core.utterance import Utterance
-from . import chosen, compat, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound
+from . import chosen, compat, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound, takes
 from .lent import Lent
 from .log import log
 from .marks import is_deleted
@@ -105,7 +106,7 @@ class Scan:
 @dataclass(frozen=True)
 class Voice:
     """What is said and how; source: where the sound is; emotion: (8,) or (T,8); strength: how much of it is made, a
-    number or (T,)."""
+    number or (T,); after: the emotion (8,) that the line before ends with, where it goes on from one."""
 
     source: Source
     fps: float
@@ -114,10 +115,14 @@ class Voice:
     style: Style
     strength: float | np.ndarray
     device: str
+    after: np.ndarray | None = None
 
     def perform(self) -> Performance:
-        clip = session.clip(self.source)
-        said = Utterance(clip.samples, clip.rate, self.fps, self.emotion, self.seed, self.style, self.strength)
+        clip, emotion = session.clip(self.source), self.emotion
+        if self.after is not None:
+            frames = frame_count(len(clip.samples), clip.rate, self.fps)
+            emotion = emotions.going_on(emotion, self.after, frames, self.fps)
+        said = Utterance(clip.samples, clip.rate, self.fps, emotion, self.seed, self.style, self.strength)
         return said.perform(self.device)
 
 
@@ -207,18 +212,22 @@ def read_voice(context: bpy.types.Context) -> Voice:
     current = context.scene
     source = chosen.source(current)
     bare = Voice(source, sound.scene_fps(current), np.zeros(8), 0, AS_PERFORMED, 1.0, preferences.get().device)
-    return with_sliders(bare, current)
+    return with_sliders(bare, current, chosen.talking(context))
 
 
-def with_sliders(voice: Voice, current: bpy.types.Scene) -> Voice:
-    """The same words, said as the sliders say now."""
+def with_sliders(voice: Voice, current: bpy.types.Scene, copy: bpy.types.Object | None) -> Voice:
+    """The same words, said as the sliders say now, in the take of the talking copy that plays."""
     settings = current.freetalk
     frames = feeling.frames_of(voice.source.duration(), voice.fps)
     group = feeling.group_of(current, chosen.strip(current))
     emotion = feeling.weights(current, group, voice.source.start, frames)
     factors = feeling.values(current, settings, PERFORMANCE_SLIDERS, voice.source.start, frames)
     strength = factors.pop("strength")
-    return replace(voice, emotion=emotion, style=Style(**factors), seed=settings.seed, strength=strength)
+    take = takes.current(copy) if copy is not None else None
+    line = takes.Line(chosen.line_source(current), voice.source.start, frames)
+    after = takes.felt_before(take, line) if take is not None else None
+    voice = replace(voice, emotion=emotion, after=after)
+    return replace(voice, style=Style(**factors), seed=settings.seed, strength=strength)
 
 
 def unfollowed(current: bpy.types.Scene) -> tuple[str, ...]:

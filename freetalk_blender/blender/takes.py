@@ -32,7 +32,8 @@ class Line:
     more the face comes from rest before it and goes back to rest after it; 0 where it does not.
 
     source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
-    sliders, said: what it was baked from, as live.asked tells it; empty where older versions baked it.
+    sliders, said: what it was baked from, as live.asked tells it; felt: the emotions (3,8) that its own sliders begin
+    with, that it begins with and that it ends with, as JSON; each empty where older versions baked it.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Line:
     after: float = 0.0
     sliders: str = ""
     said: str = ""
+    felt: str = ""
 
     @property
     def end(self) -> float:
@@ -125,6 +127,32 @@ def lines(take: bpy.types.Action) -> list[Line]:
 def kept(take: bpy.types.Action, line: Line) -> list[Line]:
     """Those of a take's lines that stay beside a new one."""
     return [known for known in lines(take) if not line.replaces(known)]
+
+
+def felt_before(take: bpy.types.Action, line: Line) -> np.ndarray | None:
+    """(8,) the emotion that the line ends with from which another goes on in a take; None where there is none."""
+    before = _before(take, line)
+    return np.array(json.loads(before.felt)[2], np.float32) if before is not None and before.felt else None
+
+
+def is_rejoined(take: bpy.types.Action, line: Line) -> bool:
+    """Was a line of a take baked to begin with another emotion than the one before it ends with now, or did that one
+    take the place of the change since?"""
+    if not line.felt:
+        return False
+    (own, begins, _), before, said = json.loads(line.felt), _before(take, line), lines(take)
+    changes = not np.allclose(begins, own, atol=1e-4)
+    if before is None or not before.felt:
+        return changes
+    written_over = changes and before.end > line.start and said.index(before) > said.index(line)
+    return written_over or not np.allclose(begins, json.loads(before.felt)[2], atol=1e-4)
+
+
+def _before(take: bpy.types.Action, line: Line) -> Line | None:
+    """The line of a take from which another goes on, as the face does not rest between them; None where there is
+    none."""
+    earlier = [known for known in kept(take, line) if known.start < line.start <= max(known.reach[1], known.end + 1)]
+    return max(earlier, key=lambda known: known.end, default=None)
 
 
 def create(item: bpy.types.Object) -> bpy.types.Action:
@@ -258,10 +286,10 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     _stash(item, take)
 
 
-def note(take: bpy.types.Action, sliders: str, said: str) -> None:
+def note(take: bpy.types.Action, sliders: str, said: str, felt: str) -> None:
     """Keep what the line written last was baked from."""
     *others, last = lines(take)
-    take[TAKE] = json.dumps([asdict(line) for line in [*others, replace(last, sliders=sliders, said=said)]])
+    take[TAKE] = json.dumps([asdict(line) for line in [*others, replace(last, sliders=sliders, said=said, felt=felt)]])
 
 
 def _replaced(take: bpy.types.Action, line: Line) -> list[tuple[float, float]]:
@@ -284,7 +312,9 @@ def _rests(said: list[Line]) -> list[float]:
         first, last = line.reach
         if line.before and not any(other.start < line.start and other.reach[1] > first for other in said):
             found.append(first)
-        if line.after and not any(other.end > line.end and other.start <= last for other in said):
+        if line.after and not any(
+            other.end > line.end and (other.start <= last or other.reach[0] < last) for other in said
+        ):
             found.append(last)
     return found
 

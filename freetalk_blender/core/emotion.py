@@ -95,6 +95,16 @@ def curve(emotion: Mapping[str, float] | np.ndarray | None, frames: int) -> np.n
     return np.broadcast_to(limited, (frames, len(EMOTIONS))).astype(np.float32)
 
 
+def going_on(weights: np.ndarray, before: np.ndarray, frames: int, fps: float) -> np.ndarray:
+    """Weights (8,) or (T,8) that begin with those of `before` (8,), (frames,8): `eased` then draws the change out over
+    ONSET from the first frame on. As they are where they begin so."""
+    if np.allclose(np.atleast_2d(weights)[0], before, atol=1e-4):
+        return weights
+    full = np.array(np.broadcast_to(weights, (frames, len(EMOTIONS))) if weights.ndim == 1 else weights)
+    full[: max(1, min(round(ONSET / 2 * fps), len(full) // 2))] = before
+    return full
+
+
 def eased(weights: np.ndarray, rate: float) -> np.ndarray:
     """Weights (T,8) at `rate` frames a second, every change drawn out over ONSET around its time.
 

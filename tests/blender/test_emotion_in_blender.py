@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import chosen, compat, feeling, marks, sound, takes
+from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound, takes
 from freetalk_blender.core.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
@@ -16,6 +16,16 @@ def weights(
     scene: bpy.types.Scene, start: float = 1, frames: int = 50, strip: bpy.types.ID | None = None
 ) -> np.ndarray:
     return feeling.weights(scene, feeling.group_of(scene, strip), start, frames)
+
+
+def motion(copy: bpy.types.Object, frames: range) -> np.ndarray:
+    """(T,V,3) a talking copy in these frames, in its own axes."""
+    found = np.empty((len(frames), 3 * len(copy.data.vertices)), np.float32)
+    for frame, points in zip(frames, found, strict=True):
+        bpy.context.scene.frame_set(frame)
+        shown = copy.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        shown.vertices.foreach_get("co", points)
+    return found.reshape(len(frames), -1, 3)
 
 
 def test_keyed_sliders_are_read_frame_by_frame_from_where_the_sound_starts(addon: None, empty: bpy.types.Scene) -> None:
@@ -86,6 +96,46 @@ def test_a_strip_may_have_an_emotion_of_its_own(talker: bpy.types.Object, short_
     assert scene.frame_end == 161
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert not scene.is_property_set("freetalk") and compat.find_curve(scene, 'freetalk.strips["second"].sad') is None
+
+
+@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@pytest.mark.parametrize("start", [51, 44])
+def test_a_strip_goes_on_from_the_emotion_of_the_one_before(
+    talker: bpy.types.Object, short_clip: Path, start: int
+) -> None:
+    scene = bpy.context.scene
+    strips = {name: sound.new_strip(scene, name, short_clip, at) for name, at in (("first", 1), ("second", start))}
+    scene.freetalk.sound = "STRIP"
+    own = {name: feeling.give_own(scene, strip) for name, strip in strips.items()}
+
+    def bake(name: str, **emotions: float) -> np.ndarray:
+        """(T,V,3) the face around the joint, after this strip was baked."""
+        scene.freetalk.strip = name
+        for emotion, value in emotions.items():
+            setattr(own[name], emotion, value)
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        return motion(marks.all_copies()[0], range(start - 1, start + 16))
+
+    def fit(name: str) -> bool:
+        scene.freetalk.strip = name
+        return not live.is_stale(bpy.context) and not live.moved_lines(bpy.context)
+
+    bake("first", happy=1.0)
+    same = bake("second", happy=1.0)
+    changed = bake("second", happy=0.0, sad=1.0)
+    assert fit("first") and fit("second")
+    assert np.abs(changed[:2] - same[:2]).max() < 0.02, "no jump: as if nothing changed"
+    assert np.abs(changed[-1] - same[-1]).max() > 2, "but half a second later it is another emotion"
+    assert (np.abs(np.diff(changed - same, axis=0)).max((1, 2)) < np.abs(changed[-1] - same[-1]).max() / 4).all()
+
+    bake("first", happy=0.0, angry=1.0)
+    assert fit("first") is False and live.moved_lines(bpy.context) == ["second"]
+    scene.freetalk.strip = "second"
+    assert live.is_stale(bpy.context), "it goes on from another emotion now"
+    bake("second")
+    assert fit("first") and fit("second")
+    bake("first")
+    assert fit("second") is (start == 51), "where they overlap, the change is gone"
 
 
 @pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")

@@ -120,7 +120,7 @@ def test_each_line_of_a_take_asks_for_a_bake_by_its_own_sliders_place_and_speed(
     talker: bpy.types.Object, short_clip: Path
 ) -> None:
     scene, asks = bpy.context.scene, "Bake Again applies your changes"
-    told = "Other lines no longer fit their sound:"
+    told = "Other lines no longer fit their sound or the line before them:"
     strips = {name: sound.new_strip(scene, name, short_clip, frame) for name, frame in (("one", 1), ("two", 90))}
     scene.freetalk.sound, scene.freetalk.strip = "STRIP", "one"
     assert bpy.ops.freetalk.own_emotion() == {"FINISHED"}

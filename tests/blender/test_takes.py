@@ -192,6 +192,15 @@ def test_what_is_beside_a_line_that_is_baked_again_elsewhere_stays_and_its_own_r
     assert [key.co.x for key in curve.keyframe_points] == [9, 13, 36, 40, 41, 42, 46, 90, 91, 92]
 
 
+def test_a_face_rests_only_where_there_is_time_to_come_from_rest_too(cube: bpy.types.Object) -> None:
+    for start, rests in ((18, []), (19, []), (20, [16]), (22, [16, 18])):
+        baking.baked(cube, cube_keys(1, 1, 1), 10, "a", ease=4)
+        baking.baked(cube, cube_keys(1, 1, 1), start, "b", ease=4)
+        (curve,) = compat.fcurves(cube.data.shape_keys)
+        keyed = [key.co.x for key in curve.keyframe_points]
+        assert [at for at in keyed if 12 < at < start] == rests, f"the second one begins in frame {start}"
+
+
 def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(cube: bpy.types.Object) -> None:
     baking.baked(cube, cube_keys(1, 1, 1), 1, "a")
     made = [takes.current(cube), *(takes.create(cube) for _ in range(3))]

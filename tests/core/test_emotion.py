@@ -57,6 +57,16 @@ def test_a_change_of_emotion_takes_half_a_second_and_keeps_its_time() -> None:
     assert eased[99] + eased[100] == pytest.approx(1.0, abs=1e-5)
 
 
+def test_a_line_goes_on_from_another_emotion_and_ends_in_its_own() -> None:
+    happy, sad = (emotion.parse(name) for name in ("happy", "sad"))
+    assert emotion.going_on(sad, sad, 80, 25) is sad, "nothing changes where it begins so already"
+    felt = emotion.eased(np.repeat(emotion.going_on(sad, happy, 80, 25), 2, 0), 50)
+    assert np.allclose(felt[0], happy, atol=1e-6) and np.allclose(felt[[30, -1]], sad, atol=1e-6)
+    assert np.abs(np.diff(felt, axis=0)).max() < 0.1
+    brief = emotion.eased(np.repeat(emotion.going_on(sad, happy, 6, 25), 2, 0), 50)
+    assert np.allclose(brief[[0, -1]], [happy, sad], atol=1e-6), "in less time, where it is shorter"
+
+
 def test_a_curve_of_a_few_frames_does_not_fall_below_0() -> None:
     weights = np.zeros((6, 8), np.float32)
     weights[2:5, 1] = 1.5
