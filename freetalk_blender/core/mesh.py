@@ -24,6 +24,8 @@ _PARTED, _PUT_APART = 2e-4, 5e-5
 #: Where 32-bit coordinates are further apart than these shares of the bounding box's diagonal, a face is blurred, and
 #: there is none to be seen.
 _BLURRED, _LOST = 1e-4, 1e-2
+#: A part of so many triangles is a sheet, not a face that was split from others.
+_SHEET = 16
 #: Triangles that are looked at for the one nearest to a point.
 _NEAREST = 64
 
@@ -167,17 +169,50 @@ def weld(
     them.
 
     Only vertices on open borders are welded: that is where seams split a surface, whereas lips or lids that touch
-    inside a closed surface are different skin and must stay apart.
+    inside a closed surface are different skin and must stay apart. Where an edge would be of three faces or more,
+    sheets stand on each other, as layers of lashes do: there only what meets along an edge of two is.
     """
-    first = np.arange(len(points))
     border, pairs = touching(points, faces, apart, tolerance)
     if not len(pairs):
+        return np.arange(len(points))
+    pairs = border[pairs]
+    first = _first_of(pairs, len(points))
+    beside = np.isin(faces, pairs).any(1)
+    crowded = _crowded(points, faces, first, beside)
+    if not crowded.any():
         return first
-    groups = joined(pairs, len(border))
-    representative = np.full(groups.max() + 1, len(points))
-    np.minimum.at(representative, groups, border)
-    first[border] = representative[groups]
-    return first
+    elsewhere = pairs[~crowded[first[pairs[:, 0]]]]
+    return _first_of(np.concatenate([elsewhere, _along_seams(faces[beside], first)]), len(points))
+
+
+def _crowded(points: np.ndarray, faces: np.ndarray, first: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """(V,) bool, by the `first` vertex (V,) of each place: where an edge would be of three sheets or more; those that
+    lie on each other count once. points (V,3); faces (F,3), looked at where (F,) `beside` says; those that are all
+    split from each other are no sheets."""
+    part = connected_parts(faces, len(points))[faces[:, 0]]
+    corners = first[faces[beside & (np.bincount(part)[part] >= _SHEET)]]
+    edges, sides = edges_of(corners[_sound(points, corners)])
+    crowded = np.zeros(len(points), bool)
+    crowded[edges[np.bincount(sides.ravel(), minlength=len(edges)) > 2]] = True
+    return crowded
+
+
+def _along_seams(faces: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """(P,2) vertices of faces (F,3) at one place (by `first` (V,)) that meet along an edge of two."""
+    ends = np.stack([faces, np.roll(faces, -1, 1)], 2).reshape(-1, 2)
+    ends = np.take_along_axis(ends, np.argsort(first[ends], axis=1), 1)
+    side = edges_of(first[faces])[1].ravel()
+    order = np.argsort(side, kind="stable")
+    met = order[(np.bincount(side) == 2)[side[order]]]
+    return ends[met].reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1, 2)
+
+
+def _first_of(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(count,) the first of the vertices that pairs (P,2) join each to, itself included."""
+    groups = joined(pairs, count)
+    first = np.full(groups.max() + 1, count)
+    np.minimum.at(first, groups, np.arange(count))
+    return first[groups]
 
 
 def touching(

@@ -141,6 +141,26 @@ def test_the_nearest_place_is_inside_a_triangle_on_an_edge_or_at_a_corner():
     assert mesh.nearest_places(given, corners) == pytest.approx(np.array(nearest))
 
 
+@pytest.mark.parametrize(("layers", "parts"), [(1, 1), (3, 7)])
+def test_layers_that_stand_on_one_row_of_vertices_are_no_seam(layers: int, parts: int) -> None:
+    """A rim between two rows, such as that of tears, and lashes on both: what goes on from one sheet is welded."""
+
+    def sheet(start: float, way: tuple[float, float]) -> np.ndarray:
+        """(4,12,3) rows of vertices, each so far from the one before in y and z."""
+        places = np.arange(4)[:, None] * np.array(way) + [start, 0]
+        return np.stack(np.broadcast_arrays(np.arange(12.0), *places.T[..., None]), 2)
+
+    lashes = [sheet(at, (side * k, 1)) for at, side in ((0, -1), (3, 1)) for k in range(1, layers + 1)]
+    number = np.arange(48).reshape(4, 12)
+    a, b, c, d = (x.ravel() for x in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]))
+    one = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    sheets = [(points.reshape(-1, 3), one) for points in (sheet(0, (1, 0)), *lashes)]
+    cleaned = mesh.clean(*mesh.together(sheets))
+    assert cleaned.components.max() + 1 == parts and len(cleaned.triangles) == len(sheets) * len(one)
+    soup = [(points[one].reshape(-1, 3), np.arange(one.size).reshape(-1, 3)) for points, one in sheets]
+    assert mesh.clean(*mesh.together(soup)).components.max() == 0, "faces that are all split tell of no sheets"
+
+
 def test_lips_that_touch_and_that_shapes_part_are_not_welded() -> None:
     """Two strips that meet in a line, each split once more across it, as files split a mesh at materials."""
     upper = np.array([[x, y, 0] for y in (0.0, 10.0) for x in (0.0, 10.0, 20.0)])
