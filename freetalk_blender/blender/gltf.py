@@ -10,8 +10,8 @@ from pathlib import Path
 import bpy
 
 from ..core import atomic
-from . import compat
-from .marks import PREFIX
+from . import compat, takes
+from .marks import PREFIX, all_copies
 
 #: Sizes of a .glb's header, and of a chunk's, in bytes.
 _HEADER, _CHUNK = 12, 8
@@ -19,7 +19,8 @@ _HEADER, _CHUNK = 12, 8
 
 def write(path: Path, selected: bool) -> None:
     """The scene's visible objects, or the selected ones, as .glb, with shape keys and their curves."""
-    # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve.
+    # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve; of those
+    # that ease, the exporter knows Blender's default alone, where all keys have it.
     operator = bpy.ops.export_scene.gltf
     options = compat.known_options(
         operator,
@@ -37,7 +38,7 @@ def write(path: Path, selected: bool) -> None:
         export_extras=False,
         export_apply=False,
     )
-    with its_frame_rate(bpy.context.scene.render):
+    with its_frame_rate(bpy.context.scene.render), takes.linear(all_copies()):
         operator(filepath=str(path), **options)
     _give_skin(path)
 

@@ -6,6 +6,8 @@ lines (the speech of one sound each), one after the other.
 
 import json
 import os.path
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import bpy
@@ -16,8 +18,11 @@ from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, own_blocks, s
 
 #: How the source of a line begins that a sound file says.
 _FILE = "file "
-#: A key's interpolation, as foreach_set takes it.
-LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+#: A key's interpolation, as foreach_set takes it: within lines; to rest and from it, slowly at both ends.
+LINEAR, _EASED = (
+    bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items[name].value for name in ("LINEAR", "SINE")
+)
+_IN_OUT = bpy.types.Keyframe.bl_rna.properties["easing"].enum_items["EASE_IN_OUT"].value
 #: What makes a key of a curve: of which type, and how many numbers.
 _FIELDS: dict[str, tuple[type, int]] = {
     **dict.fromkeys(("interpolation", "easing", "handle_left_type", "handle_right_type", "type"), (np.int32, 1)),
@@ -208,9 +213,10 @@ def renamed(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
 
 
 def _says(curve: bpy.types.FCurve, line: Line) -> bool:
-    """Has the curve a linear key on every frame of a line?"""
+    """Has the curve a key on every frame of a line, linear or as those at rest are?"""
     keys = keys_of(curve, "co", "interpolation")
-    return bool(np.isin(_frames(line), keys["co"][keys["interpolation"] == LINEAR, 0]).all())
+    ours = np.isin(keys["interpolation"], (LINEAR, _EASED))
+    return bool(np.isin(_frames(line), keys["co"][ours, 0]).all())
 
 
 def _frames(line: Line) -> np.ndarray:
@@ -266,7 +272,7 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     """Put a line into the take that plays: one curve for each key, weights (T,K), in place of the lines it replaces.
 
     What other lines and hands have keyed outside of it stays; keys that other lines and takes do not use rest there.
-    The face rests between lines, where these leave room.
+    The face rests between lines, where these leave room; what leads there and back is eased.
     """
     others, gone = kept(take, line), _replaced(take, line)
     rests = _at_rest(_rests([*others, line]))
@@ -274,13 +280,14 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
     points = np.empty((line.frames, 2), np.float32)
     points[:, 0] = _frames(line)
+    leading = [*rests[:, 0], *([line.end] if line.after else [])]
     driven = set(own_names(item))
     for name, values in zip(names, weights.T, strict=True):
         points[:, 1] = values
         if name in driven:
-            _fill(item, name, np.concatenate([points, rests]), gone)
+            _fill(item, name, np.concatenate([points, rests]), gone, leading)
         else:
-            _fill(item, name, np.concatenate([points, rests, outside]), None)
+            _fill(item, name, np.concatenate([points, rests, outside]), None, leading)
     _rest_elsewhere(item, take, [name for name in names if name not in driven])
     take[TAKE] = json.dumps([asdict(known) for known in [*others, line]])
     _stash(item, take)
@@ -379,13 +386,21 @@ def _path(name: str) -> str:
     return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
 
 
-def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tuple[float, float]] | None) -> None:
-    """Points (T,2), linear between them, in a key's curve; gone: spans whose older keys go, None for all of them."""
+def _fill(
+    item: bpy.types.Object,
+    name: str,
+    points: np.ndarray,
+    gone: list[tuple[float, float]] | None,
+    leading: Sequence[float] = (),
+) -> None:
+    """Points (T,2), linear between them, in a key's curve; gone: spans whose older keys go, None for all of them;
+    leading: frames from which the curve is eased."""
     found = compat.fcurves(item.data.shape_keys)
     curve = found.find(_path(name)) or found.new(_path(name))
     kept = keys_of(curve)
     outside = _outside(kept["co"][:, 0], [(-np.inf, np.inf)] if gone is None else gone)
-    new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0), "interpolation": LINEAR}
+    new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0), "easing": _IN_OUT}
+    new["interpolation"] = np.where(np.isin(points[:, 0], np.asarray(leading, np.float32)), _EASED, LINEAR)
     order = np.argsort(np.concatenate([kept["co"][outside, 0], points[:, 0]]), kind="stable")
     older, newer = np.split(np.argsort(order), [outside.sum()])
     curve.keyframe_points.clear()
@@ -395,6 +410,44 @@ def _fill(item: bpy.types.Object, name: str, points: np.ndarray, gone: list[tupl
         values = fresh[field]
         values[older] = kept[field][outside]
         values[newer] = new.get(field, values[newer])
+        curve.keyframe_points.foreach_set(field, values.ravel())
+    curve.update()
+
+
+@contextmanager
+def linear(items: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """While one exports to what has no eased curves: those of the takes that play have linear keys, one a frame."""
+    playing = [item.data.shape_keys for item in items if current(item) is not None]
+    before = [(curve, keys_of(curve)) for keys in playing for curve in compat.existing_curves(keys)]
+    eased = [(curve, keys) for curve, keys in before if (keys["interpolation"] == _EASED).any()]
+    try:
+        for curve, keys in eased:
+            _put(curve, _unrolled(curve, keys))
+        yield
+    finally:
+        for curve, keys in eased:
+            _put(curve, keys)
+
+
+def _unrolled(curve: bpy.types.FCurve, keys: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A curve's `keys_of`, with a linear one on each frame that an eased one leads over."""
+    at, eased = keys["co"][:, 0], keys["interpolation"] == _EASED
+    frames = [
+        [first, *(np.arange(np.floor(first) + 1, last) if leads else ())]
+        for first, last, leads in zip(at, [*at[1:], at[-1]], eased, strict=True)
+    ]
+    more = {field: np.repeat(values, [len(each) for each in frames], axis=0) for field, values in keys.items()}
+    co = np.array([(frame, curve.evaluate(frame)) for each in frames for frame in each], np.float32)
+    moved = co - more["co"]
+    more |= {field: more[field] + moved for field in ("co", "handle_left", "handle_right")}
+    return more | {"interpolation": np.where(more["interpolation"] == _EASED, LINEAR, more["interpolation"])}
+
+
+def _put(curve: bpy.types.FCurve, keys: dict[str, np.ndarray]) -> None:
+    """These `keys_of` a curve, and no others."""
+    curve.keyframe_points.clear()
+    curve.keyframe_points.add(len(keys["co"]))
+    for field, values in keys.items():
         curve.keyframe_points.foreach_set(field, values.ravel())
     curve.update()
 

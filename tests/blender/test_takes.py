@@ -201,6 +201,34 @@ def test_a_face_rests_only_where_there_is_time_to_come_from_rest_too(cube: bpy.t
         assert [at for at in keyed if 12 < at < start] == rests, f"the second one begins in frame {start}"
 
 
+def test_to_rest_and_from_it_a_face_eases_and_exports_are_told_so_frame_by_frame(cube: bpy.types.Object) -> None:
+    baking.baked(cube, cube_keys(1, 0.5, 1), 10, "a", ease=4)
+    (curve,) = compat.fcurves(cube.data.shape_keys)
+    before = takes.keys_of(curve)
+    assert [*before["co"][:, 0]] == [6, 10, 11, 12, 16]
+    shown = [curve.evaluate(frame) for frame in range(5, 19)]
+    eased = (1 - np.cos(np.pi * np.arange(5) / 4)) / 2
+    assert np.allclose(shown, [0, *eased, 0.5, *eased[::-1], 0, 0], atol=1e-3)
+    with takes.linear([cube]):
+        (curve,) = compat.fcurves(cube.data.shape_keys)
+        keys = takes.keys_of(curve)
+        assert (keys["interpolation"] == takes.LINEAR).all() and [*keys["co"][:, 0]] == [*range(6, 17)]
+        assert np.allclose([curve.evaluate(frame) for frame in range(5, 19)], shown, atol=1e-6)
+    (curve,) = compat.fcurves(cube.data.shape_keys)
+    assert all(np.array_equal(values, before[field]) for field, values in takes.keys_of(curve).items())
+
+
+def test_gltf_comes_to_rest_as_the_take_does(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy = animate()
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    morphs, curves = read(tmp_path / "head.glb"), compat.fcurves(copy.data.shape_keys)
+    assert np.allclose(25 * morphs.times, range(1, 62), atol=1e-3)
+    found = [curves.find(f'key_blocks["{name}"].value') for name in morphs.names]
+    assert {len(curve.keyframe_points) for curve in found} == {52}, "in Blender they stay as they are"
+    shown = [[curve.evaluate(frame) for curve in found] for frame in range(1, 62)]
+    assert np.allclose(morphs.weights, shown, atol=1e-5)
+
+
 def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(cube: bpy.types.Object) -> None:
     baking.baked(cube, cube_keys(1, 1, 1), 1, "a")
     made = [takes.current(cube), *(takes.create(cube) for _ in range(3))]
@@ -445,6 +473,8 @@ def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
     assert {tuple(curve.range()) for curve in curves} == {(1, 61)}
     assert max(abs(curve.evaluate(61)) for curve in curves) < 1e-6
     assert max(abs(curve.evaluate(frame)) for curve in curves for frame in range(20, 30)) > 0.05
+    steps = [sum(abs(curve.evaluate(frame + 1) - curve.evaluate(frame)) for curve in curves) for frame in (51, 55, 60)]
+    assert 0 < steps[0] < 0.3 * steps[1] and 0 < steps[2] < 0.3 * steps[1], "slowly at both ends"
 
 
 @pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
