@@ -17,6 +17,8 @@ _FRAMES_AT_ONCE = 256
 _EXACT = 1e-6
 #: Directions of existing shapes weaker than this share of the strongest are not built upon: weights would explode.
 _SAME = 1e-5
+#: Existing shapes that a motion would need further out than this are not built upon: Blender ends weights at 10.
+_FURTHEST = 2.5
 #: Directions of existing curves weaker than this share of the strongest carry no change: shapes would explode.
 _WEAK = 1e-2
 
@@ -102,9 +104,10 @@ def compress_factors(code: np.ndarray, shapes: np.ndarray, tolerance: float, mos
 def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float) -> tuple[np.ndarray, ShapeKeys]:
     """The motion of `keys` on top of shapes that are there already: weights for those, and what they lack.
 
-    shapes (K,V,3), keys for the same V vertices. Answers weights (T,K) and the missing ShapeKeys; both together are the
-    motion of `keys` within `tolerance`, in the shapes' unit. No more of the shapes are used than `keys` has: what a
-    motion uses must stay as long as it does. Raises FreeTalkError where the vertices differ in number.
+    shapes (K,V,3), keys for the same V vertices. Answers weights (T,K) in [-2.5,2.5] and the missing ShapeKeys; both
+    together are the motion of `keys` within `tolerance`, in the shapes' unit. No more of the shapes are used than
+    `keys` has: what a motion uses must stay as long as it does. Raises FreeTalkError where the vertices differ in
+    number.
     """
     if shapes.shape[1:] != keys.shapes.shape[1:]:
         raise FreeTalkError(f"Shapes of {shapes.shape[1]} vertices cannot serve a mesh of {keys.shapes.shape[1]}.")
@@ -112,11 +115,21 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float) -> tuple[np.nd
     wanted = keys.shapes.reshape(len(keys.shapes), -1).astype(np.float64)
     gram, alike = have @ have.T, wanted @ have.T
     used = _most_telling(gram, np.linalg.qr(keys.weights.astype(np.float64), mode="r") @ alike, len(wanted))
-    share = np.zeros_like(alike)
-    share[:, used] = alike[:, used] @ np.linalg.pinv(gram[np.ix_(used, used)], rcond=_SAME, hermitian=True)
+    share = _share(gram, alike, used)
+    while len(keys.weights) and (peak := np.abs(keys.weights @ share).max(0)).max(initial=0) > _FURTHEST:
+        used = used[used != peak.argmax()]
+        share = _share(gram, alike, used)
     missing = (wanted - share @ have).reshape(keys.shapes.shape)
     added = compress_factors(keys.weights, missing, tolerance)
     return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
+
+
+def _share(gram: np.ndarray, alike: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(R,K) how much of K shapes comes nearest to each of R motions, of those `used` alone; arguments as
+    `_most_telling` has them."""
+    share = np.zeros_like(alike)
+    share[:, used] = alike[:, used] @ np.linalg.pinv(gram[np.ix_(used, used)], rcond=_SAME, hermitian=True)
+    return share
 
 
 def _most_telling(gram: np.ndarray, alike: np.ndarray, most: int) -> np.ndarray:

@@ -98,6 +98,19 @@ def test_a_motion_of_few_shapes_uses_few_of_many() -> None:
     assert np.linalg.norm(both - wanted.shapes, axis=2).max() < 2e-3
 
 
+def test_shapes_that_would_have_to_go_far_beyond_themselves_are_not_built_upon() -> None:
+    """Blender ends weights at 10: a happy take over the keys of a neutral one had weights of 24 and a sneer."""
+    random = np.random.default_rng(3)
+    jaw, smile = random.normal(size=(2, 50, 3))
+    have = np.stack([jaw, jaw + 0.05 * smile])
+    weights = random.uniform(-1, 1, (20, 2)).astype(np.float32)
+    wanted = ShapeKeys(np.stack([jaw, smile]).astype(np.float32), weights, 0.0)
+    again, added = extend(have, wanted, tolerance=1e-3)
+    assert np.abs(again).max() <= 2.5 and np.abs(added.weights).max() <= 1
+    found = np.tensordot(again, have, 1) + np.tensordot(added.weights, added.shapes, 1)
+    assert np.linalg.norm(found - np.tensordot(weights, wanted.shapes, 1), axis=2).max() < 2e-3
+
+
 def test_shapes_of_another_mesh_are_refused() -> None:
     with pytest.raises(FreeTalkError, match="40 vertices cannot serve a mesh of 41"):
         extend(np.zeros((2, 40, 3)), ShapeKeys(np.zeros((1, 41, 3)), np.zeros((5, 1)), 0.0), 0.1)
