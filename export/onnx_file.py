@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from freetalk_blender.core import atomic
+
 
 def save(model: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a model, whole or not at all, with its metadata and without the exporter's traces."""
@@ -17,9 +19,8 @@ def save(model: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> Non
         node.doc_string = ""
     model.producer_name = "FreeTalk"
     onnx.helper.set_model_props(model, dict(metadata))
-    temporary = path.with_suffix(".partial")
-    onnx.save(model, temporary)
-    temporary.replace(path)
+    with atomic.output(path) as temporary:
+        onnx.save(model, temporary)
 
 
 def halve_weights(model: onnx.ModelProto, least: int = 256) -> None:

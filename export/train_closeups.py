@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from export import close_data, ict, landmark_data, onnx_file
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
-from export.train_landmarks import MODELS, RATE, Shots, bell, decode, export_onnx, half_precision, spoil, train
+from export.train_landmarks import RATE, Shots, as_onnx, bell, decode, half_precision, save, spoil, train
 from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import MIRRORED
@@ -192,10 +192,10 @@ def begin_from(network: CloseLandmarks, path: Path, pictures: Tensor) -> None:
         hook.remove()
 
 
-def close_errors(path: Path, shots: Shots) -> dict[str, float]:
+def close_errors(model: onnx.ModelProto, shots: Shots) -> dict[str, float]:
     """Mean error of visible points in mm, by part (eye distance 90 mm), of an exported network."""
     place, visible, part = shots.all("place"), shots.all("visible"), shots.all("part")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     answers = [session.run(["place"], {"picture": decode(one).numpy()})[0] for one in shots.all("close").split(128)]
     found = torch.from_numpy(np.concatenate(answers)).take_along_dim(CHANNELS[part][..., None], 1)
     error = torch.linalg.vector_norm(found - place, dim=-1) * EYE_DISTANCE_MM
@@ -240,17 +240,14 @@ def main() -> None:
         "training_data": "close-ups of random ICT-FaceKit identities (MIT); export/train_closeups.py",
         "unit": "half pictures",
     }
-    export_onnx(NAME, network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"], card)
-    path = MODELS / f"{NAME}.onnx"
-    model = onnx.load(path)
+    model = as_onnx(network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"])
     if given.start:
         onnx_file.blend(model, onnx_file.weights(given.start), given.share)
-        onnx_file.save(model, path, card)
     held_out = Shots(given.work / "close_valid", keys)
     if held_out.read:
-        card["held_out_mm"] = json.dumps({name: round(mm, 3) for name, mm in close_errors(path, held_out).items()})
+        card["held_out_mm"] = json.dumps({name: round(mm, 3) for name, mm in close_errors(model, held_out).items()})
         print(NAME, card["held_out_mm"], flush=True)
-        onnx_file.save(model, path, card)
+    save(model, NAME, card)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import copy
 import json
 import math
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -277,42 +280,44 @@ def search_errors(network: FaceSearch, shots: Shots) -> dict[str, float]:
     }
 
 
-def export_onnx(
-    name: str,
-    network: nn.Module,
-    shape: tuple[int, ...],
-    outputs: list[str],
-    card: dict[str, str],
-    free: dict[int, Any] | None = None,
-) -> None:
-    """Write onnx_models/NAME.onnx and check it against torch; free: axes that vary beside the batch's."""
-    import onnx
-    import onnxruntime
+def as_onnx(
+    network: nn.Module, shape: tuple[int, ...], outputs: list[str], free: dict[int, Any] | None = None
+) -> onnx.ModelProto:
+    """The network with halved weights, checked against torch; free: axes that vary beside the batch's.
 
-    path = MODELS / f"{name}.onnx"
+    SystemExit where its answers differ.
+    """
     sample = torch.randn(shape)
     axes = {0: torch.export.Dim("batch", max=4096)} | (free or {})
-    torch.onnx.export(
-        network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
-        (sample,),
-        path,
-        input_names=["picture"],
-        output_names=outputs,
-        opset_version=18,
-        dynamic_shapes=(axes,),
-        external_data=False,
-        verbose=False,
-    )
-    model = onnx.load(path)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.onnx"
+        torch.onnx.export(
+            network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+            (sample,),
+            whole,
+            input_names=["picture"],
+            output_names=outputs,
+            opset_version=18,
+            dynamic_shapes=(axes,),
+            external_data=False,
+            verbose=False,
+        )
+        model = onnx.load(whole)
     onnx_file.halve_weights(model)
-    onnx_file.save(model, Path(path), card)
     truth = network(sample)
     truth = truth if isinstance(truth, tuple) else (truth,)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for one, other in zip(truth, session.run(None, {"picture": sample.numpy()}), strict=True):
         worst = float(np.abs(one.detach().numpy() - other).max())
         if worst > HALVED * max(1.0, float(one.detach().abs().max())):
-            raise SystemExit(f"{name}.onnx differs from torch by {worst}")
+            raise SystemExit(f"The exported network differs from torch by {worst}; nothing was written.")
+    return model
+
+
+def save(model: onnx.ModelProto, name: str, card: dict[str, str]) -> None:
+    """Write onnx_models/NAME.onnx."""
+    path = MODELS / f"{name}.onnx"
+    onnx_file.save(model, path, card)
     print(f"wrote {path.name}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -394,7 +399,7 @@ def main() -> None:
             network = train(name, network, job.loss, Shots(given.work / "train", job.keys), given.work, job.steps)
         card["held_out"] = json.dumps({key: round(value, 4) for key, value in job.errors(network, held_out).items()})
         print(name, card["held_out"], flush=True)
-        export_onnx(name, network, job.shape, job.outputs, {**card, "unit": job.unit}, job.free)
+        save(as_onnx(network, job.shape, job.outputs, job.free), name, {**card, "unit": job.unit})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from export import train_closeups  # noqa: E402
+from export import train_closeups, train_landmarks  # noqa: E402
 
 
 def picture(batch=3, size=64):
@@ -51,3 +51,22 @@ def test_only_own_points_are_washed():
 def test_shares_cover_every_part():
     assert set(train_closeups.SHARES) == {part.name for part in train_closeups.PARTS}
     assert sum(train_closeups.SHARES.values()) == pytest.approx(1)
+
+
+def test_an_export_that_is_interrupted_leaves_the_network_that_was_there(tmp_path, monkeypatch):
+    committed = tmp_path / "landmark_closeups.onnx"
+    committed.write_bytes(b"as it was")
+    average = train_closeups.CloseLandmarks().state_dict()
+    torch.save({"average": average}, tmp_path / "landmark_closeups.pt")
+    monkeypatch.setattr(train_landmarks, "MODELS", tmp_path)
+
+    def interrupted(*_):
+        assert committed.read_bytes() == b"as it was", "written before it is blended"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_closeups.onnx_file, "weights", interrupted)
+    words = f"train --data {tmp_path} --work {tmp_path} --snapshot --start {committed} --share 0.5"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(KeyboardInterrupt):
+        train_closeups.main()
+    assert committed.read_bytes() == b"as it was"
