@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from export import ict, stm_data
+from export import checkpoint, ict, stm_data
 from freetalk_blender.core.landmarks import COUNT
 
 MESHES, VERTICES, FRAMES = 12, 160, 32
@@ -58,9 +58,11 @@ class Batch:
 
 
 class Faces:
-    """Samples in memory, and batches of random vertices, expressions and styles drawn from them."""
+    """Samples in memory, and batches of random vertices, expressions and styles drawn from them. read: checksums of the
+    files (of one folder) by name."""
 
     def __init__(self, model: ict.IctModel, files: list[Path], held_out: tuple[int, ...] = ()):
+        self.folder, self.read = files[0].parent, {path.name: checkpoint.checksums(path) for path in files}
         self.samples = [stm_data.load(path) for path in files]
         self.shapes = np.array([i for i in stm_data.skin_expressions(model) if i not in held_out])
         jaw = np.flatnonzero(self.shapes == model.index("jawOpen"))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export import ict, landmark_data, onnx_file
+from export import checkpoint, ict, landmark_data, onnx_file
 from export.landmark_network import FaceLandmarks, FaceSearch
 from freetalk_blender.core import landmarks
 from freetalk_blender.core.face_view import FACE_SIZE
@@ -178,18 +178,16 @@ def train(
 ) -> nn.Module:
     """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network.
 
-    SystemExit where what is there was trained otherwise: from other weights, by other settings, on other pictures (more
-    than there were are welcome).
+    SystemExit where what is there was trained otherwise: from other weights, by other settings, on other data (more is
+    welcome).
     """
     weights = sum(float(one.detach().double().abs().sum()) for one in network.parameters())
-    settings = f"{steps} steps, seed {seed}, rate {rate:g}, first weights {weights:.3f}"
+    settings = {"steps": steps, "seed": seed, "rate": rate, "first weights": round(weights, 3)}
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.01)
-    checkpoint, step = folder / f"{name}.pt", 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        _check(checkpoint, state, settings, shots)
+    path, step = folder / f"{name}.pt", 0
+    if state := checkpoint.load(path, settings, shots.folder, shots.read):
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -214,25 +212,12 @@ def train(
         if step % CHECKPOINT_STEPS == 0 or step == steps:
             parts = {"network": network, "average": average, "optimizer": optimizer}
             state = {part: value.state_dict() for part, value in parts.items()}
-            temporary = checkpoint.with_suffix(".tmp")
-            torch.save({**state, "step": step, "settings": settings, "shards": shots.read}, temporary)
-            temporary.rename(checkpoint)
+            checkpoint.save(path, {**state, "step": step}, settings, shots.read)
             shots.refresh()
             pace = (time.time() - began) / CHECKPOINT_STEPS
             print(f"{name} step {step}/{steps} loss {running:.3f} {pace:.2f} s/step {shots.count}", flush=True)
             began = time.time()
     return average
-
-
-def _check(checkpoint: Path, state: dict, settings: str, shots: Shots) -> None:
-    """SystemExit where a checkpoint's state is not of these settings and pictures."""
-    if state.get("settings") != settings:
-        reason = f"with other settings ({state.get('settings', 'unknown')}; now {settings})"
-    elif changed := [name for name, sums in state["shards"].items() if shots.read.get(name) != sums]:
-        reason = f"on other pictures ({shots.folder / changed[0]} is not what it was)"
-    else:
-        return
-    raise SystemExit(f"{checkpoint} was trained {reason}; delete it to begin anew, or choose another --work folder.")
 
 
 @torch.no_grad()

@@ -1,22 +1,23 @@
 """Train STM and export it: `python -m export.train_stm --data ../shared/data`.
 
 Trains a network for each seed; what is exported is the mean of them (`stm_network.Mean`). Resumable: samples and
-checkpoints stay in the work folder, and a second run goes on where the first stopped. On one core of 2026: a quarter of
-an hour of samples and twenty minutes of training for each network. Writes onnx_models/stm.onnx when the mean beats the
-interpolant alone on the identities kept for validation.
+checkpoints stay in the work folder, and a second run goes on where the first stopped; one with other options needs a
+--work or --name of its own. On one core of 2026: a quarter of an hour of samples and twenty minutes of training for
+each network. Writes onnx_models/stm.onnx when the mean beats the interpolant alone on the identities kept for
+validation.
 """
 
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from export import ict, onnx_file, stm_data
+from export import checkpoint, ict, onnx_file, stm_data
 from export.stm_batches import MESHES, REGIONS, Batch, Drawing, Faces
 from export.stm_network import Basis, Mean, displacement, gated, read
 from freetalk_blender.core import frame, models, stm
@@ -140,18 +141,22 @@ def optimisers(network: Basis, rate: float) -> tuple[torch.optim.Optimizer, torc
 def train(
     faces: Faces,
     options: Options,
-    checkpoint: Path,
+    path: Path,
     probes: dict[str, tuple[Faces, float]],
     report: Callable[[str], None] = print,
 ) -> Basis:
-    """The whole run; goes on from `checkpoint` where it exists. probes: what `validate` is shown, by name."""
+    """The whole run; goes on from the checkpoint at `path`, if there is one. probes: what `validate` is shown, by name.
+
+    SystemExit where the checkpoint is of other options or samples.
+    """
     torch.manual_seed(options.seed)
     network = Basis(options.rank, options.width)
     network.normalise(*faces.statistics())
     running_optimisers = optimisers(network, options.rate)
     done = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+    settings = {**asdict(options), **asdict(options.drawing), "samples": len(faces.read)}
+    del settings["drawing"]
+    if state := checkpoint.load(path, settings, faces.folder, faces.read):
         network.load_state_dict(state["network"])
         for optimiser, saved in zip(running_optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
@@ -186,9 +191,7 @@ def train(
                 report(f"  {name}, mm (interpolant): {shown}")
             state = {"network": network.state_dict(), "done": step + 1}
             state["optimisers"] = [optimiser.state_dict() for optimiser in running_optimisers]
-            partial = checkpoint.with_suffix(".partial")
-            torch.save(state, partial)
-            partial.rename(checkpoint)
+            checkpoint.save(path, state, settings, faces.read)
     return network
 
 

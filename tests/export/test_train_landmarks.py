@@ -45,5 +45,5 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, other):
 def test_a_checkpoint_of_other_pictures_is_refused(trained):
     folder, _ = trained
     shard(folder, 0, 3)
-    with pytest.raises(SystemExit, match=r"net\.pt was trained on other pictures .*0000000\.npz"):
+    with pytest.raises(SystemExit, match=r"net\.pt was trained on other data .*0000000\.npz"):
         run(folder)
