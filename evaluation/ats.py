@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import ats_peers, ats_rules
-from export import aligned, articulation, ats_data, grid, ict
+from export import aligned, articulation, ats_data, command, grid, ict
 from freetalk_blender.core import audio, frame, performance, speech
 from freetalk_blender.core.metrics import CURVES, curves, lag, pearson
 
@@ -98,7 +98,7 @@ def held_out_clips(data: Path) -> list[Take]:
 
 def recordings(data: Path) -> list[Path]:
     """About two dozen recordings of read speech, of many voices: LibriSpeech and one synthetic voice."""
-    files = sorted((Path(data) / "speech").rglob("*.flac"))
+    files = command.files(Path(data) / "speech", "**/*.flac")
     return files[:: max(1, len(files) // 24)]
 
 
@@ -166,7 +166,7 @@ def _peers(folder: Path, speaker: ats_rules.Speaker, shapes: np.ndarray) -> dict
 
 def stillness(data: Path) -> dict[str, float]:
     """Lip motion in silence and in noise, as a share of lip motion in speech (root mean square of velocity)."""
-    spoken = audio.load(sorted((Path(data) / "speech" / "dc_tts_voice").glob("*.flac"))[0])[0]
+    spoken = audio.load(command.files(Path(data) / "speech" / "dc_tts_voice", "*.flac")[0])[0]
     random = np.random.default_rng(0)
     sounds = {
         "digital silence": np.zeros_like(spoken),
@@ -300,4 +300,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

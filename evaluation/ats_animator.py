@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evaluation.ats import lag, pearson, table
-from export import aligned, articulation, ats_data, grid, ict, postures, train_ats
+from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
 from freetalk_blender.core import audio, performance, speech
 from freetalk_blender.core.ats import CONTEXT
 
@@ -59,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -16,7 +16,7 @@ from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from evaluation.ats import table
 from evaluation.ats_phones import Spoken, groups, judge, lips, over
-from export import aligned, augment
+from export import aligned, augment, command
 from freetalk_blender.core import audio
 from freetalk_blender.core.audio import SPEECH_RATE
 
@@ -92,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

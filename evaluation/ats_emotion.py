@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import aligned, ats_data
+from export import aligned, ats_data, command
 from freetalk_blender.core import audio, performance
 from freetalk_blender.core.emotion import EMOTIONS
 
@@ -137,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import recordings, table
+from export import command
 from freetalk_blender.core import audio, lips, performance, speech
 from freetalk_blender.core.contact import PARTED
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -59,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

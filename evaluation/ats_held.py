@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import recordings, table
+from export import command
 from freetalk_blender.core import ats, audio, performance, speech, sustained
 from freetalk_blender.core.contact import PARTED
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -77,4 +78,4 @@ def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -16,7 +16,7 @@ from unittest import mock
 
 import numpy as np
 
-from export import ats_data, augment
+from export import ats_data, augment, command
 from freetalk_blender.core import audio, performance, speech
 
 RATE = 50
@@ -97,7 +97,7 @@ def _rms(values: np.ndarray) -> float:
 
 def people(data: Path) -> np.ndarray:
     """Some of LibriSpeech's voices that training never heard, one after another, each at the same level."""
-    files = sorted((data / "speech" / "librispeech").glob("*.flac"))
+    files = command.files(data / "speech" / "librispeech", "*.flac")
     unheard = [file for file in files if ats_data.held_out(file.stem.split("-")[0])]
     sounds = [audio.load(file)[0] for file in unheard[:PEOPLE]]
     return np.concatenate([sound * speech.gain(sound) for sound in sounds])
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
     parser.add_argument("--hours", type=float, default=2.0)
     arguments = parser.parse_args()
-    files = sorted((arguments.data / "speech" / "dc_tts_voice").glob("*.flac"))[:12]
+    files = command.files(arguments.data / "speech" / "dc_tts_voice", "*.flac")[:12]
     voice = np.concatenate([audio.load(file)[0] for file in files])
     unheard = people(arguments.data)
     print(f"{len(unheard) / audio.SPEECH_RATE:.0f} s by voices never heard")
@@ -139,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.ats import CURVES, Take, curves, held_out_clips, pearson, table
-from export import aligned, articulation, ats_data, ats_network, augment, grid, ict, train_ats
+from export import aligned, articulation, ats_data, ats_network, augment, command, grid, ict, train_ats
 from freetalk_blender.core import frame, speech
 from freetalk_blender.core.ats import CONTEXT
 
@@ -79,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

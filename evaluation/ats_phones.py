@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import TOUCH, table
-from export import aligned, ats_data, voices
+from export import aligned, ats_data, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core import audio, performance
@@ -201,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

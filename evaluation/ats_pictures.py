@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 
 from evaluation.stm_pictures import picture
-from export import articulation
+from export import articulation, command
 from export.phones import SILENCE, Aligner, Phone
 from freetalk_blender.core import audio, face, landmarks, movement, performance, raster, scan_file
 from freetalk_blender.core.emotion import EMOTIONS
@@ -190,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -8,13 +8,12 @@ and nothing aligned.
 import argparse
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from evaluation.ats import table
 from evaluation.ats_phones import Spoken, judge, lips
-from export import espeak, voices
+from export import command, espeak, voices
 from export.synthesisers import Voice
 from freetalk_blender.core import audio
 
@@ -29,17 +28,16 @@ def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on espeak-ng's held-out voices by their own times.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
     parser.add_argument("--limit", type=int, help="sentences of each voice (all)")
     arguments = parser.parse_args()
     robot = espeak.Robot()
     rows = {}
     for voice in voices.VOICES:
         if voice.held_out and voice.engine == "espeak-ng":
-            said = islice(voices.texts(arguments.data, voice), arguments.limit)
+            said = islice(voices.judged(voice), arguments.limit)
             rows[voice.title] = judge([animate(robot, voice, text) for _, text in said])
     print(table("by its own times", rows))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

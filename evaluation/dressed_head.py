@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import dressing, ict, scanning
+from export import command, dressing, ict, scanning
 from freetalk_blender.core import atomic, mesh, mouth_curve, raster
 
 #: Name -> colour.
@@ -122,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

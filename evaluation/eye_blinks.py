@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import stm_contact
-from export import fusing, ict, remeshing, scanning, stm_data
+from export import command, fusing, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import arkit, eyeballs, eyes, face, frame, movement, raster
 from freetalk_blender.core.lids import LOWER_EDGE, UPPER_EDGE, edge
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
@@ -206,4 +206,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

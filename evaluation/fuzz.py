@@ -29,6 +29,7 @@ import fast_simplification
 import numpy as np
 from scipy.spatial import cKDTree
 
+from export import command
 from freetalk_blender.core import checkup, face, frame, landmarks, movement, scan_file
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.rows import renumbered
@@ -264,8 +265,7 @@ def judge(run: Callable[..., str], seed: int, number: int, whole: list) -> dict:
     }  # fmt: skip
 
 
-def _work(pipe: Connection, arguments: argparse.Namespace) -> None:
-    whole = faces(arguments.data)
+def _work(pipe: Connection, arguments: argparse.Namespace, whole: list) -> None:
     run: Callable[..., str] = in_core
     if arguments.blender:
         voice = arguments.log.with_suffix(".wav")
@@ -287,9 +287,9 @@ def _work(pipe: Connection, arguments: argparse.Namespace) -> None:
         pipe.send(line)
 
 
-def _worker(arguments: argparse.Namespace) -> tuple[BaseProcess, Connection]:
+def _worker(arguments: argparse.Namespace, whole: list) -> tuple[BaseProcess, Connection]:
     ours, theirs = multiprocessing.Pipe()
-    worker = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, arguments), daemon=True)
+    worker = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, arguments, whole), daemon=True)
     worker.start()
     theirs.close()
     ours.recv()
@@ -298,7 +298,8 @@ def _worker(arguments: argparse.Namespace) -> tuple[BaseProcess, Connection]:
 
 def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
     """Append a line for each case; a worker that hangs or dies is replaced."""
-    worker, pipe = _worker(arguments)
+    whole = faces(arguments.data)
+    worker, pipe = _worker(arguments, whole)
     with arguments.log.open("a") as log:
         for number in todo:
             pipe.send(number)
@@ -309,7 +310,7 @@ def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
                 line, reason = None, "more than a minute, or the process died"
             if line is None:
                 worker.kill()
-                worker, pipe = _worker(arguments)
+                worker, pipe = _worker(arguments, whole)
                 line = {"case": number, "damage": [], "good": False, "outcome": reason, "seconds": LIMIT}
             log.write(json.dumps(line) + "\n")
             log.flush()
@@ -346,4 +347,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation
 
-from export import grid
+from export import command, grid
 from freetalk_blender.core import audio, frame, performance
 from freetalk_blender.core.style import Style
 
@@ -65,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import mouth_motion, stm_benchmark
+from export import command
 from freetalk_blender.core import audio, contact, mesh, movement, performance, scan_file
 from freetalk_blender.core import face as faces
 
@@ -94,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

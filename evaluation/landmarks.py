@@ -18,7 +18,7 @@ import numpy as np
 
 from evaluation import faceless
 from evaluation import makehuman as other
-from export import ict, landmark_data, remeshing, scanner, scanning
+from export import command, ict, landmark_data, remeshing, scanner, scanning
 from freetalk_blender.core import (
     detector,
     face_placing,
@@ -393,4 +393,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

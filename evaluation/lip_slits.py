@@ -16,7 +16,7 @@ import numpy as np
 from evaluation import makehuman
 from evaluation.mouth_opening import SENTENCE
 from evaluation.stm_contact import thicker, weights
-from export import ict, remeshing, scanning, stm_data
+from export import command, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import audio, contact, frame, raster, rows
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.movement import landmark_motion
@@ -98,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

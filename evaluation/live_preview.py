@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 import freetalk_blender
+from export import command
 from freetalk_blender.blender import compat, files, live, marks
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -107,4 +108,4 @@ def told(what: str, times: np.ndarray, allowed: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
+from export import command
 from freetalk_blender.core import frame
 from freetalk_blender.core.mesh import nearest_places
 
@@ -138,7 +139,7 @@ def _on_skin(points: np.ndarray, body: MakeHuman, neighbours: int = 200) -> np.n
 def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray]:
     """Name -> (count,3) displacement of every expression unit of one group (african, asian, caucasian)."""
     folder = Path(data) / "makehuman" / "targets" / "expression" / "units" / group
-    return {path.stem: read_target(path, count) for path in sorted(folder.glob("*.target"))}
+    return {path.stem: read_target(path, count) for path in command.files(folder, "*.target")}
 
 
 def neutral(data: Path, identity: int) -> np.ndarray:
@@ -158,7 +159,7 @@ def face_shapes(data: Path, seed: int, count: int, strength: float = 0.6) -> np.
     folder = Path(data) / "makehuman" / "targets"
     displacement = np.zeros((count, 3), np.float32)
     for region in ("cheek", "chin", "eyebrows", "eyes", "forehead", "head", "mouth", "nose"):
-        for path in sorted((folder / region).glob("*.target")):
+        for path in command.files(folder / region, "*.target"):
             side = path.stem[:2]
             if side == "l-":
                 continue

@@ -25,7 +25,7 @@ import scipy.sparse as sparse
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from export import fusing, ict, remeshing, scanner, scanning
+from export import command, fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core import borders, lip_line, mesh, mouth
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.rows import renumbered
@@ -264,4 +264,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

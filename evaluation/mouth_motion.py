@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import lip_crossing, mouth
-from export import ict, remeshing, scanner, scanning
+from export import command, ict, remeshing, scanner, scanning
 from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
 from freetalk_blender.core import movement
@@ -244,4 +244,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

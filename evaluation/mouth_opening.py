@@ -15,7 +15,7 @@ import numpy as np
 
 from evaluation import mouth
 from evaluation.stm_contact import thicker, weights
-from export import ict, scanning
+from export import command, ict, scanning
 from freetalk_blender.core import audio, contact, face, perform, scan_file
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

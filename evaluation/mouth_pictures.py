@@ -19,6 +19,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from export import command
 from freetalk_blender.blender import files, meshes, render, steps
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
@@ -194,4 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

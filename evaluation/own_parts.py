@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import makehuman
-from export import ict, scanning, stm_data
+from export import command, ict, scanning, stm_data
 from freetalk_blender.core import movement
 from freetalk_blender.core.face import prepare
 
@@ -112,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import soundfile
 
-from export import aligned
+from export import aligned, command
 from freetalk_blender.core import audio
 
 #: Language -> espeak-ng's name of it and the folder of the voice.
@@ -88,7 +88,7 @@ def acted(packages: Path, language: str, work: Path) -> Iterator[aligned.Recordi
     """COUNT lines of the game's dialogues, evenly from all that were recorded, at 16 kHz in the work folder."""
     game = packages / "usr/share/games/fillets-ng"
     found = []
-    for script in sorted(game.glob(f"script/*/dialogs_{language}.lua")):
+    for script in command.files(game, f"script/*/dialogs_{language}.lua"):
         for name, text in _LINE.findall(script.read_text(encoding="utf-8")):
             sound = game / "sound" / script.parent.name / language / f"{name}.ogg"
             if sound.is_file() and is_judged(text):
@@ -104,7 +104,7 @@ def music(packages: Path, work: Path, ffmpeg: str) -> None:
     """The music of Asterisk's waiting lines, decoded into WORK/music."""
     folder = work / "music"
     folder.mkdir(parents=True, exist_ok=True)
-    for coded in sorted((packages / "usr/share/asterisk/moh").glob("*.g722")):
+    for coded in command.files(packages / "usr/share/asterisk/moh", "*.g722"):
         decode(coded, folder / f"{coded.stem}.flac", ffmpeg)
 
 
@@ -124,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -13,6 +13,7 @@ import numpy as np
 from evaluation import stm_baselines, stm_faces, stm_metrics
 from evaluation.stm_faces import Case
 from evaluation.stm_metrics import Scores
+from export import command
 from freetalk_blender.core import interpolant, stm
 
 #: Column of a table -> key of `Scores.row`.
@@ -195,4 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

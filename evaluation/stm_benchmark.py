@@ -18,7 +18,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from evaluation import diffusion_decoder, stm_baselines
-from export import ict, remeshing, scanning, stm_data
+from export import command, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import frame, proxy, spectral, stm
 
 #: Larger heads are made by halving the edges of smaller ones.
@@ -182,4 +182,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for the processes to come
-    main()
+    command.run(main)

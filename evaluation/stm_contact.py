@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from evaluation.mouth import lips
-from export import ict, scanning, stm_data
+from export import command, ict, scanning, stm_data
 from freetalk_blender.core import frame, raster
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS, gaps
@@ -149,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

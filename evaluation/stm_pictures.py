@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import stm, stm_faces
-from export import ict
+from export import command, ict
 from freetalk_blender.core import frame, landmarks, raster, scan_file
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.movement import landmark_motion
@@ -123,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

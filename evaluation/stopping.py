@@ -23,9 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
+from export import command
 from freetalk_blender.blender import sound
 from freetalk_blender.blender.request import Request, Scan, Voice
 from freetalk_blender.core import mesh, scan_file
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.style import AS_PERFORMED
 from tools import blender_ui, extension, first_clip
 from tools.blender_ui import Ui
@@ -217,7 +219,7 @@ def process_of(ui: Ui) -> int:
         words = status.read_text().split("NSpid:")[-1].splitlines()[0].split()
         if int(words[-1]) == inside and "blender" in (status.parent / "comm").read_text():
             return int(words[0])
-    raise SystemExit("Blender is not among the processes of /proc.")
+    raise FreeTalkError("Blender is not among the processes of /proc.")
 
 
 def stopped(ui: Ui, process: int, after: float, since: str = "") -> float:
@@ -256,4 +258,4 @@ def processor_seconds(process: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -13,7 +13,7 @@ import numpy as np
 
 from evaluation.ats import table
 from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, RATE, groups, within
-from export import aligned, tongue_postures
+from export import aligned, command, tongue_postures
 from export.phones import Phone
 from freetalk_blender.core import audio, performance
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

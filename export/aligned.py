@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import grid, phones, transcribe
+from export import command, grid, phones, transcribe
 from freetalk_blender.core import audio
 from freetalk_blender.core.speech import FEATURE_RATE
 
@@ -66,7 +66,7 @@ def recordings(data: Path) -> Iterator[Recording]:
     for name, spoken in grid.read_words(data).items():
         text = " ".join(word for _, _, word in spoken if word not in ("sil", "sp"))
         yield Recording(name, GRID_VOICE, Path(data) / "grid_s1" / "audio" / f"{name}.flac", text)
-    for path in sorted((speech / "librispeech").glob("*.flac")):
+    for path in command.files(speech / "librispeech", "*.flac"):
         yield Recording(path.stem, path.stem.split("-")[0], path, None)
 
 
@@ -163,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import articulation, ict
+from export import articulation, command, ict
 from freetalk_blender.core import arkit
 
 
@@ -30,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from export import ict, stm_data
+from export import command, ict, stm_data
 from export.stm_batches import FEATURE_WEIGHTS, REGIONS
 from freetalk_blender.core import evidence, models, stm
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -254,4 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from freetalk_blender.core import atomic
+from freetalk_blender.core.errors import FreeTalkError
 
 #: Checksums of what was read of each file, by its name.
 Read = Mapping[str, list[int]]
@@ -28,7 +29,7 @@ def save(path: Path, state: dict[str, Any], settings: Mapping[str, Any], read: R
 def load(path: Path, settings: Mapping[str, Any], folder: Path, read: Read) -> dict[str, Any] | None:
     """The state in a checkpoint; None where there is none yet.
 
-    SystemExit where it is of other settings, or of other data in `folder` than what was read now (more is welcome).
+    FreeTalkError where it is of other settings, or of other data in `folder` than what was read now (more is welcome).
     """
     if not path.exists():
         return None
@@ -43,6 +44,6 @@ def load(path: Path, settings: Mapping[str, Any], folder: Path, read: Read) -> d
         reason = f"on other data ({folder / changed[0]} is not what it was)"
     else:
         return state
-    raise SystemExit(
+    raise FreeTalkError(
         f"{path} was trained {reason}; delete it to begin anew, or give this one a --work folder of its own."
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import ict, landmark_data
+from export import command, ict, landmark_data
 from freetalk_blender.core import close_view, closeups, frame
 from freetalk_blender.core.close_view import PARTS, SIDES, Side
 
@@ -93,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

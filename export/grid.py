@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.signal import savgol_filter
 
-from export import articulation, ict
+from export import articulation, command, ict
 from freetalk_blender.core import frame
 
 VIDEO_RATE = 25
@@ -162,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import ict, scanning, stm_data
+from export import command, ict, scanning, stm_data
 from freetalk_blender.core import frame, jaw
 from freetalk_blender.core.landmarks import MIRRORED
 
@@ -89,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

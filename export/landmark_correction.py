@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from export import ict, landmark_data, scanner, scanning
+from export import command, ict, landmark_data, scanner, scanning
 from freetalk_blender.core import atomic, correction, detector, frame, raster
 from freetalk_blender.core.correction import Correction, in_mirror
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -155,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

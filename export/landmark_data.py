@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export import dressing, ict, reshaping, scanner, scanning
+from export import command, dressing, ict, reshaping, scanner, scanning
 from freetalk_blender.core import face_view, frame, raster
 from freetalk_blender.core.face_view import Camera
 
@@ -293,4 +293,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import ict, landmark_data
+from export import command, ict, landmark_data
 from freetalk_blender.core import face_placing, frame
 
 OUTPUT = Path(face_placing.__file__).with_name("landmark_prior.npz")
@@ -43,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

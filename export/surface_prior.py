@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from export import ict, landmark_data
+from export import command, ict, landmark_data
 from freetalk_blender.core import frame, raster, surface_fit
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 
@@ -107,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -29,6 +29,7 @@ from export import (
     ats_data,
     ats_export,
     ats_network,
+    command,
     dubbing,
     encoder_weights,
     grid,
@@ -392,4 +393,4 @@ def from_nothing(
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

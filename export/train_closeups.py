@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export import close_data, ict, landmark_data, onnx_file
+from export import close_data, command, ict, landmark_data, onnx_file
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
 from export.train_landmarks import RATE, Shots, as_onnx, bell, decode, half_precision, save, spoil, train
@@ -251,4 +251,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

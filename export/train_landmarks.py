@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export import checkpoint, ict, landmark_data, onnx_file
+from export import checkpoint, command, ict, landmark_data, onnx_file
 from export.landmark_network import FaceLandmarks, FaceSearch
 from freetalk_blender.core import landmarks
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.face_view import FACE_SIZE
 
 MODELS = Path(__file__).resolve().parents[1] / "onnx_models"
@@ -178,9 +179,11 @@ def train(
 ) -> nn.Module:
     """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network.
 
-    SystemExit where what is there was trained otherwise: from other weights, by other settings, on other data (more is
-    welcome).
+    FreeTalkError where what is there was trained otherwise: from other weights, by other settings, on other data (more
+    is welcome).
     """
+    if not shots.read:
+        raise FreeTalkError(f"{shots.folder} has no pictures to train on; give --scans.")
     weights = sum(float(one.detach().double().abs().sum()) for one in network.parameters())
     settings = {"steps": steps, "seed": seed, "rate": rate, "first weights": round(weights, 3)}
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -270,7 +273,7 @@ def as_onnx(
 ) -> onnx.ModelProto:
     """The network with halved weights, checked against torch; free: axes that vary beside the batch's.
 
-    SystemExit where its answers differ.
+    FreeTalkError where its answers differ.
     """
     sample = torch.randn(shape)
     axes = {0: torch.export.Dim("batch", max=4096)} | (free or {})
@@ -295,7 +298,7 @@ def as_onnx(
     for one, other in zip(truth, session.run(None, {"picture": sample.numpy()}), strict=True):
         worst = float(np.abs(one.detach().numpy() - other).max())
         if worst > HALVED * max(1.0, float(one.detach().abs().max())):
-            raise SystemExit(f"The exported network differs from torch by {worst}; nothing was written.")
+            raise FreeTalkError(f"The exported network differs from torch by {worst}; nothing was written.")
     return model
 
 
@@ -388,4 +391,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export import checkpoint, ict, onnx_file, stm_data
+from export import checkpoint, command, ict, onnx_file, stm_data
 from export.stm_batches import MESHES, REGIONS, Batch, Drawing, Faces
 from export.stm_network import Basis, Mean, displacement, gated, read
 from freetalk_blender.core import frame, models, stm
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.landmarks import COUNT
 
 #: Steps in which the rate of learning rises, and in which the variances of what no column explains are learned: columns
@@ -147,7 +148,7 @@ def train(
 ) -> Basis:
     """The whole run; goes on from the checkpoint at `path`, if there is one. probes: what `validate` is shown, by name.
 
-    SystemExit where the checkpoint is of other options or samples.
+    FreeTalkError where the checkpoint is of other options or samples.
     """
     torch.manual_seed(options.seed)
     network = Basis(options.rank, options.width)
@@ -281,10 +282,10 @@ def main() -> None:
         return
     worse = [name for name, (ours, smooth) in validate(network, unseen).items() if ours > smooth]
     if worse:
-        raise SystemExit(f"not exported: no better than the interpolant at {', '.join(worse)}")
+        raise FreeTalkError(f"Not exported: no better than the interpolant at {', '.join(worse)}")
     difference = export(network, models.folder() / "stm.onnx")
     print(f"wrote {models.folder() / 'stm.onnx'}; torch against onnxruntime: {difference:.1e}")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from export import aligned, ats_data, augment, onnx_file, tongue_postures, voices
+from export import aligned, ats_data, augment, command, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
 from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
 from freetalk_blender.core import audio, models, speech
@@ -244,4 +244,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

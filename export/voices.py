@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import soundfile
 
-from export import aligned, ats_data, grid
+from export import aligned, ats_data, command, grid
 from export.phones import Phone
 from export.sentences import SENTENCES
 from export.synthesisers import ENGINES, ESPEAK, Voice
@@ -144,12 +144,17 @@ def crowd() -> list[Voice]:
     return found
 
 
+def judged(voice: Voice) -> Iterator[tuple[str, str]]:
+    """(name, text) of what a held-out voice says."""
+    lines = (JUDGED / f"sentences_{voice.language}.txt").read_text().splitlines()
+    yield from ((f"sentence{number:02d}", line) for number, line in enumerate(lines))
+
+
 def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
     """(name, text) of what a voice says: held-out voices sentences that no other says; others the real talker's and
     open ones, or those of their language."""
     if voice.held_out:
-        lines = (JUDGED / f"sentences_{voice.language}.txt").read_text().splitlines()
-        yield from ((f"sentence{number:02d}", line) for number, line in enumerate(lines))
+        yield from judged(voice)
         return
     ours = _ours(voice.language)
     real, open_, own = SAID_SLOWLY if voice.engine == "kokoro" else SAID
@@ -232,4 +237,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export import encoder_weights, onnx_file
+from export import command, encoder_weights, onnx_file
 
 MODELS = encoder_weights.DATA_FILE.parent
 WIDTH = 384
@@ -150,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

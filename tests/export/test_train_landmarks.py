@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from export import train_landmarks  # noqa: E402
+from freetalk_blender.core.errors import FreeTalkError  # noqa: E402
 
 
 def loss(network, shots, rng, _generator):
@@ -38,12 +39,12 @@ def test_a_training_goes_on_where_it_stopped_also_with_more_pictures(trained):
 
 @pytest.mark.parametrize("other", [{"steps": 3}, {"rate": 2e-3}, {"seed": 1}])
 def test_a_checkpoint_of_other_settings_is_refused(trained, other):
-    with pytest.raises(SystemExit, match=r"net\.pt was trained with other settings .* delete it"):
+    with pytest.raises(FreeTalkError, match=r"net\.pt was trained with other settings .* delete it"):
         run(trained[0], **other)
 
 
 def test_a_checkpoint_of_other_pictures_is_refused(trained):
     folder, _ = trained
     shard(folder, 0, 3)
-    with pytest.raises(SystemExit, match=r"net\.pt was trained on other data .*0000000\.npz"):
+    with pytest.raises(FreeTalkError, match=r"net\.pt was trained on other data .*0000000\.npz"):
         run(folder)

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from export import stm_batches, train_stm  # noqa: E402
 from freetalk_blender.core import stm  # noqa: E402
+from freetalk_blender.core.errors import FreeTalkError  # noqa: E402
 
 OPTIONS = train_stm.Options(steps=1, rank=4, width=8)
 
@@ -65,19 +66,19 @@ def test_a_training_goes_on_where_it_stopped(run):
 )
 def test_a_checkpoint_of_other_options_is_refused(run, other, named):
     run()
-    with pytest.raises(SystemExit, match=rf"stm_0\.pt was trained with other settings \({named}\); delete it"):
+    with pytest.raises(FreeTalkError, match=rf"stm_0\.pt was trained with other settings \({named}\); delete it"):
         run(replace(OPTIONS, **other))
 
 
 def test_a_checkpoint_of_other_samples_is_refused(run):
     run()
-    with pytest.raises(SystemExit, match=r"on other data \(.*one is not what it was\)"):
+    with pytest.raises(FreeTalkError, match=r"on other data \(.*one is not what it was\)"):
         run(one=[2])
-    with pytest.raises(SystemExit, match=r"samples 1, now 2"):
+    with pytest.raises(FreeTalkError, match=r"samples 1, now 2"):
         run(one=[1], two=[3])
 
 
 def test_a_checkpoint_that_says_nothing_of_its_training_is_refused(run, tmp_path):
     torch.save({"network": {}, "done": 1}, tmp_path / "stm_0.pt")
-    with pytest.raises(SystemExit, match="steps unknown, now 1"):
+    with pytest.raises(FreeTalkError, match="steps unknown, now 1"):
         run()

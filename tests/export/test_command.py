@@ -1,0 +1,80 @@
+"""How the commands of export and evaluation end."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from export import command
+from freetalk_blender.core.errors import FreeTalkError
+
+ROOT = Path(__file__).resolve().parents[2]
+#: It needs the standard library and numpy alone, and says itself what is wrong.
+ALONE = "encoder_weights.py"
+
+
+def ended(main, monkeypatch) -> object:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/judge.py"])
+    with pytest.raises(SystemExit) as end:
+        command.run(main)
+    return end.value.code
+
+
+def raising(error):
+    def main() -> None:
+        raise error
+
+    return main
+
+
+def test_a_command_that_works_ends_with_0(monkeypatch) -> None:
+    assert ended(lambda: None, monkeypatch) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FreeTalkError("It is not there; look."), "judge.py: It is not there; look.\n"),
+        (FileNotFoundError(2, "No such file", "/nowhere/a.npz"), r"judge.py: /nowhere/a\.npz cannot be read .*\n"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line_and_3(error, told, monkeypatch, capsys) -> None:
+    assert ended(raising(error), monkeypatch) == 3
+    assert re.fullmatch(told, capsys.readouterr().err)
+
+
+def test_ctrl_c_is_130_without_a_word(monkeypatch, capsys) -> None:
+    assert ended(raising(KeyboardInterrupt()), monkeypatch) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(IndexError):
+        command.run(raising(IndexError()))
+
+
+def test_a_folder_without_such_files_is_named(tmp_path) -> None:
+    with pytest.raises(FreeTalkError, match=re.escape(f"{tmp_path / 'speech'} has no files **/*.flac")):
+        command.files(tmp_path / "speech", "**/*.flac")
+    (tmp_path / "speech" / "one").mkdir(parents=True)
+    (tmp_path / "speech" / "one" / "a.flac").touch()
+    assert command.files(tmp_path / "speech", "**/*.flac") == [tmp_path / "speech" / "one" / "a.flac"]
+
+
+def test_no_recordings_are_no_perfect_score(tmp_path) -> None:
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from evaluation import ats
+
+    with pytest.raises(FreeTalkError, match=re.escape(str(tmp_path / "speech"))):
+        ats.recordings(tmp_path)
+
+
+def test_every_command_ends_so() -> None:
+    commands = {
+        path.name: text.split('if __name__ == "__main__":\n')[1]
+        for folder in ("export", "evaluation")
+        for path in (ROOT / folder).glob("*.py")
+        if '__name__ == "__main__"' in (text := path.read_text(encoding="utf-8"))
+    }
+    assert [name for name, end in commands.items() if "command.run(main)" not in end] == [ALONE]
