@@ -11,7 +11,6 @@ alone.
 """
 
 import argparse
-import json
 import multiprocessing
 import signal
 import subprocess
@@ -29,7 +28,7 @@ import fast_simplification
 import numpy as np
 from scipy.spatial import cKDTree
 
-from export import command
+from export import command, json_lines
 from freetalk_blender.core import checkup, face, frame, landmarks, movement, scan_file
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.rows import renumbered
@@ -300,7 +299,7 @@ def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
     """Append a line for each case; a worker that hangs or dies is replaced."""
     whole = faces(arguments.data)
     worker, pipe = _worker(arguments, whole)
-    with arguments.log.open("a") as log:
+    with json_lines.adding(arguments.log) as add:
         for number in todo:
             pipe.send(number)
             try:
@@ -312,8 +311,7 @@ def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
                 worker.kill()
                 worker, pipe = _worker(arguments, whole)
                 line = {"case": number, "damage": [], "good": False, "outcome": reason, "seconds": LIMIT}
-            log.write(json.dumps(line) + "\n")
-            log.flush()
+            add(line)
     worker.kill()
 
 
@@ -339,10 +337,9 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.log.parent.mkdir(parents=True, exist_ok=True)
-    arguments.log.touch()
-    done = {json.loads(line)["case"] for line in arguments.log.read_text().splitlines()}
+    done = {line["case"] for line in json_lines.read(arguments.log)} if arguments.log.is_file() else set()
     run_all(arguments, [number for number in range(arguments.cases) if number not in done])
-    lines = [json.loads(line) for line in arguments.log.read_text().splitlines()]
+    lines = json_lines.read(arguments.log)
     print(summary([line for line in lines if line["case"] < arguments.cases]))
 
 

@@ -20,6 +20,7 @@ from evaluation import faceless
 from evaluation import makehuman as other
 from export import command, ict, landmark_data, remeshing, scanner, scanning
 from freetalk_blender.core import (
+    atomic,
     detector,
     face_placing,
     face_search,
@@ -67,8 +68,9 @@ class Part:
             return make()
         path = self.keep / f"{name}.npz"
         if not path.exists():
-            self.keep.mkdir(parents=True, exist_ok=True)
-            np.savez(path, **make())
+            made = make()
+            with atomic.output(path) as partial:
+                np.savez(partial, **made)
         with np.load(path) as stored:
             return {name: stored[name] for name in stored}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import soundfile
 
 from export import aligned, command
-from freetalk_blender.core import audio
+from freetalk_blender.core import atomic, audio
 
 #: Language -> espeak-ng's name of it and the folder of the voice.
 VOICES = {
@@ -68,8 +68,9 @@ def recordings(packages: Path, language: str, work: Path, ffmpeg: str) -> Iterat
 def decode(coded: Path, path: Path, ffmpeg: str) -> None:
     """G.722 as a sound file at 16 kHz, unless that is there."""
     if not path.is_file():
-        sound = ["-f", "g722", "-i", str(coded), "-ar", str(audio.SPEECH_RATE), str(path)]
-        subprocess.run([ffmpeg, "-loglevel", "error", "-y", *sound], check=True)
+        with atomic.output(path) as partial:
+            sound = ["-f", "g722", "-i", str(coded), "-ar", str(audio.SPEECH_RATE), str(partial)]
+            subprocess.run([ffmpeg, "-loglevel", "error", "-y", *sound], check=True)
 
 
 def decoded(work: Path, language: str, name: str) -> Path:
@@ -96,7 +97,8 @@ def acted(packages: Path, language: str, work: Path) -> Iterator[aligned.Recordi
     for sound, text in found[:: max(1, len(found) // COUNT)][:COUNT]:
         path = decoded(work, language, f"{sound.parts[-3]}_{sound.stem}")
         if not path.is_file():
-            soundfile.write(path, audio.load(sound)[0], audio.SPEECH_RATE)
+            with atomic.output(path) as partial:
+                soundfile.write(partial, audio.load(sound)[0], audio.SPEECH_RATE)
         yield aligned.Recording(path.stem, f"prompts {language}", path, text, language)
 
 

@@ -7,7 +7,6 @@ the reason and left out of training; where a single phone is not, its surroundin
 """
 
 import argparse
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import command, grid, phones, transcribe
+from export import command, grid, json_lines, phones, transcribe
 from freetalk_blender.core import audio
 from freetalk_blender.core.speech import FEATURE_RATE
 
@@ -96,13 +95,9 @@ def trusted(found: list[phones.Phone], frames: int) -> np.ndarray:
     return result
 
 
-def _rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def read(path: Path) -> list[Aligned]:
     """The credible recordings of the file that this script writes."""
-    rows = _rows(path)
+    rows = json_lines.read(path)
     return [
         Aligned(row["name"], row["voice"], Path(row["path"]), [phones.Phone(*phone) for phone in row["phones"]])
         for row in rows
@@ -113,11 +108,10 @@ def read(path: Path) -> list[Aligned]:
 def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
     """Align what the file does not hold yet, unless its phones are told; the wheel recognises words where there is no
     text."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    done = {row["name"] for row in _rows(output)} if output.is_file() else set()
+    done = {row["name"] for row in json_lines.read(output)} if output.is_file() else set()
     transcriber = transcribe.Transcriber(wheel) if wheel else None
-    aligner = phones.Aligner(output.parent)
-    with open(output, "a", encoding="utf-8") as stream:
+    with json_lines.adding(output) as add:
+        aligner = phones.Aligner(output.parent)
         for recording in found:
             if recording.name in done:
                 continue
@@ -129,13 +123,12 @@ def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
                 "doubt": doubt(spoken), "seconds": len(samples) / audio.SPEECH_RATE,
                 "phones": [[p.name, round(p.start, 3), round(p.end, 3)] for p in spoken or []],
             }  # fmt: skip
-            stream.write(json.dumps(row) + "\n")
-            stream.flush()
+            add(row)
 
 
 def report(output: Path) -> None:
     """Print hours, speakers, and what was left out and why."""
-    rows = _rows(output)
+    rows = json_lines.read(output)
     for title, kind in (
         ("GRID talker 1", lambda voice: voice == GRID_VOICE),
         ("open speech", lambda voice: voice != GRID_VOICE and not voice.startswith(SYNTHETIC)),

@@ -39,7 +39,7 @@ from export import (
     voices,
 )
 from export.phones import Phone
-from freetalk_blender.core import audio, models, speech
+from freetalk_blender.core import atomic, audio, models, speech
 from freetalk_blender.core.ats import CONTEXT, EVENTS
 from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER
 from freetalk_blender.core.speech import FEATURES
@@ -214,7 +214,8 @@ def train(
             flush=True,
         )
         state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save({"key": key, "epoch": epoch + 1, **state}, checkpoint)
+        with atomic.output(checkpoint) as partial:
+            torch.save({"key": key, "epoch": epoch + 1, **state}, partial)
     return _mean(parts)
 
 
@@ -260,7 +261,9 @@ def teach(
     for recording in recordings:
         path = folder / f"{recording.name}.npy"
         if not path.is_file():
-            np.save(path, speech.features(audio.load(recording.path)[0], "cpu").astype(np.float16))
+            heard = speech.features(audio.load(recording.path)[0], "cpu").astype(np.float16)
+            with atomic.output(path) as partial:
+                np.save(partial, heard)
         features = np.pad(np.load(path).astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
         with torch.no_grad():
             controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()

@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from export import aligned, ats_data, augment, command, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
 from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
-from freetalk_blender.core import audio, models, speech
+from freetalk_blender.core import atomic, audio, models, speech
 from freetalk_blender.core.tongue import CHANNELS, CONTEXT
 
 VERSION = "2"
@@ -102,9 +102,8 @@ def hear(recording: aligned.Aligned, disturbed: bool, folder: Path) -> Part:
             samples = augment.change_voice(samples, factor)
             samples = augment.change_formants(samples, float(random.uniform(*ats_data.FORMANTS)))
             samples = augment.disturb(samples, random)
-        partial = path.with_suffix(".tmp.npy")
-        np.save(partial, speech.features(samples.astype(np.float32), "cpu").astype(np.float16))
-        partial.replace(path)
+        with atomic.output(path) as partial:
+            np.save(partial, speech.features(samples.astype(np.float32), "cpu").astype(np.float16))
     features = np.load(path)
     frames = round(len(features) * factor) + 1
     targets = tongue_postures.targets(recording.phones, frames)
@@ -180,7 +179,8 @@ def train(data: Heard, choice: Heard, checkpoint: Path) -> Tongue:
         kept = mean.module.eval()
         agree = ", ".join(f"{name} {r:.3f}" for name, r in zip(CHANNELS, agreement(kept, choice), strict=True))
         print(f"epoch {epoch + 1}: {total / count:.4f}, {time.time() - began:.0f} s; r {agree}", flush=True)
-        torch.save({"key": key, "epoch": epoch + 1, **{n: p.state_dict() for n, p in parts.items()}}, checkpoint)
+        with atomic.output(checkpoint) as partial:
+            torch.save({"key": key, "epoch": epoch + 1, **{n: p.state_dict() for n, p in parts.items()}}, partial)
     return mean.module.eval()
 
 

@@ -21,7 +21,7 @@ from export import aligned, ats_data, command, grid
 from export.phones import Phone
 from export.sentences import SENTENCES
 from export.synthesisers import ENGINES, ESPEAK, Voice
-from freetalk_blender.core import audio
+from freetalk_blender.core import atomic, audio
 
 #: Where the sentences are that held-out voices say (sentences_LANGUAGE.txt), written for this project: every phone,
 #: bilabials and rounding often.
@@ -210,8 +210,10 @@ def synthesise(
                 phones = ENGINES[voice.engine](voice, text, wav, packages)
                 samples = audio.load(wav)[0]
             padded = np.pad(0.5 * samples / np.abs(samples).max(), round(AROUND * audio.SPEECH_RATE))
-            soundfile.write(path, padded, audio.SPEECH_RATE)
-            told.write_text(json.dumps([[p.name, p.start + AROUND, p.end + AROUND] for p in phones or []]))
+            with atomic.output(path) as partial:
+                soundfile.write(partial, padded, audio.SPEECH_RATE)
+            with atomic.output(told) as partial:
+                partial.write_text(json.dumps([[p.name, p.start + AROUND, p.end + AROUND] for p in phones or []]))
         known = None if voice.held_out else [Phone(*phone) for phone in json.loads(told.read_text())]
         title = f"{voice.engine}_{voice.name}_{name}"
         yield aligned.Recording(title, voice.title, path, text, ESPEAK.get(voice.language, voice.language), known)

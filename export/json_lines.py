@@ -1,0 +1,32 @@
+"""Files of one JSON object a line, with which a command that is begun again goes on."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def read(path: Path) -> list[dict]:
+    """The objects of a file, without what a run that was killed left of a line."""
+    found = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(text))
+        except ValueError:
+            continue
+    return found
+
+
+@contextmanager
+def adding(path: Path) -> Iterator[Callable[[dict], None]]:
+    """A function that adds an object to a file, which is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        if path.read_bytes()[-1:] not in (b"", b"\n"):
+            stream.write("\n")  # after half a line of a run that was killed
+
+        def add(row: dict) -> None:
+            stream.write(json.dumps(row) + "\n")
+            stream.flush()
+
+        yield add

@@ -1,0 +1,79 @@
+"""What a killed run leaves does not stop the next one."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import json_lines
+
+
+def test_half_a_line_is_left_out_and_the_next_begins_a_line_of_its_own(tmp_path) -> None:
+    path = tmp_path / "work" / "aligned.jsonl"
+    with json_lines.adding(path) as add:
+        add({"name": "one"})
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"name": "tw')
+    assert json_lines.read(path) == [{"name": "one"}]
+    with json_lines.adding(path) as add:
+        add({"name": "two"})
+    assert json_lines.read(path) == [{"name": "one"}, {"name": "two"}]
+
+
+@pytest.fixture()
+def interrupted(monkeypatch):
+    """Ctrl C in the middle of what numpy or a path writes, within the context that is returned."""
+
+    def half(where, *_, **__) -> None:
+        Path(where).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def context():
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            for owner, name in ((np, "save"), (np, "savez"), (Path, "write_text")):
+                patch.setattr(owner, name, half)
+            yield
+
+    return context
+
+
+def test_what_is_kept_of_a_landmark_table_is_whole_or_not_there(tmp_path, interrupted) -> None:
+    pytest.importorskip("pymeshlab", reason="needs the training environment")
+    from evaluation import landmarks
+
+    part = landmarks.Part(tmp_path, 1, keep=tmp_path)
+    with interrupted():
+        part.kept("table", lambda: {"a": np.ones(3)})
+    assert list(tmp_path.iterdir()) == []
+    assert part.kept("table", lambda: {"a": np.ones(3)})["a"].sum() == 3
+    assert part.kept("table", dict)["a"].sum() == 3
+
+
+def test_what_a_synthetic_voice_says_is_told_whole_or_not_at_all(tmp_path, interrupted, monkeypatch) -> None:
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from export import voices
+
+    def speak(_voice, _text, wav, _packages):
+        voices.soundfile.write(wav, np.sin(np.arange(1600) / 9), 16000)
+        return [voices.Phone("AA", 0.0, 0.1)]
+
+    monkeypatch.setitem(voices.ENGINES, "flite", speak)
+    said = [("one", "a")], tmp_path, tmp_path, voices.Voice("flite", "rms", False)
+    with interrupted():
+        list(voices.synthesise(*said))
+    (recording,) = voices.synthesise(*said)
+    assert [phone.name for phone in recording.told] == ["AA"]
+
+
+def test_what_the_teacher_hears_is_kept_whole_or_not_at_all(tmp_path, interrupted, monkeypatch) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from export import aligned, train_ats
+
+    monkeypatch.setattr(train_ats.audio, "load", lambda _: (np.zeros(1600, np.float32), 16000))
+    monkeypatch.setattr(train_ats.speech, "features", lambda *_: np.zeros((5, 384), np.float32))
+    with interrupted():
+        train_ats.teach(None, [aligned.Aligned("one", "somebody", tmp_path, [])], {}, tmp_path / "heard")
+    assert list((tmp_path / "heard").iterdir()) == []
