@@ -1,8 +1,9 @@
-"""Write how skin tells the jaw's bone: `python -m export.jaw_motion --data ../shared/data`.
+"""How skin tells the jaw's bone: `python -m export.jaw_motion --data ../shared/data [--write]`.
 
 The jaw carries lower teeth and tongue; muscles draw the skin of the chin about beside it. Ridge regression of what
 ICT-FaceKit's jaw does, in its own style and, with less weight, in others, on the motion of landmarks around it, each
-face in a mirror too. Prints errors on identities that it was not fitted to, beside those of the chin's own skin.
+face in a mirror too. Prints errors on identities that it was not fitted to, beside those of the chin's own skin; with
+--write it is fitted and written first.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from export import command, ict, scanning, stm_data
-from freetalk_blender.core import frame, jaw
+from freetalk_blender.core import atomic, frame, jaw
 from freetalk_blender.core.landmarks import MIRRORED
 
 OUTPUT = Path(jaw.__file__).with_name("jaw_motion.npy")
@@ -75,9 +76,13 @@ def fitted(model: ict.IctModel) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    model = ict.load(parser.parse_args().data)
-    np.save(OUTPUT, fitted(model).astype(np.float32))
-    jaw.told.cache_clear()
+    parser.add_argument("--write", action="store_true", help="fit it anew and write core/jaw_motion.npy")
+    given = parser.parse_args()
+    model = ict.load(given.data)
+    if given.write:
+        with atomic.output(OUTPUT) as partial:
+            np.save(partial, fitted(model).astype(np.float32))
+        jaw.told.cache_clear()
     print("| mm off, mean / 95th percentile | the chin's skin | what landmarks tell |\n|---|---|---|")
     for name, strength in (("own style", 0.0), ("other styles", STRENGTH)):
         motion, bone = many(model, TEST + int(100 * strength), TESTED, strength)

