@@ -13,8 +13,8 @@ from .landmarks import LIPS
 
 #: Distances between two landmarks that tell what a mouth does.
 CURVES = {"aperture": (62, 66), "width": (48, 54), "jaw": (27, 8)}
-#: Lag is looked for within so many seconds, in steps of 10 ms.
-MOST_LAG = 0.2
+#: Lag is looked for within so many seconds, in as many steps of 10 ms to either side.
+MOST_LAG, LAGS = 0.2, 20
 
 
 def curves(faces: np.ndarray) -> dict[str, np.ndarray]:
@@ -36,10 +36,10 @@ def lag(found: np.ndarray, true: np.ndarray, fps: float) -> float:
     inner = times[(times > MOST_LAG) & (times < times[-1] - MOST_LAG)]
     if np.ptp(found) < 1e-9 or len(inner) < 3:
         return float("nan")
-    shifts = np.arange(-MOST_LAG, MOST_LAG + 1e-9, 0.01)
+    shifts = MOST_LAG / LAGS * np.arange(-LAGS, LAGS + 1)
     truth = np.interp(inner, times, true)
     scores = [pearson(np.interp(inner + shift, times, found), truth) for shift in shifts]
-    return float(1000 * shifts[int(np.argmax(scores))])
+    return round(float(1000 * shifts[int(np.argmax(scores))]), 1)
 
 
 def landmark_metrics(found: np.ndarray, true: np.ndarray, neutral: np.ndarray, fps: float) -> dict[str, float]:
