@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
     parser.add_argument("--aligned", type=Path, help="file written by python -m export.aligned: judge the oracle too")
     parser.add_argument("--peers", type=Path, help="folder with open viseme detectors, see evaluation/ats_peers.py")
-    parser.add_argument("--clips", type=int, help="the training talker's unseen clips to judge (all 98)")
+    parser.add_argument("--clips", type=command.whole(1), help="the training talker's unseen clips to judge (all 98)")
     arguments = parser.parse_args()
     shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
     methods: dict[str, Method] = {

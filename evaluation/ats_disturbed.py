@@ -64,7 +64,7 @@ def under_babble(samples: np.ndarray, others: list[np.ndarray], decibel: float) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aligned", type=Path, required=True, help="file of aligned recordings")
-    parser.add_argument("--limit", type=int, default=1000, help="recordings to judge")
+    parser.add_argument("--limit", type=command.whole(1), default=1000, help="recordings to judge")
     arguments = parser.parse_args()
     readers = groups(aligned.read(arguments.aligned), arguments.limit)["LibriSpeech"]
     others = [audio.load(reader.path)[0] for reader in readers[:_BABBLING]]

@@ -108,7 +108,7 @@ def learn(recordings: list[aligned.Aligned]) -> Classifier:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge whether ATS output shows the emotion that was asked for.")
     parser.add_argument("--aligned", type=Path, required=True, help="file written by python -m export.aligned")
-    parser.add_argument("--limit", type=int, help="recordings to judge (all)")
+    parser.add_argument("--limit", type=command.whole(1), help="recordings to judge (all)")
     arguments = parser.parse_args()
     people = [r for r in aligned.read(arguments.aligned) if r.voice != aligned.GRID_VOICE]
     others = [r for r in people if not ats_data.held_out(r.voice)]

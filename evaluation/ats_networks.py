@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare kinds of network on the real talker's clips.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/ats"))
-    parser.add_argument("--clips", type=int, default=40, help="held-out clips to judge")
+    parser.add_argument("--clips", type=command.whole(1), default=40, help="held-out clips to judge")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     clips, controls = grid.load(arguments.data)

@@ -179,7 +179,7 @@ def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[alig
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on aligned speech of voices it never heard.")
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
-    parser.add_argument("--limit", type=int, default=40, help="recordings to judge in each group")
+    parser.add_argument("--limit", type=command.whole(1), default=40, help="recordings to judge in each group")
     parser.add_argument("--emotions", action="store_true", help="also under every emotion at intensity 1")
     parser.add_argument("--music", type=Path, help="folder of sound files: also people's speech over this music")
     arguments = parser.parse_args()

@@ -28,7 +28,7 @@ def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on espeak-ng's held-out voices by their own times.")
-    parser.add_argument("--limit", type=int, help="sentences of each voice (all)")
+    parser.add_argument("--limit", type=command.whole(1), help="sentences of each voice (all)")
     arguments = parser.parse_args()
     robot = espeak.Robot()
     rows = {}

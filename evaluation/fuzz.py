@@ -331,7 +331,7 @@ def summary(lines: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder that holds scans/")
-    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--cases", type=command.whole(1), default=2000)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--blender", action="store_true", help="through `freetalk animate`, with bpy")
     parser.add_argument("--log", type=Path, required=True)

@@ -49,7 +49,7 @@ def told(curves: list[np.ndarray], accents: list[np.ndarray]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/")
-    parser.add_argument("--clips", type=int, default=150)
+    parser.add_argument("--clips", type=command.whole(1), default=150)
     arguments = parser.parse_args()
     names, tracked = grid.read_landmarks(arguments.data)
     chosen = np.random.default_rng(0).permutation(len(names))[: arguments.clips]

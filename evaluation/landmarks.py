@@ -382,7 +382,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder that holds ict_facekit/, scans/ and makehuman/"
     )
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--count", type=int, help="scans, rotations or heads per table")
+    parser.add_argument("--count", type=command.whole(1), help="scans, rotations or heads per table")
     parser.add_argument("--first", type=int, default=0, help="the first of the random scans")
     parser.add_argument("--keep", type=Path, help="what random and turned scans gave is kept here for the next run")
     parser.add_argument("--previews", type=Path, help="also write a picture of every real scan into this folder")

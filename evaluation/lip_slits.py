@@ -88,8 +88,8 @@ def row(name: str, vertices: np.ndarray, triangles: np.ndarray, take: np.ndarray
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
-    parser.add_argument("--identities", type=int, default=3)
-    parser.add_argument("--people", type=int, default=6, help="MakeHuman's")
+    parser.add_argument("--identities", type=command.whole(1), default=3)
+    parser.add_argument("--people", type=command.whole(1), default=6, help="MakeHuman's")
     given = parser.parse_args()
     take = perform(*audio.load(SENTENCE), fps=30).displacement
     print(f"{HEADER}\n|" + "---|" * 9)

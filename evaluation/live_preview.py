@@ -27,7 +27,7 @@ SLIDER, FRAME = 150.0, 1000.0 / 30
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vertices", type=int, default=50_000)
+    parser.add_argument("--vertices", type=command.whole(1), default=50_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     freetalk_blender.register()

@@ -244,9 +244,9 @@ def rows(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--faces", type=int, default=10)
+    parser.add_argument("--faces", type=command.whole(1), default=10)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--kinds", nargs="*", default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     arguments = parser.parse_args()
     model = ict.load(arguments.data)
     names = ("seam", "worst", "p95", "line", "wrong %", "wrong", "far", "corner", "step", "s")

@@ -203,10 +203,10 @@ def cost(bound: faces.Face, motion: np.ndarray) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--faces", type=int, default=5)
-    parser.add_argument("--frames", type=int, default=PERFORMED, help="random frames performed on each")
+    parser.add_argument("--faces", type=command.whole(1), default=5)
+    parser.add_argument("--frames", type=command.whole(1), default=PERFORMED, help="random frames performed on each")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--kinds", nargs="*", default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=mouth.KINDS, default=list(KINDS))
     arguments = parser.parse_args()
     model = ict.load(arguments.data)
     origin = mouth.lips(model)

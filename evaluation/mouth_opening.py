@@ -85,9 +85,9 @@ def show(name: str, values: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--faces", type=int, default=8)
+    parser.add_argument("--faces", type=command.whole(1), default=8)
     parser.add_argument("--seed", type=int, default=51)
-    parser.add_argument("--kinds", nargs="*", default=[*FUSED, *APART])
+    parser.add_argument("--kinds", nargs="+", choices=[*mouth.KINDS, *APART], default=[*FUSED, *APART])
     parser.add_argument("--scan", type=Path, nargs="*", default=[], help="scans to ask instead")
     given = parser.parse_args()
     take = perform(*audio.load(SENTENCE), {}, fps=30).displacement

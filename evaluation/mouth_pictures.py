@@ -172,11 +172,11 @@ def main() -> None:
     parser.add_argument("scan", type=Path)
     parser.add_argument("landmarks", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=200, help="pixels of one view")
+    parser.add_argument("--size", type=command.whole(1), default=200, help="pixels of one view")
     parser.add_argument("--inner-mouth", choices=INNER_MOUTHS, default="teeth")
     parser.add_argument("--sound", type=Path, help="speech; without it the mouth is posed by formula")
     parser.add_argument("--at", type=float, nargs="*", default=[], help="seconds that are shown")
-    parser.add_argument("--frames", type=int, default=12, help="how many moments are shown without --at")
+    parser.add_argument("--frames", type=command.whole(1), default=12, help="how many moments are shown without --at")
     arguments = parser.parse_args()
     given = landmarks.read(arguments.landmarks).points
     scan = files.load(arguments.scan, given)

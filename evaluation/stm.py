@@ -179,8 +179,8 @@ TABLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
-    parser.add_argument("--identities", type=int, default=10, help="ICT identities of the test")
-    parser.add_argument("--shapes", type=int, default=3, help="MakeHuman face shapes of each group")
+    parser.add_argument("--identities", type=command.whole(1), default=10, help="ICT identities of the test")
+    parser.add_argument("--shapes", type=command.whole(1), default=3, help="MakeHuman face shapes of each group")
     parser.add_argument("--units", action="store_true", help="also print every expression unit")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="these tables")
     arguments = parser.parse_args()

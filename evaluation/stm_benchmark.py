@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000]
     )
-    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--frames", type=command.whole(1), default=100)
     arguments = parser.parse_args()
     model, peak = ict.load(arguments.data), sgemm()
     print(f"sgemm {peak:.0f} GFLOP/s; {arguments.frames} frames\n\n{HEADER}\n|" + "---|" * 10)

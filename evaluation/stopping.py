@@ -121,9 +121,9 @@ def listing():
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scan", nargs="?", type=Path, default=first_clip.SCAN)
-    parser.add_argument("--vertices", type=int, default=600_000)
-    parser.add_argument("--moments", type=int, default=20)
-    parser.add_argument("--writing", type=int, default=0)
+    parser.add_argument("--vertices", type=command.whole(1), default=600_000)
+    parser.add_argument("--moments", type=command.whole(0), default=20)
+    parser.add_argument("--writing", type=command.whole(0), default=0)
     parser.add_argument("--answer", type=Path, default=BUILD / "stopping.pickle")
     arguments = parser.parse_args()
     with blender_ui.blender(_SHARE) as ui:

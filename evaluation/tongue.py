@@ -104,7 +104,7 @@ def correlation(ours: np.ndarray, wanted: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the tongue on aligned speech of voices it never heard.")
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
-    parser.add_argument("--limit", type=int, default=40, help="recordings to judge in each group")
+    parser.add_argument("--limit", type=command.whole(1), default=40, help="recordings to judge in each group")
     arguments = parser.parse_args()
     found = groups([r for file in arguments.aligned for r in aligned.read(file)], arguments.limit)
     print(table("voices never heard", {title: judge([said(one) for one in found[title]]) for title in found}))

@@ -1,5 +1,7 @@
 """How the commands of export and evaluation end."""
 
+import argparse
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -68,6 +70,26 @@ def test_no_recordings_are_no_perfect_score(tmp_path) -> None:
 
     with pytest.raises(FreeTalkError, match=re.escape(str(tmp_path / "speech"))):
         ats.recordings(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "many"])
+def test_a_count_of_nothing_is_argparse_s_own_sentence(text, capsys) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--faces", type=command.whole(1))
+    assert parser.parse_args(["--faces", "3"]).faces == 3
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--faces={text}"])
+    assert f"--faces: '{text}' is not a whole number of at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mouth", "mouth_motion", "mouth_opening"])
+def test_a_kind_that_there_is_not_is_argparse_s_own_sentence(name, monkeypatch, capsys) -> None:
+    pytest.importorskip("pymeshlab", reason="needs the training environment")
+    module = importlib.import_module(f"evaluation.{name}")
+    monkeypatch.setattr(sys, "argv", [name, "--data", "/nowhere", "--kinds", "nonsense"])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert "--kinds: invalid choice: 'nonsense'" in capsys.readouterr().err
 
 
 def test_every_command_ends_so() -> None:
