@@ -117,13 +117,19 @@ def _named(path: Path, name: str) -> bpy.types.Object:
     """The mesh of that name."""
     known = {item.name: item for item in _solid(path)}
     if name not in known:
+        others = [scene for scene in bpy.data.scenes if scene != bpy.context.scene]
+        if elsewhere := [scene.name for scene in others if name in {item.name for item in _with_faces(scene)}]:
+            raise MeshError(
+                f"{name} of {path.name} is in the scene {parts.named(elsewhere)}, and {bpy.context.scene.name} opens "
+                "with the file; choose its scene in Blender's header, and save it."
+            )
         raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {parts.named(list(known), 8)}.")
     return known[name]
 
 
 def _solid(path: Path) -> dict[bpy.types.Object, None]:
     """The meshes with a surface; talking copies stand for their originals. MeshError where there is none."""
-    solid = [item for item in bpy.context.scene.objects if item.type == "MESH" and len(item.data.polygons)]
+    solid = _with_faces(bpy.context.scene)
     instances = [item.name for item in bpy.context.scene.objects if item.instance_collection is not None]
     if not solid and instances:
         raise MeshError(
@@ -131,9 +137,18 @@ def _solid(path: Path) -> dict[bpy.types.Object, None]:
             "Blender, Object > Apply > Make Instances Real (or, of a linked character, Object > Library Override > "
             "Make), and save it."
         )
+    if elsewhere := [scene.name for scene in bpy.data.scenes if not solid and _with_faces(scene)]:
+        raise MeshError(
+            f"The meshes of {path.name} are in the scene {parts.named(elsewhere)}, and {bpy.context.scene.name} opens "
+            "with the file; choose their scene in Blender's header, and save it."
+        )
     if not solid:
         raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
     return dict.fromkeys(map(original_of, solid))
+
+
+def _with_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    return [item for item in scene.objects if item.type == "MESH" and len(item.data.polygons)]
 
 
 def _face(

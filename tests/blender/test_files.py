@@ -545,6 +545,21 @@ def test_a_collection_instance_is_told_apart_from_a_file_without_meshes(tmp_path
         files.load(path)
 
 
+def test_meshes_of_another_scene_than_the_one_that_opens_are_named_with_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "set.blend"
+    write_with_blender(tmp_path / "unused.glb")
+    bpy.context.scene.name, other = "First", bpy.data.scenes.new("Second")
+    bpy.context.window.scene = other
+    saving.save(path)
+    for name in (None, "solid"):
+        with pytest.raises(MeshError, match=r"meshes of set\.blend are in the scene First, and Second opens with"):
+            files.load(path, name=name)
+    bpy.ops.mesh.primitive_cube_add()
+    saving.save(path)
+    with pytest.raises(MeshError, match=r"solid of set\.blend is in the scene First, and Second opens with"):
+        files.load(path, name="solid")
+
+
 @pytest.mark.parametrize(("suffix", "fps"), [(".glb", 30), (".usdc", 30), (".fbx", 24), (".blend", 24)])
 def test_what_a_character_does_keeps_its_speed(
     empty: bpy.types.Scene, tmp_path: Path, head: Path, suffix: str, fps: float
