@@ -109,10 +109,16 @@ def is_driven(owner: bpy.types.ID, path: str) -> bool:
         return False
     if any(curve.data_path == path and not curve.mute for curve in data.drivers):
         return True
-    tracks = [track for track in data.nla_tracks if not track.mute] if data.use_nla else []
-    strips = [strip for track in tracks for strip in track.strips if strip.action is not None and not strip.mute]
+    strips = [strip for strip in playing_strips(owner) if strip.action is not None]
     moved = (_existing(strip.action, getattr(strip, "action_slot", None)) for strip in strips)
     return any(curve.data_path == path for curves in moved for curve in curves) and find_curve(owner, path) is None
+
+
+def playing_strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:
+    """The strips of the NLA, which the owner must have, that are not muted."""
+    data = owner.animation_data
+    tracks = [track for track in data.nla_tracks if not track.mute] if data.use_nla else []
+    return [strip for track in tracks for strip in track.strips if not strip.mute]
 
 
 def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any) -> None:

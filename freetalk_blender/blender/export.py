@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError, sentence
-from . import animate, chosen, compat, live, parts, saving, seen, takes
+from . import animate, chosen, compat, live, moved, parts, saving, seen, takes
 from .marks import named_keys, original_of
 from .result import why_none
 from .takes import Line
@@ -20,7 +20,7 @@ FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 @seen.beyond_local_view()
 def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
     """The talking copy, its armatures, and what is seen of its parents and children, its original's children too."""
-    original, rigs = original_of(copy), saving.armatures(copy)
+    original, rigs = original_of(copy), moved.armatures(copy)
     found = [copy, *copy.children_recursive, *original.children_recursive, *rigs]
     parent = copy.parent
     while parent is not None:

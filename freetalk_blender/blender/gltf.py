@@ -10,17 +10,22 @@ from pathlib import Path
 import bpy
 
 from ..core import atomic
-from . import compat, takes
+from . import compat, moved, takes
 from .marks import PREFIX, all_copies
 
 #: Sizes of a .glb's header, and of a chunk's, in bytes.
 _HEADER, _CHUNK = 12, 8
+#: Types of objects of which a file has the place alone: nothing is seen of how they move.
+_NOT_WRITTEN = ("CAMERA", "LIGHT", "SPEAKER")
 
 
-def write(path: Path, selected: bool) -> None:
-    """The scene's visible objects, or the selected ones, as .glb, with shape keys and their curves."""
-    # Morph normals would triple the file and viewers recompute them; sampling would re-key every curve; of those
-    # that ease, the exporter knows Blender's default alone, where all keys have it.
+def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
+    """Objects, which are the scene's visible ones, or the selected ones, as .glb, with shape keys and what they do."""
+    # Morph normals would triple the file and viewers recompute them. Sampling re-keys every curve and works out each
+    # frame of the scene, but the exporter knows nothing else than curves without it; and of those that ease Blender's
+    # default alone, where all keys have it.
+    sampled = moved.by_more_than_curves([item for item in items if item.type not in _NOT_WRITTEN])
+    mode = {"export_animation_mode": "SCENE", "export_anim_scene_split_object": False}
     operator = bpy.ops.export_scene.gltf
     options = compat.known_options(
         operator,
@@ -28,15 +33,15 @@ def write(path: Path, selected: bool) -> None:
         use_visible=True,
         use_selection=selected,
         export_animations=True,
-        export_animation_mode="ACTIVE_ACTIONS",
         export_morph=True,
         export_morph_animation=True,
         export_morph_normal=False,
         export_morph_tangent=False,
-        export_force_sampling=False,
+        export_force_sampling=sampled,
         export_try_sparse_sk=False,
         export_extras=False,
         export_apply=False,
+        **mode if sampled else {"export_animation_mode": "ACTIVE_ACTIONS"},
     )
     with its_frame_rate(bpy.context.scene.render), takes.linear(all_copies()):
         operator(filepath=str(path), **options)

@@ -13,7 +13,7 @@ import bpy
 
 from ..core import atomic
 from ..core.errors import FreeTalkError
-from . import gltf, linked, seen, takes, usd
+from . import gltf, linked, moved, seen, takes, usd
 
 
 @seen.beyond_local_view()
@@ -25,7 +25,7 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     """
     writer = _WRITERS[Path(path).suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
-    rigs = dict.fromkeys(rig for item in written for rig in armatures(item))
+    rigs = dict.fromkeys(rig for item in written for rig in moved.armatures(item))
     first = _from_first_line(written, Path(path))
     with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first:
         try:
@@ -40,6 +40,10 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
 
 def _seen() -> list[bpy.types.Object]:
     return [item for item in bpy.context.view_layer.objects if item.visible_get()]
+
+
+def _chosen(selected: bool) -> list[bpy.types.Object]:
+    return bpy.context.selected_objects if selected else _seen()
 
 
 @contextmanager
@@ -62,15 +66,6 @@ def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[
         yield
     finally:
         scene.frame_start = before
-
-
-def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:
-    """Those that deform an object or that it hangs on."""
-    found = [modifier.object for modifier in item.modifiers if modifier.type == "ARMATURE" and modifier.object]
-    while item.parent is not None:
-        item = item.parent
-        found += [item] if item.type == "ARMATURE" else []
-    return found
 
 
 @contextmanager
@@ -131,6 +126,10 @@ def _pictures_found() -> Iterator[None]:
             image.filepath_raw = name
 
 
+def _write_gltf(path: Path, selected: bool) -> None:
+    gltf.write(path, _chosen(selected), selected)
+
+
 def _write_fbx(path: Path, selected: bool) -> None:
     # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
     bpy.ops.export_scene.fbx(
@@ -151,7 +150,7 @@ def _write_fbx(path: Path, selected: bool) -> None:
 
 
 def _write_usd(path: Path, selected: bool) -> None:
-    usd.write(path, bpy.context.selected_objects if selected else _seen(), selected)
+    usd.write(path, _chosen(selected), selected)
 
 
 def _write_blend(path: Path, _selected: bool) -> None:
@@ -161,7 +160,7 @@ def _write_blend(path: Path, _selected: bool) -> None:
 
 
 _WRITERS: dict[str, Callable[[Path, bool], None]] = {
-    ".glb": gltf.write,
+    ".glb": _write_gltf,
     ".fbx": _write_fbx,
     ".usd": _write_usd,
     ".usda": _write_usd,

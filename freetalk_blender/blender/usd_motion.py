@@ -4,7 +4,6 @@ What moves an object as a whole becomes curves, for the constraint that reads it
 read through, which is gone then. What moves a surface point by point goes on being read from the file itself.
 """
 
-from collections.abc import Iterable
 from itertools import pairwise
 from math import ceil, floor
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from mathutils import Matrix
 
 from . import compat, parts
+from .moved import with_parents
 from .sound import scene_fps
 from .takes import LINEAR
 
@@ -66,7 +66,7 @@ def _bake(moved: list[bpy.types.Object], frames: np.ndarray) -> None:
     stage = bpy.data.scenes.new("stage")
     poses = np.empty((len(moved), len(frames), 4, 4))
     try:
-        for item in _with_parents(moved):
+        for item in with_parents(moved):
             stage.collection.objects.link(item)
         for number, frame in enumerate(frames):
             stage.frame_set(int(frame))
@@ -79,15 +79,6 @@ def _bake(moved: list[bpy.types.Object], frames: np.ndarray) -> None:
         for constraint in _constraints(item):
             item.constraints.remove(constraint)
         _key(item, pose, frames)
-
-
-def _with_parents(items: Iterable[bpy.types.Object]) -> Iterable[bpy.types.Object]:
-    found = dict.fromkeys(items)
-    for item in [*found]:
-        while item.parent is not None:
-            item = item.parent
-            found[item] = None
-    return found
 
 
 def _own_pose(item: bpy.types.Object) -> np.ndarray:

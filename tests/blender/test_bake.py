@@ -158,7 +158,7 @@ def test_colours_of_skin_without_a_material_are_not_darkened_in_gltf(empty: bpy.
     for colours, shade in ((False, 0.8), (True, 1.0)):
         if colours:
             item.data.color_attributes.new("Col", "FLOAT_COLOR", "POINT")
-        gltf.write(tmp_path / "quad.glb", selected=False)
+        gltf.write(tmp_path / "quad.glb", [item], selected=False)
         content = (tmp_path / "quad.glb").read_bytes()
         document = json.loads(content[20 : 20 + struct.unpack_from("<I", content, 12)[0]])
         (surface,), (material,) = document["meshes"][0]["primitives"], document["materials"]

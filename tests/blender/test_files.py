@@ -235,12 +235,17 @@ def test_clips_play_where_nothing_else_plays_and_the_others_are_named(tmp_path: 
     (note,) = scan.notes
     assert note.startswith("character.glb has more clips than can play at once")
     assert [name in note for name in ("A walk", "B run", "C grin", "D spin")] == [False, True, True, False]
-    saving.save(tmp_path / "again.glb")
-    content = (tmp_path / "again.glb").read_bytes()
-    tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
-    (animation,) = tree["animations"]
-    moved = {tree["nodes"][channel["target"]["node"]]["name"] for channel in animation["channels"]}
-    assert moved == {"solid", "prop"}
+    for constrained in (False, True):
+        if constrained:
+            scan.item.constraints.new("COPY_LOCATION").target = bpy.data.objects["prop"]
+        saving.save(tmp_path / "again.glb")
+        content = (tmp_path / "again.glb").read_bytes()
+        tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+        (animation,) = tree["animations"]
+        counts = [tree["accessors"][sampler["input"]]["count"] for sampler in animation["samplers"]]
+        moved = [channel["target"] for channel in animation["channels"] if counts[channel["sampler"]] > 2]
+        assert [tree["nodes"][target["node"]]["name"] for target in moved] == ["solid", "prop"]
+        assert {target["path"] for target in moved} == {"translation"}
 
 
 def clip(owner: bpy.types.ID, name: str, plays: bool) -> bpy.types.Action:

@@ -1,0 +1,53 @@
+"""What moves an object: what it hangs on, armatures, and whether more than curves does."""
+
+from collections.abc import Iterable, Sequence
+
+import bpy
+
+from . import compat
+
+
+def with_parents(items: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
+    """The objects and all that they hang on."""
+    found = dict.fromkeys(items)
+    for item in [*found]:
+        while item.parent is not None:
+            item = item.parent
+            found[item] = None
+    return list(found)
+
+
+def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:
+    """Those that deform an object or that it hangs on."""
+    found = [modifier.object for modifier in item.modifiers if modifier.type == "ARMATURE" and modifier.object]
+    return found + [parent for parent in with_parents([item])[1:] if parent.type == "ARMATURE"]
+
+
+def by_more_than_curves(items: Sequence[bpy.types.Object]) -> bool:
+    """Is any of the objects, or what they hang on, their armatures and shape keys, moved by something else than the
+    curves of its action as they are keyed: by constraints, drivers, strips of the NLA, or what modifies the curves; or
+    by what they hang on, which is not among them?"""
+    movers = with_parents(each for item in items for each in (item, *armatures(item)))
+    keys = [item.data.shape_keys for item in movers if getattr(item.data, "shape_keys", None)]
+    beside = set(movers) - set(items)
+    return (
+        any(_has_more(owner) for owner in (*movers, *keys))
+        or any(map(_is_constrained, movers))
+        or any(compat.existing_curves(item) for item in beside)
+    )
+
+
+def _is_constrained(item: bpy.types.Object) -> bool:
+    bones = item.pose.bones if item.pose else ()
+    return any(not each.mute for owner in (item, *bones) for each in owner.constraints)
+
+
+def _has_more(owner: bpy.types.ID) -> bool:
+    data = owner.animation_data
+    if data is None:
+        return False
+    modified = (
+        curve.extrapolation == "LINEAR" or any(not modifier.mute for modifier in curve.modifiers)
+        for curve in compat.existing_curves(owner)
+    )
+    return bool(compat.playing_strips(owner)) or any(not driver.mute for driver in data.drivers) or any(modified)
