@@ -17,6 +17,7 @@ import numpy as np
 from evaluation import ats_peers, ats_rules
 from export import aligned, articulation, ats_data, command, grid, ict
 from freetalk_blender.core import audio, frame, performance, speech
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.metrics import CURVES, curves, lag, pearson
 
 TALKERS = ("lbax4n", "pwij3p", "swiz3n")
@@ -263,7 +264,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
     parser.add_argument("--aligned", type=Path, help="file written by python -m export.aligned: judge the oracle too")
     parser.add_argument("--peers", type=Path, help="folder with open viseme detectors, see evaluation/ats_peers.py")
-    parser.add_argument("--clips", type=command.whole(1), help="the training talker's unseen clips to judge (all 98)")
+    parser.add_argument("--clips", type=whole_number(1), help="the training talker's unseen clips to judge (all 98)")
     arguments = parser.parse_args()
     shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
     methods: dict[str, Method] = {

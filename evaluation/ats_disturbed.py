@@ -18,6 +18,7 @@ from evaluation.ats import table
 from evaluation.ats_phones import Spoken, groups, judge, lips, over
 from export import aligned, augment, command
 from freetalk_blender.core import audio
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.audio import SPEECH_RATE
 
 #: Window and step (samples) and order of the linear prediction that makes a whisper; below this nothing is left (Hz).
@@ -64,7 +65,7 @@ def under_babble(samples: np.ndarray, others: list[np.ndarray], decibel: float) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aligned", type=Path, required=True, help="file of aligned recordings")
-    parser.add_argument("--limit", type=command.whole(1), default=1000, help="recordings to judge")
+    parser.add_argument("--limit", type=whole_number(1), default=1000, help="recordings to judge")
     arguments = parser.parse_args()
     readers = groups(aligned.read(arguments.aligned), arguments.limit)["LibriSpeech"]
     others = [audio.load(reader.path)[0] for reader in readers[:_BABBLING]]

@@ -16,6 +16,7 @@ import numpy as np
 
 from export import aligned, ats_data, command
 from freetalk_blender.core import audio, performance
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.emotion import EMOTIONS
 
 RATE = 50
@@ -108,7 +109,7 @@ def learn(recordings: list[aligned.Aligned]) -> Classifier:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge whether ATS output shows the emotion that was asked for.")
     parser.add_argument("--aligned", type=Path, required=True, help="file written by python -m export.aligned")
-    parser.add_argument("--limit", type=command.whole(1), help="recordings to judge (all)")
+    parser.add_argument("--limit", type=whole_number(1), help="recordings to judge (all)")
     arguments = parser.parse_args()
     people = [r for r in aligned.read(arguments.aligned) if r.voice != aligned.GRID_VOICE]
     others = [r for r in people if not ats_data.held_out(r.voice)]

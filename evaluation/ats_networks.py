@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from evaluation.ats import CURVES, Take, curves, held_out_clips, pearson, table
 from export import aligned, articulation, ats_data, ats_network, augment, command, grid, ict, train_ats
 from freetalk_blender.core import frame, speech
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.ats import CONTEXT
 
 #: The talker's voice: his own, and played this much faster.
@@ -59,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare kinds of network on the real talker's clips.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/ats"))
-    parser.add_argument("--clips", type=command.whole(1), default=40, help="held-out clips to judge")
+    parser.add_argument("--clips", type=whole_number(1), default=40, help="held-out clips to judge")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     clips, controls = grid.load(arguments.data)

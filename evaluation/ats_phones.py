@@ -17,6 +17,7 @@ from export import aligned, ats_data, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core import audio, performance
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.emotion import EMOTIONS
 
 RATE = 50
@@ -179,7 +180,7 @@ def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[alig
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on aligned speech of voices it never heard.")
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
-    parser.add_argument("--limit", type=command.whole(1), default=40, help="recordings to judge in each group")
+    parser.add_argument("--limit", type=whole_number(1), default=40, help="recordings to judge in each group")
     parser.add_argument("--emotions", action="store_true", help="also under every emotion at intensity 1")
     parser.add_argument("--music", type=Path, help="folder of sound files: also people's speech over this music")
     arguments = parser.parse_args()

@@ -16,6 +16,7 @@ from evaluation.ats_phones import Spoken, judge, lips
 from export import command, espeak, voices
 from export.synthesisers import Voice
 from freetalk_blender.core import audio
+from freetalk_blender.core.argument_types import whole_number
 
 
 def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
@@ -28,7 +29,7 @@ def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the ATS on espeak-ng's held-out voices by their own times.")
-    parser.add_argument("--limit", type=command.whole(1), help="sentences of each voice (all)")
+    parser.add_argument("--limit", type=whole_number(1), help="sentences of each voice (all)")
     arguments = parser.parse_args()
     robot = espeak.Robot()
     rows = {}

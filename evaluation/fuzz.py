@@ -28,8 +28,9 @@ import fast_simplification
 import numpy as np
 from scipy.spatial import cKDTree
 
-from export import command, json_lines
-from freetalk_blender.core import checkup, face, frame, landmarks, movement, scan_file
+from export import command
+from freetalk_blender.core import checkup, face, frame, json_lines, landmarks, movement, scan_file
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.rows import renumbered
 
@@ -331,7 +332,7 @@ def summary(lines: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder that holds scans/")
-    parser.add_argument("--cases", type=command.whole(1), default=2000)
+    parser.add_argument("--cases", type=whole_number(1), default=2000)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--blender", action="store_true", help="through `freetalk animate`, with bpy")
     parser.add_argument("--log", type=Path, required=True)

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from export import command, grid
 from freetalk_blender.core import audio, frame, performance
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.style import Style
 
 FPS = 25
@@ -49,7 +50,7 @@ def told(curves: list[np.ndarray], accents: list[np.ndarray]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/")
-    parser.add_argument("--clips", type=command.whole(1), default=150)
+    parser.add_argument("--clips", type=whole_number(1), default=150)
     arguments = parser.parse_args()
     names, tracked = grid.read_landmarks(arguments.data)
     chosen = np.random.default_rng(0).permutation(len(names))[: arguments.clips]

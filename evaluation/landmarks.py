@@ -30,6 +30,7 @@ from freetalk_blender.core import (
     raster,
     scan_file,
 )
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import LandmarkError
 
 #: First seed of the identities measured here: neither trained on nor watched during training.
@@ -382,7 +383,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder that holds ict_facekit/, scans/ and makehuman/"
     )
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--count", type=command.whole(1), help="scans, rotations or heads per table")
+    parser.add_argument("--count", type=whole_number(1), help="scans, rotations or heads per table")
     parser.add_argument("--first", type=int, default=0, help="the first of the random scans")
     parser.add_argument("--keep", type=Path, help="what random and turned scans gave is kept here for the next run")
     parser.add_argument("--previews", type=Path, help="also write a picture of every real scan into this folder")

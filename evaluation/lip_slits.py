@@ -18,6 +18,7 @@ from evaluation.mouth_opening import SENTENCE
 from evaluation.stm_contact import thicker, weights
 from export import command, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import audio, contact, frame, raster, rows
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.opened_mouth import LIP, SKIN
@@ -88,8 +89,8 @@ def row(name: str, vertices: np.ndarray, triangles: np.ndarray, take: np.ndarray
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
-    parser.add_argument("--identities", type=command.whole(1), default=3)
-    parser.add_argument("--people", type=command.whole(1), default=6, help="MakeHuman's")
+    parser.add_argument("--identities", type=whole_number(1), default=3)
+    parser.add_argument("--people", type=whole_number(1), default=6, help="MakeHuman's")
     given = parser.parse_args()
     take = perform(*audio.load(SENTENCE), fps=30).displacement
     print(f"{HEADER}\n|" + "---|" * 9)

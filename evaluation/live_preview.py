@@ -19,6 +19,7 @@ import soundfile
 import freetalk_blender
 from export import command
 from freetalk_blender.blender import compat, files, live, marks
+from freetalk_blender.core.argument_types import whole_number
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 #: What is allowed (ms).
@@ -27,7 +28,7 @@ SLIDER, FRAME = 150.0, 1000.0 / 30
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vertices", type=command.whole(1), default=50_000)
+    parser.add_argument("--vertices", type=whole_number(1), default=50_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     freetalk_blender.register()

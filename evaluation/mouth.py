@@ -27,6 +27,7 @@ from scipy.spatial import cKDTree
 
 from export import command, fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core import borders, lip_line, mesh, mouth
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.rows import renumbered
 
@@ -244,7 +245,7 @@ def rows(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--faces", type=command.whole(1), default=10)
+    parser.add_argument("--faces", type=whole_number(1), default=10)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     arguments = parser.parse_args()

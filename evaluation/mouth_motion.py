@@ -27,6 +27,7 @@ from export import command, ict, remeshing, scanner, scanning
 from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
 from freetalk_blender.core import movement
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.rows import renumbered
@@ -203,8 +204,8 @@ def cost(bound: faces.Face, motion: np.ndarray) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--faces", type=command.whole(1), default=5)
-    parser.add_argument("--frames", type=command.whole(1), default=PERFORMED, help="random frames performed on each")
+    parser.add_argument("--faces", type=whole_number(1), default=5)
+    parser.add_argument("--frames", type=whole_number(1), default=PERFORMED, help="random frames performed on each")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", nargs="+", choices=mouth.KINDS, default=list(KINDS))
     arguments = parser.parse_args()

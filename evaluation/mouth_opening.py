@@ -17,6 +17,7 @@ from evaluation import mouth
 from evaluation.stm_contact import thicker, weights
 from export import command, ict, scanning
 from freetalk_blender.core import audio, contact, face, perform, scan_file
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
@@ -85,7 +86,7 @@ def show(name: str, values: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--faces", type=command.whole(1), default=8)
+    parser.add_argument("--faces", type=whole_number(1), default=8)
     parser.add_argument("--seed", type=int, default=51)
     parser.add_argument("--kinds", nargs="+", choices=[*mouth.KINDS, *APART], default=[*FUSED, *APART])
     parser.add_argument("--scan", type=Path, nargs="*", default=[], help="scans to ask instead")

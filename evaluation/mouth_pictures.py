@@ -23,6 +23,7 @@ from export import command
 from freetalk_blender.blender import files, meshes, render, steps
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import Similarity, transformed
 from freetalk_blender.core.opening import INNER_MOUTHS
 
@@ -172,11 +173,11 @@ def main() -> None:
     parser.add_argument("scan", type=Path)
     parser.add_argument("landmarks", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--size", type=command.whole(1), default=200, help="pixels of one view")
+    parser.add_argument("--size", type=whole_number(1), default=200, help="pixels of one view")
     parser.add_argument("--inner-mouth", choices=INNER_MOUTHS, default="teeth")
     parser.add_argument("--sound", type=Path, help="speech; without it the mouth is posed by formula")
     parser.add_argument("--at", type=float, nargs="*", default=[], help="seconds that are shown")
-    parser.add_argument("--frames", type=command.whole(1), default=12, help="how many moments are shown without --at")
+    parser.add_argument("--frames", type=whole_number(1), default=12, help="how many moments are shown without --at")
     arguments = parser.parse_args()
     given = landmarks.read(arguments.landmarks).points
     scan = files.load(arguments.scan, given)

@@ -14,6 +14,7 @@ import numpy as np
 from evaluation import makehuman
 from export import command, ict, scanning, stm_data
 from freetalk_blender.core import movement
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.face import prepare
 
 #: What is done with ICT-FaceKit's face: name -> strength of its shapes.
@@ -102,8 +103,8 @@ def show(found: Sequence[dict[str, np.ndarray]], motions: Sequence[str]) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
-    parser.add_argument("--identities", type=command.whole(1), default=8)
-    parser.add_argument("--shapes", type=command.whole(1), default=3, help="of MakeHuman's face")
+    parser.add_argument("--identities", type=whole_number(1), default=8)
+    parser.add_argument("--shapes", type=whole_number(1), default=3, help="of MakeHuman's face")
     arguments = parser.parse_args()
     model = ict.load(arguments.data)
     show([of_ict(model, seed) for seed in stm_data.TEST[: arguments.identities]], list(MOTIONS))

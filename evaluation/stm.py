@@ -15,6 +15,7 @@ from evaluation.stm_faces import Case
 from evaluation.stm_metrics import Scores
 from export import command
 from freetalk_blender.core import interpolant, stm
+from freetalk_blender.core.argument_types import whole_number
 
 #: Column of a table -> key of `Scores.row`.
 COLUMNS = {
@@ -179,8 +180,8 @@ TABLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
-    parser.add_argument("--identities", type=command.whole(1), default=10, help="ICT identities of the test")
-    parser.add_argument("--shapes", type=command.whole(1), default=3, help="MakeHuman face shapes of each group")
+    parser.add_argument("--identities", type=whole_number(1), default=10, help="ICT identities of the test")
+    parser.add_argument("--shapes", type=whole_number(1), default=3, help="MakeHuman face shapes of each group")
     parser.add_argument("--units", action="store_true", help="also print every expression unit")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="these tables")
     arguments = parser.parse_args()

@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 from evaluation import diffusion_decoder, stm_baselines
 from export import command, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import frame, proxy, spectral, stm
+from freetalk_blender.core.argument_types import whole_number
 
 #: Larger heads are made by halving the edges of smaller ones.
 _REMESHED = 40_000
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000]
     )
-    parser.add_argument("--frames", type=command.whole(1), default=100)
+    parser.add_argument("--frames", type=whole_number(1), default=100)
     arguments = parser.parse_args()
     model, peak = ict.load(arguments.data), sgemm()
     print(f"sgemm {peak:.0f} GFLOP/s; {arguments.frames} frames\n\n{HEADER}\n|" + "---|" * 10)

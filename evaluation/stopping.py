@@ -27,6 +27,7 @@ from export import command
 from freetalk_blender.blender import sound
 from freetalk_blender.blender.request import Request, Scan, Voice
 from freetalk_blender.core import mesh, scan_file
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.style import AS_PERFORMED
 from tools import blender_ui, extension, first_clip
@@ -121,9 +122,9 @@ def listing():
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scan", nargs="?", type=Path, default=first_clip.SCAN)
-    parser.add_argument("--vertices", type=command.whole(1), default=600_000)
-    parser.add_argument("--moments", type=command.whole(0), default=20)
-    parser.add_argument("--writing", type=command.whole(0), default=0)
+    parser.add_argument("--vertices", type=whole_number(1), default=600_000)
+    parser.add_argument("--moments", type=whole_number(0), default=20)
+    parser.add_argument("--writing", type=whole_number(0), default=0)
     parser.add_argument("--answer", type=Path, default=BUILD / "stopping.pickle")
     arguments = parser.parse_args()
     with blender_ui.blender(_SHARE) as ui:

@@ -16,6 +16,7 @@ from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, RATE, groups, within
 from export import aligned, command, tongue_postures
 from export.phones import Phone
 from freetalk_blender.core import audio, performance
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.ramp import smooth_step
@@ -104,7 +105,7 @@ def correlation(ours: np.ndarray, wanted: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge the tongue on aligned speech of voices it never heard.")
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
-    parser.add_argument("--limit", type=command.whole(1), default=40, help="recordings to judge in each group")
+    parser.add_argument("--limit", type=whole_number(1), default=40, help="recordings to judge in each group")
     arguments = parser.parse_args()
     found = groups([r for file in arguments.aligned for r in aligned.read(file)], arguments.limit)
     print(table("voices never heard", {title: judge([said(one) for one in found[title]]) for title in found}))

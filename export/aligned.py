@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export import command, grid, json_lines, phones, transcribe
-from freetalk_blender.core import audio
+from export import command, grid, phones, transcribe
+from freetalk_blender.core import audio, json_lines
 from freetalk_blender.core.speech import FEATURE_RATE
 
 #: Credible speech: phones in a second of speech; a phone other than a silence that is longer than this is not believed,

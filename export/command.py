@@ -1,6 +1,5 @@
 """How the commands of `export` and `evaluation` begin and end."""
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,17 +19,6 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
-
-
-def whole(least: int) -> Callable[[str], int]:
-    """A type of argparse's options."""
-
-    def check(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return int(text)
-
-    return check
 
 
 def files(folder: Path, pattern: str) -> list[Path]:

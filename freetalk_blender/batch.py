@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .core import atomic
+from .core import atomic, json_lines
 from .core.errors import FreeTalkError
 
 #: Keys of a job whose values are paths.
@@ -193,21 +193,10 @@ def results_path(path: Path) -> Path:
 
 def left(path: Path, jobs: list[Job]) -> list[Job]:
     """The jobs that the results' file does not know as done, or whose files are gone."""
-    done = {line.get("fingerprint") for line in _remembered(results_path(path)) if line.get("done")}
+    results = results_path(path)
+    known = json_lines.read(results) if results.is_file() else []
+    done = {line.get("fingerprint") for line in known if line.get("done")}
     return [job for job in jobs if job.fingerprint not in done or not all(p.is_file() for p in job.outputs)]
-
-
-def _remembered(path: Path) -> Iterator[dict]:
-    """The lines of a results' file; one may be half a line of a run that was killed."""
-    if not path.is_file():
-        return
-    for text in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line
 
 
 @contextmanager
@@ -217,15 +206,8 @@ def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
     if not keep:
         with atomic.output(target):
             pass  # an empty file in place of the last run's
-    with target.open("a", encoding="utf-8") as stream:
-        if target.read_bytes()[-1:] not in (b"", b"\n"):
-            stream.write("\n")  # after half a line of a run that was killed
-
-        def add(outcome: Outcome) -> None:
-            stream.write(json.dumps(outcome.line()) + "\n")
-            stream.flush()
-
-        yield add
+    with json_lines.adding(target) as add:
+        yield lambda outcome: add(outcome.line())
 
 
 # Running --------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from types import FrameType
 
 from . import batch, cluster, commands, options
 from .core import doctor, key_sets
+from .core.argument_types import whole_number
 from .core.errors import FreeTalkError, sentence
 from .progress import Progress
 
@@ -132,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_face(animate)
     options.add_made_parts(animate)
     animate.add_argument(
-        "--start", type=options.whole(0), metavar="FRAME",
+        "--start", type=whole_number(0), metavar="FRAME",
         help="frame of the scene at which the speech begins (the first; 0 where SCAN is not a .blend)",
     )  # fmt: skip
     animate.add_argument(
@@ -203,7 +204,7 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
     where = many.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=options.whole(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
+        "--workers", type=whole_number(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
         help="jobs at a time (half of the processor's cores)",
     )  # fmt: skip
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")

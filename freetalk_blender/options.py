@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .core import emotion, key_sets, models
+from .core.argument_types import whole_number
 from .core.emotion import EmotionError
 from .core.opening import INNER_MOUTHS
 from .core.style import AS_PERFORMED, limits
@@ -49,10 +50,13 @@ def add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
     feeling.add_argument("--emotion-curve", type=Path, metavar="FILE.csv", help="time,happy,... in seconds and weights")
     feeling.add_argument("--vad", type=_vad, metavar="V,A,D", help="valence, arousal, dominance, each in [-1, 1]")
     command.add_argument(
-        "--channel", type=whole(1), metavar="N", help="hear this channel of the sound alone, from 1 (all, as one)"
+        "--channel",
+        type=whole_number(1),
+        metavar="N",
+        help="hear this channel of the sound alone, from 1 (all, as one)",
     )
     command.add_argument("--fps", type=_fps, metavar="N", help=f"frames a second ({usual_fps})")
-    command.add_argument("--seed", type=whole(0), default=0, metavar="N", help="another seed, another take (0)")
+    command.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="another seed, another take (0)")
     for name, what in _STYLES.items():
         usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
         told = f"{what}, {low:g} to {high:g} ({usual:g})"
@@ -122,20 +126,9 @@ def positive(text: str) -> float:
     return float(text)
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number, at least this."""
-
-    def check(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return int(text)
-
-    return check
-
-
 def keys(text: str) -> str | int:
     """The name of a set of shape keys, or how many at most."""
-    return text if text in (key_sets.AUTO, key_sets.ARKIT) else whole(1)(text)
+    return text if text in (key_sets.AUTO, key_sets.ARKIT) else whole_number(1)(text)
 
 
 def _factor(name: str) -> Callable[[str], float]:

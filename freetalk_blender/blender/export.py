@@ -21,11 +21,7 @@ FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
     """The talking copy, its armatures, and what is seen of its parents and children, its original's children too."""
     original, rigs = original_of(copy), moved.armatures(copy)
-    found = [copy, *copy.children_recursive, *original.children_recursive, *rigs]
-    parent = copy.parent
-    while parent is not None:
-        found.append(parent)
-        parent = parent.parent
+    found = [copy, *copy.children_recursive, *original.children_recursive, *rigs, *moved.with_parents([copy])]
     return [item for item in dict.fromkeys(found) if item != original and (item in rigs or item.visible_get())]
 
 

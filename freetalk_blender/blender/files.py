@@ -119,10 +119,7 @@ def _named(path: Path, name: str) -> bpy.types.Object:
     if name not in known:
         others = [scene for scene in bpy.data.scenes if scene != bpy.context.scene]
         if elsewhere := [scene.name for scene in others if name in {item.name for item in _with_faces(scene)}]:
-            raise MeshError(
-                f"{name} of {path.name} is in the scene {parts.named(elsewhere)}, and {bpy.context.scene.name} opens "
-                "with the file; choose its scene in Blender's header, and save it."
-            )
+            raise _in_another(f"{name} of {path.name} is", elsewhere, "its")
         raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {parts.named(list(known), 8)}.")
     return known[name]
 
@@ -138,13 +135,17 @@ def _solid(path: Path) -> dict[bpy.types.Object, None]:
             "Make), and save it."
         )
     if elsewhere := [scene.name for scene in bpy.data.scenes if not solid and _with_faces(scene)]:
-        raise MeshError(
-            f"The meshes of {path.name} are in the scene {parts.named(elsewhere)}, and {bpy.context.scene.name} opens "
-            "with the file; choose their scene in Blender's header, and save it."
-        )
+        raise _in_another(f"The meshes of {path.name} are", elsewhere, "their")
     if not solid:
         raise MeshError(f"The scan {path} holds no mesh with faces; export the surface, not the points alone.")
     return dict.fromkeys(map(original_of, solid))
+
+
+def _in_another(told: str, scenes: list[str], whose: str) -> MeshError:
+    return MeshError(
+        f"{told} in the scene {parts.named(scenes)}, and {bpy.context.scene.name} opens with the file; choose {whose} "
+        "scene in Blender's header, and save it."
+    )
 
 
 def _with_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:

@@ -78,10 +78,11 @@ def is_stale(context: bpy.types.Context) -> bool:
     if copy is None or BAKED not in copy:
         return False
     source, playing = chosen.line_source(current), takes.current(copy)
-    told = [(take, line) for take in takes.listed(copy) for line in takes.lines(take) if line.is_of(source)]
-    known = {line.sliders for _, line in told if line.sliders}
-    mine = [line for take, line in told if take == playing]
-    is_moved = any(_is_moved(line, said(current)) or takes.is_rejoined(playing, line) for line in mine)
+    told = {take: takes.lines(take) for take in takes.listed(copy)}
+    known = {line.sliders for each in told.values() for line in each if line.is_of(source) and line.sliders}
+    playing_lines = told.get(playing, [])
+    mine = [line for line in playing_lines if line.is_of(source)]
+    is_moved = any(_is_moved(line, said(current)) or takes.is_rejoined(playing_lines, line) for line in mine)
     return is_moved or has_other_keys(current, copy) or (bool(known) and key(current) not in known)
 
 
@@ -100,16 +101,17 @@ def moved_lines(context: bpy.types.Context) -> list[str]:
         return []
     source, found = chosen.line_source(current), []
     strips = {f"strip {name}": (strip, name) for strip, name in sound.identities(current).items()}
-    for line in takes.lines(take):
+    told = takes.lines(take)
+    for line in told:
         if line.is_of(source) or not line.said:
             continue
         if line.source in strips:
             strip, name = strips[line.source]
             moved = _is_moved(line, _part(current, strip, name))
-            found += [strip.name] * (moved or takes.is_rejoined(take, line))
+            found += [strip.name] * (moved or takes.is_rejoined(told, line))
         elif line.is_file:
             moved = json.loads(line.said)[2] != sound.scene_fps(current)
-            found += [line.told] * (moved or takes.is_rejoined(take, line))
+            found += [line.told] * (moved or takes.is_rejoined(told, line))
     return found
 
 

@@ -226,8 +226,8 @@ def with_sliders(voice: Voice, current: bpy.types.Scene, copy: bpy.types.Object 
     take = takes.current(copy) if copy is not None else None
     line = takes.Line(chosen.line_source(current), voice.source.start, frames)
     after = takes.felt_before(take, line) if take is not None else None
-    voice = replace(voice, emotion=emotion, after=after)
-    return replace(voice, style=Style(**factors), seed=settings.seed, strength=strength)
+    style = Style(**factors)
+    return replace(voice, emotion=emotion, after=after, style=style, seed=settings.seed, strength=strength)
 
 
 def unfollowed(current: bpy.types.Scene) -> tuple[str, ...]:

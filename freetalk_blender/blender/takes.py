@@ -131,21 +131,25 @@ def lines(take: bpy.types.Action) -> list[Line]:
 
 def kept(take: bpy.types.Action, line: Line) -> list[Line]:
     """Those of a take's lines that stay beside a new one."""
-    return [known for known in lines(take) if not line.replaces(known)]
+    return _beside(lines(take), line)
+
+
+def _beside(said: list[Line], line: Line) -> list[Line]:
+    return [known for known in said if not line.replaces(known)]
 
 
 def felt_before(take: bpy.types.Action, line: Line) -> np.ndarray | None:
     """(8,) the emotion that the line ends with from which another goes on in a take; None where there is none."""
-    before = _before(take, line)
+    before = _before(lines(take), line)
     return np.array(json.loads(before.felt)[2], np.float32) if before is not None and before.felt else None
 
 
-def is_rejoined(take: bpy.types.Action, line: Line) -> bool:
-    """Was a line of a take baked to begin with another emotion than the one before it ends with now, or did that one
-    take the place of the change since?"""
+def is_rejoined(said: list[Line], line: Line) -> bool:
+    """Was a line baked to begin with another emotion than the one before it ends with now, or did that one take the
+    place of the change since? said: the lines of its take."""
     if not line.felt:
         return False
-    (own, begins, _), before, said = json.loads(line.felt), _before(take, line), lines(take)
+    (own, begins, _), before = json.loads(line.felt), _before(said, line)
     changes = not np.allclose(begins, own, atol=1e-4)
     if before is None or not before.felt:
         return changes
@@ -153,10 +157,10 @@ def is_rejoined(take: bpy.types.Action, line: Line) -> bool:
     return written_over or not np.allclose(begins, json.loads(before.felt)[2], atol=1e-4)
 
 
-def _before(take: bpy.types.Action, line: Line) -> Line | None:
-    """The line of a take from which another goes on, as the face does not rest between them; None where there is
-    none."""
-    earlier = [known for known in kept(take, line) if known.start < line.start <= max(known.reach[1], known.end + 1)]
+def _before(said: list[Line], line: Line) -> Line | None:
+    """The line, of those said in a take, from which another goes on, as the face does not rest between them; None
+    where there is none."""
+    earlier = [known for known in _beside(said, line) if known.start < line.start <= max(known.reach[1], known.end + 1)]
     return max(earlier, key=lambda known: known.end, default=None)
 
 

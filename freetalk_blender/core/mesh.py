@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from . import cancel, rows
-from .borders import edge_uses, edges_of, joined, split
+from .borders import directed_edges, edge_uses, edges_of, joined, split
 from .errors import MeshError
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
@@ -199,7 +199,7 @@ def _crowded(points: np.ndarray, faces: np.ndarray, first: np.ndarray, beside: n
 
 def _along_seams(faces: np.ndarray, first: np.ndarray) -> np.ndarray:
     """(P,2) vertices of faces (F,3) at one place (by `first` (V,)) that meet along an edge of two."""
-    ends = np.stack([faces, np.roll(faces, -1, 1)], 2).reshape(-1, 2)
+    ends = directed_edges(faces)
     ends = np.take_along_axis(ends, np.argsort(first[ends], axis=1), 1)
     side = edges_of(first[faces])[1].ravel()
     order = np.argsort(side, kind="stable")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from export import command
+from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,7 @@ def test_no_recordings_are_no_perfect_score(tmp_path) -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "2.5", "many"])
 def test_a_count_of_nothing_is_argparse_s_own_sentence(text, capsys) -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--faces", type=command.whole(1))
+    parser.add_argument("--faces", type=whole_number(1))
     assert parser.parse_args(["--faces", "3"]).faces == 3
     with pytest.raises(SystemExit):
         parser.parse_args([f"--faces={text}"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import json_lines
+from freetalk_blender.core import json_lines
 
 
 def test_half_a_line_is_left_out_and_the_next_begins_a_line_of_its_own(tmp_path) -> None:

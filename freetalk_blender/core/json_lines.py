@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, with which a command that is begun again goes on."""
+"""Files of one JSON object a line, with which what is begun again goes on."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,12 +9,12 @@ from pathlib import Path
 def read(path: Path) -> list[dict]:
     """The objects of a file, without what a run that was killed left of a line."""
     found = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         try:
             found.append(json.loads(text))
         except ValueError:
             continue
-    return found
+    return [row for row in found if isinstance(row, dict)]
 
 
 @contextmanager
