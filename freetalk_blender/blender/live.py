@@ -19,7 +19,7 @@ from ..core import face as faces
 from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
-from . import chosen, compat, feeling, job, meshes, request, scene, session, sound, takes
+from . import chosen, compat, curve_keys, feeling, job, meshes, request, scene, session, sound, takes
 from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
@@ -162,7 +162,7 @@ def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str)
     curve = compat.find_curve(current, path)
     if curve is None:
         return getattr(group, name)
-    return curve.extrapolation, *(values.tobytes() for values in takes.keys_of(curve).values())
+    return curve.extrapolation, *(values.tobytes() for values in curve_keys.read(curve).values())
 
 
 # The performance ------------------------------------------------------------------------------------------------------

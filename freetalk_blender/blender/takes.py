@@ -13,22 +13,11 @@ from dataclasses import asdict, dataclass, replace
 import bpy
 import numpy as np
 
-from . import compat
+from . import compat, curve_keys
 from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, own_blocks, spoken_before
 
 #: How the source of a line begins that a sound file says.
 _FILE = "file "
-#: A key's interpolation, as foreach_set takes it: within lines; to rest and from it, slowly at both ends.
-LINEAR, _EASED = (
-    bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items[name].value for name in ("LINEAR", "SINE")
-)
-_IN_OUT = bpy.types.Keyframe.bl_rna.properties["easing"].enum_items["EASE_IN_OUT"].value
-#: What makes a key of a curve: of which type, and how many numbers.
-_FIELDS: dict[str, tuple[type, int]] = {
-    **dict.fromkeys(("interpolation", "easing", "handle_left_type", "handle_right_type", "type"), (np.int32, 1)),
-    **dict.fromkeys(("back", "amplitude", "period"), (np.float32, 1)),
-    **dict.fromkeys(("co", "handle_left", "handle_right"), (np.float32, 2)),
-}
 
 
 @dataclass(frozen=True)
@@ -218,8 +207,8 @@ def renamed(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
 
 def _says(curve: bpy.types.FCurve, line: Line) -> bool:
     """Has the curve a key on every frame of a line, linear or as those at rest are?"""
-    keys = keys_of(curve, "co", "interpolation")
-    ours = np.isin(keys["interpolation"], (LINEAR, _EASED))
+    keys = curve_keys.read(curve, "co", "interpolation")
+    ours = np.isin(keys["interpolation"], (curve_keys.LINEAR, curve_keys.EASED))
     return bool(np.isin(_frames(line), keys["co"][ours, 0]).all())
 
 
@@ -235,7 +224,7 @@ def moved_names(item: bpy.types.Object, line: Line | None = None) -> set[str]:
     for take, curves in _curves_of_takes(item).items():
         gone = _replaced(take, line) if line and take == current(item) else []
         for curve in curves:
-            at, values = keys_of(curve, "co")["co"].T
+            at, values = curve_keys.read(curve, "co")["co"].T
             if curve.data_path in names and np.abs(values[_outside(at, gone)]).max(initial=0) > 1e-6:
                 moved.add(names[curve.data_path])
     return moved
@@ -401,67 +390,21 @@ def _fill(
     leading: frames from which the curve is eased."""
     found = compat.fcurves(item.data.shape_keys)
     curve = found.find(_path(name)) or found.new(_path(name))
-    kept = keys_of(curve)
-    outside = _outside(kept["co"][:, 0], [(-np.inf, np.inf)] if gone is None else gone)
-    new = {"co": points, "handle_left": points - (0.3, 0), "handle_right": points + (0.3, 0), "easing": _IN_OUT}
-    new["interpolation"] = np.where(np.isin(points[:, 0], np.asarray(leading, np.float32)), _EASED, LINEAR)
-    order = np.argsort(np.concatenate([kept["co"][outside, 0], points[:, 0]]), kind="stable")
-    older, newer = np.split(np.argsort(order), [outside.sum()])
-    curve.keyframe_points.clear()
-    curve.keyframe_points.add(len(order))
-    fresh = keys_of(curve)
-    for field in _FIELDS if len(older) else new:
-        values = fresh[field]
-        values[older] = kept[field][outside]
-        values[newer] = new.get(field, values[newer])
-        curve.keyframe_points.foreach_set(field, values.ravel())
-    curve.update()
+    at = curve_keys.read(curve, "co")["co"][:, 0]
+    stay = _outside(at, [(-np.inf, np.inf)] if gone is None else gone)
+    curve_keys.merge(curve, stay, points, np.isin(points[:, 0], np.asarray(leading, np.float32)))
 
 
 @contextmanager
 def linear(items: Iterable[bpy.types.Object]) -> Iterator[None]:
     """While one exports to what has no eased curves: those of the takes that play have linear keys, one a frame."""
     playing = [item.data.shape_keys for item in items if current(item) is not None]
-    before = [(curve, keys_of(curve)) for keys in playing for curve in compat.existing_curves(keys)]
-    eased = [(curve, keys) for curve, keys in before if (keys["interpolation"] == _EASED).any()]
+    before = [(curve, curve_keys.read(curve)) for keys in playing for curve in compat.existing_curves(keys)]
+    eased = [(curve, keys) for curve, keys in before if (keys["interpolation"] == curve_keys.EASED).any()]
     try:
         for curve, keys in eased:
-            _put(curve, _unrolled(curve, keys))
+            curve_keys.put(curve, curve_keys.unrolled(curve, keys))
         yield
     finally:
         for curve, keys in eased:
-            _put(curve, keys)
-
-
-def _unrolled(curve: bpy.types.FCurve, keys: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A curve's `keys_of`, with a linear one on each frame that an eased one leads over."""
-    at, eased = keys["co"][:, 0], keys["interpolation"] == _EASED
-    frames = [
-        [first, *(np.arange(np.floor(first) + 1, last) if leads else ())]
-        for first, last, leads in zip(at, [*at[1:], at[-1]], eased, strict=True)
-    ]
-    more = {field: np.repeat(values, [len(each) for each in frames], axis=0) for field, values in keys.items()}
-    co = np.array([(frame, curve.evaluate(frame)) for each in frames for frame in each], np.float32)
-    moved = co - more["co"]
-    more |= {field: more[field] + moved for field in ("co", "handle_left", "handle_right")}
-    return more | {"interpolation": np.where(more["interpolation"] == _EASED, LINEAR, more["interpolation"])}
-
-
-def _put(curve: bpy.types.FCurve, keys: dict[str, np.ndarray]) -> None:
-    """These `keys_of` a curve, and no others."""
-    curve.keyframe_points.clear()
-    curve.keyframe_points.add(len(keys["co"]))
-    for field, values in keys.items():
-        curve.keyframe_points.foreach_set(field, values.ravel())
-    curve.update()
-
-
-def keys_of(curve: bpy.types.FCurve, *wanted: str) -> dict[str, np.ndarray]:
-    """A curve's keys: places and handles (n,2), and how it goes on from each (n,); wanted: these alone, if any."""
-    fields = {}
-    for field in wanted or _FIELDS:
-        kind, width = _FIELDS[field]
-        values: np.ndarray = np.empty(width * len(curve.keyframe_points), kind)
-        curve.keyframe_points.foreach_get(field, values)
-        fields[field] = values if width == 1 else values.reshape(-1, width)
-    return fields
+            curve_keys.put(curve, keys)

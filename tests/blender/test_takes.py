@@ -19,6 +19,7 @@ from freetalk_blender.blender import (
     chosen,
     cleanup,
     compat,
+    curve_keys,
     export,
     files,
     marks,
@@ -204,18 +205,18 @@ def test_a_face_rests_only_where_there_is_time_to_come_from_rest_too(cube: bpy.t
 def test_to_rest_and_from_it_a_face_eases_and_exports_are_told_so_frame_by_frame(cube: bpy.types.Object) -> None:
     baking.baked(cube, cube_keys(1, 0.5, 1), 10, "a", ease=4)
     (curve,) = compat.fcurves(cube.data.shape_keys)
-    before = takes.keys_of(curve)
+    before = curve_keys.read(curve)
     assert [*before["co"][:, 0]] == [6, 10, 11, 12, 16]
     shown = [curve.evaluate(frame) for frame in range(5, 19)]
     eased = (1 - np.cos(np.pi * np.arange(5) / 4)) / 2
     assert np.allclose(shown, [0, *eased, 0.5, *eased[::-1], 0, 0], atol=1e-3)
     with takes.linear([cube]):
         (curve,) = compat.fcurves(cube.data.shape_keys)
-        keys = takes.keys_of(curve)
-        assert (keys["interpolation"] == takes.LINEAR).all() and [*keys["co"][:, 0]] == [*range(6, 17)]
+        keys = curve_keys.read(curve)
+        assert (keys["interpolation"] == curve_keys.LINEAR).all() and [*keys["co"][:, 0]] == [*range(6, 17)]
         assert np.allclose([curve.evaluate(frame) for frame in range(5, 19)], shown, atol=1e-6)
     (curve,) = compat.fcurves(cube.data.shape_keys)
-    assert all(np.array_equal(values, before[field]) for field, values in takes.keys_of(curve).items())
+    assert all(np.array_equal(values, before[field]) for field, values in curve_keys.read(curve).items())
 
 
 def test_gltf_comes_to_rest_as_the_take_does(talker: bpy.types.Object, tmp_path: Path) -> None:
