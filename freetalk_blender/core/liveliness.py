@@ -44,12 +44,14 @@ _ABOUT, _AT_MOST = (1.0, 1.8), 12.0
 #: Lids ride on the eye as it looks up and down, the upper one by most of its turn (Becker & Fuchs 1988, "Lid-eye
 #: coordination during vertical gaze changes in man and monkey"), the lower one by a third of that.
 _UPPER_LID, _LOWER_LID = 0.8, 0.27
+#: Other words, other blinks, turns and looks: by so many accents from the first on.
+_TOLD_BY = 3
 
 
-def blinks(speech: np.ndarray, seed: int, rate: float | np.ndarray = 1.0) -> np.ndarray:
-    """Speech probability (T,) at 50 Hz -> how far the lids are shut (T,), 0 to 1; rate: times as often as people do,
-    throughout or frame by frame (T,)."""
-    random = np.random.default_rng([seed, *_phrases(speech)])  # another voice, other blinks
+def blinks(speech: np.ndarray, accents: np.ndarray, seed: int, rate: float | np.ndarray = 1.0) -> np.ndarray:
+    """Speech probability (T,) at 50 Hz and accents (A,2) -> how far the lids are shut (T,), 0 to 1; rate: times as
+    often as people do, throughout or frame by frame (T,)."""
+    random = np.random.default_rng([seed, *_words(accents)])
     talking = speech > 0.5
     spoken = np.flatnonzero(talking)
     curve = np.zeros(len(speech), np.float32)
@@ -77,8 +79,7 @@ def beats(accents: np.ndarray, frames: int, seed: int) -> np.ndarray:
 def head(speech: np.ndarray, accents: np.ndarray, emotion: np.ndarray, seed: int) -> np.ndarray:
     """Speech probability (T,), accents (A,2) and emotion (T,8), at 50 Hz -> turns of the head (T,3) float32 about the
     canonical axes (radians): at rest in silence, but for how it is held in emotion."""
-    said = np.rint(accents[:, 0] * FEATURE_RATE).astype(int)
-    random = np.random.default_rng([seed, 2, *said])  # other words, other turns
+    random = np.random.default_rng([seed, 2, *_words(accents)])
     frames = len(speech)
     down, up = np.zeros((2, frames), np.float32)
     places = [np.zeros(3)]
@@ -94,17 +95,23 @@ def head(speech: np.ndarray, accents: np.ndarray, emotion: np.ndarray, seed: int
     return np.radians(degrees).astype(np.float32)
 
 
-def gaze(speech: np.ndarray, head: np.ndarray, seed: int) -> np.ndarray:
-    """Speech probability (T,) and turns of the head (T,3), at 50 Hz -> turns of the eyes in it (T,2) float32 about the
-    canonical X and Y axes (radians): they stay on who is looked at, and in speech on one place of that face after the
-    other."""
-    random = np.random.default_rng([seed, 3, *_phrases(speech)])
+def gaze(
+    speech: np.ndarray, accents: np.ndarray, head: np.ndarray, seed: int, factor: float | np.ndarray = 1.0
+) -> np.ndarray:
+    """Speech probability (T,), accents (A,2) and turns of the head (T,3), at 50 Hz -> turns of the eyes in it (T,2)
+    float32 about the canonical X and Y axes (radians): they stay on who is looked at, and in speech on one place of
+    that face after the other.
+
+    factor: a number or (T,); how far they look about, and, up to 1, how much of the head's turn they take back.
+    """
+    random = np.random.default_rng([seed, 3, *_words(accents)])
     places, ends = [], [0]
     while ends[-1] < len(speech):
         places.append(random.normal(0.0, _ABOUT))
         ends.append(ends[-1] + int(max(_LOOK * random.lognormal(0.0, _LOOK_SPREAD), _SHORTEST_LOOK) * FEATURE_RATE))
     looked = _held(places, ends[1:], len(speech))
-    wanted = np.radians(looked * _talks(speech, _REST / 2)) - head[:, :2]
+    share = np.float32(factor).reshape(-1, 1)
+    wanted = share * np.radians(looked * _talks(speech, _REST / 2)) - np.minimum(share, 1) * head[:, :2]
     return np.clip(wanted, -np.radians(_AT_MOST), np.radians(_AT_MOST)).astype(np.float32)
 
 
@@ -122,9 +129,9 @@ def with_lids(displacement: np.ndarray, neutral: np.ndarray, pitch: np.ndarray) 
     return moved
 
 
-def _phrases(speech: np.ndarray) -> np.ndarray:
-    """The frames at which speech (T,) begins and ends, which tell one recording from another."""
-    return np.flatnonzero(np.diff(speech > 0.5, prepend=False, append=False))
+def _words(accents: np.ndarray) -> np.ndarray:
+    """What tells one recording from another, however it ends: the frames of its first accents (A,2)."""
+    return np.rint(accents[:_TOLD_BY, 0] * FEATURE_RATE).astype(int)
 
 
 def _held(places: Sequence[np.ndarray], changes: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:

@@ -14,6 +14,10 @@ def talking(frames: int = 1500, last: int = 900) -> np.ndarray:
     return speech
 
 
+#: Second and strength of what is stressed.
+ACCENTS = np.array([(2.5, 0.4), (3.1, 0.8), (5.0, 0.6), (9.0, 0.5)])
+
+
 def voice(semitones: np.ndarray, level: np.ndarray) -> np.ndarray:
     """A buzz whose pitch (above 100 Hz) and level (0..1) are given at 50 Hz."""
     times = np.arange(len(semitones) * SPEECH_RATE // 50) / SPEECH_RATE
@@ -25,34 +29,45 @@ def voice(semitones: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 
 def test_blinks_follow_the_seed_and_silence_has_none() -> None:
-    first, again, other = (liveliness.blinks(talking(), seed) for seed in (1, 1, 2))
+    first, again, other = (liveliness.blinks(talking(), ACCENTS, seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert first.max() == pytest.approx(1.0, abs=0.05) and first.min() == 0.0
     assert not first[1100:].any()
-    assert not liveliness.blinks(np.zeros(1500), 1).any()
+    assert not liveliness.blinks(np.zeros(1500), ACCENTS[:0], 1).any()
 
 
 def test_no_recording_ends_with_shut_lids() -> None:
     """Blinks are drawn to the ends of phrases, and a trimmed recording ends with one."""
     for frames in (5, 60, 150, 290, 400):
         for seed in range(20):
-            lids = liveliness.blinks(np.r_[np.zeros(min(frames, 10)), np.ones(max(frames - 10, 0))], seed)
+            lids = liveliness.blinks(np.r_[np.zeros(min(frames, 10)), np.ones(max(frames - 10, 0))], ACCENTS, seed)
             assert lids[-1] < 0.1
-    assert any(liveliness.blinks(np.ones(150), seed)[-20:].any() for seed in range(20))
+    assert any(liveliness.blinks(np.ones(150), ACCENTS, seed)[-20:].any() for seed in range(20))
 
 
 def test_two_talkers_blink_and_look_about_each_in_their_own_time() -> None:
     one, other = talking(3000, 2000), np.roll(talking(3000, 2000), 400)
-    together = (liveliness.blinks(one, 1) > 0.5) & (liveliness.blinks(other, 1) > 0.5)
-    assert together.sum() < 0.3 * (liveliness.blinks(one, 1) > 0.5).sum()
+    together = (liveliness.blinks(one, ACCENTS, 1) > 0.5) & (liveliness.blinks(other, ACCENTS + (8, 0), 1) > 0.5)
+    assert together.sum() < 0.3 * (liveliness.blinks(one, ACCENTS, 1) > 0.5).sum()
     still = np.zeros((3000, 3))
-    looks = (liveliness.gaze(speech, still, 1)[700:1900] for speech in (one, other))
+    looks = (liveliness.gaze(one, said, still, 1)[700:1900] for said in (ACCENTS, ACCENTS + (8, 0)))
     assert np.abs(np.subtract(*looks)).mean() > np.radians(0.5)
+
+
+def test_how_a_recording_ends_changes_nothing_before() -> None:
+    whole, shorter = talking(1500, 1400), talking(1500, 1400)[:1290]
+    one, other = (liveliness.blinks(speech, ACCENTS, 1) for speech in (whole, shorter))
+    assert one[:1250].any() and np.array_equal(one[:1250], other[:1250])
+    fewer, still = ACCENTS[:3], np.zeros((1500, 3))
+    one, other = (liveliness.gaze(whole, said, still, 1) for said in (ACCENTS, fewer))
+    assert one.any() and np.array_equal(one, other)
+    moves = (liveliness.head(whole, said, np.zeros((1500, 8)), 1)[:400] for said in (ACCENTS, fewer))
+    assert np.array_equal(*moves)
 
 
 def test_more_blinks_when_asked_and_none_at_zero() -> None:
     def count(rate: float) -> int:
-        lids = liveliness.blinks(talking(30000, 29900), 3, rate) > 0.5
+        lids = liveliness.blinks(talking(30000, 29900), ACCENTS, 3, rate) > 0.5
         return int((np.diff(lids.astype(int)) == 1).sum())
 
     minutes = 10
@@ -63,7 +78,7 @@ def test_more_blinks_when_asked_and_none_at_zero() -> None:
 
 def test_lids_that_fall_again_have_been_open_before() -> None:
     for seed in range(4):
-        shut = liveliness.blinks(np.ones(3000), seed, 8.0) > 0.1
+        shut = liveliness.blinks(np.ones(3000), ACCENTS, seed, 8.0) > 0.1
         begin, end = np.flatnonzero(np.diff(shut, prepend=False, append=False)).reshape(-1, 2).T
         assert len(begin) > 50 and (end - begin).max() / 50 < 0.3, "a blink takes 0.26 s"
 
@@ -71,7 +86,7 @@ def test_lids_that_fall_again_have_been_open_before() -> None:
 def test_a_blink_waits_for_the_end_of_a_phrase() -> None:
     speech = np.tile(np.r_[np.ones(130), np.zeros(20)], 40)
     ends = np.flatnonzero((speech[:-1] > 0) & (speech[1:] == 0))
-    falling = np.flatnonzero(np.diff((liveliness.blinks(speech, 1) > 0).astype(int)) == 1)
+    falling = np.flatnonzero(np.diff((liveliness.blinks(speech, ACCENTS, 1) > 0).astype(int)) == 1)
     near = np.abs(falling[:, None] - ends).min(1) <= 3
     assert near.mean() > 0.2  # 3 frames either side of an end are 5 % of all
 
@@ -161,12 +176,22 @@ def test_sadness_hangs_the_head_in_silence_too() -> None:
 def test_eyes_stay_on_who_is_looked_at_while_the_head_turns_and_rest_in_silence() -> None:
     head = np.radians(3 * np.sin(np.arange(1500)[:, None] / [40.0, 60.0, 50.0]))
     head[1100:] = 0
-    eyes = np.degrees(liveliness.gaze(talking(), head, 1))
+    eyes = np.degrees(liveliness.gaze(talking(), ACCENTS, head, 1))
     assert eyes.shape == (1500, 2) and not eyes[1100:].any()
     looked = eyes + np.degrees(head[:, :2])
     jumps = np.flatnonzero(np.abs(np.diff(looked[150:850], axis=0)).max(1) > 1e-3)
     assert 6 < len(jumps) < 30 and np.diff(jumps).min() >= 12, "fixations, and quick steps between them"
     assert 0.4 < looked[150:850].std() < 4 and np.abs(eyes).max() <= 12
+
+
+def test_eyes_that_look_about_further_stay_on_who_is_looked_at_all_the_same() -> None:
+    head = np.radians(6 * np.sin(np.arange(1500)[:, None] / [40.0, 60.0, 50.0]))
+    for factor, stays in ((0.5, 0.5), (1.0, 1.0), (2.0, 1.0)):
+        eyes = liveliness.gaze(talking(), ACCENTS, head, 1, factor)
+        about = liveliness.gaze(talking(), ACCENTS, np.zeros_like(head), 1, factor)
+        assert np.degrees(np.abs(eyes).max()) <= 12.001
+        free = np.abs(about - stays * head[:, :2]) < np.radians(12)
+        assert np.allclose(eyes[free], (about - stays * head[:, :2])[free], atol=1e-6)
 
 
 def test_lids_go_where_the_eyes_look_and_shut_ones_stay_shut() -> None:
