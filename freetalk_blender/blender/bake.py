@@ -191,9 +191,10 @@ def finish(item: bpy.types.Object, shaped: Shaped) -> None:
     if shaped.lent:
         item[LENT] = json.dumps(sorted(shaped.lent))
     for name, weights in columns.items():
-        if name in shaped.lent:
+        both_ways = (weights < 0).any()
+        if name in shaped.lent and not both_ways:
             blocks[name].slider_max = max(blocks[name].slider_max, 1.0)
-        elif name in named and not (weights < 0).any():
+        elif name in named and not both_ways:
             blocks[name].slider_min = 0.0
         else:
             _widen(blocks[name], weights)

@@ -228,6 +228,7 @@ def _read_gltf(path: Path) -> np.ndarray:
     with gltf.its_frame_rate(bpy.context.scene.render):
         bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=False)
     clips.play_together()
+    clips.unclamp()
     return Y_UP
 
 
@@ -271,6 +272,7 @@ def _read_usd(path: Path) -> np.ndarray:
         stage.write_text(header, encoding="utf-8")
         bpy.ops.wm.usd_import(filepath=str(stage), set_frame_range=False)
         usd_motion.take_over(path)
+    clips.unclamp()
     return np.identity(4)
 
 

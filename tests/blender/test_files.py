@@ -342,6 +342,28 @@ def test_usd_motion_stays_after_its_file_was_read(tmp_path: Path) -> None:
     assert np.isclose(cloth.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices[0].co.z, 4)
 
 
+@pytest.mark.parametrize("suffix", [".glb", ".usdc"])
+def test_keys_that_a_file_moves_both_ways_are_not_clamped(empty: bpy.types.Scene, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"said{suffix}"
+    write_with_blender(path)
+    item = bpy.data.objects["solid"]
+    item.shape_key_add(name="Basis")
+    block = item.shape_key_add(name='said "aloud"')
+    block.slider_min, block.slider_max = -2, 2
+    for frame, weight in ((1, 0.25), (5, -0.75), (9, 1.5)):
+        block.value = weight
+        block.keyframe_insert("value", frame=frame)
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 9
+    saving.save(path)
+    scan = files.load(path, fps=24)
+    (block,) = scan.item.data.shape_keys.key_blocks[1:]
+    weights = []
+    for frame in range(12):
+        bpy.context.scene.frame_set(frame)
+        weights.append(block.value)
+    assert min(weights) == pytest.approx(-0.75, abs=1e-3) and max(weights) == pytest.approx(1.5, abs=1e-3)
+
+
 #: A hand that turns once about itself in half a second, on an arm that rests.
 _TURNING = """#usda 1.0
 (
