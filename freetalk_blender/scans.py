@@ -2,10 +2,14 @@
 
 import argparse
 import atexit
+import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,11 +41,32 @@ def import_bpy() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["BLENDER_USER_RESOURCES"] = folder
     try:
-        import bpy  # noqa: F401
+        with _uninterrupted():
+            import bpy  # noqa: F401
     except ImportError as error:
         raise FreeTalkError(
             f"This command needs Blender as a module ({error}); pip install bpy, or run blender --command freetalk."
         ) from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """What would end the command waits: Blender drops exceptions while it starts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, handler in before.items() if callable(handler)]
+    for number in heard:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+    if came:
+        signal.raise_signal(came[0])
 
 
 def points_of(arguments: argparse.Namespace) -> np.ndarray | None:

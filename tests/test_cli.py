@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender import cli
+from freetalk_blender import cli, scans
 from freetalk_blender.core import detector, landmarks, scan_file
 from freetalk_blender.core.errors import LandmarkError
 
@@ -411,6 +411,23 @@ def test_what_ends_a_process_leaves_nothing_half_written(
         assert list(tmp_path.iterdir()) == []
     assert cli.main(["check", str(tmp_path / "none.obj")]) == cli.BAD_INPUT
     assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking")
+def test_what_ends_a_process_while_blender_starts_is_heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    swallows = "import signal\ntry:\n    signal.raise_signal(signal.SIGTERM)\nexcept KeyboardInterrupt:\n    pass\n"
+    (tmp_path / "bpy.py").write_text(swallows)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BLENDER_USER_RESOURCES", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "bpy", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with cli._terminable() as was_terminated, pytest.raises(KeyboardInterrupt):
+            scans.import_bpy()
+        assert was_terminated() and "bpy" in sys.modules
+    finally:
+        sys.modules.pop("bpy", None)
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
