@@ -123,41 +123,49 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     others = [(s, p) for s in takes for p in s.left_apart()]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
     heights = {
-        name: float(np.mean([s.at(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)]))
+        name: _mean([s.at(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)])
         for name, kind in {"open": OPEN, "middle": MIDDLE, "close": CLOSE}.items()
     }
-    shut = float(np.mean([s.at(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)]))
+    shut = _mean([s.at(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])
+    descent = [heights["open"], heights["close"], shut]
     return {
         "bilabials": len(closures),
-        "closure recall": float(np.mean(closures)),
+        "closure recall": _mean(closures),
         **dict(zip(("95 % from", "to"), surely(sum(closures), len(closures)), strict=True)),
-        "pauses before stops counted": float(np.mean(with_pauses)),
-        "closed vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels])),
-        "closed consonants": float(np.mean([s.at(s.gap, p).min() < TOUCH for s, p in others])),
-        "closed open vowels": float(np.mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open])),
-        "rounding": float(np.mean(round_)),
-        "labiodental": float(np.mean(bitten)),
+        "pauses before stops counted": _mean(with_pauses),
+        "closed vowels": _mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels]),
+        "closed consonants": _mean([s.at(s.gap, p).min() < TOUCH for s, p in others]),
+        "closed open vowels": _mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open]),
+        "rounding": _mean(round_),
+        "labiodental": _mean(bitten),
         "gap open (mm)": 90 * heights["open"],
         "gap middle (mm)": 90 * heights["middle"],
         "gap close (mm)": 90 * heights["close"],
         "gap bilabial (mm)": 90 * shut,
-        "open > close > bilabial": int(heights["open"] > heights["close"] > shut),
+        "open > close > bilabial": np.nan if np.isnan(descent).any() else int(all(np.diff(descent) < 0)),
     }
 
 
 def surely(found: int, count: int) -> tuple[float, float]:
     """Between what shares the true one lies by 95 %, where `found` of `count` were found (Wilson 1927, "Probable
     inference, the law of succession, and statistical inference")."""
+    if count == 0:
+        return np.nan, np.nan
     z = 1.96
     share, room = found / count, z**2 / count
     half = np.sqrt(share * (1.0 - share) * room + room**2 / 4.0)
     return float((share + room / 2.0 - half) / (1.0 + room)), float((share + room / 2.0 + half) / (1.0 + room))
 
 
+def _mean(values: list[float]) -> float:
+    """Their mean; not a number where there are none."""
+    return float(np.mean(values)) if len(values) else np.nan
+
+
 def _by_voice(takes: list[Spoken], values: Callable[[Spoken], list[float]]) -> dict[str, float]:
     """The mean of some values over everything that each voice says."""
     voices_ = {take.voice for take in takes}
-    return {voice: float(np.mean([x for s in takes if s.voice == voice for x in values(s)])) for voice in voices_}
+    return {voice: _mean([x for s in takes if s.voice == voice for x in values(s)]) for voice in voices_}
 
 
 def never_heard(voice: str) -> bool:

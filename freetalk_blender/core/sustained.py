@@ -22,8 +22,9 @@ _COEFFICIENTS, _AVERAGED, _BESIDE, _STEADY, _WAVERS = slice(1, 7), 7, 4, 26.0, 5
 #: below its high ones (from 3 kHz on): hiss is none. Bands count down to so far below a frame's loudest.
 _QUIETER, _TILT, _RANGE = 20.0, -5.0, 60.0
 _LOW, _HIGH = slice(0, 25), slice(50, MEL_BANDS)
-#: It begins as speech where that is once as probable; ends of the recording are like nothing (dB).
-_SPEECH, _UNLIKE = 0.5, 1e3
+#: It begins as speech where that is once as probable, so many frames before what is left out (a vowel alone is heard
+#: early, and is none any more once it sounds); ends of the recording are like nothing (dB).
+_SPEECH, _BEGINS, _UNLIKE = 0.5, 40, 1e3
 #: What was left out is faded over (samples, 10 ms), and frames that are described at once.
 _FADE = 160
 _BLOCK = 60 * FEATURE_RATE
@@ -47,7 +48,7 @@ def find(samples: np.ndarray, speaks: np.ndarray) -> np.ndarray:
     steady = (change < _WAVERS) & (uniform_filter1d(change, _AVERAGED) < _STEADY) & loud & (tilt > _TILT)
     places = runs(steady) + (_FIRST, -_LAST)
     places = places[places[:, 1] - places[:, 0] >= _LEAST]
-    return places[[speaks[first - _FIRST : first].max() > _SPEECH for first in places[:, 0]]]
+    return places[[speaks[max(first - _BEGINS, 0) : first].max() > _SPEECH for first in places[:, 0]]]
 
 
 def _described(samples: np.ndarray, centre: np.float32) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

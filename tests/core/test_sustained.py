@@ -65,6 +65,15 @@ def test_what_does_not_begin_as_speech_is_left_alone() -> None:
     assert found(np.zeros(10, np.float32)) == []
 
 
+def test_a_vowel_that_is_not_heard_as_speech_while_it_is_held_is_found() -> None:
+    samples = between_words(vowel(2.0, (700, 1200)))
+    speaks = np.zeros(len(samples) // speech.HOP + 1)
+    speaks[40:48] = speaks[140:150] = 1
+    assert sustained.find(samples, speaks).tolist() == found(samples)
+    speaks[:60] = 0
+    assert sustained.find(samples, speaks).tolist() == []
+
+
 def test_what_is_left_out_is_worth_it() -> None:
     """Vowels that grow by a frame: the first of which something is left out loses 80 ms."""
     places = [found(between_words(vowel(frames / 50, (700, 1200)))) for frames in range(35, 46)]
