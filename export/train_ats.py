@@ -29,6 +29,7 @@ from export import (
     ats_data,
     ats_export,
     ats_network,
+    checkpoint,
     command,
     dubbing,
     encoder_weights,
@@ -175,11 +176,12 @@ def solve_straight(trunk: ats_network.Trunk, data: ats_data.Streams) -> None:
 def train(
     data: ats_data.Streams,
     shapes: np.ndarray,
-    checkpoint: Path,
+    path: Path,
     epochs: int,
     body: type[torch.nn.Module] = ats_network.Convolutions,
 ) -> ats_network.Trunk:
-    """The trunk after `epochs`; goes on from the checkpoint where there is one of the same data and settings."""
+    """The trunk after `epochs`; goes on from the checkpoint at `path` where there is one. FreeTalkError where that is
+    of other data or settings."""
     torch.manual_seed(0)
     trunk = ats_network.Trunk(len(shapes), body)
     mean = AveragedModel(trunk, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=False)
@@ -189,10 +191,11 @@ def train(
     optimiser = torch.optim.AdamW([p for p in trunk.parameters() if p.requires_grad], RATE, weight_decay=1e-2)
     steps = sum(len(starts(data.stream, np.random.default_rng(epoch))) // BATCH for epoch in range(epochs))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
-    settings = f"{body.__name__} {epochs} {BATCH} {LENGTH} {RATE} {LOSSES}"
-    key = f"{len(data.stream)} {data.stream[-1]} {data.controls.sum():.3f} {data.events.sum():.0f} {settings}"
+    settings = {"body": body.__name__, "epochs": epochs, "batch": BATCH, "length": LENGTH, "rate": RATE, **LOSSES}
     parts = {"trunk": trunk, "mean": mean, "optimiser": optimiser, "schedule": schedule}
-    start = resume(checkpoint, key, parts)
+    heard = [len(data.stream), int(data.stream[-1]), round(1e3 * float(data.controls.sum())), int(data.events.sum())]
+    read = {"aligned.jsonl or synthetic.jsonl": heard}
+    start = resume(path, settings, read, parts)
     if start == 0:
         solve_straight(trunk, data)
     landmarks = torch.from_numpy(shapes.astype(np.float32))
@@ -214,16 +217,15 @@ def train(
             flush=True,
         )
         state = {name: part.state_dict() for name, part in parts.items()}
-        with atomic.output(checkpoint) as partial:
-            torch.save({"key": key, "epoch": epoch + 1, **state}, partial)
+        checkpoint.save(path, {"epoch": epoch + 1, **state}, settings, read)
     return _mean(parts)
 
 
-def load(checkpoint: Path) -> ats_network.Trunk:
+def load(path: Path) -> ats_network.Trunk:
     """The trunk that a stage of training kept in its checkpoint."""
     trunk = ats_network.Trunk(len(articulation.SPEECH_CONTROLS))
     mean = AveragedModel(trunk, use_buffers=False)
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(path, weights_only=True)
     trunk.load_state_dict(state["trunk"])
     mean.load_state_dict(state["mean"])
     return _mean({"trunk": trunk, "mean": mean})
@@ -237,12 +239,11 @@ def _mean(parts: dict[str, Any]) -> ats_network.Trunk:
     return kept.eval()
 
 
-def resume(checkpoint: Path, key: str, parts: dict[str, Any]) -> int:
-    """Epochs done; the parts take their states from the checkpoint if it is of the same data and settings."""
-    if not checkpoint.is_file():
-        return 0
-    state = torch.load(checkpoint, weights_only=True)
-    if state["key"] != key:
+def resume(path: Path, settings: dict[str, Any], read: checkpoint.Read, parts: dict[str, Any]) -> int:
+    """Epochs done; the parts take their states from the checkpoint where there is one. FreeTalkError where that is of
+    other data or settings."""
+    state = checkpoint.load(path, settings, path.parent, read)
+    if state is None:
         return 0
     for name, part in parts.items():
         part.load_state_dict(state[name])

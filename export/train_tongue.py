@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from export import aligned, ats_data, augment, command, onnx_file, tongue_postures, voices
+from export import aligned, ats_data, augment, checkpoint, command, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
 from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
 from freetalk_blender.core import atomic, audio, models, speech
@@ -153,8 +153,9 @@ def batches(data: Heard, random: np.random.Generator) -> Iterator[tuple[Tensor, 
         yield features, torch.from_numpy(data.targets[inner]), torch.from_numpy(data.trust[inner])
 
 
-def train(data: Heard, choice: Heard, checkpoint: Path) -> Tongue:
-    """The running mean of the weights after EPOCHS; goes on from the checkpoint where there is one of the same data."""
+def train(data: Heard, choice: Heard, path: Path) -> Tongue:
+    """The running mean of the weights after EPOCHS; goes on from the checkpoint at `path` where there is one.
+    FreeTalkError where that is of other data or settings."""
     torch.manual_seed(0)
     sample = data.features[:: max(1, len(data.features) // 50000)].astype(np.float32)
     network = Tongue(sample.mean(0), sample.std(0) + 1e-3)
@@ -163,8 +164,9 @@ def train(data: Heard, choice: Heard, checkpoint: Path) -> Tongue:
     steps = sum(len(starts(data.stream, np.random.default_rng(epoch))) // BATCH for epoch in range(EPOCHS))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     parts = {"network": network, "mean": mean, "optimiser": optimiser, "schedule": schedule}
-    key = f"{len(data.stream)} {data.targets.sum():.0f} {EPOCHS} {RATE} {BATCH} {LENGTH} {WIDTH} {DROPOUT}"
-    for epoch in range(resume(checkpoint, key, parts), EPOCHS):
+    settings = {"epochs": EPOCHS, "rate": RATE, "batch": BATCH, "length": LENGTH, "width": WIDTH, "dropout": DROPOUT}
+    read = {"aligned.jsonl or synthetic.jsonl": [len(data.stream), round(float(data.targets.sum()))]}
+    for epoch in range(resume(path, settings, read, parts), EPOCHS):
         began, total, count = time.time(), 0.0, 0
         for features, targets, trust in batches(data, np.random.default_rng(epoch)):
             errors = functional.binary_cross_entropy_with_logits(network(features), targets, reduction="none")
@@ -179,8 +181,7 @@ def train(data: Heard, choice: Heard, checkpoint: Path) -> Tongue:
         kept = mean.module.eval()
         agree = ", ".join(f"{name} {r:.3f}" for name, r in zip(CHANNELS, agreement(kept, choice), strict=True))
         print(f"epoch {epoch + 1}: {total / count:.4f}, {time.time() - began:.0f} s; r {agree}", flush=True)
-        with atomic.output(checkpoint) as partial:
-            torch.save({"key": key, "epoch": epoch + 1, **{n: p.state_dict() for n, p in parts.items()}}, partial)
+        checkpoint.save(path, {"epoch": epoch + 1, **{n: p.state_dict() for n, p in parts.items()}}, settings, read)
     return mean.module.eval()
 
 

@@ -77,3 +77,30 @@ def test_what_the_teacher_hears_is_kept_whole_or_not_at_all(tmp_path, interrupte
     with interrupted():
         train_ats.teach(None, [aligned.Aligned("one", "somebody", tmp_path, [])], {}, tmp_path / "heard")
     assert list((tmp_path / "heard").iterdir()) == []
+
+
+def test_a_mouth_is_not_trained_on_from_a_checkpoint_of_other_speech(tmp_path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from export import ats_data, train_ats
+    from freetalk_blender.core.errors import FreeTalkError
+
+    random, frames = np.random.default_rng(0), 16 * 150 + 200
+
+    def heard(loudness: float) -> ats_data.Streams:
+        columns = {"controls": 4, "control_trust": 4, "events": 4, "event_trust": 4}
+        labels = {name: np.full((frames, width), loudness, np.float32) for name, width in columns.items()}
+        return ats_data.Streams(
+            random.normal(size=(frames, 384)).astype(np.float16), **labels, stream=np.zeros(frames, int)
+        )
+
+    path, shapes = tmp_path / "checkpoint.pt", random.normal(size=(4, 68, 3))
+    weights = train_ats.train(heard(0.5), shapes, path, 1).state_dict()
+    again = train_ats.train(heard(0.5), shapes, path, 1).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in weights.items())
+    for data, epochs, why in (
+        (heard(0.4), 1, "synthetic.jsonl is not what it was"),
+        (heard(0.5), 2, "epochs 1, now 2"),
+    ):
+        with pytest.raises(FreeTalkError, match=f"{why}.*delete it to begin anew"):
+            train_ats.train(data, shapes, path, epochs)
