@@ -41,6 +41,7 @@ def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
         export_try_sparse_sk=False,
         export_extras=False,
         export_apply=False,
+        export_rest_position_armature=False,
         **mode if sampled else {"export_animation_mode": "ACTIVE_ACTIONS"},
     )
     with its_frame_rate(bpy.context.scene.render), takes.linear(all_copies()):

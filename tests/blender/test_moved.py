@@ -142,16 +142,35 @@ def points(seconds: float) -> np.ndarray:
 )
 def test_what_more_than_curves_moves_is_in_the_gltf(face: bpy.types.Object, tmp_path: Path, how: str) -> None:
     move(face, how)
+    assert_written_as_shown(tmp_path / "a.glb")
+
+
+def assert_written_as_shown(path: Path) -> None:
     seconds = [frame * 1.001 / 30 for frame in LOOKED_AT]
     wanted = [points(each) for each in seconds]
     assert np.ptp(wanted, axis=0).max() > 0.1
-    saving.save(tmp_path / "a.glb")
-    files.read(tmp_path / "a.glb", 30 / 1.001)
+    saving.save(path)
+    files.read(path, 30 / 1.001)
     for keys in bpy.data.shape_keys:
         for block in keys.key_blocks:
             block.slider_min = -1
     for each, corners in zip(seconds, wanted, strict=True):
         assert np.allclose(points(each), corners, atol=2e-3)
+
+
+@pytest.mark.parametrize("how", ["no bone is keyed", "another bone is keyed", "parented to the bone", "sampled"])
+def test_a_pose_that_no_key_holds_is_in_the_gltf(face: bpy.types.Object, tmp_path: Path, how: str) -> None:
+    rig = face.parent
+    bone, control = rig.pose.bones
+    bone.rotation_euler = (0.4, 0, 0.5)
+    if how == "another bone is keyed":
+        keyed(control, {1: (0, 0, 0), LAST: (0, 0, 0.5)}, "rotation_euler")
+    elif how == "parented to the bone":
+        face.modifiers.clear()
+        face.parent_type, face.parent_bone = "BONE", bone.name
+    elif how == "sampled":
+        drive(face.data.shape_keys.key_blocks["own"].driver_add("value"), rig, 'pose.bones["head"].rotation_euler[2]')
+    assert_written_as_shown(tmp_path / "a.glb")
 
 
 def test_what_curves_alone_move_is_written_as_it_is_keyed(face: bpy.types.Object, tmp_path: Path) -> None:
