@@ -25,8 +25,8 @@ def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:
 
 def by_more_than_curves(items: Sequence[bpy.types.Object]) -> bool:
     """Is any of the objects, or what they hang on, their armatures and shape keys, moved by something else than the
-    curves of its action as they are keyed: by constraints, drivers, strips of the NLA, or what modifies the curves; or
-    by what they hang on, which is not among them?"""
+    curves of its action as they are keyed: by constraints, drivers, strips of the NLA, or what modifies or mutes the
+    curves; or by what they hang on, which is not among them?"""
     movers = with_parents(each for item in items for each in (item, *armatures(item)))
     keys = [item.data.shape_keys for item in movers if getattr(item.data, "shape_keys", None)]
     beside = set(movers) - set(items)
@@ -46,8 +46,11 @@ def _has_more(owner: bpy.types.ID) -> bool:
     data = owner.animation_data
     if data is None:
         return False
-    modified = (
-        curve.extrapolation == "LINEAR" or any(not modifier.mute for modifier in curve.modifiers)
-        for curve in compat.existing_curves(owner)
-    )
-    return bool(compat.playing_strips(owner)) or any(not driver.mute for driver in data.drivers) or any(modified)
+    modified = any(map(_is_modified, compat.existing_curves(owner)))
+    return bool(compat.playing_strips(owner)) or any(not driver.mute for driver in data.drivers) or modified
+
+
+def _is_modified(curve: bpy.types.FCurve) -> bool:
+    """Does a curve something else than to go through its keys and rest beyond them?"""
+    muted = curve.mute or (curve.group is not None and curve.group.mute)
+    return muted or curve.extrapolation == "LINEAR" or any(not modifier.mute for modifier in curve.modifiers)

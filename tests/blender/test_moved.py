@@ -18,7 +18,7 @@ def keyed(owner: bpy.types.bpy_struct, values: dict[int, object], path: str) -> 
     """Keys frame -> value of a property of the object, a bone or a shape key."""
     for frame, value in values.items():
         setattr(owner, path, value)
-        owner.keyframe_insert(path, frame=frame)
+        owner.keyframe_insert(path, frame=frame, group="keyed")
 
 
 def pushed_down(owner: bpy.types.ID) -> None:
@@ -95,6 +95,12 @@ def move(item: bpy.types.Object, how: str) -> None:
         bpy.context.collection.objects.link(stand)
         keyed(stand, places, "location")
         stand.hide_set(True)
+    elif how.startswith("muted"):
+        keyed(rig, places, "location")
+        keyed(own, {1: 0.0, LAST: 1.0}, "value")
+        owner, path = (keys, own.path_from_id("value")) if how == "muted key" else (rig, "location")
+        curve = compat.find_curve(owner, path)
+        (curve.group if how == "muted group" else curve).mute = True
     elif how == "key driver":
         drive(own.driver_add("value"), keys, 'key_blocks["talk"].value')
     else:
@@ -136,6 +142,9 @@ def points(seconds: float) -> np.ndarray:
         "object strip",
         "parent's driver",
         "hidden parent",
+        "muted curve",
+        "muted group",
+        "muted key",
         "key driver",
         "key strip",
     ],
