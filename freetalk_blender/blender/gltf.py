@@ -4,7 +4,7 @@ import json
 import shutil
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import bpy
@@ -44,7 +44,8 @@ def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
         export_rest_position_armature=False,
         **mode if sampled else {"export_animation_mode": "ACTIVE_ACTIONS"},
     )
-    with its_frame_rate(bpy.context.scene.render), takes.linear(all_copies()):
+    as_exported = nullcontext() if sampled else takes.linear(all_copies())
+    with its_frame_rate(bpy.context.scene.render), as_exported:
         operator(filepath=str(path), **options)
     _give_skin(path)
 
