@@ -13,7 +13,7 @@ import bpy
 
 from ..core import atomic
 from ..core.errors import FreeTalkError
-from . import gltf, linked, moved, seen, takes, usd
+from . import gltf, linked, moved, plain_keys, seen, takes, usd
 
 
 @seen.beyond_local_view()
@@ -26,8 +26,8 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     writer = _WRITERS[Path(path).suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in moved.armatures(item))
-    first = _from_first_line(written, Path(path))
-    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first:
+    first, keys = _from_first_line(written, Path(path)), plain_keys.written(written)
+    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first, keys:
         try:
             writer(temporary, only is not None)
         except RuntimeError as error:
