@@ -291,6 +291,7 @@ def _shown(
     steps: Progress,
 ) -> dict:
     """The take baked in the scene and written to every file; what is told of it."""
+    from .blender import unwritten
     from .stage import write
 
     with steps("make shape keys"):
@@ -299,6 +300,7 @@ def _shown(
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:
             write(path, copy, share)
+    tell(unwritten.notes(copy, outputs), steps)
     return {
         "vertices": len(copy.data.vertices),
         "shape_keys": len(keys.shapes),

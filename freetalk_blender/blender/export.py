@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError, sentence
-from . import animate, chosen, compat, live, moved, parts, saving, seen, takes
+from . import animate, chosen, compat, live, moved, parts, saving, seen, takes, unwritten
 from .marks import named_keys, original_of
 from .result import why_none
 from .takes import Line
@@ -111,6 +111,8 @@ class FREETALK_OT_export(bpy.types.Operator):
         except (FreeTalkError, OSError) as error:
             self.report({"ERROR"}, sentence(error))
             return {"CANCELLED"}
+        for note in unwritten.notes(copy, [path]):
+            self.report({"WARNING"}, note)
         if context.scene.freetalk.keys == "ARKIT":
             self._tell_of_others(path, lines_by_other_keys(copy))
         self.report({"INFO"}, f"{path} written, {path.stat().st_size / 1e6:.1f} MB")

@@ -19,6 +19,18 @@ def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
     return points.reshape(-1, 3)
 
 
+def posed(item: bpy.types.Object) -> np.ndarray:
+    """(N,3) float32 vertices as the object's modifiers make them in this frame, in its own axes."""
+    evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    try:
+        mesh = evaluated.to_mesh()
+        points = np.empty(3 * len(mesh.vertices), np.float32)
+        mesh.attributes["position"].data.foreach_get("vector", points)
+    finally:
+        evaluated.to_mesh_clear()
+    return points.reshape(-1, 3)
+
+
 def nearest(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(P,) the vertex (V,3) nearest to each point (P,3), of those whose places are finite."""
     finite = np.flatnonzero(np.isfinite(vertices).all(1))

@@ -14,7 +14,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from . import bake, bindings, exchange, files, hair, meshes, mouth, parts, pictures, seen, session, sound, takes
+from . import bake, bindings, files, hair, meshes, mouth, parts, pictures, seen, session, sound, takes
 from .marks import FACE, LANDMARKS, copy_of, lent_keys, named_keys
 from .steps import Steps
 
@@ -238,11 +238,7 @@ def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:
         return np.zeros_like(points)
     rest = meshes.vertices(item.data)
     with subdivided(item, 0):
-        posed = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
-        try:
-            moved = exchange.values(posed.to_mesh().attributes["position"])
-        finally:
-            posed.to_mesh_clear()
+        moved = meshes.posed(item)
     if len(moved) != len(rest):
         return np.zeros_like(points)
     nearest = meshes.nearest(rest, points)

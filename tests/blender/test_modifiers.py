@@ -7,12 +7,13 @@ import bpy
 import numpy as np
 import pytest
 import soundfile
-from baking import duplicate, rigged
+from baking import baked, duplicate, rigged
 from mathutils import Euler
 
-from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene, sound
+from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene, sound, unwritten
 from freetalk_blender.blender import seen as visibility
 from freetalk_blender.blender.render import head_view
+from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import mean_landmarks
 
@@ -304,6 +305,34 @@ def test_modifiers_bound_to_the_mesh_before_its_mouth_was_opened_are_told(face: 
     assert "bound before its mouth was opened: smooth; bind them there anew" in told
     copy.modifiers["smooth"].rest_source = "ORCO"
     assert bindings.notes(copy) == ()
+
+
+def test_what_modifiers_make_of_a_face_and_no_other_program_sees_is_told(face: bpy.types.Object) -> None:
+    copy, current = talking(face), bpy.context.scene
+    rig = rigged(copy, "head", current.collection)
+    rig.pose.bones["head"].location = (1, 2, 3)
+    files = [Path("a.glb")]
+    assert unwritten.notes(copy, files) == (), "armatures are written"
+    finer = copy.modifiers.new("finer", "SUBSURF")
+    finer.show_viewport = False
+    tidy = copy.modifiers.new("tidy", "TRIANGULATE")
+    (told,) = unwritten.notes(copy, files)
+    assert told.startswith("No glTF, FBX or USD holds what modifiers make of face FreeTalk: finer; apply them to face ")
+    assert not finer.show_viewport and tidy.show_viewport
+    assert unwritten.notes(copy, [Path("a.blend"), Path("a.mp4")]) == ()
+    finer.show_render = False
+    assert unwritten.notes(copy, files) == (), "it is seen nowhere"
+
+
+def test_a_modifier_that_acts_while_the_face_speaks_alone_is_told(face: bpy.types.Object) -> None:
+    copy = talking(face)
+    shapes = np.zeros((1, len(face.data.vertices), 3), np.float32)
+    shapes[0, ::3, 1] = 0.1
+    copy.modifiers.new("relax", "CORRECTIVE_SMOOTH").rest_source = "ORCO"
+    baked(copy, ShapeKeys(shapes, np.array([[0.0], [1.0], [0.0]], np.float32), 0.0), 10)
+    bpy.context.scene.frame_set(1, subframe=0.5)
+    (told,) = unwritten.notes(copy, [Path("a.usdc")])
+    assert ": relax;" in told and bpy.context.scene.frame_current_final == 1.5
 
 
 def test_what_hangs_on_the_skin_of_the_original_is_told(face: bpy.types.Object) -> None:

@@ -537,6 +537,16 @@ def test_lines_that_still_move_other_shape_keys_than_arkits_are_told(
     assert told not in capfd.readouterr().out
 
 
+def test_modifiers_that_an_export_leaves_out_are_told(
+    talker: bpy.types.Object, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    talker.modifiers.new("finer", "SUBSURF")
+    animate()
+    for suffix, told in ((".glb", True), (".blend", False)):
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / f"head{suffix}")) == {"FINISHED"}
+        assert ("what modifiers make of head FreeTalk: finer; apply" in capfd.readouterr().out) == told
+
+
 def test_an_export_that_needs_a_bake_says_what_that_needs(talker: bpy.types.Object, tmp_path: Path) -> None:
     animate()
     session.clear()
