@@ -159,8 +159,15 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
     original = item.get(ORIGINAL) or item
     taken = {action.name for action in bpy.data.actions}
     number = next(n for n in range(1, len(taken) + 2) if f"{original.name} take {n}" not in taken)
-    source, known = original.data.shape_keys or item.data.shape_keys, own_names(item)
-    action = compat.copy_action(item.data.shape_keys, source, f"{original.name} take {number}")
+    source, known, name = (
+        original.data.shape_keys or item.data.shape_keys,
+        own_names(item),
+        f"{original.name} take {number}",
+    )
+    if _plays_as_it_is(source):
+        action = compat.copy_action(item.data.shape_keys, source, name)
+    else:  # `leave_behind` has made a strip of it, or nobody sees it
+        action = compat.new_action(item.data.shape_keys, name)
     action[TAKE] = "[]"
     before = spoken_before(original) if original != item else []
     for name in before:
@@ -231,10 +238,46 @@ def moved_names(item: bpy.types.Object, line: Line | None = None) -> set[str]:
 
 
 def leave_behind(copy: bpy.types.Object) -> None:
-    """A fresh copy of an object has none of its takes."""
+    """A fresh copy of an object has none of its takes, and nothing in its NLA silences or weakens those to come: what
+    plays there goes on."""
     if current(copy) is not None:
         compat.assign(copy.data.shape_keys, None, None)
     _unstash(copy, listed(copy))
+    key = copy.data.shape_keys
+    if key is None or key.animation_data is None:
+        return
+    data, whole = key.animation_data, _plays_as_it_is(key)
+    if any(track.is_solo for track in data.nla_tracks):
+        for track in data.nla_tracks:
+            track.mute = not track.is_solo
+        for track in data.nla_tracks:
+            track.is_solo = False
+    elif data.action is not None and not whole:
+        _push_down(key)
+    data.action_influence, data.action_blend_type, data.action_extrapolation = 1.0, "REPLACE", "HOLD"
+
+
+def _plays_as_it_is(owner: bpy.types.ID) -> bool:
+    """Does nothing in the owner's NLA silence, weaken or blend its action? Where no track plays, none of it counts."""
+    data = owner.animation_data
+    if data is None or not data.use_nla:
+        return True
+    if any(track.is_solo for track in data.nla_tracks):
+        return False
+    alone = not any(track.strips and not track.mute for track in data.nla_tracks)
+    return alone or (data.action_influence == 1 and data.action_blend_type == "REPLACE")
+
+
+def _push_down(owner: bpy.types.ID) -> None:
+    """The owner's action as a strip on a track of its own, which plays as the action did."""
+    data = owner.animation_data
+    compat.stash(owner, data.action.name, data.action, compat.slot(owner))
+    track = data.nla_tracks[-1]
+    strip, track.mute = track.strips[0], False
+    strip.blend_type, strip.extrapolation = data.action_blend_type, data.action_extrapolation
+    strip.use_animated_influence = True
+    strip.fcurves.find("influence").keyframe_points[0].co.y = data.action_influence
+    compat.assign(owner, None, None)
 
 
 def animated(item: bpy.types.Object) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -312,6 +313,64 @@ def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: 
     bpy.ops.freetalk.remove()
     assert key.animation_data.action.name == "mine" and len(compat.fcurves(key)) == 1
     assert [block.name for block in key.key_blocks] == ["Basis", "Smirk"]
+
+
+@pytest.mark.parametrize(
+    "setting", ["is_solo", "action_influence", "action_blend_type", "action_influence, without a track"]
+)
+def test_what_silences_or_weakens_an_action_in_the_persons_nla_does_not_do_so_to_takes(
+    talker: bpy.types.Object, setting: str
+) -> None:
+    own = ("Frown", "Smirk")
+    for name in ("Basis", *own):
+        talker.shape_key_add(name=name)
+    key = talker.data.shape_keys
+    keyed(key, {1: 0.0, 20: 0.8}, "Frown")
+    data = key.animation_data
+    if not setting.endswith("track"):  # Blender weakens nothing then
+        first, through = data.action, compat.slot(key)
+        data.action = None
+        data.nla_tracks.new().strips.new("first", 1, first)
+        if through is not None:
+            data.nla_tracks[0].strips[0].action_slot = through
+        keyed(key, {1: 0.5, 15: 1.0}, *own)
+    if setting == "is_solo":
+        data.nla_tracks[0].is_solo = True
+    elif setting == "action_blend_type":
+        data.action_blend_type = "MULTIPLY"
+    else:
+        data.action_influence = 0.3
+    before = played(key, own)
+    copy = animate()
+    bpy.ops.freetalk.take_new()
+    animate(happy=0.5)
+    for take in takes.listed(copy):
+        takes.choose(copy, take)
+        names = [block.name for block in bake.own_blocks(copy)]
+        curves = [compat.find_curve(copy.data.shape_keys, f'key_blocks["{name}"].value') for name in names]
+        wanted = [[curve.evaluate(frame) for frame in range(1, 41)] for curve in curves]
+        assert np.abs(played(copy.data.shape_keys, names) - wanted).max() < 1e-6
+        assert np.abs(played(copy.data.shape_keys, own) - before).max() < 1e-6, "and what it had itself is as it was"
+
+
+def keyed(key: bpy.types.Key, values: dict[int, float], *names: str) -> None:
+    """Keys frame -> value of these shape keys."""
+    for name in names:
+        for frame, value in values.items():
+            key.key_blocks[name].value = value
+            key.key_blocks[name].keyframe_insert("value", frame=frame)
+
+
+def played(key: bpy.types.Key, names: Sequence[str]) -> np.ndarray:
+    """(K,T) values of these shape keys in 40 frames, each from rest: what nothing moves stays as it is."""
+    found = []
+    for frame in range(1, 41):
+        for name in names:
+            key.key_blocks[name].value = 0.0
+        key.update_tag()
+        bpy.context.scene.frame_set(frame)
+        found.append([key.key_blocks[name].value for name in names])
+    return np.array(found).T
 
 
 @pytest.mark.parametrize("keys", ["AUTO", "ARKIT"])
