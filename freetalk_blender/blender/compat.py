@@ -102,6 +102,15 @@ def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
     return None if isinstance(found, list) else found.find(path)
 
 
+def playing_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
+    """The same of a curve that is not muted, nor is its group where Blender heeds that (4.2 to 4.3)."""
+    curve = find_curve(owner, path)
+    if curve is None or curve.mute:
+        return None
+    heeded = curve.group is not None and not hasattr(owner.animation_data.action, "slots")
+    return None if heeded and curve.group.mute else curve
+
+
 def is_driven(owner: bpy.types.ID, path: str) -> bool:
     """Is a property of `owner` moved by a driver, or by strips of the NLA and no curve? Nothing is made."""
     data = owner.animation_data
@@ -111,7 +120,7 @@ def is_driven(owner: bpy.types.ID, path: str) -> bool:
         return True
     strips = [strip for strip in playing_strips(owner) if strip.action is not None]
     moved = (_existing(strip.action, getattr(strip, "action_slot", None)) for strip in strips)
-    return any(curve.data_path == path for curves in moved for curve in curves) and find_curve(owner, path) is None
+    return any(curve.data_path == path for curves in moved for curve in curves) and playing_curve(owner, path) is None
 
 
 def playing_strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:

@@ -63,7 +63,7 @@ def values(
 
 def _value(scene: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str, frames: np.ndarray) -> float | np.ndarray:
     path = group.path_from_id(name)
-    curve = None if compat.is_driven(scene, path) else compat.find_curve(scene, path)
+    curve = None if compat.is_driven(scene, path) else compat.playing_curve(scene, path)
     if curve is None:
         return getattr(group, name)
     bounds = group.bl_rna.properties[name]

@@ -26,6 +26,8 @@ from .request import Voice
 
 #: How often the sliders, and a performance in a thread, are looked at (s).
 _TICK = 0.03
+#: Settings of a curve's modifier that do nothing to the curve.
+_OF_PANELS = ("rna_type", "name", "active", "show_expanded")
 
 
 @dataclass
@@ -159,10 +161,24 @@ def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str)
     path = group.path_from_id(name)
     if compat.is_driven(current, path):
         return "driven"  # it is another in each frame, and none of them asks for anything
-    curve = compat.find_curve(current, path)
+    curve = compat.playing_curve(current, path)
     if curve is None:
         return getattr(group, name)
-    return curve.extrapolation, *(values.tobytes() for values in curve_keys.read(curve).values())
+    modifiers = (_settings(modifier) for modifier in curve.modifiers if not modifier.mute)
+    return curve.extrapolation, *(values.tobytes() for values in curve_keys.read(curve).values()), *modifiers
+
+
+def _settings(modifier: bpy.types.bpy_struct) -> tuple:
+    """All that a curve's modifier, or one of its control points, does."""
+    names = [prop.identifier for prop in modifier.bl_rna.properties if prop.identifier not in _OF_PANELS]
+    return tuple((name, _plain(getattr(modifier, name))) for name in names)
+
+
+def _plain(value: object) -> object:
+    """A setting as `repr` tells all of it."""
+    if isinstance(value, bpy.types.bpy_prop_collection):
+        return tuple(map(_settings, value))
+    return tuple(value) if isinstance(value, bpy.types.bpy_prop_array) else value
 
 
 # The performance ------------------------------------------------------------------------------------------------------

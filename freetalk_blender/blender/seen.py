@@ -92,9 +92,8 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
 
 
 def _is_animated(item: bpy.types.Object) -> bool:
-    curve = compat.find_curve(item, "hide_render")
     driven = item.animation_data is not None and item.animation_data.drivers.find("hide_render") is not None
-    return driven or (curve is not None and not curve.mute)
+    return driven or compat.playing_curve(item, "hide_render") is not None
 
 
 @persistent

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import chosen, compat, live, marks, sound
+from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound
 from freetalk_blender.blender.marks import PREVIEW
 
 
@@ -209,6 +209,46 @@ def test_whatever_is_done_to_a_sliders_curve_is_noticed(addon: None, empty: bpy.
         assert live.key(empty) == before
         setattr(owner, field, value)
         assert live.key(empty) != before, (field, value)
+
+
+def test_whatever_is_done_to_a_modifier_of_a_sliders_curve_is_noticed(addon: None, empty: bpy.types.Scene) -> None:
+    empty.freetalk.keyframe_insert("happy", frame=1)
+    modifiers = compat.find_curve(empty, "freetalk.happy").modifiers
+    bare = live.key(empty)
+    line, envelope = modifiers.new("GENERATOR"), modifiers.new("ENVELOPE")
+    point = envelope.control_points.add(5)
+    edits = ((line, "use_additive", True), (line, "coefficients", (0.6, 0.1)), (point, "max", 2.0))
+    edits += ((envelope, "influence", 0.5), (envelope, "mute", True))
+    for owner, field, value in edits:
+        before = live.key(empty)
+        assert live.key(empty) == before
+        setattr(owner, field, value)
+        assert live.key(empty) != before, (field, value)
+    line.mute = True
+    assert live.key(empty) == bare
+
+
+def test_a_curve_of_a_slider_that_is_muted_counts_as_none(addon: None, empty: bpy.types.Scene) -> None:
+    empty.freetalk.happy = 1.0
+    empty.freetalk.keyframe_insert("happy", frame=1)
+    keyed = live.key(empty)
+    compat.find_curve(empty, "freetalk.happy").mute = True
+    muted = live.key(empty)
+    assert muted != keyed
+    empty.freetalk.happy = 0.0
+    empty.frame_set(3)
+    assert empty.freetalk.happy == 0 and not feeling.weights(empty, empty.freetalk, 1, 5).any(), "as the panel shows"
+    assert live.key(empty) not in (muted, keyed), "and it moves by hand"
+
+
+def test_a_group_of_curves_that_is_muted_counts_as_blender_has_it(addon: None, empty: bpy.types.Scene) -> None:
+    empty.freetalk.happy = 1.0
+    empty.freetalk.keyframe_insert("happy", frame=1, group="emotion")
+    compat.find_curve(empty, "freetalk.happy").group.mute = True
+    empty.freetalk.happy = 0.0
+    empty.frame_set(3)
+    happy = feeling.values(empty, empty.freetalk, ("happy",), 3, 1)["happy"]
+    assert np.allclose(happy, empty.freetalk.happy)
 
 
 def test_sliders_that_a_driver_or_the_nla_moves_are_told_and_ask_for_nothing_in_other_frames(
