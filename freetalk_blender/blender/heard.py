@@ -21,7 +21,7 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
             continue
         if HEARD not in strip or strip[HEARD] == said:
             return
-    for strip in [strip for strip in _own(scene) if strip[HEARD] == said]:
+    for strip in [strip for strip in own(scene) if strip[HEARD] == said]:
         _drop(scene, strip)
     if scene.sequence_editor is None:
         scene[SEQUENCER] = True
@@ -35,7 +35,7 @@ def tune(scene: bpy.types.Scene) -> None:
     there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
     playing = {line.source for take in filter(None, map(takes.current, there)) for line in takes.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in takes.lines(take)}
-    for strip in _own(scene):
+    for strip in own(scene):
         if strip[HEARD] in said:
             strip.mute = strip[HEARD] not in playing
         else:
@@ -45,7 +45,8 @@ def tune(scene: bpy.types.Scene) -> None:
         del scene[SEQUENCER]
 
 
-def _own(scene: bpy.types.Scene) -> list[bpy.types.ID]:
+def own(scene: bpy.types.Scene) -> list[bpy.types.ID]:
+    """FreeTalk's own sound strips in a scene."""
     return [strip for strip in sound.sound_strips(scene) if HEARD in strip]
 
 

@@ -6,7 +6,7 @@ lines (the speech of one sound each), one after the other.
 
 import json
 import os.path
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
@@ -116,6 +116,19 @@ def why_locked(item: bpy.types.Object) -> str:
 def lines(take: bpy.types.Action) -> list[Line]:
     """What is said in a take."""
     return [Line(**entry) for entry in json.loads(take[TAKE])]
+
+
+def name_files(take: bpy.types.Action, named: Callable[[str], str]) -> None:
+    """The sound files that say a take's lines have other names, as `named` of a path tells."""
+    known = lines(take)
+    told = [replace(line, source=file_named(line.source, named)) for line in known]
+    if told != known:
+        take[TAKE] = json.dumps([asdict(line) for line in told])
+
+
+def file_named(source: str, named: Callable[[str], str]) -> str:
+    """The source of a line with another name of its sound file, where it has one."""
+    return f"{_FILE}{named(_path_of(source))}" if source.startswith(_FILE) else source
 
 
 def kept(take: bpy.types.Action, line: Line) -> list[Line]:

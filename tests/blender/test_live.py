@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound
+from freetalk_blender.blender import chosen, compat, feeling, heard, live, marks, sound, takes
 from freetalk_blender.blender.marks import PREVIEW
 
 
@@ -402,15 +402,23 @@ def test_saved_into_another_folder_a_file_names_the_same_sound(
     settings.sound_file = "//voice.wav"
     copy = talking()
     settings.landmarks = "//points.json"
+
+    def sources() -> set[str]:
+        heard_there = {strip[marks.HEARD] for strip in heard.own(bpy.context.scene)}
+        return heard_there | {line.source for line in takes.lines(takes.current(marks.copy_of(talker)))}
+
     bpy.ops.wm.save_as_mainfile(filepath=str(second), copy=True)
     assert settings.sound_file == "//voice.wav", "this file is still in its folder"
     with pytest.raises(RuntimeError):
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "nowhere" / "c.blend"))
-    assert settings.sound_file == "//voice.wav"
+    assert settings.sound_file == "//voice.wav" and sources() == {"file //voice.wav"}
     bpy.ops.wm.save_as_mainfile(filepath=str(second))
     assert settings.sound_file.replace("\\", "/") == "//../project/voice.wav"
     assert settings.landmarks.replace("\\", "/") == "//../project/points.json"
+    assert {source.replace("\\", "/") for source in sources()} == {"file //../project/voice.wav"}
     move("happy", 1.0)
-    assert live.is_shown(copy), "the same sound is said"
+    assert live.is_shown(copy) and live.is_stale(bpy.context), "the same sound is said"
+    settings.landmarks = ""
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and len(sources()) == 1
     bpy.ops.wm.open_mainfile(filepath=str(second))
     assert chosen.source(bpy.context.scene).clip().samples.any()
