@@ -41,10 +41,18 @@ def restore(item: bpy.types.Object, before: Sequence[int]) -> None:
 
 
 def show(item: bpy.types.Object, shown: bool) -> None:
-    """Show or hide an object, in the viewport, in every view layer of its scenes, and in renders."""
+    """Show or hide an object, in the viewport, in every view layer of its scenes, and in renders. What an instance
+    shows no view layer hides, but the screen does."""
     item.hide_render = not shown
+    item.hide_viewport = item.hide_viewport or (not shown and _is_instanced(item))
     for layer in _layers(item):
         _hide(item, layer, not shown)
+
+
+def _is_instanced(item: bpy.types.Object) -> bool:
+    """Does any object show a collection of this file that the object is in, or that one in it is in?"""
+    shown = {other.instance_collection for other in bpy.data.objects if other.instance_type == "COLLECTION"} - {None}
+    return any(item.name in collection.all_objects for collection in shown if collection.library is None)
 
 
 def _layers(item: bpy.types.Object) -> list[bpy.types.ViewLayer]:

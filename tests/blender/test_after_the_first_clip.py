@@ -310,6 +310,28 @@ def test_an_instance_of_a_linked_talking_character_shows_the_copy_alone(
     assert _meshes_seen() == {"head FreeTalk"}
 
 
+def test_an_instance_in_the_characters_own_file_shows_the_copy_alone(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    props, character = bpy.data.collections.new("props"), bpy.data.collections.new("character")
+    props.children.link(character)
+    character.objects.link(talker)
+    scene.collection.objects.unlink(talker)
+    scene.collection.children.link(props)
+    empty = bpy.data.objects.new("instance", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", props
+    scene.collection.objects.link(empty)
+    bpy.context.view_layer.objects.active = talker
+    animate(talker)
+    assert _meshes_seen() == {"head FreeTalk"}
+    scene.view_layers[0].layer_collection.children["props"].exclude = True
+    bpy.context.view_layer.update()
+    assert _meshes_seen() == {"head FreeTalk"}
+    scene.view_layers[0].layer_collection.children["props"].exclude = False
+    scene.freetalk.sad = 1.0
+    assert bpy.ops.freetalk.rebake() == bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert _meshes_seen() == {"head"} and talker.visible_get()
+
+
 def _meshes_seen() -> set[str]:
     graph = bpy.context.evaluated_depsgraph_get()
     return {each.object.name for each in graph.object_instances if each.object.type == "MESH"}
