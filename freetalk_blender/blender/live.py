@@ -302,6 +302,8 @@ def show(current: bpy.types.Scene) -> None:
     copy, state = (_copy(uid), _states[uid]) if uid is not None else (None, None)
     if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
         return
+    if copy.data.shape_keys is None:
+        return  # the person deleted them
     if current not in copy.users_scene:
         return
     remapped = current.render.frame_map_old / current.render.frame_map_new

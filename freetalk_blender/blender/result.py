@@ -38,6 +38,12 @@ class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
     bl_label = "New Take"
     bl_options = {"REGISTER", "UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        copy = chosen.talking(context)
+        bare = copy is not None and copy.data.shape_keys is None  # the person deleted them
+        return chosen.explained(cls, why_none(context) or (NONE if bare else ""))
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         takes.create(chosen.talking(context))
         heard.tune(context.scene)

@@ -140,6 +140,19 @@ def test_a_copy_that_was_cut_otherwise_since_is_left_as_it_is(talker: bpy.types.
     assert np.array_equal(evaluated(copy), as_it_was)
 
 
+def test_a_copy_whose_shape_keys_were_deleted_is_left_as_it_is_until_it_is_animated(talker: bpy.types.Object) -> None:
+    copy = talking()
+    copy.shape_key_clear()
+    for frame, value in ((10, 1.0), (20, 0.5)):
+        move("happy", value)
+        bpy.context.scene.frame_set(frame)
+        live.show(bpy.context.scene)
+        assert copy.data.shape_keys is None
+    with pytest.raises(RuntimeError, match="Animate the face first"):
+        bpy.ops.freetalk.take_new()
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and bpy.ops.freetalk.take_new() == {"FINISHED"}
+
+
 def test_renamed_while_it_is_shown_a_copy_goes_on_talking(talker: bpy.types.Object) -> None:
     copy = talking()
     before = evaluated(copy)
