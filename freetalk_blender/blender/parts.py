@@ -115,9 +115,13 @@ def _share_uv(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:
     """A part's own texture coordinates under the name that the face's have, too: materials ask for the active ones."""
     if not face.uv_layers or not data.uv_layers or face.uv_layers.active.name in data.uv_layers:
         return
-    own = exchange.values(data.attributes[data.uv_layers.active.name])
-    new = data.uv_layers.new(name=face.uv_layers.active.name)
-    exchange.write(data.attributes[new.name], own)
+    active, name = data.uv_layers.active, face.uv_layers.active.name
+    own = exchange.values(data.attributes[active.name])
+    new = data.uv_layers.new(name=name)
+    if new is None:  # it has as many as Blender lets it have
+        active.name = name
+    else:
+        exchange.write(data.attributes[new.name], own)
 
 
 def hide(original: bpy.types.Object, names: Sequence[str]) -> None:

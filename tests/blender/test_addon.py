@@ -133,8 +133,12 @@ def test_in_local_view_teeth_that_it_leaves_out_are_a_part_of_the_face_and_all_o
         assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
 
 
-def test_teeth_keep_their_colours_and_texture(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
-    """The face's attributes have other names and another domain, and of one the teeth have none."""
+@pytest.mark.parametrize("maps", [1, 8])
+def test_teeth_keep_their_colours_and_texture(
+    ready: bpy.types.PropertyGroup, teeth: bpy.types.Object, maps: int
+) -> None:
+    """The face's attributes have other names and another domain, and of one the teeth have none. maps: texture
+    coordinates of the teeth; more than 8 Blender does not take."""
     face, count = ready.face.data, len(teeth.data.loops)
     for domain in ("POINT", "CORNER"):
         colours = face.color_attributes.new(f"painted {domain}", "BYTE_COLOR", domain)
@@ -144,6 +148,8 @@ def test_teeth_keep_their_colours_and_texture(ready: bpy.types.PropertyGroup, te
     own.data.foreach_set("color", np.full(4 * len(own.data), 0.5, np.float32))
     uv = np.random.default_rng(0).random(2 * count).astype(np.float32)
     teeth.data.uv_layers.active.uv.foreach_set("vector", uv)
+    for number in range(1, maps):
+        teeth.data.uv_layers.new(name=f"other {number}")
 
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     (copy,) = marks.copies_of(ready.face)
@@ -155,6 +161,7 @@ def test_teeth_keep_their_colours_and_texture(ready: bpy.types.PropertyGroup, te
     assert np.allclose(point[0].color, 0.25, atol=0.01) and np.allclose(point[first].color, 0.5, atol=0.01)
     assert {painted[i].color[0] for i in corner} == {1.0}
     assert np.allclose(np.ravel([mesh.uv_layers["face"].uv[i].vector for i in corner]), uv)
+    assert len(teeth.data.uv_layers) == maps and "face" not in teeth.data.uv_layers
 
 
 def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, teeth: bpy.types.Object) -> None:
