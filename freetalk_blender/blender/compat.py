@@ -1,5 +1,6 @@
 """Where Blender 4.2, 4.5 and 5.x differ, and nothing else."""
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -181,6 +182,11 @@ def use_png(settings: bpy.types.ImageFormatSettings) -> None:
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"
     settings.file_format = "PNG"
+
+
+def output_path(path: Path) -> str:
+    """The path of a file as a scene's output takes it (4.5 and later read variables in braces there)."""
+    return str(path).replace("{", "{{").replace("}", "}}") if bpy.app.version >= (4, 5, 0) else str(path)
 
 
 def can_make_sound() -> bool:

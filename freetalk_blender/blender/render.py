@@ -99,7 +99,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
         video.use_autosplit, video.use_lossless_output, video.audio_volume = False, False, 1.0
         video.audio_codec = "AAC" if compat.can_make_sound() else "NONE"
         scene.render.use_file_extension = False
-        scene.render.filepath = str(temporary)
+        scene.render.filepath = compat.output_path(temporary)
         with _interruptible(scene), _each_frame(lambda frame: report((frame - scene.frame_start + 1) / total)):
             _render(scene, animation=True)
         if not temporary.stat().st_size:
@@ -143,7 +143,7 @@ def _grid(rows: list[list[np.ndarray]], columns: int) -> np.ndarray:
 def _still(scene: bpy.types.Scene, path: Path, frame: int) -> np.ndarray:
     scene.frame_set(frame)
     scene.render.stamp_note_text = f"{(frame - scene.frame_start) / scene_fps(scene):.2f} s"
-    scene.render.filepath = str(path)
+    scene.render.filepath = compat.output_path(path)
     _render(scene, write_still=True)
     image = bpy.data.images.load(str(path))
     try:

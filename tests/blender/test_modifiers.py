@@ -1,6 +1,7 @@
 """Faces with modifiers, animation and negative scales: filmed where they are seen, or told of in a sentence."""
 
 import signal
+import tempfile
 from pathlib import Path
 
 import bpy
@@ -98,6 +99,20 @@ def test_pictures_leave_the_persons_settings(face: bpy.types.Object, picture, tm
     picture(tmp_path / "face.mp4", face, lambda share: None)
     after = settings_of_pictures(current)
     assert {name: (before[name], after[name]) for name in before if before[name] != after[name]} == {}
+
+
+@pytest.mark.parametrize("picture", [render.film, render.contact_sheet])
+def test_pictures_are_written_where_a_folder_has_braces_in_its_name(
+    face: bpy.types.Object, picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender 4.5 and later read variables there, of which it knows some."""
+    folder = tmp_path / "v{fps} {x}"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    bpy.context.scene.frame_start = bpy.context.scene.frame_end = 3
+    picture(folder / "face.mp4", face, lambda share: None)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["face.mp4"]
+    assert (folder / "face.mp4").stat().st_size > 100 and [*tmp_path.iterdir()] == [folder]
 
 
 #: What people set for pictures of their own: by the path from the scene.

@@ -212,3 +212,26 @@ def test_a_strip_whose_speed_was_changed_is_heard_as_blender_plays_it(version: s
     soundfile.write(tmp_path / "beeps.wav", beeps, 16000, subtype="FLOAT")
     run_in("5.2", _RETIMED, tmp_path / "beeps.wav", tmp_path / "fast.blend", scene)
     assert "HEARD" in run_in(version, _HEARD, tmp_path / "fast.blend")
+
+
+_FILM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import bpy
+from freetalk_blender.blender import files, render, scene
+from freetalk_blender.core.frame import mean_landmarks
+files.empty_scene()
+bpy.ops.mesh.primitive_cube_add()
+bpy.context.object[scene.LANDMARKS] = mean_landmarks().ravel().tolist()
+bpy.context.scene.frame_start = bpy.context.scene.frame_end = 3
+render.film(Path(sys.argv[2]), bpy.context.object, lambda share: None)
+"""
+
+
+@pytest.mark.parametrize("version", ["4.2", "5.2"])
+def test_a_film_is_written_where_a_folder_has_braces_in_its_name(version: str, tmp_path: Path) -> None:
+    """Blender 4.5 and later read variables there, of which it knows some."""
+    run_in(version, _FILM, tmp_path / "v{fps} {x}" / "face.mp4")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4")] == ["v{fps} {x}/face.mp4"]
+    assert len([*tmp_path.iterdir()]) == 1
