@@ -43,8 +43,11 @@ NAMED = "freetalk_named"
 LENT = "freetalk_lent"
 #: Custom property of a talking copy: the last frame of the scene before the take, and what the take made of it.
 RANGE = "freetalk_range"
+#: Custom property of a talking copy: 9 numbers, from its own axes to those in which the face had its true proportions
+#: when the copy was made.
+SHAPE = "freetalk_shape"
 #: All that a talking copy has and its original has not.
-OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE)
+OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE, SHAPE)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, 68 confidences, and the skin that
 #: they lay on: how many vertices the mesh had, 68 of them by number, and their places.
 POINTS = "freetalk_points"

@@ -8,6 +8,7 @@ import numpy as np
 from ..core.errors import MeshError
 from ..core.landmarks import nearest_vertices
 from ..core.mesh import put_apart, touching
+from .marks import SHAPE, copy_of, original_of
 
 
 def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
@@ -129,8 +130,19 @@ def world(item: bpy.types.Object) -> np.ndarray:
 def to_true_shape(item: bpy.types.Object) -> np.ndarray:
     """(3,3) from the object's own axes to axes in which the face has the proportions that the person sees.
 
-    Identity, unless the object is scaled unevenly: then the stretch of its transform, which no turn changes (the
-    symmetric factor of the polar decomposition), rounded, so that it is the same in each frame of an animation.
+    Those of a talking copy are as they were when it was made, and those of its original, too, as long as both are
+    stretched alike: an animation may stretch them otherwise in each frame.
+    """
+    copy, now = copy_of(original_of(item)), _stretch(item)
+    if copy is None or SHAPE not in copy:
+        return now
+    is_alike = item == copy or np.allclose(now, _stretch(copy), rtol=0, atol=1e-3 * np.abs(now).max())
+    return np.array(copy[SHAPE]).reshape(3, 3) if is_alike else now
+
+
+def _stretch(item: bpy.types.Object) -> np.ndarray:
+    """(3,3) identity, unless the object is scaled unevenly: then the stretch of its transform, which no turn changes
+    (the symmetric factor of the polar decomposition), rounded, so that it is the same wherever an animation takes it.
     """
     linear = world(item)[:3, :3]
     squares, axes = np.linalg.eigh(linear.T @ linear)

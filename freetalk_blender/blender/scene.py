@@ -15,7 +15,7 @@ from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
 from . import bake, bindings, files, hair, meshes, mouth, parts, pictures, seen, session, sound, takes
-from .marks import FACE, LANDMARKS, copy_of, lent_keys, named_keys
+from .marks import FACE, LANDMARKS, SHAPE, copy_of, lent_keys, named_keys
 from .steps import Steps
 
 #: Seconds in which a face comes to rest between lines: sounds end in words and blinks, too.
@@ -78,7 +78,7 @@ def talking(
         raise
     if not same:
         bake.remove(original, copy)
-        copy[FACE] = fingerprint
+        copy[FACE], copy[SHAPE] = fingerprint, shape.ravel().tolist()
         copy[LANDMARKS] = (np.asarray(face.landmarks, float) @ np.linalg.inv(shape).T).ravel().tolist()
     bake.finish(copy, shaped)
     if not same:

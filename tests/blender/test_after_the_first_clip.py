@@ -19,6 +19,7 @@ from freetalk_blender.blender import (
     files,
     heard,
     linked,
+    live,
     marks,
     meshes,
     parts,
@@ -365,6 +366,32 @@ def test_a_face_is_the_same_wherever_its_animation_has_taken_it(talker: bpy.type
         talker.matrix_world = Matrix.Rotation(turn, 4, (0.2, 1, 0.4)) @ Matrix.Diagonal((0.7, 1.3, 1.1, 1))
         bpy.context.view_layer.update()
         assert animate(talker) == copy and len(takes.listed(copy)) == 2
+
+
+def test_a_face_that_an_animation_squashes_is_the_same_in_each_frame(talker: bpy.types.Object) -> None:
+    current = bpy.context.scene
+    for frame, height in ((1, 1.0), (20, 1.25)):
+        talker.scale.y = height
+        talker.keyframe_insert("scale", frame=frame)
+    current.frame_set(1)
+    copy = animate(talker)
+    bpy.ops.freetalk.take_new()
+    animate(talker)
+    current.frame_set(20)
+    current.freetalk.happy = 1.0
+    live.watch(current)
+    previewed = meshes.places(copy.data.shape_keys.key_blocks[marks.PREVIEW])
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert marks.copy_of(talker) == copy and len(takes.listed(copy)) == 2
+    current.frame_set(20)
+    baked = meshes.vertices(copy.data)
+    for block in bake.own_blocks(copy):
+        baked = baked + block.value * (meshes.places(block) - meshes.vertices(copy.data))
+    assert np.abs(previewed - baked).max() < 0.25
+    talker.animation_data_clear()
+    talker.scale.y, before = 1.5, copy.session_uid
+    bpy.context.view_layer.update()
+    assert animate(talker).session_uid != before, "another face, for the person stretched it"
 
 
 def test_parts_that_lie_a_rounding_error_elsewhere_are_the_same_face(talker: bpy.types.Object) -> None:
