@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation import stm, stm_faces
 from export import command, ict
-from freetalk_blender.core import frame, landmarks, raster, scan_file
+from freetalk_blender.core import frame, landmarks, lids, raster, scan_file
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.opened_mouth import SKIN
@@ -85,11 +85,12 @@ def looks_motion(model: ict.IctModel) -> np.ndarray:
 
 def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.ndarray, size: int = 240) -> np.ndarray:
     """Rows: from in front, turned; columns: LOOKS. As in the scene, with what lies behind lips that were cut."""
-    dense = face.mesh.to_caller(face.binding.displace(landmark_motion(face, motion)))
+    own = landmark_motion(face, motion)
+    dense = face.mesh.to_caller(face.binding.displace(own))
     if face.contact:
         face.contact.correct(dense)
     if face.eyelids:
-        face.eyelids.correct(dense)
+        face.eyelids.correct(dense, lids.closed(own, face.neutral))
     inside = np.zeros(len(vertices), bool)
     if face.opened:
         dense, vertices, triangles = face.opened.carried(dense), face.opened.vertices, face.opened.triangles

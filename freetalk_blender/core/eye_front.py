@@ -48,7 +48,7 @@ class Front:
     opening: np.ndarray
     frame: Similarity
 
-    def correction(self, displacement: np.ndarray) -> np.ndarray:
+    def correction(self, displacement: np.ndarray, _: np.ndarray) -> np.ndarray:
         """(T,M,3) what holds the skin; displacement (T,M,3) of `vertices`, mesh units."""
         motion = self.frame.vectors_to_canonical(displacement)
         over, under = self.above @ motion[:, self.marks[UPPER_EDGE]], self.below @ motion[:, self.marks[LOWER_EDGE]]

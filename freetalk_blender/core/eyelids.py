@@ -13,12 +13,15 @@ from .rows import numbered
 
 
 class Part(Protocol):
-    """Vertices (M,) of a mesh, each once, and what their displacement (T,M,3), mesh units, needs; nothing at rest."""
+    """Vertices (M,) of a mesh, each once, and what their displacement (T,M,3), mesh units, needs; nothing at rest.
+
+    shut (T,2): how surely each eye is in a blink, as `lids.closed` says.
+    """
 
     @property
     def vertices(self) -> np.ndarray: ...
 
-    def correction(self, displacement: np.ndarray) -> np.ndarray: ...
+    def correction(self, displacement: np.ndarray, shut: np.ndarray, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,12 @@ class Eyelids:
         turn = (rotation @ parts.turn[row] @ rotation.T).astype(np.float32)
         return replace(self, followers=Followers(own, skin, shares[row].astype(np.float32), turn))
 
-    def correction(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,M,3) the sum of what the parts add; displacement (T,M,3) of `vertices`, mesh units."""
+    def correction(self, displacement: np.ndarray, shut: np.ndarray) -> np.ndarray:
+        """(T,M,3) the sum of what the parts add; displacement (T,M,3) of `vertices`, mesh units; shut (T,2)."""
         change = np.zeros_like(displacement)
         for part in self.parts:
             rows = np.searchsorted(self.vertices, part.vertices)
-            change[:, rows] += part.correction(displacement[:, rows])
+            change[:, rows] += part.correction(displacement[:, rows], shut)
         if self.followers is not None:
             skin, own = (
                 np.searchsorted(self.vertices, which) for which in (self.followers.skin, self.followers.vertices)
@@ -80,21 +83,22 @@ class Eyelids:
             change[:, own] += self.followers.follow(change[:, skin])
         return change
 
-    def correct(self, motion: np.ndarray) -> None:
-        """Change a motion (T,V,3) of the mesh, mesh units, so that its eyes are right."""
-        change = self.correction(motion[:, self.vertices])
+    def correct(self, motion: np.ndarray, shut: np.ndarray) -> None:
+        """Change a motion (T,V,3) of the mesh, mesh units, so that its eyes are right; shut (T,2)."""
+        change = self.correction(motion[:, self.vertices], shut)
         if change.any():
             motion[:, self.vertices] += change
 
 
-def met(keys: ShapeKeys, lids: Eyelids, tolerance: float, error: float) -> ShapeKeys:
+def met(keys: ShapeKeys, lids: Eyelids, shut: np.ndarray, tolerance: float, error: float) -> ShapeKeys:
     """Shape keys that correct the eyes, with a few more where they must; the dense sequence is never made.
 
-    keys.shapes (K,V,3) for the vertices that `lids` was made for; tolerance: largest error of what is added, mesh
-    units; error: that of `keys` away from the lips, where lids are.
+    keys.shapes (K,V,3) for the vertices that `lids` was made for; shut (T,2); tolerance: largest error of what is
+    added, mesh units; error: that of `keys` away from the lips, where lids are.
     """
     own, lost = keys.shapes[:, lids.vertices], tolerance / 10
-    changes = (lids.correction(np.tensordot(block, own, 1)) for block in in_blocks(keys.weights))
+    blocks = zip(in_blocks(keys.weights), in_blocks(shut), strict=True)
+    changes = (lids.correction(np.tensordot(block, own, 1), frames) for block, frames in blocks)
     code, shapes = factors(changes, len(lids.vertices), lost)
     if not len(shapes):
         return keys

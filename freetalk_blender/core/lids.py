@@ -2,8 +2,9 @@
 
 A blink carries the upper lid down by about ten millimetres over a ball whose front bulges by as much, and a lid that
 moves straight cuts through it. Skin in front of a ball is brought forward to where it does not. A blink also ends where
-the landmarks of the lids meet, and between them the edges still stand apart, or cross: lids that have come near each
-other meet all along. At rest nothing moves.
+the landmarks of the lids meet, and beside them, or where they lie off the edges, these still stand apart, or cross:
+where landmarks blink, edges meet all along. Landmarks tell, for edges that stand apart may be a blink's or a squint's.
+At rest nothing moves.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from . import raster
 from .eyes import EYES
 from .face_view import Camera
 from .frame import Similarity
+from .landmarks import LID_PAIRS, gaps
 from .ramp import smooth_step
 from .rows import numbered, renumbered
 from .series import runs
@@ -29,9 +31,9 @@ _INSIDE = 3.0
 LARGEST = 6.0
 #: Beyond this share of its radius the ball counts as a cone, and skin is looked after up to the second share.
 _CONE, _REACH = 0.85, 1.4
-#: Lids whose edges are nearer than the first share of what they are at rest meet; beyond the second they stay (as
-#: shares of the opening at rest, in the median along an eye).
-SHUT, PARTED = 0.25, 0.55
+#: Eyes whose landmarks leave no more than the first share of what they are open by at rest are in a blink, and edges
+#: meet; from the second on edges stay.
+SHUT, PARTED = 0.1, 0.25
 #: Their edges overlap by this (mm), since they are known to a pixel only; the upper lid's share of the way.
 _OVERLAP, _UPPER = 0.1, 0.75
 #: Width of a column of an eye, the least opening of one that counts, and how far from the edge skin follows (mm).
@@ -40,6 +42,7 @@ _COLUMN, _LEAST, _FADING = 1.5, 1.0, 4.0
 _WIDER = 3.0
 #: The picture of one eye: half its side (mm) and its pixels.
 _HALF, _SIZE = 20.0, 160
+_TINY = 1e-6
 
 
 #: A point of the skin: the vertices of its triangle (3,), and their shares in it (3,).
@@ -48,19 +51,21 @@ Place = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Edges:
-    """The edges of an eye's lids in C columns from right to left. across (C,M): height of the upper one over the lower
-    one, of the heights of the vertices of Lids; opening (C,): at rest, mm; spread (M,C): how far up a vertex goes as
-    lids close by one millimetre."""
+    """The edges of an eye's lids in C columns from right to left. eye: which of EYES; across (C,M): height of the upper
+    one over the lower one, of the heights of the vertices of Lids; opening (C,): at rest, mm; spread (M,C): how far up
+    a vertex goes as lids close by one millimetre."""
 
+    eye: int
     across: np.ndarray
     opening: np.ndarray
     spread: np.ndarray
 
-    def closing(self, moved: np.ndarray) -> np.ndarray:
-        """(T,C) mm by which each column is to close, or to open where edges cross; moved (T,M,3), canonical mm."""
+    def closing(self, moved: np.ndarray, shut: np.ndarray) -> np.ndarray:
+        """(T,C) mm by which each column is to close, or to open where edges cross; moved (T,M,3), canonical mm; shut
+        (T,2): see `closed`."""
         gap = moved[..., 1] @ self.across.T
-        parted = np.median(gap / self.opening, axis=-1, keepdims=True)
-        return (gap + _OVERLAP) * (1 - smooth_step((parted - SHUT) / (PARTED - SHUT)))
+        crossed = np.minimum(gap, 0)
+        return crossed + shut[:, self.eye, None] * (gap + _OVERLAP - crossed)
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,24 @@ class Lids:
         """(T,M) mm by which each vertex is to be brought forward; displacement (T,M,3) of `vertices`, mesh units."""
         return np.clip(self.kept - self.clearance(displacement), 0, LARGEST)
 
-    def correction(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,M,3) what makes lids meet and keeps them off the ball; displacement (T,M,3) of `vertices`, mesh units."""
+    def correction(self, displacement: np.ndarray, shut: np.ndarray) -> np.ndarray:
+        """(T,M,3) what makes lids meet and keeps them off the ball; displacement (T,M,3) of `vertices`, mesh units;
+        shut (T,2): see `closed`."""
         moved = self.place + self.frame.vectors_to_canonical(displacement)
         change = np.zeros_like(moved)
         for edges in self.edges:
-            change[..., 1] += edges.closing(moved) @ edges.spread.T
+            change[..., 1] += edges.closing(moved, shut) @ edges.spread.T
         change[..., 2] = self.amount(displacement + self.frame.vectors_to_mesh(change))
         return self.frame.vectors_to_mesh(change)
+
+
+def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """(T,2) in [0,1]: how surely the right and the left eye are shut in a blink in landmark motion (T,68,3) of neutral
+    (68,3), canonical units. Eyes that are shut at rest do not blink."""
+    rest = np.maximum(gaps(neutral, LID_PAIRS), 0).reshape(2, 2).sum(1)
+    change = gaps(motion, LID_PAIRS).reshape(-1, 2, 2).sum(2)
+    left = np.where(rest > 0, 1 + change / np.maximum(rest, _TINY), 1)
+    return 1 - smooth_step((left - SHUT) / (PARTED - SHUT))
 
 
 def of_balls(
@@ -133,18 +148,19 @@ def of_balls(
     if landmarks is None:
         return found
     edges = [
-        _edges(points, faces, rows, ball, landmarks[eye])
-        for eye in EYES
+        _edges(points, faces, rows, ball, landmarks[EYES[eye]], eye)
+        for eye in range(2)
         for ball in balls
-        if np.linalg.norm(landmarks[eye].mean(0) - ball[0]) < 2 * ball[1]
+        if np.linalg.norm(landmarks[EYES[eye]].mean(0) - ball[0]) < 2 * ball[1]
     ]
     return replace(found, edges=tuple(one for one in edges if one is not None))
 
 
 def _edges(
-    points: np.ndarray, faces: np.ndarray, rows: np.ndarray, ball: tuple[np.ndarray, float], lids: np.ndarray
+    points: np.ndarray, faces: np.ndarray, rows: np.ndarray, ball: tuple[np.ndarray, float], lids: np.ndarray, eye: int
 ) -> Edges | None:
-    """points (P,3), mm, and faces (f,3) of the skin; rows (M,): those around eyes; ball and landmarks (6,3) of one."""
+    """points (P,3), mm, and faces (f,3) of the skin; rows (M,): those around eyes; ball and landmarks (6,3) of one, and
+    which."""
     place, high = points[rows], points[rows, 1]
     number = numbered(rows, len(points))
     weights, lines = [], []
@@ -166,7 +182,7 @@ def _edges(
     away = np.where(is_upper, np.maximum(high - rim[0], 0), np.maximum(rim[1] - high, 0))
     share = np.where(is_upper, -_UPPER, 1 - _UPPER) * np.exp(-((away / _FADING) ** 2) - (beyond / _COLUMN) ** 2)
     share[np.linalg.norm(place - lids.mean(0), axis=1) > 25] = 0
-    return Edges(across, across @ high, share[:, None] * along)
+    return Edges(eye, across, across @ high, share[:, None] * along)
 
 
 def _columns(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, eyelids
+from . import contact, eyelids, lids
 from . import inner_mouth as inner_mouths
 from . import turns as turnings
 from .compress import ShapeKeys, compress_factors
@@ -59,7 +59,7 @@ def deform(
     if face.contact and space == "canonical":
         face.contact.correct(dense, contact.closed(motion, face.neutral))
     if face.eyelids and space == "canonical":
-        face.eyelids.correct(dense)
+        face.eyelids.correct(dense, lids.closed(motion, face.neutral))
     dense = dense[:, : face.vertex_count]
     return dense if turns is None else dense + turnings.displacement(face, turns, len(dense))
 
@@ -70,7 +70,7 @@ def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:
     flat = face.binding.codes(motion) @ face.binding.matrix
     dense = face.mesh.to_caller(face.binding.spread(flat.reshape(len(motion), -1, 3)))
     if face.eyelids is not None:
-        face.eyelids.correct(dense)
+        face.eyelids.correct(dense, lids.closed(motion, face.neutral))
     return dense if face.opened is None else face.opened.carried(dense)
 
 
@@ -79,14 +79,16 @@ class Moves:
     """A performance of one face, ready to be looked at frame by frame, at the cost of a small matrix product.
 
     weights (T,R); shapes (R,3M) on the M vertices of the binding that can move, mesh units, lips not yet met; shut
-    (T,): how surely the lips are closed; tongue (T,3): weights of the shapes of a made tongue, (T,0) without one; turns
-    (T,5): weights of `turned` (5,N,3), the shapes of turns.KEYS, (T,0) and None where nothing turns.
+    (T,), blink (T,2): how surely the lips, and each eye, are closed; tongue (T,3): weights of the shapes of a made
+    tongue, (T,0) without one; turns (T,5): weights of `turned` (5,N,3), the shapes of turns.KEYS, (T,0) and None where
+    nothing turns.
     """
 
     face: Face
     weights: np.ndarray
     shapes: np.ndarray
     shut: np.ndarray
+    blink: np.ndarray
     tongue: np.ndarray
     turns: np.ndarray
     turned: np.ndarray | None
@@ -112,7 +114,7 @@ class Moves:
         if self.face.contact is not None:
             self.face.contact.correct(dense, self.shut[index])
         if self.face.eyelids is not None:
-            self.face.eyelids.correct(dense)
+            self.face.eyelids.correct(dense, self.blink[index : index + 1])
         if self.face.opened is None:
             return dense[0]
         dense = self.face.opened.carried(dense)
@@ -136,11 +138,11 @@ def moves(
     values, turn = np.linalg.eigh(code.T @ code)
     turn = turn[:, values > _LOST * values.sum()].astype(np.float32)
     weights, shapes = (code @ turn).astype(np.float32), turn.T @ face.binding.matrix
-    shut = contact.closed(motion, face.neutral)
+    shut, blink = contact.closed(motion, face.neutral), lids.closed(motion, face.neutral)
     turning, turned = np.zeros((len(motion), 0), np.float32), None
     if turns is not None and turns.any():
         turning, turned = turnings.weights(turns, len(motion)), turnings.shapes(face)
-    return Moves(face, weights, shapes, shut, tongue_weights(face, tongue, motion), turning, turned)
+    return Moves(face, weights, shapes, shut, blink, tongue_weights(face, tongue, motion), turning, turned)
 
 
 def tongue_weights(face: Face, tongue: np.ndarray | None, motion: np.ndarray) -> np.ndarray:
@@ -180,7 +182,7 @@ def shape_keys(
     if face.contact and space == "canonical":
         keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
     if face.eyelids and space == "canonical":
-        keys = eyelids.met(keys, face.eyelids, half, error)
+        keys = eyelids.met(keys, face.eyelids, lids.closed(motion, face.neutral), half, error)
     if face.opened is None:
         return keys
     keys = replace(keys, shapes=face.opened.carried(keys.shapes))

@@ -183,7 +183,7 @@ class Pushed:
 
     vertices = np.array([2, 5])
 
-    def correction(self, displacement):
+    def correction(self, displacement, shut):
         return np.zeros_like(displacement) + [0, 1, 0]
 
 
@@ -197,7 +197,7 @@ def test_lashes_follow_what_corrects_their_lids(turned):
     turn = np.stack([np.diag([1.0, 2.0, 3.0]), np.identity(3)])
     lids = Eyelids((Pushed(),)).followed(attached.Attached(np.array([7, 8]), carry, turn), source, rotation)
     motion = np.zeros((3, 10, 3), np.float32)
-    lids.correct(motion)
+    lids.correct(motion, np.zeros((3, 2)))
     wanted, pushed = np.zeros((10, 3)), np.array([0, 1, 0])
     wanted[[2, 5]], wanted[[7, 8]] = pushed, rotation @ ([1, 2, 3] * (rotation.T @ (0.5 * pushed)))
     assert np.allclose(motion, wanted, atol=1e-6)

@@ -1,5 +1,7 @@
 """Eyeballs for hollow eyes, and lids that slide over a ball."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.eyes import Eye
 from freetalk_blender.core.frame import Similarity, mean_landmarks
+from freetalk_blender.core.landmarks import LID_PAIRS
 from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA, untouched
+from freetalk_blender.core.retarget import retarget
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 NO_BALL = np.empty((0, 3))
@@ -102,9 +106,14 @@ def test_the_scans_own_ball_is_measured_where_lids_are_open_over_it():
     assert eyeballs.own(hollow, np.empty((0, 3))) is None
 
 
-def corrected(motion: np.ndarray, found: lids.Lids) -> np.ndarray:
+def blinking(frames: int, *eyes: float) -> np.ndarray:
+    """(frames,2) how surely both eyes, or the right and the left one, are in a blink."""
+    return np.broadcast_to(np.array(eyes), (frames, 2))
+
+
+def corrected(motion: np.ndarray, found: lids.Lids, *eyes: float) -> np.ndarray:
     answer = motion.copy()
-    Eyelids((found,)).correct(answer)
+    Eyelids((found,)).correct(answer, blinking(len(motion), *(eyes or (1.0,))))
     return answer
 
 
@@ -155,12 +164,14 @@ def eye(columns: int, rows: int) -> tuple[lids.Lids, np.ndarray]:
     return found, blink
 
 
+def edges_of(found: lids.Lids) -> Callable[[np.ndarray], np.ndarray]:
+    """What tells how far the edges of its first eye stand apart (C,), mm, in a motion (1,V,3)."""
+    return lambda motion: found.edges[0].across @ (found.place[:, 1] + motion[0, found.vertices, 1])
+
+
 def test_the_edges_of_lids_meet_all_along_a_blink():
     found, blink = eye(33, 13)
-
-    def gap(motion: np.ndarray) -> np.ndarray:
-        return found.edges[0].across @ (found.place[:, 1] + motion[0, found.vertices, 1])
-
+    gap = edges_of(found)
     assert len(found.edges) == 1
     before, after = gap(blink[None]), gap(corrected(blink[None], found))
     assert before.max() > 1.3 and before.min() < -0.5
@@ -168,9 +179,39 @@ def test_the_edges_of_lids_meet_all_along_a_blink():
     assert np.median(after) < -0.03, "edges are known to a pixel, so they overlap a little"
     clear = found.clearance(corrected(blink[None], found)[:, found.vertices])
     assert (clear >= np.minimum(found.kept, 0) - 1e-6).all()
-    assert not corrected(0 * blink[None], found).any(), "at rest nothing moves"
+    assert not corrected(0 * blink[None], found, 0.0).any(), "at rest nothing moves"
     half = 0.3 * blink[None]
-    assert np.abs(gap(corrected(half, found)) - gap(half)).max() < 0.1, "nor half open"
+    assert np.abs(gap(corrected(half, found, 0.0)) - gap(half)).max() < 0.1, "nor half open"
+    assert gap(half).min() > 2 and gap(corrected(half, found)).max() < 0.15, "however far the landmarks are off them"
+    assert np.array_equal(gap(corrected(half, found, 0.0, 1.0)), gap(corrected(half, found, 0.0))), "the other eye's"
+
+
+def test_a_squint_is_no_blink_however_near_the_edges_come_and_they_do_not_cross():
+    found, blink = eye(33, 13)
+    narrow, gap = 0.9 * blink[None], edges_of(found)
+    before, after = gap(narrow), gap(corrected(narrow, found, 0.0))
+    assert before.min() < -0.4 and np.median(before / found.edges[0].opening) < 0.25
+    assert np.abs(after - before)[before > 1].max() < 0.1 and after.min() > -0.2
+
+
+def test_landmarks_tell_which_eyes_blink():
+    neutral = mean_landmarks()
+    motion = np.zeros((6, 68, 3), np.float32)
+    for frame, share in enumerate((1.0, 0.9, 0.75, 0.5, -0.8)):
+        for upper, lower in LID_PAIRS:
+            motion[frame, upper] = share * (neutral[lower] - neutral[upper])
+    motion[5, [37, 38]] = neutral[[41, 40]] - neutral[[37, 38]]
+    shut = lids.closed(motion, neutral)
+    assert np.allclose(shut[:5].T, [1, 1, 0, 0, 0], atol=1e-4)
+    assert shut[5].tolist() == [1, 0], "one eye alone"
+    upper, lower = np.array(LID_PAIRS[:2]).T
+    for apart, blinks in (([-0.01, 0], 0), ([0.04, 0], 1), ([0.04, 0.05], 1)):
+        sleeper = neutral.copy()
+        sleeper[upper, 1] = sleeper[lower, 1] + apart
+        told = lids.closed(retarget(motion, sleeper), sleeper)
+        assert np.allclose(told, shut * [blinks, 1], atol=1e-4), (
+            "an eye that is shut at rest does not, one half shut does"
+        )
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(33, 13), (9, 4)])
@@ -185,11 +226,11 @@ def test_the_corners_of_fine_and_coarse_lids_meet_in_a_blink(columns, rows):
 def test_shape_keys_get_a_few_more_that_keep_lids_off():
     found, down = lid()
     keys = ShapeKeys(down[None].astype(np.float32), np.linspace(0, 1, 31, dtype=np.float32)[:, None], 0.0)
-    answer = eyelids.met(keys, Eyelids((found,)), 0.05, 0.01)
+    answer = eyelids.met(keys, Eyelids((found,)), blinking(31, 1.0), 0.05, 0.01)
     assert 1 < len(answer.shapes) < 16
     dense = np.tensordot(answer.weights, answer.shapes, 1)
     exact = corrected(np.tensordot(keys.weights, keys.shapes, 1), found)
     assert np.abs(dense - exact).max() < 0.06
     assert 0 < answer.max_error <= 0.06
     still = ShapeKeys(keys.shapes, 0 * keys.weights, 0.0)
-    assert eyelids.met(still, Eyelids((found,)), 0.05, 0.01).shapes.shape == keys.shapes.shape
+    assert eyelids.met(still, Eyelids((found,)), blinking(31, 0.0), 0.05, 0.01).shapes.shape == keys.shapes.shape
