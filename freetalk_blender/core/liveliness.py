@@ -41,6 +41,9 @@ _HANGING = {"sad": 6.0, "contempt": -4.0, "surprised": -2.5}
 #: degrees: pitch, yaw), and how far eyes turn at most.
 _LOOK, _LOOK_SPREAD, _SHORTEST_LOOK = 0.9, 0.5, 0.25
 _ABOUT, _AT_MOST = (1.0, 1.8), 12.0
+#: Feeling, by whatever style, leaves this share of an eye open, and goes softly towards it from so much further; lids
+#: in a blink may cross by the third at their landmarks, as speech has them.
+_LEAST_OPEN, _SOFTLY, _PRESSED = 0.25, 0.1, 0.03
 #: Lids ride on the eye as it looks up and down, the upper one by most of its turn (Becker & Fuchs 1988, "Lid-eye
 #: coordination during vertical gaze changes in man and monkey"), the lower one by a third of that.
 _UPPER_LID, _LOWER_LID = 0.8, 0.27
@@ -113,6 +116,21 @@ def gaze(
     share = np.float32(factor).reshape(-1, 1)
     wanted = share * np.radians(looked * _talks(speech, _REST / 2)) - np.minimum(share, 1) * head[:, :2]
     return np.clip(wanted, -np.radians(_AT_MOST), np.radians(_AT_MOST)).astype(np.float32)
+
+
+def with_open_eyes(displacement: np.ndarray, neutral: np.ndarray, blink: np.ndarray) -> np.ndarray:
+    """Motion (T,68,3) of landmarks (68,3), canonical units, in which feeling alone leaves eyes at least _LEAST_OPEN of
+    what they are open by at rest: where their lids would come nearer, they go less far. blink (T,), 0 to 1, is laid
+    over that, and shuts them."""
+    left = 1 + gaps(displacement, LID_PAIRS) / gaps(neutral, LID_PAIRS)
+    bare = 1 - blink[:, None]
+    above, soft = left - _LEAST_OPEN * bare + _PRESSED * (1 - bare), np.maximum(_SOFTLY * bare, 1e-6)
+    wider = np.where(above < soft, np.maximum(above + soft, 0) ** 2 / (4 * soft) - above, 0)
+    if not wider.any():
+        return displacement
+    moved, share = displacement.copy(), 1 - wider / np.maximum(1 - left, 0.5)
+    moved[:, np.array(LID_PAIRS)] *= share.astype(np.float32)[..., None, None]
+    return moved
 
 
 def with_lids(displacement: np.ndarray, neutral: np.ndarray, pitch: np.ndarray) -> np.ndarray:

@@ -212,3 +212,30 @@ def test_lids_go_where_the_eyes_look_and_shut_ones_stay_shut() -> None:
     assert open_[3].min() > 3 and np.abs(open_[4]).max() < 0.01
     assert not np.delete(moved[:4], [*upper, *lower], 1).any() and np.allclose(moved[4], shut, atol=1e-6)
     assert liveliness.with_lids(given, neutral, np.zeros(5)) is given
+
+
+def test_feeling_leaves_eyes_a_little_open_and_a_blink_shuts_them() -> None:
+    neutral = frame.mean_landmarks()
+    upper, lower = np.array(LID_PAIRS).T
+    rest = gaps(neutral, LID_PAIRS)
+
+    def shares(narrowed: np.ndarray, blink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        given = np.zeros((len(narrowed), 68, 3), np.float32)
+        between = neutral[lower] - neutral[upper]
+        gone = (narrowed * (1 - blink) + blink)[:, None, None] * between
+        given[:, upper], given[:, lower], given[:, 20] = 0.7 * gone, -0.3 * gone, 0.1
+        moved = liveliness.with_open_eyes(given, neutral, blink)
+        assert np.array_equal(np.delete(moved, [*upper, *lower], 1), np.delete(given, [*upper, *lower], 1))
+        return moved - given, 1 + gaps(moved, LID_PAIRS) / rest
+
+    narrowed = np.linspace(-0.8, 1.6, 49)
+    change, left = shares(narrowed, np.zeros(49))
+    assert not change[narrowed < 0.64].any(), "wide eyes stay wide, and a smile's as narrow"
+    assert left.min() > 0.249 and np.abs(left[narrowed > 0.9] - 0.25).max() < 1e-5
+    assert (np.diff(left.mean(1)) < 1e-6).all() and np.abs(np.diff(left, 2, axis=0)).max() < 0.02, "softly"
+    blink = np.linspace(0, 1, 49)
+    for strength in (0.0, 0.6, 1.0, 1.4):
+        change, left = shares(np.full(49, strength), blink)
+        assert np.abs(left[-1]).max() < 1e-5 and not change[-1].any(), "shut"
+        assert strength > 0.65 or not change.any()
+        assert np.diff(left.mean(1)).max() < 0.01 and left.min() > -0.03

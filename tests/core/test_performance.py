@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import ats, audio, lips, models, performance, prosody, speech, tongue
+from freetalk_blender.core import ats, audio, frame, lips, models, performance, prosody, speech, tongue
 from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
+from freetalk_blender.core.landmarks import LID_PAIRS, gaps
 from freetalk_blender.core.performance import Performance
 from freetalk_blender.core.style import Style
 from freetalk_blender.core.utterance import Utterance
@@ -42,6 +43,18 @@ def test_frame_i_is_second_i_over_fps_at_any_rate(spoken: np.ndarray, fps: float
         for point, axis in ((66, 1), (8, 1), (48, 0)):
             expected = np.interp(times[frames], np.arange(len(reference)) / 50, reference[:, point, axis])
             assert np.abs(moved[frames, point, axis] - expected).max() < 1e-6
+
+
+def eyes(moved: np.ndarray) -> np.ndarray:
+    """(T,4) how open eyes are, of what they are at rest."""
+    return 1 + gaps(moved, LID_PAIRS) / gaps(frame.mean_landmarks(), LID_PAIRS)
+
+
+@pytest.mark.parametrize(("upper", "intensity"), [(2.0, 1.5), (1.5, 1.5), (2.0, 1.0)])
+def test_no_feeling_shuts_the_eyes_but_blinks_do(spoken: np.ndarray, upper: float, intensity: float) -> None:
+    open_by = eyes(perform(spoken, emotion={"happy": intensity}, style=Style(upper_face=upper)))
+    assert np.median(open_by, axis=0).min() > 0.2 and np.median(open_by) < 0.5
+    assert np.abs(open_by.mean(1).min()) < 0.1
 
 
 @pytest.mark.parametrize("fps", [12, 24, 25, 30, 60, 120])
