@@ -8,7 +8,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from .contact import PARTED
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS, gaps
-from .series import runs
+from .series import shown_too
 from .style import Style
 
 #: Inner pairs of the lips, right, middle, left, and the outer points beside them.
@@ -23,8 +23,6 @@ _LEFT = 0.5
 #: (canonical units): of 1,994 narrowest moments of consonants in speech as performed the median share is 0.6, nine of
 #: ten are 2.3 mm wide and more.
 _APART, _WITHIN, _LEAST = 0.5, 0.2, 0.025
-#: A frame shows nothing that is further from it than this, and times nearer to each other are one (s).
-_NEARER, _SAME_TIME = 0.04, 1e-6
 
 
 def parting() -> np.ndarray:
@@ -52,19 +50,9 @@ def shown(motion: np.ndarray, rate: float, frames: int, fps: float) -> np.ndarra
 
     motion (T,68,3) of the average face, canonical units; row i is second i / rate.
     """
-    times = np.arange(frames) / fps
     gap = EYE_DISTANCE_MM * gaps(motion, INNER_LIP_PAIRS).max(1)
     shut = (gap <= PARTED[0]) | (gap < PARTED[1]) & (gap == minimum_filter1d(gap, 3, mode="nearest"))
-    first, last = runs(shut).T / rate
-    last = last - 1 / rate
-    after = np.ceil(np.round(first * fps, 6)).astype(int)
-    early, late = first - (after - 1) / fps, after / fps - last
-    missed = (late > _SAME_TIME) & (after < frames) & (np.minimum(early, late) <= _NEARER)
-    earlier = missed & (early <= late + _SAME_TIME)
-    later = missed & ~earlier
-    times[after[later]] = last[later]
-    times[after[earlier] - 1] = first[earlier]
-    return times
+    return shown_too(shut, rate, frames, fps)
 
 
 def relaxed(style: Style) -> Style:

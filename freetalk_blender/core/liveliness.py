@@ -4,11 +4,13 @@ it, eyes that look about. All from one seed."""
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from .emotion import EMOTIONS
 from .eyeballs import RADIUS
 from .frame import EYE_DISTANCE_MM
 from .landmarks import LID_PAIRS, gaps
+from .series import shown_too
 from .speech import FEATURE_RATE
 
 #: Blinks: 26 a minute in conversation (Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"),
@@ -16,6 +18,8 @@ from .speech import FEATURE_RATE
 BLINK_INTERVAL = 60.0 / 26.0
 _BLINK_SPREAD = 0.5
 _BLINK_FALL, _BLINK_RISE = 0.08, 0.18
+#: Lids that have fallen so far are shut in a frame that shows them.
+_SHUT = 0.95
 #: A blink waits for the nearest end of a phrase within this time, and nobody blinks further than this from speech (s):
 #: silence is left still for the animator.
 _BLINK_WAIT, _BLINK_REACH = 0.5, 3.0
@@ -65,6 +69,13 @@ def blinks(speech: np.ndarray, accents: np.ndarray, seed: int, rate: float | np.
         if _distance(spoken / FEATURE_RATE, moment) <= _BLINK_REACH:
             _add(curve, moment, _BLINK_FALL, _BLINK_RISE, 1.0)
     return curve
+
+
+def shown(lids: np.ndarray, frames: int, fps: float) -> np.ndarray:
+    """(frames,) seconds whose lids frames show: frame i second i / fps, but lids (T,) at 50 Hz that are shut between
+    two frames alone are shown by the nearer one, as `lips.shown` does with lips."""
+    shut = (lids > _SHUT) | (lids > 0.5) & (lids == maximum_filter1d(lids, 3, mode="nearest"))
+    return shown_too(shut, FEATURE_RATE, frames, fps)
 
 
 def beats(accents: np.ndarray, frames: int, seed: int) -> np.ndarray:

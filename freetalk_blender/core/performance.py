@@ -16,6 +16,7 @@ from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
 from .errors import AudioError, FreeTalkError
+from .landmarks import LID_PAIRS
 from .series import sample
 from .style import AS_PERFORMED, Style
 
@@ -113,7 +114,8 @@ def perform(
     """Speech (N,) or (N, channels) at any rate, and emotion, as landmark motion at fps.
 
     emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps), and so style.
-    Frame i is second i / fps; lips that shut between two frames alone are shown by the nearer one (`lips.shown`).
+    Frame i is second i / fps; lips and lids that shut between two frames alone are shown by the nearer one
+    (`lips.shown`).
     Deterministic for a seed. Raises AudioError, EmotionError, StyleError, ModelError, each one sentence.
     """
     if not (isinstance(fps, Real) and 1 <= fps <= 1000):
@@ -135,6 +137,8 @@ def perform(
     motion = liveliness.with_open_eyes(motion, neutral, lids)
     times, shown = np.arange(frames) / fps, lips.shown(motion, speech.FEATURE_RATE, frames, fps)
     displacement = lips.corrected(sample(motion, speech.FEATURE_RATE, shown), style.contact, fps)
+    blinking, winks = np.ravel(LID_PAIRS), liveliness.shown(lids, frames, fps)
+    displacement[:, blinking] = sample(motion[:, blinking], speech.FEATURE_RATE, winks)
     tongue = sample(heard.tongue, speech.FEATURE_RATE, shown) * np.minimum(_column(style.articulation), 1)
     head = liveliness.head(heard.speech, heard.accents, felt, seed) * _column(acted.head)
     eyes = liveliness.gaze(heard.speech, heard.accents, head, seed, acted.gaze)

@@ -239,3 +239,15 @@ def test_feeling_leaves_eyes_a_little_open_and_a_blink_shuts_them() -> None:
         assert np.abs(left[-1]).max() < 1e-5 and not change[-1].any(), "shut"
         assert strength > 0.65 or not change.any()
         assert np.diff(left.mean(1)).max() < 0.01 and left.min() > -0.03
+
+
+@pytest.mark.parametrize("fps", [12, 24, 25, 30, 60])
+def test_some_frame_shows_the_lids_shut_in_every_blink(fps: float) -> None:
+    curve = liveliness.blinks(talking(), 2)
+    frames = int(len(curve) / 50 * fps)
+    seen = np.interp(liveliness.shown(curve, frames, fps), np.arange(len(curve)) / 50, curve)
+    deepest = np.flatnonzero((curve > 0.5) & (curve >= np.roll(curve, 1)) & (curve > np.roll(curve, -1)))
+    assert len(deepest) > 5
+    for instant in deepest:
+        near = np.abs(np.arange(frames) / fps - instant / 50) <= 0.04 + 1e-9
+        assert not near.any() or seen[near].max() > min(0.95, curve[instant]) - 1e-6

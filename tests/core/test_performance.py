@@ -50,6 +50,16 @@ def eyes(moved: np.ndarray) -> np.ndarray:
     return 1 + gaps(moved, LID_PAIRS) / gaps(frame.mean_landmarks(), LID_PAIRS)
 
 
+@pytest.mark.parametrize("fps", [12, 24])
+def test_a_blink_shuts_the_eyes_at_low_rates_too(spoken: np.ndarray, fps: float) -> None:
+    fine, moved = (eyes(perform(np.tile(spoken, 4), fps=rate)).mean(1) for rate in (50, fps))
+    deepest = np.flatnonzero((fine[1:-1] < 0.2) & (fine[1:-1] <= fine[:-2]) & (fine[1:-1] < fine[2:])) + 1
+    assert len(deepest) > 3
+    for instant in deepest:
+        near = np.abs(np.arange(len(moved)) / fps - instant / 50) <= 0.5 / fps + 0.02
+        assert moved[near].min() < fine[instant] + 0.05
+
+
 @pytest.mark.parametrize(("upper", "intensity"), [(2.0, 1.5), (1.5, 1.5), (2.0, 1.0)])
 def test_no_feeling_shuts_the_eyes_but_blinks_do(spoken: np.ndarray, upper: float, intensity: float) -> None:
     open_by = eyes(perform(spoken, emotion={"happy": intensity}, style=Style(upper_face=upper)))
