@@ -31,6 +31,12 @@ def face(scan):
     return prepare(*scan)
 
 
+def test_a_face_that_is_inside_out_at_given_landmarks_is_told(scan, face):
+    vertices, triangles, points = scan
+    (told,) = [note for note in prepare(vertices, triangles[:, ::-1], points).notes if "inside out" in note]
+    assert "recalculate its normals" in told and not any("inside out" in note for note in face.notes)
+
+
 def jaw(opening: float = 0.25) -> np.ndarray:
     """Two frames of the average face: still, and the jaw and lower lip down."""
     motion = np.zeros((2, 68, 3), np.float32)
