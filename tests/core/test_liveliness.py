@@ -243,7 +243,7 @@ def test_feeling_leaves_eyes_a_little_open_and_a_blink_shuts_them() -> None:
 
 @pytest.mark.parametrize("fps", [12, 24, 25, 30, 60])
 def test_some_frame_shows_the_lids_shut_in_every_blink(fps: float) -> None:
-    curve = liveliness.blinks(talking(), 2)
+    curve = liveliness.blinks(talking(), ACCENTS, 2)
     frames = int(len(curve) / 50 * fps)
     seen = np.interp(liveliness.shown(curve, frames, fps), np.arange(len(curve)) / 50, curve)
     deepest = np.flatnonzero((curve > 0.5) & (curve >= np.roll(curve, 1)) & (curve > np.roll(curve, -1)))
