@@ -172,11 +172,8 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
     original = item.get(ORIGINAL) or item
     taken = {action.name for action in bpy.data.actions}
     number = next(n for n in range(1, len(taken) + 2) if f"{original.name} take {n}" not in taken)
-    source, known, name = (
-        original.data.shape_keys or item.data.shape_keys,
-        own_names(item),
-        f"{original.name} take {number}",
-    )
+    source, known = original.data.shape_keys or item.data.shape_keys, own_names(item)
+    name = f"{original.name} take {number}"
     if _plays_as_it_is(source):
         action = compat.copy_action(item.data.shape_keys, source, name)
     else:  # `leave_behind` has made a strip of it, or nobody sees it
