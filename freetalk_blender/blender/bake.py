@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import hair, meshes, parts, seen, steps, takes
+from . import hair, meshes, parts, seen, spoken, steps, takes
 from .marks import (
     BEFORE,
     LENT,
@@ -30,8 +30,8 @@ from .marks import (
     original_of,
     own_blocks,
 )
+from .spoken import Line
 from .steps import Steps
-from .takes import Line
 
 
 def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.types.Object:
@@ -223,7 +223,7 @@ def prune(item: bpy.types.Object) -> None:
 def _is_only_line(item: bpy.types.Object, line: Line) -> bool:
     """Would a line leave nothing of what FreeTalk baked before?"""
     take = takes.current(item)
-    others = [] if take is None else takes.kept(take, line)
+    others = [] if take is None else spoken.kept(take, line)
     return not others and takes.listed(item) in ([], [take])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
-from . import heard, takes
+from . import heard, spoken
 from .marks import HEARD, TAKE
 
 _SETTINGS = ("sound_file", "landmarks")
@@ -33,10 +33,10 @@ def moving(path: str, *_: object) -> None:
                 setattr(scene.freetalk, name, named(value))
         for strip in heard.own(scene):
             _back.append(partial(strip.__setitem__, HEARD, strip[HEARD]))
-            strip[HEARD] = takes.file_named(strip[HEARD], named)
+            strip[HEARD] = spoken.file_named(strip[HEARD], named)
     for take in [action for action in bpy.data.actions if TAKE in action and action.library is None]:
         _back.append(partial(take.__setitem__, TAKE, take[TAKE]))
-        takes.name_files(take, named)
+        spoken.name_files(take, named)
 
 
 def _from(folder: str, path: str) -> str:

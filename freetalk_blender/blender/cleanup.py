@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import bpy
 
-from . import bake, compat, heard, landmark_points, placed, takes
+from . import bake, compat, heard, landmark_points, placed, spoken, takes
 from .marks import OWN, PREFIX, RANGE, STRIP, TAKE, all_copies, copy_of
 
 #: Kinds of data that may hold something of FreeTalk's.
@@ -108,7 +108,7 @@ def _restore_range(scene: bpy.types.Scene, copy: bpy.types.Object | None) -> Non
     before, after = copy[RANGE]
     if scene.frame_end == after:
         playing = filter(None, (takes.current(other) for other in all_copies() if other != copy))
-        said = [math.ceil(line.reach[1]) for take in playing for line in takes.lines(take)]
+        said = [math.ceil(line.reach[1]) for take in playing for line in spoken.lines(take)]
         scene.frame_end = max([before, *(end for end in said if end <= after)])
 
 

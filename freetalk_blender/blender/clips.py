@@ -1,14 +1,10 @@
 """Clips of a scan file: which of them play while the face talks, and what to tell of the others."""
 
-import re
 from pathlib import Path
 
 import bpy
 
 from . import compat, curve_keys, parts
-
-#: The path of a curve that moves a shape key.
-_VALUE = re.compile(r'key_blocks\["(.*)"\]\.value', re.DOTALL)
 
 
 def play_together() -> None:
@@ -21,7 +17,7 @@ def play_together() -> None:
     for clip in moved.values():
         if all(isinstance(owner, bpy.types.Object) and owner.animation_data.action is None for owner, _ in clip):
             for owner, strip in clip:
-                compat.assign(owner, strip.action, getattr(strip, "action_slot", None))
+                compat.assign(owner, strip.action, compat.strip_slot(strip))
 
 
 def left_out(path: Path) -> tuple[str, ...]:
@@ -39,24 +35,14 @@ def left_out(path: Path) -> tuple[str, ...]:
 def unclamp() -> None:
     """Let sliders of shape keys reach as far as their curves go: Blender clamps weights at a slider's ends, and its
     importers of glTF and USD leave ends that curves go beyond."""
-    for keys in bpy.data.shape_keys:
-        data = keys.animation_data
-        pairs = [(data.action, compat.slot(keys))] if data is not None and data.action is not None else []
-        strips = [strip for track in data.nla_tracks for strip in track.strips if strip.action] if data else []
-        pairs += [(strip.action, getattr(strip, "action_slot", None)) for strip in strips]
-        for action, slot in pairs:
-            for curve in compat.curves(action, slot):
-                _reach(keys, curve)
-
-
-def _reach(keys: bpy.types.Key, curve: bpy.types.FCurve) -> None:
-    """Widen the slider of the key that a curve moves, if it moves one."""
-    name = _VALUE.fullmatch(curve.data_path)
-    block = keys.key_blocks.get(bpy.utils.unescape_identifier(name[1])) if name else None
-    if block is not None and len(curve.keyframe_points):
-        values = curve_keys.read(curve, "co")["co"][:, 1]
-        block.slider_max = max(block.slider_max, float(values.max()))
-        block.slider_min = min(block.slider_min, float(values.min()))
+    for keys in [owner for owner in _animated() if isinstance(owner, bpy.types.Key)]:
+        blocks = {block.path_from_id("value"): block for block in keys.key_blocks}
+        strips = [strip for track in keys.animation_data.nla_tracks for strip in track.strips if strip.action]
+        for curves in (compat.existing_curves(keys), *map(compat.strip_curves, strips)):
+            for curve in [curve for curve in curves if curve.data_path in blocks and len(curve.keyframe_points)]:
+                block, values = blocks[curve.data_path], curve_keys.read(curve, "co")["co"][:, 1]
+                block.slider_max = max(block.slider_max, float(values.max()))
+                block.slider_min = min(block.slider_min, float(values.min()))
 
 
 def _animated() -> list[bpy.types.ID]:

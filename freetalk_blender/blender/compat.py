@@ -97,6 +97,16 @@ def _existing(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_coll
     return bag.fcurves if bag else []
 
 
+def strip_slot(strip: bpy.types.NlaStrip) -> Any:
+    """Through which slot of its action a strip plays (5.x, 4.4 and later)."""
+    return getattr(strip, "action_slot", None)
+
+
+def strip_curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection | list:
+    """The curves that a strip plays of its action; nothing is made."""
+    return _existing(strip.action, strip_slot(strip))
+
+
 def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
     """The curve that animates a property of `owner`; None where nothing does. Nothing is made."""
     found = existing_curves(owner)
@@ -120,8 +130,8 @@ def is_driven(owner: bpy.types.ID, path: str) -> bool:
     if any(curve.data_path == path and not curve.mute for curve in data.drivers):
         return True
     strips = [strip for strip in playing_strips(owner) if strip.action is not None]
-    moved = (_existing(strip.action, getattr(strip, "action_slot", None)) for strip in strips)
-    return any(curve.data_path == path for curves in moved for curve in curves) and playing_curve(owner, path) is None
+    moved = any(curve.data_path == path for curves in map(strip_curves, strips) for curve in curves)
+    return moved and playing_curve(owner, path) is None
 
 
 def playing_strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:

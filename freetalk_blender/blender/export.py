@@ -7,10 +7,10 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..core.errors import FreeTalkError, sentence
-from . import animate, chosen, compat, live, moved, parts, saving, seen, takes, unwritten
+from . import animate, chosen, compat, live, moved, parts, saving, seen, spoken, takes, unwritten
 from .marks import named_keys, original_of
 from .result import why_none
-from .takes import Line
+from .spoken import Line
 
 #: Weights of shape keys that move nothing to be seen.
 _RESTING = 1e-4
@@ -60,7 +60,7 @@ def lines_by_other_keys(copy: bpy.types.Object) -> list[Line]:
         frames = range(math.ceil(line.start), math.floor(line.end) + 1)
         return any(abs(curve.evaluate(frame)) > _RESTING for curve in curves if curve for frame in frames)
 
-    return [line for line in takes.lines(take) if is_moved(line)] if take is not None else []
+    return [line for line in spoken.lines(take) if is_moved(line)] if take is not None else []
 
 
 class FREETALK_OT_export(bpy.types.Operator):

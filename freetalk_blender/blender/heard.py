@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, seen, sound, takes
+from . import compat, seen, sound, spoken, takes
 from .marks import HEARD, PREFIX, SEQUENCER, all_copies, original_of
 from .sound import Source
 
@@ -33,8 +33,8 @@ def tune(scene: bpy.types.Scene) -> None:
     """What takes that play in the scene say is heard, what others say is mute, and what none says any more is gone."""
     copies = [copy for copy in all_copies() if scene in copy.users_scene]
     there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
-    playing = {line.source for take in filter(None, map(takes.current, there)) for line in takes.lines(take)}
-    said = {line.source for copy in copies for take in takes.listed(copy) for line in takes.lines(take)}
+    playing = {line.source for take in filter(None, map(takes.current, there)) for line in spoken.lines(take)}
+    said = {line.source for copy in copies for take in takes.listed(copy) for line in spoken.lines(take)}
     for strip in own(scene):
         if strip[HEARD] in said:
             strip.mute = strip[HEARD] not in playing

@@ -19,7 +19,7 @@ from ..core import face as faces
 from ..core import key_sets, movement
 from ..core.errors import FreeTalkError
 from ..core.movement import Moves
-from . import chosen, compat, curve_keys, feeling, job, meshes, request, scene, session, sound, takes
+from . import chosen, compat, curve_keys, feeling, job, meshes, request, scene, session, sound, spoken, takes
 from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
@@ -56,7 +56,7 @@ def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str], emotion
     `asked` when it began; emotion (T,8): that of the performance."""
     copy[BAKED], copy[SAID] = wanted
     own = emotions.curve(np.atleast_2d(voice.emotion)[0], 1)[0]
-    takes.note(takes.current(copy), *wanted, json.dumps(np.stack([own, emotion[0], emotion[-1]]).tolist()))
+    spoken.note(takes.current(copy), *wanted, json.dumps(np.stack([own, emotion[0], emotion[-1]]).tolist()))
     _states[copy.session_uid] = _State(voice, copy.name)
     put_away()
     if not bpy.app.background and not bpy.app.timers.is_registered(_look):
@@ -80,15 +80,15 @@ def is_stale(context: bpy.types.Context) -> bool:
     if copy is None or BAKED not in copy:
         return False
     source, playing = chosen.line_source(current), takes.current(copy)
-    told = {take: takes.lines(take) for take in takes.listed(copy)}
+    told = {take: spoken.lines(take) for take in takes.listed(copy)}
     known = {line.sliders for each in told.values() for line in each if line.is_of(source) and line.sliders}
     playing_lines = told.get(playing, [])
     mine = [line for line in playing_lines if line.is_of(source)]
-    is_moved = any(_is_moved(line, said(current)) or takes.is_rejoined(playing_lines, line) for line in mine)
+    is_moved = any(_is_moved(line, said(current)) or spoken.is_rejoined(playing_lines, line) for line in mine)
     return is_moved or has_other_keys(current, copy) or (bool(known) and key(current) not in known)
 
 
-def _is_moved(line: takes.Line, now: tuple) -> bool:
+def _is_moved(line: spoken.Line, now: tuple) -> bool:
     """Was another part of the same sound baked, elsewhere or at another frame rate? now: as far as `said` tells."""
     then, here = json.loads(line.said or "[null]"), json.loads(json.dumps(now))
     return then[0] == here[0] and then[: len(here)] != here
@@ -103,17 +103,17 @@ def moved_lines(context: bpy.types.Context) -> list[str]:
         return []
     source, found = chosen.line_source(current), []
     strips = {f"strip {name}": (strip, name) for strip, name in sound.identities(current).items()}
-    told = takes.lines(take)
+    told = spoken.lines(take)
     for line in told:
         if line.is_of(source) or not line.said:
             continue
         if line.source in strips:
             strip, name = strips[line.source]
             moved = _is_moved(line, _part(current, strip, name))
-            found += [strip.name] * (moved or takes.is_rejoined(told, line))
+            found += [strip.name] * (moved or spoken.is_rejoined(told, line))
         elif line.is_file:
             moved = json.loads(line.said)[2] != sound.scene_fps(current)
-            found += [line.told] * (moved or takes.is_rejoined(told, line))
+            found += [line.told] * (moved or spoken.is_rejoined(told, line))
     return found
 
 

@@ -19,7 +19,22 @@ from ..core.mesh import together
 from ..core.performance import Performance, frame_count
 from ..core.style import AS_PERFORMED, Style
 from ..core.utterance import Utterance
-from . import chosen, compat, feeling, lent, meshes, mouth, parts, placed, preferences, scene, session, sound, takes
+from . import (
+    chosen,
+    compat,
+    feeling,
+    lent,
+    meshes,
+    mouth,
+    parts,
+    placed,
+    preferences,
+    scene,
+    session,
+    sound,
+    spoken,
+    takes,
+)
 from .lent import Lent
 from .log import log
 from .marks import is_deleted
@@ -224,8 +239,8 @@ def with_sliders(voice: Voice, current: bpy.types.Scene, copy: bpy.types.Object 
     factors = feeling.values(current, settings, PERFORMANCE_SLIDERS, voice.source.start, frames)
     strength = factors.pop("strength")
     take = takes.current(copy) if copy is not None else None
-    line = takes.Line(chosen.line_source(current), voice.source.start, frames)
-    after = takes.felt_before(take, line) if take is not None else None
+    line = spoken.Line(chosen.line_source(current), voice.source.start, frames)
+    after = spoken.felt_before(take, line) if take is not None else None
     style = Style(**factors)
     return replace(voice, emotion=emotion, after=after, style=style, seed=settings.seed, strength=strength)
 

@@ -13,7 +13,7 @@ import bpy
 
 from ..core import atomic
 from ..core.errors import FreeTalkError
-from . import gltf, linked, moved, plain_keys, seen, takes, usd
+from . import gltf, linked, moved, plain_keys, seen, spoken, takes, usd
 
 
 @seen.beyond_local_view()
@@ -53,7 +53,7 @@ def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[
     Raises FreeTalkError where something is said before frame 0: a scene cannot begin there, nor do times in glTF.
     """
     scene, found = bpy.context.scene, [(item, takes.current(item)) for item in items]
-    said = [(line, item.name) for item, take in found if take for line in takes.lines(take)]
+    said = [(line, item.name) for item, take in found if take for line in spoken.lines(take)]
     for line, name in said:
         if line.start < 0:
             raise FreeTalkError(

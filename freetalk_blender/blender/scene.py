@@ -14,7 +14,7 @@ from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from . import bake, bindings, files, hair, meshes, mouth, parts, pictures, seen, session, sound, takes
+from . import bake, bindings, files, hair, meshes, mouth, parts, pictures, seen, session, sound, spoken, takes
 from .marks import FACE, LANDMARKS, SHAPE, copy_of, lent_keys, named_keys
 from .steps import Steps
 
@@ -86,13 +86,13 @@ def talking(
     return copy
 
 
-def _line(copy: bpy.types.Object | None, source: str, start: float, frames: int, ease: float) -> takes.Line:
+def _line(copy: bpy.types.Object | None, source: str, start: float, frames: int, ease: float) -> spoken.Line:
     """A line that goes back to rest, and comes from it where anything is before it: frames of the scene, other lines;
     not from before frame 0, which exports do not have. ease in seconds."""
     ease = round(ease * sound.scene_fps(bpy.context.scene))
-    line = takes.Line(source, start, frames, max(0.0, min(ease, start)), ease)
+    line = spoken.Line(source, start, frames, max(0.0, min(ease, start)), ease)
     take = takes.current(copy) if copy is not None else None
-    if take is not None and takes.kept(take, line):
+    if take is not None and spoken.kept(take, line):
         return line
     return replace(line, before=max(0.0, min(ease, start - bpy.context.scene.frame_start)))
 

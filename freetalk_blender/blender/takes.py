@@ -4,85 +4,15 @@ A take is a copy of the animation that the person's own shape keys have, plus Fr
 lines (the speech of one sound each), one after the other.
 """
 
-import json
-import os.path
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 
 import bpy
 import numpy as np
 
-from . import compat, curve_keys
+from . import compat, curve_keys, spoken
 from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, own_blocks, spoken_before
-
-#: How the source of a line begins that a sound file says.
-_FILE = "file "
-
-
-@dataclass(frozen=True)
-class Line:
-    """One sound's speech in a take: where it came from, its first scene frame, how many frames it has, and in how many
-    more the face comes from rest before it and goes back to rest after it; 0 where it does not.
-
-    source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
-    sliders, said: what it was baked from, as live.asked tells it; felt: the emotions (3,8) that its own sliders begin
-    with, that it begins with and that it ends with, as JSON; each empty where older versions baked it.
-    """
-
-    source: str
-    start: float
-    frames: int
-    before: float = 0.0
-    after: float = 0.0
-    sliders: str = ""
-    said: str = ""
-    felt: str = ""
-
-    @property
-    def end(self) -> float:
-        """The last frame."""
-        return self.start + self.frames - 1
-
-    @property
-    def reach(self) -> tuple[float, float]:
-        """The frames before and after it at which the face rests; its own first and last where it does not."""
-        return self.start - self.before, self.end + self.after
-
-    @property
-    def told(self) -> str:
-        """Where it came from, in a few words."""
-        return f"{_FILE}{bpy.path.basename(_path_of(self.source))}" if self.is_file else self.source
-
-    @property
-    def is_file(self) -> bool:
-        """Does a sound file say it?"""
-        return self.source.startswith(_FILE)
-
-    def is_of(self, source: str) -> bool:
-        """Does that source say it?"""
-        return _is_same_sound(self.source, source)
-
-    def replaces(self, other: "Line") -> bool:
-        """Is it the same sound, or one for the same place: do both begin there, or share half of the longer one?"""
-        shared = min(self.end, other.end) - max(self.start, other.start) + 1
-        together = abs(self.start - other.start) < 1 or 2 * shared >= max(self.frames, other.frames)
-        return self.is_of(other.source) or together
-
-
-def _is_same_sound(one: str, other: str) -> bool:
-    """Do two lines' sources say the same? Where either has a file's name alone, that tells."""
-    if not (one.startswith(_FILE) and other.startswith(_FILE)):
-        return one == other
-    paths = [_path_of(one), _path_of(other)]
-    names = [bpy.path.basename(path) for path in paths]
-    if any(path == name for path, name in zip(paths, names, strict=True)):
-        return names[0] == names[1]
-    return len({os.path.normpath(bpy.path.abspath(path)) for path in paths}) == 1
-
-
-def _path_of(source: str) -> str:
-    return source.removeprefix(_FILE)
+from .spoken import Line
 
 
 def listed(item: bpy.types.Object) -> list[bpy.types.Action]:
@@ -113,59 +43,6 @@ def why_locked(item: bpy.types.Object) -> str:
     return f"Leave the NLA's tweak mode of {item.name} first (Tab there)" if tweaked else ""
 
 
-def lines(take: bpy.types.Action) -> list[Line]:
-    """What is said in a take."""
-    return [Line(**entry) for entry in json.loads(take[TAKE])]
-
-
-def name_files(take: bpy.types.Action, named: Callable[[str], str]) -> None:
-    """The sound files that say a take's lines have other names, as `named` of a path tells."""
-    known = lines(take)
-    told = [replace(line, source=file_named(line.source, named)) for line in known]
-    if told != known:
-        take[TAKE] = json.dumps([asdict(line) for line in told])
-
-
-def file_named(source: str, named: Callable[[str], str]) -> str:
-    """The source of a line with another name of its sound file, where it has one."""
-    return f"{_FILE}{named(_path_of(source))}" if source.startswith(_FILE) else source
-
-
-def kept(take: bpy.types.Action, line: Line) -> list[Line]:
-    """Those of a take's lines that stay beside a new one."""
-    return _beside(lines(take), line)
-
-
-def _beside(said: list[Line], line: Line) -> list[Line]:
-    return [known for known in said if not line.replaces(known)]
-
-
-def felt_before(take: bpy.types.Action, line: Line) -> np.ndarray | None:
-    """(8,) the emotion that the line ends with from which another goes on in a take; None where there is none."""
-    before = _before(lines(take), line)
-    return np.array(json.loads(before.felt)[2], np.float32) if before is not None and before.felt else None
-
-
-def is_rejoined(said: list[Line], line: Line) -> bool:
-    """Was a line baked to begin with another emotion than the one before it ends with now, or did that one take the
-    place of the change since? said: the lines of its take."""
-    if not line.felt:
-        return False
-    (own, begins, _), before = json.loads(line.felt), _before(said, line)
-    changes = not np.allclose(begins, own, atol=1e-4)
-    if before is None or not before.felt:
-        return changes
-    written_over = changes and before.end > line.start and said.index(before) > said.index(line)
-    return written_over or not np.allclose(begins, json.loads(before.felt)[2], atol=1e-4)
-
-
-def _before(said: list[Line], line: Line) -> Line | None:
-    """The line, of those said in a take, from which another goes on, as the face does not rest between them; None
-    where there is none."""
-    earlier = [known for known in _beside(said, line) if known.start < line.start <= max(known.reach[1], known.end + 1)]
-    return max(earlier, key=lambda known: known.end, default=None)
-
-
 def create(item: bpy.types.Object) -> bpy.types.Action:
     """A new, empty take, which plays from now on. The person's own animation goes on in it; what the face said before
     it was exported and came back does not."""
@@ -178,7 +55,7 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
         action = compat.copy_action(item.data.shape_keys, source, name)
     else:  # `leave_behind` has made a strip of it, or nobody sees it
         action = compat.new_action(item.data.shape_keys, name)
-    action[TAKE] = "[]"
+    spoken.keep(action, [])
     before = spoken_before(original) if original != item else []
     for name in before:
         item.data.shape_keys.key_blocks[name].value = 0.0
@@ -217,7 +94,7 @@ def renamed(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     found = {}
     for take, curves in _curves_of_takes(item).items() if others else ():
         for curve in curves:
-            if curve.data_path in others and any(_says(curve, line) for line in lines(take)):
+            if curve.data_path in others and any(_says(curve, line) for line in spoken.lines(take)):
                 found[curve.data_path] = others[curve.data_path]
     return [*found.values()]
 
@@ -239,7 +116,7 @@ def moved_names(item: bpy.types.Object, line: Line | None = None) -> set[str]:
     names = {_path(block.name): block.name for block in item.data.shape_keys.key_blocks}
     moved = set()
     for take, curves in _curves_of_takes(item).items():
-        gone = _replaced(take, line) if line and take == current(item) else []
+        gone = spoken.replaced(take, line) if line and take == current(item) else []
         for curve in curves:
             at, values = curve_keys.read(curve, "co")["co"].T
             if curve.data_path in names and np.abs(values[_outside(at, gone)]).max(initial=0) > 1e-6:
@@ -299,7 +176,7 @@ def animated(item: bpy.types.Object) -> list[str]:
 def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
     """Let a take play."""
     strip = next(strip for strip in _strips(item) if strip.action == take)
-    compat.assign(item.data.shape_keys, take, getattr(strip, "action_slot", None))
+    compat.assign(item.data.shape_keys, take, compat.strip_slot(strip))
 
 
 def delete(item: bpy.types.Object, take: bpy.types.Action) -> None:
@@ -320,8 +197,8 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     What other lines and hands have keyed outside of it stays; keys that other lines and takes do not use rest there.
     The face rests between lines, where these leave room; what leads there and back is eased.
     """
-    others, gone = kept(take, line), _replaced(take, line)
-    rests = _at_rest(_rests([*others, line]))
+    others, gone = spoken.kept(take, line), spoken.replaced(take, line)
+    rests = _at_rest(spoken.rests([*others, line]))
     ends = [at for other in others for at in (other.start, other.end)]
     outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
     points = np.empty((line.frames, 2), np.float32)
@@ -335,41 +212,14 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
         else:
             _fill(item, name, np.concatenate([points, rests, outside]), None, leading)
     _rest_elsewhere(item, take, [name for name in names if name not in driven])
-    take[TAKE] = json.dumps([asdict(known) for known in [*others, line]])
+    spoken.keep(take, [*others, line])
     _stash(item, take)
-
-
-def note(take: bpy.types.Action, sliders: str, said: str, felt: str) -> None:
-    """Keep what the line written last was baked from."""
-    *others, last = lines(take)
-    take[TAKE] = json.dumps([asdict(line) for line in [*others, replace(last, sliders=sliders, said=said, felt=felt)]])
-
-
-def _replaced(take: bpy.types.Action, line: Line) -> list[tuple[float, float]]:
-    """The spans of a take, first and last frame, whose keys a new line takes the place of."""
-    others = kept(take, line)
-    spans = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
-    return spans + [(at, at) for known in lines(take) for at in known.reach if not known.start <= at <= known.end]
 
 
 def _outside(at: np.ndarray, spans: list[tuple[float, float]]) -> np.ndarray:
     """(n,) bool: which frames lie in none of the spans."""
     inside = [(at > first - 1e-3) & (at < last + 1e-3) for first, last in spans]
     return ~np.any(inside, 0) if spans else np.ones(len(at), bool)
-
-
-def _rests(said: list[Line]) -> list[float]:
-    """Frames at which the face rests beside lines: not within another, nor before it came to rest after one."""
-    found = []
-    for line in said:
-        first, last = line.reach
-        if line.before and not any(other.start < line.start and other.reach[1] > first for other in said):
-            found.append(first)
-        if line.after and not any(
-            other.end > line.end and (other.start <= last or other.reach[0] < last) for other in said
-        ):
-            found.append(last)
-    return found
 
 
 def _at_rest(frames: list[float]) -> np.ndarray:
@@ -409,7 +259,7 @@ def _curves_of_takes(item: bpy.types.Object) -> dict[bpy.types.Action, bpy.types
 
 
 def _curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection:
-    return compat.curves(strip.action, getattr(strip, "action_slot", None))
+    return compat.curves(strip.action, compat.strip_slot(strip))
 
 
 def _stash(item: bpy.types.Object, take: bpy.types.Action) -> None:

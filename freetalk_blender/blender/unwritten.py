@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import meshes, parts, saving, takes
+from . import meshes, parts, saving, spoken, takes
 from .marks import original_of
 from .scene import subdivided
 
@@ -65,7 +65,7 @@ def _while_it_speaks(copy: bpy.types.Object) -> Iterator[None]:
     scene, take = bpy.context.scene, takes.current(copy)
     before = scene.frame_current, scene.frame_subframe
     try:
-        for line in takes.lines(take)[:1] if take else ():
+        for line in spoken.lines(take)[:1] if take else ():
             scene.frame_set(round((line.start + line.end) / 2))
         yield
     finally:

@@ -52,12 +52,11 @@ Place = tuple[np.ndarray, np.ndarray]
 @dataclass(frozen=True)
 class Edges:
     """The edges of an eye's lids in C columns from right to left. eye: which of EYES; across (C,M): height of the upper
-    one over the lower one, of the heights of the vertices of Lids; opening (C,): at rest, mm; spread (M,C): how far up
-    a vertex goes as lids close by one millimetre."""
+    one over the lower one, of the heights of the vertices of Lids; spread (M,C): how far up a vertex goes as
+    lids close by one millimetre."""
 
     eye: int
     across: np.ndarray
-    opening: np.ndarray
     spread: np.ndarray
 
     def closing(self, moved: np.ndarray, shut: np.ndarray) -> np.ndarray:
@@ -182,7 +181,7 @@ def _edges(
     away = np.where(is_upper, np.maximum(high - rim[0], 0), np.maximum(rim[1] - high, 0))
     share = np.where(is_upper, -_UPPER, 1 - _UPPER) * np.exp(-((away / _FADING) ** 2) - (beyond / _COLUMN) ** 2)
     share[np.linalg.norm(place - lids.mean(0), axis=1) > 25] = 0
-    return Edges(eye, across, across @ high, share[:, None] * along)
+    return Edges(eye, across, share[:, None] * along)
 
 
 def _columns(

@@ -5,7 +5,7 @@ import numpy as np
 from mathutils import Vector
 
 from freetalk_blender.blender import bake, meshes, steps
-from freetalk_blender.blender.takes import Line
+from freetalk_blender.blender.spoken import Line
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.frame import canonical_frame
 

@@ -28,6 +28,7 @@ from freetalk_blender.blender import (
     result,
     scene,
     sound,
+    spoken,
     takes,
 )
 from freetalk_blender.core.compress import ShapeKeys
@@ -77,7 +78,7 @@ def test_another_recording_at_the_same_place_replaces_the_first(talker: bpy.type
     copy = animate(talker)
     bpy.context.scene.freetalk.sound_file = other_clip
     animate(talker)
-    (line,) = takes.lines(takes.current(copy))
+    (line,) = spoken.lines(takes.current(copy))
     assert line.source == f"file {other_clip}" and line.frames == 26
     assert not weights(copy, line.end + line.after).any() and not weights(copy, 45).any(), (
         "nothing of the first is left"
@@ -96,7 +97,7 @@ def test_a_face_comes_to_rest_after_a_line_and_before_the_next(talker: bpy.types
     second.write_bytes(Path(other_clip).read_bytes())
     scene.frame_start, scene.freetalk.sound_file = 60, str(second)
     animate(talker)
-    assert len(takes.lines(takes.current(copy))) == 2
+    assert len(spoken.lines(takes.current(copy))) == 2
     assert not weights(copy, 36).any() and not weights(copy, 50).any(), "between the lines"
     assert np.abs(weights(copy, 85)).max() > 0.05 and not weights(copy, 95).any()
     curves = compat.fcurves(copy.data.shape_keys)
@@ -106,12 +107,12 @@ def test_a_face_comes_to_rest_after_a_line_and_before_the_next(talker: bpy.types
 
 
 def test_lines_with_no_room_between_them_follow_each_other_at_once() -> None:
-    first, second = takes.Line("a", 1, 50, 0, 10), takes.Line("b", 55, 50, 10, 10)
-    assert takes._rests([second, first]) == [114]
-    far = takes.Line("c", 134, 20, 10, 10)
-    assert sorted(takes._rests([first, second, far])) == [114, 124, 163]
-    word = takes.Line("d", 20, 10, 10, 10)
-    assert takes._rests([first, word]) == [60], "said within another line"
+    first, second = spoken.Line("a", 1, 50, 0, 10), spoken.Line("b", 55, 50, 10, 10)
+    assert spoken.rests([second, first]) == [114]
+    far = spoken.Line("c", 134, 20, 10, 10)
+    assert sorted(spoken.rests([first, second, far])) == [114, 124, 163]
+    word = spoken.Line("d", 20, 10, 10, 10)
+    assert spoken.rests([first, word]) == [60], "said within another line"
 
 
 def test_a_face_comes_from_rest_no_earlier_than_the_scene_begins(empty: bpy.types.Scene) -> None:
@@ -129,10 +130,10 @@ def test_beside_another_line_it_comes_from_rest_where_it_can_be_exported(cube: b
 
 
 def test_a_line_replaces_what_is_said_at_its_place_and_not_what_goes_on_around_it() -> None:
-    long, word, crossfaded = takes.Line("a", 1, 50), takes.Line("b", 20, 10), takes.Line("c", 46, 50)
+    long, word, crossfaded = spoken.Line("a", 1, 50), spoken.Line("b", 20, 10), spoken.Line("c", 46, 50)
     assert not word.replaces(long) and not crossfaded.replaces(long)
-    assert takes.Line("d", 1, 10).replaces(long) and takes.Line("e", 11, 60).replaces(long)
-    assert takes.Line("a", 900, 10).replaces(long), "the same sound elsewhere"
+    assert spoken.Line("d", 1, 10).replaces(long) and spoken.Line("e", 11, 60).replaces(long)
+    assert spoken.Line("a", 900, 10).replaces(long), "the same sound elsewhere"
 
 
 def test_a_sound_file_is_known_by_its_path_and_by_its_name_in_older_files(
@@ -145,17 +146,17 @@ def test_a_sound_file_is_known_by_its_path_and_by_its_name_in_older_files(
         path.write_bytes(Path(other_clip).read_bytes())
         scene.freetalk.sound_file, scene.frame_start = str(path), start
         copy = animate(talker)
-    first, second = takes.lines(takes.current(copy))
+    first, second = spoken.lines(takes.current(copy))
     assert (first.start, second.start) == (1, 200) and first.told == second.told == "file voice.wav"
     if compat.can_make_sound():
         assert {sound.file_of(strip) for strip in sound.sound_strips(scene)} == {*paths}
 
-    elsewhere = takes.Line("file voice.wav", 900, 26)
+    elsewhere = spoken.Line("file voice.wav", 900, 26)
     assert first.replaces(elsewhere) and elsewhere.replaces(first)
-    assert not takes.Line("file other.wav", 900, 26).replaces(first) and not first.replaces(second)
+    assert not spoken.Line("file other.wav", 900, 26).replaces(first) and not first.replaces(second)
     monkeypatch.setattr(bpy.path, "abspath", lambda path: path.replace("//", f"{paths[0].parents[1]}/takes/"))
-    assert takes.Line("file //../scene01/voice.wav", 900, 26).replaces(first), "as a saved file writes it"
-    assert not takes.Line("strip voice.wav", 900, 26).replaces(first)
+    assert spoken.Line("file //../scene01/voice.wav", 900, 26).replaces(first), "as a saved file writes it"
+    assert not spoken.Line("strip voice.wav", 900, 26).replaces(first)
 
 
 def test_takes_stay_where_none_of_them_plays(talker: bpy.types.Object) -> None:
@@ -237,7 +238,7 @@ def test_a_duplicate_can_say_something_else(talker: bpy.types.Object, other_clip
     bpy.context.scene.freetalk.face, bpy.context.scene.freetalk.sound_file = twin, other_clip
     talking = animate(twin)
     assert talking not in (copy, twin) and np.array_equal(weights(copy, 40), before)
-    assert takes.lines(takes.current(talking))[0].told == "file other.wav"
+    assert spoken.lines(takes.current(talking))[0].told == "file other.wav"
 
 
 def test_a_deleted_original_leaves_a_face_that_talks(talker: bpy.types.Object) -> None:

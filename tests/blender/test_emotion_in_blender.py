@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound, takes
+from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound, spoken, takes
 from freetalk_blender.core.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
@@ -150,7 +150,7 @@ def test_a_renamed_strip_keeps_its_emotion_its_choice_and_its_line(talker: bpy.t
     assert chosen.strip(scene) == strip and weights(scene, strip=strip)[SAD] == 0.75
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     (copy,) = marks.all_copies()
-    assert len(takes.lines(takes.current(copy))) == 1, "the same line again"
+    assert len(spoken.lines(takes.current(copy))) == 1, "the same line again"
 
     copied = sound.add_strip(scene, short_clip, 101)
     copied.name, copied["freetalk_strip"] = "another name.001", strip["freetalk_strip"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from importing import opened
 
-from freetalk_blender.blender import files
 from freetalk_blender.core import landmarks, scan_file
 
 #: The voice begins at frame 20 of 51.
@@ -42,18 +42,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks
     return folder
 
 
-def opened(path: Path) -> bpy.types.Object:
-    files.empty_scene()
-    bpy.context.scene.render.fps = FPS
-    if path.suffix == ".glb":
-        bpy.ops.import_scene.gltf(filepath=str(path))
-    elif path.suffix == ".fbx":
-        bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0)
-    else:
-        bpy.ops.wm.usd_import(filepath=str(path))
-    return next(item for item in bpy.context.scene.objects if item.type == "MESH")
-
-
 def of_material(item: bpy.types.Object, name: str) -> np.ndarray:
     """Vertices of the faces that have a material; formats may end its name with a number."""
     names = [slot.name.replace("_", " ") if slot else "" for slot in item.data.materials]
@@ -73,7 +61,7 @@ def in_frame(item: bpy.types.Object, frame: int) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_what_furnishes_the_face_travels_and_moves_with_it(exports: Path, suffix: str) -> None:
-    item = opened(exports / f"talk.{suffix}")
+    item = opened(exports / f"talk.{suffix}", FPS)
     frames = np.stack([in_frame(item, number) for number in range(FRAMES + 1)])  # formats begin at 0 or at 1
     size = np.ptp(frames[0], axis=0).max()
     travel = np.linalg.norm(frames - frames[0], axis=2).max(0) / size

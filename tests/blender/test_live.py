@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import chosen, compat, feeling, heard, live, marks, sound, takes
+from freetalk_blender.blender import chosen, compat, feeling, heard, live, marks, sound, spoken, takes
 from freetalk_blender.blender.marks import PREVIEW
 
 
@@ -418,7 +418,7 @@ def test_saved_into_another_folder_a_file_names_the_same_sound(
 
     def sources() -> set[str]:
         heard_there = {strip[marks.HEARD] for strip in heard.own(bpy.context.scene)}
-        return heard_there | {line.source for line in takes.lines(takes.current(marks.copy_of(talker)))}
+        return heard_there | {line.source for line in spoken.lines(takes.current(marks.copy_of(talker)))}
 
     bpy.ops.wm.save_as_mainfile(filepath=str(second), copy=True)
     assert settings.sound_file == "//voice.wav", "this file is still in its folder"

@@ -21,7 +21,7 @@ from read_glb import read
 from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, files, marks, meshes, saving, scene, sound, takes
+from freetalk_blender.blender import compat, files, marks, meshes, saving, scene, sound, spoken, takes
 from freetalk_blender.core import arkit, audio, inner_mouth, landmarks, scan_file
 from freetalk_blender.core.frame import canonical_frame, transformed
 
@@ -283,7 +283,7 @@ def test_a_blend_talks_in_its_own_scene(
     copy = scene.talking_object()
     assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
     assert bpy.context.scene.render.fps == 24
-    (line,) = takes.lines(takes.current(copy))
+    (line,) = spoken.lines(takes.current(copy))
     assert (line.start, line.end, line.reach) == (110, 158, (101, 168))
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 168)
     assert all(curve.evaluate(168) == 0 for curve in compat.existing_curves(copy.data.shape_keys))

@@ -5,8 +5,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from importing import opened
 
-from freetalk_blender.blender import compat, files, meshes, plain_keys, saving
+from freetalk_blender.blender import compat, meshes, plain_keys, saving
 from freetalk_blender.core.errors import FreeTalkError
 
 LAST = 10
@@ -47,17 +48,6 @@ def shown(frame: int) -> np.ndarray:
     return np.unique(found.round(4), axis=0)
 
 
-def opened(path: Path) -> None:
-    files.empty_scene()
-    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 25, 1.0
-    if path.suffix == ".glb":
-        bpy.ops.import_scene.gltf(filepath=str(path))
-    elif path.suffix == ".fbx":
-        bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0)
-    else:
-        bpy.ops.wm.usd_import(filepath=str(path))
-
-
 @pytest.mark.parametrize("suffix", [".glb", ".fbx", ".usdc"])
 @pytest.mark.parametrize("how", ["", "weightless", "another file's"])
 def test_limited_shape_keys_move_in_files_what_they_move_in_blender(
@@ -76,7 +66,7 @@ def test_limited_shape_keys_move_in_files_what_they_move_in_blender(
         bpy.context.scene.collection.objects.link(here.objects[0])
     wanted = [shown(frame) for frame in (1, 4, LAST)]
     saving.save(tmp_path / f"a{suffix}")
-    opened(tmp_path / f"a{suffix}")
+    opened(tmp_path / f"a{suffix}", 25)
     for corners, frame in zip(wanted, (1, 4, LAST), strict=True):
         assert np.abs(shown(frame) - corners).max() < 1e-3
 

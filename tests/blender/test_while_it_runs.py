@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from freetalk_blender.blender import compat, job, live, marks, placed, sound, takes
+from freetalk_blender.blender import compat, job, live, marks, placed, sound, spoken, takes
 from freetalk_blender.blender.steps import Steps
 
 #: Lets a call happen when the work is done, before its answer is written.
@@ -57,7 +57,7 @@ def test_a_frame_rate_or_sound_that_was_changed_meanwhile_is_not_what_was_baked(
     scene.freetalk.happy = 1.0
     live.watch(scene)
     assert not live.is_shown(copy), "of another sound than is chosen"
-    assert [line.told for line in takes.lines(takes.current(copy))] == ["file short.wav"]
+    assert [line.told for line in spoken.lines(takes.current(copy))] == ["file short.wav"]
 
 
 def test_a_face_that_was_renamed_meanwhile_is_the_same_face(talker: bpy.types.Object, meanwhile: Meanwhile) -> None:

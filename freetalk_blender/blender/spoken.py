@@ -1,0 +1,164 @@
+"""What is said in a take: its lines, the speech of one sound each, as JSON on the action."""
+
+import json
+import os.path
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import bpy
+import numpy as np
+
+from .marks import TAKE
+
+#: How the source of a line begins that a sound file says.
+_FILE = "file "
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sound's speech in a take: where it came from, its first scene frame, how many frames it has, and in how many
+    more the face comes from rest before it and goes back to rest after it; 0 where it does not.
+
+    source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
+    sliders, said: what it was baked from, as live.asked tells it; felt: the emotions (3,8) that its own sliders begin
+    with, that it begins with and that it ends with, as JSON; each empty where older versions baked it.
+    """
+
+    source: str
+    start: float
+    frames: int
+    before: float = 0.0
+    after: float = 0.0
+    sliders: str = ""
+    said: str = ""
+    felt: str = ""
+
+    @property
+    def end(self) -> float:
+        """The last frame."""
+        return self.start + self.frames - 1
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The frames before and after it at which the face rests; its own first and last where it does not."""
+        return self.start - self.before, self.end + self.after
+
+    @property
+    def told(self) -> str:
+        """Where it came from, in a few words."""
+        return f"{_FILE}{bpy.path.basename(_path_of(self.source))}" if self.is_file else self.source
+
+    @property
+    def is_file(self) -> bool:
+        """Does a sound file say it?"""
+        return self.source.startswith(_FILE)
+
+    def is_of(self, source: str) -> bool:
+        """Does that source say it?"""
+        return _is_same_sound(self.source, source)
+
+    def replaces(self, other: "Line") -> bool:
+        """Is it the same sound, or one for the same place: do both begin there, or share half of the longer one?"""
+        shared = min(self.end, other.end) - max(self.start, other.start) + 1
+        together = abs(self.start - other.start) < 1 or 2 * shared >= max(self.frames, other.frames)
+        return self.is_of(other.source) or together
+
+
+def _is_same_sound(one: str, other: str) -> bool:
+    """Do two lines' sources say the same? Where either has a file's name alone, that tells."""
+    if not (one.startswith(_FILE) and other.startswith(_FILE)):
+        return one == other
+    paths = [_path_of(one), _path_of(other)]
+    names = [bpy.path.basename(path) for path in paths]
+    if any(path == name for path, name in zip(paths, names, strict=True)):
+        return names[0] == names[1]
+    return len({os.path.normpath(bpy.path.abspath(path)) for path in paths}) == 1
+
+
+def _path_of(source: str) -> str:
+    return source.removeprefix(_FILE)
+
+
+def lines(take: bpy.types.Action) -> list[Line]:
+    """What is said in a take."""
+    return [Line(**entry) for entry in json.loads(take[TAKE])]
+
+
+def keep(take: bpy.types.Action, said: list[Line]) -> None:
+    """Let these be all of a take's lines."""
+    take[TAKE] = json.dumps([asdict(line) for line in said])
+
+
+def name_files(take: bpy.types.Action, named: Callable[[str], str]) -> None:
+    """The sound files that say a take's lines have other names, as `named` of a path tells."""
+    known = lines(take)
+    told = [replace(line, source=file_named(line.source, named)) for line in known]
+    if told != known:
+        keep(take, told)
+
+
+def file_named(source: str, named: Callable[[str], str]) -> str:
+    """The source of a line with another name of its sound file, where it has one."""
+    return f"{_FILE}{named(_path_of(source))}" if source.startswith(_FILE) else source
+
+
+def kept(take: bpy.types.Action, line: Line) -> list[Line]:
+    """Those of a take's lines that stay beside a new one."""
+    return _beside(lines(take), line)
+
+
+def _beside(said: list[Line], line: Line) -> list[Line]:
+    return [known for known in said if not line.replaces(known)]
+
+
+def felt_before(take: bpy.types.Action, line: Line) -> np.ndarray | None:
+    """(8,) the emotion that the line ends with from which another goes on in a take; None where there is none."""
+    before = _before(lines(take), line)
+    return np.array(json.loads(before.felt)[2], np.float32) if before is not None and before.felt else None
+
+
+def is_rejoined(said: list[Line], line: Line) -> bool:
+    """Was a line baked to begin with another emotion than the one before it ends with now, or did that one take the
+    place of the change since? said: the lines of its take."""
+    if not line.felt:
+        return False
+    (own, begins, _), before = json.loads(line.felt), _before(said, line)
+    changes = not np.allclose(begins, own, atol=1e-4)
+    if before is None or not before.felt:
+        return changes
+    written_over = changes and before.end > line.start and said.index(before) > said.index(line)
+    return written_over or not np.allclose(begins, json.loads(before.felt)[2], atol=1e-4)
+
+
+def _before(said: list[Line], line: Line) -> Line | None:
+    """The line, of those said in a take, from which another goes on, as the face does not rest between them; None
+    where there is none."""
+    earlier = [known for known in _beside(said, line) if known.start < line.start <= max(known.reach[1], known.end + 1)]
+    return max(earlier, key=lambda known: known.end, default=None)
+
+
+def note(take: bpy.types.Action, sliders: str, said: str, felt: str) -> None:
+    """Keep what the line written last was baked from."""
+    *others, last = lines(take)
+    keep(take, [*others, replace(last, sliders=sliders, said=said, felt=felt)])
+
+
+def replaced(take: bpy.types.Action, line: Line) -> list[tuple[float, float]]:
+    """The spans of a take, first and last frame, whose keys a new line takes the place of."""
+    others = kept(take, line)
+    spans = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
+    return spans + [(at, at) for known in lines(take) for at in known.reach if not known.start <= at <= known.end]
+
+
+def rests(said: list[Line]) -> list[float]:
+    """Frames at which the face rests beside lines: not within another, nor before it came to rest after one."""
+    found = []
+    for line in said:
+        first, last = line.reach
+        if line.before and not any(other.start < line.start and other.reach[1] > first for other in said):
+            found.append(first)
+        if line.after and not any(
+            other.end > line.end and (other.start <= last or other.reach[0] < last) for other in said
+        ):
+            found.append(last)
+    return found
