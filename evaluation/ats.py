@@ -16,9 +16,10 @@ import numpy as np
 
 from evaluation import ats_peers, ats_rules
 from export import aligned, articulation, ats_data, command, grid, ict
-from freetalk_blender.core import audio, frame, performance, speech
+from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.metrics import CURVES, curves, lag, pearson
+from freetalk_blender.core.voice import audio, performance, speech
 
 TALKERS = ("lbax4n", "pwij3p", "swiz3n")
 #: Lips count as touching where the inner gap is within this of rest (canonical units, 0.9 mm).

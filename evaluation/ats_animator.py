@@ -12,8 +12,8 @@ import torch
 
 from evaluation.ats import lag, pearson, table
 from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
-from freetalk_blender.core import audio, performance, speech
-from freetalk_blender.core.ats import CONTEXT
+from freetalk_blender.core.voice import audio, performance, speech
+from freetalk_blender.core.voice.ats import CONTEXT
 
 RATE = speech.FEATURE_RATE
 

@@ -17,9 +17,9 @@ from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 from evaluation.ats import table
 from evaluation.ats_phones import Spoken, groups, judge, lips, over
 from export import aligned, augment, command
-from freetalk_blender.core import audio
 from freetalk_blender.core.argument_types import whole_number
-from freetalk_blender.core.audio import SPEECH_RATE
+from freetalk_blender.core.voice import audio
+from freetalk_blender.core.voice.audio import SPEECH_RATE
 
 #: Window and step (samples) and order of the linear prediction that makes a whisper; below this nothing is left (Hz).
 _WINDOW, _STEP, _ORDER, _LOW = 480, 160, 20, 700

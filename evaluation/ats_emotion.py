@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from export import aligned, ats_data, command
-from freetalk_blender.core import audio, performance
 from freetalk_blender.core.argument_types import whole_number
-from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.emotion import EMOTIONS
 
 RATE = 50
 WINDOW = 25

@@ -13,11 +13,11 @@ import numpy as np
 
 from evaluation.ats import recordings, table
 from export import command
-from freetalk_blender.core import audio, lips, performance, speech
-from freetalk_blender.core.contact import PARTED
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.lip_contact.contact import PARTED
 from freetalk_blender.core.series import runs
+from freetalk_blender.core.voice import audio, lips, performance, speech
 
 _RATES = (12, 24, 25, 30, 60)
 _SECONDS, _LONGEST = 20, 0.3

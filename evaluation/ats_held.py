@@ -3,7 +3,7 @@
 In read speech of LibriSpeech and one synthetic voice the widest vowel of each recording is stretched to a length by
 waveform similarity (Verhelst and Roelands 1993, WSOLA), which leaves pitch and vowel as they are; its gap of the lips,
 the mean between 0.1 s from either end, and the share of it with shut lips are compared with the encoder hearing all of
-it, and hearing it shortened (`core/sustained.py`).
+it, and hearing it shortened (`core/voice/sustained.py`).
 """
 
 import argparse
@@ -13,10 +13,10 @@ import numpy as np
 
 from evaluation.ats import recordings, table
 from export import command
-from freetalk_blender.core import ats, audio, performance, speech, sustained
-from freetalk_blender.core.contact import PARTED
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.lip_contact.contact import PARTED
+from freetalk_blender.core.voice import ats, audio, performance, speech, sustained
 
 _SECONDS, _LENGTHS = 8, (0.4, 0.8, 1.5, 3.0)
 #: Frames to either side of the widest that are stretched, and samples of a grain, of half of it, and of the search.

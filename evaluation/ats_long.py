@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 
 from export import ats_data, augment, command
-from freetalk_blender.core import audio, performance, speech
+from freetalk_blender.core.voice import audio, performance, speech
 
 RATE = 50
 #: How many people's clips make long speech.

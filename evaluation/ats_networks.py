@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from evaluation.ats import CURVES, Take, curves, held_out_clips, pearson, table
 from export import aligned, articulation, ats_data, ats_network, augment, command, grid, ict, train_ats
-from freetalk_blender.core import frame, speech
+from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
-from freetalk_blender.core.ats import CONTEXT
+from freetalk_blender.core.voice import speech
+from freetalk_blender.core.voice.ats import CONTEXT
 
 #: The talker's voice: his own, and played this much faster.
 VOICES = {"own voice": 1.0, "larger speaker": 0.8, "smaller speaker": 1.25}

@@ -21,7 +21,7 @@ import soundfile
 
 from evaluation.ats_rules import Speaker
 from export import ats_data
-from freetalk_blender.core import audio, speech
+from freetalk_blender.core.voice import audio, speech
 
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U")
 #: What each viseme asks of our controls (weights of ICT-FaceKit's shapes).

@@ -16,9 +16,9 @@ from evaluation.ats import TOUCH, table
 from export import aligned, ats_data, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
-from freetalk_blender.core import audio, performance
 from freetalk_blender.core.argument_types import whole_number
-from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.emotion import EMOTIONS
 
 RATE = 50
 #: Vowels by the height of the jaw.

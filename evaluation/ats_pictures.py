@@ -18,9 +18,11 @@ import numpy as np
 from evaluation.stm_pictures import picture
 from export import articulation, command
 from export.phones import SILENCE, Aligner, Phone
-from freetalk_blender.core import audio, face, landmarks, movement, performance, raster, scan_file
-from freetalk_blender.core.emotion import EMOTIONS
-from freetalk_blender.core.opened_mouth import SKIN
+from freetalk_blender.core import face, landmarks, movement
+from freetalk_blender.core.mouth.opened_mouth import SKIN
+from freetalk_blender.core.surface import raster, scan_file
+from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.emotion import EMOTIONS
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -15,8 +15,8 @@ from evaluation.ats import table
 from evaluation.ats_phones import Spoken, judge, lips
 from export import command, espeak, voices
 from export.synthesisers import Voice
-from freetalk_blender.core import audio
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.voice import audio
 
 #: Voices in further languages, of a throat that training never heard; Cantonese was never heard at all.
 FURTHER = tuple(

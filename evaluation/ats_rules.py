@@ -12,7 +12,7 @@ import numpy as np
 
 from export import aligned, ats_data, grid, phones
 from export.phones import SILENCE, Phone
-from freetalk_blender.core.speech import FEATURE_RATE
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
 #: GRID's grammar: the letters of a clip's name, in order.
 _GRAMMAR = (

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from export import command, dressing, ict, scanning
-from freetalk_blender.core import atomic, mesh, mouth_curve, raster
+from freetalk_blender.core import atomic
+from freetalk_blender.core.mouth import mouth_curve
+from freetalk_blender.core.surface import mesh, raster
 
 #: Name -> colour.
 COLOURS = {

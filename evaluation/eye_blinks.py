@@ -20,9 +20,11 @@ import numpy as np
 
 from evaluation import stm_contact
 from export import command, fusing, ict, remeshing, scanning, stm_data
-from freetalk_blender.core import arkit, eyeballs, eyes, face, frame, movement, raster
-from freetalk_blender.core.lids import LOWER_EDGE, UPPER_EDGE, edge
-from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA
+from freetalk_blender.core import arkit, face, frame, movement
+from freetalk_blender.core.eyes import eye_state, eyeballs
+from freetalk_blender.core.eyes.lids import LOWER_EDGE, UPPER_EDGE, edge
+from freetalk_blender.core.mouth.opened_mouth import IRIS, PUPIL, SCLERA
+from freetalk_blender.core.surface import raster
 
 #: The picture of one eye: half its side (mm) and its pixels; the tilt of the third view, degrees.
 HALF, SIZE, TILT = 20.0, 400, 35.0
@@ -99,7 +101,7 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
     (balls,) = bound.eyelids.parts
     at, radius = balls.centre, balls.radius
     step = 2 * HALF / SIZE
-    for side, eye in zip(("right", "left"), eyes.EYES, strict=True):
+    for side, eye in zip(("right", "left"), eye_state.EYES, strict=True):
         centre, cells, pictures = shut[handles[eye]].mean(0), [name, side], []
         for points in (rest, raw, shut):
             seen, picture = view(points, opened.triangles, opened.part, centre)
@@ -135,7 +137,7 @@ def scanned(model: ict.IctModel, neutral: np.ndarray, motion: np.ndarray) -> Ite
         mm * bound.frame.to_canonical(scan.vertices + movement.deform(one, motion).astype(float))
         for one in (replace(bound, eyelids=None), bound)
     )
-    for eye in eyes.EYES:
+    for eye in eye_state.EYES:
         centre = mm * bound.neutral[eye].mean(0)
         iris = bare(bound, rest, centre)
         dragged = [

@@ -29,10 +29,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from export import command
-from freetalk_blender.core import checkup, face, frame, json_lines, landmarks, movement, scan_file
+from freetalk_blender.core import checkup, face, frame, json_lines, landmarks, movement
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.rows import renumbered
+from freetalk_blender.core.surface import scan_file
+from freetalk_blender.core.surface.rows import renumbered
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Vertices of the thinned faces and how far from the landmarks they are cut off (eye distances).

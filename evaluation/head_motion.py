@@ -15,9 +15,10 @@ from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation
 
 from export import command, grid
-from freetalk_blender.core import audio, frame, performance
+from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
-from freetalk_blender.core.style import Style
+from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.style import Style
 
 FPS = 25
 _SLOW = butter(2, 3.0, fs=FPS, output="sos")

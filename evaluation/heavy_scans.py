@@ -16,8 +16,11 @@ import numpy as np
 
 from evaluation import mouth_motion, stm_benchmark
 from export import command
-from freetalk_blender.core import audio, contact, mesh, movement, performance, scan_file
 from freetalk_blender.core import face as faces
+from freetalk_blender.core import movement
+from freetalk_blender.core.lip_contact import contact
+from freetalk_blender.core.surface import mesh, scan_file
+from freetalk_blender.core.voice import audio, performance
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 #: Standard deviation of the noise (mm), and frames of the sentence.

@@ -19,19 +19,11 @@ import numpy as np
 from evaluation import faceless
 from evaluation import makehuman as other
 from export import command, ict, landmark_data, remeshing, scanner, scanning
-from freetalk_blender.core import (
-    atomic,
-    detector,
-    face_placing,
-    face_search,
-    frame,
-    landmark_preview,
-    landmarks,
-    raster,
-    scan_file,
-)
+from freetalk_blender.core import atomic, frame, landmarks
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.detection import detector, face_placing, face_search, landmark_preview
 from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.surface import raster, scan_file
 
 #: First seed of the identities measured here: neither trained on nor watched during training.
 SEEDS = landmark_data.VALIDATION + 500_000

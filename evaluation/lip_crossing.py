@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from freetalk_blender.core import raster
+from freetalk_blender.core.surface import raster
 
 #: Triangles looked at around each vertex; beyond so many mm above or below a vertex a surface is another fold.
 _NEAR, _FAR = 24, 5.0

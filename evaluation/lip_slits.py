@@ -4,7 +4,7 @@ ICT-FaceKit identities that training never saw, with lips made thick and modelle
 few large facets, and MakeHuman's heads say the sample's sentence, prepared as a person's scan is. In the frames in
 which it keeps the lips shut, seen from the front: square millimetres of teeth, tongue and darkness, how tall the
 tallest slit is, and the share of frames with one taller than TALL. Millimetres of a face whose outer eye corners are
-90 mm apart. "Without contact": the same motion without `core/contact.py`.
+90 mm apart. "Without contact": the same motion without `core/lip_contact/contact.py`.
 """
 
 import argparse
@@ -17,12 +17,15 @@ from evaluation import makehuman
 from evaluation.mouth_opening import SENTENCE
 from evaluation.stm_contact import thicker, weights
 from export import command, ict, remeshing, scanning, stm_data
-from freetalk_blender.core import audio, contact, frame, raster, rows
+from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.face import Face, prepare
+from freetalk_blender.core.lip_contact import contact
+from freetalk_blender.core.mouth.opened_mouth import LIP, SKIN
 from freetalk_blender.core.movement import landmark_motion
-from freetalk_blender.core.opened_mouth import LIP, SKIN
-from freetalk_blender.core.performance import perform
+from freetalk_blender.core.surface import raster, rows
+from freetalk_blender.core.voice import audio
+from freetalk_blender.core.voice.performance import perform
 
 #: A slit that the eye notices (mm); half the width of the picture (mm), and its pixels.
 TALL, HALF, PIXELS = 0.7, 27.0, 160

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from export import command
 from freetalk_blender.core import frame
-from freetalk_blender.core.mesh import nearest_places
+from freetalk_blender.core.surface.mesh import nearest_places
 
 #: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on
 #: renders of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion

@@ -26,10 +26,11 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from export import command, fusing, ict, remeshing, scanner, scanning
-from freetalk_blender.core import borders, lip_line, mesh, mouth
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.rows import renumbered
+from freetalk_blender.core.mouth import fused_mouth, lip_line
+from freetalk_blender.core.surface import borders, mesh
+from freetalk_blender.core.surface.rows import renumbered
 
 #: name -> (how the lips are fused, vertices after re-meshing, part of the head).
 KINDS = {
@@ -204,7 +205,7 @@ def measure(
     """The errors of one opened mouth; lengths in mm."""
     landmarks = face.landmarks + rng.normal(size=(68, 3)) * noise * face.mm / np.sqrt(3)
     start = time.perf_counter()
-    opened = mouth.open_lips(scan.vertices, scan.triangles, landmarks)
+    opened = fused_mouth.open_lips(scan.vertices, scan.triangles, landmarks)
     seconds = time.perf_counter() - start
     seam = opened.vertices[opened.upper_rim]
     dense = _resampled(seam, np.linspace(0, 1, 400))

@@ -24,13 +24,13 @@ import numpy as np
 
 from evaluation import lip_crossing, mouth
 from export import command, ict, remeshing, scanner, scanning
-from freetalk_blender.core import contact as lips
 from freetalk_blender.core import face as faces
 from freetalk_blender.core import movement
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
-from freetalk_blender.core.rows import renumbered
+from freetalk_blender.core.lip_contact import contact as lips
+from freetalk_blender.core.surface.rows import renumbered
 
 #: Kinds of fused lips of evaluation.mouth that are judged, at their numbers of vertices.
 KINDS = ("welded, 10k", "scanned, 10k", "welded, 50k")

@@ -16,12 +16,15 @@ import numpy as np
 from evaluation import mouth
 from evaluation.stm_contact import thicker, weights
 from export import command, ict, scanning
-from freetalk_blender.core import audio, contact, face, perform, scan_file
+from freetalk_blender.core import face, perform
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.lip_contact import contact
 from freetalk_blender.core.retarget import retarget, with_true_gaps
+from freetalk_blender.core.surface import scan_file
+from freetalk_blender.core.voice import audio
 
 SENTENCE = Path(__file__).parents[1] / "examples/speech.flac"
 #: Frames are told apart by how far the performance parts the lips (mm).

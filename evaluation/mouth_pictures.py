@@ -22,10 +22,11 @@ from mathutils import Matrix
 from export import command
 from freetalk_blender.blender import files, meshes, render, steps
 from freetalk_blender.blender import mouth as cut
-from freetalk_blender.core import audio, face, frame, landmarks, movement, performance
+from freetalk_blender.core import face, frame, landmarks, movement
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import Similarity, transformed
-from freetalk_blender.core.opening import INNER_MOUTHS
+from freetalk_blender.core.mouth.opening import INNER_MOUTHS
+from freetalk_blender.core.voice import audio, performance
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
 #: Pose: degrees of the jaw, share of lip rounding. The first is shown on the mesh as the scanner left it.

@@ -22,7 +22,8 @@ from pathlib import Path
 import soundfile
 
 from export import aligned, command
-from freetalk_blender.core import atomic, audio
+from freetalk_blender.core import atomic
+from freetalk_blender.core.voice import audio
 
 #: Language -> espeak-ng's name of it and the folder of the voice.
 VOICES = {

@@ -14,8 +14,8 @@ from evaluation import stm_baselines, stm_faces, stm_metrics
 from evaluation.stm_faces import Case
 from evaluation.stm_metrics import Scores
 from export import command
-from freetalk_blender.core import interpolant, stm
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.binding import interpolant, stm
 
 #: Column of a table -> key of `Scores.row`.
 COLUMNS = {

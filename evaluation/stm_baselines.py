@@ -7,9 +7,9 @@ import scipy.sparse as sp
 from scipy.interpolate import RBFInterpolator
 from scipy.sparse.csgraph import connected_components
 
-from freetalk_blender.core import handles as core_handles
-from freetalk_blender.core import spectral
-from freetalk_blender.core.interpolant import REACH
+from freetalk_blender.core.binding import handles as core_handles
+from freetalk_blender.core.binding.interpolant import REACH
+from freetalk_blender.core.surface import spectral
 
 #: A sliver's vertex has at least this share of the mean area: beyond it biharmonic is not definite in double precision.
 _LEAST_MASS = 1e-6

@@ -19,8 +19,10 @@ from scipy.spatial import cKDTree
 
 from evaluation import diffusion_decoder, stm_baselines
 from export import command, ict, remeshing, scanning, stm_data
-from freetalk_blender.core import frame, proxy, spectral, stm
+from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.binding import proxy, stm
+from freetalk_blender.core.surface import spectral
 
 #: Larger heads are made by halving the edges of smaller ones.
 _REMESHED = 40_000

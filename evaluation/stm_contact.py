@@ -16,10 +16,11 @@ from scipy.spatial import cKDTree
 
 from evaluation.mouth import lips
 from export import command, ict, scanning, stm_data
-from freetalk_blender.core import frame, raster
+from freetalk_blender.core import frame
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS, gaps
 from freetalk_blender.core.movement import deform
+from freetalk_blender.core.surface import raster
 
 #: Frames in which the average face's lips are shut: ICT shapes and weights.
 SHUT = {

@@ -8,10 +8,11 @@ import numpy as np
 
 from evaluation import makehuman
 from export import dressing, fusing, ict, remeshing, scanner, scanning, stm_data
-from freetalk_blender.core import bound_skin, frame, mouth
+from freetalk_blender.core import bound_skin, frame
+from freetalk_blender.core.binding.handles import landmark_vertices
+from freetalk_blender.core.binding.stm import Binding
 from freetalk_blender.core.face import prepare
-from freetalk_blender.core.handles import landmark_vertices
-from freetalk_blender.core.stm import Binding
+from freetalk_blender.core.mouth import fused_mouth
 
 #: Height of the cut through MakeHuman's neck, decimetres.
 _NECK = 5.9
@@ -165,7 +166,7 @@ def _prepared(case: Case, points: np.ndarray) -> Case:
     opening = case.motion[:, [61, 62, 63, 65, 66, 67], 1].reshape(-1, 2, 3).mean(2)
     widest = int(np.argmax(opening[:, 0] - opening[:, 1]))
     of_lower = truth[widest, :, 1] < opening[widest].mean()
-    strays = real & np.where(of_lower, lip == mouth.UPPER, lip == mouth.LOWER)
+    strays = real & np.where(of_lower, lip == fused_mouth.UPPER, lip == fused_mouth.LOWER)
     turned = face.frame.vectors_to_canonical(face.binding.matrix.reshape(-1, 3)).astype(np.float32)
     binding = replace(face.binding, matrix=turned.reshape(face.binding.matrix.shape))
     vertices = skin.vertices.astype(np.float64)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from freetalk_blender.core import face_regions, handles, spectral
+from freetalk_blender.core import face_regions
+from freetalk_blender.core.binding import handles
 from freetalk_blender.core.face_regions import NAMES
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
+from freetalk_blender.core.surface import spectral
 
 #: Ears and skull lie this far behind the ends of the jaw line, above the base of the nose (canonical units).
 BACK = 0.15

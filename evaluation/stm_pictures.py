@@ -11,10 +11,12 @@ import numpy as np
 
 from evaluation import stm, stm_faces
 from export import command, ict
-from freetalk_blender.core import frame, landmarks, lids, raster, scan_file
+from freetalk_blender.core import frame, landmarks
+from freetalk_blender.core.eyes import lids
 from freetalk_blender.core.face import Face, prepare
+from freetalk_blender.core.mouth.opened_mouth import SKIN
 from freetalk_blender.core.movement import landmark_motion
-from freetalk_blender.core.opened_mouth import SKIN
+from freetalk_blender.core.surface import raster, scan_file
 
 #: Error (mm) that is drawn in full red.
 FULL_MM = 3.0

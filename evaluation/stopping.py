@@ -26,10 +26,10 @@ import numpy as np
 from export import command
 from freetalk_blender.blender import sound
 from freetalk_blender.blender.request import Request, Scan, Voice
-from freetalk_blender.core import mesh, scan_file
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.style import AS_PERFORMED
+from freetalk_blender.core.surface import mesh, scan_file
+from freetalk_blender.core.voice.style import AS_PERFORMED
 from tools import blender_ui, extension, first_clip
 from tools.blender_ui import Ui
 from tools.steps import BUILD

@@ -15,12 +15,12 @@ from evaluation.ats import table
 from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, RATE, groups, within
 from export import aligned, command, tongue_postures
 from export.phones import Phone
-from freetalk_blender.core import audio, performance
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.ramp import smooth_step
-from freetalk_blender.core.tongue import CHANNELS
+from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.tongue import CHANNELS
 
 RIDGE, TEETH, BACK = ("T", "D", "N", "L"), ("TH", "DH"), ("K", "G", "NG")
 #: Phones in which the tip lies low.

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from export import command, grid, phones, transcribe
-from freetalk_blender.core import audio, json_lines
-from freetalk_blender.core.speech import FEATURE_RATE
+from freetalk_blender.core import json_lines
+from freetalk_blender.core.voice import audio
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
 #: Credible speech: phones in a second of speech; a phone other than a silence that is longer than this is not believed,
 #: nor what lies around it (s).

@@ -15,8 +15,8 @@ import numpy as np
 from export import articulation, augment, grid, postures
 from export.aligned import Aligned, trusted
 from export.phones import Phone
-from freetalk_blender.core import audio, speech
-from freetalk_blender.core.ats import EVENTS
+from freetalk_blender.core.voice import audio, speech
+from freetalk_blender.core.voice.ats import EVENTS
 
 RATE = speech.FEATURE_RATE
 CONTROLS = tuple(articulation.SPEECH_CONTROLS)

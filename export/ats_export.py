@@ -8,9 +8,9 @@ import onnxruntime
 import torch
 
 from export import articulation, ats_network, feelings, ict, onnx_file
-from freetalk_blender.core.ats import CONTEXT
-from freetalk_blender.core.emotion import EMOTIONS
-from freetalk_blender.core.speech import FEATURES
+from freetalk_blender.core.voice.ats import CONTEXT
+from freetalk_blender.core.voice.emotion import EMOTIONS
+from freetalk_blender.core.voice.speech import FEATURES
 
 
 def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:

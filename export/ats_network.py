@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from freetalk_blender.core.ats import BESIDE, CONTEXT, EVENTS
-from freetalk_blender.core.emotion import EMOTIONS
-from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER, parting
-from freetalk_blender.core.speech import FEATURES
+from freetalk_blender.core.voice.ats import BESIDE, CONTEXT, EVENTS
+from freetalk_blender.core.voice.emotion import EMOTIONS
+from freetalk_blender.core.voice.lips import LOWER_INNER, UPPER_INNER, parting
+from freetalk_blender.core.voice.speech import FEATURES
 
 WIDTH = 64
 KERNEL = 5
@@ -28,7 +28,7 @@ NOISE = 0.5
 #: The linear path sees frames 40 ms apart.
 STRIDE = 2
 if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
-    raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/ats.py pads")
+    raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/voice/ats.py pads")
 SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
 #: Probabilities between which a decision fades in.
 SPEECH_FADE = (0.02, 0.12)

@@ -4,7 +4,7 @@ import numpy as np
 import soxr
 from scipy.signal import ShortTimeFFT, fftconvolve
 
-from freetalk_blender.core.audio import SPEECH_RATE
+from freetalk_blender.core.voice.audio import SPEECH_RATE
 
 #: The frame that formants are moved in, and the cepstral coefficients that hold them.
 _FRAME, _LIFTER = 512, 40

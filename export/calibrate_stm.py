@@ -16,7 +16,8 @@ import torch
 
 from export import command, ict, stm_data
 from export.stm_batches import FEATURE_WEIGHTS, REGIONS
-from freetalk_blender.core import evidence, models, stm
+from freetalk_blender.core import models
+from freetalk_blender.core.binding import evidence, stm
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import BROWS, COUNT, LIDS
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from export import command, ict, landmark_data
-from freetalk_blender.core import close_view, closeups, frame
-from freetalk_blender.core.close_view import PARTS, SIDES, Side
+from freetalk_blender.core import frame
+from freetalk_blender.core.detection import close_view, closeups
+from freetalk_blender.core.detection.close_view import PARTS, SIDES, Side
 
 #: What a first answer leaves (measured on 31 scans that nothing else uses): error of a part's middle along each axis,
 #: in eye distances and by part, of the face's size (logarithm), and of its yaw, pitch and roll (degrees).

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from export.landmark_network import HeatMaps, Residual, convolution
-from freetalk_blender.core.close_view import CHANNELS, CLOSE_SIZE
+from freetalk_blender.core.detection.close_view import CHANNELS, CLOSE_SIZE
 
 
 class CloseLandmarks(HeatMaps):
     """picture (B, 4, 64, 64) -> place (B, 49, 2) in [-1, 1] right and up, spread (B, 49) expected error (same unit).
 
     One U-Net for all parts; of the 49 points only those of the part in the picture mean anything
-    (freetalk_blender/core/close_view.py). Heat maps become coordinates as in FaceLandmarks.
+    (freetalk_blender/core/detection/close_view.py). Heat maps become coordinates as in FaceLandmarks.
     """
 
     def __init__(self) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 
 from export import ict
 from export.scanning import waves
-from freetalk_blender.core import raster
-from freetalk_blender.core.rows import renumbered
+from freetalk_blender.core.surface import raster
+from freetalk_blender.core.surface.rows import renumbered
 
 
 def shirt(vertices: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from export import ats_data, grid, postures
 from export.aligned import Aligned
 from export.phones import SILENCE, Phone
-from freetalk_blender.core import audio, speech
+from freetalk_blender.core.voice import audio, speech
 
 #: Warped lips are believed this much beside those under the talker's own voice.
 TRUST = 0.6

@@ -13,7 +13,7 @@ import numpy as np
 
 from export.phones import SILENCE, Phone
 from export.pronounce import arpabet
-from freetalk_blender.core import audio
+from freetalk_blender.core.voice import audio
 
 _RETRIEVAL, _PHONEMES_IN_IPA, _UTF8 = 1, 3, 1
 _PHONEME = 7

@@ -10,7 +10,7 @@ numbers are ours.
 import numpy as np
 
 from export import articulation, ict
-from freetalk_blender.core.emotion import EMOTIONS
+from freetalk_blender.core.voice.emotion import EMOTIONS
 
 #: Shape (without _L/_R for both sides) -> weight at intensity 1.
 PROTOTYPES: dict[str, dict[str, float]] = {

@@ -13,8 +13,9 @@ from scipy.spatial import cKDTree
 
 from export import ict
 from export.scanning import Scan, barycentric, closest, part_mask, select
-from freetalk_blender.core import borders, handles, raster
+from freetalk_blender.core.binding import handles
 from freetalk_blender.core.landmarks import LEFT_EYE, RIGHT_EYE
+from freetalk_blender.core.surface import borders, raster
 
 #: A place that carries so little of a vertex is not counted by `unblended`.
 SLIGHT = 0.02

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from export import command, ict, scanning, stm_data
-from freetalk_blender.core import atomic, frame, jaw
+from freetalk_blender.core import atomic, frame
 from freetalk_blender.core.landmarks import MIRRORED
+from freetalk_blender.core.mouth import jaw
 
 OUTPUT = Path(jaw.__file__).with_name("jaw_motion.npy")
 #: The shapes that move the bone; the one that says which teeth are lower, by how far they go with it (mm).
@@ -76,7 +77,7 @@ def fitted(model: ict.IctModel) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--write", action="store_true", help="fit it anew and write core/jaw_motion.npy")
+    parser.add_argument("--write", action="store_true", help="fit it anew and write core/mouth/jaw_motion.npy")
     given = parser.parse_args()
     model = ict.load(given.data)
     if given.write:

@@ -1,9 +1,9 @@
 """Write the last step of landmark detection: `python -m export.landmark_correction --data ../shared/data --work DIR`.
 
 Random scans with everything scanners do are detected, and a ridge regression learns what is left of each landmark's
-error from what the detector knows (freetalk_blender/core/correction.py). Each scan counts twice, as it is and in a
-mirror, so that left and right are corrected alike. What was detected is kept in the folder, so the command resumes, and
-two of them, one with `--backwards`, share the work.
+error from what the detector knows (freetalk_blender/core/detection/correction.py). Each scan counts twice, as it is and
+in a mirror, so that left and right are corrected alike. What was detected is kept in the folder, so the command
+resumes, and two of them, one with `--backwards`, share the work.
 """
 
 import argparse
@@ -15,10 +15,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from export import command, ict, landmark_data, scanner, scanning
-from freetalk_blender.core import atomic, correction, detector, frame, raster
-from freetalk_blender.core.correction import Correction, in_mirror
+from freetalk_blender.core import atomic, frame
+from freetalk_blender.core.detection import correction, detector
+from freetalk_blender.core.detection.correction import Correction, in_mirror
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import LIDS, LIPS, MIRRORED
+from freetalk_blender.core.surface import raster
 
 OUTPUT = Path(correction.__file__).with_name(correction.FILE)
 #: First seed and number of scans: with every defect, in the model's own proportions, warped, or with features reshaped,

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from export import command, dressing, ict, reshaping, scanner, scanning
-from freetalk_blender.core import face_view, frame, raster
-from freetalk_blender.core.face_view import Camera
+from freetalk_blender.core import frame
+from freetalk_blender.core.detection import face_view
+from freetalk_blender.core.detection.face_view import Camera
+from freetalk_blender.core.surface import raster
 
 SHARD = 50
 #: Pictures of one scan: for the landmark network (faces, and not a face) and for the search network.

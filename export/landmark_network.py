@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from freetalk_blender.core.face_view import FACE_SIZE
+from freetalk_blender.core.detection.face_view import FACE_SIZE
 
 LANDMARKS = 68
 

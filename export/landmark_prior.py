@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from export import command, ict, landmark_data
-from freetalk_blender.core import face_placing, frame
+from freetalk_blender.core import frame
+from freetalk_blender.core.detection import face_placing
 
 OUTPUT = Path(face_placing.__file__).with_name("landmark_prior.npz")
 FACES, MODES = 3000, 40

@@ -13,8 +13,8 @@ import numpy as np
 
 from export import articulation
 from export.phones import SILENCE, Phone
-from freetalk_blender.core.ats import EVENTS
-from freetalk_blender.core.speech import FEATURE_RATE
+from freetalk_blender.core.voice.ats import EVENTS
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
 BILABIAL = ("P", "B", "M")
 LABIODENTAL = ("F", "V")

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from export.fusing import boundary_loops
 from export.scanning import Scan, barycentric, closest, select
-from freetalk_blender.core.borders import edge_uses, edges_of
+from freetalk_blender.core.surface.borders import edge_uses, edges_of
 
 
 def remesh(scan: Scan, count: int, rng: np.random.Generator, style: str | None = None) -> Scan:

@@ -14,8 +14,8 @@ from export.dressing import glasses, hair, shirt
 from export.fusing import fuse, openings, seal
 from export.remeshing import jitter, remesh
 from export.scanning import KINDS, Scan, add, part_mask, registered, select, waves
-from freetalk_blender.core import raster
-from freetalk_blender.core.borders import directed_edges
+from freetalk_blender.core.surface import raster
+from freetalk_blender.core.surface.borders import directed_edges
 
 
 def random_scan(

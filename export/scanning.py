@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from export import ict
 from freetalk_blender.core.frame import Similarity
-from freetalk_blender.core.rows import renumbered
+from freetalk_blender.core.surface.rows import renumbered
 
 #: Parts of the registered model that each kind of scan may keep (vertex ranges of ict.PARTS, then NARROW_FACE).
 KINDS = ("mask", "face", "head")

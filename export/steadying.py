@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from export import aligned, ats_data, ats_network
-from freetalk_blender.core import audio, speech
+from freetalk_blender.core.voice import audio, speech
 
 #: Recordings by voices of training that are heard together, and how many such groups.
 _TOGETHER, _GROUPS = 8, 8

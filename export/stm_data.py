@@ -15,10 +15,13 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
 from export import ict, scanner, scanning
-from freetalk_blender.core import frame, mesh, mouth, stm
+from freetalk_blender.core import frame
+from freetalk_blender.core.binding import stm
+from freetalk_blender.core.binding.interpolant import interpolant
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
-from freetalk_blender.core.interpolant import interpolant
 from freetalk_blender.core.landmarks import COUNT
+from freetalk_blender.core.mouth import fused_mouth
+from freetalk_blender.core.surface import mesh
 
 #: Seeds of identities for choosing between networks and for the final table; training counts its own from 0.
 VALIDATION, TEST = range(100_000, 100_010), range(200_000, 200_020)
@@ -94,7 +97,7 @@ def _cut_open(
     """
     points = scan.vertices[handles] + rng.normal(0, rng.uniform(0, 0.1), (len(handles), 3))
     try:
-        opened = mouth.open_lips(scan.vertices, scan.triangles, points)
+        opened = fused_mouth.open_lips(scan.vertices, scan.triangles, points)
     except (LandmarkError, MeshError):
         return scan, handles
     vertices, lip = opened.skin_vertices, opened.side[: opened.skin_count]
@@ -107,11 +110,11 @@ def _cut_open(
     inside[slice(*ict.PARTS["mouth_socket"])] = True
     known, of_mouth = carry @ sides, carry @ inside.astype(np.float32)
     beside = cKDTree(vertices[opened.upper_rim]).query(vertices)[0] < _BESIDE
-    wrong = beside & (known * lip < 0.99) & (lip != mouth.NEITHER)
+    wrong = beside & (known * lip < 0.99) & (lip != fused_mouth.NEITHER)
     # Beyond the mouth's corners there are no two lips; what has a truth there keeps it.
     wrong &= (of_mouth > 0.01) | (np.diff(carry.indptr) == 0)
     donor = np.arange(len(vertices))
-    for which in (mouth.UPPER, mouth.LOWER):
+    for which in (fused_mouth.UPPER, fused_mouth.LOWER):
         at = np.flatnonzero(wrong & (lip == which))
         donors = np.flatnonzero(known * which > 0.99)
         donor[at] = donors[cKDTree(vertices[donors]).query(vertices[at])[1]]

@@ -1,8 +1,8 @@
 """STM's network: intrinsic features of a vertex -> a basis of facial motion there, and the motion that follows from it.
 
-`Basis` is what is exported; `displacement` repeats the arithmetic of freetalk_blender.core.stm in torch, so that
-training sees what `bind` and `displace` will do (tests hold the two together), but for the share that `bind` trusts at
-the lips.
+`Basis` is what is exported; `displacement` repeats the arithmetic of freetalk_blender.core.binding.stm in torch, so
+that training sees what `bind` and `displace` will do (tests hold the two together), but for the share that `bind`
+trusts at the lips.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from export import onnx_file
-from freetalk_blender.core import stm
+from freetalk_blender.core.binding import stm
 
 
 class Basis(nn.Module):

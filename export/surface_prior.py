@@ -13,8 +13,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from export import command, ict, landmark_data
-from freetalk_blender.core import frame, raster, surface_fit
+from freetalk_blender.core import frame
+from freetalk_blender.core.detection import surface_fit
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
+from freetalk_blender.core.surface import raster
 
 OUTPUT = Path(surface_fit.__file__).with_name("surface_prior.npz")
 FACES, MODES, POINTS = 3000, 150, 1400

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from export.phones import SILENCE, Phone
-from freetalk_blender.core.speech import FEATURE_RATE
-from freetalk_blender.core.tongue import CHANNELS
+from freetalk_blender.core.voice.speech import FEATURE_RATE
+from freetalk_blender.core.voice.tongue import CHANNELS
 
 #: Phone -> its postures, one after another: tip at the ridge behind the upper teeth, tip between the teeth, body near
 #: the palate; 0 low, 1 wholly. Lips' sounds and h ask nothing.

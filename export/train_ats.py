@@ -40,10 +40,11 @@ from export import (
     voices,
 )
 from export.phones import Phone
-from freetalk_blender.core import atomic, audio, models, speech
-from freetalk_blender.core.ats import CONTEXT, EVENTS
-from freetalk_blender.core.lips import LOWER_INNER, UPPER_INNER
-from freetalk_blender.core.speech import FEATURES
+from freetalk_blender.core import atomic, models
+from freetalk_blender.core.voice import audio, speech
+from freetalk_blender.core.voice.ats import CONTEXT, EVENTS
+from freetalk_blender.core.voice.lips import LOWER_INNER, UPPER_INNER
+from freetalk_blender.core.voice.speech import FEATURES
 
 VERSION = "9"
 TEACHER_EPOCHS, EPOCHS = 4, 4

@@ -20,7 +20,7 @@ from export import close_data, command, ict, landmark_data, onnx_file
 from export.close_network import CloseLandmarks
 from export.landmark_network import heat_places
 from export.train_landmarks import RATE, Shots, as_onnx, bell, decode, half_precision, save, spoil, train
-from freetalk_blender.core.close_view import CLOSE_SIZE, FIRST, PARTS
+from freetalk_blender.core.detection.close_view import CLOSE_SIZE, FIRST, PARTS
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import MIRRORED
 

@@ -25,8 +25,8 @@ from torch.nn import functional as F
 from export import checkpoint, command, ict, landmark_data, onnx_file
 from export.landmark_network import FaceLandmarks, FaceSearch
 from freetalk_blender.core import landmarks
+from freetalk_blender.core.detection.face_view import FACE_SIZE
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.face_view import FACE_SIZE
 
 MODELS = Path(__file__).resolve().parents[1] / "onnx_models"
 BATCH = 32

@@ -20,7 +20,8 @@ from torch import Tensor
 from export import checkpoint, command, ict, onnx_file, stm_data
 from export.stm_batches import MESHES, REGIONS, Batch, Drawing, Faces
 from export.stm_network import Basis, Mean, displacement, gated, read
-from freetalk_blender.core import frame, models, stm
+from freetalk_blender.core import frame, models
+from freetalk_blender.core.binding import stm
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.landmarks import COUNT
 

@@ -25,8 +25,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from export import aligned, ats_data, augment, checkpoint, command, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
 from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
-from freetalk_blender.core import atomic, audio, models, speech
-from freetalk_blender.core.tongue import CHANNELS, CONTEXT
+from freetalk_blender.core import atomic, models
+from freetalk_blender.core.voice import audio, speech
+from freetalk_blender.core.voice.tongue import CHANNELS, CONTEXT
 
 VERSION = "2"
 WIDTH, DROPOUT = 64, 0.2

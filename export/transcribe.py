@@ -9,7 +9,7 @@ import ctranslate2
 import numpy as np
 
 from export import encoder_weights
-from freetalk_blender.core import speech
+from freetalk_blender.core.voice import speech
 
 _PROMPT = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
 _WINDOW_SECONDS = 30

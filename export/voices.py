@@ -21,7 +21,8 @@ from export import aligned, ats_data, command, grid
 from export.phones import Phone
 from export.sentences import SENTENCES
 from export.synthesisers import ENGINES, ESPEAK, Voice
-from freetalk_blender.core import atomic, audio
+from freetalk_blender.core import atomic
+from freetalk_blender.core.voice import audio
 
 #: Where the sentences are that held-out voices say (sentences_LANGUAGE.txt), written for this project: every phone,
 #: bilabials and rounding often.

@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .core import (
-    atomic,
-    audio,
-    checkup,
-    curve_file,
-    detector,
-    frame,
-    key_sets,
-    landmark_preview,
-    landmarks,
-    metrics,
-    models,
-    performance,
-)
+from .core import atomic, checkup, frame, key_sets, landmarks, metrics, models
 from .core import doctor as doctors
+from .core.detection import detector, landmark_preview
 from .core.errors import FreeTalkError
-from .core.performance import Performance
-from .core.style import STYLES, Style
-from .core.utterance import Utterance
+from .core.voice import audio, curve_file, performance
+from .core.voice.performance import Performance
+from .core.voice.style import STYLES, Style
+from .core.voice.utterance import Utterance
 from .progress import Progress
 from .scans import (
     FPS,

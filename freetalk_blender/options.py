@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .core import emotion, key_sets, models
+from .core import key_sets, models
 from .core.argument_types import whole_number
-from .core.emotion import EmotionError
-from .core.opening import INNER_MOUTHS
-from .core.style import AS_PERFORMED, limits
+from .core.mouth.opening import INNER_MOUTHS
+from .core.voice import emotion
+from .core.voice.emotion import EmotionError
+from .core.voice.style import AS_PERFORMED, limits
 
 #: The fields of core.style.Style, as options.
 _STYLES = {

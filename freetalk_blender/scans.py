@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .core import face as faces
-from .core import landmarks, movement, scan_file
+from .core import landmarks, movement
 from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.frame import transformed
 from .core.landmarks import Landmarks
-from .core.mesh import Surfaces
+from .core.surface import scan_file
+from .core.surface.mesh import Surfaces
 from .progress import Progress
 
 #: Frames a second where neither the command nor the scan says otherwise.

@@ -15,12 +15,14 @@ import numpy as np
 from .blender import files, lent, mouth, parts, render, saving, scene, sound
 from .blender.lent import Lent
 from .blender.steps import run
-from .core import detector, key_sets, mesh
+from .core import key_sets
 from .core.compress import ShapeKeys
+from .core.detection import detector
 from .core.face import Face
 from .core.frame import transformed
 from .core.landmarks import Landmarks
-from .core.performance import Performance
+from .core.surface import mesh
+from .core.voice.performance import Performance
 from .progress import Progress
 from .scans import Binder, tell
 

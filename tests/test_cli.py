@@ -13,8 +13,10 @@ import pytest
 import soundfile
 
 from freetalk_blender import cli, scans
-from freetalk_blender.core import detector, landmarks, scan_file
+from freetalk_blender.core import landmarks
+from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import LandmarkError
+from freetalk_blender.core.surface import scan_file
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -380,7 +382,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("freetalk_blender.core.performance.perform", interrupt)
+    monkeypatch.setattr("freetalk_blender.core.voice.performance.perform", interrupt)
     assert cli.main(["perform", str(sentence), "-o", str(tmp_path / "out.npz")]) == cli.INTERRUPTED
     assert list(tmp_path.iterdir()) == []
 

@@ -49,6 +49,12 @@ ALLOWED = {
     "export": {"freetalk_blender/core"},
     "evaluation": {"freetalk_blender/core", "freetalk_blender/blender", "export"},
 }
+#: Packages of the engine, from the ground up: each may import those before it and FOUNDATION, nothing else of it.
+LAYERS = ("surface", "detection", "binding", "lip_contact", "voice", "mouth", "eyes")
+#: Modules beside them that know no mouth and no voice. The others beside them put a face together, and may import all.
+FOUNDATION = {
+    "atomic", "cancel", "compress", "errors", "frame", "landmark_files", "landmarks", "models", "ramp", "series",
+}  # fmt: skip
 #: The one call back: the add-on registers the command line as `blender --command freetalk`.
 EXCEPTIONS = {("freetalk_blender/blender/registration.py", "freetalk_blender/cli.py")}
 
@@ -90,6 +96,25 @@ def test_each_part_imports_only_what_the_architecture_allows(part: str) -> None:
         and (str(file.relative_to(ROOT).as_posix()), part_of(module)) not in EXCEPTIONS
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("place", range(len(LAYERS)), ids=LAYERS)
+def test_each_package_of_the_engine_imports_only_what_lies_below_it(place: int) -> None:
+    layer = f"{PACKAGE}/core/{LAYERS[place]}"
+    below = {*LAYERS[: place + 1], *FOUNDATION}
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in files_of(layer)
+        for module in imported_modules(file)
+        if module.startswith(f"{PACKAGE}.core.") and module.split(".")[2] not in below
+    ]
+    assert wrong == []
+
+
+def test_every_package_of_the_engine_is_a_layer() -> None:
+    core = ROOT / PACKAGE / "core"
+    assert {path.parent.name for path in core.glob("*/__init__.py")} == set(LAYERS)
+    assert {path.stem for path in core.glob("*.py")} >= FOUNDATION
 
 
 def test_every_part_of_the_package_has_its_row() -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..core import rows
-from ..core.borders import edges_of
+from ..core.surface import rows
+from ..core.surface.borders import edges_of
 from . import meshes, steps
 from .steps import Steps
 

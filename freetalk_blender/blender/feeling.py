@@ -6,8 +6,8 @@ from math import ceil
 import bpy
 import numpy as np
 
-from ..core import emotion
-from ..core.emotion import EMOTIONS
+from ..core.voice import emotion
+from ..core.voice.emotion import EMOTIONS
 from . import compat, sound
 from .properties import EMOTION_SLIDERS, SLIDERS
 

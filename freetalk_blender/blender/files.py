@@ -15,7 +15,7 @@ import numpy as np
 from bpy_extras.io_utils import axis_conversion
 from mathutils import Matrix
 
-from ..core import detector
+from ..core.detection import detector
 from ..core.errors import MeshError
 from ..core.frame import transformed
 from . import clips, compat, gltf, linked, meshes, parts, seen, sound, usd_motion

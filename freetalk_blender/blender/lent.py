@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
-from ..core import arkit, inner_mouth, turns
+from ..core import arkit, turns
 from ..core.errors import FreeTalkError
+from ..core.mouth import inner_mouth
 from . import meshes
 from .marks import copy_of, named_keys, spoken_before
 

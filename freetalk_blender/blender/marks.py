@@ -6,7 +6,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..core import arkit
-from ..core.inner_mouth import KEYS as TONGUE_KEYS
+from ..core.mouth.inner_mouth import KEYS as TONGUE_KEYS
 from ..core.turns import KEYS as TURNS
 
 #: Names of shape keys, tracks, materials and collections begin so; those of custom properties so.

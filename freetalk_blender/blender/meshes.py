@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.errors import MeshError
 from ..core.landmarks import nearest_vertices
-from ..core.mesh import put_apart, touching
+from ..core.surface.mesh import put_apart, touching
 from .marks import SHAPE, copy_of, original_of
 
 

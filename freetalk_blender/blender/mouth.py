@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 import scipy.sparse as sparse
 
-from ..core import rows
 from ..core.errors import MeshError
-from ..core.opened_mouth import BAG, GUM, HOLLOW, IRIS, PUPIL, SCLERA, SKIN, TONGUE, TOOTH, OpenedMouth
+from ..core.mouth.opened_mouth import BAG, GUM, HOLLOW, IRIS, PUPIL, SCLERA, SKIN, TONGUE, TOOTH, OpenedMouth
+from ..core.surface import rows
 from . import exchange, meshes, steps
 from .exchange import Exchange
 from .steps import Steps

@@ -14,8 +14,8 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..core.emotion import EMOTIONS, MAX_INTENSITY
-from ..core.style import AS_PERFORMED, MAX_STYLE, STYLES
+from ..core.voice.emotion import EMOTIONS, MAX_INTENSITY
+from ..core.voice.style import AS_PERFORMED, MAX_STYLE, STYLES
 from .compat import beside_options
 
 #: The emotions with a slider; neutral is what is left.

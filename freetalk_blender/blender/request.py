@@ -7,18 +7,18 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..core import emotion as emotions
 from ..core import key_sets, models
 from ..core import landmarks as landmark_files
 from ..core.compress import ShapeKeys
-from ..core.detector import detect
+from ..core.detection.detector import detect
 from ..core.errors import FreeTalkError
 from ..core.face import Face, Step, prepare
 from ..core.landmarks import Landmarks
-from ..core.mesh import together
-from ..core.performance import Performance, frame_count
-from ..core.style import AS_PERFORMED, Style
-from ..core.utterance import Utterance
+from ..core.surface.mesh import together
+from ..core.voice import emotion as emotions
+from ..core.voice.performance import Performance, frame_count
+from ..core.voice.style import AS_PERFORMED, Style
+from ..core.voice.utterance import Utterance
 from . import (
     chosen,
     compat,

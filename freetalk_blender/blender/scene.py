@@ -8,12 +8,13 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core import arkit, jaw, mouth_curve, turns
+from ..core import arkit, turns
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
+from ..core.mouth import jaw, mouth_curve
 from . import bake, bindings, files, hair, meshes, mouth, parts, pictures, seen, session, sound, spoken, takes
 from .marks import FACE, LANDMARKS, SHAPE, copy_of, lent_keys, named_keys
 from .steps import Steps

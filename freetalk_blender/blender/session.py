@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core import performance
 from ..core.face import Face
+from ..core.voice import performance
 from .sound import Clip, Source, changed
 
 _faces: OrderedDict[str, tuple[str, Face]] = OrderedDict()

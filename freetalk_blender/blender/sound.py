@@ -13,8 +13,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core import audio
 from ..core.errors import AudioError, FreeTalkError, UnknownSoundError
+from ..core.voice import audio
 from . import compat
 from .marks import STRIP
 

@@ -10,7 +10,7 @@ from .compress import ShapeKeys, compress
 from .errors import FreeTalkError
 from .face import Face, prepare
 from .movement import deform
-from .performance import Performance, perform
-from .style import Style
+from .voice.performance import Performance, perform
+from .voice.style import Style
 
 __all__ = ["Face", "FreeTalkError", "Performance", "ShapeKeys", "Style", "compress", "deform", "perform", "prepare"]

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from . import contact, inner_mouth, movement
+from . import movement
+from .binding.handles import landmark_vertices
 from .compress import ShapeKeys, distance
 from .face import Face
-from .handles import landmark_vertices
 from .landmarks import INNER_LIP_PAIRS, nearest_vertices
-from .mouth_curve import frame_in_mm
+from .lip_contact import contact
+from .mouth import inner_mouth
+from .mouth.mouth_curve import frame_in_mm
 from .retarget import proportioned
 
 FILE = Path(__file__).with_name("arkit_shapes.npz")

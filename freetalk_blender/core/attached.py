@@ -13,18 +13,18 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from .eyeballs import sphere
-from .eyes import EYES
+from .binding.handles import landmark_vertices
+from .binding.proxy import places
+from .binding.stm import Binding
+from .eyes.eye_state import EYES
+from .eyes.eyeballs import sphere
 from .frame import EYE_DISTANCE_MM
-from .handles import landmark_vertices
-from .jaw import hinged, parts_inside
 from .landmarks import nearest_vertices
-from .mesh import CleanMesh, Surfaces, clean, together
-from .mouth_curve import frame_in_mm
-from .proxy import places
+from .mouth.jaw import hinged, parts_inside
+from .mouth.mouth_curve import frame_in_mm
 from .ramp import smooth_step
-from .rows import present
-from .stm import Binding
+from .surface.mesh import CleanMesh, Surfaces, clean, together
+from .surface.rows import present
 
 #: A vertex of a part this near to the skin is a root; the second: how far the others are from a root of their part, at
 #: most, but for those beyond the share (mm).

@@ -7,17 +7,21 @@ from functools import partial
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import attached, cancel, frame, jaw, lip_pairs, mesh, rim, rows, stm
+from . import attached, cancel, frame
 from .attached import Attached
-from .contact import Contact
+from .binding import stm
+from .binding.handles import landmark_vertices, prefer
+from .binding.stm import Binding
 from .errors import LandmarkError, MeshError
 from .frame import Similarity
-from .handles import landmark_vertices, prefer
 from .landmarks import COUNT, nearest_vertices
-from .mesh import CleanMesh
-from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth
+from .lip_contact import rim
+from .lip_contact.contact import Contact
+from .mouth import jaw, lip_pairs
+from .mouth.opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth
 from .retarget import retarget, with_true_gaps
-from .stm import Binding
+from .surface import mesh, rows
+from .surface.mesh import CleanMesh
 
 #: A mesh whose vertices are further than this from half of the landmarks (eye distances; 1.8 of 90 mm) is bound on a
 #: finer copy: edges of more than twice that are halved, as far from the landmarks as AROUND.

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from . import detector, eyeballs, eyes, frame, hole_bag, mesh, mouth, mouth_hollow, mouth_web, repairs
-from .borders import directed_edges, edges_of
+from . import frame
 from .bound_skin import COARSE
+from .detection import detector
 from .errors import FreeTalkError, LandmarkError, MeshError
+from .eyes import eye_state, eyeballs
 from .face import Step, no_step
 from .frame import EYE_DISTANCE_MM
 from .landmarks import Landmarks, by_network, doubt, nearest_vertices
-from .mesh import CleanMesh
-from .repairs import counted
+from .mouth import fused_mouth, hole_bag, mouth_hollow, mouth_web
+from .surface import mesh, repairs
+from .surface.borders import directed_edges, edges_of
+from .surface.mesh import CleanMesh
+from .surface.repairs import counted
 
 #: Traffic lights, from green to red.
 GOOD, NOTICE, PROBLEM = LEVELS = ("good", "notice", "problem")
@@ -257,10 +261,10 @@ def _density(cleaned: CleanMesh, points: np.ndarray, similarity: frame.Similarit
 
 def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: dict) -> list[Finding]:
     try:
-        state = mouth.state(vertices, faces, points)
+        state = fused_mouth.state(vertices, faces, points)
         facts |= {"lips": "fused" if state.fused else "open", "lip_gap_mm": round(state.gap, 2)}
         if state.fused:
-            mouth.open_lips(vertices, faces, points, state)
+            fused_mouth.open_lips(vertices, faces, points, state)
     except FreeTalkError as error:
         fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
         return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]
@@ -302,7 +306,7 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
 
 def _eyes(cleaned: CleanMesh, points: np.ndarray, found: bool, facts: dict) -> list[Finding]:
     if found:
-        points = eyes.shut_landmarks(points, eyes.shut_lines(cleaned.vertices, cleaned.triangles, points))
+        points = eye_state.shut_landmarks(points, eye_state.shut_lines(cleaned.vertices, cleaned.triangles, points))
     skin = cleaned.part_of(nearest_vertices(points, cleaned.vertices))
     both = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, points)
     shut, balls = [place.eye.shut for place in both], [bool(len(place.eye.eyeball)) for place in both]

@@ -9,7 +9,7 @@ import scipy.sparse as sparse
 
 from .attached import Attached
 from .compress import ShapeKeys, changed, factors, in_blocks
-from .rows import numbered
+from .surface.rows import numbered
 
 
 class Part(Protocol):

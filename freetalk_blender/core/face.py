@@ -8,33 +8,23 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from . import (
-    bound_skin,
-    cancel,
-    detector,
-    eye_front,
-    eyes,
-    frame,
-    jaw,
-    lids,
-    looks,
-    mesh,
-    mouth_curve,
-    opening,
-    repairs,
-)
-from . import eyeballs as eye_balls
-from . import inner_mouth as inner_mouths
-from .contact import Contact
+from . import bound_skin, cancel, frame
+from .binding.stm import Binding
+from .detection import detector
 from .errors import MeshError
 from .eyelids import Eyelids, Part
+from .eyes import eye_front, eye_state, lids, looks
+from .eyes import eyeballs as eye_balls
+from .eyes.looks import Look
 from .frame import Similarity
 from .landmarks import Landmarks, by_network, doubt
-from .looks import Look
-from .mesh import CleanMesh, Surfaces
-from .opened_mouth import OpenedMouth, untouched
+from .lip_contact.contact import Contact
+from .mouth import inner_mouth as inner_mouths
+from .mouth import jaw, mouth_curve, opening
+from .mouth.opened_mouth import OpenedMouth, untouched
 from .retarget import with_true_gaps
-from .stm import Binding
+from .surface import mesh, repairs
+from .surface.mesh import CleanMesh, Surfaces
 
 #: `with step("bind the face"): ...` lets a caller show a stage and time it. To end the work: cancel.py.
 Step = Callable[[str], AbstractContextManager]
@@ -176,8 +166,8 @@ def _eyes(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The landmarks, with the lids of shut eyes together where the network placed them, and what to tell."""
     if found:
-        points = eyes.shut_landmarks(points, eyes.shut_lines(vertices, triangles, points))
-    shut = eyes.shut(points)
+        points = eye_state.shut_landmarks(points, eye_state.shut_lines(vertices, triangles, points))
+    shut = eye_state.shut(points)
     if not any(shut):
         return points, ()
     if all(shut):

@@ -6,7 +6,7 @@ Motion is judged on them. Lengths are canonical (frame.py).
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from . import raster
+from .surface import raster
 
 #: The rows of `masks`.
 NAMES = ("front", "lips", "eyelids", "brows", "cheeks", "jaw", "neck and beyond")

@@ -16,6 +16,9 @@ from .errors import LandmarkError
 RIGID = np.array([27, 28, 29, 30, 36, 39, 42, 45])
 #: Outer eye-corner distance of an average adult, used where a scan has no scale (mm).
 EYE_DISTANCE_MM = 90.0
+#: Radius of that adult's eyeballs (mm). Bekerman, Gottlieb & Vaiman 2014, "Variations in eyeball diameters of the
+#: healthy adults", J. Ophthalmol.: 24 mm across.
+EYEBALL_RADIUS_MM = 12.0
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import arkit, inner_mouth, movement
+from . import arkit, movement
 from .compress import ShapeKeys, limited, with_named
 from .face import Face
-from .performance import Performance
+from .mouth import inner_mouth
 from .turns import with_turns
+from .voice.performance import Performance
 
 #: What may be wanted besides a number.
 AUTO, ARKIT = "auto", "arkit"

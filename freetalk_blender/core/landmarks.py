@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import atomic, frame, landmark_files, mesh, rows
+from . import atomic, frame, landmark_files
 from .errors import LandmarkError
+from .surface import mesh, rows
 
 COUNT = landmark_files.COUNT
 JAW = slice(0, 17)

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import contact, eyelids, lids
-from . import inner_mouth as inner_mouths
+from . import eyelids
 from . import turns as turnings
 from .compress import ShapeKeys, compress_factors
 from .errors import FreeTalkError
+from .eyes import lids
 from .face import Face
 from .landmarks import COUNT
+from .lip_contact import contact
+from .mouth import inner_mouth as inner_mouths
 from .retarget import retarget
-from .tongue import CHANNELS
+from .voice.tongue import CHANNELS
 
 
 def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonical") -> np.ndarray:

@@ -9,8 +9,8 @@ by its share of its own width. A mouth that stands open in the scan is first clo
 import numpy as np
 
 from . import frame
-from .jaw import HINGE
 from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS, gaps
+from .mouth.jaw import HINGE
 
 #: The gap (eye distances) that inner-lip landmarks of shut lips have by noise alone (1.4 of 90 mm).
 CLOSED_GAP = 0.015

@@ -10,8 +10,9 @@ bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
 
 import freetalk_blender  # noqa: E402
 from freetalk_blender.blender import files, meshes, placed  # noqa: E402
-from freetalk_blender.core import frame, landmarks, scan_file  # noqa: E402
+from freetalk_blender.core import frame, landmarks  # noqa: E402
 from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
+from freetalk_blender.core.surface import scan_file  # noqa: E402
 
 
 @pytest.fixture

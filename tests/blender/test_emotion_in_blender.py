@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound, spoken, takes
-from freetalk_blender.core.emotion import EMOTIONS, MAX_INTENSITY, from_vad
+from freetalk_blender.core.voice.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from importing import opened
 
-from freetalk_blender.core import landmarks, scan_file
+from freetalk_blender.core import landmarks
+from freetalk_blender.core.surface import scan_file
 
 #: The voice begins at frame 20 of 51.
 FPS, FRAMES = 25, 51

@@ -7,7 +7,8 @@ from baking import teeth_behind
 
 from freetalk_blender.blender import bake, compat, live, marks, meshes, placed, takes
 from freetalk_blender.blender import scene as scenes
-from freetalk_blender.core import arkit, inner_mouth, turns
+from freetalk_blender.core import arkit, turns
+from freetalk_blender.core.mouth import inner_mouth
 
 OWN = {"jawOpen": (57, (0, -12, -2)), "eyeBlink_L": (44, (0, -8, 0)), "Fat": (30, (0, 0, 20))}
 

@@ -8,10 +8,11 @@ import pytest
 from baking import duplicate
 
 from freetalk_blender.blender import meshes, mouth, steps
-from freetalk_blender.core import eyeballs, hole_bag, inner_mouth, mouth_web
+from freetalk_blender.core.eyes import eyeballs
 from freetalk_blender.core.frame import mean_landmarks
-from freetalk_blender.core.mouth import BAG, SKIN, OpenedMouth, open_lips
-from freetalk_blender.core.opened_mouth import LIP, PUPIL, SCLERA, TONGUE, TOOTH, untouched, with_loose
+from freetalk_blender.core.mouth import hole_bag, inner_mouth, mouth_web
+from freetalk_blender.core.mouth.fused_mouth import BAG, SKIN, OpenedMouth, open_lips
+from freetalk_blender.core.mouth.opened_mouth import LIP, PUPIL, SCLERA, TONGUE, TOOTH, untouched, with_loose
 
 WIDTH, HEIGHT = 41, 61
 

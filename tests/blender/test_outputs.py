@@ -22,8 +22,11 @@ from test_live import evaluated
 
 from freetalk_blender import cli
 from freetalk_blender.blender import compat, files, marks, meshes, saving, scene, sound, spoken, takes
-from freetalk_blender.core import arkit, audio, inner_mouth, landmarks, scan_file
+from freetalk_blender.core import arkit, landmarks
 from freetalk_blender.core.frame import canonical_frame, transformed
+from freetalk_blender.core.mouth import inner_mouth
+from freetalk_blender.core.surface import scan_file
+from freetalk_blender.core.voice import audio
 
 #: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
 FPS, FRAMES, SILENT = 25, 51, 10

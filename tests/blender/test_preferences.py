@@ -12,8 +12,9 @@ import pytest
 
 import freetalk_blender
 from freetalk_blender.blender import landmark_points, marks, preferences, request, session
-from freetalk_blender.core import models, performance
+from freetalk_blender.core import models
 from freetalk_blender.core.face import no_step
+from freetalk_blender.core.voice import performance
 
 ROOT = Path(__file__).resolve().parents[2]
 

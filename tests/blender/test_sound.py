@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from freetalk_blender.blender import chosen, compat, live, sound
-from freetalk_blender.core import audio
 from freetalk_blender.core.errors import AudioError
+from freetalk_blender.core.voice import audio
 
 pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
 

@@ -34,9 +34,10 @@ from freetalk_blender.blender import (
     spoken,
     takes,
 )
-from freetalk_blender.core import arkit, inner_mouth, turns
+from freetalk_blender.core import arkit, turns
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.landmarks import Landmarks
+from freetalk_blender.core.mouth import inner_mouth
 
 
 def animate(**sliders: float) -> bpy.types.Object:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from freetalk_blender.core import mesh
 from freetalk_blender.core.frame import Similarity
+from freetalk_blender.core.surface import mesh
 
 
 def added(

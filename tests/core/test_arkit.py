@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import arkit, audio, contact, inner_mouth, landmarks, movement, performance, scan_file
+from freetalk_blender.core import arkit, landmarks, movement
 from freetalk_blender.core import face as faces
+from freetalk_blender.core.eyes.looks import Look
 from freetalk_blender.core.frame import EYE_DISTANCE_MM, mean_landmarks
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
-from freetalk_blender.core.looks import Look
+from freetalk_blender.core.lip_contact import contact
+from freetalk_blender.core.mouth import inner_mouth
 from freetalk_blender.core.retarget import with_true_gaps
+from freetalk_blender.core.surface import scan_file
+from freetalk_blender.core.voice import audio, performance
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import ats, audio, models, speech
-from freetalk_blender.core.emotion import EMOTIONS
-from freetalk_blender.core.style import Style, StyleError
+from freetalk_blender.core import models
+from freetalk_blender.core.voice import ats, audio, speech
+from freetalk_blender.core.voice.emotion import EMOTIONS
+from freetalk_blender.core.voice.style import Style, StyleError
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 LIPS = slice(48, 68)

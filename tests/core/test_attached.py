@@ -8,12 +8,14 @@ import pytest
 import scipy.sparse as sparse
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import attached, landmarks, mesh, mouth_curve, raster
+from freetalk_blender.core import attached, landmarks
 from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.landmarks import COUNT
+from freetalk_blender.core.mouth import mouth_curve
 from freetalk_blender.core.movement import deform
-from freetalk_blender.core.scan_file import read
+from freetalk_blender.core.surface import mesh, raster
+from freetalk_blender.core.surface.scan_file import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Rows and columns of a strip of lashes, and how long they are (mm).

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender.core import audio
 from freetalk_blender.core.errors import AudioError, UnknownSoundError
+from freetalk_blender.core.voice import audio
 
 RATE = 16000
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from freetalk_blender.core import borders
+from freetalk_blender.core.surface import borders
 
 #: A tetrahedron of corners 0..3 that faces outward.
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, cancel, perform, prepare, scan_file
+from freetalk_blender.core import cancel, perform, prepare
 from freetalk_blender.core import landmarks as landmark_files
 from freetalk_blender.core.errors import Cancelled
 from freetalk_blender.core.movement import shape_keys
-from freetalk_blender.core.performance import clear_cache
+from freetalk_blender.core.surface import scan_file
+from freetalk_blender.core.voice import audio
+from freetalk_blender.core.voice.performance import clear_cache
 
 #: Processor seconds that may pass without a look at whether the work is still wanted: on two idle cores, ESC ends it
 #: within a second on scans twice as large as the sample.

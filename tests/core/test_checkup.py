@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from freetalk_blender.core import checkup, landmarks, mouth, scan_file
+from freetalk_blender.core import checkup, landmarks
 from freetalk_blender.core.errors import MeshError
+from freetalk_blender.core.mouth import fused_mouth
+from freetalk_blender.core.surface import scan_file
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_raised_brows_and_a_smile_are_no_neutral_face(scan, moves, says):
 
 def test_open_lips_are_told_with_what_lies_behind(scan):
     vertices, triangles, points = scan
-    opened = mouth.open_lips(vertices, triangles, points)
+    opened = fused_mouth.open_lips(vertices, triangles, points)
     own = checkup.check_up(opened.vertices, opened.triangles, points)
     assert own.facts["lips"] == "open" and own.facts["cavity"] == "closed" and levels(own)["mouth"] == "good"
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import close_view, closeups, frame, landmarks, models
-from freetalk_blender.core.close_view import SIDES
-from freetalk_blender.core.face_view import Patch
+from freetalk_blender.core import frame, landmarks, models
+from freetalk_blender.core.detection import close_view, closeups
+from freetalk_blender.core.detection.close_view import SIDES
+from freetalk_blender.core.detection.face_view import Patch
 from freetalk_blender.core.frame import Similarity
 
 TURN = Rotation.from_euler("xyz", [70, -130, 20], degrees=True).as_matrix()

@@ -7,10 +7,11 @@ import pytest
 from scipy.spatial import cKDTree
 
 from evaluation import lip_crossing
-from freetalk_blender.core import contact, facing, lip_pairs, mouth, sliding
 from freetalk_blender.core.compress import ShapeKeys, compress
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.lip_contact import contact, facing, sliding
+from freetalk_blender.core.mouth import fused_mouth, lip_pairs
 from freetalk_blender.core.retarget import with_true_gaps
 
 
@@ -32,8 +33,8 @@ def sheet(columns: int = 61, rows: int = 61, deep: float = 3, high: float = 2) -
 
 
 @pytest.fixture(scope="module")
-def opened() -> mouth.OpenedMouth:
-    return mouth.open_lips(*sheet(), landmarks())
+def opened() -> fused_mouth.OpenedMouth:
+    return fused_mouth.open_lips(*sheet(), landmarks())
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def corrected(lips: contact.Contact, motion: np.ndarray, shut: np.ndarray | floa
     return answer
 
 
-def chatter(opened: mouth.OpenedMouth, frames: int, seed: int) -> np.ndarray:
+def chatter(opened: fused_mouth.OpenedMouth, frames: int, seed: int) -> np.ndarray:
     """(T,S,3) lips that open and cross by up to 4 mm, differently along the mouth; smooth in time at 30 fps."""
     rng = np.random.default_rng(seed)
     skin = opened.skin_vertices
@@ -58,7 +59,7 @@ def chatter(opened: mouth.OpenedMouth, frames: int, seed: int) -> np.ndarray:
         * np.sin(2 * np.pi * rng.uniform(0.5, 4) * time_ + rng.uniform(-0.08, 0.08) * skin[:, 0] + k)
         for k in range(3)
     )
-    height = np.where(opened.side[: len(skin)] == mouth.LOWER, wave, 0)
+    height = np.where(opened.side[: len(skin)] == fused_mouth.LOWER, wave, 0)
     motion = np.zeros((frames, len(skin), 3), np.float32)
     motion[..., 1] = height
     motion[..., 0] = 0.3 * wave
@@ -77,20 +78,20 @@ def test_lips_never_cross_in_a_thousand_random_frames(opened, lips):
 def test_a_face_at_rest_and_open_lips_stay_as_they_are(opened, lips):
     still = np.zeros((3, opened.skin_count, 3), np.float32)
     assert not corrected(lips, still).any()
-    still[:, opened.side[: opened.skin_count] == mouth.LOWER, 1] = -2.0
+    still[:, opened.side[: opened.skin_count] == fused_mouth.LOWER, 1] = -2.0
     assert np.abs(corrected(lips, still) - still)[:, opened.lower_rim[5:-5]].max() < 1e-5
 
 
 def test_nearly_closed_lips_close(opened, lips):
     ajar = np.zeros((1, opened.skin_count, 3), np.float32)
-    ajar[:, opened.side[: opened.skin_count] == mouth.LOWER, 1] = -0.25
+    ajar[:, opened.side[: opened.skin_count] == fused_mouth.LOWER, 1] = -0.25
     before, after = lips.gap(ajar), lips.gap(corrected(lips, ajar))
     assert before.mean() > 0.2 and after.min() > -1e-6 and after.max() < 0.15
 
 
 def test_lips_close_further_where_the_performance_keeps_them_closed(opened, lips):
     ajar = np.zeros((1, opened.skin_count, 3), np.float32)
-    ajar[:, opened.side[: opened.skin_count] == mouth.LOWER, 1] = -1.2
+    ajar[:, opened.side[: opened.skin_count] == fused_mouth.LOWER, 1] = -1.2
     assert lips.gap(corrected(lips, ajar)).mean() > 0.4
     assert lips.gap(corrected(lips, ajar, np.ones(1))).max() < 0.05
     assert not corrected(lips, 0 * ajar, np.ones(1)).any()
@@ -118,16 +119,16 @@ def test_the_correction_is_bounded_smooth_in_time_and_local(opened, lips):
 
 def test_the_lower_lip_may_tuck_behind_the_upper_one(opened, lips):
     tucked = np.zeros((1, opened.skin_count, 3), np.float32)
-    tucked[:, opened.side[: opened.skin_count] == mouth.LOWER] = [0, 2, -6]
+    tucked[:, opened.side[: opened.skin_count] == fused_mouth.LOWER] = [0, 2, -6]
     assert np.abs(corrected(lips, tucked) - tucked).max() < 1e-5
 
 
 def test_a_rim_that_has_slid_forward_stays_out_of_the_skin_of_the_other_lip():
     """The rims are too far apart in depth to meet; the upper one lies over the front of the lower lip."""
-    opened = mouth.open_lips(*sheet(121, 121, deep=7, high=4), landmarks())
+    opened = fused_mouth.open_lips(*sheet(121, 121, deep=7, high=4), landmarks())
     lips, side = lip_pairs.of_opened(opened, landmarks()), opened.side[: opened.skin_count]
     slid = np.zeros((1, opened.skin_count, 3), np.float32)
-    slid[:, side == mouth.LOWER] = [0, 6, -4.5]
+    slid[:, side == fused_mouth.LOWER] = [0, 6, -4.5]
 
     def deepest(motion: np.ndarray) -> float:
         moved = opened.skin_vertices + motion[0]
@@ -139,12 +140,12 @@ def test_a_rim_that_has_slid_forward_stays_out_of_the_skin_of_the_other_lip():
 
 def test_lips_that_lie_in_each_other_at_rest_are_drawn_apart_and_still_close():
     """A crease folded in the mesh itself: in front of its rim the lower lip is raised into the upper one."""
-    opened = mouth.open_lips(*sheet(121, 241, deep=9, high=3), landmarks())
+    opened = fused_mouth.open_lips(*sheet(121, 241, deep=9, high=3), landmarks())
     side = opened.side[: opened.skin_count]
     vertices = opened.vertices.copy()
     rim = vertices[opened.lower_rim[6:-6]]
     distance = cKDTree(rim).query(vertices[: opened.skin_count])[0]
-    fold = np.where(side == mouth.LOWER, np.clip(distance - 0.5, 0, 1) * np.exp(-((distance / 5) ** 2)), 0)
+    fold = np.where(side == fused_mouth.LOWER, np.clip(distance - 0.5, 0, 1) * np.exp(-((distance / 5) ** 2)), 0)
     vertices[: opened.skin_count, 1] += 2.6 * fold
     vertices[: opened.skin_count, 2] += 0.5 * fold
     lips = lip_pairs.of_opened(replace(opened, vertices=vertices), landmarks())
@@ -158,14 +159,14 @@ def test_lips_that_lie_in_each_other_at_rest_are_drawn_apart_and_still_close():
     assert corrected(lips, still).max() < 1.0
     # A frame in which the fold has opened by itself needs no drawing apart.
     parted = still.copy()
-    parted[:, side == mouth.LOWER, 1] -= 2.6 * fold[side == mouth.LOWER]
+    parted[:, side == fused_mouth.LOWER, 1] -= 2.6 * fold[side == fused_mouth.LOWER]
     gap = lips.gap(corrected(lips, parted, np.ones(1)))[0]
     assert np.abs(gap[8:-8]).max() < 0.2
 
 
 def test_rims_that_have_passed_each_other_in_depth_close_where_the_performance_keeps_them_closed(opened, lips):
     passed = np.zeros((1, opened.skin_count, 3), np.float32)
-    passed[:, opened.side[: opened.skin_count] == mouth.LOWER] = [0, -0.6, -6]
+    passed[:, opened.side[: opened.skin_count] == fused_mouth.LOWER] = [0, -0.6, -6]
     assert lips.gap(corrected(lips, passed)).max() > 0.5, "nothing is said about these lips"
     assert lips.gap(corrected(lips, passed, np.ones(1))).max() < 0.05
 
@@ -194,7 +195,7 @@ def test_lips_that_were_modelled_apart_are_paired_by_what_lies_below(opened):
     """The opened sheet with its bag is such a mesh: nothing tells but its shape."""
     lips = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())
     motion = np.zeros((3, len(opened.vertices), 3), np.float32)
-    lower = opened.side == mouth.LOWER
+    lower = opened.side == fused_mouth.LOWER
     motion[1, lower, 1], motion[2, lower, 1] = 2.0, -5.0
     after = lips.gap(corrected(lips, motion))
     assert lips.gap(motion)[1].min() < -1.5
@@ -203,9 +204,9 @@ def test_lips_that_were_modelled_apart_are_paired_by_what_lies_below(opened):
 
 
 def test_a_push_at_one_place_parts_the_lips_there_and_hardly_beside_it():
-    opened = mouth.open_lips(*sheet(121, 61), landmarks())
+    opened = fused_mouth.open_lips(*sheet(121, 61), landmarks())
     lips = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())
-    lower, place = opened.side == mouth.LOWER, (lips.upper @ lips.place)[:, 0]
+    lower, place = opened.side == fused_mouth.LOWER, (lips.upper @ lips.place)[:, 0]
     motion = np.zeros((1, len(opened.vertices), 3), np.float32)
     motion[0, lower, 1] = 2.5 * np.exp(-((opened.vertices[lower, 0] / 0.7) ** 2))
     pushed = lips.amount(motion[:, lips.vertices])[0]
@@ -215,7 +216,7 @@ def test_a_push_at_one_place_parts_the_lips_there_and_hardly_beside_it():
 
 def test_lips_that_stand_a_little_open_close_where_the_performance_keeps_them_closed(opened):
     vertices = opened.vertices.copy()
-    lower = opened.side == mouth.LOWER
+    lower = opened.side == fused_mouth.LOWER
     vertices[lower, 1] -= 0.8
     lips = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
     still = np.zeros((2, *vertices.shape), np.float32)
@@ -228,7 +229,7 @@ def test_lips_that_stand_a_little_open_close_where_the_performance_keeps_them_cl
 
 
 def test_the_surface_tells_how_far_lips_are_apart(opened):
-    lower = opened.side == mouth.LOWER
+    lower = opened.side == fused_mouth.LOWER
     for gap in (0.0, 1.5):
         vertices = opened.vertices.copy()
         vertices[lower, 1] -= gap
@@ -254,7 +255,7 @@ def test_a_cut_lies_where_lips_touch_or_deep_in_a_mouth_that_stood_open(lips):
 
 
 def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):
-    vertices, lower = opened.vertices.copy(), opened.side == mouth.LOWER
+    vertices, lower = opened.vertices.copy(), opened.side == fused_mouth.LOWER
     vertices[lower, 1] -= 10
     with pytest.raises(LandmarkError):
         lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
@@ -270,20 +271,20 @@ def test_lips_that_slide_over_each_other_do_not_cross(opened):
     lips = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())
     skin = np.isin(np.arange(len(opened.vertices)), lips.vertices)
     motion = np.zeros((1, len(opened.vertices), 3), np.float32)
-    motion[:, skin & (opened.side == mouth.LOWER)] = [0, 1.0, 1.0]
+    motion[:, skin & (opened.side == fused_mouth.LOWER)] = [0, 1.0, 1.0]
     before, after = lips.gap(motion).min(), lips.gap(corrected(lips, motion)).min()
     assert before < -0.8 and after > lips.gap(0 * motion).min() - 0.1
 
 
 def test_lips_far_apart_are_not_worked_on_and_nothing_is_lost_by_that(opened, monkeypatch):
-    cut = mouth.open_lips(*sheet(), landmarks())
+    cut = fused_mouth.open_lips(*sheet(), landmarks())
     kinds = (
         (sliding.Slid, lip_pairs.of_opened(cut, landmarks())),
         (facing.Facing, lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())),
     )
     motion = np.zeros((90, len(opened.vertices), 3), np.float32)
     motion[:, : opened.skin_count] = chatter(opened, 90, 5)
-    motion[30:, opened.side == mouth.LOWER, 1] -= 15
+    motion[30:, opened.side == fused_mouth.LOWER, 1] -= 15
     for kind, lips in kinds:
         lips.amount(motion[:1, lips.vertices])  # what is made once
         looked_at = []
@@ -307,7 +308,7 @@ def test_lips_far_apart_are_not_worked_on_and_nothing_is_lost_by_that(opened, mo
 
 
 def test_a_finer_mesh_takes_no_more_pairs(opened):
-    fine = mouth.open_lips(*sheet(241, 211), landmarks())
+    fine = fused_mouth.open_lips(*sheet(241, 211), landmarks())
     few, many = (lip_pairs.of_open_lips(one.vertices, one.triangles, landmarks()) for one in (opened, fine))
     assert fine.skin_count > 10 * opened.skin_count
     assert len(few.rest) < len(many.rest) < 350 and many.facing.below.shape[1] < 60
@@ -348,7 +349,7 @@ def test_lips_of_few_large_facets_meet_along_the_whole_mouth():
 
 
 def test_lips_that_stand_further_apart_beside_the_middle_are_paired_there_too(opened):
-    vertices, lower = opened.vertices.copy(), opened.side == mouth.LOWER
+    vertices, lower = opened.vertices.copy(), opened.side == fused_mouth.LOWER
     vertices[lower, 1] -= np.interp(np.abs(vertices[lower, 0]), [3, 10, 18, 24], [0.5, 4.0, 4.0, 0.0])
     lips = lip_pairs.of_open_lips(vertices, opened.triangles, landmarks())
     assert np.isfinite(lips.at_rest(landmarks())).all()

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import correction
+from freetalk_blender.core.detection import correction
+from freetalk_blender.core.detection.surface_fit import SurfaceFit, prior
 from freetalk_blender.core.frame import Similarity
 from freetalk_blender.core.landmarks import COUNT, MIRRORED
-from freetalk_blender.core.surface_fit import SurfaceFit, prior
 
 
 @pytest.fixture

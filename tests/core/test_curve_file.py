@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import curve_file
-from freetalk_blender.core.emotion import EMOTIONS, EmotionError
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.style import StyleError
+from freetalk_blender.core.voice import curve_file
+from freetalk_blender.core.voice.emotion import EMOTIONS, EmotionError
+from freetalk_blender.core.voice.style import StyleError
 
 
 def test_weights_run_straight_between_keys_and_are_held_at_the_ends(tmp_path: Path) -> None:

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import (
-    detector,
-    face_placing,
-    face_search,
-    face_view,
-    frame,
-    landmark_preview,
-    landmarks,
-    raster,
-)
+from freetalk_blender.core import frame, landmarks
+from freetalk_blender.core.detection import detector, face_placing, face_search, face_view, landmark_preview
 from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import Similarity
+from freetalk_blender.core.surface import raster
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

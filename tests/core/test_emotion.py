@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import emotion
-from freetalk_blender.core.emotion import EMOTIONS, EmotionError
+from freetalk_blender.core.voice import emotion
+from freetalk_blender.core.voice.emotion import EMOTIONS, EmotionError
 
 
 def test_text_becomes_weights_in_the_fixed_order() -> None:

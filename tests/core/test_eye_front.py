@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import eye_front
 from freetalk_blender.core.eyelids import Eyelids
+from freetalk_blender.core.eyes import eye_front
 from freetalk_blender.core.frame import Similarity
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))

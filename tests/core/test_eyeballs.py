@@ -5,14 +5,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from freetalk_blender.core import borders, eyeballs, eyelids, lids
+from freetalk_blender.core import eyelids
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.eyelids import Eyelids
-from freetalk_blender.core.eyes import Eye
+from freetalk_blender.core.eyes import eyeballs, lids
+from freetalk_blender.core.eyes.eye_state import Eye
 from freetalk_blender.core.frame import Similarity, mean_landmarks
 from freetalk_blender.core.landmarks import LID_PAIRS
-from freetalk_blender.core.opened_mouth import IRIS, PUPIL, SCLERA, untouched
+from freetalk_blender.core.mouth.opened_mouth import IRIS, PUPIL, SCLERA, untouched
 from freetalk_blender.core.retarget import retarget
+from freetalk_blender.core.surface import borders
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 NO_BALL = np.empty((0, 3))

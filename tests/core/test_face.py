@@ -9,13 +9,16 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import arkit, audio, compress, detector, frame, landmarks, movement, perform, raster
+from freetalk_blender.core import arkit, compress, frame, landmarks, movement, perform
+from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
-from freetalk_blender.core.eyes import EYES
+from freetalk_blender.core.eyes.eye_state import EYES
 from freetalk_blender.core.face import prepare
+from freetalk_blender.core.mouth.opened_mouth import LOWER
 from freetalk_blender.core.movement import deform, moves, shape_keys
-from freetalk_blender.core.opened_mouth import LOWER
-from freetalk_blender.core.scan_file import read
+from freetalk_blender.core.surface import raster
+from freetalk_blender.core.surface.scan_file import read
+from freetalk_blender.core.voice import audio
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

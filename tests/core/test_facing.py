@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from freetalk_blender.core import facing
+from freetalk_blender.core.lip_contact import facing
 
 
 def bowl(x: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core import frame
-from freetalk_blender.core.handles import landmark_vertices
+from freetalk_blender.core.binding.handles import landmark_vertices
 
 STEP = 0.02
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import borders, hole_bag, mouth, mouth_web, opening
 from freetalk_blender.core.frame import mean_landmarks
-from freetalk_blender.core.opened_mouth import BAG, LIP, LOWER, SKIN, UPPER, OpenedMouth, untouched
-from tests.core.test_mouth import sheet
+from freetalk_blender.core.mouth import fused_mouth, hole_bag, mouth_web, opening
+from freetalk_blender.core.mouth.opened_mouth import BAG, LIP, LOWER, SKIN, UPPER, OpenedMouth, untouched
+from freetalk_blender.core.surface import borders
+from tests.core.test_fused_mouth import sheet
 
 
 def landmarks(gap: float = 0.0) -> np.ndarray:
@@ -20,7 +21,7 @@ def landmarks(gap: float = 0.0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def mask() -> tuple[np.ndarray, np.ndarray]:
     """Lips cut apart, with nothing behind them: vertices (V,3), triangles (F,3)."""
-    cut = mouth.open_lips(*sheet(), landmarks())
+    cut = fused_mouth.open_lips(*sheet(), landmarks())
     vertices = cut.skin_vertices.copy()
     vertices[cut.lower_rim[1:-1], 1] -= 0.3
     return vertices, cut.skin_triangles
@@ -56,7 +57,7 @@ def test_the_bag_lies_behind_the_lips_and_follows_them(mask, closed):
     bag, side = closed.vertices[closed.skin_count :], closed.side[closed.skin_count :]
     assert 20 < landmarks()[62, 2] - bag[:, 2].min() < 50
     skin = np.zeros((1, closed.skin_count, 3), np.float32)
-    skin[0, mouth.open_lips(*sheet(), landmarks()).lower_rim[1:-1], 1] = -10
+    skin[0, fused_mouth.open_lips(*sheet(), landmarks()).lower_rim[1:-1], 1] = -10
     moved = closed.carried(skin)[0, closed.skin_count :, 1]
     assert moved[side == LOWER].mean() < -2 < moved[side == UPPER].mean()
 

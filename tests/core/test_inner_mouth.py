@@ -4,17 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_mouth import landmarks, sheet
+from test_fused_mouth import landmarks, sheet
 
-from freetalk_blender.core import inner_mouth, jaw, mesh, mouth, mouth_curve, mouth_hollow
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.landmarks import nearest_vertices
-from freetalk_blender.core.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
+from freetalk_blender.core.mouth import fused_mouth, inner_mouth, jaw, mouth_curve, mouth_hollow
+from freetalk_blender.core.mouth.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
+from freetalk_blender.core.surface import mesh
 
 
 @pytest.fixture(scope="module")
 def opened() -> OpenedMouth:
-    return mouth.open_lips(*sheet(), landmarks())
+    return fused_mouth.open_lips(*sheet(), landmarks())
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def furnished(opened) -> OpenedMouth:
 @pytest.fixture(scope="module")
 def own() -> tuple[np.ndarray, np.ndarray]:
     """A scan whose lips are apart before a mouth of its own: an opened sheet, as if it had come like that."""
-    answer = mouth.open_lips(*sheet(), landmarks())
+    answer = fused_mouth.open_lips(*sheet(), landmarks())
     return answer.vertices, answer.triangles
 
 

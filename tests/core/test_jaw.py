@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from test_face import jaw as jaw_down
 
-from freetalk_blender.core import arkit, jaw, landmarks, mesh, mouth_curve
+from freetalk_blender.core import arkit, landmarks
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.mouth import jaw, mouth_curve
+from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, landmark_motion, shape_keys
-from freetalk_blender.core.opened_mouth import TOOTH
-from freetalk_blender.core.scan_file import read
+from freetalk_blender.core.surface import mesh
+from freetalk_blender.core.surface.scan_file import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Middle, to the lips' (mm), and half sizes of each part, and whether it goes with the jaw: wholly, partly or not.

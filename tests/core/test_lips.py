@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, performance
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
-from freetalk_blender.core.lips import LOWER_INNER, corrected, relaxed
-from freetalk_blender.core.performance import Performance
-from freetalk_blender.core.style import Style, StyleError
+from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.lips import LOWER_INNER, corrected, relaxed
+from freetalk_blender.core.voice.performance import Performance
+from freetalk_blender.core.voice.style import Style, StyleError
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 FPS = 30

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import frame, liveliness, prosody
-from freetalk_blender.core.audio import SPEECH_RATE
+from freetalk_blender.core import frame
 from freetalk_blender.core.landmarks import LID_PAIRS, gaps
+from freetalk_blender.core.voice import liveliness, prosody
+from freetalk_blender.core.voice.audio import SPEECH_RATE
 
 
 def talking(frames: int = 1500, last: int = 900) -> np.ndarray:

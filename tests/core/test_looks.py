@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from loose import added
 
-from freetalk_blender.core import eye_front, eyeballs, looks
+from freetalk_blender.core.eyes import eye_front, eyeballs, looks
 from freetalk_blender.core.frame import Similarity, mean_landmarks
-from freetalk_blender.core.opened_mouth import untouched
+from freetalk_blender.core.mouth.opened_mouth import untouched
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 LIDS = mean_landmarks()[36:42] * 90

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import mesh
 from freetalk_blender.core.errors import MeshError
+from freetalk_blender.core.surface import mesh
 
 
 def grid(columns: int = 6, rows: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import frame, landmarks, metrics, scan_file
+from freetalk_blender.core import frame, landmarks, metrics
 from freetalk_blender.core.errors import FreeTalkError
+from freetalk_blender.core.surface import scan_file
 
 
 def talk(frames: int = 60) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import mouth_bag
+from freetalk_blender.core.mouth import mouth_bag
 
 RINGS = len(mouth_bag.INWARD)
 BACK = RINGS - 1

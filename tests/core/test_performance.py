@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import ats, audio, frame, lips, models, performance, prosody, speech, tongue
+from freetalk_blender.core import frame, models
 from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
 from freetalk_blender.core.landmarks import LID_PAIRS, gaps
-from freetalk_blender.core.performance import Performance
-from freetalk_blender.core.style import Style
-from freetalk_blender.core.utterance import Utterance
+from freetalk_blender.core.voice import ats, audio, lips, performance, prosody, speech, tongue
+from freetalk_blender.core.voice.performance import Performance
+from freetalk_blender.core.voice.style import Style
+from freetalk_blender.core.voice.utterance import Utterance
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 RATE = audio.SPEECH_RATE

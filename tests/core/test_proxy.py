@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import mesh, proxy, raster, stm
-from freetalk_blender.core.interpolant import interpolant
+from freetalk_blender.core.binding import proxy, stm
+from freetalk_blender.core.binding.interpolant import interpolant
+from freetalk_blender.core.surface import mesh, raster
 from tests.core.test_stm import MM, head, speech
 
 

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from freetalk_blender.core import raster
+from freetalk_blender.core.surface import raster
 
 
 def brute_force(vertices: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from freetalk_blender.core import mesh, repairs
+from freetalk_blender.core.surface import mesh, repairs
 
 
 def grid(size: int = 6) -> tuple[np.ndarray, np.ndarray]:

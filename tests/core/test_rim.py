@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from freetalk_blender.core import rim
-from freetalk_blender.core.proxy import Proxy
-from freetalk_blender.core.stm import Binding
+from freetalk_blender.core.binding.proxy import Proxy
+from freetalk_blender.core.binding.stm import Binding
+from freetalk_blender.core.lip_contact import rim
 
 
 def lip(kink: float) -> tuple[Binding, np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import rows
+from freetalk_blender.core.surface import rows
 
 
 @pytest.mark.parametrize("largest", [3, 1000, 3_000_000, 2**31 - 1])

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import scan_file
 from freetalk_blender.core.errors import MeshError
+from freetalk_blender.core.surface import scan_file
 
 SQUARE = np.array([[0, 0, 0], [9, 9, 9], [1, 0, 0], [1, 1, 0], [0, 1, 0.5]], np.float32)
 

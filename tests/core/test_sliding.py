@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import facing, sliding
+from freetalk_blender.core.lip_contact import facing, sliding
 
 X, Z = np.arange(-10, 10, 0.8), np.arange(-4, 4, 0.8)
 

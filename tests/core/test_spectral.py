@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import spectral
 from freetalk_blender.core.errors import MeshError
+from freetalk_blender.core.surface import spectral
 
 
 def sphere(rings: int, columns: int) -> tuple[np.ndarray, np.ndarray]:

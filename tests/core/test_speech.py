@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, speech
+from freetalk_blender.core.voice import audio, speech
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, cKDTree
 
-from freetalk_blender.core import evidence, frame, mesh, stm
+from freetalk_blender.core import frame
+from freetalk_blender.core.binding import evidence, stm
+from freetalk_blender.core.binding.interpolant import REACH, interpolant
 from freetalk_blender.core.errors import MeshError, ModelError
-from freetalk_blender.core.interpolant import REACH, interpolant
+from freetalk_blender.core.surface import mesh
 
 MM = 1 / frame.EYE_DISTANCE_MM
 

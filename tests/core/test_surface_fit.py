@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import surface_fit
+from freetalk_blender.core.detection import surface_fit
+from freetalk_blender.core.detection.surface_fit import fit_surface
 from freetalk_blender.core.landmarks import COUNT
-from freetalk_blender.core.surface_fit import fit_surface
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from freetalk_blender.core import ats, audio, performance, speech, sustained
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.voice import ats, audio, performance, speech, sustained
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 RATE = audio.SPEECH_RATE

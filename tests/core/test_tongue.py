@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core import audio, models, performance, speech, tongue
-from freetalk_blender.core.style import Style
+from freetalk_blender.core import models
+from freetalk_blender.core.voice import audio, performance, speech, tongue
+from freetalk_blender.core.voice.style import Style
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 #: Middles of phones (s), as the aligner has them.

@@ -11,10 +11,10 @@ from freetalk_blender.core import arkit, key_sets, landmarks, turns
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, moves, shape_keys
-from freetalk_blender.core.opened_mouth import TOOTH
-from freetalk_blender.core.performance import Performance
-from freetalk_blender.core.scan_file import read
+from freetalk_blender.core.surface.scan_file import read
+from freetalk_blender.core.voice.performance import Performance
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Six turns of the head of 4 degrees, after rest; and four of the eyes.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.ats import CONTEXT
-from freetalk_blender.core.speech import FEATURES
+from freetalk_blender.core.voice.ats import CONTEXT
+from freetalk_blender.core.voice.speech import FEATURES
 
 torch = pytest.importorskip("torch")
 

@@ -9,7 +9,7 @@ pytest.importorskip("pymeshlab", reason="needs the training environment")
 import torch
 
 from export import calibrate_stm as calibrate
-from freetalk_blender.core import evidence
+from freetalk_blender.core.binding import evidence
 
 
 def test_the_fit_finds_which_groups_speak() -> None:

@@ -8,9 +8,9 @@ pytest.importorskip("fast_simplification", reason="needs the training environmen
 
 from export import landmark_correction
 from export.landmark_correction import Found
-from freetalk_blender.core.correction import DIFFERENCES
+from freetalk_blender.core.detection.correction import DIFFERENCES
+from freetalk_blender.core.detection.surface_fit import prior
 from freetalk_blender.core.landmarks import COUNT, MIRRORED
-from freetalk_blender.core.surface_fit import prior
 
 
 def scans(count: int, seed: int) -> Found:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from export import reshaping
-from freetalk_blender.core import landmarks, scan_file
+from freetalk_blender.core import landmarks
 from freetalk_blender.core.frame import canonical_frame
 from freetalk_blender.core.landmarks import LIDS, LIPS, MIRRORED
+from freetalk_blender.core.surface import scan_file
 
 #: Centimetres of a canonical face (eye distances).
 CM = 9.0

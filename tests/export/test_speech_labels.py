@@ -11,7 +11,7 @@ from evaluation.ats_phones import Spoken
 from export import aligned, articulation, ats_data, dubbing, espeak, postures, synthesisers, train_ats, voices
 from export.phones import Phone, words
 from export.pronounce import arpabet
-from freetalk_blender.core import speech
+from freetalk_blender.core.voice import speech
 
 RATE = 50
 

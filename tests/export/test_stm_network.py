@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import stm
-from freetalk_blender.core.interpolant import interpolant
+from freetalk_blender.core.binding import stm
+from freetalk_blender.core.binding.interpolant import interpolant
 from tests.core.test_stm import MM, head, speech
 
 torch = pytest.importorskip("torch")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.tongue import CHANNELS, CONTEXT
+from freetalk_blender.core.voice.tongue import CHANNELS, CONTEXT
 
 pytest.importorskip("pocketsphinx")
 

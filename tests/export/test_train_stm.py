@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from export import stm_batches, train_stm  # noqa: E402
-from freetalk_blender.core import stm  # noqa: E402
+from freetalk_blender.core.binding import stm  # noqa: E402
 from freetalk_blender.core.errors import FreeTalkError  # noqa: E402
 
 OPTIONS = train_stm.Options(steps=1, rank=4, width=8)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from in_blender import open_file, save_file
 
-from freetalk_blender.core import landmarks, scan_file
+from freetalk_blender.core import landmarks
+from freetalk_blender.core.surface import scan_file
 from tools import blender_ui, desktop, extension, first_clip
 from tools.blender_ui import Ui
 from tools.first_clip import PICTURES

@@ -1,0 +1,1 @@
+"""How every vertex of one mesh follows its landmarks."""

@@ -1,0 +1,1 @@
+"""Where the 68 landmarks of a face are on any mesh."""

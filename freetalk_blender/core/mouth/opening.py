@@ -1,0 +1,81 @@
+"""What is done about the mouth of a scan before it is bound: lips cut apart, a bag or darkness behind those that are
+apart already, or a sentence that says why not."""
+
+import numpy as np
+
+from ..errors import FreeTalkError, LandmarkError, MeshError
+from ..surface import repairs
+from . import fused_mouth, hole_bag, mouth_hollow, mouth_web
+from .opened_mouth import OpenedMouth
+
+#: What is put behind lips that can open: nothing but a cut's own bag; darkness; teeth and a tongue too.
+INNER_MOUTHS = ("none", "dark", "teeth")
+
+
+def opened(
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, inner: str
+) -> tuple[OpenedMouth | None, tuple[str, ...]]:
+    """The scan with a mouth that can open, None where it needs nothing; where that fails, a sentence."""
+    if inner not in INNER_MOUTHS:
+        raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
+    try:
+        found = fused_mouth.state(vertices, triangles, points)
+        if found.fused:
+            webbed = mouth_web.stands_open(points)
+            made = (_unwebbed if webbed else fused_mouth.open_lips)(vertices, triangles, points, found)
+        else:
+            own = None if inner == "none" else _own_mouth(vertices, triangles, points)
+            if own is None:
+                return None, ()
+            made = own
+        return made, _bubbles(triangles, made)
+    except (LandmarkError, MeshError) as error:
+        return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
+
+
+def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
+    """What to tell where the cut lips had closed bubbles behind them, which are left out."""
+    if not opened.is_cut:
+        return ()
+    left_out = np.ones(len(triangles), bool)
+    left_out[opened.triangle_source] = False
+    surface = np.zeros(len(opened.vertices), bool)
+    surface[opened.triangles] = True
+    count = int((~surface[triangles[left_out]].any(1)).sum())
+    told = f"A bubble in the flesh behind the lips was left out: {repairs.counted(count, 'face', 'faces')}."
+    return (told,) if count else ()
+
+
+def left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> tuple[str, ...]:
+    """What to tell where lips that are one surface were not to be cut."""
+    try:
+        fused = fused_mouth.state(vertices, triangles, points).fused
+    except (LandmarkError, MeshError):
+        return ()
+    told = "The lips of this scan are fused and were left so: a mouth that opens stretches the skin between them."
+    return (told,) if fused else ()
+
+
+def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:
+    """Lips that are apart already: dark inside, and closed behind where they end in a hole; None where it is neither,
+    or where loose parts lie inside as teeth do."""
+    hollow = mouth_hollow.find(vertices, triangles, points)
+    if hollow.parts:
+        return None
+    opened = mouth_hollow.darkened(vertices, triangles, hollow)
+    hole = hole_bag.find(opened.vertices, opened.triangles, points)
+    if hole is not None:
+        return hole_bag.closed(opened, hole, triangles, points)
+    return opened if hollow.closed else None
+
+
+def _unwebbed(
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, found: fused_mouth.MouthState
+) -> OpenedMouth:
+    """A mouth that stood open while it was scanned: a bag instead of the skin between its lips; where that leaves no
+    hole that a bag fits, the lips are cut apart."""
+    opened = mouth_web.removed(vertices, triangles, points)
+    hole = hole_bag.find(opened.vertices, opened.triangles, points)
+    if hole is None:
+        return fused_mouth.open_lips(vertices, triangles, points, found)
+    return hole_bag.closed(opened, hole, triangles, points)
