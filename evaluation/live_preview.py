@@ -18,7 +18,9 @@ import soundfile
 
 import freetalk_blender
 from export import command
-from freetalk_blender.blender import compat, files, live, marks
+from freetalk_blender.blender import compat, marks
+from freetalk_blender.blender.formats import files
+from freetalk_blender.blender.ui import live
 from freetalk_blender.core.argument_types import whole_number
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

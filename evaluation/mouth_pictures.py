@@ -20,8 +20,9 @@ import numpy as np
 from mathutils import Matrix
 
 from export import command
-from freetalk_blender.blender import files, meshes, render, steps
+from freetalk_blender.blender import meshes, render, steps
 from freetalk_blender.blender import mouth as cut
+from freetalk_blender.blender.formats import files
 from freetalk_blender.core import face, frame, landmarks, movement
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import Similarity, transformed

@@ -25,7 +25,7 @@ import numpy as np
 
 from export import command
 from freetalk_blender.blender import sound
-from freetalk_blender.blender.request import Request, Scan, Voice
+from freetalk_blender.blender.ui.request import Request, Scan, Voice
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.surface import mesh, scan_file
@@ -39,8 +39,9 @@ _LIMIT = 1.0
 _SCENE = """
 import pickle
 import numpy as np
-for name in ("placed", "session", "cleanup", "request"):
-    globals()[name] = importlib.import_module(f"bl_ext.user_default.freetalk.blender.{name}")
+package = "bl_ext.user_default.freetalk.blender"
+placed, session, cleanup, request = (
+    importlib.import_module(f"{package}.{name}") for name in ("placed", "session", "cleanup", "ui.request"))
 
 def bring(folder):
     bpy.data.batch_remove(list(bpy.data.objects))

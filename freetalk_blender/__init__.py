@@ -2,12 +2,12 @@
 
 
 def register() -> None:
-    from .blender import registration
+    from .blender.ui import registration
 
     registration.register()
 
 
 def unregister() -> None:
-    from .blender import registration
+    from .blender.ui import registration
 
     registration.unregister()

@@ -162,7 +162,8 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A .blend with a talking face in, a film or a contact sheet out."""
     with steps.blender("start Blender"):
         import_bpy()
-        from .blender import files, scene
+        from .blender import scene
+        from .blender.formats import files
         from .stage import write
     with steps.blender("read the scene"):
         files.read(arguments.scene)

@@ -30,7 +30,7 @@ from .progress import Progress
 FPS = 30.0
 
 if TYPE_CHECKING:
-    from .blender.files import Scan
+    from .blender.formats.files import Scan
 
 
 def import_bpy() -> None:
@@ -101,7 +101,7 @@ def load(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progre
     """The scan in Blender's scene, which is started for it; points (68,3) choose the face among meshes."""
     with steps.blender("start Blender"):
         import_bpy()
-        from .blender import files
+        from .blender.formats import files
     with steps.blender("read the scan"):
         fps = getattr(arguments, "fps", None) or FPS
         found = files.load(arguments.scan, points, arguments.device, arguments.object, fps)
@@ -141,7 +141,7 @@ def missing_pictures(arguments: argparse.Namespace, loaded: "Scan | None") -> li
     """Files of the face's pictures that are not there."""
     if loaded is None:
         return scan_file.missing_pictures(arguments.scan)
-    from .blender import pictures
+    from .blender.formats import pictures
 
     return pictures.missing([loaded.item])
 

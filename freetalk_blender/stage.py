@@ -12,7 +12,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .blender import files, lent, mouth, parts, render, saving, scene, sound
+from .blender import lent, mouth, parts, render, scene, sound
+from .blender.formats import files, saving
 from .blender.lent import Lent
 from .blender.steps import run
 from .core import key_sets

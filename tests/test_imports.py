@@ -56,7 +56,7 @@ FOUNDATION = {
     "atomic", "cancel", "compress", "errors", "frame", "landmark_files", "landmarks", "models", "ramp", "series",
 }  # fmt: skip
 #: The one call back: the add-on registers the command line as `blender --command freetalk`.
-EXCEPTIONS = {("freetalk_blender/blender/registration.py", "freetalk_blender/cli.py")}
+EXCEPTIONS = {("freetalk_blender/blender/ui/registration.py", "freetalk_blender/cli.py")}
 
 
 def part_of(module: str) -> str | None:
@@ -115,6 +115,17 @@ def test_every_package_of_the_engine_is_a_layer() -> None:
     core = ROOT / PACKAGE / "core"
     assert {path.parent.name for path in core.glob("*/__init__.py")} == set(LAYERS)
     assert {path.stem for path in core.glob("*.py")} >= FOUNDATION
+
+
+def test_only_the_registration_of_the_add_on_reaches_into_what_a_window_shows() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in files_of(PACKAGE)
+        if file.parent.name != "ui" and file != ROOT / PACKAGE / "__init__.py"
+        for module in imported_modules(file)
+        if module.startswith(f"{PACKAGE}.blender.ui.")
+    ]
+    assert wrong == []
 
 
 def test_every_part_of_the_package_has_its_row() -> None:

@@ -22,7 +22,7 @@ See = Callable[[str], object]
 #: Leaves in Blender: `hold(stage)`, `let_go()`, `working()`, `ended()`, and in `job.end` when and where it last ended.
 WORK = '''
 import importlib, threading, time
-job = importlib.import_module("bl_ext.user_default.freetalk.blender.job")
+job = importlib.import_module("bl_ext.user_default.freetalk.blender.ui.job")
 cancel = importlib.import_module("bl_ext.user_default.freetalk.core.cancel")
 
 if not hasattr(cancel, "asked"):

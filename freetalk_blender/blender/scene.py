@@ -15,7 +15,8 @@ from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
 from ..core.mouth import jaw, mouth_curve
-from . import bake, bindings, files, hair, meshes, mouth, parts, pictures, seen, session, sound, spoken, takes
+from . import bake, bindings, hair, meshes, mouth, parts, seen, session, sound, spoken, takes
+from .formats import files, pictures
 from .marks import FACE, LANDMARKS, SHAPE, copy_of, lent_keys, named_keys
 from .steps import Steps
 

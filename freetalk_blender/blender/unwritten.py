@@ -7,7 +7,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import meshes, parts, saving, spoken, takes
+from . import meshes, parts, spoken, takes
+from .formats import saving
 from .marks import original_of
 from .scene import subdivided
 

@@ -9,7 +9,8 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
 
 import freetalk_blender  # noqa: E402
-from freetalk_blender.blender import files, meshes, placed  # noqa: E402
+from freetalk_blender.blender import meshes, placed  # noqa: E402
+from freetalk_blender.blender.formats import files  # noqa: E402
 from freetalk_blender.core import frame, landmarks  # noqa: E402
 from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
 from freetalk_blender.core.surface import scan_file  # noqa: E402

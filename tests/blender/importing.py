@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from freetalk_blender.blender import files
+from freetalk_blender.blender.formats import files
 
 
 def opened(path: Path, fps: int) -> bpy.types.Object:

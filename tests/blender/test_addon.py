@@ -9,23 +9,9 @@ from baking import ball_at, teeth_behind
 from scipy.spatial.distance import pdist
 
 import freetalk_blender
-from freetalk_blender.blender import (
-    animate,
-    cleanup,
-    compat,
-    feeling,
-    files,
-    hair,
-    job,
-    marks,
-    meshes,
-    parts,
-    registration,
-    request,
-    scene,
-    session,
-    sound,
-)
+from freetalk_blender.blender import cleanup, compat, hair, marks, meshes, parts, scene, session, sound
+from freetalk_blender.blender.formats import files
+from freetalk_blender.blender.ui import animate, feeling, job, registration, request
 from freetalk_blender.core import landmarks
 from freetalk_blender.core.frame import transformed
 

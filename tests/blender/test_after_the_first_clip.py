@@ -13,24 +13,21 @@ from mathutils import Matrix
 
 from freetalk_blender.blender import (
     bake,
-    chosen,
     cleanup,
     compat,
-    files,
     heard,
     linked,
-    live,
     marks,
     meshes,
     parts,
     placed,
-    request,
-    result,
     scene,
     sound,
     spoken,
     takes,
 )
+from freetalk_blender.blender.formats import files
+from freetalk_blender.blender.ui import chosen, live, request, result
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.landmarks import Landmarks

@@ -11,7 +11,8 @@ import pytest
 from baking import baked, duplicate
 from read_glb import read
 
-from freetalk_blender.blender import bake, compat, files, gltf, marks, meshes, saving, sound
+from freetalk_blender.blender import bake, compat, marks, meshes, sound
+from freetalk_blender.blender.formats import files, gltf, saving
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 

@@ -6,7 +6,8 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import chosen, compat, feeling, live, marks, sound, spoken, takes
+from freetalk_blender.blender import compat, marks, sound, spoken, takes
+from freetalk_blender.blender.ui import chosen, feeling, live
 from freetalk_blender.core.voice.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")

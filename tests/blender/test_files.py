@@ -11,7 +11,8 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import clips, compat, files, meshes, pictures, saving, sound
+from freetalk_blender.blender import compat, meshes, sound
+from freetalk_blender.blender.formats import clips, files, pictures, saving
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import transformed

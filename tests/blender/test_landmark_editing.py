@@ -7,7 +7,8 @@ import pytest
 from mathutils import Matrix
 from scipy.spatial import cKDTree
 
-from freetalk_blender.blender import landmark_points, marks, meshes, placed, request, takes
+from freetalk_blender.blender import landmark_points, marks, meshes, placed, takes
+from freetalk_blender.blender.ui import request
 from freetalk_blender.core.landmarks import COUNT, MIRRORED, Landmarks
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from baking import teeth_behind
 
-from freetalk_blender.blender import bake, compat, live, marks, meshes, placed, takes
+from freetalk_blender.blender import bake, compat, marks, meshes, placed, takes
 from freetalk_blender.blender import scene as scenes
+from freetalk_blender.blender.ui import live
 from freetalk_blender.core import arkit, turns
 from freetalk_blender.core.mouth import inner_mouth
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from test_live import evaluated
 
-from freetalk_blender.blender import compat, live, marks, placed, request
+from freetalk_blender.blender import compat, marks, placed
 from freetalk_blender.blender.meshes import vertices
+from freetalk_blender.blender.ui import live, request
 
 PATH = "freetalk.contact"
 

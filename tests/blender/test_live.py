@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import chosen, compat, feeling, heard, live, marks, sound, spoken, takes
+from freetalk_blender.blender import compat, heard, marks, sound, spoken, takes
 from freetalk_blender.blender.marks import PREVIEW
+from freetalk_blender.blender.ui import chosen, feeling, live
 
 
 def evaluated(item: bpy.types.Object) -> np.ndarray:

@@ -7,7 +7,8 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, files, saving, sound
+from freetalk_blender.blender import compat, sound
+from freetalk_blender.blender.formats import files, saving
 
 LAST = 20
 #: Frames of which none is keyed.

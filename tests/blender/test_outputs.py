@@ -21,7 +21,8 @@ from read_glb import read
 from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, files, marks, meshes, saving, scene, sound, spoken, takes
+from freetalk_blender.blender import compat, marks, meshes, scene, sound, spoken, takes
+from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.core import arkit, landmarks
 from freetalk_blender.core.frame import canonical_frame, transformed
 from freetalk_blender.core.mouth import inner_mouth

@@ -9,19 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender.blender import (
-    compat,
-    feeling,
-    files,
-    job,
-    panel_face,
-    panel_result,
-    panel_speech,
-    registration,
-    sound,
-    waveform,
-)
-from freetalk_blender.blender.panel import FREETALK_PT_main
+from freetalk_blender.blender import compat, sound
+from freetalk_blender.blender.formats import files
+from freetalk_blender.blender.ui import feeling, job, panel_face, panel_result, panel_speech, registration, waveform
+from freetalk_blender.blender.ui.panel import FREETALK_PT_main
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
 ICONS = set(FUNCTIONS["label"].parameters["icon"].enum_items.keys())

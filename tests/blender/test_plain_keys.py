@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from importing import opened
 
-from freetalk_blender.blender import compat, meshes, plain_keys, saving
+from freetalk_blender.blender import compat, meshes
+from freetalk_blender.blender.formats import plain_keys, saving
 from freetalk_blender.core.errors import FreeTalkError
 
 LAST = 10

@@ -11,7 +11,8 @@ import bpy
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import landmark_points, marks, preferences, request, session
+from freetalk_blender.blender import landmark_points, marks, session
+from freetalk_blender.blender.ui import preferences, request
 from freetalk_blender.core import models
 from freetalk_blender.core.face import no_step
 from freetalk_blender.core.voice import performance

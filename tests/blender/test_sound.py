@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from freetalk_blender.blender import chosen, compat, live, sound
+from freetalk_blender.blender import compat, sound
+from freetalk_blender.blender.ui import chosen, live
 from freetalk_blender.core.errors import AudioError
 from freetalk_blender.core.voice import audio
 

@@ -22,8 +22,9 @@ from hypothesis.stateful import (
 )
 
 import freetalk_blender
-from freetalk_blender.blender import bake, chosen, cleanup, compat, landmark_points, live, marks, meshes, takes
-from freetalk_blender.blender.properties import SLIDERS, STYLE
+from freetalk_blender.blender import bake, cleanup, compat, landmark_points, marks, meshes, takes
+from freetalk_blender.blender.ui import chosen, live
+from freetalk_blender.blender.ui.properties import SLIDERS, STYLE
 
 
 class Panel(RuleBasedStateMachine):

@@ -14,26 +14,23 @@ import pytest
 from baking import rigged, shapes_of
 from read_glb import read
 
-from freetalk_blender.blender import animate as animating
 from freetalk_blender.blender import (
     bake,
-    chosen,
     cleanup,
     compat,
     curve_keys,
-    export,
-    files,
     marks,
     meshes,
     placed,
-    request,
-    saving,
     scene,
     session,
     sound,
     spoken,
     takes,
 )
+from freetalk_blender.blender.formats import files, saving
+from freetalk_blender.blender.ui import animate as animating
+from freetalk_blender.blender.ui import chosen, export, request
 from freetalk_blender.core import arkit, turns
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.landmarks import Landmarks

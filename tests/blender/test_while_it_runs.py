@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from freetalk_blender.blender import compat, job, live, marks, placed, sound, spoken, takes
+from freetalk_blender.blender import compat, marks, placed, sound, spoken, takes
 from freetalk_blender.blender.steps import Steps
+from freetalk_blender.blender.ui import job, live
 
 #: Lets a call happen when the work is done, before its answer is written.
 Meanwhile = Callable[[Callable[[], object]], None]

@@ -129,7 +129,7 @@ FRESH = """
 import bmesh, importlib, mathutils, time
 package = "bl_ext.user_default.freetalk"
 placed, live, marks, session = (
-    importlib.import_module(f"{package}.blender.{name}") for name in ("placed", "live", "marks", "session"))
+    importlib.import_module(f"{package}.blender.{name}") for name in ("placed", "ui.live", "marks", "session"))
 core, frame = (importlib.import_module(f"{package}.core.{name}") for name in ("landmarks", "frame"))
 
 def fresh(folder):

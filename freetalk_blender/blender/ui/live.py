@@ -14,13 +14,14 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ..core import face as faces
-from ..core import key_sets, movement
-from ..core.errors import FreeTalkError
-from ..core.movement import Moves
-from ..core.voice import emotion as emotions
-from . import chosen, compat, curve_keys, feeling, job, meshes, request, scene, session, sound, spoken, takes
-from .marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
+from ...core import face as faces
+from ...core import key_sets, movement
+from ...core.errors import FreeTalkError
+from ...core.movement import Moves
+from ...core.voice import emotion as emotions
+from .. import compat, curve_keys, meshes, scene, session, sound, spoken, takes
+from ..marks import BAKED, KEY_SET, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
+from . import chosen, feeling, job, request
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 from .request import Voice
 

@@ -2,7 +2,8 @@
 
 import bpy
 
-from . import animate, chosen, export, job, live, parts, preferences, result, session, takes
+from .. import parts, session, takes
+from . import animate, chosen, export, job, live, preferences, result
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
 from .lip_keys import LIPS, FREETALK_OT_lips

@@ -8,6 +8,7 @@ import atexit
 import bpy
 from bpy.props import PointerProperty
 
+from .. import log, session
 from . import (
     animate,
     export,
@@ -15,7 +16,6 @@ from . import (
     job,
     landmarks,
     lip_keys,
-    log,
     panel,
     panel_face,
     panel_result,
@@ -24,7 +24,6 @@ from . import (
     presets,
     properties,
     result,
-    session,
     waveform,
 )
 
@@ -85,6 +84,6 @@ def unregister() -> None:
 
 
 def _command(words: list[str]) -> int:
-    from .. import cli
+    from ... import cli
 
     return cli.main(words)

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import EnumProperty
 
-from . import compat, sound
+from .. import compat, sound
 
 #: From a key back to what was there before and behind it (s), and frames at least: short as a p, slow enough to be
 #: seen.

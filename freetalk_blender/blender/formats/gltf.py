@@ -9,9 +9,9 @@ from pathlib import Path
 
 import bpy
 
-from ..core import atomic
-from . import compat, moved, takes
-from .marks import PREFIX, all_copies
+from ...core import atomic
+from .. import compat, moved, takes
+from ..marks import PREFIX, all_copies
 
 #: Sizes of a .glb's header, and of a chunk's, in bytes.
 _HEADER, _CHUNK = 12, 8

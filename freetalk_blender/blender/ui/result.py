@@ -3,9 +3,10 @@
 import bpy
 from bpy.props import StringProperty
 
-from . import bake, chosen, cleanup, heard, takes
+from .. import bake, cleanup, heard, takes
+from ..marks import BEFORE
+from . import chosen
 from .job import why_busy
-from .marks import BEFORE
 
 #: What is told where there is no result yet.
 NONE = "Animate the face first"

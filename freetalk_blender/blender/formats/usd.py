@@ -12,8 +12,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.errors import FreeTalkError
-from . import compat, pictures
+from ...core.errors import FreeTalkError
+from .. import compat
+from . import pictures
 
 #: The folder of pictures beside a file, as Blender's exporter calls it.
 _FOLDER = "textures"

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import bpy
 
-from . import chosen, compat, sound, waveform
+from .. import compat, sound
+from . import chosen, waveform
 from .feeling import group_of, own_group
 from .panel import DONE, OPEN, WRONG, Step, say
 from .presets import FREETALK_OT_own_emotion, FREETALK_OT_preset

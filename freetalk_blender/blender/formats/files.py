@@ -15,11 +15,12 @@ import numpy as np
 from bpy_extras.io_utils import axis_conversion
 from mathutils import Matrix
 
-from ..core.detection import detector
-from ..core.errors import MeshError
-from ..core.frame import transformed
-from . import clips, compat, gltf, linked, meshes, parts, seen, sound, usd_motion
-from .marks import copy_of, original_of
+from ...core.detection import detector
+from ...core.errors import MeshError
+from ...core.frame import transformed
+from .. import compat, linked, meshes, parts, seen, sound
+from ..marks import copy_of, original_of
+from . import clips, gltf, usd_motion
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)

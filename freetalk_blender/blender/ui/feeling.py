@@ -6,9 +6,9 @@ from math import ceil
 import bpy
 import numpy as np
 
-from ..core.voice import emotion
-from ..core.voice.emotion import EMOTIONS
-from . import compat, sound
+from ...core.voice import emotion
+from ...core.voice.emotion import EMOTIONS
+from .. import compat, sound
 from .properties import EMOTION_SLIDERS, SLIDERS
 
 

@@ -7,40 +7,26 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..core import key_sets, models
-from ..core import landmarks as landmark_files
-from ..core.compress import ShapeKeys
-from ..core.detection.detector import detect
-from ..core.errors import FreeTalkError
-from ..core.face import Face, Step, prepare
-from ..core.landmarks import Landmarks
-from ..core.surface.mesh import together
-from ..core.voice import emotion as emotions
-from ..core.voice.performance import Performance, frame_count
-from ..core.voice.style import AS_PERFORMED, Style
-from ..core.voice.utterance import Utterance
-from . import (
-    chosen,
-    compat,
-    feeling,
-    lent,
-    meshes,
-    mouth,
-    parts,
-    placed,
-    preferences,
-    scene,
-    session,
-    sound,
-    spoken,
-    takes,
-)
-from .lent import Lent
-from .log import log
-from .marks import is_deleted
-from .parts import Part
+from ...core import key_sets, models
+from ...core import landmarks as landmark_files
+from ...core.compress import ShapeKeys
+from ...core.detection.detector import detect
+from ...core.errors import FreeTalkError
+from ...core.face import Face, Step, prepare
+from ...core.landmarks import Landmarks
+from ...core.surface.mesh import together
+from ...core.voice import emotion as emotions
+from ...core.voice.performance import Performance, frame_count
+from ...core.voice.style import AS_PERFORMED, Style
+from ...core.voice.utterance import Utterance
+from .. import compat, lent, meshes, mouth, parts, placed, scene, session, sound, spoken, takes
+from ..lent import Lent
+from ..log import log
+from ..marks import is_deleted
+from ..parts import Part
+from ..sound import Source
+from . import chosen, feeling, preferences
 from .properties import PERFORMANCE_SLIDERS
-from .sound import Source
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import bpy
 
-from ..core.checkup import GOOD, LEVELS, NOTICE, PROBLEM
-from . import animate, chosen, job, landmark_points, placed
+from ...core.checkup import GOOD, LEVELS, NOTICE, PROBLEM
+from .. import landmark_points, placed
+from . import animate, chosen, job
 from .landmarks import (
     FREETALK_OT_detect,
     FREETALK_OT_landmarks_cancel,

@@ -12,11 +12,11 @@ from typing import Any
 
 import bpy
 
-from ..core import cancel
-from ..core.errors import FreeTalkError, sentence
-from . import steps
-from .log import log
-from .steps import Steps
+from ...core import cancel
+from ...core.errors import FreeTalkError, sentence
+from .. import steps
+from ..log import log
+from ..steps import Steps
 
 #: How often a running job is looked at, and how long its answer is written before the window has its turn again (s).
 _TICK, _TURN = 0.1, 0.2

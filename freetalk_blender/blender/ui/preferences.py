@@ -6,10 +6,10 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from ..core import doctor, models
-from . import log, session
+from ...core import doctor, models
+from .. import log, session
 
-PACKAGE = __package__.rpartition(".")[0]
+PACKAGE = __package__.removesuffix(".blender.ui")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ..core.errors import FreeTalkError, sentence
-from . import animate, chosen, compat, live, moved, parts, saving, seen, spoken, takes, unwritten
-from .marks import named_keys, original_of
+from ...core.errors import FreeTalkError, sentence
+from .. import compat, moved, parts, seen, spoken, takes, unwritten
+from ..formats import saving
+from ..marks import named_keys, original_of
+from ..spoken import Line
+from . import animate, chosen, live
 from .result import why_none
-from .spoken import Line
 
 #: Weights of shape keys that move nothing to be seen.
 _RESTING = 1e-4

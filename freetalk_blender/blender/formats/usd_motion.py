@@ -12,10 +12,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import compat, parts
-from .curve_keys import LINEAR
-from .moved import with_parents
-from .sound import scene_fps
+from .. import compat, parts
+from ..curve_keys import LINEAR
+from ..moved import with_parents
+from ..sound import scene_fps
 
 #: The stage plays at the scene's rate; of a file with fewer time codes a second than this the end is not looked at.
 _SLOWEST = 12

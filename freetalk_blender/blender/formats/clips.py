@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, curve_keys, parts
+from .. import compat, curve_keys, parts
 
 
 def play_together() -> None:

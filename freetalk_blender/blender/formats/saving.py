@@ -11,9 +11,10 @@ from pathlib import Path
 
 import bpy
 
-from ..core import atomic
-from ..core.errors import FreeTalkError
-from . import gltf, linked, moved, plain_keys, seen, spoken, takes, usd
+from ...core import atomic
+from ...core.errors import FreeTalkError
+from .. import linked, moved, seen, spoken, takes
+from . import gltf, plain_keys, usd
 
 
 @seen.beyond_local_view()

@@ -3,12 +3,13 @@
 import bpy
 import numpy as np
 
-from ..core.compress import ShapeKeys
-from . import chosen, heard, landmark_points, live, parts, placed, preferences, request, scene, session, sound
+from ...core.compress import ShapeKeys
+from .. import heard, landmark_points, parts, placed, scene, session, sound
+from ..marks import KEY_SET, RANGE
+from ..steps import Steps
+from . import chosen, live, preferences, request
 from .job import Job, JobOperator, survivor, why_busy
-from .marks import KEY_SET, RANGE
 from .request import Answer, Request, Scan
-from .steps import Steps
 
 #: Seconds that each stage takes for 10,000 vertices, or for a second of speech (measured on two cores); what really
 #: happens corrects them while a job runs.

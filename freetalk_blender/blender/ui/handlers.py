@@ -5,7 +5,8 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from . import beside, landmark_points, linked, live, marks, seen, waveform
+from .. import beside, landmark_points, linked, marks, seen
+from . import live, waveform
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),

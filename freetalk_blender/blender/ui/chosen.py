@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import bpy
 
-from ..core.errors import FreeTalkError
-from . import landmark_points, parts, sound, takes
-from .marks import HEARD, copy_of, is_deleted, original_of
-from .sound import Source
+from ...core.errors import FreeTalkError
+from .. import landmark_points, parts, sound, takes
+from ..marks import HEARD, copy_of, is_deleted, original_of
+from ..sound import Source
 
 
 def explained(operator: type, reason: str) -> bool:

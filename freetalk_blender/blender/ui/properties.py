@@ -14,9 +14,9 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..core.voice.emotion import EMOTIONS, MAX_INTENSITY
-from ..core.voice.style import AS_PERFORMED, MAX_STYLE, STYLES
-from .compat import beside_options
+from ...core.voice.emotion import EMOTIONS, MAX_INTENSITY
+from ...core.voice.style import AS_PERFORMED, MAX_STYLE, STYLES
+from ..compat import beside_options
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import bpy
 
-from ..core import checkup
-from . import parts
+from ...core import checkup
+from .. import parts
 
 
 def shown(items: Iterable[bpy.types.Object]) -> list[bpy.types.Image]:

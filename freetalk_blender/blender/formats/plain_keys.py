@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import bpy
 import numpy as np
 
-from . import meshes
+from .. import meshes
 
 
 @contextmanager

@@ -6,14 +6,15 @@ from functools import partial
 import bpy
 import numpy as np
 
-from ..core.checkup import Finding, check_up
-from ..core.errors import FreeTalkError
-from ..core.face import Step
-from ..core.landmarks import Landmarks, doubt
-from . import animate, chosen, landmark_points, meshes, placed, preferences, request
+from ...core.checkup import Finding, check_up
+from ...core.errors import FreeTalkError
+from ...core.face import Step
+from ...core.landmarks import Landmarks, doubt
+from .. import landmark_points, meshes, placed
+from ..steps import Steps
+from . import animate, chosen, preferences, request
 from .job import Job, JobOperator, survivor, why_busy
 from .request import Scan
-from .steps import Steps
 
 
 def why_not(context: bpy.types.Context) -> str:

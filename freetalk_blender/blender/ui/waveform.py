@@ -9,9 +9,10 @@ import bpy.utils.previews
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ..core.errors import FreeTalkError, sentence
-from . import chosen, job, live, session, sound
-from .sound import Source
+from ...core.errors import FreeTalkError, sentence
+from .. import session, sound
+from ..sound import Source
+from . import chosen, job, live
 
 #: Pixels of a tile, tiles side by side, and their colour: what Blender draws large in a panel is square.
 SIZE = 64
