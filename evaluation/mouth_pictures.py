@@ -20,9 +20,10 @@ import numpy as np
 from mathutils import Matrix
 
 from export import command
-from freetalk_blender.blender import meshes, render, steps
+from freetalk_blender.blender import meshes, steps
 from freetalk_blender.blender import mouth as cut
 from freetalk_blender.blender.formats import files
+from freetalk_blender.blender.studio import CLAY, SKIN
 from freetalk_blender.core import face, frame, landmarks, movement
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import Similarity, transformed
@@ -63,7 +64,7 @@ def studio(face: Similarity, size: int) -> bpy.types.Object:
     scene.render.engine = "BLENDER_WORKBENCH"
     shading = scene.display.shading
     shading.light, shading.color_type, shading.show_specular_highlight = "STUDIO", "MATERIAL", False
-    scene.view_settings.view_transform, scene.view_settings.exposure = "Standard", render.CLAY
+    scene.view_settings.view_transform, scene.view_settings.exposure = "Standard", CLAY
     scene.display.render_aa = "8"
     scene.render.resolution_x = scene.render.resolution_y = size
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
@@ -107,7 +108,7 @@ def shot(
 def painted(item: bpy.types.Object) -> None:
     """One colour of skin on all of an object."""
     paint = bpy.data.materials.new("skin")
-    paint.diffuse_color = (*render.SKIN, 1.0)
+    paint.diffuse_color = (*SKIN, 1.0)
     item.data.materials.clear()
     item.data.materials.append(paint)
 

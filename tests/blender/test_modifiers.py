@@ -13,7 +13,7 @@ from mathutils import Euler
 
 from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene, sound, unwritten
 from freetalk_blender.blender import seen as visibility
-from freetalk_blender.blender.render import head_view
+from freetalk_blender.blender.studio import head_view
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.frame import mean_landmarks
