@@ -8,16 +8,16 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core import arkit, turns
+from ..core import turns
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
 from ..core.mouth import jaw, mouth_curve
-from . import bake, bindings, hair, meshes, mouth, parts, seen, session, sound, spoken, takes
+from . import bake, bindings, hair, meshes, mouth, own_motion, parts, seen, session, sound, spoken, takes
 from .formats import files, pictures
-from .marks import FACE, LANDMARKS, SHAPE, copy_of, lent_keys, named_keys
+from .marks import FACE, LANDMARKS, SHAPE, copy_of, named_keys
 from .steps import Steps
 
 #: Seconds in which a face comes to rest between lines: sounds end in words and blinks, too.
@@ -188,16 +188,8 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of a talking copy's teeth, head, hair, shape keys, modifiers and pictures, and of its original."""
-    moved = left_behind(copy) + hair.spread_anew(copy) + _moved_twice(copy) + bindings.notes(copy)
+    moved = left_behind(copy) + hair.spread_anew(copy) + own_motion.notes(copy) + bindings.notes(copy)
     return moved + pictures.notes(copy) + seen.notes(copy)
-
-
-def _moved_twice(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of ARKit's shapes of its own that go on moving beside what is said."""
-    known = {*lent_keys(copy), *named_keys(copy)}
-    theirs = [name for name in arkit.meant(takes.animated(copy)).values() if name not in known]
-    told = f"Shape keys of its own are animated and move the face too: {parts.named(theirs)}; delete their keys if "
-    return (told + "they should not, or choose ARKit's shape keys.",) if theirs else ()
 
 
 @seen.beyond_local_view()

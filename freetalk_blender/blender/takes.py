@@ -167,12 +167,6 @@ def _push_down(owner: bpy.types.ID) -> None:
     compat.assign(owner, None, None)
 
 
-def animated(item: bpy.types.Object) -> list[str]:
-    """Names of the shape keys that have a curve in the take that plays."""
-    paths = {curve.data_path for curve in compat.existing_curves(item.data.shape_keys)}
-    return [block.name for block in item.data.shape_keys.key_blocks if _path(block.name) in paths]
-
-
 def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
     """Let a take play."""
     strip = next(strip for strip in _strips(item) if strip.action == take)

@@ -143,6 +143,42 @@ def test_shapes_that_go_on_moving_beside_what_is_said_are_told(character: bpy.ty
     assert not scenes.notes(animate())
 
 
+def keyed(block: bpy.types.ShapeKey, **at: float) -> None:
+    """Values by frames: f1=0.5."""
+    for frame, value in at.items():
+        block.value = value
+        block.keyframe_insert("value", frame=int(frame[1:]))
+
+
+def test_an_older_lip_sync_by_any_names_is_told(character: bpy.types.Object) -> None:
+    """Fcl_MTH_A opens the mouth; the others rest, hardly move it, are muted, or follow what the face does anyway."""
+    vertices, rig = meshes.vertices(character.data), bpy.data.objects.new("rig", None)
+    near = np.exp(-((np.linalg.norm(vertices - placed.points(character)[57], axis=1) / 20) ** 2))[:, None]
+    character.shape_key_remove(character.data.shape_keys.key_blocks["jawOpen"])
+    for name in ("Fcl_MTH_A", "viseme_aa", "slight", "adult", "muted", "corrective", "by a rig"):
+        block = character.shape_key_add(name=name, from_mix=False)
+        block.points.foreach_set("co", (vertices + near * np.float32([0, -6, 0])).ravel())
+        block.mute, block.value = name == "muted", 0.0
+    blocks = character.data.shape_keys.key_blocks
+    keyed(blocks["Fcl_MTH_A"], f1=0.0, f5=1.0)
+    keyed(blocks["slight"], f1=0.0, f5=0.05)
+    keyed(blocks["adult"], f1=0.1, f5=0.1)
+    keyed(blocks["muted"], f1=0.0, f5=1.0)
+    for name, read, path in (
+        ("corrective", character.data.shape_keys, 'key_blocks["Fcl_MTH_A"].value'),
+        ("by a rig", rig, "location[1]"),
+    ):
+        target = blocks[name].driver_add("value").driver.variables.new().targets[0]
+        target.id_type = read.id_type
+        target.id, target.data_path = read, path
+    for keys in ("ARKIT", "AUTO"):
+        bpy.context.scene.freetalk.keys = keys
+        (told,) = scenes.notes(animate())
+        assert "move the face too: Fcl_MTH_A; delete their keys if they should not, or mute them." in told
+    rig.keyframe_insert("location", frame=1)
+    assert "too: Fcl_MTH_A, by a rig;" in scenes.notes(animate())[0]
+
+
 def test_a_lent_key_that_was_deleted_from_the_copy_is_told(character: bpy.types.Object) -> None:
     copy = animate()
     copy.shape_key_remove(copy.data.shape_keys.key_blocks["jawOpen"])
