@@ -1,9 +1,13 @@
-"""Hair on a face: curves are rooted in its talking copy while there is one, and follow its skin; of particles, which
-Blender spreads anew over a mesh whose mouth was opened, it is told."""
+"""Hair on a face: curves are rooted in its talking copy while there is one, and follow its skin, as the geometry nodes
+do that grow more of them there; of particles, which Blender spreads anew over a mesh whose mouth was opened, it is
+told."""
+
+import json
 
 import bpy
 
-from .marks import GROWS_ON, original_of
+from . import compat
+from .marks import GROWS_ON, INPUTS, ORIGINAL, original_of
 
 
 def root_in(copy: bpy.types.Object, original: bpy.types.Object) -> None:
@@ -11,6 +15,19 @@ def root_in(copy: bpy.types.Object, original: bpy.types.Object) -> None:
     for curves in bpy.data.hair_curves:
         if curves.surface == original and curves.library is None:
             curves[GROWS_ON], curves.surface = original, copy
+    for item in bpy.data.objects:
+        if item.type == "CURVES" and item.data.get(GROWS_ON) == original and item.library is None:
+            _hand_over(item, copy, original)
+
+
+def _hand_over(item: bpy.types.Object, copy: bpy.types.Object, original: bpy.types.Object) -> None:
+    """Geometry nodes of hair get the talking copy where they got its original."""
+    nodes = [modifier for modifier in item.modifiers if modifier.type == "NODES"]
+    given = [(each, name) for each in nodes for name, got in compat.object_inputs(each).items() if got == original]
+    for modifier, name in given:
+        compat.set_object_input(modifier, name, copy)
+    if given:
+        item[GROWS_ON], item[INPUTS] = original, json.dumps([(modifier.name, name) for modifier, name in given])
 
 
 def root_back(original: bpy.types.Object) -> None:
@@ -19,6 +36,20 @@ def root_back(original: bpy.types.Object) -> None:
         if curves.get(GROWS_ON) == original:
             curves.surface = original
             del curves[GROWS_ON]
+    for item in bpy.data.objects:
+        if INPUTS in item and item.get(GROWS_ON) == original:
+            _hand_back(item, original)
+
+
+def _hand_back(item: bpy.types.Object, original: bpy.types.Object) -> None:
+    """Where the talking copy was handed over, and nothing else since, its original is again."""
+    for modifier, name in json.loads(item[INPUTS]):
+        nodes = item.modifiers.get(modifier)
+        inputs = compat.object_inputs(nodes) if nodes is not None and nodes.type == "NODES" else {}
+        got = inputs.get(name, original)
+        if got is None or got.get(ORIGINAL) == original:
+            compat.set_object_input(nodes, name, original)
+    del item[INPUTS], item[GROWS_ON]
 
 
 def spread_anew(copy: bpy.types.Object) -> tuple[str, ...]:

@@ -26,8 +26,12 @@ NAME = "freetalk_name"
 BEFORE = "freetalk_before"
 #: Custom property of an object that a talking copy has as a part of its own: that copy's original.
 PART_OF = "freetalk_part_of"
-#: Custom property of hair curves that are rooted in a talking copy: the object that they grow on, that copy's original.
+#: Custom property of hair curves that are rooted in a talking copy, and of objects that show them: the object that they
+#: grow on, that copy's original.
 GROWS_ON = "freetalk_grows_on"
+#: Custom property of such an object: modifier and identifier of each input that hands the talking copy, and not its
+#: original, to geometry nodes, as JSON.
+INPUTS = "freetalk_inputs"
 #: Custom property of a talking copy: a hash of the sliders that were baked last (of each line: takes).
 BAKED = "freetalk_baked"
 #: Custom property of a talking copy: which part of which sound was baked last, as JSON.

@@ -219,6 +219,62 @@ def test_hair_curves_follow_the_talking_skin(ready: bpy.types.PropertyGroup, hea
     assert curves.data.surface is face and np.allclose(grown(), rest) and not list(cleanup.found())
 
 
+def surface_reader() -> bpy.types.NodeTree:
+    """Geometry nodes that move everything to the mean place of an object's vertices; the object is an input."""
+    tree = bpy.data.node_groups.new("at the mean", "GeometryNodeTree")
+    for name, kind in (("Geometry", "NodeSocketGeometry"), ("Surface", "NodeSocketObject")):
+        tree.interface.new_socket(name, in_out="INPUT", socket_type=kind)
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    made = ("GroupInput", "GroupOutput"), ("ObjectInfo", "AttributeStatistic", "InputPosition", "SetPosition")
+    given, out = (tree.nodes.new(f"Node{name}") for name in made[0])
+    surface, mean, place, put = (tree.nodes.new(f"GeometryNode{name}") for name in made[1])
+    mean.data_type = "FLOAT_VECTOR"
+    for source, target in (
+        (given.outputs["Surface"], surface.inputs["Object"]),
+        (surface.outputs["Geometry"], mean.inputs["Geometry"]),
+        (place.outputs[0], next(each for each in mean.inputs if each.type == "VECTOR")),
+        (next(each for each in mean.outputs if each.type == "VECTOR"), put.inputs["Position"]),
+        (given.outputs["Geometry"], put.inputs["Geometry"]),
+        (put.outputs["Geometry"], out.inputs["Geometry"]),
+    ):
+        tree.links.new(source, target)
+    return tree
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_geometry_nodes_of_hair_read_the_talking_skin(talker: bpy.types.Object, deleted: bool, tmp_path: Path) -> None:
+    bpy.context.view_layer.objects.active = talker
+    bpy.ops.object.curves_empty_hair_add()
+    grown, grown_name = bpy.context.object, bpy.context.object.name
+    grown.modifiers.clear()
+    grown.data.add_curves([2])
+    nodes = grown.modifiers.new("grow", "NODES")
+    nodes.node_group = surface_reader()
+    (name,) = compat.object_inputs(nodes)
+    compat.set_object_input(nodes, name, talker)
+    bpy.context.scene.freetalk.face = talker
+
+    def place(frame: int) -> np.ndarray:
+        bpy.context.scene.frame_set(frame)
+        shown = bpy.data.objects[grown_name].evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        return np.array(shown.attributes["position"].data[0].vector)
+
+    for _ in range(2):  # the second copy takes the first one's place
+        bpy.context.scene.freetalk.open_mouth = not bpy.context.scene.freetalk.open_mouth
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+        (copy,) = marks.copies_of(talker)
+        assert compat.object_inputs(nodes) == {name: copy} and scene.notes(copy) == ()
+        assert np.ptp([place(frame) for frame in range(1, 40, 4)], 0).max() > 0.05
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "hair.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "hair.blend"))
+    face, grown = bpy.data.objects["head"], bpy.data.objects[grown_name]
+    if deleted:
+        bpy.data.objects.remove(marks.copy_of(face))
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert compat.object_inputs(grown.modifiers["grow"]) == {name: face} and grown.data.surface == face
+    assert not [each for each in cleanup.found() if grown_name in each or not deleted]
+
+
 def test_particle_hair_that_is_spread_anew_is_told(ready: bpy.types.PropertyGroup) -> None:
     ready.face.modifiers.new("hair", "PARTICLE_SYSTEM")
     system = ready.face.particle_systems[0].settings
