@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import hair, meshes, parts, seen, spoken, steps, takes
+from . import drivers, hair, meshes, parts, seen, spoken, steps, takes
 from .marks import (
     BEFORE,
     LENT,
@@ -88,6 +88,7 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
     known = [[*owner[BEFORE]] for owner in (original, *copies) if BEFORE in owner] or [[0, 0]]
     if here is not None and spared is not None:
         here.user_remap(spared)
+        drivers.follow(here, spared)
     for copy in copies:
         if copy == here or is_deleted(copy):
             _delete(copy)

@@ -1,10 +1,10 @@
-"""Modifiers and bindings that a talking copy cannot take over, or that hold its face: a sentence each."""
+"""Modifiers that a talking copy cannot take over, or that hold its face: a sentence each."""
 
 import bpy
 import numpy as np
 
 from ..core.landmarks import OUTER_LIPS
-from . import meshes, parts, seen
+from . import meshes, parts
 from .marks import LANDMARKS, original_of
 
 #: Types of modifiers that remember the mesh they were bound to, and what says whether they were.
@@ -17,8 +17,8 @@ _BOUND = {
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of a talking copy's modifiers, and of objects that its original's surface carries."""
-    return _holding(copy) + _outgrown(copy) + _merging(copy) + _carried_by_original(copy)
+    """What to tell of a talking copy's modifiers."""
+    return _holding(copy) + _outgrown(copy) + _merging(copy)
 
 
 def _holding(copy: bpy.types.Object) -> tuple[str, ...]:
@@ -83,25 +83,3 @@ def _merges(tree: bpy.types.NodeTree) -> bool:
 def _is_bound(modifier: bpy.types.Modifier) -> bool:
     bound = modifier.type in _BOUND and getattr(modifier, _BOUND[modifier.type])
     return bound and getattr(modifier, "rest_source", "BIND") == "BIND"
-
-
-@seen.beyond_local_view()
-def _carried_by_original(copy: bpy.types.Object) -> tuple[str, ...]:
-    original = original_of(copy)
-    others = [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
-    carried = [item.name for item in others if _hangs_on(item, original)]
-    if not carried:
-        return ()
-    return (
-        f"Other objects hang on the surface of {original.name}, which rests: {parts.named(carried)}; bind or parent "
-        f"them to {copy.name} instead.",
-    )
-
-
-def _hangs_on(item: bpy.types.Object, original: bpy.types.Object) -> bool:
-    """By single vertices of its surface, not by its place alone."""
-    if item.parent == original and item.parent_type in ("VERTEX", "VERTEX_3"):
-        return True
-    laid = [each for each in item.modifiers if each.type in ("SURFACE_DEFORM", "SHRINKWRAP")]
-    held = [each for each in item.constraints if each.type == "SHRINKWRAP" or getattr(each, "subtarget", "")]
-    return any(each.target == original for each in laid + held)

@@ -15,7 +15,7 @@ from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
 from ..core.mouth import jaw, mouth_curve
-from . import bake, bindings, hair, meshes, mouth, own_motion, parts, seen, session, sound, spoken, takes
+from . import bake, bindings, hair, hanging, meshes, mouth, own_motion, parts, seen, session, sound, spoken, takes
 from .formats import files, pictures
 from .marks import FACE, LANDMARKS, SHAPE, copy_of, named_keys
 from .steps import Steps
@@ -189,7 +189,7 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of a talking copy's teeth, head, hair, shape keys, modifiers and pictures, and of its original."""
     moved = left_behind(copy) + hair.spread_anew(copy) + own_motion.notes(copy) + bindings.notes(copy)
-    return moved + pictures.notes(copy) + seen.notes(copy)
+    return moved + hanging.notes(copy) + pictures.notes(copy) + seen.notes(copy)
 
 
 @seen.beyond_local_view()

@@ -11,7 +11,7 @@ import soundfile
 from baking import baked, duplicate, rigged
 from mathutils import Euler
 
-from freetalk_blender.blender import bindings, compat, marks, meshes, mouth, render, scene, sound, unwritten
+from freetalk_blender.blender import bake, bindings, compat, marks, meshes, mouth, render, scene, sound, unwritten
 from freetalk_blender.blender import seen as visibility
 from freetalk_blender.blender.studio import head_view
 from freetalk_blender.core.compress import ShapeKeys
@@ -365,6 +365,108 @@ def test_what_hangs_on_the_skin_of_the_original_is_told(face: bpy.types.Object) 
     assert told.startswith("Other objects hang on the surface of face, which rests: ring, pin, star; bind or parent")
     ring.modifiers[0].target = pin.parent = star.constraints[0].target = copy
     assert scene.notes(copy) == ()
+
+
+def bare_rig(bone: str) -> bpy.types.Object:
+    """An armature of one bone that moves nothing."""
+    item = bpy.data.objects.new("nothing", bpy.data.meshes.new("nothing"))
+    rig = rigged(item, bone, bpy.context.scene.collection)
+    bpy.data.objects.remove(item)
+    return rig
+
+
+def test_a_bone_that_is_held_on_the_skin_of_the_original_is_told(face: bpy.types.Object) -> None:
+    copy, rig = talking(face), bare_rig("ring")
+    held = rig.pose.bones["ring"].constraints.new("COPY_LOCATION")
+    held.target = face
+    assert scene.notes(copy) == (), "it is held by the place alone"
+    held.subtarget = face.vertex_groups.new(name="lip").name
+    (told,) = scene.notes(copy)
+    assert told.startswith("Other objects hang on the surface of face, which rests: rig;")
+
+
+@pytest.mark.parametrize("where", ["input", "node", "group"])
+def test_geometry_nodes_of_others_that_read_the_original_are_told(face: bpy.types.Object, where: str) -> None:
+    stubble = bpy.data.objects.new("stubble", bpy.data.meshes.new("stubble"))
+    bpy.context.scene.collection.objects.link(stubble)
+    inner, outer = (bpy.data.node_groups.new(name, "GeometryNodeTree") for name in ("inner", "outer"))
+    outer.nodes.new("GeometryNodeGroup").node_tree = inner
+    read = (inner if where == "group" else outer).nodes.new("GeometryNodeObjectInfo")
+    modifier = stubble.modifiers.new("scatter", "NODES")
+    outer.interface.new_socket("Surface", in_out="INPUT", socket_type="NodeSocketObject")
+    modifier.node_group = outer
+    copy = talking(face)
+
+    def choose(item: bpy.types.Object) -> None:
+        if where == "input":
+            (name,) = compat.object_inputs(modifier)
+            compat.set_object_input(modifier, name, item)
+        else:
+            read.inputs["Object"].default_value = item
+
+    assert scene.notes(copy) == ()
+    choose(face)
+    (told,) = scene.notes(copy)
+    assert told == (
+        "Geometry nodes of other objects read face, which rests: stubble; choose face FreeTalk there instead."
+    )
+    choose(copy)
+    assert scene.notes(copy) == ()
+
+
+@pytest.mark.parametrize("kind", ["VERTS", "FACES"])
+def test_what_is_instanced_on_the_original_is_told(face: bpy.types.Object, kind: str) -> None:
+    pore = bpy.data.objects.new("pore", bpy.data.meshes.new("pore"))
+    bpy.context.scene.collection.objects.link(pore)
+    pore.parent, face.instance_type = face, kind
+    copy = talking(face)
+    (told,) = scene.notes(copy)
+    assert told.startswith("Objects are instanced on vertices or faces of face, which is hidden: pore; parent them to")
+    pore.parent = copy
+    assert scene.notes(copy) == () and copy.instance_type == kind
+
+
+def driven_by(owner: bpy.types.ID, path: str, block: bpy.types.ShapeKey) -> bpy.types.DriverTarget:
+    """A driver that takes over the value of a shape key."""
+    driver = owner.driver_add(path).driver
+    driver.type = "AVERAGE"
+    target = driver.variables.new().targets[0]
+    target.id_type, target.id, target.data_path = "KEY", block.id_data, block.path_from_id("value")
+    return target
+
+
+def test_drivers_that_read_the_originals_shape_keys_are_told_and_go_with_the_talking_copy(
+    face: bpy.types.Object,
+) -> None:
+    names = ("jawOpen", "Fat")
+    for name in names:
+        face.shape_key_add(name=name)
+    lashes, skin = bpy.data.objects.new("lashes", None), bpy.data.materials.new("skin")
+    bpy.context.scene.collection.objects.link(lashes)
+    jaw, fat = (face.data.shape_keys.key_blocks[name] for name in names)
+    driven_by(lashes, "empty_display_size", fat)
+    if skin.node_tree is None:  # before 5
+        skin.use_nodes = True
+    copy = talking(face)
+    assert scene.notes(copy) == (), "what is no shape of speech"
+    socket = skin.node_tree.nodes["Principled BSDF"].inputs["Roughness"]
+    targets = [
+        driven_by(skin.node_tree, socket.path_from_id("default_value"), jaw),
+        driven_by(lashes, "hide_render", jaw),
+    ]
+    (told,) = scene.notes(copy)
+    assert told == (
+        "Drivers read shape keys of face, which rest: lashes, skin; let them read those of face FreeTalk, and choose "
+        "ARKit's shape keys."
+    )
+    copy[marks.LENT] = '["jawOpen"]'
+    assert scene.notes(copy)[0].endswith("let them read those of face FreeTalk.")
+    for target in targets:
+        target.id = copy.data.shape_keys
+    assert scene.notes(copy) == ()
+    another = bake.copied(face)
+    bake.remove(face, another)
+    assert all(target.id == another.data.shape_keys for target in targets)
 
 
 def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object) -> None:

@@ -1,0 +1,103 @@
+"""What hangs on a face's surface or reads its shape keys, and stays at rest with it while the talking copy moves: a
+sentence for each kind."""
+
+import re
+
+import bpy
+
+from ..core import arkit
+from . import compat, drivers, parts, seen
+from .marks import lent_keys, original_of
+
+#: A shape key that a driver reads, in the path to it.
+_KEY = re.compile(r"""key_blocks\[(["'])(.+?)\1\]\.value""")
+
+
+def notes(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of objects, nodes and drivers that go by a talking copy's original."""
+    others, original = _others(copy), original_of(copy)
+    return (
+        _told(
+            f"Other objects hang on the surface of {original.name}, which rests",
+            [item.name for item in others if hangs_on(item, original)],
+            f"bind or parent them to {copy.name} instead",
+        )
+        + _told(
+            f"Geometry nodes of other objects read {original.name}, which rests",
+            [item.name for item in others if _is_made_of(item, original)],
+            f"choose {copy.name} there instead",
+        )
+        + _told(
+            f"Objects are instanced on vertices or faces of {original.name}, which is hidden",
+            [child.name for child in original.children if original.instance_type in ("VERTS", "FACES")],
+            f"parent them to {copy.name} instead",
+        )
+        + _driven(copy, original)
+    )
+
+
+def _told(what: str, names: list[str], mend: str) -> tuple[str, ...]:
+    return (f"{what}: {parts.named(names)}; {mend}.",) if names else ()
+
+
+@seen.beyond_local_view()
+def _others(copy: bpy.types.Object) -> list[bpy.types.Object]:
+    return [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
+
+
+def hangs_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:
+    """Does an object, or do bones of it, follow single vertices of a face's surface, and not its place alone?"""
+    if item.parent == face and item.parent_type in ("VERTEX", "VERTEX_3"):
+        return True
+    laid = [each.target for each in item.modifiers if each.type in ("SURFACE_DEFORM", "SHRINKWRAP")]
+    owners = [item, *(item.pose.bones if item.pose else ())]
+    constraints = [each for owner in owners for each in owner.constraints]
+    held = [each.target for each in constraints if each.type == "SHRINKWRAP" or getattr(each, "subtarget", "")]
+    return face in laid + held
+
+
+def _is_made_of(item: bpy.types.Object, face: bpy.types.Object) -> bool:
+    """Do its geometry nodes read a face, as an input or in a node?"""
+    nodes = [each for each in item.modifiers if each.type == "NODES" and each.show_viewport and each.node_group]
+    return any(face in compat.object_inputs(each).values() or _names(each.node_group, face) for each in nodes)
+
+
+def _names(tree: bpy.types.NodeTree, face: bpy.types.Object) -> bool:
+    """Does it, or a group in it, have a node with this object in it?"""
+    known, waiting = {tree}, [tree]
+    for each in waiting:
+        used = [node for node in each.nodes if not node.mute]
+        given = [socket for node in used for socket in node.inputs if socket.type == "OBJECT" and not socket.is_linked]
+        if any(socket.default_value == face for socket in given):
+            return True
+        inner = {node.node_tree for node in used if node.type == "GROUP" and node.node_tree} - known
+        known |= inner
+        waiting += inner
+    return False
+
+
+def _driven(copy: bpy.types.Object, original: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of drivers that read shape keys of the original by ARKit's names."""
+    keys = original.data.shape_keys
+    if keys is None:
+        return ()
+    own, lent = [original, *drivers.data_of(original)], {*lent_keys(copy)}
+    speaking = lent | {*arkit.meant(keys.key_blocks.keys()).values()}
+    found, read = set[str](), set[str]()
+    for owner, target in drivers.reading({*own}):
+        names = {name for _, name in _KEY.findall(target.data_path)} & speaking
+        if names and owner not in own:
+            found.update(_users(owner))
+            read.update(names)
+    return _told(
+        f"Drivers read shape keys of {original.name}, which rest",
+        sorted(found),
+        f"let them read those of {copy.name}" + (", and choose ARKit's shape keys" if read - lent else ""),
+    )
+
+
+def _users(owner: bpy.types.ID) -> list[str]:
+    """By what name the owner of a driver is known: its objects' in this scene, or its own where it is of none."""
+    items = bpy.context.scene.objects
+    users = [item.name for item in items if owner in (item, item.data, getattr(item.data, "shape_keys", None))]
+    return users or ([] if isinstance(owner, bpy.types.Object | bpy.types.Key) else [owner.name])
