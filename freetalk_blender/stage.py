@@ -12,9 +12,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .blender import lent, mouth, parts, render, scene, sound
+from .blender import hanging, lent, mouth, parts, render, scene, sound
 from .blender.formats import files, saving
 from .blender.lent import Lent
+from .blender.marks import copy_of
 from .blender.steps import run
 from .core import key_sets
 from .core.compress import ShapeKeys
@@ -91,10 +92,11 @@ class Stage:
             end = start + len(take.displacement) - 1
             ease = scene.EASE if self._is_scene or current.frame_end > end else 0.0
             scene.extend_range(start, end + round(ease * take.fps))
+            bound = hanging.bound_to(copy_of(item))
             making = scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names, ease=ease)
             copy = run(making)
             bpy.context.view_layer.update()
-            tell(scene.notes(copy), self._steps)
+            tell(hanging.loosened(bound, copy) + scene.notes(copy), self._steps)
             sound.add_strip(current, arguments.audio, start)
         return copy
 

@@ -1,5 +1,5 @@
 """What hangs on a face's surface or reads its shape keys, and stays at rest with it while the talking copy moves: a
-sentence for each kind."""
+sentence for each kind, and for what is bound to a talking copy that gives way to another."""
 
 import re
 
@@ -9,6 +9,9 @@ from ..core import arkit
 from . import compat, drivers, parts, seen
 from .marks import lent_keys, original_of
 
+#: Types of modifiers that are bound to another object, of which they know the number of vertices and faces, and what
+#: names that.
+_BOUND = {"SURFACE_DEFORM": "target", "MESH_DEFORM": "object"}
 #: A shape key that a driver reads, in the path to it.
 _KEY = re.compile(r"""key_blocks\[(["'])(.+?)\1\]\.value""")
 
@@ -101,3 +104,28 @@ def _users(owner: bpy.types.ID) -> list[str]:
     items = bpy.context.scene.objects
     users = [item.name for item in items if owner in (item, item.data, getattr(item.data, "shape_keys", None))]
     return users or ([] if isinstance(owner, bpy.types.Object | bpy.types.Key) else [owner.name])
+
+
+def bound_to(copy: bpy.types.Object | None) -> dict[str, tuple[int, int]]:
+    """Name of each object that is bound to a talking copy, if there is one -> how many vertices and faces that has."""
+    if copy is None:
+        return {}
+    return {item.name: _size(copy) for item in bpy.context.scene.objects if _is_bound_to(item, copy)}
+
+
+def loosened(bound: dict[str, tuple[int, int]], copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of objects that were bound (`bound_to`) to the one whose place a talking copy has taken."""
+    return _told(
+        "Other objects were bound to the talking copy that this one replaces, and rest now",
+        [name for name, size in bound.items() if size != _size(copy)],
+        f"bind them to {copy.name} anew",
+    )
+
+
+def _is_bound_to(item: bpy.types.Object, copy: bpy.types.Object) -> bool:
+    bound = [each for each in item.modifiers if each.type in _BOUND and each.is_bound]
+    return any(getattr(each, _BOUND[each.type]) == copy for each in bound)
+
+
+def _size(item: bpy.types.Object) -> tuple[int, int]:
+    return len(item.data.vertices), len(item.data.polygons)

@@ -407,6 +407,21 @@ def test_parts_that_lie_a_rounding_error_elsewhere_are_the_same_face(talker: bpy
     assert first == second != third
 
 
+def test_what_was_bound_to_the_copy_before_is_told(talker: bpy.types.Object, capfd: pytest.CaptureFixture) -> None:
+    copy = animate(talker)
+    bpy.ops.mesh.primitive_grid_add(size=40, location=placed.points(talker)[8] + [0, -5, 10])
+    mask, told = bpy.context.object, "the talking copy that this one replaces, and rest now: Grid; bind them to head"
+    bound = mask.modifiers.new("bound", "SURFACE_DEFORM")
+    bound.target = copy
+    with bpy.context.temp_override(object=mask, active_object=mask):
+        bpy.ops.object.surfacedeform_bind(modifier="bound")
+    for opened, loose in ((True, False), (False, True), (False, False)):
+        bpy.context.scene.freetalk.open_mouth = opened
+        capfd.readouterr()
+        copy = animate(talker)
+        assert bound.is_bound and bound.target == copy and (told in capfd.readouterr().out) == loose
+
+
 def test_a_copy_whose_mesh_was_changed_is_told_and_left(talker: bpy.types.Object, capfd: pytest.CaptureFixture) -> None:
     copy = animate(talker)
     copy.data.transform(Matrix.Scale(0.5, 4), shape_keys=True)

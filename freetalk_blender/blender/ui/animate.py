@@ -4,8 +4,8 @@ import bpy
 import numpy as np
 
 from ...core.compress import ShapeKeys
-from .. import heard, landmark_points, parts, placed, scene, session, sound
-from ..marks import KEY_SET, RANGE
+from .. import hanging, heard, landmark_points, parts, placed, scene, session, sound
+from ..marks import KEY_SET, RANGE, copy_of
 from ..steps import Steps
 from . import chosen, live, preferences, request
 from .job import Job, JobOperator, survivor, why_busy
@@ -56,6 +56,7 @@ class _Animating(JobOperator):
         request.check_unchanged(self._request.scan, original, result.joined)
         yield
         gone = scene.takes_given_up(original, result.fingerprint)
+        bound = hanging.bound_to(copy_of(original))
         copy = yield from writing(context, original, self._request, result)
         live.baked(copy, self._request.voice, self._asked, result.performance.emotion)
         if gone > 1:
@@ -67,7 +68,8 @@ class _Animating(JobOperator):
                 "brings it back",
             )
         heard_notes = result.performance.notes(self._request.voice.source.name)
-        for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + scene.notes(copy):
+        left = hanging.loosened(bound, copy) + scene.notes(copy)
+        for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + left:
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {parts.named(result.joined)}" if result.joined else ""
