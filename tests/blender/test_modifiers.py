@@ -469,6 +469,57 @@ def test_drivers_that_read_the_originals_shape_keys_are_told_and_go_with_the_tal
     assert all(target.id == another.data.shape_keys for target in targets)
 
 
+@pytest.mark.parametrize("kind", ["curve", "metaball", "hair", "instance", "path"])
+def test_what_is_no_mesh_and_does_not_turn_with_the_head_is_told(face: bpy.types.Object, kind: str) -> None:
+    fringe = on_forehead(kind, np.array(face[scene.LANDMARKS]).reshape(-1, 3)[27])
+    copy = talking(face)
+    assert scene.notes(copy) == (), "the head does not turn"
+    copy[marks.NAMED] = '["headPitch"]'
+    if kind == "path":  # it draws nothing
+        assert scene.notes(copy) == ()
+        return
+    (told,) = scene.notes(copy)
+    assert told.startswith("Other objects, which are no meshes, do not turn with the head: fringe; make meshes of them")
+    place = fringe.location.copy()
+    fringe.location = (0, 0, -50)
+    bpy.context.view_layer.update()
+    assert scene.notes(copy) == (), "it lies elsewhere"
+    fringe.location = place
+    fringe.parent, fringe.parent_type, fringe.parent_vertices = copy, "VERTEX_3", (81, 82, 83)
+    bpy.context.view_layer.update()
+    assert scene.notes(copy) == ()
+    if kind == "hair":
+        fringe.parent, fringe.data.surface = None, copy
+        assert scene.notes(copy) == ()
+
+
+def on_forehead(kind: str, place: np.ndarray) -> bpy.types.Object:
+    """Something that is no mesh, at a place of a face as large as its eyes are apart."""
+    data = None
+    if kind == "metaball":
+        data = bpy.data.metaballs.new("ball")
+        data.elements.new().radius = 0.1
+    elif kind == "hair":
+        data = bpy.data.hair_curves.new("hair")
+        data.add_curves([2])
+        data.points.foreach_set("position", [0, 0, 0, 0, 0, 0.1])
+    else:
+        data = bpy.data.curves.new("curve", "CURVE")
+        data.dimensions, data.bevel_depth = "3D", 0.0 if kind == "path" else 0.01
+        data.splines.new("POLY").points.add(1)
+        data.splines[0].points[1].co = (0.1, 0, 0, 1)
+    item = bpy.data.objects.new("strand" if kind == "instance" else "fringe", data)
+    if kind == "instance":
+        strands = bpy.data.collections.new("strands")
+        strands.objects.link(item)
+        item = bpy.data.objects.new("fringe", None)
+        item.instance_type, item.instance_collection = "COLLECTION", strands
+    item.location = place
+    bpy.context.scene.collection.objects.link(item)
+    bpy.context.view_layer.update()
+    return item
+
+
 def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object) -> None:
     face.hide_render = False
     face.keyframe_insert("hide_render", frame=1)
