@@ -1,6 +1,7 @@
 """The 68 landmarks as points to drag: empties that a constraint holds on the surface, mirrored where that is wanted.
 
-They are ordinary objects, so G, box selection, undo and saving work as everywhere in Blender.
+They are ordinary objects, so G, box selection, undo and saving work as everywhere in Blender. Landmarks lie on the
+resting mesh: where modifiers or shape keys may show another, it is seen at rest, by an object that stands in for it.
 """
 
 import bpy
@@ -15,9 +16,9 @@ from .marks import BEFORE, PREFIX, copy_of
 COLLECTION = f"{PREFIX} Landmarks"
 #: Custom property of a point: its number.
 NUMBER = "freetalk_landmark"
-#: Custom properties of the collection: the face, where the points began, and how the scene was.
-_FACE, _START, _SELECTED, _ACTIVE, _STATE = (
-    f"freetalk_{name}" for name in ("face", "start", "selected", "active", "state")
+#: Custom properties of the collection: the face, what stands in for it, where the points began, how the scene was.
+_FACE, _AT_REST, _START, _SELECTED, _ACTIVE, _STATE = (
+    f"freetalk_{name}" for name in ("face", "at_rest", "start", "selected", "active", "state")
 )
 #: Radius of a point (eye distances).
 _SIZE = 0.016
@@ -48,7 +49,8 @@ def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
     collection[_SELECTED] = "\n".join(item.name for item in layer if item.select_get())
     collection[_ACTIVE] = layer.active.name if layer.active else ""
     collection[_STATE] = [int(original.hide_get()), int(original.hide_select), int(copy.hide_get()) if copy else 0]
-    original.hide_set(False)
+    surface = _resting(collection, original) if _may_be_deformed(original) else original
+    original.hide_set(surface != original)
     original.hide_select = True
     if copy is not None:
         copy.hide_set(True)
@@ -56,13 +58,36 @@ def begin(context: bpy.types.Context, original: bpy.types.Object) -> None:
     doubtful = set(placed.doubtful(original))
     size = _SIZE * float(np.linalg.norm(points[45] - points[36]))
     for number, place in enumerate(points.tolist()):
-        collection.objects.link(_point(number, place, original, size * (1.5 if number in doubtful else 1)))
+        collection.objects.link(_point(number, place, surface, size * (1.5 if number in doubtful else 1)))
         collection.objects[-1].show_name = number in doubtful
     _seen = None
     context.view_layer.update()
 
 
-def _point(number: int, place: list[float], original: bpy.types.Object, size: float) -> bpy.types.Object:
+def _may_be_deformed(original: bpy.types.Object) -> bool:
+    """May the face be shown otherwise than `meshes.vertices` reads it, in this frame or another?"""
+    by_parent = original.parent is not None and original.parent_type in ("ARMATURE", "LATTICE")
+    return by_parent or original.data.shape_keys is not None or any(each.show_viewport for each in original.modifiers)
+
+
+def _resting(collection: bpy.types.Collection, original: bpy.types.Object) -> bpy.types.Object:
+    """A new object in the face's place, whatever moves that, with its resting mesh and nothing that deforms it."""
+    mesh = original.data.copy()
+    if mesh.override_library:
+        mesh.make_local(clear_liboverride=True)
+    mesh.name = f"{PREFIX} at rest"
+    item = bpy.data.objects.new(mesh.name, mesh)
+    item.show_only_shape_key, item.active_shape_key_index = True, 0
+    for own, theirs in zip(item.material_slots, original.material_slots, strict=False):
+        own.link, own.material = theirs.link, theirs.material
+    item.constraints.new("COPY_TRANSFORMS").target = original
+    item.hide_select = item.hide_render = True
+    collection.objects.link(item)
+    collection[_AT_REST] = item
+    return item
+
+
+def _point(number: int, place: list[float], surface: bpy.types.Object, size: float) -> bpy.types.Object:
     point = bpy.data.objects.new(f"{PREFIX} {number:02d}", None)
     point[NUMBER] = number
     point.empty_display_type, point.empty_display_size = "SPHERE", size
@@ -70,7 +95,7 @@ def _point(number: int, place: list[float], original: bpy.types.Object, size: fl
     point.location = place  # in the world: a parent would draw a line to each point
     point.lock_rotation = point.lock_scale = (True, True, True)
     hold = point.constraints.new("SHRINKWRAP")
-    hold.target, hold.shrinkwrap_type, hold.show_expanded = original, "NEAREST_SURFACE", False
+    hold.target, hold.shrinkwrap_type, hold.show_expanded = surface, "NEAREST_SURFACE", False
     return point
 
 
@@ -97,13 +122,16 @@ def _start() -> np.ndarray:
 
 
 def keep(context: bpy.types.Context) -> None:
-    """Write down where the points are and put them away; where none was moved, a person has seen that they fit."""
+    """Write down where the points are that were moved and put all away; where none was, a person has seen that they
+    fit."""
     original, found, start = editing(), places(), _start().astype(np.float32)
     known = placed.landmarks(original)
-    moved = any(not np.array_equal(item.location, start[item[NUMBER]]) for item in points())
+    moved = [item[NUMBER] for item in points() if not np.array_equal(item.location, start[item[NUMBER]])]
     end(context)
     if moved:
-        placed.keep(original, Landmarks(found))
+        kept = found if known is None else known.points.copy()
+        kept[moved] = found[moved]
+        placed.keep(original, Landmarks(kept))
     elif known is not None and known.confidence is not None:
         placed.keep(original, Landmarks(known.points, confidence=np.ones(COUNT)))
 
@@ -153,6 +181,9 @@ def sweep() -> None:
 
 
 def _delete(collection: bpy.types.Collection) -> None:
+    at_rest = collection.get(_AT_REST)
+    if at_rest is not None:
+        bpy.data.meshes.remove(at_rest.data)  # and the object with it
     for item in list(collection.objects):
         if NUMBER in item:
             bpy.data.objects.remove(item)

@@ -1,9 +1,12 @@
 """Landmarks found, dragged on the surface, mirrored, reset, kept."""
 
+from pathlib import Path
+
 import bmesh
 import bpy
 import numpy as np
 import pytest
+from baking import rigged
 from mathutils import Matrix
 from scipy.spatial import cKDTree
 
@@ -63,6 +66,50 @@ def test_done_keeps_the_points_and_cancel_does_not(talker: bpy.types.Object) -> 
     assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
     assert 1 < np.linalg.norm(placed.points(talker)[57] - known[57]) < 5
     assert [item.name for item in bpy.data.objects] == ["head"] and len(bpy.data.collections) == 0
+
+
+def morph(item: bpy.types.Object) -> None:
+    """A shape key in use, which makes the face taller."""
+    rest = meshes.vertices(item.data)
+    for name in ("Basis", "taller"):
+        block = item.shape_key_add(name=name)
+    block.points.foreach_set("co", (rest + rest * (0, 0.15, 0)).astype(np.float32).ravel())
+    block.value = 1.0
+
+
+def turn_by_bone(item: bpy.types.Object) -> None:
+    """An armature turns the head by 23 degrees."""
+    bone = rigged(item, "head", bpy.context.scene.collection).pose.bones["head"]
+    bone.matrix = Matrix.Rotation(0.4, 4, "Y") @ bone.matrix
+    bpy.context.view_layer.objects.active = item
+
+
+@pytest.mark.parametrize("deform", [turn_by_bone, morph])
+def test_points_of_a_face_that_something_deforms_lie_on_it_at_rest_and_stay_where_none_moves_them(
+    talker: bpy.types.Object, tmp_path: Path, deform
+) -> None:
+    deform(talker)
+    talker.location.x = 40
+    bpy.context.view_layer.update()
+    rest, known = meshes.vertices(talker.data), placed.points(talker)
+    assert np.abs(meshes.posed(talker) - rest).max() > 20
+    bpy.ops.freetalk.landmarks_edit()
+    surface = landmark_points.points()[0].constraints[0].target
+    assert surface.visible_get() and not talker.visible_get() and surface.matrix_world == talker.matrix_world
+    assert np.array_equal(meshes.posed(surface), rest) and surface.hide_render
+    assert np.abs(landmark_points.places() - known).max() < 3, "mm: the bare face is coarser than the landmarks"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "editing.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "editing.blend"))
+    bpy.context.scene.freetalk.mirror = False
+    drag(57, (0, -3, 0))
+    talker = landmark_points.editing()
+    assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
+    moved = np.linalg.norm(placed.points(talker) - known, axis=1)
+    assert set(np.flatnonzero(moved)) == {57} and 1 < moved[57] < 5
+    assert talker.visible_get() and len(bpy.data.meshes) == 1
+    bpy.ops.freetalk.landmarks_edit()
+    bpy.ops.freetalk.landmarks_cancel()
+    assert talker.visible_get() and len(bpy.data.meshes) == 1
 
 
 def test_reset_puts_selected_points_back_and_all_where_none_is_selected(talker: bpy.types.Object) -> None:
