@@ -70,6 +70,24 @@ def reveal(item: bpy.types.Object) -> None:
     bpy.context.view_layer.update()
 
 
+def work_out_place(item: bpy.types.Object) -> None:
+    """Let Blender work out where an object is that nothing shows: of one that was excluded or disabled as its file was
+    opened it does not know, and takes it to lie unscaled at the origin."""
+    if is_seen(item):
+        return
+    everything, screen = bpy.context.scene.collection.objects, item.hide_viewport
+    linked = item.name in everything
+    if not linked:
+        everything.link(item)
+    try:
+        item.hide_viewport = False
+        bpy.context.view_layer.update()
+    finally:
+        item.hide_viewport = screen
+        if not linked:
+            everything.unlink(item)
+
+
 def _is_hidden(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bool:
     return item.hide_get(view_layer=layer) and item.name in layer.objects
 

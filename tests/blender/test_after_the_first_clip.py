@@ -268,6 +268,26 @@ def test_in_other_view_layers_too_the_original_gives_way_and_is_as_it_was_afterw
     assert {layer.name for layer in scene.view_layers if talker.hide_get(view_layer=layer)} == {"props"}
 
 
+@pytest.mark.parametrize("disabled", [False, True])
+def test_a_face_that_nothing_shows_has_its_proportions_though_its_file_was_just_opened(
+    talker: bpy.types.Object, tmp_path: Path, disabled: bool
+) -> None:
+    scene = bpy.context.scene
+    character = bpy.data.collections.new("character")
+    scene.collection.children.link(character)
+    character.objects.link(talker)
+    scene.collection.objects.unlink(talker)
+    talker.scale.z = 1.4
+    talker.hide_viewport = disabled
+    bpy.context.view_layer.layer_collection.children["character"].exclude = not disabled
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "excluded.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "excluded.blend"))
+    talker = bpy.data.objects["head"]
+    copy = animate(talker)
+    assert np.allclose(copy[marks.SHAPE], np.diag([1, 1, 1.4]).ravel(), atol=1e-3)
+    assert [each.name for each in talker.users_collection] == ["character"] and talker.hide_viewport == disabled
+
+
 def test_in_another_scene_too_the_original_gives_way_and_remove_there_shows_it_everywhere(
     talker: bpy.types.Object,
 ) -> None:

@@ -19,7 +19,7 @@ from ...core.voice import emotion as emotions
 from ...core.voice.performance import Performance, frame_count
 from ...core.voice.style import AS_PERFORMED, Style
 from ...core.voice.utterance import Utterance
-from .. import compat, lent, meshes, mouth, parts, placed, scene, session, sound, spoken, takes
+from .. import compat, lent, meshes, mouth, parts, placed, scene, seen, session, sound, spoken, takes
 from ..lent import Lent
 from ..log import log
 from ..marks import is_deleted
@@ -177,6 +177,7 @@ def runs_on(device: str) -> str:
 def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: bool = True) -> Scan:
     """The face as arrays, with its landmarks where they are known; FreeTalkError where it cannot be animated."""
     settings = context.scene.freetalk
+    seen.work_out_place(original)
     vertices, triangles, _ = scene.read_face(original, None)
     own = _landmarks(original, settings.landmarks) if known else None
     if own is not None:
@@ -251,9 +252,9 @@ def read(context: bpy.types.Context, original: bpy.types.Object) -> Request:
         mouth.check(original)
     voice = read_voice(context)
     settings, name = context.scene.freetalk, chosen.line_source(context.scene)
-    keys = wanted_keys(context.scene)
+    scan, keys = read_scan(context, original), wanted_keys(context.scene)
     own = lent.read(original, keys == key_sets.ARKIT)
-    return Request(read_scan(context, original), voice, settings.tolerance, name, keys, own)
+    return Request(scan, voice, settings.tolerance, name, keys, own)
 
 
 def wanted_keys(current: bpy.types.Scene) -> str | int:
