@@ -8,7 +8,12 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import compat
-from .marks import PART_OF, all_copies, original_of
+from .marks import BEFORE, PART_OF, all_copies, copy_of, original_of
+
+#: How many objects each view layer had at the last look, and which of those that a talking copy shows were in which
+#: (name of the scene, of the layer, session_uid); None where another file was opened since.
+_sizes: list[int] | None = None
+_present: set[tuple[str, str, int]] = set()
 
 
 @contextmanager
@@ -135,3 +140,38 @@ def hidden_again(*_: object) -> None:
     for item in bpy.data.objects:
         if item.library is not None and PART_OF in item:
             item.hide_viewport = True
+
+
+@persistent
+def hidden_where_new(*_: object) -> None:
+    """After an update: a view layer forgets what was hidden in it when that is excluded, and a new one hides nothing.
+    Where what a talking copy shows has come into a view layer beside that copy, it is hidden there as in the others."""
+    global _sizes, _present
+    layers = [(scene, layer) for scene in bpy.data.scenes for layer in scene.view_layers]
+    before, _sizes = _sizes, [len(layer.objects) for _, layer in layers]
+    if before == _sizes:
+        return
+    known, _present = _present, set()
+    for item in [item for item in bpy.data.objects if BEFORE in item]:
+        for scene, layer in layers:
+            if item.name in layer.objects:
+                place = (scene.name, layer.name, item.session_uid)
+                _present.add(place)
+                if before is not None and place not in known and _stands_beside_copy(item, layer):
+                    _hide(item, layer, True)
+
+
+@beyond_local_view()
+def _stands_beside_copy(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bool:
+    """Is the object, a part of a face or its original, seen in a view layer where the talking copy is seen too?"""
+    original = item.get(PART_OF, item)
+    copy = copy_of(original) if original is not None else None
+    return copy is not None and item.visible_get(view_layer=layer) and copy.visible_get(view_layer=layer)
+
+
+@persistent
+def look_anew(*_: object) -> None:
+    """Another file was opened: what is seen in it was so when it was saved."""
+    global _sizes
+    _sizes = None
+    hidden_where_new()

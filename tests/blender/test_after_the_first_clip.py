@@ -268,6 +268,39 @@ def test_in_other_view_layers_too_the_original_gives_way_and_is_as_it_was_afterw
     assert {layer.name for layer in scene.view_layers if talker.hide_get(view_layer=layer)} == {"props"}
 
 
+def test_the_original_stays_hidden_in_view_layers_that_it_comes_into_later(
+    talker: bpy.types.Object, tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    character = bpy.data.collections.new("character")
+    scene.collection.children.link(character)
+    character.objects.link(talker)
+    scene.collection.objects.unlink(talker)
+    for name in ("beauty", "props"):
+        scene.view_layers.new(name).layer_collection.children["character"].exclude = name == "props"
+    bpy.context.view_layer.objects.active = talker
+    copy = animate(talker)
+    scene.view_layers.new("later")
+
+    def tick(layer: bpy.types.ViewLayer, excluded: bool) -> None:
+        layer.layer_collection.children["character"].exclude = excluded
+        bpy.context.view_layer.update()
+
+    for name, excluded in (("beauty", True), ("beauty", False), ("props", False)):
+        tick(scene.view_layers[name], excluded)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "layers.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "layers.blend"))
+    scene, talker, copy = bpy.context.scene, bpy.data.objects["head"], bpy.data.objects["head FreeTalk"]
+    for layer in scene.view_layers:
+        assert (copy.visible_get(view_layer=layer), talker.visible_get(view_layer=layer)) == (True, False), layer.name
+    talker.hide_set(False)
+    tick(scene.view_layers["beauty"], True)
+    assert talker.visible_get(), "the person wants to see it"
+    tick(scene.view_layers["beauty"], False)
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert all(talker.visible_get(view_layer=layer) for layer in scene.view_layers)
+
+
 @pytest.mark.parametrize("disabled", [False, True])
 def test_a_face_that_nothing_shows_has_its_proportions_though_its_file_was_just_opened(
     talker: bpy.types.Object, tmp_path: Path, disabled: bool

@@ -10,6 +10,7 @@ from . import live, waveform
 
 _HANDLERS = (
     ("depsgraph_update_post", landmark_points.follow),
+    ("depsgraph_update_post", seen.hidden_where_new),
     ("undo_pre", landmark_points.forget),
     ("redo_pre", landmark_points.forget),
     ("load_pre", landmark_points.forget),
@@ -30,6 +31,7 @@ _HANDLERS = (
     ("blend_import_post", live.put_away),
     ("blend_import_post", seen.hidden_again),
     ("load_post", seen.hidden_again),
+    ("load_post", seen.look_anew),
     ("undo_post", live.undone),
     ("redo_post", live.undone),
 )
