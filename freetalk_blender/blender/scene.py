@@ -202,9 +202,11 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of a talking copy's teeth, head, hair, shape keys, modifiers and pictures, and of its original."""
+    """What to tell of a talking copy's teeth, head, hair, shape keys, modifiers and pictures, of its original, and of
+    the scene's time."""
     moved = left_behind(copy) + hair.spread_anew(copy) + own_motion.notes(copy) + bindings.notes(copy)
-    return moved + hanging.notes(copy) + pictures.notes(copy) + seen.notes(copy)
+    shown = hanging.notes(copy) + pictures.notes(copy) + seen.notes(copy)
+    return moved + shown + sound.notes(bpy.context.scene)
 
 
 @seen.beyond_local_view()

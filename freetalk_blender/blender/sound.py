@@ -120,6 +120,17 @@ def set_scene_fps(scene: bpy.types.Scene, fps: float) -> None:
     scene.render.fps, scene.render.fps_base = whole, whole / fps
 
 
+def notes(scene: bpy.types.Scene) -> tuple[str, ...]:
+    """What to tell of a scene in which animation is stretched: no Blender stretches its sound."""
+    old, new = scene.render.frame_map_old, scene.render.frame_map_new
+    if old == new:
+        return ()
+    return (
+        f"{scene.name} plays animation {'slower' if new > old else 'faster'} than sound (Output > Frame Range > Time "
+        "Stretching), so the mouth does not move with its voice; set Old and New to 100.",
+    )
+
+
 def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:
     """The scene's sound strips, those in meta strips too, the earliest first."""
     found = [strip for strip in compat.all_strips(scene) if _is_sound(strip)]

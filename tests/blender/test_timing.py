@@ -35,6 +35,20 @@ def test_silence_is_still_and_the_voice_moves_the_lips_from_its_own_frame_on(fro
     assert speed[20:].max() > 3 and speed[:10].max() < 0.1 * speed.max()
 
 
+def test_a_scene_that_stretches_time_is_told(
+    talker: bpy.types.Object, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    render, told = bpy.context.scene.render, "Scene plays animation {} than sound"
+    bpy.ops.freetalk.animate()
+    assert "than sound" not in capfd.readouterr().out
+    render.frame_map_new = 200
+    bpy.ops.freetalk.rebake()
+    assert told.format("slower") in capfd.readouterr().out
+    render.frame_map_new = 50
+    bpy.ops.freetalk.export(filepath=str(tmp_path / "face.glb"))
+    assert told.format("faster") in capfd.readouterr().out
+
+
 @pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
 def test_a_strip_moves_the_face_as_a_file_does_but_where_it_stands(
     talker: bpy.types.Object, from_file: np.ndarray, short_clip: Path

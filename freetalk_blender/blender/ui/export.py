@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...core.errors import FreeTalkError, sentence
-from .. import compat, moved, parts, seen, spoken, takes, unwritten
+from .. import compat, moved, parts, seen, sound, spoken, takes, unwritten
 from ..formats import saving
 from ..marks import named_keys, original_of
 from ..spoken import Line
@@ -113,7 +113,7 @@ class FREETALK_OT_export(bpy.types.Operator):
         except (FreeTalkError, OSError) as error:
             self.report({"ERROR"}, sentence(error))
             return {"CANCELLED"}
-        for note in unwritten.notes(copy, [path]):
+        for note in unwritten.notes(copy, [path]) + sound.notes(context.scene):
             self.report({"WARNING"}, note)
         if context.scene.freetalk.keys == "ARKIT":
             self._tell_of_others(path, lines_by_other_keys(copy))
