@@ -33,6 +33,7 @@ from freetalk_blender.blender.ui import animate as animating
 from freetalk_blender.blender.ui import chosen, export, request
 from freetalk_blender.core import arkit, turns
 from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.landmarks import Landmarks
 from freetalk_blender.core.mouth import inner_mouth
 
@@ -574,6 +575,36 @@ def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.t
     rig.hide_set(True)
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"} and rig.hide_get()
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
+
+
+@pytest.mark.parametrize("suffix", export.formats())
+def test_what_cannot_be_selected_is_exported_as_what_can(talker: bpy.types.Object, tmp_path: Path, suffix: str) -> None:
+    """The face and its rig by themselves, the hat by a collection of its collection."""
+    scene, outer, inner = bpy.context.scene, *(bpy.data.collections.new(name) for name in ("outer", "inner"))
+    scene.collection.children.link(outer)
+    outer.children.link(inner)
+    rig, hat = rigged(talker, "bone", scene.collection), bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
+    inner.objects.link(hat)
+    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    hat.parent = talker
+    copy = animate()
+    path = tmp_path / f"head{suffix}"
+    assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
+    wanted, locked = path.stat().st_size, (copy, rig, outer)
+    for owner in locked:
+        owner.hide_select = True
+    path.unlink()
+    assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
+    assert path.stat().st_size == pytest.approx(wanted, abs=100)
+    assert all(owner.hide_select for owner in locked) and not inner.hide_select and not copy.select_get()
+
+
+def test_what_blender_cannot_select_is_told_and_not_left_out(talker: bpy.types.Object, tmp_path: Path) -> None:
+    talker.hide_set(True)
+    talker.hide_select = True
+    with pytest.raises(FreeTalkError, match="Blender cannot select head, as Only This Face needs; show"):
+        saving.save(tmp_path / "head.glb", [talker])
+    assert talker.hide_select and not [*tmp_path.iterdir()]
 
 
 def test_lines_that_still_move_other_shape_keys_than_arkits_are_told(

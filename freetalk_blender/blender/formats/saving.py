@@ -13,7 +13,7 @@ import bpy
 
 from ...core import atomic
 from ...core.errors import FreeTalkError
-from .. import linked, moved, seen, spoken, takes
+from .. import linked, moved, parts, seen, spoken, takes
 from . import gltf, plain_keys, usd
 
 
@@ -92,19 +92,42 @@ def _shown(wanted: Iterable[bpy.types.Object]) -> Iterator[None]:
 
 @contextmanager
 def _selected(only: list[bpy.types.Object] | None) -> Iterator[None]:
-    """These objects alone are selected for as long as they are written; None changes nothing."""
+    """These objects alone are selected for as long as they are written; None changes nothing.
+
+    Raises FreeTalkError where one of them cannot be.
+    """
     if only is None:
         yield
         return
     layer = bpy.context.view_layer.objects
     active, selected = layer.active, [item for item in layer if item.select_get()]
+    with _selectable(only):
+        try:
+            _select(only)
+            if left := [item.name for item in only if not item.select_get()]:
+                raise FreeTalkError(
+                    f"Blender cannot select {parts.named(left)}, as Only This Face needs; show what is hidden, or turn "
+                    "that off."
+                )
+            layer.active = only[0]
+            yield
+        finally:
+            _select(selected)
+            layer.active = active
+
+
+@contextmanager
+def _selectable(items: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """Nothing disables the selection of these objects for as long as they are written, nor do their collections."""
+    collections = bpy.context.scene.collection.children_recursive
+    locked = [owner for owner in (*items, *collections) if owner.hide_select]
     try:
-        _select(only)
-        layer.active = only[0]
+        for owner in locked:
+            owner.hide_select = False
         yield
     finally:
-        _select(selected)
-        layer.active = active
+        for owner in locked:
+            owner.hide_select = True
 
 
 def _select(wanted: list[bpy.types.Object]) -> None:
