@@ -1,6 +1,6 @@
-"""What moves an object: what it hangs on, armatures, and whether more than curves does."""
+"""What moves an object: what it hangs on, armatures, and whether more than curves of its shape keys does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import bpy
 
@@ -23,17 +23,16 @@ def armatures(item: bpy.types.Object) -> list[bpy.types.Object]:
     return found + [parent for parent in with_parents([item])[1:] if parent.type == "ARMATURE"]
 
 
-def by_more_than_curves(items: Sequence[bpy.types.Object]) -> bool:
-    """Is any of the objects, or what they hang on, their armatures and shape keys, moved by something else than the
-    curves of its action as they are keyed: by constraints, drivers, strips of the NLA, or what modifies or mutes the
-    curves; or by what they hang on, which is not among them?"""
+def by_more_than_shape_keys(items: Iterable[bpy.types.Object]) -> bool:
+    """Is any of the objects, or what they hang on, or their armatures, moved by more than curves of its shape keys as
+    they are keyed: by curves of its own or of bones, by constraints, drivers, strips of the NLA, or what modifies or
+    mutes the curves?"""
     movers = with_parents(each for item in items for each in (item, *armatures(item)))
     keys = [item.data.shape_keys for item in movers if getattr(item.data, "shape_keys", None)]
-    beside = set(movers) - set(items)
     return (
-        any(_has_more(owner) for owner in (*movers, *keys))
+        any(compat.existing_curves(item) for item in movers)
+        or any(_has_more(owner) for owner in (*movers, *keys))
         or any(map(_is_constrained, movers))
-        or any(compat.existing_curves(item) for item in beside)
     )
 
 

@@ -1,4 +1,4 @@
-"""What is moved by more than curves of its own moves in a .glb, too; what is not is written as it is keyed."""
+"""What is moved by more than curves of its shape keys moves in a .glb, too; what is not is written as it is keyed."""
 
 import json
 from pathlib import Path
@@ -102,6 +102,25 @@ def move(item: bpy.types.Object, how: str) -> None:
         owner, path = (keys, own.path_from_id("value")) if how == "muted key" else (rig, "location")
         curve = compat.find_curve(owner, path)
         (curve.group if how == "muted group" else curve).mute = True
+    elif how == "whole turn":
+        keyed(rig, {1: (0, 0, 0), LAST: (0, 0, 2 * np.pi)}, "rotation_euler")
+    elif how == "whole turn of the parent":
+        stand = rig.parent = bpy.data.objects.new("stand", None)
+        bpy.context.collection.objects.link(stand)
+        keyed(stand, {1: (0, 0, 0), LAST: (0, 0, 2 * np.pi)}, "rotation_euler")
+    elif how == "bone's angles":
+        keyed(bone, {1: (0, 0, 0), LAST: (1.5, -1, 3)}, "rotation_euler")
+    elif how == "axis and angle":
+        bone.rotation_mode = "AXIS_ANGLE"
+        keyed(bone, {1: (0, 0, 0, 1), LAST: (3, 0, 1, 1)}, "rotation_axis_angle")
+    elif how == "handles of its own":
+        keyed(rig, places, "location")
+        for point in [point for curve in compat.existing_curves(rig) for point in curve.keyframe_points]:
+            point.handle_left_type = point.handle_right_type = "FREE"
+            point.handle_right = point.co.x + 7, point.co.y
+    elif how.startswith("delta"):
+        rig.delta_location, rig.delta_rotation_euler = (0, 0, 1), (0.4, 0, 0)
+        keyed(rig, *(places, "location") if how == "delta place" else (turns, "rotation_euler"))
     elif how == "key driver":
         drive(own.driver_add("value"), keys, 'key_blocks["talk"].value')
     else:
@@ -146,11 +165,20 @@ def points(seconds: float) -> np.ndarray:
         "muted curve",
         "muted group",
         "muted key",
+        "whole turn",
+        "whole turn of the parent",
+        "bone's angles",
+        "axis and angle",
+        "handles of its own",
+        "delta place",
+        "delta turn",
         "key driver",
         "key strip",
     ],
 )
-def test_what_more_than_curves_moves_is_in_the_gltf(face: bpy.types.Object, tmp_path: Path, how: str) -> None:
+def test_what_more_than_curves_of_shape_keys_moves_is_in_the_gltf(
+    face: bpy.types.Object, tmp_path: Path, how: str
+) -> None:
     move(face, how)
     assert_written_as_shown(tmp_path / "a.glb")
 
@@ -183,16 +211,18 @@ def test_a_pose_that_no_key_holds_is_in_the_gltf(face: bpy.types.Object, tmp_pat
     assert_written_as_shown(tmp_path / "a.glb")
 
 
-def test_what_curves_alone_move_is_written_as_it_is_keyed(face: bpy.types.Object, tmp_path: Path) -> None:
+def test_what_curves_of_shape_keys_alone_move_is_written_as_it_is_keyed(face: bpy.types.Object, tmp_path: Path) -> None:
     """Beside other takes, clips that do not play, and a camera, of which a file has the place alone."""
     rig, keys = face.parent, face.data.shape_keys
     keyed(rig, {1: (0, 0, 0), LAST: (1, 0, 0)}, "location")
     for owner in (rig, keys):
         compat.stash(owner, "take", owner.animation_data.action, compat.slot(owner))
+    compat.assign(rig, None, None)
     face.constraints.new("COPY_LOCATION").mute = True
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     bpy.context.scene.collection.objects.link(camera)
     camera.constraints.new("TRACK_TO").target = face
+    keyed(camera, {1: (0, 0, 9), LAST: (9, 0, 9)}, "location")
     saving.save(tmp_path / "a.glb")
     content = (tmp_path / "a.glb").read_bytes()
     tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])

@@ -22,9 +22,9 @@ _NOT_WRITTEN = ("CAMERA", "LIGHT", "SPEAKER")
 def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
     """Objects, which are the scene's visible ones, or the selected ones, as .glb, with shape keys and what they do."""
     # Morph normals would triple the file and viewers recompute them. Sampling re-keys every curve and works out each
-    # frame of the scene, but the exporter knows nothing else than curves without it; and of those that ease Blender's
-    # default alone, where all keys have it.
-    sampled = moved.by_more_than_curves([item for item in items if item.type not in _NOT_WRITTEN])
+    # frame of the scene, but the exporter knows nothing else than curves without it; of those that ease Blender's
+    # default alone, where all keys have it; and of objects and bones none that turn by angles, or beside deltas.
+    sampled = moved.by_more_than_shape_keys(item for item in items if item.type not in _NOT_WRITTEN)
     mode = {"export_animation_mode": "SCENE", "export_anim_scene_split_object": False}
     operator = bpy.ops.export_scene.gltf
     options = compat.known_options(
