@@ -5,6 +5,11 @@ from typing import Any
 
 import bpy
 
+#: Whether an edge or a polygon is marked for Freestyle, and the domains that have this beside their attributes: 5.x has
+#: it among them.
+FREESTYLE = "use_freestyle_mark"
+FREESTYLE_DOMAINS = ("EDGE", "FACE") if FREESTYLE in bpy.types.MeshEdge.bl_rna.properties else ()
+
 
 def exists(operator: Any) -> bool:
     """Does this Blender have the operator? Some are built without USD."""

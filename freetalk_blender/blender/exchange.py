@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.surface import rows
 from ..core.surface.borders import edges_of
-from . import meshes, steps
+from . import compat, meshes, steps
 from .steps import Steps
 
 #: Attribute data types, with the property that holds the values, its width and their kind.
@@ -190,7 +190,8 @@ def exchanging(
     kinds = {attribute.name: attribute.data_type for attribute in mesh.attributes}
     layers, attributes = mesh.uv_layers, mesh.attributes
     maps = [(layer.name, layer.active, layer.active_render, layer.active_clone) for layer in layers]
-    colours = attributes.active_color_name, attributes.default_color_name
+    colours, drawn = (attributes.active_color_name, attributes.default_color_name), _freestyle(mesh)
+    yield
     mesh.clear_geometry()  # 5.2 crashes where edges, corners or polygons are added to others
     yield
     yield from _built(mesh, points, plan.topology)
@@ -202,6 +203,11 @@ def exchanging(
             new = np.concatenate([old if kept is None else old[kept], filled(domain, name, old)])
             write(attribute, new.astype(old.dtype))
             yield
+    for domain, marked in drawn.items():
+        new = np.zeros(len(_elements(mesh, domain)), bool)
+        new[: len(plan.kept[domain])] = marked[plan.kept[domain]]
+        _elements(mesh, domain).foreach_set(compat.FREESTYLE, new)
+        yield
     for name in made:  # Blender selects what it adds
         attributes.remove(attributes[name])
     for name, *marks in maps:
@@ -209,6 +215,19 @@ def exchanging(
             if on:
                 setattr(layers[name], mark, True)
     attributes.active_color_name, attributes.default_color_name = colours
+
+
+def _freestyle(mesh: bpy.types.Mesh) -> dict[str, np.ndarray]:
+    """domain -> (n,) bool which edges or polygons are marked for Freestyle, where any is and no attribute says so."""
+    found = {}
+    for domain in compat.FREESTYLE_DOMAINS:
+        found[domain] = np.empty(len(_elements(mesh, domain)), bool)
+        _elements(mesh, domain).foreach_get(compat.FREESTYLE, found[domain])
+    return {domain: marks for domain, marks in found.items() if marks.any()}
+
+
+def _elements(mesh: bpy.types.Mesh, domain: str) -> bpy.types.bpy_prop_collection:
+    return mesh.edges if domain == "EDGE" else mesh.polygons
 
 
 def _built(mesh: bpy.types.Mesh, points: np.ndarray, topology: Topology) -> Steps[None]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from baking import duplicate
 
-from freetalk_blender.blender import meshes, mouth, steps
+from freetalk_blender.blender import compat, meshes, mouth, steps
 from freetalk_blender.core.eyes import eyeballs
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import hole_bag, inner_mouth, mouth_web
@@ -262,6 +262,22 @@ def held(attribute: bpy.types.Attribute, number: int) -> object:
     return np.array(value).tolist()
 
 
+def not_cut(before: bpy.types.Mesh, after: bpy.types.Mesh) -> dict[str, list[tuple[int, int]]]:
+    """domain -> numbers of what is not cut, in the mesh before and after."""
+    there, here = faces_of(before), faces_of(after)
+    same = [(there[corners], here[corners]) for corners in there.keys() & here.keys()]
+    assert 1000 < len(same) < len(there)
+    edges = {tuple(sorted(edge.vertices)): edge.index for edge in before.edges}
+    pairs = {"FACE": same, "CORNER": [], "EDGE": []}
+    for old, new in same:
+        corners = list(zip(before.polygons[old].loop_indices, after.polygons[new].loop_indices, strict=True))
+        pairs["CORNER"] += corners
+        for _, corner in corners:
+            edge = after.edges[after.loops[corner].edge_index]
+            pairs["EDGE"].append((edges[tuple(sorted(edge.vertices))], edge.index))
+    return pairs
+
+
 def test_attributes_of_every_kind_stay_with_what_is_not_cut(face):
     item, landmarks = face
     kinds = [kind.identifier for kind in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items]
@@ -277,21 +293,23 @@ def test_attributes_of_every_kind_stay_with_what_is_not_cut(face):
     copy = duplicate(item)
     steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
     before, after = item.data, copy.data
-    there, here = faces_of(before), faces_of(after)
-    same = [(there[corners], here[corners]) for corners in there.keys() & here.keys()]
-    assert 1000 < len(same) < len(there)
-    edges = {tuple(sorted(edge.vertices)): edge.index for edge in before.edges}
-    pairs = {"FACE": same, "CORNER": [], "EDGE": []}
-    for old, new in same:
-        corners = list(zip(before.polygons[old].loop_indices, after.polygons[new].loop_indices, strict=True))
-        pairs["CORNER"] += corners
-        for _, corner in corners:
-            edge = after.edges[after.loops[corner].edge_index]
-            pairs["EDGE"].append((edges[tuple(sorted(edge.vertices))], edge.index))
+    pairs = not_cut(before, after)
     for attribute in [found for found in before.attributes if " " in found.name]:
         copied = after.attributes[attribute.name]
         assert copied.data_type == attribute.data_type
         assert all(held(attribute, old) == held(copied, new) for old, new in pairs[attribute.domain][::7])
+
+
+@pytest.mark.skipif(not compat.FREESTYLE_DOMAINS, reason="this Blender has these marks among the attributes")
+def test_freestyle_marks_stay_with_what_is_not_cut(face):
+    item, landmarks = face
+    for elements in (item.data.edges, item.data.polygons):
+        elements.foreach_set("use_freestyle_mark", np.arange(len(elements)) % 3 == 0)
+    copy = duplicate(item)
+    steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
+    pairs = not_cut(item.data, copy.data)
+    for domain, elements in (("EDGE", copy.data.edges), ("FACE", copy.data.polygons)):
+        assert all(elements[new].use_freestyle_mark == (old % 3 == 0) for old, new in pairs[domain])
 
 
 def test_shape_keys_keep_what_drives_them_and_how_they_are_set(face):
