@@ -3,14 +3,15 @@
 The performance moves the average face, whose lips touch and whose eyes are open by a known amount. On another face
 the same displacement would leave an open neutral mouth open and push the lids of closed eyes through each other, so
 the gaps between lips and between lids are carried over, not the displacement of each side. A mouth narrows and widens
-by its share of its own width. A mouth that stands open in the scan is first closed as mouths close: the jaw turns.
+by its share of its own width. A mouth that stands open in the scan is first closed as mouths close: the jaw goes back
+the way it opens.
 """
 
 import numpy as np
 
 from . import frame
-from .landmarks import COUNT, INNER_LIP_PAIRS, LID_PAIRS, gaps
-from .mouth.jaw import HINGE
+from .landmarks import INNER_LIP_PAIRS, LID_PAIRS, gaps
+from .mouth import jaw
 
 #: The gap (eye distances) that inner-lip landmarks of shut lips have by noise alone (1.4 of 90 mm).
 CLOSED_GAP = 0.015
@@ -23,11 +24,6 @@ UPPER_LIP_SHARE = 0.3
 _OUTER_FOLLOWS = {
     49: (0,), 50: (0, 1), 51: (1,), 52: (1, 2), 53: (2,),
     55: (2,), 56: (2, 1), 57: (1,), 58: (1, 0), 59: (0,),
-}  # fmt: skip
-#: Share of the jaw's turn that each landmark takes, as in ICT-FaceKit's jawOpen; its mirror image takes as much.
-_JAW_TURN = {
-    3: 0.14, 4: 0.3, 5: 0.53, 6: 0.79, 7: 0.96, 8: 1.0, 48: 0.5, 49: 0.16, 50: 0.08, 51: 0.06,
-    57: 1.07, 58: 1.02, 59: 0.9, 60: 0.58, 61: 0.12, 62: 0.06, 66: 1.1, 67: 1.0,
 }  # fmt: skip
 
 
@@ -86,32 +82,13 @@ def _scale_mouth(moved: np.ndarray, neutral: np.ndarray) -> None:
 
 
 def shut_jaw(neutral: np.ndarray) -> np.ndarray:
-    """(68,3) displacement that turns the jaw of a face (68,3) about its hinge until its open mouth is shut.
+    """(68,3) displacement that brings the jaw of a face (68,3) back until its open mouth is shut.
 
-    Zero for a mouth that is shut. What a turn cannot do, as lips that part more on one side, remains.
+    Zero for a mouth that is shut. What a jaw cannot do, as lips that part more on one side, remains.
     """
-    share = np.zeros(COUNT)
-    for landmark, amount in _JAW_TURN.items():
-        share[[landmark, _mirror(landmark)]] = amount
     open_by = float(np.maximum(gaps(neutral, INNER_LIP_PAIRS), 0).mean())
-    arm = neutral[:, 1:] - np.array(HINGE) / frame.EYE_DISTANCE_MM  # (68,2) y and z
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-    high, deep = (share[lower, None] * arm[lower] - share[upper, None] * arm[upper]).mean(0)
-    # The lower lip rises on the upper by  high (cos t - 1) + deep sin t = open_by,  solved for the smaller turn t.
-    reach = np.hypot(high, deep)
-    turn = np.arctan2(deep, high) - np.arccos(np.clip((open_by + high) / reach, -1, 1))
-    moved = np.zeros((COUNT, 3))
-    moved[:, 1] = share * ((np.cos(turn) - 1) * arm[:, 0] + np.sin(turn) * arm[:, 1])
-    moved[:, 2] = share * ((np.cos(turn) - 1) * arm[:, 1] - np.sin(turn) * arm[:, 0])
-    return moved
-
-
-def _mirror(landmark: int) -> int:
-    """The landmark on the other side of the jaw line (0-16) or of the mouth (48-67)."""
-    for first, last in ((0, 16), (48, 54), (55, 59), (60, 64), (65, 67)):
-        if first <= landmark <= last:
-            return first + last - landmark
-    raise ValueError(landmark)
+    moved, _ = jaw.shutting(neutral * frame.EYE_DISTANCE_MM, open_by * frame.EYE_DISTANCE_MM)
+    return moved / frame.EYE_DISTANCE_MM
 
 
 def _part_lips(moved: np.ndarray, neutral: np.ndarray, wanted: np.ndarray) -> None:

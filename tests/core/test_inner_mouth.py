@@ -197,6 +197,20 @@ def test_the_tongue_of_a_scan_with_an_open_mouth_comes_between_its_teeth_as_its_
     assert tip[2] - edge[:, 2].max() == pytest.approx(inner_mouth.BEFORE, abs=1.5)
 
 
+def test_teeth_of_a_mouth_that_stands_open_are_where_its_jaw_shuts(opened):
+    """Before, both arches stood as far back as the middle between the open lips, here 6 mm."""
+    shut, low = landmarks(), [6, 7, 8, 9, 10, 55, 56, 57, 58, 59, 65, 66, 67]
+    face, wide = mouth_curve.frame_in_mm(shut), shut.copy()
+    wide[low] += face.vectors_to_mesh(jaw.opening(face.to_canonical(shut)[low], 0.2))
+    fronts = []
+    for marks in (shut, wide):
+        furnished = inner_mouth.furnished(opened, marks)
+        teeth = furniture_of(furnished, TOOTH)
+        upper = teeth[~furnished.carried(np.ones((1, furnished.skin_count, 3)))[0, teeth].any(1)]
+        fronts.append(face.to_canonical(furnished.vertices[upper].astype(float))[:, 2].max())
+    assert fronts[0] == pytest.approx(fronts[1], abs=1.5), "mm"
+
+
 def test_the_tongue_rises_no_further_than_its_shape_goes():
     tongue = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     weights = [inner_mouth.risen(tongue, np.repeat(sinking(drop), 2, 0)) for drop in (60.0, -20.0)]

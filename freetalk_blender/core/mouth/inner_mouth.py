@@ -75,9 +75,9 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     """
     frame = mouth_curve.frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    curve = mouth_curve.mouth_curve(placed)
-    open_by = (placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() - SHUT_GAP
-    pieces, tongue = _pieces(curve, max(open_by, 0.0))
+    apart = (placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean()
+    shutting, turn = jaw.shutting(placed, max(float(apart) - SHUT_GAP, 0.0))
+    pieces, tongue = _pieces(mouth_curve.mouth_curve(placed + shutting), turn)
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
     points[:, 2] -= _behind(points, skin, opened.triangles[opened.part == 0])
@@ -99,7 +99,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
         tongue.reach / tongue.farthest,
         float(hinged[-1, 1, 1]) / tongue.farthest,
     )
-    roomy = replace(opened, vertices=_roomy(opened, skin[used], frame, curve))
+    roomy = replace(opened, vertices=_roomy(opened, skin[used], frame, mouth_curve.mouth_curve(placed)))
     return replace(with_loose(roomy, frame.to_mesh(points), triangles, part), furniture=furniture)
 
 
@@ -181,22 +181,18 @@ class _Tongue:
     farthest: float
 
 
-def _pieces(curve: mouth_curve.MouthCurve, open_by: float) -> tuple[list[_Piece], _Tongue]:
-    """Both arches and, last, the tongue for one mouth, canonical mm, as they stand where the jaw is open by so many mm;
-    and how the tongue moves from there."""
+def _pieces(curve: mouth_curve.MouthCurve, turn: float) -> tuple[list[_Piece], _Tongue]:
+    """Both arches and, last, the tongue for one mouth with this curve when shut, canonical mm, as they stand where the
+    jaw is open by this turn (radians); and how the tongue moves from there."""
     width = curve.x[-1] - curve.x[0]
     scale = float(np.clip(width / MOUTH_WIDTH, *SCALE))
-    line = curve.y[1:-1].mean() + 0.5 * open_by
-    lips = np.array([(curve.x[0] + curve.x[-1]) / 2, line, curve.z[2]])
+    lips = np.array([(curve.x[0] + curve.x[-1]) / 2, curve.y[1:-1].mean(), curve.z[2]])
     upper = lips + np.array([0, UPPER_EDGE[1], -UPPER_EDGE[0]]) * scale
     lower = lips + np.array([0, LOWER_EDGE[1], -LOWER_EDGE[0]]) * scale
     pieces = _arch(UPPER_WIDTH, UPPER_HEIGHT, upper, scale, up=True)
     pieces += [_sunk(piece, curve) for piece in _arch(LOWER_WIDTH, LOWER_HEIGHT, lower, scale, up=False)]
     pieces.append(_tongue(lower, scale))
-    hinge = np.array([0, *jaw.HINGE])
-    turn = open_by / (lips[2] - jaw.HINGE[1])
-    back = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
-    sunk = [replace(p, points=(p.points - hinge) @ back.T + hinge) if p.jaw else p for p in pieces]
+    sunk = [replace(p, points=p.points + jaw.opening(p.points, turn)) if p.jaw else p for p in pieces]
     return sunk, _tongue_moves(pieces[-1].points, sunk[-1].points[-1], upper, lower, scale)
 
 

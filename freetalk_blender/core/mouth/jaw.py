@@ -14,7 +14,7 @@ import numpy as np
 from ..binding.stm import Binding
 from ..errors import LandmarkError
 from ..frame import EYE_DISTANCE_MM
-from ..landmarks import nearest_vertices
+from ..landmarks import COUNT, INNER_LIP_PAIRS, nearest_vertices
 from ..ramp import smooth_step
 from ..surface import raster
 from ..surface.mesh import CleanMesh
@@ -25,6 +25,13 @@ from .mouth_curve import MouthCurve
 #: how the jaw moves: the jaw line, the base of the nose, the outer lips.
 HINGE, CHIN = (4.0, -110.0), (7, 8, 9)
 TELLING = (*range(17), *range(31, 36), *range(48, 60))
+#: Share of the jaw's turn that each landmark takes, as in ICT-FaceKit's jawOpen; its mirror image takes as much.
+_TURNS = {
+    3: 0.14, 4: 0.3, 5: 0.53, 6: 0.79, 7: 0.96, 8: 1.0, 48: 0.5, 49: 0.16, 50: 0.08, 51: 0.06,
+    57: 1.07, 58: 1.02, 59: 0.9, 60: 0.58, 61: 0.12, 62: 0.06, 66: 1.1, 67: 1.0,
+}  # fmt: skip
+#: A jaw turns no further than this (radians: 70 mm between the lips); how far is found in so many rounds, to 0.01 mm.
+_WIDEST, _ROUNDS = 0.6, 12
 #: Loose parts inside the mouth have more vertices than the first and lie wholly within the second of the middle of the
 #: lips (to the side, up or down, forward and backward); their own middles lie within the last to the side, up or down,
 #: and backward (mm).
@@ -67,6 +74,41 @@ def hinged(points: np.ndarray, held: np.ndarray, hinge: tuple[float, float] = HI
     turn[:, 2, 2] = turn[:, 1, 1] = lever.real
     turn[:, 1, 2], turn[:, 2, 1] = lever.imag, -lever.imag
     return turn
+
+
+def opening(points: np.ndarray, turn: np.ndarray | float) -> np.ndarray:
+    """(n,3) displacement of points (n,3) of a shut jaw that opens by a turn (n,) or one for all (radians): as by
+    `hinged`, straight on the way on which the turn begins; canonical mm."""
+    height, depth = points[:, 1] - HINGE[0], points[:, 2] - HINGE[1]
+    return np.stack([0 * depth, -turn * depth, turn * height], 1)
+
+
+def shutting(landmarks: np.ndarray, open_by: float) -> tuple[np.ndarray, float]:
+    """(68,3) displacement that shuts a mouth whose lips stand so far apart, and the turn (radians) by which its jaw is
+    open; landmarks (68,3); canonical mm.
+
+    The jaw goes back the way it opens, which is straight: one that turns glides forward too, and a turn alone would
+    leave a chin that hangs low before the upper lip.
+    """
+    share = np.zeros(COUNT)
+    for landmark, amount in _TURNS.items():
+        share[[landmark, _mirror(landmark)]] = amount
+    upper, lower = np.array(INNER_LIP_PAIRS).T
+    moved, turn = np.zeros((COUNT, 3)), 0.0
+    for _ in range(_ROUNDS):
+        way = opening(landmarks + moved, share)
+        apart = float((way[upper, 1] - way[lower, 1]).mean())
+        turn = min(open_by / max(apart, 1e-6), _WIDEST)
+        moved = -turn * way
+    return moved, turn
+
+
+def _mirror(landmark: int) -> int:
+    """The landmark on the other side of the jaw line (0-16) or of the mouth (48-67)."""
+    for first, last in ((0, 16), (48, 54), (55, 59), (60, 64), (65, 67)):
+        if first <= landmark <= last:
+            return first + last - landmark
+    raise ValueError(landmark)
 
 
 def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:
