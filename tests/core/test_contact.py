@@ -266,6 +266,21 @@ def test_a_mouth_that_stands_open_pairs_where_it_shuts(opened):
     assert lips.gap(corrected(lips, 1.2 * shut[None])).min() > -0.5
 
 
+def test_lips_of_a_mouth_wide_open_are_paired_as_along_a_shut_one(opened):
+    """Before, they were looked for around the middle between the open lips, and none were found."""
+    vertices, marks, lower = opened.vertices.copy(), landmarks(), opened.side == fused_mouth.LOWER
+    vertices[lower, 1:] -= 28, 15
+    marks[[*range(55, 60), 65, 66, 67], 1:] -= 28, 15
+    shut = np.zeros_like(vertices)
+    shut[lower, 1:] = 28, 15
+    lips = lip_pairs.of_open_lips(vertices, opened.triangles, marks, shut)
+    usual = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())
+    place, there = ((one.upper @ one.place)[:, 0] for one in (lips, usual))
+    assert place.min() < there.min() + 2 and place.max() > there.max() - 2
+    assert lips.gap(shut[None]).max() == pytest.approx(usual.gap(0 * shut[None]).max(), abs=0.5)
+    assert lips.gap(corrected(lips, 1.05 * shut[None])).min() > -0.5
+
+
 def test_lips_that_slide_over_each_other_do_not_cross(opened):
     """Where the lower lip rises towards the back, an upper one that is pushed back must rise with it."""
     lips = lip_pairs.of_open_lips(opened.vertices, opened.triangles, landmarks())

@@ -14,9 +14,10 @@ from scipy.spatial import cKDTree
 from ..binding import handles
 from ..errors import LandmarkError
 from ..frame import Similarity
+from ..landmarks import nearest_vertices
 from ..lip_contact import facing, sliding
 from ..lip_contact.contact import Contact
-from ..surface import raster
+from ..surface import raster, rows
 from ..surface.borders import edges_of, split
 from ..surface.rows import numbered, renumbered
 from . import mouth_curve
@@ -77,10 +78,13 @@ def of_open_lips(
     """
     frame = mouth_curve.frame_in_mm(landmarks)
     rest = frame.to_canonical(np.asarray(vertices, float))
-    handles_mm = frame.to_canonical(np.asarray(landmarks, float))
-    curve = mouth_curve.mouth_curve(handles_mm)
-    side = _sides(rest, triangles, handles_mm)
-    points = rest if shutting is None else rest + frame.vectors_to_canonical(shutting)
+    marks = frame.to_canonical(np.asarray(landmarks, float))
+    side, points = _sides(rest, triangles, marks), rest
+    if shutting is not None:  # the lips are looked for where they meet, which is far from where they stand open
+        used = rows.present(triangles, len(rest))
+        moved = frame.vectors_to_canonical(shutting)
+        points, marks = rest + moved, marks + moved[used[nearest_vertices(marks, rest[used])]]
+    curve = mouth_curve.mouth_curve(marks)
 
     def beside(points: np.ndarray) -> np.ndarray:
         away = np.stack([curve.in_front(points), curve.above(points)])
@@ -104,8 +108,8 @@ def of_open_lips(
     count = np.count_nonzero(paired)
     if count < 4:
         raise LandmarkError("The lips do not face each other; check the lip landmarks.")
-    rows = np.repeat(np.arange(count), 3)
-    below = sparse.csr_matrix((weights.ravel(), (rows, index[paired].ravel())), (count, len(lower))) @ samples[lower]
+    pair = np.repeat(np.arange(count), 3)
+    below = sparse.csr_matrix((weights.ravel(), (pair, index[paired].ravel())), (count, len(lower))) @ samples[lower]
     above = samples[upper[paired]]
     apart = frame.vectors_to_mesh((above - below) @ rest)
     lips = _contact(points, side, above, below, frame, ALONG)

@@ -56,6 +56,16 @@ def left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
     return (told,) if fused else ()
 
 
+def never_meeting(points: np.ndarray) -> tuple[str, ...]:
+    """What to tell of lips that were not found to face each other, if the mouth of landmarks (68,3) stands open."""
+    if not mouth_web.stands_open(points):
+        return ()
+    return (
+        "Where the lips of this open mouth meet was not found, so they may stay a little apart in m, b and p; "
+        "check the lip landmarks.",
+    )
+
+
 def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:
     """Lips that are apart already: dark inside, and closed behind where they end in a hole; None where it is neither,
     or where loose parts lie inside as teeth do."""
