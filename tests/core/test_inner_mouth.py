@@ -10,6 +10,7 @@ from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.landmarks import nearest_vertices
 from freetalk_blender.core.mouth import fused_mouth, inner_mouth, jaw, mouth_curve, mouth_hollow
 from freetalk_blender.core.mouth.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
+from freetalk_blender.core.ramp import smooth_step
 from freetalk_blender.core.surface import mesh
 
 
@@ -45,6 +46,19 @@ def test_teeth_and_tongue_lie_behind_the_lips_and_are_manifold(furnished):
     bodies = furnished.triangles[np.isin(furnished.part, (TOOTH, TONGUE))]
     edges = np.concatenate([bodies[:, [0, 1]], bodies[:, [1, 2]], bodies[:, [2, 0]]])
     assert len(np.unique(edges, axis=0)) == len(edges), "every edge once in each direction"
+
+
+def test_what_is_behind_a_pursed_lip_stays_behind_the_fold_under_it_as_lips_shut():
+    """A lip that hung over the fold was taken for cover: as it rose, gum and bag came through the chin."""
+    vertices, triangles = sheet()
+    line = landmarks()[60:68, 1].mean()
+    vertices[:, 2] -= 16 * smooth_step((line - 16 - vertices[:, 1]) / 4)
+    furnished = inner_mouth.furnished(fused_mouth.open_lips(vertices, triangles, landmarks()), landmarks())
+    places = furnished.vertices[furniture_of(furnished, BAG, TOOTH, GUM, TONGUE)]
+    for place in places[places[:, 1] < line - 6]:
+        for risen in (0.0, 2.0, 4.0, 6.0):
+            near = np.linalg.norm(vertices[:, :2] - place[:2] + [0, risen], axis=1) < 1.8
+            assert place[2] < vertices[near, 2].max()
 
 
 def test_every_tooth_and_the_tongue_face_outward(furnished):

@@ -35,6 +35,9 @@ UPPER_EDGE, LOWER_EDGE = (5.0, -1.6), (7.2, -2.6)
 SHUT_GAP = 1.4
 #: Least distance behind the skin, which is looked at so far around the mouth (mm).
 CLEARANCE, _AROUND_MOUTH = 2.5, 60.0
+#: How far the skin under the lower lip rises before the jaw's teeth and gums as lips shut; what lies further behind the
+#: skin in front is the throat (mm).
+RISE, THROAT = 7.0, 30.0
 #: A bag is made so much wider and higher (shares) and longer (mm), each from a depth on and over a length (mm).
 ROOM, ROOM_BEHIND = (0.5, 0.5, 0.0), 17.0
 ROOM_FROM = ((14.0, 14.0), (6.0, 8.0), (12.0, 15.0))
@@ -80,11 +83,11 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     pieces, tongue = _pieces(mouth_curve.mouth_curve(placed + shutting), turn)
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
-    points[:, 2] -= _behind(points, skin, opened.triangles[opened.part == 0])
+    lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
+    points[:, 2] -= _behind(points, lower, skin, opened.triangles[opened.part == 0])
     start = np.cumsum([0, *[len(piece.points) for piece in pieces]])
     triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
-    lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
     used = rows.present(opened.skin_triangles, opened.skin_count)
     at = used[nearest_vertices(np.asarray(landmarks, float), opened.vertices[used])]
     hinged = jaw.hinged(points, skin[at[list(jaw.CHIN)]].mean(0))
@@ -115,7 +118,8 @@ def _roomy(opened: OpenedMouth, skin: np.ndarray, frame: Similarity, curve: mout
     share = np.stack([smooth_step((depth - start) / length) for start, length in ROOM_FROM], 1)
     wanted = middle + (bag - middle) * (1 + share * ROOM) - share * [0, 0, ROOM_BEHIND]
     skin = skin[(np.abs(skin - middle)[:, :2] < _AROUND_MOUTH).all(1)]
-    foremost = skin[cKDTree(skin[:, :2]).query(wanted[:, :2], 3)[1], 2].max(1)  # a head has a back, too
+    rising = wanted[:, None, :2] - np.linspace(0, RISE, 4)[:, None] * [0, 1]
+    foremost = skin[cKDTree(skin[:, :2]).query(rising, 3)[1], 2].max(-1).min(1)  # a head has a back, too
     covered = (wanted[:, 2] < foremost - CLEARANCE)[:, None]
     answer = opened.vertices.copy()
     answer[inside] = frame.to_mesh(np.where(covered, wanted, bag))
@@ -153,18 +157,29 @@ def with_tongue(keys: ShapeKeys, opened: OpenedMouth, weights: np.ndarray) -> Sh
 # Where it stands ------------------------------------------------------------------------------------------------------
 
 
-def _behind(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> float:
-    """mm by which everything has to go back to lie CLEARANCE behind the skin as seen from the front."""
+def _behind(points: np.ndarray, lower: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> float:
+    """mm by which everything has to go back to lie CLEARANCE behind the skin as seen from the front: points (n,3), of
+    which those of the lower jaw (n,) behind the skin that rises before them, too, however little."""
+    front, fold = _before(points, skin, triangles)
+    front = np.where(lower, np.minimum(front, fold + CLEARANCE), front)
+    return float(np.clip((points[:, 2] + CLEARANCE - front).max(initial=0), 0, 15))
+
+
+def _before(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) depth of the skin before points (n,3) as seen from the front, and of the hindmost that rises before them as
+    the lips shut, as that of the fold under a pursed lip does; inf where none is."""
     middle, half = points.mean(0), _AROUND_MOUTH
     near = (np.abs(skin - middle) < (half, half, 90)).all(1)
     faces = triangles[near[triangles].all(1)]
     image = raster.render(((skin - middle) / half).astype(np.float32), faces, 160)
     at = ((points[:, :2] - middle[:2]) / half + 1) * 80
     column, row = at[:, 0].astype(int).clip(0, 159), (159 - at[:, 1]).astype(int).clip(0, 159)
-    front = np.where(image.seen, image.depth * half + middle[2], np.inf)[row, column]
+    depth = np.where(image.seen, image.depth * half + middle[2], np.inf)
+    front = depth[row, column]
     # A slit between the lips lets the view through to the back: what lies far behind is not the skin in front.
     front = np.where(front < points[:, 2] - 12, np.inf, front)
-    return float(np.clip((points[:, 2] + CLEARANCE - front).max(initial=0), 0, 15))
+    below = depth[(row + np.arange(round(RISE * 80 / half) + 1)[:, None]).clip(0, 159), column]
+    return front, np.where(below < front - THROAT, np.inf, below).min(0)
 
 
 # What it looks like ---------------------------------------------------------------------------------------------------
