@@ -120,3 +120,44 @@ def test_eyeballs_and_sockets_are_found():
     right, left = eyeballs.sockets(alone.vertices, alone.triangles, skin, landmarks(), beside)
     assert len(right.eye.eyeball) > 100 and not len(left.eye.eyeball), "an object of its own"
     assert not eyeballs.sockets(alone.vertices, alone.triangles, skin, landmarks())[0].eye.eyeball.size
+
+
+def blob(sizes: tuple[float, float, float], back: float, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """The front of an ellipsoid of these half-axes before or behind the right eye's lids, its middle so far back: so
+    much of it from its foremost point on; mm."""
+    t, p = (grid.ravel() for grid in np.meshgrid(np.linspace(0.05, 3.09 * share, 12), np.linspace(0, 6, 14)))
+    points = np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], 1) * sizes
+    corner = (np.arange(13)[:, None] * 12 + np.arange(11)).ravel()
+    triangles = np.stack([corner, corner + 12, corner + 1], 1)
+    return (landmarks()[36:42].mean(0) + points - [0, 0, back]).astype(np.float32), triangles
+
+
+def taken_for_a_ball(part: tuple[np.ndarray, np.ndarray]) -> bool:
+    return len(eye_state.look(*sheet("upper"), landmarks(), [part])[0].eyeball) > 0
+
+
+@pytest.mark.parametrize("radius", [12.0, 19.0, 23.0, 28.0])
+def test_an_eyeball_may_be_as_large_as_a_drawn_character_s(radius):
+    """From 40 mm on it was none: the eyes were called empty, got a second ball each, and did not look about."""
+    ball = blob((radius, radius, radius), 0.75 * radius)
+    assert taken_for_a_ball(ball)
+    centre, size = eyeballs.sphere(ball[0])
+    assert size == pytest.approx(radius, abs=0.5)
+    assert centre == pytest.approx(landmarks()[36:42].mean(0) - [0, 0, 0.75 * radius], abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        blob((24, 20, 1.5), -12),
+        blob((23, 21, 3), -3),
+        blob((28, 22, 14), -2, 0.5),
+        blob((26, 24, 24), 4, 0.6),
+        blob((24, 14, 10), 9, 0.5),
+        blob((75, 40, 60), 45, 0.5),
+        blob((3, 3, 2), 1),
+    ],
+    ids=["lens", "lens close by", "goggle", "deep goggle", "lashes' cap", "visor", "tear duct"],
+)
+def test_what_else_is_before_an_eye_is_no_ball(part):
+    assert not taken_for_a_ball(part)

@@ -32,7 +32,10 @@ _HALF, _SIZE, _SCALE = 20.0, 160, 0.9
 _RATIO, _DEEP = 2.0, 0.05
 #: An eyeball: a loose part no wider than this, its middle at most this far behind the lids', which reaches so far above
 #: and below it, as lashes do not (mm).
-_WIDEST, _BEHIND, _BEYOND = 40.0, 25.0, 4.0
+_WIDEST, _BEHIND, _BEYOND = 60.0, 25.0, 4.0
+#: One that is wider than a person's (mm), as drawn characters have, ends before its lids by less than the first share
+#: of its width and behind them by more than the second, as lenses and goggles do not.
+_LARGE, _BEFORE, _BACK = 40.0, 0.3, 0.5
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,9 @@ def _eyeball(points: np.ndarray, parts: np.ndarray, skin: int, middle: np.ndarra
         offset, size = (low + high) / 2, high - low
         inside = np.abs(offset[:2]).max() < 8 and -_BEHIND < offset[2] < 5
         behind_both_lids = low[1] < -_BEYOND and high[1] > _BEYOND
-        if inside and behind_both_lids and len(rows) > 20 and 12 < size.max() < _WIDEST and size.min() > deepest:
+        widest = size.max()
+        a_ball = widest < _LARGE or (high[2] < _BEFORE * widest and -low[2] > _BACK * widest)
+        sized = len(rows) > 20 and 12 < widest < _WIDEST and size.min() > deepest
+        if inside and behind_both_lids and sized and a_ball:
             found, deepest = rows, float(size.min())
     return found

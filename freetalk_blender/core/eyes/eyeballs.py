@@ -27,7 +27,7 @@ _HALF, _SIZE = 22.0, 120
 #: The most by which a ball goes back for the skin in front of it (mm).
 _BACK = 5.0
 #: Radius of what may be an eyeball of the scan's own (mm), and vertices around one that is made.
-_SPHERES, _AROUND = (8.0, 20.0), 28
+_SPHERES, _AROUND = (8.0, 30.0), 28
 _NAMES = ("right", "left")
 
 
