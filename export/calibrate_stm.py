@@ -1,9 +1,9 @@
 """Calibrate how far STM's correction is believed: `python -m export.calibrate_stm --data ../shared/data`.
 
-Fits the powers and the bias of `core.evidence` so that vertices are least in error, on faces never trained on that are
-moved in ICT-FaceKit's own style, in the styles of training, and by artists whose skin follows smoothly. Prints them,
-and what they do on the identities kept for validation; then the errors by which `stm.FAR_TRUST` was chosen. Samples
-stay in the work folder; about two minutes of one core.
+Fits the powers and the bias of `core.binding.evidence` so that vertices are least in error, on faces never trained on
+that are moved in ICT-FaceKit's own style, in the styles of training, and by artists whose skin follows smoothly. Prints
+them, and what they do on the identities kept for validation; then the errors by which `stm.FAR_TRUST` was chosen.
+Samples stay in the work folder; about two minutes of one core.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from .core.voice import emotion
 from .core.voice.emotion import EmotionError
 from .core.voice.style import AS_PERFORMED, limits
 
-#: The fields of core.style.Style, as options.
+#: The fields of core.voice.style.Style, as options.
 _STYLES = {
     "articulation": "how far jaw and lips travel in speech",
     "jaw": "how far the jaw does",

@@ -75,7 +75,7 @@ def _silent(name: str) -> AudioError:
 
 
 def load(path: Path, channel: int | None = None) -> tuple[np.ndarray, int]:
-    """As core.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
+    """As core.voice.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
     try:
         return audio.load(path, channel=channel)
     except UnknownSoundError as error:

@@ -56,8 +56,9 @@ sys.path.insert(0, sys.argv[1])
 import bpy
 import freetalk_blender
 freetalk_blender.register()
-from freetalk_blender.blender import cleanup, landmark_points, live, marks, takes
+from freetalk_blender.blender import cleanup, landmark_points, marks, takes
 from freetalk_blender.blender.marks import PREVIEW
+from freetalk_blender.blender.ui import live
 from freetalk_blender.core import frame, landmarks
 saved, scan, sound, points = sys.argv[2:6]
 bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -219,7 +220,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import bpy
-from freetalk_blender.blender import files, render, scene
+from freetalk_blender.blender import render, scene
+from freetalk_blender.blender.formats import files
 from freetalk_blender.core.frame import mean_landmarks
 files.empty_scene()
 bpy.ops.mesh.primitive_cube_add()

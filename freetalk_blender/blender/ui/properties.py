@@ -20,7 +20,7 @@ from ..compat import beside_options
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
-#: The factors of the performance, as core.style has them: property -> what it says.
+#: The factors of the performance, as core.voice.style has them: property -> what it says.
 STYLE = {
     "articulation": "How clearly the speech is formed: below 1 mumbled, above 1 over-articulated",
     "jaw": "How far the jaw opens",
