@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .blender import hanging, lent, mouth, parts, render, scene, sound
+from .blender import hanging, lent, mouth, parts, render, scene, sound, telling
 from .blender.formats import files, saving
 from .blender.lent import Lent
 from .blender.marks import copy_of
@@ -96,7 +96,7 @@ class Stage:
             making = scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names, ease=ease)
             copy = run(making)
             bpy.context.view_layer.update()
-            tell(hanging.loosened(bound, copy) + scene.notes(copy), self._steps)
+            tell(hanging.loosened(bound, copy) + telling.notes(copy), self._steps)
             sound.add_strip(current, arguments.audio, start)
         return copy
 

@@ -8,31 +8,14 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core import turns
 from ..core.compress import ShapeKeys
 from ..core.errors import FreeTalkError, LandmarkError
 from ..core.face import Face
 from ..core.frame import EYE_DISTANCE_MM, transformed
 from ..core.landmarks import COUNT, FAR, MIRRORED
-from ..core.mouth import jaw, mouth_curve
-from . import (
-    bake,
-    bindings,
-    boxes,
-    hair,
-    hanging,
-    meshes,
-    mouth,
-    own_motion,
-    parts,
-    seen,
-    session,
-    sound,
-    spoken,
-    takes,
-)
-from .formats import files, pictures
-from .marks import FACE, LANDMARKS, SHAPE, copy_of, named_keys
+from . import bake, meshes, mouth, session, sound, spoken, takes
+from .formats import files
+from .marks import FACE, LANDMARKS, SHAPE, copy_of
 from .steps import Steps
 
 #: Seconds in which a face comes to rest between lines: sounds end in words and blinks, too.
@@ -199,58 +182,6 @@ def world_landmarks(item: bpy.types.Object) -> np.ndarray:
     world = meshes.world(item)
     placed = transformed(world, points + _posed(item, points))
     return placed[MIRRORED] if np.linalg.det(world[:3, :3]) < 0 else placed
-
-
-def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of a talking copy's teeth, head, hair, shape keys, modifiers and pictures, of its original, and of
-    the scene's time."""
-    moved = left_behind(copy) + hair.spread_anew(copy) + own_motion.notes(copy) + bindings.notes(copy)
-    shown = hanging.notes(copy) + pictures.notes(copy) + seen.notes(copy)
-    return moved + shown + sound.notes(bpy.context.scene)
-
-
-@seen.beyond_local_view()
-def left_behind(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of other objects that do not move with a talking copy: in its mouth, as teeth lie, or around a head
-    that turns."""
-    turning = turns.KEYS[0] in named_keys(copy)
-    visible = [item for item in bpy.context.scene.objects if item is not copy and item.visible_get()]
-    others = [item for item in visible if item.type == "MESH" or (turning and _stays(item, copy))]
-    if not others:  # where modifiers take the landmarks costs an evaluation
-        return ()
-    landmarks = world_landmarks(copy)
-    frame = mouth_curve.frame_in_mm(landmarks)
-    placed = frame.to_canonical(landmarks)
-    in_mouth, on_head, no_mesh = list[str](), list[str](), list[str]()
-    for item in others:
-        corners = frame.to_canonical(boxes.corners(item))
-        if item.type == "MESH" and jaw.lies_inside(corners, placed):
-            in_mouth.append(item.name)
-        elif turning and len(corners) and turns.on_head(corners, placed):
-            (on_head if item.type == "MESH" else no_mesh).append(item.name)
-    told = []
-    if in_mouth:
-        told.append(
-            f"Other objects lie in the mouth, and the jaw does not move them: {parts.named(in_mouth)}; join them to "
-            "the face (Ctrl J) and animate it again: then lower teeth and tongue turn with the jaw."
-        )
-    if on_head:
-        told.append(
-            f"Other objects do not turn with the head: {parts.named(on_head)}; join them to the face (Ctrl J) and "
-            "animate it again, or leave the head at 0."
-        )
-    if no_mesh:
-        told.append(
-            f"Other objects, which are no meshes, do not turn with the head: {parts.named(no_mesh)}; make meshes of "
-            f"them and animate the face again, or parent them to vertices of {copy.name} (Ctrl P)."
-        )
-    return tuple(told)
-
-
-def _stays(item: bpy.types.Object, copy: bpy.types.Object) -> bool:
-    """Is it something that is seen, and does it neither hang on a talking copy nor grow on it?"""
-    grows = item.type == "CURVES" and item.data.surface == copy
-    return not grows and not hanging.hangs_on(item, copy) and boxes.is_solid(item)
 
 
 def _posed(item: bpy.types.Object, points: np.ndarray) -> np.ndarray:

@@ -9,7 +9,19 @@ from baking import ball_at, teeth_behind
 from scipy.spatial.distance import pdist
 
 import freetalk_blender
-from freetalk_blender.blender import cleanup, compat, hair, marks, meshes, parts, scene, session, sound
+from freetalk_blender.blender import (
+    cleanup,
+    compat,
+    hair,
+    left_behind,
+    marks,
+    meshes,
+    parts,
+    scene,
+    session,
+    sound,
+    telling,
+)
 from freetalk_blender.blender.formats import files
 from freetalk_blender.blender.ui import animate, feeling, job, registration, request
 from freetalk_blender.core import landmarks
@@ -100,7 +112,7 @@ def test_teeth_that_are_another_object_turn_with_the_jaw_of_the_talking_copy(
         )
         wide = max(original.dimensions)
         assert max(np.linalg.norm(shape - basis, axis=1).min() for shape in shapes) > 0.005 * wide
-        assert teeth.hide_get() and teeth.hide_render and scene.left_behind(copy) == ()
+        assert teeth.hide_get() and teeth.hide_render and left_behind.notes(copy) == ()
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert not teeth.hide_get() and not teeth.hide_render and not list(teeth.keys())
     assert len(bpy.data.objects) == objects and not list(cleanup.found())
@@ -171,7 +183,7 @@ def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, 
         copy.data.shape_keys.reference_key.points.foreach_get("co", basis)
         joined = basis.reshape(-1, 3)[len(ready.face.data.vertices) :][:count]
         assert np.allclose(joined, part.vertices, atol=1e-3 * max(ready.face.dimensions))
-        assert teeth.hide_get() and len(teeth.modifiers) == 2 and scene.left_behind(copy) == ()
+        assert teeth.hide_get() and len(teeth.modifiers) == 2 and left_behind.notes(copy) == ()
         assert len(bpy.data.meshes) <= meshes_before + 1
     teeth.modifiers.new("rig", "LATTICE")
     (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
@@ -263,7 +275,7 @@ def test_geometry_nodes_of_hair_read_the_talking_skin(talker: bpy.types.Object, 
         bpy.context.scene.freetalk.open_mouth = not bpy.context.scene.freetalk.open_mouth
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(talker)
-        assert compat.object_inputs(nodes) == {name: copy} and scene.notes(copy) == ()
+        assert compat.object_inputs(nodes) == {name: copy} and telling.notes(copy) == ()
         assert np.ptp([place(frame) for frame in range(1, 40, 4)], 0).max() > 0.05
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "hair.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "hair.blend"))
@@ -318,10 +330,10 @@ def test_teeth_that_cannot_be_joined_stay_and_are_told(ready: bpy.types.Property
     teeth.constraints.new("LIMIT_LOCATION")
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     (copy,) = marks.copies_of(ready.face)
-    (told,) = scene.left_behind(copy)
+    (told,) = left_behind.notes(copy)
     assert "Lower Teeth" in told and "join" in told and teeth.visible_get()
     teeth.hide_set(True)
-    assert scene.left_behind(copy) == ()
+    assert left_behind.notes(copy) == ()
 
 
 def test_an_eyeball_that_is_an_object_is_joined_where_the_head_turns_and_stays_itself_where_not(
@@ -333,7 +345,7 @@ def test_an_eyeball_that_is_an_object_is_joined_where_the_head_turns_and_stays_i
         ready.head = nods
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(ready.face)
-        assert eye.hide_get() == bool(nods) and scene.left_behind(copy) == ()
+        assert eye.hide_get() == bool(nods) and left_behind.notes(copy) == ()
         blocks = copy.data.shape_keys.key_blocks
         assert ("headPitch" in blocks) == bool(nods)
         if nods:
@@ -356,7 +368,7 @@ def test_what_does_not_turn_with_a_nodding_head_is_told(ready: bpy.types.Propert
         ready.head = nods
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(ready.face)
-        told = scene.left_behind(copy)
+        told = left_behind.notes(copy)
         assert len(told) == int(nods) and all("turn with the head: Hat" in note for note in told)
 
 
@@ -490,5 +502,5 @@ def test_a_vertex_that_is_nowhere_is_left_alone(
     wrap = copy.modifiers.new("wrap", "SHRINKWRAP")
     wrap.target, wrap.vertex_group = talker, copy.vertex_groups.new(name="none").name
     assert np.abs(scene.world_landmarks(copy) - scan_landmarks).max() < 10, "mm, as it speaks"
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
     assert bpy.ops.freetalk.detect() == {"FINISHED"}

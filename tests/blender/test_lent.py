@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from baking import teeth_behind
 
-from freetalk_blender.blender import bake, compat, marks, meshes, placed, takes
-from freetalk_blender.blender import scene as scenes
+from freetalk_blender.blender import bake, compat, marks, meshes, placed, takes, telling
 from freetalk_blender.blender.ui import live
 from freetalk_blender.core import arkit, turns
 from freetalk_blender.core.mouth import inner_mouth
@@ -137,10 +136,10 @@ def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.t
 
 def test_shapes_that_go_on_moving_beside_what_is_said_are_told(character: bpy.types.Object) -> None:
     bpy.context.scene.freetalk.keys = "AUTO"
-    (told,) = scenes.notes(animate())
+    (told,) = telling.notes(animate())
     assert "animated and move the face too: jawOpen;" in told
     bpy.context.scene.freetalk.keys = "ARKIT"
-    assert not scenes.notes(animate())
+    assert not telling.notes(animate())
 
 
 def keyed(block: bpy.types.ShapeKey, **at: float) -> None:
@@ -173,10 +172,10 @@ def test_an_older_lip_sync_by_any_names_is_told(character: bpy.types.Object) -> 
         target.id, target.data_path = read, path
     for keys in ("ARKIT", "AUTO"):
         bpy.context.scene.freetalk.keys = keys
-        (told,) = scenes.notes(animate())
+        (told,) = telling.notes(animate())
         assert "move the face too: Fcl_MTH_A; delete their keys if they should not, or mute them." in told
     rig.keyframe_insert("location", frame=1)
-    assert "too: Fcl_MTH_A, by a rig;" in scenes.notes(animate())[0]
+    assert "too: Fcl_MTH_A, by a rig;" in telling.notes(animate())[0]
 
 
 def test_a_lent_key_that_was_deleted_from_the_copy_is_told(character: bpy.types.Object) -> None:

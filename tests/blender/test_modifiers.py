@@ -11,7 +11,19 @@ import soundfile
 from baking import baked, duplicate, rigged
 from mathutils import Euler
 
-from freetalk_blender.blender import bake, bindings, compat, marks, meshes, mouth, render, scene, sound, unwritten
+from freetalk_blender.blender import (
+    bake,
+    bindings,
+    compat,
+    marks,
+    meshes,
+    mouth,
+    render,
+    scene,
+    sound,
+    telling,
+    unwritten,
+)
 from freetalk_blender.blender import seen as visibility
 from freetalk_blender.blender.studio import head_view
 from freetalk_blender.core.compress import ShapeKeys
@@ -297,7 +309,7 @@ def test_what_holds_the_face_in_place_is_told(face: bpy.types.Object) -> None:
     wrap = copy.modifiers.new("wrap", "SHRINKWRAP")
     assert bindings.notes(copy) == ()
     wrap.target = bpy.data.objects.new("scan", face.data)
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told.startswith("The modifier wrap holds the face on scan,") and "apply it to face and animate" in told
     wrap.vertex_group = copy.vertex_groups.new(name="neck").name
     assert bindings.notes(copy) == ()
@@ -361,10 +373,10 @@ def test_what_hangs_on_the_skin_of_the_original_is_told(face: bpy.types.Object) 
     star.constraints.new("COPY_LOCATION").target = face
     star.constraints[0].subtarget = face.vertex_groups.new(name="nose").name
     copy = talking(face)
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told.startswith("Other objects hang on the surface of face, which rests: ring, pin, star; bind or parent")
     ring.modifiers[0].target = pin.parent = star.constraints[0].target = copy
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
 
 
 def bare_rig(bone: str) -> bpy.types.Object:
@@ -379,9 +391,9 @@ def test_a_bone_that_is_held_on_the_skin_of_the_original_is_told(face: bpy.types
     copy, rig = talking(face), bare_rig("ring")
     held = rig.pose.bones["ring"].constraints.new("COPY_LOCATION")
     held.target = face
-    assert scene.notes(copy) == (), "it is held by the place alone"
+    assert telling.notes(copy) == (), "it is held by the place alone"
     held.subtarget = face.vertex_groups.new(name="lip").name
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told.startswith("Other objects hang on the surface of face, which rests: rig;")
 
 
@@ -404,14 +416,14 @@ def test_geometry_nodes_of_others_that_read_the_original_are_told(face: bpy.type
         else:
             read.inputs["Object"].default_value = item
 
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
     choose(face)
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told == (
         "Geometry nodes of other objects read face, which rests: stubble; choose face FreeTalk there instead."
     )
     choose(copy)
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
 
 
 @pytest.mark.parametrize("kind", ["VERTS", "FACES"])
@@ -420,10 +432,10 @@ def test_what_is_instanced_on_the_original_is_told(face: bpy.types.Object, kind:
     bpy.context.scene.collection.objects.link(pore)
     pore.parent, face.instance_type = face, kind
     copy = talking(face)
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told.startswith("Objects are instanced on vertices or faces of face, which is hidden: pore; parent them to")
     pore.parent = copy
-    assert scene.notes(copy) == () and copy.instance_type == kind
+    assert telling.notes(copy) == () and copy.instance_type == kind
 
 
 def driven_by(owner: bpy.types.ID, path: str, block: bpy.types.ShapeKey) -> bpy.types.DriverTarget:
@@ -448,22 +460,22 @@ def test_drivers_that_read_the_originals_shape_keys_are_told_and_go_with_the_tal
     if skin.node_tree is None:  # before 5
         skin.use_nodes = True
     copy = talking(face)
-    assert scene.notes(copy) == (), "what is no shape of speech"
+    assert telling.notes(copy) == (), "what is no shape of speech"
     socket = skin.node_tree.nodes["Principled BSDF"].inputs["Roughness"]
     targets = [
         driven_by(skin.node_tree, socket.path_from_id("default_value"), jaw),
         driven_by(lashes, "hide_render", jaw),
     ]
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told == (
         "Drivers read shape keys of face, which rest: lashes, skin; let them read those of face FreeTalk, and choose "
         "ARKit's shape keys."
     )
     copy[marks.LENT] = '["jawOpen"]'
-    assert scene.notes(copy)[0].endswith("let them read those of face FreeTalk.")
+    assert telling.notes(copy)[0].endswith("let them read those of face FreeTalk.")
     for target in targets:
         target.id = copy.data.shape_keys
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
     another = bake.copied(face)
     bake.remove(face, another)
     assert all(target.id == another.data.shape_keys for target in targets)
@@ -473,24 +485,24 @@ def test_drivers_that_read_the_originals_shape_keys_are_told_and_go_with_the_tal
 def test_what_is_no_mesh_and_does_not_turn_with_the_head_is_told(face: bpy.types.Object, kind: str) -> None:
     fringe = on_forehead(kind, np.array(face[scene.LANDMARKS]).reshape(-1, 3)[27])
     copy = talking(face)
-    assert scene.notes(copy) == (), "the head does not turn"
+    assert telling.notes(copy) == (), "the head does not turn"
     copy[marks.NAMED] = '["headPitch"]'
     if kind == "path":  # it draws nothing
-        assert scene.notes(copy) == ()
+        assert telling.notes(copy) == ()
         return
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told.startswith("Other objects, which are no meshes, do not turn with the head: fringe; make meshes of them")
     place = fringe.location.copy()
     fringe.location = (0, 0, -50)
     bpy.context.view_layer.update()
-    assert scene.notes(copy) == (), "it lies elsewhere"
+    assert telling.notes(copy) == (), "it lies elsewhere"
     fringe.location = place
     fringe.parent, fringe.parent_type, fringe.parent_vertices = copy, "VERTEX_3", (81, 82, 83)
     bpy.context.view_layer.update()
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
     if kind == "hair":
         fringe.parent, fringe.data.surface = None, copy
-        assert scene.notes(copy) == ()
+        assert telling.notes(copy) == ()
 
 
 def on_forehead(kind: str, place: np.ndarray) -> bpy.types.Object:
@@ -524,20 +536,20 @@ def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object
     face.hide_render = False
     face.keyframe_insert("hide_render", frame=1)
     copy = talking(face)
-    (told,) = scene.notes(copy)
+    (told,) = telling.notes(copy)
     assert told.startswith("face may be rendered beside its talking copy, for its visibility in renders is animated;")
     compat.find_curve(face, "hide_render").mute = True
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
     face.animation_data_clear()
     face.driver_add("hide_render")
-    assert len(scene.notes(copy)) == 1
+    assert len(telling.notes(copy)) == 1
     mine = bpy.data.collections.new("originals")
     mine.hide_render = True
     bpy.context.scene.collection.objects.unlink(face)
     mine.objects.link(face)
-    assert scene.notes(copy) == ()
+    assert telling.notes(copy) == ()
     bpy.context.scene.collection.children.link(mine)
-    (told,) = scene.notes(talking(face))
+    (told,) = telling.notes(talking(face))
     assert told == "face FreeTalk.001 is in a collection that is disabled in renders; move it into another (M)."
 
 

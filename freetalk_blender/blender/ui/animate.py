@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 
 from ...core.compress import ShapeKeys
-from .. import hanging, heard, landmark_points, parts, placed, scene, session, sound
+from .. import hanging, heard, landmark_points, parts, placed, scene, session, sound, telling
 from ..marks import KEY_SET, RANGE, copy_of
 from ..steps import Steps
 from . import chosen, live, preferences, request
@@ -68,7 +68,7 @@ class _Animating(JobOperator):
                 "brings it back",
             )
         heard_notes = result.performance.notes(self._request.voice.source.name)
-        left = hanging.loosened(bound, copy) + scene.notes(copy)
+        left = hanging.loosened(bound, copy) + telling.notes(copy)
         for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + left:
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
