@@ -134,9 +134,7 @@ def is_driven(owner: bpy.types.ID, path: str) -> bool:
         return False
     if any(curve.data_path == path and not curve.mute for curve in data.drivers):
         return True
-    strips = [strip for strip in playing_strips(owner) if strip.action is not None]
-    moved = any(curve.data_path == path for curves in map(strip_curves, strips) for curve in curves)
-    return moved and playing_curve(owner, path) is None
+    return any(curve.data_path == path for curve in curves_of_strips(owner)) and playing_curve(owner, path) is None
 
 
 def playing_strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:
@@ -144,6 +142,12 @@ def playing_strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:
     data = owner.animation_data
     tracks = [track for track in data.nla_tracks if not track.mute] if data.use_nla else []
     return [strip for track in tracks for strip in track.strips if not strip.mute]
+
+
+def curves_of_strips(owner: bpy.types.ID) -> list[bpy.types.FCurve]:
+    """The curves that these strips play of their actions; nothing is made."""
+    strips = [strip for strip in playing_strips(owner) if strip.action is not None]
+    return [curve for strip in strips for curve in strip_curves(strip)]
 
 
 def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any) -> None:

@@ -6,7 +6,7 @@ import re
 import bpy
 
 from ..core import arkit
-from . import compat, drivers, parts, seen
+from . import compat, drivers, moved, parts, seen
 from .marks import lent_keys, original_of
 
 #: Types of modifiers that are bound to another object, of which they know the number of vertices and faces, and what
@@ -18,7 +18,7 @@ _KEY = re.compile(r"""key_blocks\[(["'])(.+?)\1\]\.value""")
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of objects, nodes and drivers that go by a talking copy's original."""
-    others, original = _others(copy), original_of(copy)
+    others, original = seen.others(copy), original_of(copy)
     return (
         _told(
             f"Other objects hang on the surface of {original.name}, which rests",
@@ -43,18 +43,12 @@ def _told(what: str, names: list[str], mend: str) -> tuple[str, ...]:
     return (f"{what}: {parts.named(names)}; {mend}.",) if names else ()
 
 
-@seen.beyond_local_view()
-def _others(copy: bpy.types.Object) -> list[bpy.types.Object]:
-    return [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
-
-
 def hangs_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:
     """Does an object, or do bones of it, follow single vertices of a face's surface, and not its place alone?"""
     if item.parent == face and item.parent_type in ("VERTEX", "VERTEX_3"):
         return True
     laid = [each.target for each in item.modifiers if each.type in ("SURFACE_DEFORM", "SHRINKWRAP")]
-    owners = [item, *(item.pose.bones if item.pose else ())]
-    constraints = [each for owner in owners for each in owner.constraints]
+    constraints = moved.constraints(item)
     held = [each.target for each in constraints if each.type == "SHRINKWRAP" or getattr(each, "subtarget", "")]
     return face in laid + held
 

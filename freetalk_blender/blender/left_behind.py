@@ -16,13 +16,11 @@ from .marks import named_keys
 _SOLID, _DRAWN = {"MESH", "META", "CURVES", "POINTCLOUD"}, {"CURVE", "SURFACE", "FONT"}
 
 
-@seen.beyond_local_view()
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of other objects that do not move with a talking copy: in its mouth, as teeth lie, or around a head
     that turns."""
     turning = turns.KEYS[0] in named_keys(copy)
-    visible = [item for item in bpy.context.scene.objects if item is not copy and item.visible_get()]
-    others = [item for item in visible if item.type == "MESH" or (turning and _stays(item, copy))]
+    others = [item for item in seen.others(copy) if item.type == "MESH" or (turning and _stays(item, copy))]
     if not others:  # where modifiers take the landmarks costs an evaluation
         return ()
     landmarks = scene.world_landmarks(copy)

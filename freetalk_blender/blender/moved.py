@@ -32,13 +32,14 @@ def by_more_than_shape_keys(items: Iterable[bpy.types.Object]) -> bool:
     return (
         any(compat.existing_curves(item) for item in movers)
         or any(_has_more(owner) for owner in (*movers, *keys))
-        or any(map(_is_constrained, movers))
+        or any(not each.mute for item in movers for each in constraints(item))
     )
 
 
-def _is_constrained(item: bpy.types.Object) -> bool:
-    bones = item.pose.bones if item.pose else ()
-    return any(not each.mute for owner in (item, *bones) for each in owner.constraints)
+def constraints(item: bpy.types.Object) -> list[bpy.types.Constraint]:
+    """Those of an object and of its bones."""
+    owners = [item, *(item.pose.bones if item.pose else ())]
+    return [each for owner in owners for each in owner.constraints]
 
 
 def _has_more(owner: bpy.types.ID) -> bool:

@@ -64,8 +64,8 @@ def _is_animated(target: bpy.types.DriverTarget, kind: str) -> bool:
 
 def _curves(owner: bpy.types.ID) -> list[bpy.types.FCurve]:
     """Those of its action, and of strips that play."""
-    strips = [strip for strip in compat.playing_strips(owner) if strip.action] if owner.animation_data else []
-    return [*compat.existing_curves(owner), *(curve for strip in strips for curve in compat.strip_curves(strip))]
+    strips = compat.curves_of_strips(owner) if owner.animation_data else []
+    return [*compat.existing_curves(owner), *strips]
 
 
 def _moves_mouth(copy: bpy.types.Object, name: str, swing: float) -> bool:

@@ -28,6 +28,12 @@ def is_seen(item: bpy.types.Object) -> bool:
     return item.visible_get()
 
 
+@beyond_local_view()
+def others(copy: bpy.types.Object) -> list[bpy.types.Object]:
+    """What is seen in the scene beside a talking copy."""
+    return [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]
+
+
 def state(item: bpy.types.Object) -> list[int]:
     """Whether the person hid it, as a custom property holds it: in the viewport's view layer, in renders (1) or on the
     screen (2) or both (3), and in each view layer of its scenes."""

@@ -1,10 +1,10 @@
-"""Copies and bakes in one call, of shapes that no face was bound for; teeth that are another object."""
+"""Copies and bakes in one call, of shapes that no face was bound for, and of a face; teeth that are another object."""
 
 import bpy
 import numpy as np
 from mathutils import Vector
 
-from freetalk_blender.blender import bake, meshes, steps
+from freetalk_blender.blender import bake, marks, meshes, steps
 from freetalk_blender.blender.spoken import Line
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.frame import canonical_frame
@@ -25,6 +25,14 @@ def ball_at(
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=radius * face.scale, location=middle)
     bpy.context.object.name = name
     return bpy.context.object
+
+
+def animate(face: bpy.types.Object) -> bpy.types.Object:
+    """The face's talking copy after Animate."""
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    copy = marks.copy_of(face)
+    assert copy is not None
+    return copy
 
 
 def duplicate(original: bpy.types.Object) -> bpy.types.Object:

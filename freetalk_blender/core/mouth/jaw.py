@@ -14,7 +14,7 @@ import numpy as np
 from ..binding.stm import Binding
 from ..errors import LandmarkError
 from ..frame import EYE_DISTANCE_MM
-from ..landmarks import COUNT, INNER_LIP_PAIRS, nearest_vertices
+from ..landmarks import COUNT, INNER_LIP_PAIRS, MIRRORED, nearest_vertices
 from ..ramp import smooth_step
 from ..surface import raster
 from ..surface.mesh import CleanMesh
@@ -92,7 +92,7 @@ def shutting(landmarks: np.ndarray, open_by: float) -> tuple[np.ndarray, float]:
     """
     share = np.zeros(COUNT)
     for landmark, amount in _TURNS.items():
-        share[[landmark, _mirror(landmark)]] = amount
+        share[[landmark, MIRRORED[landmark]]] = amount
     upper, lower = np.array(INNER_LIP_PAIRS).T
     moved, turn = np.zeros((COUNT, 3)), 0.0
     for _ in range(_ROUNDS):
@@ -101,14 +101,6 @@ def shutting(landmarks: np.ndarray, open_by: float) -> tuple[np.ndarray, float]:
         turn = min(open_by / max(apart, 1e-6), _WIDEST)
         moved = -turn * way
     return moved, turn
-
-
-def _mirror(landmark: int) -> int:
-    """The landmark on the other side of the jaw line (0-16) or of the mouth (48-67)."""
-    for first, last in ((0, 16), (48, 54), (55, 59), (60, 64), (65, 67)):
-        if first <= landmark <= last:
-            return first + last - landmark
-    raise ValueError(landmark)
 
 
 def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:

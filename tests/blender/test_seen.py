@@ -1,0 +1,141 @@
+"""The original gives way to its talking copy wherever both are seen: view layers, scenes, instances."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from baking import animate
+
+from freetalk_blender.blender import marks
+from freetalk_blender.blender.formats import files
+
+
+def collected(item: bpy.types.Object) -> bpy.types.Collection:
+    """An object in a new collection "character", which is in no scene, instead of in the scene's own."""
+    character = bpy.data.collections.new("character")
+    character.objects.link(item)
+    bpy.context.scene.collection.objects.unlink(item)
+    return character
+
+
+def meshes_seen() -> set[str]:
+    graph = bpy.context.evaluated_depsgraph_get()
+    return {each.object.name for each in graph.object_instances if each.object.type == "MESH"}
+
+
+def test_in_other_view_layers_too_the_original_gives_way_and_is_as_it_was_afterwards(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    for name, hidden in (("beauty", False), ("props", True)):
+        talker.hide_set(hidden, view_layer=scene.view_layers.new(name))
+    copy = animate(talker)
+    for layer in scene.view_layers:
+        assert talker.hide_get(view_layer=layer) and not copy.hide_get(view_layer=layer)
+    scene.freetalk.inner_mouth = "none"
+    animate(talker)
+    scene.view_layers.new("later")
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert {layer.name for layer in scene.view_layers if talker.hide_get(view_layer=layer)} == {"props"}
+
+
+def test_the_original_stays_hidden_in_view_layers_that_it_comes_into_later(
+    talker: bpy.types.Object, tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    scene.collection.children.link(collected(talker))
+    for name in ("beauty", "props"):
+        scene.view_layers.new(name).layer_collection.children["character"].exclude = name == "props"
+    bpy.context.view_layer.objects.active = talker
+    copy = animate(talker)
+    scene.view_layers.new("later")
+
+    def tick(layer: bpy.types.ViewLayer, excluded: bool) -> None:
+        layer.layer_collection.children["character"].exclude = excluded
+        bpy.context.view_layer.update()
+
+    for name, excluded in (("beauty", True), ("beauty", False), ("props", False)):
+        tick(scene.view_layers[name], excluded)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "layers.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "layers.blend"))
+    scene, talker, copy = bpy.context.scene, bpy.data.objects["head"], bpy.data.objects["head FreeTalk"]
+    for layer in scene.view_layers:
+        assert (copy.visible_get(view_layer=layer), talker.visible_get(view_layer=layer)) == (True, False), layer.name
+    talker.hide_set(False)
+    tick(scene.view_layers["beauty"], True)
+    assert talker.visible_get(), "the person wants to see it"
+    tick(scene.view_layers["beauty"], False)
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert all(talker.visible_get(view_layer=layer) for layer in scene.view_layers)
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_a_face_that_nothing_shows_has_its_proportions_though_its_file_was_just_opened(
+    talker: bpy.types.Object, tmp_path: Path, disabled: bool
+) -> None:
+    scene = bpy.context.scene
+    scene.collection.children.link(collected(talker))
+    talker.scale.z = 1.4
+    talker.hide_viewport = disabled
+    bpy.context.view_layer.layer_collection.children["character"].exclude = not disabled
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "excluded.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "excluded.blend"))
+    talker = bpy.data.objects["head"]
+    copy = animate(talker)
+    assert np.allclose(copy[marks.SHAPE], np.diag([1, 1, 1.4]).ravel(), atol=1e-3)
+    assert [each.name for each in talker.users_collection] == ["character"] and talker.hide_viewport == disabled
+
+
+def test_in_another_scene_too_the_original_gives_way_and_remove_there_shows_it_everywhere(
+    talker: bpy.types.Object,
+) -> None:
+    scene, other = bpy.context.scene, bpy.data.scenes.new("A shot")
+    shared = collected(talker)
+    for each in (scene, other):
+        each.collection.children.link(shared)
+    bpy.context.view_layer.objects.active = talker
+    animate(talker)
+    layers = [each.view_layers[0] for each in (scene, other)]
+    assert [talker.hide_get(view_layer=layer) for layer in layers] == [True, True]
+    other.freetalk.face = talker
+    with bpy.context.temp_override(scene=other, view_layer=layers[1]):
+        assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert [talker.hide_get(view_layer=layer) for layer in layers] == [False, False] and not talker.hide_render
+
+
+def test_an_instance_of_a_linked_talking_character_shows_the_copy_alone(
+    talker: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.context.scene.collection.children.link(collected(talker))
+    bpy.context.view_layer.objects.active = talker
+    animate(talker)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "character.blend"))
+    files.empty_scene()
+    with bpy.data.libraries.load(str(tmp_path / "character.blend"), link=True) as (_, wanted):
+        wanted.collections = ["character"]
+    empty = bpy.data.objects.new("instance", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", wanted.collections[0]
+    bpy.context.scene.collection.objects.link(empty)
+    assert meshes_seen() == {"head FreeTalk"}
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert meshes_seen() == {"head FreeTalk"}
+
+
+def test_an_instance_in_the_characters_own_file_shows_the_copy_alone(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    props = bpy.data.collections.new("props")
+    props.children.link(collected(talker))
+    scene.collection.children.link(props)
+    empty = bpy.data.objects.new("instance", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", props
+    scene.collection.objects.link(empty)
+    bpy.context.view_layer.objects.active = talker
+    animate(talker)
+    assert meshes_seen() == {"head FreeTalk"}
+    scene.view_layers[0].layer_collection.children["props"].exclude = True
+    bpy.context.view_layer.update()
+    assert meshes_seen() == {"head FreeTalk"}
+    scene.view_layers[0].layer_collection.children["props"].exclude = False
+    scene.freetalk.sad = 1.0
+    assert bpy.ops.freetalk.rebake() == bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert meshes_seen() == {"head"} and talker.visible_get()
