@@ -5,6 +5,7 @@ does one job at a time, as `batch.work` does on this machine. Workers have FreeT
 jobs under the same paths. `distributed` is needed here and there: the group `cluster` of pyproject.toml.
 """
 
+import asyncio
 import os
 import uuid
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ def _library() -> Any:
 def _client(distributed: Any, address: str) -> Any:
     """A connection to the scheduler, which has a worker at least."""
     try:
+        asyncio.run(_call(distributed, address))
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise BatchError(
@@ -58,6 +60,13 @@ def _client(distributed: Any, address: str) -> Any:
         client.close()
         raise BatchError(f"The scheduler {address} has no workers; start one with dask worker {address}.") from error
     return client
+
+
+async def _call(distributed: Any, address: str) -> None:
+    """Raises OSError or ValueError where nobody answers: a Client made in vain cannot be closed, and whenever Python
+    collects it, it takes the lock under which `distributed` starts event loops, which can wait for itself for ever."""
+    comm = await distributed.comm.connect(address, timeout=PATIENCE)
+    await comm.close()
 
 
 def _outcome(future: Any, job: Job) -> Outcome:

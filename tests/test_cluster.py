@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,9 @@ def test_an_address_without_a_scheduler_is_a_sentence(
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]))
+    threads = set(threading.enumerate())
     assert cli.main(["batch", str(path), "--scheduler", place]) == cli.BAD_INPUT
+    assert set(threading.enumerate()) <= threads  # no half-made client waits to be collected
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("freetalk: No scheduler answers at " + place)
 
