@@ -2,7 +2,7 @@
 
 ADDRESS is a scheduler of Dask (`dask scheduler`, then `dask worker ADDRESS` on every machine); each thread of a worker
 does one job at a time, as `batch.work` does on this machine. Workers have FreeTalk installed and see the folders of the
-jobs under the same paths. `distributed` is needed here and there: the group `cluster` of pyproject.toml.
+jobs under the same paths. `distributed` is needed here and there: the extra `cluster` of pyproject.toml.
 """
 
 import asyncio

@@ -1,7 +1,10 @@
 """build.py: what it takes for success, and which wheel; the source suits every system, and NOTICE names its data."""
 
 import ast
+import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,21 @@ def test_an_old_python_gets_as_far_as_the_sentence_that_says_so(file: str) -> No
     fields = [getattr(node, name, None) for node in ast.walk(tree) for name in ("annotation", "returns")]
     unions = [ast.unparse(field) for field in fields if field is not None and " | " in ast.unparse(field)]
     assert late or unions == []
+
+
+def test_a_wheel_has_every_module_and_every_data_file(tmp_path: Path) -> None:
+    """The editable installation of the tests would not miss a package that `pip install .` leaves out."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("freetalk_blender", "onnx_models"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    sources = [file for name in ("freetalk_blender", "onnx_models") for file in (tmp_path / name).rglob("*")]
+    wanted = {str(file.relative_to(tmp_path).as_posix()) for file in sources if file.is_file()}
+    wanted = {name.replace("onnx_models/", "freetalk_blender/onnx_models/", 1) for name in wanted}
+    code = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
+        assert wanted - set(wheel.namelist()) == set()
 
 
 def test_every_data_file_has_its_source_in_notice() -> None:
