@@ -158,16 +158,18 @@ def _emotion(text: str) -> np.ndarray:
 
 def three(text: str) -> list[float]:
     """A point: x,y,z."""
+    return _three(text, "x,y,z")
+
+
+def _three(text: str, names: str) -> list[float]:
     values = [_number(word) for word in text.split(",")]
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError("give three numbers: x,y,z")
+    if len(values) != 3 or not np.isfinite(values).all():
+        raise argparse.ArgumentTypeError(f"give three numbers: {names}")
     return values
 
 
 def _vad(text: str) -> np.ndarray:
-    values = [_number(word) for word in text.split(",")]
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError("give three numbers: valence,arousal,dominance")
+    values = _three(text, "valence,arousal,dominance")
     try:
         return emotion.from_vad(*values)
     except EmotionError as error:

@@ -44,6 +44,8 @@ def without_bpy(*words: object) -> subprocess.CompletedProcess:
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--emotion", "grumpy=1"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--emotion", "happy=1", "--vad", "0,0,0"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--vad", "0,0"),
+        ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--vad", "0,nan,0"),
+        ("landmarks", "head.obj", "--near", "nan,0,0"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--fps", "0"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--tolerance", "-1"),
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--keys", "0"),
