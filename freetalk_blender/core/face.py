@@ -126,7 +126,7 @@ def prepare(
     with step("bind the face"):
         skin = bound_skin.bind(vertices, faces, opened, points, similarity, device, grown)
     if skin.contact is None and not grown:
-        told += opening.never_meeting(points)
+        told += (opening.NEVER_MEETING,)
     surface = untouched(vertices, faces) if opened is None else opened
     whole, lid, turning, more = _with_eyeballs(surface, skin.cleaned, skin.handles, points, eyeballs, beside)
     if lid is not None:

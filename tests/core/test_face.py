@@ -14,6 +14,7 @@ from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes.eye_state import EYES
 from freetalk_blender.core.face import prepare
+from freetalk_blender.core.mouth import opening
 from freetalk_blender.core.mouth.opened_mouth import LOWER
 from freetalk_blender.core.movement import deform, moves, shape_keys
 from freetalk_blender.core.surface import raster
@@ -71,6 +72,14 @@ def test_lips_open_alike_however_far_apart_the_landmarks_of_shut_lips_lie(scan, 
         rims = np.array([bound.opened.upper_rim[middle], bound.opened.lower_rim[middle]])
         upper, lower = bound.opened.vertices[rims] + np.tensordot(keys.weights[1], keys.shapes[:, rims], 1)
         assert np.linalg.norm(upper - lower) / bound.frame.units_per_mm == pytest.approx(0.03 * 90, abs=0.6)
+
+
+def test_lips_that_are_nowhere_found_to_meet_are_told(scan, face):
+    vertices, points = face.opened.vertices.copy(), scan[2]
+    vertices[face.opened.side == LOWER, 1] -= 10 * face.frame.units_per_mm  # the landmarks stay where lips are shut
+    apart = prepare(vertices, face.opened.triangles, points, open_mouth=False)
+    assert apart.contact is None and opening.NEVER_MEETING in apart.notes
+    assert opening.NEVER_MEETING not in face.notes
 
 
 def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):

@@ -10,6 +10,11 @@ from .opened_mouth import OpenedMouth
 
 #: What is put behind lips that can open: nothing but a cut's own bag; darkness; teeth and a tongue too.
 INNER_MOUTHS = ("none", "dark", "teeth")
+#: What to tell of lips that were not found to face each other.
+NEVER_MEETING = (
+    "Where the lips of this mouth meet was not found, so they may stay a little apart in m, b and p; "
+    "check the lip landmarks."
+)
 
 
 def opened(
@@ -54,16 +59,6 @@ def left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
         return ()
     told = "The lips of this scan are fused and were left so: a mouth that opens stretches the skin between them."
     return (told,) if fused else ()
-
-
-def never_meeting(points: np.ndarray) -> tuple[str, ...]:
-    """What to tell of lips that were not found to face each other, if the mouth of landmarks (68,3) stands open."""
-    if not mouth_web.stands_open(points):
-        return ()
-    return (
-        "Where the lips of this open mouth meet was not found, so they may stay a little apart in m, b and p; "
-        "check the lip landmarks.",
-    )
 
 
 def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:
