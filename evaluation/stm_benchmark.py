@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -141,10 +142,10 @@ def agreement(model: ict.IctModel, motion: np.ndarray, sizes: tuple[int, ...]) -
 def stand_in(model: ict.IctModel, motion: np.ndarray, count: int = 60_000) -> float:
     """Mean distance (mm) between binding by a stand-in and binding directly, over the vertices that move."""
     scan, found = head(model, count)
-    heavy, moved = stm.HEAVY, []
-    for stm.HEAVY in (10 * count, 0):
-        moved.append(stm.bind(scan.vertices, scan.triangles, found, device="cpu").displace(motion))
-    stm.HEAVY = heavy
+    moved = []
+    for limit in (10 * count, 0):
+        with mock.patch.object(stm, "HEAVY", limit):
+            moved.append(stm.bind(scan.vertices, scan.triangles, found, device="cpu").displace(motion))
     apart = np.linalg.norm(moved[0] - moved[1], axis=2) * frame.EYE_DISTANCE_MM
     return float(apart[:, moved[0].any((0, 2))].mean())
 

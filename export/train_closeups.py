@@ -237,7 +237,7 @@ def main() -> None:
     card = {
         "version": "1",
         "licence": "GPL-3.0-or-later",
-        "training_data": "close-ups of random ICT-FaceKit identities (MIT); export/train_closeups.py",
+        "training data": "close-ups of random ICT-FaceKit identities (MIT); export/train_closeups.py",
         "unit": "half pictures",
     }
     model = as_onnx(network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"])

@@ -374,7 +374,7 @@ def main() -> None:
     card = {
         "version": "1",
         "licence": "GPL-3.0-or-later",
-        "training_data": "pictures of random ICT-FaceKit identities (MIT); export/train_landmarks.py",
+        "training data": "pictures of random ICT-FaceKit identities (MIT); export/train_landmarks.py",
     }
     for name, job in jobs(given.search_steps, given.steps).items():
         if given.only not in (None, name):

@@ -211,7 +211,7 @@ def export(network: Mean, path: Path) -> float:
         "version": "1",
         "unit": "outer eye-corner distance |36-45| of the neutral face",
         "licence": "GPL-3.0-or-later",
-        "training_data": "ICT-FaceKit (MIT), identities and expressions synthesised from it",
+        "training data": "ICT-FaceKit (MIT), identities and expressions synthesised from it",
         "features": str(stm.FEATURES),
         "smooth_scale": " ".join(repr(scale.item()) for scale, _ in network.variances()),
         "noise": " ".join(repr(noise.item()) for _, noise in network.variances()),

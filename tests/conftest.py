@@ -1,6 +1,8 @@
 """What tests share: the project's own sample, and a Blender that leaves the person's settings alone."""
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 # Before the first `import bpy`: no settings, no extensions of the person's.
-os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-tests-")
+_RESOURCES = os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="freetalk-tests-")
+atexit.register(shutil.rmtree, _RESOURCES, ignore_errors=True)
 
 _STATUS = pytest.StashKey[int]()
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +28,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if "bpy" in sys.modules and reporter is not None:
         reporter.flush()
+        shutil.rmtree(_RESOURCES, ignore_errors=True)
         os._exit(config.stash.get(_STATUS, 1))
 
 

@@ -9,7 +9,17 @@ from . import models
 from .errors import FreeTalkError
 
 NETWORKS = ("speech_encoder", "ats", "tongue", "stm", "face_search", "landmarks", "landmark_closeups")
-_PACKAGES = ("numpy", "scipy", "onnxruntime", "soundfile", "soxr", "robust_laplacian", "cholespy", "bpy")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "onnxruntime",
+    "soundfile",
+    "soxr",
+    "robust_laplacian",
+    "cholespy",
+    "fast_simplification",
+    "bpy",
+)
 
 
 def examine(device: str = "auto") -> dict:
