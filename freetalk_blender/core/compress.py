@@ -182,11 +182,17 @@ def changed(keys: ShapeKeys, vertices: np.ndarray, code: np.ndarray, shapes: np.
 
 
 def limited(keys: ShapeKeys, most: int) -> ShapeKeys:
-    """The same motion in at most so many keys, with the error that this costs."""
+    """The same motion in at most so many keys, with the error that this costs: those with names stay what they are,
+    where they leave room for others."""
     if len(keys.shapes) <= most:
         return keys
-    fewer = compress_factors(keys.weights, keys.shapes, 0.0, most)
-    return replace(fewer, max_error=fewer.max_error + keys.max_error)
+    named = np.array([bool(name) for name in keys.names] or [False] * len(keys.shapes))
+    if named.sum() >= most:
+        named[:] = False
+    fewer = compress_factors(keys.weights[:, ~named], keys.shapes[~named], 0.0, most - int(named.sum()))
+    fewer = replace(fewer, max_error=fewer.max_error + keys.max_error)
+    names = [name for name, kept in zip(keys.names, named, strict=bool(keys.names)) if kept]
+    return with_named(fewer, slice(None), keys.shapes[named], keys.weights[:, named], names) if names else fewer
 
 
 def distance(one: ShapeKeys, other: ShapeKeys) -> float:

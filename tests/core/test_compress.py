@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.compress import ShapeKeys, changed, compress, compress_factors, distance, extend, limited
+from freetalk_blender.core.compress import (
+    ShapeKeys,
+    changed,
+    compress,
+    compress_factors,
+    distance,
+    extend,
+    limited,
+    with_named,
+)
 from freetalk_blender.core.errors import FreeTalkError
 
 
@@ -122,6 +131,15 @@ def test_at_most_so_many_keys_state_the_error_that_this_costs():
     fewer = limited(keys, 3)
     assert len(fewer.shapes) == 3 and limited(keys, 99) is keys
     assert largest_error(dense, fewer) <= fewer.max_error <= largest_error(dense, fewer) + 2 * keys.max_error
+
+
+def test_keys_with_names_stay_what_they_are_among_at_most_so_many():
+    keys = compress(sequence(noise=0.01), 0.1)
+    turn, weights = np.ones((1, *keys.shapes.shape[1:]), np.float32), np.linspace(0, 1, len(keys.weights))[:, None]
+    fewer = limited(with_named(keys, slice(None), turn, weights, ["headYaw"]), 4)
+    assert fewer.names == ("", "", "", "headYaw")
+    assert np.array_equal(fewer.shapes[3:], turn) and np.array_equal(fewer.weights[:, 3:], weights)
+    assert fewer.max_error == limited(keys, 3).max_error
 
 
 def test_the_distance_of_two_motions_is_that_of_their_most_distant_vertex():
