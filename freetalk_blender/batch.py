@@ -149,9 +149,16 @@ def _state(path: Path) -> str:
 def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:
     """Absolute paths of a job's value, which is one path or, for outputs, a list of them."""
     listed = value if isinstance(value, list) and key == "outputs" else [value]
-    if not all(isinstance(item, str) for item in listed):
+    if not all(isinstance(item, str) and _can_be_path(item) for item in listed):
         raise BatchError(f"Job {number} of {path} needs a path as its {key}, not {json.dumps(value)}; fix it.")
     return [Path(os.path.abspath(path.parent / item)) for item in listed]
+
+
+def _can_be_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _option(key: str, value: Any) -> Iterator[str]:
@@ -169,16 +176,18 @@ def _option(key: str, value: Any) -> Iterator[str]:
 
 def _refuse_shared_files(path: Path, jobs: list[Job]) -> None:
     """Jobs run side by side, and in any order: none may write what another writes or reads."""
-    owner: dict[Path, int] = {}
+    owner: dict[Path, int] = {}  # of a file, whichever link leads to it
     for job in jobs:
         for output in job.outputs:
-            if owner.setdefault(output, job.number) != job.number:
-                raise BatchError(f"Jobs {owner[output]} and {job.number} of {path} both write {output}; rename one.")
+            first = owner.setdefault(output.resolve(), job.number)
+            if first != job.number:
+                raise BatchError(f"Jobs {first} and {job.number} of {path} both write {output}; rename one.")
     for job in jobs:
         for read in job.reads:
-            if owner.get(read, job.number) != job.number:
+            first = owner.get(read.resolve(), job.number)
+            if first != job.number:
                 raise BatchError(
-                    f"Job {job.number} of {path} reads {read}, which job {owner[read]} writes, and jobs run side by "
+                    f"Job {job.number} of {path} reads {read}, which job {first} writes, and jobs run side by "
                     "side; put it into a list of its own, and do that afterwards."
                 )
 

@@ -222,8 +222,8 @@ def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
     listed = batch.read(arguments.jobs, _animate_options(), _wrong)
     jobs = batch.left(arguments.jobs, listed) if arguments.resume else listed
     failed: list[dict] = []
-    recording = batch.record(arguments.jobs, arguments.resume)
-    outcomes = cluster.run(jobs, arguments.scheduler) if arguments.scheduler else batch.run(jobs, arguments.workers)
+    recording, where = batch.record(arguments.jobs, arguments.resume), arguments.scheduler
+    outcomes = batch.run(jobs, arguments.workers) if where is None else cluster.run(jobs, where)
     with recording as add, steps(f"animate {len(jobs)} of {len(listed)} jobs") as share:
         for finished, outcome in enumerate(outcomes, 1):
             add(outcome)

@@ -6,9 +6,12 @@ jobs under the same paths. `distributed` is needed here and there: the extra `cl
 """
 
 import asyncio
+import concurrent.futures
+import contextlib
+import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from . import batch
@@ -28,11 +31,28 @@ def run(jobs: list[Job], address: str) -> Iterator[Outcome]:
         ended = distributed.Event(f"freetalk-{uuid.uuid4().hex}", client)
         waiting = {client.submit(_work, job, ended.name, pure=False): job for job in jobs}
         try:
-            for future in distributed.as_completed(waiting, loop=client.loop):
-                yield _outcome(future, waiting[future])
+            for future in _as_they_end(distributed, client, list(waiting)):
+                yield _outcome(future, waiting.pop(future))
+                future.release()  # else a worker that is lost later has it done again
         finally:
-            ended.set()
-            client.cancel(list(waiting))
+            with contextlib.suppress(OSError):  # a scheduler that is gone has no work left to end
+                ended.set()
+                client.cancel(list(waiting))
+
+
+def _as_they_end(distributed: Any, client: Any, futures: Collection[Any]) -> Iterator[Any]:
+    """The futures that have ended, as they do; where no worker is left and none joins for a while, the others too."""
+    while futures:
+        with client.as_current():
+            try:
+                ended, futures = distributed.wait(list(futures), PATIENCE, "FIRST_COMPLETED")
+            except TimeoutError:
+                if client.nthreads():
+                    continue
+                ended, futures = futures, []
+            except concurrent.futures.CancelledError:  # some were, and `wait` does not say which
+                ended, futures = futures, []
+        yield from ended
 
 
 def _library() -> Any:
@@ -50,6 +70,7 @@ def _client(distributed: Any, address: str) -> Any:
     try:
         asyncio.run(_call(distributed, address))
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # outcomes tell of a connection that is lost
     except (OSError, ValueError) as error:
         raise BatchError(
             f"No scheduler answers at {address} ({error}); start one with dask scheduler and give its address."
@@ -71,6 +92,10 @@ async def _call(distributed: Any, address: str) -> None:
 
 def _outcome(future: Any, job: Job) -> Outcome:
     """What became of a job, also where its worker could not do it."""
+    if not future.done():
+        return Outcome(job, 0.0, "The scheduler has no workers any more; start one, then --resume.")
+    if future.cancelled():
+        return Outcome(job, 0.0, "The connection to the scheduler was lost; start it again, then --resume.")
     try:
         return future.result()
     except Exception as error:  # whatever went wrong on the worker: it harms no other job

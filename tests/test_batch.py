@@ -84,6 +84,8 @@ def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
         (["talk"], "Job 1"),
         ([{"scan": "a.obj", "audio": "b.wav"}], "does not say its outputs"),
         ([{"scan": 3, "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
+        ([{"scan": "a\0b.obj", "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
+        ([{"scan": "\ud800.obj", "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.txt"}], "must end in"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "mood": "good"}], "says mood, which animate does"),
         ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "help": True}], "says help, which animate does"),
@@ -109,6 +111,13 @@ def test_a_list_that_cannot_be_done_is_refused_before_any_job_runs(
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("freetalk: ") and sentence in told and str(jobs) in told and told[-1] == "."
     assert list(tmp_path.iterdir()) == [jobs]
+
+
+def test_jobs_that_write_one_file_through_a_link_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    jobs = [{"scan": "a.obj", "audio": "b.wav", "outputs": output} for output in ("c.glb", "link/c.glb")]
+    assert cli.main(["batch", str(write(tmp_path / "jobs.json", jobs))]) == cli.BAD_INPUT
+    assert "Jobs 1 and 2" in capsys.readouterr().err
 
 
 def test_a_missing_list_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

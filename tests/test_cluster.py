@@ -80,7 +80,22 @@ def test_what_a_worker_cannot_do_is_a_sentence(address: str, monkeypatch: pytest
     assert not outcome.done and "FileNotFoundError" in outcome.sentence and outcome.sentence.endswith("log.")
 
 
-@pytest.mark.parametrize("place", ["tcp://127.0.0.1:9", "nowhere"])
+@pytest.mark.parametrize(("lost", "sentence"), [("workers", "has no workers any more"), ("scheduler", "was lost")])
+def test_jobs_that_are_left_without_workers_or_scheduler_say_so(
+    lost: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 5)
+    jobs = [batch.Job(number, ("animate", "none.obj", "none.wav", "--output=none.npz"), ()) for number in range(1, 5)]
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=":0", protocol="tcp://"
+    ) as local:
+        outcomes = cluster.run(jobs, local.scheduler_address)
+        assert "none.wav" in next(outcomes).sentence
+        (local.close if lost == "scheduler" else lambda: local.scale(0))()
+        assert [outcome.sentence for outcome in outcomes][-1].partition(";")[0].endswith(sentence)
+
+
+@pytest.mark.parametrize("place", ["", "tcp://127.0.0.1:9", "nowhere"])
 def test_an_address_without_a_scheduler_is_a_sentence(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
