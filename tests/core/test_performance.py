@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
 from freetalk_blender.core.landmarks import LID_PAIRS, gaps
 from freetalk_blender.core.voice import ats, audio, lips, performance, prosody, speech, tongue
 from freetalk_blender.core.voice.performance import Performance
-from freetalk_blender.core.voice.style import Style
+from freetalk_blender.core.voice.style import Style, StyleError
 from freetalk_blender.core.voice.utterance import Utterance
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
@@ -288,3 +289,28 @@ def test_curves_shorter_or_longer_than_the_recording_hold_their_last_value_or_ar
 def test_another_seed_blinks_at_another_time(spoken: np.ndarray) -> None:
     one, other = (Utterance(spoken, RATE, 25, seed=seed).perform("cpu").displacement for seed in (0, 1))
     assert not np.array_equal(one[:, 36:48], other[:, 36:48])
+
+
+def test_rates_are_any_number_and_a_style_may_be_a_list(spoken: np.ndarray) -> None:
+    film = performance.perform(spoken, RATE, fps=Fraction(24000, 1001))
+    mumbled = performance.perform(spoken, RATE, fps=24000 / 1001, style=Style(jaw=[1.0] * len(film.displacement)))
+    assert np.array_equal(film.displacement, mumbled.displacement)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"seed": -1}, "-1 is not a valid seed"),
+        ({"seed": 1.5}, "1.5 is not a valid seed"),
+        ({"style": {"jaw": 1}}, "is not a style"),
+        ({"emotion": {"happy": 1.0}, "seed": None}, "None is not a valid seed"),
+    ],
+)
+def test_what_is_no_seed_or_style_is_told(spoken: np.ndarray, asked: dict, told: str) -> None:
+    with pytest.raises(FreeTalkError, match=told):
+        performance.perform(spoken, RATE, **asked)
+
+
+def test_a_factor_that_is_no_number_is_told() -> None:
+    with pytest.raises(StyleError, match="jaw is 'much'; it must be a number"):
+        Style(jaw="much")  # type: ignore[arg-type]

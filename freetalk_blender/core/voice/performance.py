@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from . import ats, lips, liveliness, prosody, speech, sustained
 from . import audio as sound
 from . import emotion as emotions
 from . import tongue as tongues
-from .style import AS_PERFORMED, Style
+from .style import AS_PERFORMED, Style, StyleError
 
 #: What was heard is kept, so that a moved slider runs the small network alone (bytes, recordings).
 _cache_bytes = 256 * 2**20
@@ -121,6 +121,11 @@ def perform(
     """
     if not (isinstance(fps, Real) and 1 <= fps <= 1000):
         raise FreeTalkError(f"{fps} is not a valid frame rate; choose one between 1 and 1000.")
+    if not (isinstance(seed, Integral) and seed >= 0):
+        raise FreeTalkError(f"{seed} is not a valid seed; choose a whole number from 0 on.")
+    if not isinstance(style, Style):
+        raise StyleError(f"{style!r} is not a style; give Style(jaw=1.2), say.")
+    fps = float(fps)
     samples = sound.resample(sound.mono(audio), sample_rate)
     if not len(samples):
         raise AudioError("The audio is too short to hear anything in it; choose a recording with speech in it.")

@@ -48,8 +48,14 @@ class Style:
     contact: float | np.ndarray = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name, value in tuple(vars(self).items()):
+            if np.ndim(value):
+                object.__setattr__(self, name, np.asarray(value))  # a list may say what changes, too
             values, (low, high) = np.atleast_1d(value), limits(name)
+            if values.dtype.kind not in "fiu":
+                raise StyleError(
+                    f"The style's {name.replace('_', ' ')} is {value!r}; it must be a number, or (T,) of them."
+                )
             wrong = values[~((low <= values) & (values <= high))]
             if len(wrong):
                 told = f"The style's {name.replace('_', ' ')} is {wrong[0]:g}"
