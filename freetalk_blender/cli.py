@@ -1,8 +1,8 @@
 """FreeTalk's command line: `freetalk`, `python -m freetalk_blender` and `blender --command freetalk`.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input, or a file that the system
-refuses (one sentence, nothing half-written); 4 some jobs of a batch failed; 130 interrupted; 143 ended by SIGTERM. bpy
-is imported by the commands that need it.
+refuses (one sentence, nothing half-written); 4 some jobs of a batch, or networks in doctor, failed; 130 interrupted;
+143 ended by SIGTERM. bpy is imported by the commands that need it.
 """
 
 import argparse

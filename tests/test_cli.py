@@ -274,7 +274,15 @@ def test_doctor_tells_versions_networks_and_providers_without_bpy() -> None:
     answer = json.loads(done.stdout)
     assert answer["packages"]["numpy"] == np.__version__
     assert "runs on CPUExecutionProvider" in answer["networks"]["stm"]
-    assert set(answer["providers"]) >= {"auto", "cpu", "cuda"}
+    assert set(answer["providers"]) >= {"auto", "cpu", "cuda"} and answer["failed"] == []
+
+
+def test_doctor_fails_where_networks_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
+    assert cli.main(["doctor", "--json"]) == cli.SOME_FAILED
+    assert "stm" in json.loads(capsys.readouterr().out)["failed"]
 
 
 def test_landmarks_of_another_program_are_read_back_and_checked(

@@ -23,13 +23,15 @@ _PACKAGES = (
 
 
 def examine(device: str = "auto") -> dict:
-    """Versions, networks present, and the execution providers that really load."""
+    """Versions, networks present, which of them failed to load, and the execution providers that really load."""
+    networks = {name: _network(name, device) for name in NETWORKS}
     return {
         "freetalk": _own_version(),
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in _PACKAGES},
         "models": str(models.folder()),
-        "networks": {name: _network(name, device) for name in NETWORKS},
+        "networks": {name: told for name, (_, told) in networks.items()},
+        "failed": [name for name, (runs, _) in networks.items() if not runs],
         "providers": {name: _provider(name) for name in models.DEVICES},
     }
 
@@ -63,13 +65,14 @@ def _own_version() -> str:
     return _version("freetalk-blender")
 
 
-def _network(name: str, device: str) -> str:
+def _network(name: str, device: str) -> tuple[bool, str]:
+    """Does it run, and on what; or why not."""
     try:
         found = models.device_report(name, device)
         version = models.metadata(name).get("version", "")
     except FreeTalkError as error:
-        return str(error)
-    return f"version {version}, runs on {found.provider}" + (f" ({found.note})" if found.note else "")
+        return False, str(error)
+    return True, f"version {version}, runs on {found.provider}" + (f" ({found.note})" if found.note else "")
 
 
 def _provider(device: str) -> str:
