@@ -133,7 +133,7 @@ def prepare(
         lid = lid.followed(skin.sitting, skin.cleaned.source, similarity.rotation)
     if opened is not None and inner == "teeth":
         whole = inner_mouths.furnished(whole, points)
-    notes += repairs.inside_out(vertices, faces, points, similarity)
+    notes += detector.inside_out(vertices, faces, points, similarity)
     notes += told + more + mesh.far_from_origin(vertices)
     notes += repairs.notes(triangles, sound, skin.cleaned.source[: len(vertices)])
     if opened is not None or whole is not surface:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from ..errors import LandmarkError
+from ..frame import Similarity
 from ..landmarks import Landmarks, nearest_vertices, on_mesh
 from ..surface import rows
 from ..surface.mesh import Surfaces, check_arrays, connected_parts
@@ -25,6 +26,9 @@ RIVAL = 0.35
 #: A heavy mesh is searched on a copy of so many cells from its middle to its end; where that is as fine as a face
 #: needs, as on the scan of a head, the face is placed on it too.
 LIGHTENED = 300
+#: A face is inside out where more than this share of it, seen from its front, shows its back: of its pixels where it
+#: is searched, of the area so near to the middle of its landmarks (eye distances) where they are given.
+INSIDE_OUT, _NEAR = 0.6, 0.6
 
 
 def detect(
@@ -50,7 +54,7 @@ def detect(
             f"it an object of its own; on the command line find its landmarks with {places}."
         )
     best = fits[0] if near is None else min(fits, key=lambda fit: float(np.linalg.norm(fit.points.mean(0) - near)))
-    if best.inward > 0.6:
+    if best.inward > INSIDE_OUT:
         raise LandmarkError(
             "The face of this mesh is inside out, which mirroring or a negative scale can cause; apply the scale, "
             "recalculate the normals to the outside, and check that the face is not mirrored."
@@ -81,6 +85,20 @@ def located(
             "Only a part of a face was found on this mesh; check that both sides of it are there (a half that a Mirror "
             "modifier completes needs it applied), or correct the landmarks by hand."
         ) from error
+
+
+def inside_out(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, frame: Similarity) -> tuple[str, ...]:
+    """What to tell of a surface (V,3), (F,3) whose triangles at landmarks (68,3) that are given turn their backs to the
+    front; where they are searched, such a face is refused."""
+    near = np.linalg.norm(vertices - points.mean(0), axis=1) < _NEAR * frame.scale
+    corners = np.asarray(vertices[triangles[near[triangles].all(1)]], np.float64)
+    forward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) @ frame.rotation[:, 2]
+    if -np.minimum(forward, 0).sum() <= INSIDE_OUT * np.abs(forward).sum():
+        return ()
+    return (
+        "The face of this mesh is inside out, so nothing keeps its lips apart; recalculate its normals to the outside "
+        "(in Blender, edit mode, Shift N).",
+    )
 
 
 def nearest(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..frame import Similarity
 from . import rows
 from .borders import directed_edges, edge_uses, edges_of, joined
 from .mesh import CleanMesh
 
 #: A loose part with less than this share of the vertices is an isolated bit.
 BIT = 0.01
-#: A face is what lies so near to the middle of its landmarks (eye distances), and inside out where more than this share
-#: of it, seen from its front, shows its back.
-_FACE, _INWARD = 0.6, 0.6
 
 
 @dataclass(frozen=True)
@@ -49,20 +45,6 @@ def notes(triangles: np.ndarray, sound: np.ndarray, source: np.ndarray) -> tuple
     if not told:
         return ()
     return (f"To bind the face, a cleaned copy {' and '.join(told)}; your own vertices stay as they are.",)
-
-
-def inside_out(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, frame: Similarity) -> tuple[str, ...]:
-    """What to tell of a surface (V,3), (F,3) whose triangles at landmarks (68,3) that are given turn their backs to the
-    front; where they are searched, such a face is refused."""
-    near = np.linalg.norm(vertices - points.mean(0), axis=1) < _FACE * frame.scale
-    corners = np.asarray(vertices[triangles[near[triangles].all(1)]], np.float64)
-    forward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) @ frame.rotation[:, 2]
-    if -np.minimum(forward, 0).sum() <= _INWARD * np.abs(forward).sum():
-        return ()
-    return (
-        "The face of this mesh is inside out, so nothing keeps its lips apart; recalculate its normals to the outside "
-        "(in Blender, edit mode, Shift N).",
-    )
 
 
 def counted(number: int, one: str, many: str) -> str:
