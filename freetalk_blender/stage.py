@@ -17,7 +17,7 @@ from .blender.formats import files, saving
 from .blender.lent import Lent
 from .blender.marks import copy_of
 from .blender.steps import run
-from .core import key_sets
+from .core import key_sets, wording
 from .core.compress import ShapeKeys
 from .core.detection import detector
 from .core.face import Face
@@ -74,7 +74,7 @@ class Stage:
         mine, beside = parts.told_apart(vertices, triangles, local, around, turning)
         joined = tuple(part.name for part in mine)
         if joined:
-            tell((f"These objects go with the face: {parts.named(joined)}.",), self._steps)
+            tell((f"These objects go with the face: {wording.named(joined)}.",), self._steps)
             vertices, triangles = mesh.together([(vertices, triangles), *(part.surface for part in mine)])
         return Actor(binder.bind(vertices, triangles, marks, [part.surface for part in beside]), joined, own)
 

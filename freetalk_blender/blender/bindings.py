@@ -3,8 +3,9 @@
 import bpy
 import numpy as np
 
+from ..core import wording
 from ..core.landmarks import OUTER_LIPS
-from . import meshes, parts
+from . import meshes
 from .marks import LANDMARKS, original_of
 
 #: Types of modifiers that remember the mesh they were bound to, and what says whether they were.
@@ -55,7 +56,7 @@ def _outgrown(copy: bpy.types.Object) -> tuple[str, ...]:
         return ()
     return (
         f"Modifiers of {copy.name} no longer work, for they were bound before its mouth was opened: "
-        f"{parts.named(bound)}; bind them there anew, or animate with Open Mouth off.",
+        f"{wording.named(bound)}; bind them there anew, or animate with Open Mouth off.",
     )
 
 
@@ -69,7 +70,7 @@ def _merging(copy: bpy.types.Object) -> tuple[str, ...]:
         return ()
     return (
         f"Geometry nodes of {copy.name} merge by distance, which closes lips that were cut if it reaches the face: "
-        f"{parts.named(merging)}; switch that off or leave the mouth out of its selection.",
+        f"{wording.named(merging)}; switch that off or leave the mouth out of its selection.",
     )
 
 

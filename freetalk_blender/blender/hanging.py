@@ -5,8 +5,8 @@ import re
 
 import bpy
 
-from ..core import arkit
-from . import compat, drivers, moved, parts, seen
+from ..core import arkit, wording
+from . import compat, drivers, moved, seen
 from .marks import lent_keys, original_of
 
 #: Types of modifiers that are bound to another object, of which they know the number of vertices and faces, and what
@@ -40,7 +40,7 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
 
 
 def _told(what: str, names: list[str], mend: str) -> tuple[str, ...]:
-    return (f"{what}: {parts.named(names)}; {mend}.",) if names else ()
+    return (f"{what}: {wording.named(names)}; {mend}.",) if names else ()
 
 
 def hangs_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import bpy
 import numpy as np
 
-from ..core import turns
+from ..core import turns, wording
 from ..core.frame import transformed
 from ..core.mouth import jaw, mouth_curve
-from . import hanging, meshes, parts, scene, seen
+from . import hanging, meshes, scene, seen
 from .marks import named_keys
 
 #: Types of objects that are seen whatever they hold, and of those that are seen where they have faces: curves are often
@@ -36,17 +36,17 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     told = []
     if in_mouth:
         told.append(
-            f"Other objects lie in the mouth, and the jaw does not move them: {parts.named(in_mouth)}; join them to "
+            f"Other objects lie in the mouth, and the jaw does not move them: {wording.named(in_mouth)}; join them to "
             "the face (Ctrl J) and animate it again: then lower teeth and tongue turn with the jaw."
         )
     if on_head:
         told.append(
-            f"Other objects do not turn with the head: {parts.named(on_head)}; join them to the face (Ctrl J) and "
+            f"Other objects do not turn with the head: {wording.named(on_head)}; join them to the face (Ctrl J) and "
             "animate it again, or leave the head at 0."
         )
     if no_mesh:
         told.append(
-            f"Other objects, which are no meshes, do not turn with the head: {parts.named(no_mesh)}; make meshes of "
+            f"Other objects, which are no meshes, do not turn with the head: {wording.named(no_mesh)}; make meshes of "
             f"them and animate the face again, or parent them to vertices of {copy.name} (Ctrl P)."
         )
     return tuple(told)

@@ -5,10 +5,10 @@ import re
 import bpy
 import numpy as np
 
-from ..core import arkit
+from ..core import arkit, wording
 from ..core.frame import canonical_frame
 from ..core.mouth.mouth_curve import LIPS
-from . import compat, curve_keys, meshes, parts, takes
+from . import compat, curve_keys, meshes, takes
 from .marks import LANDMARKS
 
 #: What moves no landmark of the lips by more than this leaves the mouth to what is said (mm).
@@ -27,7 +27,7 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     lends = shapes.issuperset(theirs) and driven.keys().isdisjoint(theirs)
     or_else = "choose ARKit's shape keys" if lends else "mute them"
     return (
-        f"Shape keys of its own are animated and move the face too: {parts.named(theirs)}; delete their keys if they "
+        f"Shape keys of its own are animated and move the face too: {wording.named(theirs)}; delete their keys if they "
         f"should not, or {or_else}.",
     )
 

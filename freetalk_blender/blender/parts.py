@@ -71,11 +71,6 @@ def told_apart(
     return mine, tuple(part for part in parts if part not in mine)
 
 
-def named(names: Sequence[str], most: int = 3) -> str:
-    """Some of the names, for a sentence."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-
-
 def join(copy: bpy.types.Object, original: bpy.types.Object, names: Sequence[str]) -> None:
     """Copies of other objects become a part of a face's talking copy that nobody sees yet, after its own vertices."""
     copies = [bpy.data.objects[name].copy() for name in names]

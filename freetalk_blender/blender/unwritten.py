@@ -7,7 +7,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import meshes, parts, spoken, takes
+from ..core import wording
+from . import meshes, spoken, takes
 from .formats import saving
 from .marks import original_of
 from .scene import subdivided
@@ -25,7 +26,7 @@ def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
     if not lost:
         return ()
     return (
-        f"No glTF, FBX or USD holds what modifiers make of {copy.name}: {parts.named(lost)}; apply them to "
+        f"No glTF, FBX or USD holds what modifiers make of {copy.name}: {wording.named(lost)}; apply them to "
         f"{original_of(copy).name} and animate it again, or add them again where the file is used.",
     )
 

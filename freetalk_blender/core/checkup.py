@@ -23,7 +23,7 @@ from .mouth import fused_mouth, hole_bag, mouth_hollow, mouth_web
 from .surface import mesh, repairs
 from .surface.borders import directed_edges, edges_of
 from .surface.mesh import CleanMesh
-from .surface.repairs import counted
+from .wording import counted, without_pictures
 
 #: Traffic lights, from green to red.
 GOOD, NOTICE, PROBLEM = LEVELS = ("good", "notice", "problem")
@@ -113,12 +113,6 @@ def without(missing: Sequence[Path]) -> tuple[Finding, ...]:
         return ()
     found, fix = without_pictures("Pictures", ", ".join(map(str, missing)))
     return (Finding("pictures", NOTICE, f"{found}.", f"{fix.capitalize()}."),)
-
-
-def without_pictures(whose: str, named: str) -> tuple[str, str]:
-    """What to tell of pictures that are not there, and what to do; whose: "Pictures of ..."; named: which."""
-    found = f"{whose} are missing, and what they would colour comes out pink: {named}"
-    return found, "put them there, or mend their paths in the scan"
 
 
 # The surface ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from . import atomic, frame, landmark_files
 from .errors import LandmarkError
 from .surface import mesh, rows
+from .wording import listed
 
 COUNT = landmark_files.COUNT
 JAW = slice(0, 17)
@@ -102,8 +103,7 @@ def doubt(landmarks: Landmarks) -> tuple[str, ...]:
     names = doubtful(landmarks)
     if not names:
         return ()
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return (f"Some landmarks are uncertain: check {listed}.",)
+    return (f"Some landmarks are uncertain: check {listed(names)}.",)
 
 
 def read(path: Path) -> Landmarks:

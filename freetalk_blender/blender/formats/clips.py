@@ -4,7 +4,8 @@ from pathlib import Path
 
 import bpy
 
-from .. import compat, curve_keys, parts
+from ...core import wording
+from .. import compat, curve_keys
 
 
 def play_together() -> None:
@@ -28,7 +29,7 @@ def left_out(path: Path) -> tuple[str, ...]:
         return ()
     return (
         f"{path.name} has more clips than can play at once, and these are in no output but .blend: "
-        f"{parts.named(still)}; let the clip that shall play be the file's first.",
+        f"{wording.named(still)}; let the clip that shall play be the file's first.",
     )
 
 

@@ -15,10 +15,11 @@ import numpy as np
 from bpy_extras.io_utils import axis_conversion
 from mathutils import Matrix
 
+from ...core import wording
 from ...core.detection import detector
 from ...core.errors import MeshError
 from ...core.frame import transformed
-from .. import compat, linked, meshes, parts, seen, sound
+from .. import compat, linked, meshes, seen, sound
 from ..marks import copy_of, original_of
 from . import clips, gltf, usd_motion
 
@@ -121,7 +122,7 @@ def _named(path: Path, name: str) -> bpy.types.Object:
         others = [scene for scene in bpy.data.scenes if scene != bpy.context.scene]
         if elsewhere := [scene.name for scene in others if name in {item.name for item in _with_faces(scene)}]:
             raise _in_another(f"{name} of {path.name} is", elsewhere, "its")
-        raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {parts.named(list(known), 8)}.")
+        raise MeshError(f"{path.name} holds no mesh {name}; its meshes are {wording.named(list(known), 8)}.")
     return known[name]
 
 
@@ -131,7 +132,7 @@ def _solid(path: Path) -> dict[bpy.types.Object, None]:
     instances = [item.name for item in bpy.context.scene.objects if item.instance_collection is not None]
     if not solid and instances:
         raise MeshError(
-            f"The scan {path} holds no mesh of its own but instances of collections: {parts.named(instances)}; in "
+            f"The scan {path} holds no mesh of its own but instances of collections: {wording.named(instances)}; in "
             "Blender, Object > Apply > Make Instances Real (or, of a linked character, Object > Library Override > "
             "Make), and save it."
         )
@@ -144,8 +145,8 @@ def _solid(path: Path) -> dict[bpy.types.Object, None]:
 
 def _in_another(told: str, scenes: list[str], whose: str) -> MeshError:
     return MeshError(
-        f"{told} in the scene {parts.named(scenes)}, and {bpy.context.scene.name} opens with the file; choose {whose} "
-        "scene in Blender's header, and save it."
+        f"{told} in the scene {wording.named(scenes)}, and {bpy.context.scene.name} opens with the file; choose "
+        f"{whose} scene in Blender's header, and save it."
     )
 
 

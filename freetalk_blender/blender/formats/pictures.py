@@ -5,8 +5,7 @@ from pathlib import Path
 
 import bpy
 
-from ...core import checkup
-from .. import parts
+from ...core import wording
 
 
 def shown(items: Iterable[bpy.types.Object]) -> list[bpy.types.Image]:
@@ -42,4 +41,4 @@ def notes(item: bpy.types.Object) -> tuple[str, ...]:
     gone = [str(path) for path in missing([item])]
     if not gone:
         return ()
-    return ("; ".join(checkup.without_pictures(f"Pictures of {item.name}", parts.named(gone))) + ".",)
+    return ("; ".join(wording.without_pictures(f"Pictures of {item.name}", wording.named(gone))) + ".",)

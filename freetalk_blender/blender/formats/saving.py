@@ -11,9 +11,9 @@ from pathlib import Path
 
 import bpy
 
-from ...core import atomic
+from ...core import atomic, wording
 from ...core.errors import FreeTalkError
-from .. import linked, moved, parts, seen, spoken, takes
+from .. import linked, moved, seen, spoken, takes
 from . import gltf, plain_keys, usd
 
 
@@ -106,8 +106,8 @@ def _selected(only: list[bpy.types.Object] | None) -> Iterator[None]:
             _select(only)
             if left := [item.name for item in only if not item.select_get()]:
                 raise FreeTalkError(
-                    f"Blender cannot select {parts.named(left)}, as Only This Face needs; show what is hidden, or turn "
-                    "that off."
+                    f"Blender cannot select {wording.named(left)}, as Only This Face needs; show what is hidden, or "
+                    "turn that off."
                 )
             layer.active = only[0]
             yield

@@ -12,7 +12,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .. import compat, parts
+from ...core import wording
+from .. import compat
 from ..curve_keys import LINEAR
 from ..moved import with_parents
 from ..sound import scene_fps
@@ -39,7 +40,7 @@ def left_out(path: Path) -> tuple[str, ...]:
         return ()
     return (
         f"{path.name} moves surfaces point by point, which glTF and FBX cannot hold: there these rest: "
-        f"{parts.named(names)}; write .blend, and keep {path.name} where it is.",
+        f"{wording.named(names)}; write .blend, and keep {path.name} where it is.",
     )
 
 

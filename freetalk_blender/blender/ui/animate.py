@@ -3,8 +3,9 @@
 import bpy
 import numpy as np
 
+from ...core import wording
 from ...core.compress import ShapeKeys
-from .. import hanging, heard, landmark_points, parts, placed, scene, session, sound, telling
+from .. import hanging, heard, landmark_points, placed, scene, session, sound, telling
 from ..marks import KEY_SET, RANGE, copy_of
 from ..steps import Steps
 from . import chosen, live, preferences, request
@@ -72,7 +73,7 @@ class _Animating(JobOperator):
         for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + left:
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
-        company = f" with {parts.named(result.joined)}" if result.joined else ""
+        company = f" with {wording.named(result.joined)}" if result.joined else ""
         own = f" by {self._request.lent.of_arkit} shape keys of its own" if self._request.lent.of_arkit else ""
         self.report({"INFO"}, f"{copy.name} talks{company}{own}: {frames} frames, ran on {session.device}")
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import bpy
 
+from ...core import wording
 from ...core.errors import FreeTalkError
-from .. import landmark_points, parts, sound, takes
+from .. import landmark_points, sound, takes
 from ..marks import HEARD, copy_of, is_deleted, original_of
 from ..sound import Source
 
@@ -110,5 +111,5 @@ def why_no_sound(scene: bpy.types.Scene) -> str:
         return "Choose a sound strip of the sequencer"
     others = [other.name for other in bpy.data.scenes if other != scene and _strips(other)]
     if others:
-        return f"The sound is in the sequencer of {parts.named(others)}: copy its strip into that of {scene.name}"
+        return f"The sound is in the sequencer of {wording.named(others)}: copy its strip into that of {scene.name}"
     return "The sequencer has no sound"

@@ -6,8 +6,9 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from ...core import wording
 from ...core.errors import FreeTalkError, sentence
-from .. import compat, moved, parts, seen, sound, spoken, takes, unwritten
+from .. import compat, moved, seen, sound, spoken, takes, unwritten
 from ..formats import saving
 from ..marks import named_keys, original_of
 from ..spoken import Line
@@ -122,7 +123,7 @@ class FREETALK_OT_export(bpy.types.Operator):
 
     def _tell_of_others(self, path: Path, lines: list[Line]) -> None:
         if lines:
-            told = parts.named([f"{line.told} (frames {line.start:.0f} to {line.end:.0f})" for line in lines])
+            told = wording.named([f"{line.told} (frames {line.start:.0f} to {line.end:.0f})" for line in lines])
             self.report(
                 {"WARNING"},
                 f"{path.name} moves other shape keys than ARKit's too, for they were baked before: {told}; "

@@ -2,7 +2,8 @@
 
 import bpy
 
-from .. import parts, session, takes
+from ...core import wording
+from .. import session, takes
 from . import animate, chosen, export, job, live, preferences, result
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
@@ -92,8 +93,8 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
             say(layout, "Bake Again applies your changes", "KEYFRAME")
         others = [] if reason else live.moved_lines(context)
         if others:
-            told = f"Other lines no longer fit their sound or the line before them: {parts.named(others)}; choose each"
-            say(layout, f"{told} and bake it again", "KEYFRAME")
+            told = f"Other lines no longer fit their sound or the line before them: {wording.named(others)}"
+            say(layout, f"{told}; choose each and bake it again", "KEYFRAME")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):

@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ...core import key_sets, models
+from ...core import key_sets, models, wording
 from ...core import landmarks as landmark_files
 from ...core.compress import ShapeKeys
 from ...core.detection.detector import detect
@@ -242,7 +242,7 @@ def unfollowed(current: bpy.types.Scene) -> tuple[str, ...]:
         for owner, name in sliders
         if compat.is_driven(current, owner.path_from_id(name))
     ]
-    told = f"Sliders are moved by drivers or NLA strips, which FreeTalk does not follow: {parts.named(driven)}; "
+    told = f"Sliders are moved by drivers or NLA strips, which FreeTalk does not follow: {wording.named(driven)}; "
     return (told + "each stayed as it was at the frame shown; give them keyframes instead.",) if driven else ()
 
 

@@ -4,7 +4,7 @@ apart already, or a sentence that says why not."""
 import numpy as np
 
 from ..errors import FreeTalkError, LandmarkError, MeshError
-from ..surface import repairs
+from ..wording import counted
 from . import fused_mouth, hole_bag, mouth_hollow, mouth_web
 from .opened_mouth import OpenedMouth
 
@@ -47,7 +47,7 @@ def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
     surface = np.zeros(len(opened.vertices), bool)
     surface[opened.triangles] = True
     count = int((~surface[triangles[left_out]].any(1)).sum())
-    told = f"A bubble in the flesh behind the lips was left out: {repairs.counted(count, 'face', 'faces')}."
+    told = f"A bubble in the flesh behind the lips was left out: {counted(count, 'face', 'faces')}."
     return (told,) if count else ()
 
 

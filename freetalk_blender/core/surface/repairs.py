@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..wording import counted
 from . import rows
 from .borders import directed_edges, edge_uses, edges_of, joined
 from .mesh import CleanMesh
@@ -45,11 +46,6 @@ def notes(triangles: np.ndarray, sound: np.ndarray, source: np.ndarray) -> tuple
     if not told:
         return ()
     return (f"To bind the face, a cleaned copy {' and '.join(told)}; your own vertices stay as they are.",)
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """A number and its noun."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Repairs:
