@@ -11,7 +11,7 @@ import numpy as np
 
 from export import command, dressing, ict, scanning
 from freetalk_blender.core import atomic
-from freetalk_blender.core.mouth import mouth_curve
+from freetalk_blender.core.frame import frame_in_mm
 from freetalk_blender.core.surface import mesh, raster
 
 #: Name -> colour.
@@ -83,7 +83,7 @@ def dressed(model: ict.IctModel, seed: int) -> tuple[np.ndarray, dict[str, np.nd
     face = model.face(scanning.identity(rng, model))
     parts = scanning.part_mask(model, "head", mouth=True, teeth=True)
     scan = scanning.select(scanning.registered(face, model.triangles), parts)
-    frame = mouth_curve.frame_in_mm(face[model.landmark_vertices])
+    frame = frame_in_mm(face[model.landmark_vertices])
     points, marks = frame.to_canonical(scan.vertices), frame.to_canonical(face[model.landmark_vertices])
     registered = scan.carry.indices[scan.triangles[:, 0]]
     name = np.full(len(scan.triangles), "skin", object)

@@ -6,8 +6,8 @@ import bpy
 import numpy as np
 
 from ..core import turns, wording
-from ..core.frame import transformed
-from ..core.mouth import jaw, mouth_curve
+from ..core.frame import frame_in_mm, transformed
+from ..core.mouth import jaw
 from . import hanging, meshes, scene, seen
 from .marks import named_keys
 
@@ -24,7 +24,7 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     if not others:  # where modifiers take the landmarks costs an evaluation
         return ()
     landmarks = scene.world_landmarks(copy)
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(landmarks)
     in_mouth, on_head, no_mesh = list[str](), list[str](), list[str]()
     for item in others:

@@ -20,10 +20,10 @@ from . import movement
 from .binding.handles import landmark_vertices
 from .compress import ShapeKeys, distance
 from .face import Face
+from .frame import frame_in_mm
 from .landmarks import INNER_LIP_PAIRS, nearest_vertices
 from .lip_contact import contact
 from .mouth import inner_mouth
-from .mouth.mouth_curve import frame_in_mm
 from .retarget import proportioned
 
 FILE = Path(__file__).with_name("arkit_shapes.npz")

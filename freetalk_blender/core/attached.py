@@ -18,10 +18,9 @@ from .binding.proxy import places
 from .binding.stm import Binding
 from .eyes.eye_state import EYES
 from .eyes.eyeballs import sphere
-from .frame import EYE_DISTANCE_MM
+from .frame import EYE_DISTANCE_MM, frame_in_mm
 from .landmarks import nearest_vertices
 from .mouth.jaw import hinged, parts_inside
-from .mouth.mouth_curve import frame_in_mm
 from .ramp import smooth_step
 from .surface.mesh import CleanMesh, Surfaces, clean, together
 from .surface.rows import present

@@ -16,11 +16,11 @@ from .eyelids import Eyelids, Part
 from .eyes import eye_front, eye_state, lids, looks
 from .eyes import eyeballs as eye_balls
 from .eyes.looks import Look
-from .frame import Similarity
+from .frame import Similarity, frame_in_mm
 from .landmarks import Landmarks, by_network, doubt
 from .lip_contact.contact import Contact
 from .mouth import inner_mouth as inner_mouths
-from .mouth import jaw, mouth_curve, opening
+from .mouth import jaw, opening
 from .mouth.opened_mouth import OpenedMouth, untouched
 from .retarget import with_true_gaps
 from .surface import mesh, repairs
@@ -193,7 +193,7 @@ def _solid(beside: Surfaces) -> Surfaces:
 
 def _has_teeth(beside: Surfaces, points: np.ndarray) -> bool:
     """Does one of other objects' surfaces lie in the mouth of landmarks (68,3)?"""
-    mm = mouth_curve.frame_in_mm(points)
+    mm = frame_in_mm(points)
     placed = mm.to_canonical(points)
     return any(jaw.lies_inside(mm.to_canonical(vertices.astype(float)), placed) for vertices, _ in beside)
 
@@ -206,7 +206,7 @@ def _with_eyeballs(
 
     cleaned: its skin; handles (68,): the skin's vertices at the landmarks; beside: other objects' surfaces.
     """
-    mm = mouth_curve.frame_in_mm(points)
+    mm = frame_in_mm(points)
     skin = cleaned.part_of(handles)
     sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points, beside)
     found = (eye_balls.own(s, mm.to_canonical(s.eye.eyeball.astype(float))) for s in sockets)

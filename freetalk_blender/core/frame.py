@@ -4,7 +4,7 @@ Right-handed, +X the subject's left, +Y up, +Z out of the face; the origin is th
 and 45; one unit is the outer eye-corner distance |36-45| of the neutral face.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -108,3 +108,9 @@ def canonical_frame(landmarks: np.ndarray) -> Similarity:
         )
     rotation = align(mean_landmarks()[RIGID], points[RIGID]).rotation
     return Similarity(eye_distance, rotation, points[RIGID].mean(0))
+
+
+def frame_in_mm(landmarks: np.ndarray) -> Similarity:
+    """The `canonical_frame` of landmarks (68, 3) with one unit = 1 mm of a face of eye distance 90 mm."""
+    frame = canonical_frame(landmarks)
+    return replace(frame, scale=frame.scale / EYE_DISTANCE_MM)

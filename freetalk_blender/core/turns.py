@@ -11,7 +11,7 @@ import numpy as np
 from .compress import ShapeKeys, with_named
 from .errors import FreeTalkError
 from .face import Face
-from .mouth.mouth_curve import frame_in_mm
+from .frame import frame_in_mm
 from .ramp import smooth_step
 
 #: The names of the shape keys, in the order of a performance's columns: turns of the head about canonical +X (down), +Y

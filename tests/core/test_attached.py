@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from freetalk_blender.core import attached, landmarks
 from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.face import prepare
+from freetalk_blender.core.frame import frame_in_mm
 from freetalk_blender.core.landmarks import COUNT
-from freetalk_blender.core.mouth import mouth_curve
 from freetalk_blender.core.movement import deform
 from freetalk_blender.core.surface import mesh, raster
 from freetalk_blender.core.surface.scan_file import read
@@ -77,7 +77,7 @@ def down(top: float, bottom: float) -> np.ndarray:
 @pytest.fixture(scope="module")
 def with_parts(scan):
     """Vertices, triangles, and the rows of each part."""
-    frame = mouth_curve.frame_in_mm(scan[2])
+    frame = frame_in_mm(scan[2])
     skin, placed = frame.to_canonical(scan[0].astype(float)), frame.to_canonical(scan[2])
     normals = raster.vertex_normals(skin, scan[1])
     parts = {

@@ -7,6 +7,7 @@ import pytest
 from test_fused_mouth import landmarks, sheet
 
 from freetalk_blender.core.compress import ShapeKeys
+from freetalk_blender.core.frame import frame_in_mm
 from freetalk_blender.core.landmarks import nearest_vertices
 from freetalk_blender.core.mouth import fused_mouth, inner_mouth, jaw, mouth_curve, mouth_hollow
 from freetalk_blender.core.mouth.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
@@ -113,7 +114,7 @@ def drawn_along(bone: np.ndarray) -> np.ndarray:
 
 
 def test_upper_teeth_stay_and_the_rest_turns_with_the_jaw(furnished):
-    face = mouth_curve.frame_in_mm(landmarks())
+    face = frame_in_mm(landmarks())
     points = face.to_canonical(furnished.vertices.astype(float))
     angle = np.radians(15)
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
@@ -140,7 +141,7 @@ def test_the_skin_does_not_notice_and_the_bag_moves_as_before(opened, furnished)
 
 
 def test_the_bag_has_room_for_the_front_of_the_tongue_and_stays_behind_the_skin(opened, furnished):
-    face = mouth_curve.frame_in_mm(landmarks())
+    face = frame_in_mm(landmarks())
     points = face.to_canonical(furnished.vertices.astype(float))
     bag, tongue = furniture_of(furnished, BAG), furniture_of(furnished, TONGUE)
     tip = points[tongue, 2].max()
@@ -165,7 +166,7 @@ def sinking(drop: float) -> np.ndarray:
 
 @pytest.mark.parametrize("drop", [0.0, 5.0, 10.0])
 def test_the_tongues_tip_comes_to_the_ridge_or_between_the_teeth_however_far_the_jaw_has_sunk(furnished, drop):
-    face = mouth_curve.frame_in_mm(landmarks())
+    face = frame_in_mm(landmarks())
     points = face.to_canonical(furnished.vertices.astype(float))
     teeth, tongue = furniture_of(furnished, TOOTH), furniture_of(furnished, TONGUE)
     upper = points[teeth[points[teeth, 1] > np.median(points[teeth, 1])]]
@@ -190,7 +191,7 @@ def test_the_tongue_of_a_scan_with_an_open_mouth_comes_between_its_teeth_as_its_
     """Before, it went as far up as from the open mouth, over the teeth; share: of the way to a shut mouth."""
     marks = landmarks()
     marks[[65, 66, 67], 1] -= 12 + inner_mouth.SHUT_GAP
-    face, furnished = mouth_curve.frame_in_mm(marks), inner_mouth.furnished(opened, marks)
+    face, furnished = frame_in_mm(marks), inner_mouth.furnished(opened, marks)
     points = face.to_canonical(furnished.vertices.astype(float))
     lips = mouth_curve.mouth_curve(face.to_canonical(marks)).z[2]
     arm = points[nearest_vertices(marks[list(jaw.CHIN)], furnished.skin_vertices)].mean(0)[1:] - jaw.HINGE
@@ -214,7 +215,7 @@ def test_the_tongue_of_a_scan_with_an_open_mouth_comes_between_its_teeth_as_its_
 def test_teeth_of_a_mouth_that_stands_open_are_where_its_jaw_shuts(opened):
     """Before, both arches stood as far back as the middle between the open lips, here 6 mm."""
     shut, low = landmarks(), [6, 7, 8, 9, 10, 55, 56, 57, 58, 59, 65, 66, 67]
-    face, wide = mouth_curve.frame_in_mm(shut), shut.copy()
+    face, wide = frame_in_mm(shut), shut.copy()
     wide[low] += face.vectors_to_mesh(jaw.opening(face.to_canonical(shut)[low], 0.2))
     fronts = []
     for marks in (shut, wide):
@@ -274,8 +275,8 @@ def test_the_dark_begins_on_a_smooth_line_inside_the_lips(own):
     dark, rest = (np.unique(answer.triangles[answer.part == part]) for part in (HOLLOW, SKIN))
     line = np.intersect1d(dark, rest)
     assert (line >= len(vertices)).mean() > 0.95
-    curve = mouth_curve.mouth_curve(mouth_curve.frame_in_mm(landmarks()).to_canonical(landmarks()))
-    points = mouth_curve.frame_in_mm(landmarks()).to_canonical(answer.vertices.astype(float))
+    curve = mouth_curve.mouth_curve(frame_in_mm(landmarks()).to_canonical(landmarks()))
+    points = frame_in_mm(landmarks()).to_canonical(answer.vertices.astype(float))
     assert np.abs(-curve.in_front(points[line]) - mouth_hollow.DARK).mean() < 0.5
     area = np.linalg.norm(np.cross(*(np.diff(answer.vertices[answer.triangles], axis=1).transpose(1, 0, 2))), axis=1)
     before = np.linalg.norm(np.cross(*(np.diff(vertices[triangles], axis=1).transpose(1, 0, 2))), axis=1)

@@ -9,7 +9,7 @@ from test_face import jaw as jaw_down
 
 from freetalk_blender.core import arkit, landmarks
 from freetalk_blender.core.face import prepare
-from freetalk_blender.core.frame import mean_landmarks
+from freetalk_blender.core.frame import frame_in_mm, mean_landmarks
 from freetalk_blender.core.mouth import jaw, mouth_curve
 from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, landmark_motion, shape_keys
@@ -46,7 +46,7 @@ def block(half: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def with_parts(scan):
     """Vertices, triangles, and the rows of each part."""
-    frame = mouth_curve.frame_in_mm(scan[2])
+    frame = frame_in_mm(scan[2])
     lips = frame.to_canonical(scan[2])[mouth_curve.LIPS].mean(0)
     blocks = {name: (block(half), middle + lips) for name, (middle, half, _) in PARTS.items()}
     parts = {name: (points + place, faces) for name, ((points, faces), place) in blocks.items()}
@@ -76,7 +76,7 @@ def test_the_bone_opens_with_the_chin_and_rests_in_a_smile():
 def test_lower_teeth_go_with_the_jaw_and_upper_ones_stay(scan, with_parts, bound, opening):
     vertices, _, rows = with_parts
     moved = bound.frame.vectors_to_canonical(deform(bound, opening)[1].astype(float)) * 90
-    frame = mouth_curve.frame_in_mm(scan[2])
+    frame = frame_in_mm(scan[2])
     points = frame.to_canonical(vertices.astype(float))
     chin = landmarks.nearest_vertices(scan[2][list(jaw.CHIN)], scan[0])
     bone = jaw.motion(landmark_motion(bound, opening)[1]) * 90
@@ -142,7 +142,7 @@ def test_what_lies_before_skin_is_on_the_face_but_not_between_parted_lips():
 
 def test_where_there_is_no_mouth_nothing_lies_inside_it(scan, with_parts):
     vertices, _, rows = with_parts
-    frame = mouth_curve.frame_in_mm(scan[2])
+    frame = frame_in_mm(scan[2])
     points, placed = frame.to_canonical(vertices.astype(float)), frame.to_canonical(scan[2])
     assert jaw.lies_inside(points[rows["lower molars"]], placed)
     assert not jaw.lies_inside(points[rows["a button of the shirt"]], placed)
@@ -160,7 +160,7 @@ def test_no_teeth_are_made_where_another_object_is_some(scan, with_parts):
 
 
 def test_specks_inside_the_mouth_are_no_teeth(scan):
-    frame = mouth_curve.frame_in_mm(scan[2])
+    frame = frame_in_mm(scan[2])
     placed = frame.to_canonical(scan[2])
     middle = placed[mouth_curve.LIPS].mean(0) + [0, 0, -12]
     tooth = block((4.0, 5.0, 3.0))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from ..frame import EYEBALL_RADIUS_MM, Similarity
-from ..mouth.mouth_curve import frame_in_mm
+from ..frame import EYEBALL_RADIUS_MM, Similarity, frame_in_mm
 from ..mouth.opened_mouth import IRIS, PUPIL, SCLERA, OpenedMouth, with_loose
 from ..surface import raster
 from ..surface.mesh import Surfaces

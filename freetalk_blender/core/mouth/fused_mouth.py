@@ -12,6 +12,7 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from ..errors import LandmarkError, MeshError
+from ..frame import frame_in_mm
 from ..landmarks import nearest_vertices
 from ..surface import mesh, rows
 from . import lip_line, mouth_bag, mouth_curve, mouth_patch
@@ -44,7 +45,7 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     landmarks = np.asarray(landmarks, float)
     if landmarks.shape != (68, 3):
         raise LandmarkError(f"Opening the mouth needs 68 landmark points (68, 3); got shape {landmarks.shape}.")
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     landmarks = frame.to_canonical(landmarks)
     curve = mouth_curve.mouth_curve(landmarks)
     patch = mouth_patch.mouth_patch(frame.to_canonical(np.asarray(vertices, float)), triangles, landmarks)
@@ -73,7 +74,7 @@ def open_lips(
     found = found or state(vertices, triangles, landmarks)
     if not found.fused:
         raise MeshError("The lips of this mesh are already apart; there is nothing to cut.")
-    in_mm = mouth_curve.frame_in_mm(landmarks).to_canonical(landmarks)
+    in_mm = frame_in_mm(landmarks).to_canonical(landmarks)
     patch = mouth_patch.refine(found.patch, mouth_curve.mouth_curve(in_mm))
     line = lip_line.find(patch, in_mm)
     cut = cut_along(patch, line)
@@ -86,7 +87,7 @@ def _assembled(
 ) -> OpenedMouth:
     """The patch, cut, back into the mesh with the bag behind it; landmarks (68,3) in mesh units."""
     own, count = len(patch.origin), len(vertices)
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     added = np.concatenate([cut.points[own:], bag.points])
     number = np.concatenate([patch.origin, count + np.arange(len(added))])
     skin_count = count + len(cut.points) - own

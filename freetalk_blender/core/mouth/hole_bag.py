@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from ..frame import frame_in_mm
 from ..surface import mesh, raster
 from ..surface.borders import border_edges, edges_of, filled, loops
 from ..surface.rows import renumbered
@@ -52,7 +53,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
 
     vertices (V,3), triangles (F,3), landmarks (68,3), one unit. LandmarkError where the landmarks are no mouth.
     """
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     curve = mouth_curve.mouth_curve(frame.to_canonical(np.asarray(landmarks, float)))
     cleaned = mesh.clean(vertices, triangles)
     welded = cleaned.source[triangles]
@@ -103,7 +104,7 @@ def closed(opened: OpenedMouth, hole: Hole, triangles: np.ndarray, landmarks: np
     opened: without a bag of its own; hole: of its vertices and triangles; triangles (F,3): of the input that `opened`
     was made of; landmarks (68,3), in its unit.
     """
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     curve = mouth_curve.mouth_curve(frame.to_canonical(np.asarray(landmarks, float)))
     skin = frame.to_canonical(opened.vertices.astype(float))
     rim, count, rings = skin[hole.vertices], len(hole.vertices), len(mouth_bag.INWARD)

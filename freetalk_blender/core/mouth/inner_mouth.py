@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..compress import ShapeKeys, with_named
-from ..frame import EYE_DISTANCE_MM, Similarity
+from ..frame import EYE_DISTANCE_MM, Similarity, frame_in_mm
 from ..landmarks import nearest_vertices
 from ..ramp import smooth_step
 from ..surface import raster, rows
@@ -76,7 +76,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
 
     LandmarkError where there is no mouth.
     """
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
     apart = (placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean()
     shutting, turn = jaw.shutting(placed, max(float(apart) - SHUT_GAP, 0.0))

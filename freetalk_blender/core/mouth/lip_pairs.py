@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from ..binding import handles
 from ..errors import LandmarkError
-from ..frame import Similarity
+from ..frame import Similarity, frame_in_mm
 from ..landmarks import nearest_vertices
 from ..lip_contact import facing, sliding
 from ..lip_contact.contact import Contact
@@ -42,7 +42,7 @@ _LEAST = 0.02
 
 def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     """The contact of a mouth that was cut open: its two rims meet, vertex by vertex. landmarks (68,3), mesh units."""
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     points = frame.to_canonical(opened.skin_vertices.astype(float))
     upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
     side = opened.side[: opened.skin_count]
@@ -76,7 +76,7 @@ def of_open_lips(
     vertices (V,3), triangles (F,3), landmarks (68,3), mesh units; shutting (V,3): displacement that shuts a mouth which
     stands open. LandmarkError where no lips face each other.
     """
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     rest = frame.to_canonical(np.asarray(vertices, float))
     marks = frame.to_canonical(np.asarray(landmarks, float))
     side, points = _sides(rest, triangles, marks), rest

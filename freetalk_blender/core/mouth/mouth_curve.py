@@ -1,12 +1,11 @@
 """The mouth as its landmarks draw it: the lip line as a curve in canonical millimetres."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..errors import LandmarkError
-from ..frame import EYE_DISTANCE_MM, Similarity, canonical_frame
 
 INNER_UPPER, INNER_LOWER = np.array([61, 62, 63]), np.array([67, 66, 65])
 OUTER_UPPER, OUTER_LOWER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57, 56, 55])
@@ -42,12 +41,6 @@ class MouthCurve:
     def between_corners(self, points: np.ndarray, margin: float) -> np.ndarray:
         """(N,) bool: x at most `margin` mm beyond the corners."""
         return (points[:, 0] > self.x[0] - margin) & (points[:, 0] < self.x[-1] + margin)
-
-
-def frame_in_mm(landmarks: np.ndarray) -> Similarity:
-    """The face's canonical frame with one unit = 1 mm of a face of eye distance 90 mm."""
-    frame = canonical_frame(landmarks)
-    return replace(frame, scale=frame.scale / EYE_DISTANCE_MM)
 
 
 def mouth_curve(landmarks: np.ndarray) -> MouthCurve:

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from ..binding import handles
 from ..errors import MeshError
+from ..frame import frame_in_mm
 from ..landmarks import nearest_vertices
 from ..surface import mesh
 from . import jaw, mouth_curve
@@ -50,7 +51,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     Raises LandmarkError and MeshError where there is no mouth at the landmarks.
     """
     cleaned = mesh.clean(vertices, triangles)
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     points = frame.to_canonical(cleaned.vertices.astype(float))
     placed = frame.to_canonical(np.asarray(landmarks, float))
     curve = mouth_curve.mouth_curve(placed)

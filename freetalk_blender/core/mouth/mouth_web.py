@@ -9,6 +9,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..errors import LandmarkError
+from ..frame import frame_in_mm
 from ..surface import mesh
 from . import mouth_curve
 from .mouth_hollow import split_at
@@ -24,7 +25,7 @@ _CRUMB = 0.05
 
 def stands_open(landmarks: np.ndarray) -> bool:
     """The inner lips of landmarks (68,3), any unit, are OPEN apart."""
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
     return bool((placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() > OPEN)
 
@@ -34,7 +35,7 @@ def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) 
 
     LandmarkError where nothing does.
     """
-    frame = mouth_curve.frame_in_mm(landmarks)
+    frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
     curve = mouth_curve.mouth_curve(placed)
     points = frame.to_canonical(np.where(np.isfinite(vertices), vertices, 1e9).astype(float))
