@@ -18,6 +18,7 @@ from evaluation import ats_peers, ats_rules
 from export import aligned, articulation, ats_data, command, grid, ict
 from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.metrics import CURVES, curves, lag, pearson
 from freetalk_blender.core.voice import audio, performance, speech
 
@@ -180,7 +181,7 @@ def stillness(data: Path) -> dict[str, float]:
 
 
 def _lip_speed(samples: np.ndarray) -> float:
-    moved = performance.perform(samples, audio.SPEECH_RATE, fps=50, device="cpu").displacement[:, articulation.LIPS]
+    moved = performance.perform(samples, audio.SPEECH_RATE, fps=50, device="cpu").displacement[:, LIPS]
     return float(np.sqrt((np.diff(moved, axis=0) ** 2).sum(-1).mean()))
 
 

@@ -12,6 +12,7 @@ import torch
 
 from evaluation.ats import lag, pearson, table
 from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
+from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.voice import audio, performance, speech
 from freetalk_blender.core.voice.ats import CONTEXT
 
@@ -49,8 +50,8 @@ def main() -> None:
         row = {f"{name} r": pearson(got[name], wanted[name]) for name in wanted}
         error = np.linalg.norm(ours - animator[: len(ours)], axis=-1)
         row["landmarks mm"] = articulation.mm(error).mean()
-        row["lips mm"] = articulation.mm(error[:, articulation.LIPS]).mean()
-        velocity = np.diff(ours - animator[: len(ours)], axis=0)[:, articulation.LIPS] * RATE
+        row["lips mm"] = articulation.mm(error[:, LIPS]).mean()
+        velocity = np.diff(ours - animator[: len(ours)], axis=0)[:, LIPS] * RATE
         row["lip velocity mm/s"] = articulation.mm(np.linalg.norm(velocity, axis=-1)).mean()
         row["lag ms"] = lag(got["aperture"], wanted["aperture"], RATE)
         rows.append(row)

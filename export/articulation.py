@@ -7,6 +7,7 @@ import numpy as np
 from export import ict
 from freetalk_blender.core import frame
 from freetalk_blender.core.arkit import bounded_least_squares
+from freetalk_blender.core.landmarks import LIPS, LOWER_INNER, MIRRORED, UPPER_INNER
 
 #: Shapes that speech moves: controls of the network, each the sum of the ICT shapes named (left and right move alike,
 #: for one talker's crooked smile is not everybody's).
@@ -25,18 +26,10 @@ SPEECH_CONTROLS = {
         for name in ("Dimple", "Frown", "LowerDown", "Press", "Smile", "Stretch", "UpperUp")
     },
 }
-LIPS = np.arange(48, 68)
 #: The lower contour, ear to ear without the points that hair and ears move.
 JAW = np.arange(3, 14)
-#: Inner-lip pairs (upper, lower).
-INNER = np.array([[61, 67], [62, 66], [63, 65]])
 CORNERS = (48, 54)
 CHIN = 8
-#: Each landmark's partner on the other side of the face.
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
-     41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-)  # fmt: skip
 
 
 def basis(model: ict.IctModel, controls: dict[str, tuple[str, ...]]) -> np.ndarray:
@@ -73,7 +66,7 @@ def fit(displacement: np.ndarray, shapes: np.ndarray, trust: FitWeights) -> np.n
 def _evidence(displacement: np.ndarray, trust: FitWeights) -> np.ndarray:
     """(N, 68, 3) -> (N, M) weighted coordinates and gaps."""
     axes = np.array([1.0, 1.0, trust.depth])
-    gaps = displacement[:, INNER[:, 0]] - displacement[:, INNER[:, 1]]
+    gaps = displacement[:, UPPER_INNER] - displacement[:, LOWER_INNER]
     width = displacement[:, CORNERS[1:]] - displacement[:, CORNERS[:1]]
     parts = [
         displacement[:, LIPS] * trust.lips,
@@ -87,7 +80,7 @@ def _evidence(displacement: np.ndarray, trust: FitWeights) -> np.ndarray:
 
 def symmetric(displacement: np.ndarray) -> np.ndarray:
     """(..., 68, 3) averaged with its mirror image: gaps and widths stay, sideways motion goes."""
-    mirrored = displacement[..., MIRROR, :] * np.array([-1.0, 1.0, 1.0])
+    mirrored = displacement[..., MIRRORED, :] * np.array([-1.0, 1.0, 1.0])
     return 0.5 * (displacement + mirrored)
 
 

@@ -8,6 +8,7 @@ import onnxruntime
 import torch
 
 from export import articulation, ats_network, feelings, ict, onnx_file
+from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.voice.ats import CONTEXT
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.speech import FEATURES
@@ -56,9 +57,9 @@ def build_face(model: ict.IctModel, wider: float, taller: float) -> ats_network.
     In speech lips move sideways `wider` times as far as predicted, and up and down from their middle `taller` times.
     """
     spoken = articulation.basis(model, articulation.SPEECH_CONTROLS)
-    spoken[:, articulation.LIPS, 0] *= wider
+    spoken[:, LIPS, 0] *= wider
     middle = spoken[:, [62, 66], 1].mean(1, keepdims=True)
-    spoken[:, articulation.LIPS, 1] = middle + taller * (spoken[:, articulation.LIPS, 1] - middle)
+    spoken[:, LIPS, 1] = middle + taller * (spoken[:, LIPS, 1] - middle)
     arrays = (
         spoken,
         spoken[list(articulation.SPEECH_CONTROLS).index("jawOpen")],

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
 from freetalk_blender.core.voice.ats import BESIDE, CONTEXT, EVENTS
 from freetalk_blender.core.voice.emotion import EMOTIONS
-from freetalk_blender.core.voice.lips import LOWER_INNER, UPPER_INNER, parting
+from freetalk_blender.core.voice.lips import parting
 from freetalk_blender.core.voice.speech import FEATURES
 
 WIDTH = 64
@@ -48,6 +49,8 @@ TAKEN = 0.5
 #: Lids of both eyes.
 LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
 CHIN = 8
+#: Inner points of the upper and of the lower lip.
+UPPER_INNER, LOWER_INNER = zip(*INNER_LIP_PAIRS, strict=True)
 #: Brows, nose and eyes: what the style's upper face scales.
 UPPER_FACE = tuple(range(17, 48))
 
@@ -186,15 +189,15 @@ class Face(nn.Module):
         felt = felt * (1.0 + (upper[..., None] - 1.0) * self.upper_mask)
         shut = blink[..., None] * self.lid_mask
         moved = spoken + felt * (1.0 - shut) + self.lids * shut
-        gap, opened = _gap(moved), _gap(spoken)
+        apart, opened = gap(moved), gap(spoken)
         heard = events[..., [BILABIAL, LABIODENTAL]]
         contacts = _contact(heard) * speaks
         contact, bite = contacts[..., :1], BITE * contacts[..., 1:]
         guard = torch.maximum(fade(heard, GUARD_FADE) * speaks, contacts).amax(-1, keepdim=True)
         left = opened * (1.0 - contact) * (1.0 - bite)
-        parted, pressed = torch.relu(gap - opened), torch.relu(opened - gap)
+        parted, pressed = torch.relu(apart - opened), torch.relu(opened - apart)
         wanted = left + parted * (1.0 - guard) - torch.minimum(pressed, torch.clamp(TAKEN * left, min=PRESS))
-        return moved + ((torch.clamp(wanted, min=-PRESS) - gap) @ self.closing).reshape(shape)
+        return moved + ((torch.clamp(wanted, min=-PRESS) - apart) @ self.closing).reshape(shape)
 
 
 def _contact(heard: Tensor) -> Tensor:
@@ -203,7 +206,7 @@ def _contact(heard: Tensor) -> Tensor:
     return torch.maximum(fade(heard, SURE_FADE), fade(peak, PEAK_FADE) * (heard / peak.clamp(min=1e-6)) ** PEAK_POWER)
 
 
-def _gap(moved: Tensor) -> Tensor:
+def gap(moved: Tensor) -> Tensor:
     """(B,T,68,3) -> (B,T,3) how much further apart than at rest the inner pairs are."""
     return moved[:, :, UPPER_INNER, 1] - moved[:, :, LOWER_INNER, 1]
 

@@ -41,9 +41,9 @@ from export import (
 )
 from export.phones import Phone
 from freetalk_blender.core import atomic, models
+from freetalk_blender.core.landmarks import COUNT, LIPS
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.ats import CONTEXT, EVENTS
-from freetalk_blender.core.voice.lips import LOWER_INNER, UPPER_INNER
 from freetalk_blender.core.voice.speech import FEATURES
 
 VERSION = "9"
@@ -76,7 +76,7 @@ MISSED = (1.0, 4.0, 3.0, 1.0)
 DISTANCES = ((62, 66, 1), (54, 48, 0), (27, 8, 1))
 
 #: Landmarks that speech moves.
-MOUTH = [*articulation.JAW.tolist(), *articulation.LIPS.tolist()]
+MOUTH = [*articulation.JAW.tolist(), *range(COUNT)[LIPS]]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
     controls, logits = trunk(batch.features)
     trust = batch.control_trust
     error = torch.einsum("btk,kld->btld", (controls - batch.controls) * trust, shapes)
-    gap = error[:, :, UPPER_INNER, 1] - error[:, :, LOWER_INNER, 1]
+    gap = ats_network.gap(error)
     mouth = error[:, :, MOUTH]
     width, jaw = (error[:, :, a, axis] - error[:, :, b, axis] for a, b, axis in DISTANCES[1:])
     events = functional.binary_cross_entropy_with_logits(

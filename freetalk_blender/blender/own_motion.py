@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core import arkit, wording
 from ..core.frame import canonical_frame
-from ..core.mouth.mouth_curve import LIPS
+from ..core.landmarks import LIPS
 from . import compat, curve_keys, meshes, takes
 from .marks import LANDMARKS
 

@@ -26,8 +26,9 @@ LIDS = slice(36, 48)
 OUTER_LIPS = slice(48, 60)
 INNER_LIPS = slice(60, 68)
 LIPS = slice(48, 68)
-#: Inner-lip points that meet in a closed mouth: upper above lower.
+#: Inner-lip points that meet in a closed mouth, upper above lower: right, middle, left.
 INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
+UPPER_INNER, LOWER_INNER = np.array(INNER_LIP_PAIRS).T
 #: Lid points that meet in a blink: upper above lower.
 LID_PAIRS = ((37, 41), (38, 40), (43, 47), (44, 46))
 #: The landmark that each becomes in a mirror.

@@ -10,7 +10,7 @@ the way it opens.
 import numpy as np
 
 from . import frame
-from .landmarks import INNER_LIP_PAIRS, LID_PAIRS, gaps
+from .landmarks import INNER_LIP_PAIRS, LID_PAIRS, LOWER_INNER, UPPER_INNER, gaps
 from .mouth import jaw
 
 #: The gap (eye distances) that inner-lip landmarks of shut lips have by noise alone (1.4 of 90 mm).
@@ -57,14 +57,13 @@ def with_true_gaps(neutral: np.ndarray, measured: np.ndarray | None = None) -> n
     nothing was measured, landmarks up to CLOSED_GAP apart are shut lips', from twice that on those of an open mouth.
     """
     points = np.array(neutral)
-    upper, lower = np.array(INNER_LIP_PAIRS).T
     found = gaps(points, INNER_LIP_PAIRS)
     gap = np.maximum(found, 0)
     true = np.clip(2 * (gap - CLOSED_GAP), 0, gap)
     if measured is not None:
         true = np.where(np.isfinite(measured), np.clip(measured, 0, np.maximum(gap, 2 * CLOSED_GAP)), true)
-    points[upper, 1] += (true - found) / 2
-    points[lower, 1] -= (true - found) / 2
+    points[UPPER_INNER, 1] += (true - found) / 2
+    points[LOWER_INNER, 1] -= (true - found) / 2
     return points
 
 

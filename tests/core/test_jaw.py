@@ -10,7 +10,7 @@ from test_face import jaw as jaw_down
 from freetalk_blender.core import arkit, landmarks
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.frame import frame_in_mm, mean_landmarks
-from freetalk_blender.core.mouth import jaw, mouth_curve
+from freetalk_blender.core.mouth import jaw
 from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, landmark_motion, shape_keys
 from freetalk_blender.core.surface import mesh
@@ -47,7 +47,7 @@ def block(half: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
 def with_parts(scan):
     """Vertices, triangles, and the rows of each part."""
     frame = frame_in_mm(scan[2])
-    lips = frame.to_canonical(scan[2])[mouth_curve.LIPS].mean(0)
+    lips = frame.to_canonical(scan[2])[landmarks.LIPS].mean(0)
     blocks = {name: (block(half), middle + lips) for name, (middle, half, _) in PARTS.items()}
     parts = {name: (points + place, faces) for name, ((points, faces), place) in blocks.items()}
     return loose.added(*scan[:2], parts, frame)
@@ -162,7 +162,7 @@ def test_no_teeth_are_made_where_another_object_is_some(scan, with_parts):
 def test_specks_inside_the_mouth_are_no_teeth(scan):
     frame = frame_in_mm(scan[2])
     placed = frame.to_canonical(scan[2])
-    middle = placed[mouth_curve.LIPS].mean(0) + [0, 0, -12]
+    middle = placed[landmarks.LIPS].mean(0) + [0, 0, -12]
     tooth = block((4.0, 5.0, 3.0))
     speck = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float), np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3]])
     for part, count in ((tooth, 1), (speck, 0)):

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LOWER_INNER, gaps
 from freetalk_blender.core.voice import audio, performance
-from freetalk_blender.core.voice.lips import LOWER_INNER, corrected, relaxed
+from freetalk_blender.core.voice.lips import corrected, relaxed
 from freetalk_blender.core.voice.performance import Performance
 from freetalk_blender.core.voice.style import Style, StyleError
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..binding.stm import Binding
 from ..errors import LandmarkError
 from ..frame import EYE_DISTANCE_MM
-from ..landmarks import COUNT, INNER_LIP_PAIRS, MIRRORED, nearest_vertices
+from ..landmarks import COUNT, INNER_LIP_PAIRS, LIPS, MIRRORED, nearest_vertices
 from ..ramp import smooth_step
 from ..surface import raster
 from ..surface.mesh import CleanMesh
@@ -106,7 +106,7 @@ def shutting(landmarks: np.ndarray, open_by: float) -> tuple[np.ndarray, float]:
 def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:
     """Does a part with these points (n,3) lie inside the mouth of landmarks (68,3), as teeth do? Canonical mm; nothing
     does where the landmarks draw no mouth."""
-    middle = landmarks[mouth_curve.LIPS].mean(0)
+    middle = landmarks[LIPS].mean(0)
     centre = (points.max(0) + points.min(0)) / 2
     try:
         depth = -mouth_curve.mouth_curve(landmarks).in_front(centre[None])[0]
@@ -130,7 +130,7 @@ def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) 
     """
     if not cleaned.components.any():
         return []
-    near = _around(points, landmarks[mouth_curve.LIPS].mean(0))
+    near = _around(points, landmarks[LIPS].mean(0))
     label = cleaned.components
     size = np.bincount(label)
     whole = (np.bincount(label[near], minlength=len(size)) == size) & (size > _SPECK)
@@ -140,7 +140,7 @@ def parts_inside(points: np.ndarray, cleaned: CleanMesh, landmarks: np.ndarray) 
     parts = [part for part in parts if lies_inside(points[part], landmarks)]
     if not parts:
         return []
-    skin, middle = cleaned.triangles[face[cleaned.triangles[:, 0]]], landmarks[mouth_curve.LIPS].mean(0)
+    skin, middle = cleaned.triangles[face[cleaned.triangles[:, 0]]], landmarks[LIPS].mean(0)
     front = raster.front(points, skin, middle, _HALF, 2 * _HALF)
     return [part for part in parts if not _on_face(points[part], front, landmarks)]
 
@@ -150,7 +150,7 @@ def _on_face(part: np.ndarray, front: np.ndarray, landmarks: np.ndarray) -> bool
 
     front (S,S): z of the skin in `raster.front` of the mouth's middle; landmarks (68,3); canonical mm.
     """
-    middle = landmarks[mouth_curve.LIPS].mean(0)
+    middle = landmarks[LIPS].mean(0)
     column, row = ((part - middle)[:, :2] * (1, -1) + _HALF).astype(int).clip(0, 2 * _HALF - 1).T
     ahead = part[:, 2] - front[row, column]
     upper, lower = (landmarks[list(lip)] for lip in _PARTED)

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ..binding import handles
 from ..errors import LandmarkError
 from ..frame import Similarity, frame_in_mm
-from ..landmarks import nearest_vertices
+from ..landmarks import LIPS, nearest_vertices
 from ..lip_contact import facing, sliding
 from ..lip_contact.contact import Contact
 from ..surface import raster, rows
@@ -144,7 +144,7 @@ def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:
 
 def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(V,) UPPER or LOWER for vertices within reach of a lip, by the way along the surface from the outer lips."""
-    close = np.linalg.norm(points - landmarks[mouth_curve.LIPS].mean(0), axis=1) < 45
+    close = np.linalg.norm(points - landmarks[LIPS].mean(0), axis=1) < 45
     used, local = renumbered(triangles[close[triangles].all(1)], len(points))
     if not len(used):
         raise LandmarkError("There is no surface around the lip landmarks; are they those of this mesh?")

@@ -6,11 +6,10 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..errors import LandmarkError
+from ..landmarks import LOWER_INNER, UPPER_INNER
 
-INNER_UPPER, INNER_LOWER = np.array([61, 62, 63]), np.array([67, 66, 65])
 OUTER_UPPER, OUTER_LOWER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57, 56, 55])
 RIGHT_CORNER, LEFT_CORNER = 60, 64
-LIPS, OUTER_LIPS = np.arange(48, 68), np.arange(48, 60)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class MouthCurve:
 
 def mouth_curve(landmarks: np.ndarray) -> MouthCurve:
     """The lip line that landmarks (68,3) in mm draw; LandmarkError where they are no mouth."""
-    inner = (landmarks[INNER_UPPER] + landmarks[INNER_LOWER]) / 2
+    inner = (landmarks[UPPER_INNER] + landmarks[LOWER_INNER]) / 2
     points = np.concatenate([landmarks[[RIGHT_CORNER]], inner, landmarks[[LEFT_CORNER]]])
     width = points[-1, 0] - points[0, 0]
     upright = landmarks[OUTER_UPPER, 1].mean() > landmarks[OUTER_LOWER, 1].mean()

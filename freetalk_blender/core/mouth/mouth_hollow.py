@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 from ..binding import handles
 from ..errors import MeshError
 from ..frame import frame_in_mm
-from ..landmarks import nearest_vertices
+from ..landmarks import LIPS, nearest_vertices
 from ..surface import mesh
 from . import jaw, mouth_curve
 from .opened_mouth import HOLLOW, NEITHER, SKIN, OpenedMouth
@@ -64,7 +64,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     size = np.bincount(labels)
     behind = np.isin(labels, [label for label in at_rim if label != face and size[label] > 3])
     behind[rim] = False
-    inside = behind & (np.linalg.norm(points - placed[mouth_curve.LIPS].mean(0), axis=1) < _FAR)
+    inside = behind & (np.linalg.norm(points - placed[LIPS].mean(0), axis=1) < _FAR)
     border = mesh.boundary_vertices(cleaned.triangles)
     deepest = float(depth[inside].max(initial=0.0))
     return Hollow(

@@ -9,11 +9,12 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from ..errors import MeshError
+from ..landmarks import LIPS, OUTER_LIPS
 from ..surface import raster
 from ..surface.borders import border_edges, edges_of, fans, filled, loops, split
 from ..surface.mesh import connected_parts, weld
 from ..surface.rows import renumbered
-from .mouth_curve import LEFT_CORNER, LIPS, OUTER_LIPS, RIGHT_CORNER, MouthCurve, mouth_curve
+from .mouth_curve import LEFT_CORNER, RIGHT_CORNER, MouthCurve, mouth_curve
 
 #: How far the patch reaches beyond the lip landmarks: sideways, up and down, backward and forward (mm).
 MARGIN = np.array([12.0, 14.0, 25.0])
@@ -96,10 +97,12 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
     vertex[corner] = patch.triangles
     piece = connected_parts(corner, len(vertex))
     # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
-    label = int(np.bincount(piece[cKDTree(patch.points[vertex]).query(mouth[OUTER_LIPS - LIPS[0]])[1]]).argmax())
+    label = int(
+        np.bincount(piece[cKDTree(patch.points[vertex]).query(mouth[: OUTER_LIPS.stop - LIPS.start])[1]]).argmax()
+    )
     distance = cKDTree(patch.points[vertex[piece == label]]).query(mouth)[0]
     off = np.median(distance) > 12
-    apart = distance[[RIGHT_CORNER - LIPS[0], LEFT_CORNER - LIPS[0]]].max() > APART
+    apart = distance[[RIGHT_CORNER - LIPS.start, LEFT_CORNER - LIPS.start]].max() > APART
     if (off or apart) and np.median(length) > APART:
         raise MeshError("The mesh has too few vertices around the mouth; subdivide it, or take a finer scan.")
     if off:

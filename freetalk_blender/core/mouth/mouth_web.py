@@ -10,6 +10,7 @@ from scipy.interpolate import PchipInterpolator
 
 from ..errors import LandmarkError
 from ..frame import frame_in_mm
+from ..landmarks import LOWER_INNER, UPPER_INNER
 from ..surface import mesh
 from . import mouth_curve
 from .mouth_hollow import split_at
@@ -27,7 +28,7 @@ def stands_open(landmarks: np.ndarray) -> bool:
     """The inner lips of landmarks (68,3), any unit, are OPEN apart."""
     frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    return bool((placed[mouth_curve.INNER_UPPER] - placed[mouth_curve.INNER_LOWER])[:, 1].mean() > OPEN)
+    return bool((placed[UPPER_INNER] - placed[LOWER_INNER])[:, 1].mean() > OPEN)
 
 
 def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> OpenedMouth:
@@ -57,7 +58,7 @@ def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) 
 def _inside(points: np.ndarray, placed: np.ndarray) -> np.ndarray:
     """(V,) mm inside the opening of the lips as seen from the front, negative outside; all in mm."""
     edges = []
-    for inner in (mouth_curve.INNER_UPPER, mouth_curve.INNER_LOWER):
+    for inner in (UPPER_INNER, LOWER_INNER):
         path = placed[[mouth_curve.RIGHT_CORNER, *inner, mouth_curve.LEFT_CORNER]]
         edges.append(PchipInterpolator(path[:, 0], path[:, 1])(np.clip(points[:, 0], path[0, 0], path[-1, 0])))
     corners = placed[[mouth_curve.RIGHT_CORNER, mouth_curve.LEFT_CORNER], 0]

@@ -6,13 +6,12 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from ..frame import EYE_DISTANCE_MM
-from ..landmarks import INNER_LIP_PAIRS, gaps
+from ..landmarks import INNER_LIP_PAIRS, LOWER_INNER, UPPER_INNER, gaps
 from ..lip_contact.contact import PARTED
 from ..series import shown_too
 from .style import Style
 
-#: Inner pairs of the lips, right, middle, left, and the outer points beside them.
-UPPER_INNER, LOWER_INNER = zip(*INNER_LIP_PAIRS, strict=True)
+#: The outer points beside the inner pairs of the lips.
 UPPER_OUTER, LOWER_OUTER = (50, 51, 52), (58, 57, 56)
 #: Share of a closing gap that the upper lip travels; the lower lip, with the jaw under it, does most of the work.
 #: Of the average face's gap as a hand changes it; retarget.UPPER_LIP_SHARE is of what a face's own differs from it.
