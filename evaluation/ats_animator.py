@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation.ats import lag, pearson, table
+from evaluation.ats import CURVES, lag, pearson, table
 from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
 from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.voice import audio, performance, speech
@@ -21,8 +21,7 @@ RATE = speech.FEATURE_RATE
 
 def measures(moved: np.ndarray) -> dict[str, np.ndarray]:
     """(T,68,3) displacement -> inner-lip gap, width and jaw, each (T,), canonical units."""
-    ends = {"aperture": (62, 66, 1), "width": (54, 48, 0), "jaw": (27, 8, 1)}
-    return {name: moved[:, a, axis] - moved[:, b, axis] for name, (a, b, axis) in ends.items()}
+    return {name: moved[:, a, axis] - moved[:, b, axis] for name, (a, b, axis) in CURVES.items()}
 
 
 def main() -> None:

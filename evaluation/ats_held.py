@@ -14,7 +14,7 @@ import numpy as np
 from evaluation.ats import recordings, table
 from export import command
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
+from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.lip_contact.contact import PARTED
 from freetalk_blender.core.voice import ats, audio, performance, speech, sustained
 
@@ -46,7 +46,7 @@ def held(samples: np.ndarray, first: int, end: int, length: int) -> np.ndarray:
 def gap_of(features: np.ndarray) -> np.ndarray:
     """(T,) mm between the lips, as the network moves them."""
     still = np.zeros((len(features), len(ats.EMOTIONS)), np.float32)
-    return EYE_DISTANCE_MM * gaps(ats.predict(features, still), INNER_LIP_PAIRS)[:, 1]
+    return EYE_DISTANCE_MM * aperture(ats.predict(features, still))
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from unittest import mock
 import numpy as np
 
 from export import ats_data, augment, command
+from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, performance, speech
 
 RATE = 50
@@ -28,8 +29,7 @@ SHIFTS = (0.5, 3.3, 7.1, 12.9)
 
 def gap(samples: np.ndarray, rate: int = audio.SPEECH_RATE) -> np.ndarray:
     """Inner-lip gap (T,) at 50 Hz, canonical units."""
-    moved = performance.perform(samples, rate, fps=RATE, device="cpu").displacement
-    return moved[:, 62, 1] - moved[:, 66, 1]
+    return aperture(performance.perform(samples, rate, fps=RATE, device="cpu").displacement)
 
 
 def placement(samples: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from export import aligned, ats_data, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
 
@@ -87,7 +88,7 @@ class Spoken:
 def lips(samples: np.ndarray, emotion: dict[str, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Gap and width (T,) of our lips in 16 kHz sound, at 50 Hz, canonical units beyond rest."""
     moved = performance.perform(samples, audio.SPEECH_RATE, emotion, RATE, device="cpu").displacement
-    return moved[:, 62, 1] - moved[:, 66, 1], moved[:, 54, 0] - moved[:, 48, 0]
+    return aperture(moved), moved[:, 54, 0] - moved[:, 48, 0]
 
 
 def animate(recording: aligned.Aligned, emotion: dict[str, float] | None = None) -> Spoken:

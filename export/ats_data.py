@@ -15,6 +15,7 @@ import numpy as np
 from export import articulation, augment, grid, postures
 from export.aligned import Aligned, trusted
 from export.phones import Phone
+from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.ats import EVENTS
 
@@ -99,7 +100,7 @@ def grid_piece(clip: grid.Clip, weights: np.ndarray, phones: list[Phone] | None 
     length = len(weights)
     samples, _ = audio.load(clip.audio)
     samples = np.pad(samples, (0, max(0, length * speech.HOP - len(samples))))[: length * speech.HOP]
-    gap = clip.displacement[:, 62, 1] - clip.displacement[:, 66, 1]
+    gap = aperture(clip.displacement)
     margin = int(grid.BREATH * RATE)
     talking = np.convolve(clip.speech, np.ones(2 * margin + 1), "same") > 0
     closed = clip.speech & (gap < 0.002)

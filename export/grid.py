@@ -17,7 +17,7 @@ from scipy.signal import savgol_filter
 
 from export import articulation, command, ict
 from freetalk_blender.core import frame
-from freetalk_blender.core.landmarks import LIPS
+from freetalk_blender.core.landmarks import LIPS, aperture
 
 VIDEO_RATE = 25
 RATE = 50
@@ -140,7 +140,7 @@ def _report(real: np.ndarray, fitted: np.ndarray, weights: np.ndarray, speech: n
     moved = articulation.mm(np.linalg.norm(real[..., :2], axis=-1))[speech]
     for name, points in (("lips", LIPS), ("lower contour", articulation.JAW)):
         print(f"{name}: moved {moved[:, points].mean():.2f} mm, fit error {error[:, points].mean():.2f} mm (frontal)")
-    opening = [x[..., 62, 1] - x[..., 66, 1] for x in (real, fitted)]
+    opening = [aperture(x) for x in (real, fitted)]
     print(f"inner-lip gap: r {np.corrcoef(opening[0].ravel(), opening[1].ravel())[0, 1]:.3f}, "
           f"error {articulation.mm(np.abs(opening[0] - opening[1])).mean():.2f} mm")  # fmt: skip
     for name, mean, top in sorted(

@@ -41,7 +41,8 @@ from export import (
 )
 from export.phones import Phone
 from freetalk_blender.core import atomic, models
-from freetalk_blender.core.landmarks import COUNT, LIPS
+from freetalk_blender.core.landmarks import COUNT, LIPS, aperture
+from freetalk_blender.core.metrics import CURVES
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.ats import CONTEXT, EVENTS
 from freetalk_blender.core.voice.speech import FEATURES
@@ -72,8 +73,6 @@ LOSSES = {
 }  # fmt: skip
 #: How much worse it is to miss each of EVENTS than to hear one that is none: lips must close.
 MISSED = (1.0, 4.0, 3.0, 1.0)
-#: The distances that a lip reader sees, as (landmark, landmark, axis): aperture, width, jaw.
-DISTANCES = ((62, 66, 1), (54, 48, 0), (27, 8, 1))
 
 #: Landmarks that speech moves.
 MOUTH = [*articulation.JAW.tolist(), *range(COUNT)[LIPS]]
@@ -124,7 +123,7 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
     error = torch.einsum("btk,kld->btld", (controls - batch.controls) * trust, shapes)
     gap = ats_network.gap(error)
     mouth = error[:, :, MOUTH]
-    width, jaw = (error[:, :, a, axis] - error[:, :, b, axis] for a, b, axis in DISTANCES[1:])
+    width, jaw = (error[:, :, a, axis] - error[:, :, b, axis] for a, b, axis in (CURVES["width"], CURVES["jaw"]))
     events = functional.binary_cross_entropy_with_logits(
         logits, batch.events, reduction="none", pos_weight=torch.tensor(MISSED)
     )
@@ -143,8 +142,8 @@ def loss(trunk: ats_network.Trunk, shapes: Tensor, batch: Batch) -> dict[str, Te
 
 
 def _unlike(ours: Tensor, theirs: Tensor, trust: Tensor, shapes: Tensor) -> Tensor:
-    """1 - correlation over each window of each of DISTANCES, a mean weighted by trust; what is still counts nothing."""
-    spread = torch.stack([shapes[:, a, axis] - shapes[:, b, axis] for a, b, axis in DISTANCES], dim=1)
+    """1 - correlation over each window of each of CURVES, a mean weighted by trust; what is still counts nothing."""
+    spread = torch.stack([shapes[:, a, axis] - shapes[:, b, axis] for a, b, axis in CURVES.values()], dim=1)
     one, other = (curve - curve.mean(1, keepdim=True) for curve in (ours @ spread, theirs @ spread))
     norms = one.norm(dim=1) * other.norm(dim=1)
     moving = other.norm(dim=1) > 0.02
@@ -278,7 +277,7 @@ def learned_postures(
 ) -> dict[tuple[str, ...], np.ndarray]:
     """What the real talker's mouth does in the phones that ask something definite, over the clips training may see."""
     seen = [
-        (weights, clip.displacement[:, 62, 1] - clip.displacement[:, 66, 1], phones[clip.name])
+        (weights, aperture(clip.displacement), phones[clip.name])
         for clip, weights in zip(clips, controls, strict=True)
         if clip.name in phones and not ats_data.held_out(clip.name)
     ]
@@ -309,7 +308,7 @@ def amplitude(trunk: ats_network.Trunk, pieces: list[ats_data.Piece], shapes: np
     features = np.pad(heard.features.astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
     with torch.no_grad():
         predicted = trunk(torch.from_numpy(features[None]))[0][0].numpy()[speech_]
-    ends = {"width": (54, 48, 0), "gap": (62, 66, 1)}
+    ends = {"width": CURVES["width"], "gap": CURVES["aperture"]}
     factors = []
     for name, (a, b, axis) in ends.items():
         ours, real = (x @ (shapes[:, a, axis] - shapes[:, b, axis]) for x in (predicted, heard.controls[speech_]))

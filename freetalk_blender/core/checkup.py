@@ -18,7 +18,7 @@ from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyes import eye_state, eyeballs
 from .face import Step, no_step
 from .frame import EYE_DISTANCE_MM
-from .landmarks import Landmarks, by_network, doubt, nearest_vertices
+from .landmarks import INNER_LIP_PAIRS, Landmarks, by_network, doubt, gaps, nearest_vertices
 from .mouth import fused_mouth, hole_bag, mouth_hollow, mouth_web
 from .surface import mesh, repairs
 from .surface.borders import directed_edges, edges_of
@@ -330,7 +330,7 @@ def _expression(placed: np.ndarray, facts: dict) -> list[Finding]:
     def brows(points: np.ndarray) -> float:
         return float(points[17:27, 1].mean() - points[[36, 39, 42, 45], 1].mean())
 
-    gap = float((placed[[61, 62, 63], 1] - placed[[67, 66, 65], 1]).mean())
+    gap = float(gaps(placed, INNER_LIP_PAIRS).mean())
     wider = float(np.linalg.norm(placed[54] - placed[48]) - np.linalg.norm(average[54] - average[48]))
     seen = []
     if gap > _GAP:

@@ -91,6 +91,11 @@ def gaps(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
     return points[..., upper, 1] - points[..., lower, 1]
 
 
+def aperture(points: np.ndarray) -> np.ndarray:
+    """(...) the gap of the inner lips' middle pair; points (...,68,3)."""
+    return gaps(points, INNER_LIP_PAIRS[1:2])[..., 0]
+
+
 def doubtful(landmarks: Landmarks) -> tuple[str, ...]:
     """Names of the parts of the face whose landmarks a person should check; none where a person placed them."""
     if landmarks.confidence is None:

@@ -11,15 +11,15 @@ from .errors import FreeTalkError
 from .frame import EYE_DISTANCE_MM, canonical_frame
 from .landmarks import LIPS
 
-#: Distances between two landmarks that tell what a mouth does.
-CURVES = {"aperture": (62, 66), "width": (48, 54), "jaw": (27, 8)}
+#: Distances that tell what a mouth does: two landmarks, and the axis along which the first lies further.
+CURVES = {"aperture": (62, 66, 1), "width": (54, 48, 0), "jaw": (27, 8, 1)}
 #: Lag is looked for within so many seconds, in as many steps of 10 ms to either side.
 MOST_LAG, LAGS = 0.2, 20
 
 
 def curves(faces: np.ndarray) -> dict[str, np.ndarray]:
     """Faces (T,68,3), canonical -> the distances of CURVES, each (T,), in the frontal plane."""
-    return {name: np.linalg.norm((faces[:, a] - faces[:, b])[:, :2], axis=-1) for name, (a, b) in CURVES.items()}
+    return {name: np.linalg.norm((faces[:, a] - faces[:, b])[:, :2], axis=-1) for name, (a, b, _) in CURVES.items()}
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from ..compress import ShapeKeys, with_named
 from ..frame import EYE_DISTANCE_MM, Similarity, frame_in_mm
-from ..landmarks import LOWER_INNER, UPPER_INNER, nearest_vertices
+from ..landmarks import INNER_LIP_PAIRS, gaps, nearest_vertices
 from ..ramp import smooth_step
 from ..surface import raster, rows
 from ..voice.tongue import CHANNELS
@@ -78,7 +78,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     """
     frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    apart = (placed[UPPER_INNER] - placed[LOWER_INNER])[:, 1].mean()
+    apart = gaps(placed, INNER_LIP_PAIRS).mean()
     shutting, turn = jaw.shutting(placed, max(float(apart) - SHUT_GAP, 0.0))
     pieces, tongue = _pieces(mouth_curve.mouth_curve(placed + shutting), turn)
     points = np.concatenate([piece.points for piece in pieces])

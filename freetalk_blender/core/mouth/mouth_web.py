@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 
 from ..errors import LandmarkError
 from ..frame import frame_in_mm
-from ..landmarks import LOWER_INNER, UPPER_INNER
+from ..landmarks import INNER_LIP_PAIRS, LOWER_INNER, UPPER_INNER, gaps
 from ..surface import mesh
 from . import mouth_curve
 from .mouth_hollow import split_at
@@ -28,7 +28,7 @@ def stands_open(landmarks: np.ndarray) -> bool:
     """The inner lips of landmarks (68,3), any unit, are OPEN apart."""
     frame = frame_in_mm(landmarks)
     placed = frame.to_canonical(np.asarray(landmarks, float))
-    return bool((placed[UPPER_INNER] - placed[LOWER_INNER])[:, 1].mean() > OPEN)
+    return bool(gaps(placed, INNER_LIP_PAIRS).mean() > OPEN)
 
 
 def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> OpenedMouth:
