@@ -181,7 +181,7 @@ def stillness(data: Path) -> dict[str, float]:
 
 
 def _lip_speed(samples: np.ndarray) -> float:
-    moved = performance.perform(samples, audio.SPEECH_RATE, fps=50, device="cpu").displacement[:, LIPS]
+    moved = performance.perform(samples, audio.SPEECH_RATE, fps=speech.FEATURE_RATE, device="cpu").displacement[:, LIPS]
     return float(np.sqrt((np.diff(moved, axis=0) ** 2).sum(-1).mean()))
 
 

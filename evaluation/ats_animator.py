@@ -16,8 +16,6 @@ from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.voice import audio, performance, speech
 from freetalk_blender.core.voice.ats import CONTEXT
 
-RATE = speech.FEATURE_RATE
-
 
 def measures(moved: np.ndarray) -> dict[str, np.ndarray]:
     """(T,68,3) displacement -> inner-lip gap, width and jaw, each (T,), canonical units."""
@@ -44,15 +42,15 @@ def main() -> None:
         with torch.no_grad():
             taught = teacher(torch.from_numpy(features[None]))[0][0].numpy()
         animator = np.tensordot(postures.correct(taught, recording.phones, by_phone), shapes, 1)
-        ours = performance.perform(samples, rate, fps=RATE, device="cpu").displacement[: len(animator)]
+        ours = performance.perform(samples, rate, fps=speech.FEATURE_RATE, device="cpu").displacement[: len(animator)]
         wanted, got = measures(animator[: len(ours)]), measures(ours)
         row = {f"{name} r": pearson(got[name], wanted[name]) for name in wanted}
         error = np.linalg.norm(ours - animator[: len(ours)], axis=-1)
         row["landmarks mm"] = articulation.mm(error).mean()
         row["lips mm"] = articulation.mm(error[:, LIPS]).mean()
-        velocity = np.diff(ours - animator[: len(ours)], axis=0)[:, LIPS] * RATE
+        velocity = np.diff(ours - animator[: len(ours)], axis=0)[:, LIPS] * speech.FEATURE_RATE
         row["lip velocity mm/s"] = articulation.mm(np.linalg.norm(velocity, axis=-1)).mean()
-        row["lag ms"] = lag(got["aperture"], wanted["aperture"], RATE)
+        row["lag ms"] = lag(got["aperture"], wanted["aperture"], speech.FEATURE_RATE)
         rows.append(row)
     mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     print(table(f"{len(rows)} voices never heard", {"ours": mean}))

@@ -18,8 +18,8 @@ from export import aligned, ats_data, command
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
-RATE = 50
 WINDOW = 25
 #: Brows, nose, eyes and the corners of the mouth: what speech alone moves little.
 POINTS = np.r_[17:48, 48, 54]
@@ -92,7 +92,7 @@ def fit(groups: list[tuple[int, np.ndarray]]) -> Classifier:
 def show(recording: aligned.Aligned, emotion: str, intensity: float, seed: int) -> np.ndarray:
     """(T,68,3) the performance of a recording."""
     samples, rate = audio.load(recording.path)
-    return performance.perform(samples, rate, {emotion: intensity}, RATE, device="cpu", seed=seed).displacement
+    return performance.perform(samples, rate, {emotion: intensity}, FEATURE_RATE, device="cpu", seed=seed).displacement
 
 
 def learn(recordings: list[aligned.Aligned]) -> Classifier:

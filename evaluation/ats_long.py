@@ -20,7 +20,6 @@ from export import ats_data, augment, command
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, performance, speech
 
-RATE = 50
 #: How many people's clips make long speech.
 PEOPLE = 8
 #: Seconds of silence put before the same speech.
@@ -29,7 +28,7 @@ SHIFTS = (0.5, 3.3, 7.1, 12.9)
 
 def gap(samples: np.ndarray, rate: int = audio.SPEECH_RATE) -> np.ndarray:
     """Inner-lip gap (T,) at 50 Hz, canonical units."""
-    return aperture(performance.perform(samples, rate, fps=RATE, device="cpu").displacement)
+    return aperture(performance.perform(samples, rate, fps=speech.FEATURE_RATE, device="cpu").displacement)
 
 
 def placement(samples: np.ndarray) -> float:
@@ -37,7 +36,7 @@ def placement(samples: np.ndarray) -> float:
     whole = gap(samples)
     changes = []
     for seconds in SHIFTS:
-        frames = round(seconds * RATE)
+        frames = round(seconds * speech.FEATURE_RATE)
         later = gap(np.concatenate([np.zeros(frames * speech.HOP, np.float32), samples]))[frames:]
         length = min(len(whole), len(later)) - 5
         changes.append((whole[:length] - later[:length]) ** 2)
@@ -114,7 +113,7 @@ def main() -> None:
     print(f"{len(unheard) / audio.SPEECH_RATE:.0f} s by voices never heard")
     for step in (speech._WINDOW // 2, speech._STEP):
         met = seam(unheard, step)
-        print(f"a window every {step / RATE:g} s: where all begin elsewhere, the gap changes by "
+        print(f"a window every {step / speech.FEATURE_RATE:g} s: where all begin elsewhere, the gap changes by "
               f"{100 * met.moved:.2f} % of its range (rms); it is {100 * met.single:.2f} % from a window alone; "
               f"steepest frame {100 * met.step:.1f} %, by a window alone {100 * met.single_step:.1f} %; at most "
               f"{100 * met.beyond:.2f} % steeper than by all of them", flush=True)  # fmt: skip

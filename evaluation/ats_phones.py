@@ -20,8 +20,8 @@ from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
-RATE = 50
 #: Vowels by the height of the jaw.
 OPEN = ("AA", "AE", "AW", "AY")
 MIDDLE = ("AH", "EH", "EY", "OW", "AO", "ER")
@@ -44,9 +44,9 @@ _CLOSURE = 0.07
 
 def within(curve: np.ndarray, phone: Phone, slack: float = 0.0) -> np.ndarray:
     """The curve's frames (50 Hz) within a phone, at least the one nearest to its middle."""
-    first = int(np.ceil((phone.start - slack) * RATE))
-    last = int(np.floor((phone.end + slack) * RATE)) + 1
-    middle = round((phone.start + phone.end) / 2 * RATE)
+    first = int(np.ceil((phone.start - slack) * FEATURE_RATE))
+    last = int(np.floor((phone.end + slack) * FEATURE_RATE)) + 1
+    middle = round((phone.start + phone.end) / 2 * FEATURE_RATE)
     frames = curve[max(0, first) : last]
     return frames if len(frames) else curve[np.clip([middle], 0, len(curve) - 1)]
 
@@ -66,7 +66,7 @@ class Spoken:
 
     def tokens(self, *names: str, shortest: float = 0.0) -> list[Phone]:
         """The phones of these names that last long enough and lie within the curves."""
-        inside = [phone for phone in self.phones if phone.end * RATE < len(self.gap)]
+        inside = [phone for phone in self.phones if phone.end * FEATURE_RATE < len(self.gap)]
         return [phone for phone in inside if phone.name in names and phone.end - phone.start >= shortest]
 
     def left_apart(self) -> list[Phone]:
@@ -87,7 +87,7 @@ class Spoken:
 
 def lips(samples: np.ndarray, emotion: dict[str, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Gap and width (T,) of our lips in 16 kHz sound, at 50 Hz, canonical units beyond rest."""
-    moved = performance.perform(samples, audio.SPEECH_RATE, emotion, RATE, device="cpu").displacement
+    moved = performance.perform(samples, audio.SPEECH_RATE, emotion, FEATURE_RATE, device="cpu").displacement
     return aperture(moved), moved[:, 54, 0] - moved[:, 48, 0]
 
 

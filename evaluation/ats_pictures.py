@@ -15,14 +15,14 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from evaluation.stm_pictures import picture
+from evaluation.stm_pictures import behind_skin, picture
 from export import articulation, command
 from export.phones import SILENCE, Aligner, Phone
 from freetalk_blender.core import face, landmarks, movement
-from freetalk_blender.core.mouth.opened_mouth import SKIN
 from freetalk_blender.core.surface import raster, scan_file
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -32,7 +32,6 @@ TEXT = (
     "Bob and Mary put five blue plums by the pool, "
     "and a farmer's mother moved them to the barn before the moon came up."
 )
-RATE = 50
 #: Faces of a contact sheet, and of the row in which an emotion stands beside the others.
 FACES, FEW = 14, 8
 #: Pixels of a face, and the part of it (rows, columns, shares) that shows the lips.
@@ -52,8 +51,8 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Take:
-    """One emotion on one scan: landmark motion (T,68,3) of the average face, canonical units, at RATE; frames (N,) that
-    are shown; faces (N,3,H,W,3) uint8: from in front, turned, the lips."""
+    """One emotion on one scan: landmark motion (T,68,3) of the average face, canonical units, at 50 Hz; frames (N,)
+    that are shown; faces (N,3,H,W,3) uint8: from in front, turned, the lips."""
 
     emotion: str
     motion: np.ndarray
@@ -77,9 +76,7 @@ class Actor:
         if bound.opened is None:
             return cls(bound, vertices, triangles, np.zeros(len(vertices), bool))
         opened = bound.opened
-        inside = np.ones(len(opened.vertices), bool)
-        inside[opened.triangles[opened.part == SKIN]] = False
-        return cls(bound, opened.vertices, opened.triangles, inside)
+        return cls(bound, opened.vertices, opened.triangles, behind_skin(opened))
 
     def shown(self, motion: np.ndarray) -> np.ndarray:
         """motion (N,68,3), canonical units of the average face -> (N,3,H,W,3) pictures."""
@@ -101,8 +98,8 @@ def spread_out(phones: list[Phone], count: int) -> np.ndarray:
     """(count,) frames: rest before the first phone, then middles of phones evenly through the sentence."""
     spoken = [phone for phone in phones if phone.name != SILENCE]
     chosen = [spoken[i] for i in np.linspace(0, len(spoken) - 1, count - 1).round().astype(int)]
-    middles = [round((phone.start + phone.end) / 2 * RATE) for phone in chosen]
-    return np.array([max(0, round((spoken[0].start - 0.2) * RATE)), *middles])
+    middles = [round((phone.start + phone.end) / 2 * FEATURE_RATE) for phone in chosen]
+    return np.array([max(0, round((spoken[0].start - 0.2) * FEATURE_RATE)), *middles])
 
 
 def curve(motion: np.ndarray, name: str) -> np.ndarray:
@@ -114,13 +111,13 @@ def curve(motion: np.ndarray, name: str) -> np.ndarray:
 
 def draw_curves(axes: np.ndarray, take: Take, neutral: np.ndarray, phones: list[Phone]) -> None:
     """CURVES of the take in colour over the neutral ones in grey, the phones named beneath, the frames shown dashed."""
-    clock = np.arange(len(take.motion)) / RATE
+    clock = np.arange(len(take.motion)) / FEATURE_RATE
     for axis, name in zip(axes, CURVES, strict=True):
         axis.axhline(0.0, color="0.85", linewidth=0.8)
         axis.plot(clock, curve(neutral, name), color="0.6", linewidth=0.8)
         axis.plot(clock, curve(take.motion, name), linewidth=1.2)
         for frame_ in take.frames:
-            axis.axvline(frame_ / RATE, color="0.8", linewidth=0.6, linestyle=":")
+            axis.axvline(frame_ / FEATURE_RATE, color="0.8", linewidth=0.6, linestyle=":")
         for phone in phones:
             if phone.name in ("P", "B", "M"):
                 axis.axvspan(phone.start, phone.end, color="tab:red", alpha=0.15, linewidth=0)
@@ -148,8 +145,8 @@ def sheet(take: Take, neutral: np.ndarray, phones: list[Phone], path: Path) -> N
     top.set_axis_off()
     width = take.faces.shape[3]
     for number, frame_ in enumerate(take.frames):
-        said = [p.name for p in phones if p.start <= frame_ / RATE < p.end]
-        top.text((number + 0.5) * width, -6, f"{frame_ / RATE:.2f} s {''.join(said)}", ha="center", fontsize=8)
+        said = [p.name for p in phones if p.start <= frame_ / FEATURE_RATE < p.end]
+        top.text((number + 0.5) * width, -6, f"{frame_ / FEATURE_RATE:.2f} s {''.join(said)}", ha="center", fontsize=8)
     draw_curves(np.array([figure.add_subplot(grid[1 + i]) for i in range(len(CURVES))]), take, neutral, phones)
     figure.suptitle(f"{take.emotion} (grey: neutral; red: P B M, orange: F V)", fontsize=11, y=0.93)
     figure.savefig(path, dpi=70, bbox_inches="tight")
@@ -184,7 +181,7 @@ def main() -> None:
     frames = spread_out(phones, FACES)
     takes = []
     for emotion in EMOTIONS:
-        motion = performance.perform(samples, rate, {emotion: 1.0}, RATE, device="cpu").displacement
+        motion = performance.perform(samples, rate, {emotion: 1.0}, FEATURE_RATE, device="cpu").displacement
         takes.append(Take(emotion, motion, frames, actor.shown(motion[frames])))
         sheet(takes[-1], takes[0].motion, phones, arguments.output / f"ats_{emotion}.png")
         print(emotion, flush=True)

@@ -29,6 +29,7 @@ from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import Similarity, transformed
 from freetalk_blender.core.mouth.opening import INNER_MOUTHS
 from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
 VIEWS = ((0.0, 0.05, 1.0), (0.0, -0.6, 0.8), (0.75, 0.05, 0.65), (0.0, 0.55, 0.8))
 #: Pose: degrees of the jaw, share of lip rounding. The first is shown on the mesh as the scanner left it.
@@ -36,8 +37,6 @@ POSES = ((20, 0.0), (0, 0.0), (6, 0.0), (20, 0.0), (4, 1.0))
 #: How much of the jaw's turn each landmark takes.
 JAW = {4: 0.35, 5: 0.6, 6: 0.85, 7: 1.0, 8: 1.0, 9: 1.0, 10: 0.85, 11: 0.6, 12: 0.35, 3: 0.15, 13: 0.15}
 LIPS = {55: 0.8, 56: 0.97, 57: 1.0, 58: 0.97, 59: 0.8, 65: 0.95, 66: 1.0, 67: 0.95, 48: 0.4, 54: 0.4, 60: 0.4, 64: 0.4}
-#: Frames a second of speech.
-RATE = 50
 #: Part of a view (share) that shows the lips close to.
 CLOSE = 0.45
 
@@ -150,10 +149,10 @@ def spoken(
     """(rows,columns,4) pixels of moments of speech, `at` seconds or `frames` of them; other arguments as `picture`."""
     samples, rate = audio.load(sound)
     moments = np.array(at) if at else np.linspace(0, len(samples) / rate, frames + 2)[1:-1]
-    take = performance.perform(samples, rate, fps=RATE)
+    take = performance.perform(samples, rate, fps=FEATURE_RATE)
     bound = face.prepare(meshes.vertices(item.data), meshes.triangles(item.data), points, inner_mouth=inner)
     keys = movement.shape_keys(bound, take.displacement, tongue=take.tongue)
-    shown = np.clip(np.rint(moments * RATE).astype(int), 0, len(take.tongue) - 1)
+    shown = np.clip(np.rint(moments * FEATURE_RATE).astype(int), 0, len(take.tongue) - 1)
     moved = np.tensordot(keys.weights[shown], keys.shapes, 1)
     painted(item)
     vertices = meshes.vertices(item.data)

@@ -14,7 +14,7 @@ from export import command, ict
 from freetalk_blender.core import frame, landmarks
 from freetalk_blender.core.eyes import lids
 from freetalk_blender.core.face import Face, prepare
-from freetalk_blender.core.mouth.opened_mouth import SKIN
+from freetalk_blender.core.mouth.opened_mouth import SKIN, OpenedMouth
 from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.surface import raster, scan_file
 
@@ -85,6 +85,13 @@ def looks_motion(model: ict.IctModel) -> np.ndarray:
     return similarity.vectors_to_canonical(model.offsets(weights)[:, model.landmark_vertices]).astype(np.float32)
 
 
+def behind_skin(opened: OpenedMouth) -> np.ndarray:
+    """(V,) bool: vertices of an opened face that no triangle of its skin has."""
+    behind = np.ones(len(opened.vertices), bool)
+    behind[opened.triangles[opened.part == SKIN]] = False
+    return behind
+
+
 def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.ndarray, size: int = 240) -> np.ndarray:
     """Rows: from in front, turned; columns: LOOKS. As in the scene, with what lies behind lips that were cut."""
     own = landmark_motion(face, motion)
@@ -96,8 +103,7 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
     inside = np.zeros(len(vertices), bool)
     if face.opened:
         dense, vertices, triangles = face.opened.carried(dense), face.opened.vertices, face.opened.triangles
-        inside = np.ones(len(vertices), bool)
-        inside[triangles[face.opened.part == SKIN]] = False
+        inside = behind_skin(face.opened)
     moved = face.frame.to_canonical(vertices + dense)
     rows = [[picture(points, triangles, size, turn, dark=inside) for points in moved] for turn in (0.0, 40.0)]
     return np.concatenate([np.concatenate(row, 1) for row in rows])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import table
-from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, RATE, groups, within
+from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, groups, within
 from export import aligned, command, tongue_postures
 from export.phones import Phone
 from freetalk_blender.core.argument_types import whole_number
@@ -20,6 +20,7 @@ from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.ramp import smooth_step
 from freetalk_blender.core.voice import audio, performance
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 from freetalk_blender.core.voice.tongue import CHANNELS
 
 RIDGE, TEETH, BACK = ("T", "D", "N", "L"), ("TH", "DH"), ("K", "G", "NG")
@@ -40,7 +41,9 @@ class Said:
 
     def at(self, curve: np.ndarray, names: tuple[str, ...], slack: float = 0.0) -> list[np.ndarray]:
         """The curve's frames within each phone of these names whose middle lies within the curve."""
-        inside = [p for p in self.phones if p.name in names and round((p.start + p.end) / 2 * RATE) < len(curve)]
+        inside = [
+            p for p in self.phones if p.name in names and round((p.start + p.end) / 2 * FEATURE_RATE) < len(curve)
+        ]
         return [within(curve, phone, slack) for phone in inside]
 
 
@@ -55,7 +58,7 @@ def by_lips(take: performance.Performance) -> np.ndarray:
 def said(recording: aligned.Aligned) -> Said:
     """Our tongue on one recording."""
     samples, rate = audio.load(recording.path)
-    take = performance.perform(samples, rate, fps=RATE, device="cpu")
+    take = performance.perform(samples, rate, fps=FEATURE_RATE, device="cpu")
     targets = tongue_postures.targets(recording.phones, len(take.tongue))
     return Said(recording.phones, take.tongue, targets, by_lips(take))
 

@@ -19,7 +19,6 @@ from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.ats import EVENTS
 
-RATE = speech.FEATURE_RATE
 CONTROLS = tuple(articulation.SPEECH_CONTROLS)
 _STREAM_SECONDS = 18.0
 #: The longest and the shortest streams that sound is cut into (frames): one window of the encoder holds the longest.
@@ -101,7 +100,7 @@ def grid_piece(clip: grid.Clip, weights: np.ndarray, phones: list[Phone] | None 
     samples, _ = audio.load(clip.audio)
     samples = np.pad(samples, (0, max(0, length * speech.HOP - len(samples))))[: length * speech.HOP]
     gap = aperture(clip.displacement)
-    margin = int(grid.BREATH * RATE)
+    margin = int(grid.BREATH * speech.FEATURE_RATE)
     talking = np.convolve(clip.speech, np.ones(2 * margin + 1), "same") > 0
     closed = clip.speech & (gap < 0.002)
     events = np.stack([talking, closed, 0 * gap, 0 * gap], axis=1).astype(np.float32)
@@ -133,7 +132,7 @@ def aligned_piece(recording: Aligned, teacher: np.ndarray, by_phone: dict[tuple[
 def quiet_pieces(count: int, seed: int) -> list[Piece]:
     """Whole streams without speech: noise of every colour and level, and digital silence."""
     random = np.random.default_rng(seed)
-    length = int(_STREAM_SECONDS * RATE) * speech.HOP
+    length = int(_STREAM_SECONDS * speech.FEATURE_RATE) * speech.HOP
     levels = [0.0 if i % 5 == 0 else 10 ** random.uniform(-4, -0.7) for i in range(count)]
     return [rest((augment.noise(length, random) * level).astype(np.float32)) for level in levels]
 

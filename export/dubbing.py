@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
-from export import ats_data, grid, postures
+from export import ats_data, postures
 from export.aligned import Aligned
 from export.phones import SILENCE, Phone
 from freetalk_blender.core.voice import audio, speech
@@ -45,7 +45,7 @@ def piece(recording: Aligned, weights: np.ndarray, real: list[Phone]) -> ats_dat
     moments = warp(real, recording.phones, np.arange(length) / speech.FEATURE_RATE)
     if moments is None:
         return None
-    clock = np.arange(len(weights)) / grid.RATE
+    clock = np.arange(len(weights)) / speech.FEATURE_RATE
     controls = np.stack([np.interp(moments, clock, column) for column in weights.T], 1).astype(np.float32)
     controls *= postures.speaking(recording.phones, length)[:, None].astype(np.float32)
     events, trust = postures.events(recording.phones, length)

@@ -18,9 +18,9 @@ from scipy.signal import savgol_filter
 from export import articulation, command, ict
 from freetalk_blender.core import frame
 from freetalk_blender.core.landmarks import LIPS, aperture
+from freetalk_blender.core.voice.speech import FEATURE_RATE
 
 VIDEO_RATE = 25
-RATE = 50
 #: The talker's lips are closed where their gap is under this, in eye distances, and no word is spoken.
 _CLOSED_GAP = 0.018
 #: Lips that open further than this before the first word or after the last are breath, not speech (seconds).
@@ -106,7 +106,7 @@ def _breathless(weights: np.ndarray, speech: np.ndarray) -> np.ndarray:
 def _to_50_hz(weights: np.ndarray) -> np.ndarray:
     """(T,K) at 25 Hz -> (2T,K) at 50 Hz, cubic, within [0, 1]."""
     times = np.arange(len(weights)) / VIDEO_RATE
-    fine = np.minimum(np.arange(2 * len(weights)) / RATE, times[-1])
+    fine = np.minimum(np.arange(2 * len(weights)) / FEATURE_RATE, times[-1])
     return np.clip(CubicSpline(times, weights)(fine), 0.0, 1.0)
 
 
@@ -159,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Map GRID talker 1's tracked lips to ICT-FaceKit and print the fit.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
     clips, _ = load(parser.parse_args().data, report=True)
-    print(f"{len(clips)} clips, {sum(len(clip.speech) for clip in clips) / RATE / 60:.1f} minutes")
+    print(f"{len(clips)} clips, {sum(len(clip.speech) for clip in clips) / FEATURE_RATE / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

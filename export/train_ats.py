@@ -324,7 +324,7 @@ def passes(name: str, pieces: list[ats_data.Piece], count: int, work: Path) -> l
         began = time.time()
         path = work / f"{name}_{number}_{ats_data.digest(pieces)}.npy"
         parts.append(ats_data.build(pieces, number, path, disturbed=number > 0))
-        minutes = len(parts[-1].stream) / ats_data.RATE / 60
+        minutes = len(parts[-1].stream) / speech.FEATURE_RATE / 60
         print(f"{name}, pass {number}: {minutes:.1f} min of sound, {time.time() - began:.0f} s", flush=True)
     return parts
 

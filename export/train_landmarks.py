@@ -24,11 +24,10 @@ from torch.nn import functional as F
 
 from export import checkpoint, command, ict, landmark_data, onnx_file
 from export.landmark_network import FaceLandmarks, FaceSearch
-from freetalk_blender.core import landmarks
+from freetalk_blender.core import landmarks, models
 from freetalk_blender.core.detection.face_view import FACE_SIZE
 from freetalk_blender.core.errors import FreeTalkError
 
-MODELS = Path(__file__).resolve().parents[1] / "onnx_models"
 BATCH = 32
 RATE = 2e-3
 #: Standard deviation of the target heat map (cells of 1/64 picture).
@@ -303,8 +302,8 @@ def as_onnx(
 
 
 def save(model: onnx.ModelProto, name: str, card: dict[str, str]) -> None:
-    """Write onnx_models/NAME.onnx."""
-    path = MODELS / f"{name}.onnx"
+    """Write NAME.onnx among the networks."""
+    path = models.folder() / f"{name}.onnx"
     onnx_file.save(model, path, card)
     print(f"wrote {path.name}: {path.stat().st_size / 1e6:.2f} MB")
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import atomic
 from ..core.errors import FreeTalkError
+from ..core.surface import raster
 from . import compat
 from .scene import world_landmarks
 from .sound import scene_fps
@@ -68,7 +69,7 @@ def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], 
                 report(sum(len(row) for row in rows) / (2 * len(frames)))
         sheet = _grid(rows, min(SHEET_COLUMNS, len(frames)))
     with atomic.output(Path(path)) as temporary:
-        _write_png(temporary, sheet)
+        raster.write_png(temporary, (255 * sheet[::-1, :, :3] + 0.5).astype(np.uint8))
 
 
 def _grid(rows: list[list[np.ndarray]], columns: int) -> np.ndarray:
@@ -92,17 +93,6 @@ def _still(scene: bpy.types.Scene, path: Path, frame: int) -> np.ndarray:
         pixels = np.empty(len(image.pixels), np.float32)
         image.pixels.foreach_get(pixels)
         return pixels.reshape(image.size[1], image.size[0], 4)
-    finally:
-        bpy.data.images.remove(image)
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    """(H,W,4) display-referred values, bottom row first."""
-    image = bpy.data.images.new("contact sheet", pixels.shape[1], pixels.shape[0], alpha=False)
-    try:
-        image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
-        image.filepath_raw, image.file_format = str(path), "PNG"
-        image.save()
     finally:
         bpy.data.images.remove(image)
 

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from export import train_closeups, train_landmarks  # noqa: E402
+from export import train_closeups  # noqa: E402
 
 
 def picture(batch=3, size=64):
@@ -58,7 +58,7 @@ def test_an_export_that_is_interrupted_leaves_the_network_that_was_there(tmp_pat
     committed.write_bytes(b"as it was")
     average = train_closeups.CloseLandmarks().state_dict()
     torch.save({"average": average}, tmp_path / "landmark_closeups.pt")
-    monkeypatch.setattr(train_landmarks, "MODELS", tmp_path)
+    monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
 
     def interrupted(*_):
         assert committed.read_bytes() == b"as it was", "written before it is blended"
