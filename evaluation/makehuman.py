@@ -36,6 +36,8 @@ _MIRROR = {
     48: 54, 49: 53, 50: 52, 51: 51, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 57: 57, 58: 56, 59: 55,
     60: 64, 61: 63, 62: 62, 63: 61, 64: 60, 65: 67, 66: 66, 67: 65,
 }  # fmt: skip
+#: Largest weight of a target in a random identity.
+_STRENGTH = 0.6
 #: Vertices above this height (decimetres) belong to the head and neck.
 NECK = 5.5
 
@@ -149,10 +151,10 @@ def neutral(data: Path, identity: int) -> np.ndarray:
     return (body.vertices + shape).astype(np.float32)
 
 
-def face_shapes(data: Path, seed: int, count: int, strength: float = 0.6) -> np.ndarray:
+def face_shapes(data: Path, seed: int, count: int) -> np.ndarray:
     """(count,3) neutral displacement of one random identity: face-shape targets with random weights, both sides alike.
 
-    strength: largest weight. Expression units, ears and asymmetric targets stay out; a left-side target is drawn
+    Expression units, ears and asymmetric targets stay out; a left-side target is drawn
     together with its right-side twin.
     """
     rng = np.random.default_rng(seed)
@@ -165,7 +167,7 @@ def face_shapes(data: Path, seed: int, count: int, strength: float = 0.6) -> np.
                 continue
             if rng.random() > 0.25:
                 continue
-            weight = rng.uniform(0, strength)
+            weight = rng.uniform(0, _STRENGTH)
             displacement += weight * read_target(path, count)
             twin = path.with_name("l-" + path.name[2:])
             if side == "r-" and twin.exists():

@@ -18,6 +18,8 @@ from freetalk_blender.core.mouth.opened_mouth import SKIN, OpenedMouth
 from freetalk_blender.core.movement import landmark_motion
 from freetalk_blender.core.surface import raster, scan_file
 
+#: Pixels of a face in a heat map, and of a look.
+_HEAT_SIZE, _LOOK_SIZE = 200, 240
 #: Error (mm) that is drawn in full red.
 FULL_MM = 3.0
 ICT_FRAMES = ("jawOpen", "mouthPucker", "mouthSmile_L", "mouthFunnel", "eyeBlink_L", "browOuterUp_L")
@@ -64,14 +66,14 @@ def picture(
     return (255 * shaded).astype(np.uint8)
 
 
-def heat_map(case: stm_faces.Case, frames: tuple[str, ...], size: int = 200) -> np.ndarray:
+def heat_map(case: stm_faces.Case, frames: tuple[str, ...]) -> np.ndarray:
     """Rows: truth, biharmonic, ours; columns: frames. Red is FULL_MM of error or more."""
     at = [case.frames.index(name) for name in frames]
-    rows = [[picture(case.vertices + case.truth[k], case.triangles, size) for k in at]]
+    rows = [[picture(case.vertices + case.truth[k], case.triangles, _HEAT_SIZE) for k in at]]
     for method in (stm.BASELINE, stm.OURS):
         found = stm.METHODS[method](case)
         error = np.linalg.norm(found - case.truth, axis=2) * frame.EYE_DISTANCE_MM * case.real
-        rows.append([picture(case.vertices + found[k], case.triangles, size, error=error[k]) for k in at])
+        rows.append([picture(case.vertices + found[k], case.triangles, _HEAT_SIZE, error=error[k]) for k in at])
     return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 
@@ -92,7 +94,7 @@ def behind_skin(opened: OpenedMouth) -> np.ndarray:
     return behind
 
 
-def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.ndarray, size: int = 240) -> np.ndarray:
+def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """Rows: from in front, turned; columns: LOOKS. As in the scene, with what lies behind lips that were cut."""
     own = landmark_motion(face, motion)
     dense = face.mesh.to_caller(face.binding.displace(own))
@@ -105,7 +107,7 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
         dense, vertices, triangles = face.opened.carried(dense), face.opened.vertices, face.opened.triangles
         inside = behind_skin(face.opened)
     moved = face.frame.to_canonical(vertices + dense)
-    rows = [[picture(points, triangles, size, turn, dark=inside) for points in moved] for turn in (0.0, 40.0)]
+    rows = [[picture(points, triangles, _LOOK_SIZE, turn, dark=inside) for points in moved] for turn in (0.0, 40.0)]
     return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 

@@ -24,6 +24,8 @@ from freetalk_blender.core.voice.speech import FEATURES
 WIDTH = 64
 KERNEL = 5
 DILATIONS = (1, 2, 4)
+#: Share of inputs and channels that are dropped in training.
+DROPOUT = 0.2
 #: Deviation of the noise that blurs features in training; its square is the ridge that it amounts to.
 NOISE = 0.5
 #: The linear path sees frames 40 ms apart.
@@ -100,7 +102,7 @@ class Recurrence(nn.Module):
 class Trunk(nn.Module):
     """features (B, T + 28, 384) -> controls (B,T,K), event logits (B,T,4).
 
-    While it learns, standardised features are blurred by white noise of deviation `noise`: this asks for small weights
+    While it learns, standardised features are blurred by white noise of deviation NOISE: this asks for small weights
     as a ridge does (Bishop 1995, "Training with noise is equivalent to Tikhonov regularization"), and so for what many
     features agree on.
     """
@@ -108,31 +110,23 @@ class Trunk(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(
-        self,
-        controls: int,
-        body: type[nn.Module] = Convolutions,
-        width: int = WIDTH,
-        dropout: float = 0.2,
-        noise: float = NOISE,
-    ) -> None:
+    def __init__(self, controls: int, body: type[nn.Module] = Convolutions) -> None:
         super().__init__()
         self.controls = controls
-        self.noise = noise
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("deviation", torch.ones(FEATURES))
-        self.body = body(width, dropout)
-        self.leave = nn.Linear(width, controls)
+        self.body = body(WIDTH, DROPOUT)
+        self.leave = nn.Linear(WIDTH, controls)
         nn.init.zeros_(self.leave.weight)
-        self.ears = body(width, dropout)
-        self.decide = nn.Linear(width, len(EVENTS))
+        self.ears = body(WIDTH, DROPOUT)
+        self.decide = nn.Linear(WIDTH, len(EVENTS))
         self.straight = nn.Conv1d(FEATURES, controls, KERNEL, dilation=STRIDE).requires_grad_(False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         standard = (features - self.mean) / self.deviation
         crop = CONTEXT - STRIDE * (KERNEL // 2)
         near = standard[:, crop : standard.shape[1] - crop].transpose(1, 2)
-        heard = standard + self.noise * torch.randn_like(standard) if self.training else standard
+        heard = standard + NOISE * torch.randn_like(standard) if self.training else standard
         controls = self.leave(self.body(heard)) + self.straight(near).transpose(1, 2)
         return controls, self.decide(self.ears(heard))
 

@@ -21,6 +21,8 @@ from freetalk_blender.core.surface import borders, raster
 SLIGHT = 0.02
 #: Triangles of the registered face that `on_web` looks at around each vertex.
 _AROUND = 40
+#: Deviation of the points that cameras see from the surface (cm).
+_NOISE = 0.01
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
@@ -127,7 +129,6 @@ def fuse(
     *,
     depth: int = 8,
     samples: int = 200_000,
-    noise: float = 0.01,
     views: int = 40,
     size: int = 256,
 ) -> Scan:
@@ -142,7 +143,7 @@ def fuse(
     triangle, weights, normals = triangle[pick], weights[pick], normals[pick]
     corners = scan.triangles[triangle]
     points = np.einsum("pk,pkc->pc", weights, scan.vertices[corners])
-    measured = points + normals * rng.normal(0, noise, (len(points), 1))
+    measured = points + normals * rng.normal(0, _NOISE, (len(points), 1))
     meshes = pymeshlab.MeshSet(verbose=False)
     meshes.add_mesh(pymeshlab.Mesh(vertex_matrix=measured.astype(float), v_normals_matrix=normals.astype(float)))
     meshes.generate_surface_reconstruction_screened_poisson(depth=depth, threads=1)

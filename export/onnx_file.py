@@ -9,6 +9,9 @@ import onnx
 
 from freetalk_blender.core import atomic
 
+#: Fewer weights than this are not worth a cast.
+_HALVED = 256
+
 
 def save(model: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a model, whole or not at all, with its metadata and without the exporter's traces."""
@@ -23,15 +26,15 @@ def save(model: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> Non
         onnx.save(model, temporary)
 
 
-def halve_weights(model: onnx.ModelProto, least: int = 256) -> None:
-    """Store float32 weights of at least `least` numbers as float16, cast back when the network loads: half the file.
+def halve_weights(model: onnx.ModelProto) -> None:
+    """Store float32 weights of at least _HALVED numbers as float16, cast back when the network loads: half the file.
 
     Reckoning stays float32; what changes is each weight's last digits (relative error up to 2**-11).
     """
     graph = model.graph
     casts = []
     for weight in graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or math.prod(weight.dims) < least:
+        if weight.data_type != onnx.TensorProto.FLOAT or math.prod(weight.dims) < _HALVED:
             continue
         name = weight.name
         half = onnx.numpy_helper.to_array(weight).astype(np.float16)

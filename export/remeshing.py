@@ -13,6 +13,9 @@ from export.fusing import boundary_loops
 from export.scanning import Scan, barycentric, closest, select
 from freetalk_blender.core.surface.borders import edge_uses, edges_of
 
+#: How far along an edge a vertex is slid, at most (share).
+_SLIDE = 0.3
+
 
 def remesh(scan: Scan, count: int, rng: np.random.Generator, style: str | None = None) -> Scan:
     """About `count` vertices, in the style "quadric" (scanners' exports), "even" (retopology) or either (None)."""
@@ -39,8 +42,8 @@ def subdivide(scan: Scan) -> Scan:
     return Scan(vertices, triangles.astype(np.int32), sparse.vstack([scan.carry, middle], "csr"))
 
 
-def jitter(scan: Scan, rng: np.random.Generator, amount: float = 0.3) -> Scan:
-    """Slide each inner vertex up to `amount` of the way along one of its edges: same surface, irregular triangles."""
+def jitter(scan: Scan, rng: np.random.Generator) -> Scan:
+    """Slide each inner vertex up to _SLIDE of the way along one of its edges: same surface, irregular triangles."""
     edges = scan.triangles[rng.permutation(len(scan.triangles))][:, [0, 1]]
     towards = np.arange(len(scan.vertices))
     towards[edges[:, 0]] = edges[:, 1]
@@ -49,7 +52,7 @@ def jitter(scan: Scan, rng: np.random.Generator, amount: float = 0.3) -> Scan:
     still = real != real[towards]
     if border:
         still[np.concatenate(border)] = True
-    step = (rng.uniform(0, amount, len(towards)) * ~still).astype(np.float32)[:, None]
+    step = (rng.uniform(0, _SLIDE, len(towards)) * ~still).astype(np.float32)[:, None]
     vertices = scan.vertices + step * (scan.vertices[towards] - scan.vertices)
     slide = sparse.diags(1 - step[:, 0]) @ scan.carry + sparse.diags(step[:, 0]) @ scan.carry[towards]
     return Scan(vertices, scan.triangles, sparse.csr_matrix(slide.astype(np.float32)))

@@ -17,6 +17,9 @@ from export.scanning import KINDS, Scan, add, part_mask, registered, select, wav
 from freetalk_blender.core.surface import raster
 from freetalk_blender.core.surface.borders import directed_edges
 
+#: How far a cropping plane's edge is ragged: the deviation of its waves (cm).
+_RAGGED = 0.2
+
 
 def random_scan(
     model: ict.IctModel,
@@ -26,16 +29,14 @@ def random_scan(
     count: int | None = None,
     kind: str | None = None,
     lips: str | None = None,
-    extras: bool = True,
     spare: np.ndarray | None = None,
 ) -> Scan:
     """One random scan of a registered face (N, 3), in the model's frame and unit.
 
     count: vertices of the face (drawn from 1.5k-30k, log-uniform; 0 keeps the registered mesh, its vertices slid along
-    edges: ten times as fast). kind: one of KINDS. lips: "open" (a slit, as in
-    sculpts and after cutting), "sealed" (touching lips joined by a strip) or "fused" (surface reconstruction, 3-10 s,
-    drawn only on request). extras: shirt, hair and glasses as further components. spare: points (S, 3) that holes and
-    crops leave in place.
+    edges: ten times as fast). kind: one of KINDS. lips: "open" (a slit, as in sculpts and after cutting), "sealed"
+    (touching lips joined by a strip) or "fused" (surface reconstruction, 3-10 s, drawn only on request). spare: points
+    (S, 3) that holes and crops leave in place. Some have a shirt, hair or glasses as further components.
     """
     kind = kind or str(rng.choice(KINDS, p=[0.3, 0.25, 0.45]))
     lips = lips or str(rng.choice(["open", "sealed"]))
@@ -53,11 +54,11 @@ def random_scan(
     if lips == "fused":
         scan = fuse(scan, rng, depth=7 if kind == "mask" else 8)
     scan = remesh(scan, count, rng) if count else jitter(scan, rng)
-    if extras and kind == "head" and rng.random() < 0.5:
+    if kind == "head" and rng.random() < 0.5:
         scan = add(scan, *shirt(vertices, rng))
-    if extras and kind == "head" and rng.random() < 0.5:
+    if kind == "head" and rng.random() < 0.5:
         scan = add(scan, *hair(vertices, model.triangles, rng, rng.uniform(0.3, 2.5)))
-    if extras and rng.random() < 0.15:
+    if rng.random() < 0.15:
         scan = add(scan, *glasses(vertices[model.landmark_vertices], rng))
     return defects(scan, rng, spare)
 
@@ -141,8 +142,8 @@ def spikes(scan: Scan, rng: np.random.Generator, count: int, length: float) -> S
     return replace(scan, vertices=vertices.astype(np.float32), carry=carry)
 
 
-def crop(scan: Scan, normal: np.ndarray, offset: float, rng: np.random.Generator, ragged: float = 0.2) -> Scan:
+def crop(scan: Scan, normal: np.ndarray, offset: float, rng: np.random.Generator) -> Scan:
     """Keep what lies below a ragged plane: normal . x < offset."""
     centres = scan.vertices[scan.triangles].mean(1)
     height = centres @ np.asarray(normal, np.float32) / np.linalg.norm(normal)
-    return select(scan, height < offset + ragged * waves(centres, rng, 2.0))
+    return select(scan, height < offset + _RAGGED * waves(centres, rng, 2.0))

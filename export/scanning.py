@@ -19,6 +19,8 @@ from freetalk_blender.core.surface.rows import renumbered
 
 #: Parts of the registered model that each kind of scan may keep (vertex ranges of ict.PARTS, then NARROW_FACE).
 KINDS = ("mask", "face", "head")
+#: Plane waves whose sum is a random field.
+_WAVES = 48
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,10 @@ def rotation(rng: np.random.Generator, limit: float = np.pi) -> np.ndarray:
     )
 
 
-def pose(scan: Scan, rng: np.random.Generator, limit: float = np.pi) -> tuple[Scan, Similarity]:
+def pose(scan: Scan, rng: np.random.Generator) -> tuple[Scan, Similarity]:
     """Random rotation, unit (micrometres to kilometres) and place; the Similarity takes model centimetres there."""
     scale = float(10 ** rng.uniform(-4, 4))
-    turn = rotation(rng, limit)
-    move = Similarity(scale, turn, scale * rng.normal(0, 30, 3))
+    move = Similarity(scale, rotation(rng), scale * rng.normal(0, 30, 3))
     return replace(scan, vertices=move.to_mesh(scan.vertices).astype(np.float32)), move
 
 
@@ -171,11 +172,11 @@ def barycentric(columns: np.ndarray, weights: np.ndarray, width: int) -> sparse.
     return sparse.csr_matrix((weights.ravel().astype(np.float32), columns.ravel(), starts), (len(columns), width))
 
 
-def waves(points: np.ndarray, rng: np.random.Generator, wavelength: float, count: int = 48) -> np.ndarray:
+def waves(points: np.ndarray, rng: np.random.Generator, wavelength: float) -> np.ndarray:
     """(P,) smooth random field of unit variance: a sum of plane waves around one wavelength."""
-    direction = rng.normal(size=(3, count))
-    direction *= 2 * np.pi / (wavelength * rng.uniform(0.6, 2.0, count)) / np.linalg.norm(direction, axis=0)
-    phase = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
+    direction = rng.normal(size=(3, _WAVES))
+    direction *= 2 * np.pi / (wavelength * rng.uniform(0.6, 2.0, _WAVES)) / np.linalg.norm(direction, axis=0)
+    phase = rng.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
     # Single precision: the cosines are a third of the time that a scan takes, and four times as quick.
     height = np.cos(points.astype(np.float32) @ direction.astype(np.float32) + phase).sum(1)
-    return height * np.float32(np.sqrt(2 / count))
+    return height * np.float32(np.sqrt(2 / _WAVES))

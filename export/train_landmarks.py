@@ -30,6 +30,8 @@ from freetalk_blender.core.errors import FreeTalkError
 
 BATCH = 32
 RATE = 2e-3
+#: Of the pictures that a step draws and of what spoils them.
+SEED = 0
 #: Standard deviation of the target heat map (cells of 1/64 picture).
 SIGMA = 1.2
 MIRRORED = torch.as_tensor(landmarks.MIRRORED)
@@ -173,9 +175,7 @@ def half_precision() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def train(
-    name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, seed: int = 0, rate: float = RATE
-) -> nn.Module:
+def train(name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps: int, rate: float = RATE) -> nn.Module:
     """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network.
 
     FreeTalkError where what is there was trained otherwise: from other weights, by other settings, on other data (more
@@ -184,7 +184,7 @@ def train(
     if not shots.read:
         raise FreeTalkError(f"{shots.folder} has no pictures to train on; give --scans.")
     weights = sum(float(one.detach().double().abs().sum()) for one in network.parameters())
-    settings = {"steps": steps, "seed": seed, "rate": rate, "first weights": round(weights, 3)}
+    settings = {"steps": steps, "seed": SEED, "rate": rate, "first weights": round(weights, 3)}
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.01)
@@ -196,7 +196,7 @@ def train(
         step = state["step"]
     began, running = time.time(), 0.0
     while step < steps:
-        rng, generator = np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed * 1_000_003 + step)
+        rng, generator = np.random.default_rng([SEED, step]), torch.Generator().manual_seed(SEED * 1_000_003 + step)
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-6
         network.train()

@@ -28,6 +28,8 @@ from freetalk_blender.core.landmarks import COUNT
 #: Steps in which the rate of learning rises, and in which the variances of what no column explains are learned: columns
 #: can grow or shrink instead, so the variances would drift for ever.
 WARM_UP, VARIANCES = 100, 1000
+#: Batches that `validate` and `calibration` look at: drawn anew from the same seed, so that figures compare.
+VALIDATED, CALIBRATED = 6, 8
 #: Shares of the learned correction that `calibration` compares, and how much more than in training is left to the
 #: smooth process (`Mean`); SMOOTHER of it is exported.
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7)
@@ -81,16 +83,14 @@ def interpolant_error(batch: Batch) -> Tensor:
     return (found - batch.truth).norm(dim=-1) * frame.EYE_DISTANCE_MM
 
 
-def validate(
-    network: Basis | Mean, faces: Faces, plain: float = 1.0, batches: int = 6
-) -> dict[str, tuple[float, float]]:
+def validate(network: Basis | Mean, faces: Faces, plain: float = 1.0) -> dict[str, tuple[float, float]]:
     """Region -> mean error (mm) of the network and of the interpolant, on fixed batches of which a share `plain` is in
     ICT-FaceKit's own style."""
     rng = np.random.default_rng(12345)
     how = Drawing(plain=plain, unfamiliar=0.0)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in REGIONS}
     with torch.no_grad():
-        for _ in range(batches):
+        for _ in range(VALIDATED):
             batch = faces.draw(rng, MESHES, how)
             basis = gated(network, batch.features, batch.gate)
             ours, smooth = (e.mean(1) for e in (error(basis, network, batch), interpolant_error(batch)))
@@ -101,13 +101,13 @@ def validate(
     return {name: (float(ours), float(smooth)) for name, (ours, smooth) in means.items()}
 
 
-def calibration(network: Basis | Mean, faces: Faces, plain: float, batches: int = 8) -> dict[str, list[float]]:
+def calibration(network: Basis | Mean, faces: Faces, plain: float) -> dict[str, list[float]]:
     """Region -> mean error (mm) when the shares SHARES of the correction are used; of all faces a share `plain` is in
     ICT-FaceKit's own style. For `stm.LIP_TRUST`."""
     rng = np.random.default_rng(5)
     found: dict[str, list[list[float]]] = {name: [] for name in REGIONS}
     with torch.no_grad():
-        for _ in range(batches):
+        for _ in range(CALIBRATED):
             batch = faces.draw(rng, MESHES, Drawing(plain=plain, unfamiliar=0.0))
             basis = gated(network, batch.features, batch.gate)
             smooth = torch.einsum("mpk,mtkc->mtpc", batch.weights, batch.motion)

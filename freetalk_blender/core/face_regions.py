@@ -10,8 +10,8 @@ from .surface import raster
 
 #: The rows of `masks`.
 NAMES = ("front", "lips", "eyelids", "brows", "cheeks", "jaw", "neck and beyond")
-#: Yaw and pitch (degrees) of the views from which skin counts as visible.
-_VIEWS = ((0, 0), (-45, 0), (45, 0), (0, 35), (0, -35))
+#: Yaw and pitch (degrees) of the views from which skin counts as visible, and the pixels of each.
+_VIEWS, _SIZE = ((0, 0), (-45, 0), (45, 0), (0, 35), (0, -35)), 500
 #: The front of the face reaches this far above the brows (canonical units).
 FOREHEAD = 0.2
 
@@ -36,7 +36,7 @@ def masks(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np
     return np.stack([front, lips, lids, brows, cheeks, jaw, ~front & ~lips & ~lids])
 
 
-def visible(vertices: np.ndarray, triangles: np.ndarray, size: int = 500) -> np.ndarray:
+def visible(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V,) bool: corners of triangles that are seen from in front, from the sides, from above or below."""
     seen = np.zeros(len(vertices), bool)
     for yaw, pitch in np.radians(_VIEWS):
@@ -45,7 +45,7 @@ def visible(vertices: np.ndarray, triangles: np.ndarray, size: int = 500) -> np.
         moved = (vertices - [0, -0.2, 0]) @ (nod @ turn).T / 1.6
         inside = (np.abs(moved[triangles][..., :2]) < 1).all((1, 2))
         chosen = np.flatnonzero(inside)
-        image = raster.render(moved.astype(np.float32), triangles[chosen], size)
+        image = raster.render(moved.astype(np.float32), triangles[chosen], _SIZE)
         seen[triangles[chosen[np.unique(image.triangle[image.seen])]]] = True
     return seen
 

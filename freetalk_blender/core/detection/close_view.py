@@ -13,8 +13,8 @@ from ..landmarks import MIRRORED
 from ..surface import raster
 from .face_view import Camera, picture
 
-#: Side of a close-up in pixels.
-CLOSE_SIZE = 64
+#: Side of a close-up in pixels, and the samples along a side of each.
+CLOSE_SIZE, _OVER = 64, 2
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def close_camera(side: Side, face: Similarity, centre: np.ndarray, yaw: float = 
 
 
 def close_picture(
-    vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, camera: Camera, left: bool, over: int = 2
+    vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, camera: Camera, left: bool
 ) -> tuple[np.ndarray, raster.Image]:
     """(4, S, S) float32 normals and depth, in a mirror for a left part, and the image as the camera sees it."""
-    channels, image = picture(vertices, triangles, normals, camera, CLOSE_SIZE, over)
+    channels, image = picture(vertices, triangles, normals, camera, CLOSE_SIZE, _OVER)
     return (mirrored(channels) if left else channels), image
 
 

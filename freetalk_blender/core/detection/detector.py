@@ -26,6 +26,9 @@ RIVAL = 0.35
 #: A heavy mesh is searched on a copy of so many cells from its middle to its end; where that is as fine as a face
 #: needs, as on the scan of a head, the face is placed on it too.
 LIGHTENED = 300
+#: Where a mesh shows no face as a whole, so many of its largest loose parts are searched by themselves, of at least so
+#: many triangles each.
+_PARTS, _PART_TRIANGLES = 4, 500
 #: A face is inside out where more than this share of it, seen from its front, shows its back: of its pixels where it
 #: is searched, of the area so near to the middle of its landmarks (eye distances) where they are given.
 INSIDE_OUT, _NEAR = 0.6, 0.6
@@ -162,12 +165,11 @@ def _find_in_parts(vertices: np.ndarray, triangles: np.ndarray, device: str) -> 
     return [fit for part in loose_parts(triangles) for fit in _find(vertices, part, device)]
 
 
-def loose_parts(triangles: np.ndarray, most: int = 4, least: int = 500) -> list[np.ndarray]:
-    """Triangles (F, 3) of each of the `most` largest connected parts with at least `least` triangles; none where the
-    mesh is of one piece."""
+def loose_parts(triangles: np.ndarray) -> list[np.ndarray]:
+    """Triangles (F, 3) of each connected part that may be searched by itself; none where the mesh is of one piece."""
     label = connected_parts(triangles, int(triangles.max()) + 1)[triangles[:, 0]]
     sizes = np.bincount(label)
-    large = [part for part in np.argsort(-sizes)[:most] if least <= sizes[part] < len(triangles)]
+    large = [part for part in np.argsort(-sizes)[:_PARTS] if _PART_TRIANGLES <= sizes[part] < len(triangles)]
     return [triangles[label == part] for part in large]
 
 

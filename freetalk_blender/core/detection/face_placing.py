@@ -41,6 +41,8 @@ FAR_DOUBT = 4.0
 MEASURED_DOUBT = np.repeat([8.0, 12.0, 3.0, 3.0, 2.0], [17, 10, 9, 12, 20])
 #: Surface nearer to a landmark than this is its own; without any it stays within the furthest distance (eye distances).
 AT_HAND, FURTHEST = 0.003, 0.25
+#: Samples of the seen surface on whose triangles a point's nearest place is looked for.
+_NEIGHBOURS = 12
 
 
 @dataclass(frozen=True)
@@ -293,9 +295,9 @@ def _seen_surface(patch: Patch, seen: Sequence[View]) -> Surface:
     return Surface(np.einsum("pk,pkc->pc", weights, corners), normals, corners)
 
 
-def _on_surface(points: np.ndarray, surface: Surface, neighbours: int = 12) -> np.ndarray:
+def _on_surface(points: np.ndarray, surface: Surface) -> np.ndarray:
     """(68, 3) the place nearest to each point on the triangles of its nearest samples."""
-    _, near = cKDTree(surface.points).query(points, neighbours)
+    _, near = cKDTree(surface.points).query(points, _NEIGHBOURS)
     near = np.minimum(near, len(surface.points) - 1)
     return nearest_places(points, surface.corners[near])
 

@@ -30,6 +30,8 @@ WELD = 1e-3
 DEPTH = 14.0
 #: Longest edge on the lip line (mm); it may grow by SLOPE for each millimetre away from the line.
 EDGE, SLOPE = 1.5, 0.5
+#: Edges are halved at most so many times.
+_ROUNDS = 6
 #: Half-width of the band in which the crease is looked for, first round and after re-centring (mm).
 BANDS = (5.0, 3.0)
 #: A hole wider than this share of the mouth is the mouth's own opening.
@@ -204,12 +206,12 @@ def split_edges(patch: Patch, marked: np.ndarray, edges: np.ndarray, sides: np.n
     )
 
 
-def refine(patch: Patch, curve: MouthCurve, rounds: int = 6) -> Patch:
+def refine(patch: Patch, curve: MouthCurve) -> Patch:
     """Halve edges near the curve until the seam can be smooth: EDGE mm on it, longer with the distance from it.
 
     Those at the patch's end stay, for the mesh around it has them too.
     """
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         edges, sides = edges_of(patch.triangles)
         within = np.bincount(sides.ravel(), minlength=len(edges)) > 1
         ends = patch.points[edges]
