@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from export import command
 from freetalk_blender.core import frame
+from freetalk_blender.core.landmarks import MIRRORED
 from freetalk_blender.core.surface.mesh import nearest_places
 
 #: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on
@@ -27,19 +28,12 @@ _RIGHT = {
     48: 425, 49: 448, 50: 458, 51: 466, 57: 492, 58: 486, 59: 480,
     60: 432, 61: 470, 62: 474, 66: 493, 67: 481,
 }  # fmt: skip
-#: Landmark -> its mirror image.
-_MIRROR = {
-    **{i: 16 - i for i in range(17)},
-    **{17 + i: 26 - i for i in range(10)},
-    27: 27, 28: 28, 29: 29, 30: 30, 31: 35, 32: 34, 33: 33, 34: 32, 35: 31,
-    36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40,
-    48: 54, 49: 53, 50: 52, 51: 51, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 57: 57, 58: 56, 59: 55,
-    60: 64, 61: 63, 62: 62, 63: 61, 64: 60, 65: 67, 66: 66, 67: 65,
-}  # fmt: skip
 #: Largest weight of a target in a random identity.
 _STRENGTH = 0.6
 #: Vertices above this height (decimetres) belong to the head and neck.
 NECK = 5.5
+#: Triangles that are looked at for the one nearest to a point.
+_NEIGHBOURS = 200
 
 
 @dataclass(frozen=True)
@@ -99,12 +93,12 @@ def load(data: Path) -> MakeHuman:
     head = used[(vertices[used, 1] > NECK)]
     mirrored = {i: int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
                 for i, v in _RIGHT.items()}  # fmt: skip
-    known = {**_RIGHT, **{_MIRROR[i]: v for i, v in mirrored.items()}, **_RIGHT}
+    known = {**_RIGHT, **{MIRRORED[i]: v for i, v in mirrored.items()}, **_RIGHT}
     right_skin = head[vertices[head, 0] < 1e-3]
     jaw = _jaw(vertices, right_skin, known)
     for i, v in jaw.items():
         known[i] = v
-        known[_MIRROR[i]] = int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
+        known[MIRRORED[i]] = int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
     parts = {name.removeprefix("helper-"): faces for name, faces in groups.items() if name.startswith("helper-")}
     return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32), parts)
 
@@ -131,10 +125,10 @@ def carried_points(body: MakeHuman) -> np.ndarray:
     return np.concatenate([_on_skin(average[:27] + carry(average[:27]), body), placed[27:]])
 
 
-def _on_skin(points: np.ndarray, body: MakeHuman, neighbours: int = 200) -> np.ndarray:
+def _on_skin(points: np.ndarray, body: MakeHuman) -> np.ndarray:
     """The nearest places (P, 3) on the body to points (P, 3), among their nearest triangles."""
     corners = body.vertices[body.triangles].astype(np.float64)
-    near = cKDTree(corners.mean(1)).query(points, neighbours)[1]
+    near = cKDTree(corners.mean(1)).query(points, _NEIGHBOURS)[1]
     return nearest_places(points, corners[near])
 
 
