@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from export import command
 from freetalk_blender.core import frame
 from freetalk_blender.core.landmarks import MIRRORED
-from freetalk_blender.core.surface.mesh import nearest_places
+from freetalk_blender.core.surface.nearest import closest_points
 
 #: Vertex of base.obj under each landmark of the subject's right half and the middle line, placed once by hand on
 #: renders of the base mesh; the left half is its mirror image. Lids: the front edge of the rim. Lips: the vermilion
@@ -129,7 +129,7 @@ def _on_skin(points: np.ndarray, body: MakeHuman) -> np.ndarray:
     """The nearest places (P, 3) on the body to points (P, 3), among their nearest triangles."""
     corners = body.vertices[body.triangles].astype(np.float64)
     near = cKDTree(corners.mean(1)).query(points, _NEIGHBOURS)[1]
-    return nearest_places(points, corners[near])
+    return closest_points(points, corners[near])
 
 
 def expression_units(data: Path, group: str, count: int) -> dict[str, np.ndarray]:

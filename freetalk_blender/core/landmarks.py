@@ -13,7 +13,8 @@ from scipy.spatial import cKDTree
 
 from . import atomic, frame, landmark_files
 from .errors import LandmarkError
-from .surface import mesh, rows
+from .surface import rows
+from .surface.nearest import surface_distance
 from .wording import listed
 
 COUNT = landmark_files.COUNT
@@ -220,7 +221,7 @@ def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndar
     distance = np.linalg.norm(surface[nearest_vertices(points, surface)] - points, axis=1) / eye_distance
     far = distance > FAR
     if far.any():  # on a coarse mesh, from every vertex; on the surface all the same
-        distance[far] = mesh.surface_distance(points[far], vertices, triangles) / eye_distance
+        distance[far] = surface_distance(points[far], vertices, triangles) / eye_distance
     worst = int(distance.argmax())
     if distance[worst] > FAR:
         raise LandmarkError(

@@ -126,21 +126,6 @@ def test_subdividing_some_edges_leaves_no_gap_and_the_same_surface():
     assert ((rim == points.min(0)[:2]) | (rim == points.max(0)[:2])).any(1).all(), "no hole inside"
 
 
-def test_distance_to_the_surface_is_not_distance_to_its_vertices():
-    points, faces = grid()
-    given = np.array([[2.4, 2.3, 0.5], [0, 0, 0], [-1, 2, 0]])
-    assert mesh.surface_distance(given, points, faces) == pytest.approx([0.5, 0, 1])
-
-
-def test_the_nearest_place_is_inside_a_triangle_on_an_edge_or_at_a_corner():
-    one = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.0]])
-    far, sliver = one + [0, 0, 9], one * [1, 0, 0]
-    given = np.array([[0.2, 0.3, 0.5], [1, 1, 0.1], [-1, -2, 0.1], [0.7, -0.1, 0]])
-    corners = np.array([[far, one], [one, far], [one, far], [far, sliver]])
-    nearest = [[0.2, 0.3, 0], [0.5, 0.5, 0], [0, 0, 0], [0.7, 0, 0]]
-    assert mesh.nearest_places(given, corners) == pytest.approx(np.array(nearest))
-
-
 @pytest.mark.parametrize(("layers", "parts"), [(1, 1), (3, 7)])
 def test_layers_that_stand_on_one_row_of_vertices_are_no_seam(layers: int, parts: int) -> None:
     """A rim between two rows, such as that of tears, and lashes on both: what goes on from one sheet is welded."""

@@ -10,7 +10,7 @@ from freetalk_blender.core import frame
 from freetalk_blender.core.binding import evidence, stm
 from freetalk_blender.core.binding.interpolant import REACH, interpolant
 from freetalk_blender.core.errors import MeshError, ModelError
-from freetalk_blender.core.surface import mesh
+from freetalk_blender.core.surface import mesh, nearest
 
 MM = 1 / frame.EYE_DISTANCE_MM
 
@@ -137,7 +137,7 @@ def test_samplings_of_one_surface_agree(samplings, coarse):
     vertices, _, _, moved = samplings[coarse]
     near = cKDTree(fine[triangles].mean(1)).query(vertices, 8)[1]
     corners = fine[triangles[near]].reshape(-1, 3, 3)
-    shares, squared = mesh.nearest_on_triangles(np.repeat(vertices, 8, 0), corners)
+    shares, squared = nearest.closest_on_triangles(np.repeat(vertices, 8, 0), corners)
     best = squared.reshape(-1, 8).argmin(1)
     chosen = triangles[near[np.arange(len(vertices)), best]]
     carried = np.einsum("tpkc,pk->tpc", finest[:, chosen], shares.reshape(-1, 8, 3)[np.arange(len(vertices)), best])

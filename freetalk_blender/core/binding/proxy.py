@@ -14,7 +14,7 @@ from .. import cancel
 from ..landmarks import nearest_vertices
 from ..surface import rows
 from ..surface.borders import directed_edges, joined
-from ..surface.mesh import nearest_on_triangles
+from ..surface.nearest import closest_on_triangles
 from ..surface.raster import triangle_normals
 
 #: Scan vertices placed at once, each on the half-dozen triangles around a stand-in vertex: so few that what is computed
@@ -219,7 +219,7 @@ def places(
         row = np.repeat(np.arange(len(which)), count)
         triangle = around[np.arange(len(row)) + np.repeat(start - np.cumsum(count) + count, count)]
         point = which[row]
-        weights, squared = nearest_on_triangles(points[point].astype(np.float64), vertices[triangles[triangle]])
+        weights, squared = closest_on_triangles(points[point].astype(np.float64), vertices[triangles[triangle]])
         if lips is not None:
             squared += far * (lips[0][point] * lips[1][triangle] < 0)
         lowest = np.minimum.reduceat(squared, np.cumsum(count) - count)

@@ -18,7 +18,7 @@ from .. import models
 from ..frame import Similarity, align
 from ..landmarks import INNER_LIP_PAIRS, LID_PAIRS
 from ..surface import raster
-from ..surface.mesh import nearest_places
+from ..surface.nearest import closest_points
 from . import closeups, correction
 from .face_view import FACE_CENTRE, FACE_HALF, FACE_SIZE, Camera, Patch, cluster_vertices, compact, meet, picture
 from .surface_fit import SurfaceFit, fit_surface, relief
@@ -299,7 +299,7 @@ def _on_surface(points: np.ndarray, surface: Surface) -> np.ndarray:
     """(68, 3) the place nearest to each point on the triangles of its nearest samples."""
     _, near = cKDTree(surface.points).query(points, _NEIGHBOURS)
     near = np.minimum(near, len(surface.points) - 1)
-    return nearest_places(points, surface.corners[near])
+    return closest_points(points, surface.corners[near])
 
 
 def _inward(patch: Patch, view: View, found: np.ndarray) -> float:
