@@ -29,7 +29,8 @@ from export import command, fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.mouth import fused_mouth, lip_line
-from freetalk_blender.core.surface import borders, mesh
+from freetalk_blender.core.surface import mesh
+from freetalk_blender.core.surface.edges import edges_of
 from freetalk_blender.core.surface.rows import renumbered
 
 #: name -> (how the lips are fused, vertices after re-meshing, part of the head).
@@ -80,7 +81,7 @@ class Truth:
 
 def contour(model: ict.IctModel, through: list[int]) -> np.ndarray:
     """Vertices of the shortest path along the average face's edges through landmarks."""
-    edges, _ = borders.edges_of(model.triangles)
+    edges, _ = edges_of(model.triangles)
     skin = (edges < ict.SKIN).all(1)
     length = np.linalg.norm(model.neutral[edges[skin, 0]] - model.neutral[edges[skin, 1]], axis=1)
     graph = sparse.coo_matrix((length, tuple(edges[skin].T)), (len(model.neutral),) * 2).tocsr()
@@ -103,7 +104,7 @@ def lips(model: ict.IctModel) -> np.ndarray:
     near &= (model.neutral[:, 0] > corner[0] + 0.3) & (model.neutral[:, 0] < corner[1] - 0.3)
     near[ict.SKIN :] = False
     # The lips of the neutral model do not touch: its own surface distance tells them apart.
-    edges, _ = borders.edges_of(model.triangles)
+    edges, _ = edges_of(model.triangles)
     inside = near[edges].all(1)
     graph = sparse.coo_matrix((np.ones(inside.sum()), tuple(edges[inside].T)), (len(near),) * 2)
     label = sparse.csgraph.connected_components(graph, False)[1]
@@ -134,7 +135,7 @@ def true_line(scan: scanning.Scan, face: Truth) -> np.ndarray:
     piece = mesh.connected_parts(triangles, len(used))
     nose = cKDTree(scan.vertices[used]).query(face.landmarks[33])[1]
     triangles = triangles[piece[triangles[:, 0]] == piece[nose]]
-    edges, _ = borders.edges_of(triangles)
+    edges, _ = edges_of(triangles)
     graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(used),) * 2).tocsr()
     label = lip_line._settled(graph + graph.T, np.full(len(used), 1e-6), np.sign(lip[used]) * known[used], ~known[used])
     ends = label[edges]

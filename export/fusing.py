@@ -15,7 +15,8 @@ from export import ict
 from export.scanning import Scan, barycentric, closest, part_mask, select
 from freetalk_blender.core.binding import handles
 from freetalk_blender.core.landmarks import LEFT_EYE, RIGHT_EYE
-from freetalk_blender.core.surface import borders, raster
+from freetalk_blender.core.surface import raster
+from freetalk_blender.core.surface.edges import directed_edges
 
 #: A place that carries so little of a vertex is not counted by `unblended`.
 SLIGHT = 0.02
@@ -27,7 +28,7 @@ _NOISE = 0.01
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
     """Closed boundary loops as ordered vertex indices, along their triangles; branched ones are left out."""
-    edges = borders.directed_edges(triangles)
+    edges = directed_edges(triangles)
     count = int(edges.max()) + 1
     directed = sparse.coo_matrix((np.ones(len(edges), np.int32), tuple(edges.T)), (count, count)).tocsr()
     alone = sparse.coo_matrix(directed - directed.T)

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from export.fusing import boundary_loops
 from export.scanning import Scan, barycentric, closest, select
-from freetalk_blender.core.surface.borders import edge_uses, edges_of
+from freetalk_blender.core.surface.edges import edge_uses, edges_of
 
 #: How far along an edge a vertex is slid, at most (share).
 _SLIDE = 0.3

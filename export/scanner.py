@@ -15,7 +15,7 @@ from export.fusing import fuse, openings, seal
 from export.remeshing import jitter, remesh
 from export.scanning import KINDS, Scan, add, part_mask, registered, select, waves
 from freetalk_blender.core.surface import raster
-from freetalk_blender.core.surface.borders import directed_edges
+from freetalk_blender.core.surface.edges import directed_edges
 
 #: How far a cropping plane's edge is ragged: the deviation of its waves (cm).
 _RAGGED = 0.2

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from ..core.surface import rows
-from ..core.surface.borders import edges_of
+from ..core.surface.edges import edges_of
 from . import compat, meshes, steps
 from .steps import Steps
 

@@ -21,7 +21,7 @@ from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS, Landmarks, by_network, doubt, gaps, nearest_vertices
 from .mouth import fused_mouth, hole_bag, mouth_hollow, mouth_web
 from .surface import mesh, repairs
-from .surface.borders import directed_edges, edges_of
+from .surface.edges import directed_edges, edges_of
 from .surface.mesh import CleanMesh
 from .wording import counted, without_pictures
 

@@ -14,7 +14,7 @@ from freetalk_blender.core.frame import Similarity, mean_landmarks
 from freetalk_blender.core.landmarks import LID_PAIRS
 from freetalk_blender.core.mouth.opened_mouth import IRIS, PUPIL, SCLERA, untouched
 from freetalk_blender.core.retarget import retarget
-from freetalk_blender.core.surface import borders
+from freetalk_blender.core.surface.boundary import boundary_edges
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 NO_BALL = np.empty((0, 3))
@@ -90,7 +90,7 @@ def test_a_ball_is_closed_outward_and_looks_ahead():
     assert (outward > 0).all()
     assert points[np.unique(triangles[part == PUPIL]), 2].min() > points[np.unique(triangles[part == IRIS]), 2].min()
     places = np.unique(points.round(6), axis=0, return_inverse=True)[1].reshape(-1)
-    assert not len(borders.border_edges(places[triangles]))
+    assert not len(boundary_edges(places[triangles]))
 
 
 def test_the_scans_own_ball_is_measured_where_lids_are_open_over_it():

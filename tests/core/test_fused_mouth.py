@@ -10,7 +10,9 @@ from scipy.spatial import cKDTree
 from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import fused_mouth, lip_line, mouth_curve, mouth_patch
-from freetalk_blender.core.surface import borders, mesh
+from freetalk_blender.core.surface import mesh
+from freetalk_blender.core.surface.boundary import boundary_edges
+from freetalk_blender.core.surface.edges import edges_of
 
 WIDTH = 46.0
 
@@ -46,7 +48,7 @@ def sheet(columns: int = 61, rows: int = 61, seed: int | None = 0, depth: float 
 
 
 def edge_uses(triangles: np.ndarray) -> np.ndarray:
-    return np.bincount(borders.edges_of(triangles)[1].ravel())
+    return np.bincount(edges_of(triangles)[1].ravel())
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,8 @@ def test_a_coarse_scan_is_cut_without_a_crack_where_finer_triangles_end(columns)
     answer = fused_mouth.open_lips(vertices, triangles, landmarks())
     skin = answer.triangles[answer.part == fused_mouth.SKIN]
     rims = {*answer.upper_rim.tolist(), *answer.lower_rim.tolist()}
-    before = {tuple(sorted(edge)) for edge in borders.border_edges(triangles).tolist()}
-    after = {tuple(sorted(edge)) for edge in borders.border_edges(skin).tolist() if not rims >= set(edge)}
+    before = {tuple(sorted(edge)) for edge in boundary_edges(triangles).tolist()}
+    after = {tuple(sorted(edge)) for edge in boundary_edges(skin).tolist() if not rims >= set(edge)}
     assert after == before
 
 
@@ -297,7 +299,7 @@ def test_repeated_faces_flaps_and_lost_vertices_do_not_hold_the_lips_together():
 
 def bubble(vertices: np.ndarray, triangles: np.ndarray, *, void: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The sheet and a tetrahedron behind it that hangs on one of the edges in its crease; the rows of its faces."""
-    edges, _ = borders.edges_of(triangles)
+    edges, _ = edges_of(triangles)
     ends = vertices[edges]
     middle = ends.mean(1)
     off = np.hypot(middle[:, 0], middle[:, 1] - crease(middle[:, 0])) + np.abs(ends[:, 0, 1] - ends[:, 1, 1])

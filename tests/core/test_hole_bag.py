@@ -6,7 +6,7 @@ import pytest
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import fused_mouth, hole_bag, mouth_web, opening
 from freetalk_blender.core.mouth.opened_mouth import BAG, LIP, LOWER, SKIN, UPPER, OpenedMouth, untouched
-from freetalk_blender.core.surface import borders
+from freetalk_blender.core.surface.boundary import boundary_edges
 from tests.core.test_fused_mouth import sheet
 
 
@@ -33,13 +33,13 @@ def closed(mask) -> OpenedMouth:
 
 
 def open_edges(triangles: np.ndarray) -> int:
-    return len(borders.border_edges(triangles))
+    return len(boundary_edges(triangles))
 
 
 def test_the_hole_behind_the_lips_is_found_and_no_other(mask):
     hole = hole_bag.find(*mask, landmarks())
     ends = np.stack([hole.vertices, np.roll(hole.vertices, -1)], 1)
-    assert {tuple(edge) for edge in ends.tolist()} <= {tuple(edge) for edge in borders.border_edges(mask[1]).tolist()}
+    assert {tuple(edge) for edge in ends.tolist()} <= {tuple(edge) for edge in boundary_edges(mask[1]).tolist()}
     assert np.isin(ends, mask[1][hole.owner]).all()
     assert hole_bag.find(*sheet(), landmarks()) is None, "the sheet's own border lies outside the mouth"
 

@@ -13,6 +13,7 @@ from freetalk_blender.core.mouth import fused_mouth, inner_mouth, jaw, mouth_cur
 from freetalk_blender.core.mouth.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 from freetalk_blender.core.ramp import smooth_step
 from freetalk_blender.core.surface import mesh
+from freetalk_blender.core.surface.boundary import boundary_vertices
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_every_tooth_and_the_tongue_face_outward(furnished):
     label = mesh.connected_parts(bodies, len(furnished.vertices))[bodies[:, 0]]
     assert len(np.unique(label)) == 29
     for body in (bodies[label == number] for number in np.unique(label)):
-        base = furnished.vertices[mesh.boundary_vertices(body)].mean(0)
+        base = furnished.vertices[boundary_vertices(body)].mean(0)
         a, b, c = np.moveaxis(furnished.vertices[body].astype(float) - base, 1, 0)
         assert (a * np.cross(b, c)).sum() / 6 > 80
 

@@ -5,6 +5,7 @@ import pytest
 
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.surface import mesh
+from freetalk_blender.core.surface.boundary import boundary_vertices
 
 
 def grid(columns: int = 6, rows: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +123,7 @@ def test_subdividing_some_edges_leaves_no_gap_and_the_same_surface():
     corners = after.vertices[after.triangles]
     areas = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] / 2
     assert areas.min() > 0 and areas.sum() == pytest.approx(len(faces) / 2)
-    rim = after.vertices[mesh.boundary_vertices(after.triangles), :2]
+    rim = after.vertices[boundary_vertices(after.triangles), :2]
     assert ((rim == points.min(0)[:2]) | (rim == points.max(0)[:2])).any(1).all(), "no hole inside"
 
 

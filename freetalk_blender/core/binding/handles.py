@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from ..landmarks import nearest_vertices
-from ..surface.borders import edge_uses
+from ..surface.edges import edge_uses
 from ..surface.mesh import connected_parts
 
 #: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.

@@ -13,7 +13,7 @@ import numpy as np
 from .. import cancel
 from ..landmarks import nearest_vertices
 from ..surface import rows
-from ..surface.borders import directed_edges, joined
+from ..surface.edges import directed_edges, joined
 from ..surface.nearest import closest_on_triangles
 from ..surface.raster import triangle_normals
 

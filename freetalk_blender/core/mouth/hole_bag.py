@@ -11,7 +11,8 @@ import scipy.sparse as sparse
 
 from ..frame import frame_in_mm
 from ..surface import mesh, raster
-from ..surface.borders import border_edges, edges_of, filled, loops
+from ..surface.boundary import boundary_edges, filled, loops
+from ..surface.edges import edges_of
 from ..surface.rows import renumbered
 from . import mouth_bag, mouth_curve
 from .mouth_curve import MouthCurve
@@ -64,7 +65,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     place = {}
     for row, corner in np.argwhere(open_side & _near(points, curve)[welded[rows]]).tolist():
         place[int(welded[rows[row], corner])] = (int(triangles[rows[row], corner]), int(rows[row]))
-    links = [(a, b) for a, b in border_edges(welded[rows]).tolist() if a in place and b in place]
+    links = [(a, b) for a, b in boundary_edges(welded[rows]).tolist() if a in place and b in place]
     rings = [ring for ring in loops(links) if _encloses(points[ring], curve)]
     if not rings:
         return None

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import spsolve
 
 from ..errors import LandmarkError, MeshError
 from ..surface import raster
-from ..surface.borders import edges_of
+from ..surface.edges import edges_of
 from .mouth_curve import LEFT_CORNER, RIGHT_CORNER, MouthCurve, mouth_curve
 from .mouth_patch import BANDS, DEPTH, Patch
 

@@ -18,7 +18,7 @@ from ..landmarks import LIPS, nearest_vertices
 from ..lip_contact import facing, sliding
 from ..lip_contact.contact import Contact
 from ..surface import raster, rows
-from ..surface.borders import edges_of, split
+from ..surface.edges import edges_of, split
 from ..surface.rows import numbered, renumbered
 from . import mouth_curve
 from .opened_mouth import LOWER, NEITHER, UPPER, OpenedMouth

@@ -17,6 +17,7 @@ from ..errors import MeshError
 from ..frame import frame_in_mm
 from ..landmarks import LIPS, nearest_vertices
 from ..surface import mesh
+from ..surface.boundary import boundary_vertices
 from . import jaw, mouth_curve
 from .opened_mouth import HOLLOW, NEITHER, SKIN, OpenedMouth
 
@@ -65,7 +66,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     behind = np.isin(labels, [label for label in at_rim if label != face and size[label] > 3])
     behind[rim] = False
     inside = behind & (np.linalg.norm(points - placed[LIPS].mean(0), axis=1) < _FAR)
-    border = mesh.boundary_vertices(cleaned.triangles)
+    border = boundary_vertices(cleaned.triangles)
     deepest = float(depth[inside].max(initial=0.0))
     return Hollow(
         cleaned.to_caller(np.repeat(behind[:, None].astype(float), 3, 1))[:, 0] > 0.5,

@@ -11,7 +11,8 @@ from scipy.spatial import cKDTree
 from ..errors import MeshError
 from ..landmarks import LIPS, OUTER_LIPS
 from ..surface import raster
-from ..surface.borders import border_edges, edges_of, fans, filled, loops, split
+from ..surface.boundary import boundary_edges, filled, loops
+from ..surface.edges import edges_of, fans, split
 from ..surface.mesh import connected_parts, weld
 from ..surface.rows import renumbered
 from .mouth_curve import LEFT_CORNER, RIGHT_CORNER, MouthCurve, mouth_curve
@@ -86,7 +87,7 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     used, local = renumbered(around[inner], len(points))
     whole = sparse.identity(len(used), format="csr")
     patch = Patch(points[used], local, rows, used, whole, welded, touching[spare], np.empty(0, int))
-    return _without_holes(_sheet(patch, mouth), border_edges(around[~spare]), mouth_curve(landmarks))
+    return _without_holes(_sheet(patch, mouth), boundary_edges(around[~spare]), mouth_curve(landmarks))
 
 
 def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:

@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 from .. import cancel
 from ..errors import MeshError
 from . import rows
-from .borders import directed_edges, edge_uses, edges_of, joined, split
+from .boundary import boundary_vertices
+from .edges import directed_edges, edges_of, joined, split
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
 WELD_TOLERANCE = 1e-6
@@ -261,12 +262,6 @@ def _size(points: np.ndarray, faces: np.ndarray) -> float:
     used = points[rows.present(faces, len(points))]
     used = used[np.isfinite(used).all(1)]
     return float(np.linalg.norm(used.max(0) - used.min(0)))
-
-
-def boundary_vertices(faces: np.ndarray) -> np.ndarray:
-    """(B,) vertices, ascending, of edges that have exactly one face; faces (F,3)."""
-    edges, uses = edge_uses(faces)
-    return np.unique(edges[uses == 1])
 
 
 def connected_parts(triangles: np.ndarray, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..wording import counted
 from . import rows
-from .borders import directed_edges, edge_uses, edges_of, joined
+from .edges import directed_edges, edge_uses, edges_of, joined
 from .mesh import CleanMesh
 
 #: A loose part with less than this share of the vertices is an isolated bit.
@@ -71,7 +71,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, cleaned: CleanMesh) -> Rep
     )
 
 
-def borders(cleaned: CleanMesh) -> list[np.ndarray]:
+def boundaries(cleaned: CleanMesh) -> list[np.ndarray]:
     """Vertices of each connected open border, the longest (mesh units) first."""
     edges, count = edge_uses(cleaned.triangles)
     open_edges = edges[count == 1]
@@ -88,7 +88,7 @@ def borders(cleaned: CleanMesh) -> list[np.ndarray]:
 
 def _holes(cleaned: CleanMesh) -> int:
     """Borders but one of each connected part: a strip of hair ends somewhere, too."""
-    part = [cleaned.components[loop[0]] for loop in borders(cleaned)]
+    part = [cleaned.components[loop[0]] for loop in boundaries(cleaned)]
     return len(part) - len(set(part))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from freetalk_blender.core.surface import borders
+from freetalk_blender.core.surface.edges import fans
 
 #: A tetrahedron of corners 0..3 that faces outward.
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
@@ -11,7 +11,7 @@ CORNERS = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
 
 def test_a_closed_surface_and_an_open_one_have_one_fan_at_each_vertex():
     for triangles in (TETRAHEDRON, TETRAHEDRON[:3], TETRAHEDRON[:2]):
-        found = borders.fans(CORNERS, triangles)
+        found = fans(CORNERS, triangles)
         assert len(np.unique(found)) == len(np.unique(triangles))
         assert all(len(np.unique(found[triangles == vertex])) == 1 for vertex in np.unique(triangles))
 
@@ -19,7 +19,7 @@ def test_a_closed_surface_and_an_open_one_have_one_fan_at_each_vertex():
 def test_bodies_that_touch_in_a_vertex_are_told_apart():
     mirror = np.array([0, 4, 5, 6])
     both = np.concatenate([TETRAHEDRON, mirror[TETRAHEDRON][:, ::-1]])
-    found = borders.fans(np.concatenate([CORNERS, -CORNERS[1:]]), both)
+    found = fans(np.concatenate([CORNERS, -CORNERS[1:]]), both)
     assert not np.isin(found[:4], found[4:]).any()
 
 
@@ -28,7 +28,7 @@ def test_along_an_edge_of_four_faces_those_hang_together_that_look_at_each_other
     mirror = np.array([0, 1, 4, 5])
     points = np.concatenate([CORNERS, CORNERS[2:] * [1, -1, -1]])
     both = np.concatenate([TETRAHEDRON, mirror[TETRAHEDRON]])
-    assert len(np.unique(borders.fans(points, both)[both == 0])) == 1
+    assert len(np.unique(fans(points, both)[both == 0])) == 1
     inside_out = both[:, ::-1]
-    found = borders.fans(points, inside_out)
+    found = fans(points, inside_out)
     assert not np.isin(found[:4], found[4:]).any()

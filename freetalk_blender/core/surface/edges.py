@@ -1,4 +1,4 @@
-"""The edges of a surface, and its borders: what edges join, loops of open ones, a lid for a hole; and where a surface
+"""The edges of a surface: which there are, what they join, how triangles are split along them, and where a surface
 touches itself."""
 
 import numpy as np
@@ -77,49 +77,6 @@ def joined(pairs: np.ndarray, count: int) -> np.ndarray:
     """(count,) int32 label of each vertex's connected part under the edges (E,2)."""
     graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int32)
-
-
-def border_edges(triangles: np.ndarray) -> np.ndarray:
-    """(b,2) edges that one triangle has and no other shares, in that triangle's direction."""
-    sides = edges_of(triangles)[1].ravel()
-    return directed_edges(triangles)[np.bincount(sides)[sides] == 1]
-
-
-def loops(links: list[tuple[int, int]]) -> list[list[int]]:
-    """Closed loops along directed links; where loops touch in a vertex, the shorter ones are split off."""
-    following: dict[int, list[int]] = {}
-    for a, b in links:
-        following.setdefault(a, []).append(b)
-    found = []
-    while following:
-        path = [next(iter(following))]
-        while True:
-            here = path[-1]
-            if here not in following:
-                break
-            ahead = following[here].pop()
-            if not following[here]:
-                del following[here]
-            if ahead in path:
-                at = path.index(ahead)
-                if len(path) - at > 2:
-                    found.append(path[at:])
-                path = path[: at + 1]
-            else:
-                path.append(ahead)
-    return found
-
-
-def filled(loop: list[int], points: np.ndarray) -> list[tuple[int, int, int]]:
-    """Triangles across a hole, always the one whose new edge is shortest; they face as the hole's surroundings do."""
-    loop = list(loop)
-    triangles = []
-    while len(loop) > 3:
-        ring = points[loop]
-        ear = int(np.linalg.norm(np.roll(ring, 1, 0) - np.roll(ring, -1, 0), axis=1).argmin())
-        triangles.append((loop[(ear + 1) % len(loop)], loop[ear], loop[ear - 1]))
-        del loop[ear]
-    return [*triangles, (loop[2], loop[1], loop[0])]
 
 
 def fans(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
