@@ -20,8 +20,8 @@ class Line:
     more the face comes from rest before it and goes back to rest after it; 0 where it does not.
 
     source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
-    sliders, said: what it was baked from, as live.asked tells it; felt: the emotions (3,8) that its own sliders begin
-    with, that it begins with and that it ends with, as JSON; each empty where older versions baked it.
+    sliders, said: what it was baked from, as staleness.asked tells it; felt: the emotions (3,8) that its own sliders
+    begin with, that it begins with and that it ends with, as JSON; each empty where older versions baked it.
     """
 
     source: str

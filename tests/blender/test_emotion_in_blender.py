@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.blender import compat, marks, sound, spoken, takes
-from freetalk_blender.blender.ui import chosen, feeling, live
+from freetalk_blender.blender.ui import chosen, feeling, staleness
 from freetalk_blender.core.voice.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
@@ -119,7 +119,7 @@ def test_a_strip_goes_on_from_the_emotion_of_the_one_before(
 
     def fit(name: str) -> bool:
         scene.freetalk.strip = name
-        return not live.is_stale(bpy.context) and not live.moved_lines(bpy.context)
+        return not staleness.is_stale(bpy.context) and not staleness.moved_lines(bpy.context)
 
     bake("first", happy=1.0)
     same = bake("second", happy=1.0)
@@ -130,9 +130,9 @@ def test_a_strip_goes_on_from_the_emotion_of_the_one_before(
     assert (np.abs(np.diff(changed - same, axis=0)).max((1, 2)) < np.abs(changed[-1] - same[-1]).max() / 4).all()
 
     bake("first", happy=0.0, angry=1.0)
-    assert fit("first") is False and live.moved_lines(bpy.context) == ["second"]
+    assert fit("first") is False and staleness.moved_lines(bpy.context) == ["second"]
     scene.freetalk.strip = "second"
-    assert live.is_stale(bpy.context), "it goes on from another emotion now"
+    assert staleness.is_stale(bpy.context), "it goes on from another emotion now"
     bake("second")
     assert fit("first") and fit("second")
     bake("first")

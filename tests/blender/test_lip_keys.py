@@ -7,7 +7,7 @@ from test_live import evaluated
 
 from freetalk_blender.blender import compat, marks, placed
 from freetalk_blender.blender.meshes import vertices
-from freetalk_blender.blender.ui import live, request
+from freetalk_blender.blender.ui import live, request, staleness
 
 PATH = "freetalk.contact"
 
@@ -44,7 +44,7 @@ def test_lips_are_closed_and_parted_where_it_was_asked_for(talker: bpy.types.Obj
         assert bpy.ops.freetalk.lips(lips=lips) == {"FINISHED"}
     assert (keys()[widest], keys()[shut]) == (1, -1) and keys()[widest - 2] == keys()[shut + 2] == 0
     live.watch(scene)
-    assert live.is_shown(copy) and live.is_stale(bpy.context)
+    assert live.is_shown(copy) and staleness.is_stale(bpy.context)
     assert opening(copy, widest) < 1.5 and opening(copy, shut) > 2
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
     assert not live.is_shown(copy)

@@ -12,7 +12,7 @@ import pytest
 import freetalk_blender
 from freetalk_blender.blender import compat, heard, marks, sound, spoken, takes
 from freetalk_blender.blender.marks import PREVIEW
-from freetalk_blender.blender.ui import chosen, feeling, live
+from freetalk_blender.blender.ui import chosen, feeling, live, staleness
 
 
 def evaluated(item: bpy.types.Object) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_sliders_that_are_back_show_what_was_baked(talker: bpy.types.Object) -> 
     copy = talking()
     before = evaluated(copy)
     move("jaw", 0.3)
-    assert live.is_stale(bpy.context)
+    assert staleness.is_stale(bpy.context)
     move("jaw", 1.0)
     assert PREVIEW not in copy.data.shape_keys.key_blocks and np.array_equal(evaluated(copy), before)
     assert not any(block.mute for block in copy.data.shape_keys.key_blocks)
@@ -194,19 +194,19 @@ def test_a_sound_that_was_moved_or_plays_at_another_frame_rate_asks_to_be_baked_
     sound.new_strip(scene, "other", short_clip, 90)
     scene.freetalk.sound, scene.freetalk.strip = "STRIP", "one"
     copy = talking()
-    assert not live.is_stale(bpy.context)
+    assert not staleness.is_stale(bpy.context)
     one.frame_start = 20
-    assert live.is_stale(bpy.context)
-    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not live.is_stale(bpy.context)
+    assert staleness.is_stale(bpy.context)
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not staleness.is_stale(bpy.context)
     scene.render.fps = 50
-    assert live.is_stale(bpy.context)
+    assert staleness.is_stale(bpy.context)
     move("happy", 1.0)
     assert not live.is_shown(copy), "it would be shown at the wrong time"
     move("happy", 0.0)
     scene.render.fps = 25
     scene.freetalk.strip = "other"
-    assert not live.is_stale(bpy.context), "that is another line, which was not baked yet"
-    assert bpy.ops.freetalk.animate() == {"FINISHED"} and not live.is_stale(bpy.context)
+    assert not staleness.is_stale(bpy.context), "that is another line, which was not baked yet"
+    assert bpy.ops.freetalk.animate() == {"FINISHED"} and not staleness.is_stale(bpy.context)
 
 
 def test_whatever_is_done_to_a_sliders_curve_is_noticed(addon: None, empty: bpy.types.Scene) -> None:
@@ -219,40 +219,40 @@ def test_whatever_is_done_to_a_sliders_curve_is_noticed(addon: None, empty: bpy.
     edits = ((last, "co", (40, 1)), (last, "co", (40, 0.5)), (first, "handle_right", (30, 0)))
     edits += ((first, "interpolation", "BOUNCE"), (first, "easing", "EASE_IN"), (curve, "extrapolation", "LINEAR"))
     for owner, field, value in edits:
-        before = live.key(empty)
-        assert live.key(empty) == before
+        before = staleness.key(empty)
+        assert staleness.key(empty) == before
         setattr(owner, field, value)
-        assert live.key(empty) != before, (field, value)
+        assert staleness.key(empty) != before, (field, value)
 
 
 def test_whatever_is_done_to_a_modifier_of_a_sliders_curve_is_noticed(addon: None, empty: bpy.types.Scene) -> None:
     empty.freetalk.keyframe_insert("happy", frame=1)
     modifiers = compat.find_curve(empty, "freetalk.happy").modifiers
-    bare = live.key(empty)
+    bare = staleness.key(empty)
     line, envelope = modifiers.new("GENERATOR"), modifiers.new("ENVELOPE")
     point = envelope.control_points.add(5)
     edits = ((line, "use_additive", True), (line, "coefficients", (0.6, 0.1)), (point, "max", 2.0))
     edits += ((envelope, "influence", 0.5), (envelope, "mute", True))
     for owner, field, value in edits:
-        before = live.key(empty)
-        assert live.key(empty) == before
+        before = staleness.key(empty)
+        assert staleness.key(empty) == before
         setattr(owner, field, value)
-        assert live.key(empty) != before, (field, value)
+        assert staleness.key(empty) != before, (field, value)
     line.mute = True
-    assert live.key(empty) == bare
+    assert staleness.key(empty) == bare
 
 
 def test_a_curve_of_a_slider_that_is_muted_counts_as_none(addon: None, empty: bpy.types.Scene) -> None:
     empty.freetalk.happy = 1.0
     empty.freetalk.keyframe_insert("happy", frame=1)
-    keyed = live.key(empty)
+    keyed = staleness.key(empty)
     compat.find_curve(empty, "freetalk.happy").mute = True
-    muted = live.key(empty)
+    muted = staleness.key(empty)
     assert muted != keyed
     empty.freetalk.happy = 0.0
     empty.frame_set(3)
     assert empty.freetalk.happy == 0 and not feeling.weights(empty, empty.freetalk, 1, 5).any(), "as the panel shows"
-    assert live.key(empty) not in (muted, keyed), "and it moves by hand"
+    assert staleness.key(empty) not in (muted, keyed), "and it moves by hand"
 
 
 def test_a_group_of_curves_that_is_muted_counts_as_blender_has_it(addon: None, empty: bpy.types.Scene) -> None:
@@ -277,19 +277,19 @@ def test_sliders_that_a_driver_or_the_nla_moves_are_told_and_ask_for_nothing_in_
     assert told not in capfd.readouterr().out
     data = scene.animation_data
     data.nla_tracks.new().strips.new("sad", 1, data.action)
-    assert not live.is_stale(bpy.context), "its keys are still there"
+    assert not staleness.is_stale(bpy.context), "its keys are still there"
     data.action = None
     scene.driver_add("freetalk.jaw").driver.expression = "frame / 40"
-    assert live.is_stale(bpy.context)
+    assert staleness.is_stale(bpy.context)
     scene.frame_set(30)
     assert scene.freetalk.sad > 0.5 and scene.freetalk.jaw == 0.75
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
     assert f"{told}, which FreeTalk does not follow: Sad, Jaw; " in capfd.readouterr().out
     scene.frame_set(10)
     live.watch(scene)
-    assert not live.is_stale(bpy.context) and not live.is_shown(copy)
+    assert not staleness.is_stale(bpy.context) and not live.is_shown(copy)
     data.drivers[0].mute = data.nla_tracks[0].mute = True
-    assert live.is_stale(bpy.context), "now they stay where they are"
+    assert staleness.is_stale(bpy.context), "now they stay where they are"
 
 
 def kept_still(copy: bpy.types.Object) -> bool:
@@ -308,16 +308,16 @@ def test_sliders_move_the_chosen_face_and_another_goes_on_as_baked(talker: bpy.t
     assert live.is_shown(first)
     scene.freetalk.face = other
     live.watch(scene)
-    assert not kept_still(first) and not live.is_stale(bpy.context), "the other has nothing to bake again"
+    assert not kept_still(first) and not staleness.is_stale(bpy.context), "the other has nothing to bake again"
     second = talking()
     assert np.array_equal(evaluated(first), as_baked) and not kept_still(second)
     move("happy", 0.5)
-    assert live.is_shown(second) and live.is_stale(bpy.context) and not kept_still(first)
+    assert live.is_shown(second) and staleness.is_stale(bpy.context) and not kept_still(first)
     scene.freetalk.face = talker
     live.watch(scene)
-    assert live.is_shown(first) and live.is_stale(bpy.context) and not kept_still(second)
+    assert live.is_shown(first) and staleness.is_stale(bpy.context) and not kept_still(second)
     scene.freetalk.face = other
-    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not live.is_stale(bpy.context)
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not staleness.is_stale(bpy.context)
     assert not kept_still(first) and not kept_still(second), "at once, for a script may save it now"
     scene.freetalk.face = talker
     live.watch(scene)
@@ -431,7 +431,7 @@ def test_saved_into_another_folder_a_file_names_the_same_sound(
     assert settings.landmarks.replace("\\", "/") == "//../project/points.json"
     assert {source.replace("\\", "/") for source in sources()} == {"file //../project/voice.wav"}
     move("happy", 1.0)
-    assert live.is_shown(copy) and live.is_stale(bpy.context), "the same sound is said"
+    assert live.is_shown(copy) and staleness.is_stale(bpy.context), "the same sound is said"
     settings.landmarks = ""
     assert bpy.ops.freetalk.rebake() == {"FINISHED"} and len(sources()) == 1
     bpy.ops.wm.open_mainfile(filepath=str(second))

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from freetalk_blender.blender import compat, sound
-from freetalk_blender.blender.ui import chosen, live
+from freetalk_blender.blender.ui import chosen, staleness
 from freetalk_blender.core.errors import AudioError
 from freetalk_blender.core.voice import audio
 
@@ -160,9 +160,9 @@ def test_the_panels_channel_is_heard_of_files_films_and_strips(
     settings.channel = 3
     with pytest.raises(AudioError, match="has 2 channels and no channel 3"):
         chosen.source(empty).clip()
-    before = live.said(empty)
+    before = staleness.said(empty)
     settings.channel = 2
-    assert live.said(empty) != before, "what was baked of another channel is stale"
+    assert staleness.said(empty) != before, "what was baked of another channel is stale"
     sound.add_strip(empty, path, 1)
     settings.sound, settings.channel = "STRIP", 1
     assert not chosen.source(empty).clip().samples.any()
@@ -204,9 +204,9 @@ def test_trims_of_meta_strips_are_followed_and_kept_where_these_come_apart(
     with pytest.raises(AudioError, match="shows no part of its sound"):
         sound.from_strip(empty, gone).clip()
     empty.freetalk.sound, empty.freetalk.strip = "STRIP", heard.name
-    before = live.said(empty)
+    before = staleness.said(empty)
     outer.frame_final_end = 25
-    assert live.said(empty) != before, "it is to be baked again"
+    assert staleness.said(empty) != before, "it is to be baked again"
     sound.keep_sound(empty)
     heard, gone = (compat.strips(empty)[name] for name in (heard.name, gone.name))
     assert (heard.frame_final_start, heard.frame_final_end, heard.mute, gone.mute) == (10, 25, False, True)

@@ -9,7 +9,7 @@ import pytest
 
 from freetalk_blender.blender import compat, marks, placed, sound, spoken, takes
 from freetalk_blender.blender.steps import Steps
-from freetalk_blender.blender.ui import job, live
+from freetalk_blender.blender.ui import job, live, staleness
 
 #: Lets a call happen when the work is done, before its answer is written.
 Meanwhile = Callable[[Callable[[], object]], None]
@@ -37,11 +37,11 @@ def test_a_slider_that_was_moved_meanwhile_is_previewed_and_asks_to_be_baked(
     meanwhile(lambda: setattr(settings, "happy", 1.0))
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     copy = marks.copy_of(talker)
-    assert live.is_stale(bpy.context)
+    assert staleness.is_stale(bpy.context)
     live.watch(bpy.context.scene)
     assert live.is_shown(copy)
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
-    assert not live.is_stale(bpy.context) and not live.is_shown(copy)
+    assert not staleness.is_stale(bpy.context) and not live.is_shown(copy)
 
 
 def test_a_frame_rate_or_sound_that_was_changed_meanwhile_is_not_what_was_baked(
@@ -49,8 +49,8 @@ def test_a_frame_rate_or_sound_that_was_changed_meanwhile_is_not_what_was_baked(
 ) -> None:
     scene = bpy.context.scene
     meanwhile(lambda: setattr(scene.render, "fps", 50))
-    assert bpy.ops.freetalk.animate() == {"FINISHED"} and live.is_stale(bpy.context)
-    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not live.is_stale(bpy.context)
+    assert bpy.ops.freetalk.animate() == {"FINISHED"} and staleness.is_stale(bpy.context)
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not staleness.is_stale(bpy.context)
     copy, other = marks.copy_of(talker), tmp_path / "other.wav"
     other.write_bytes(Path(scene.freetalk.sound_file).read_bytes())
     meanwhile(lambda: setattr(scene.freetalk, "sound_file", str(other)))
@@ -83,7 +83,7 @@ def test_another_scene_that_is_shown_meanwhile_is_left_alone(talker: bpy.types.O
     assert home.view_layers[0].objects.active == copy and talker.hide_get(view_layer=home.view_layers[0])
     assert len(sound.sound_strips(home)) == int(compat.can_make_sound())
     window.scene = home
-    assert not live.is_stale(bpy.context)
+    assert not staleness.is_stale(bpy.context)
 
 
 @pytest.mark.parametrize("deleted", ["face", "scene"])

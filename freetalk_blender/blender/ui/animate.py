@@ -8,7 +8,7 @@ from ...core.compress import ShapeKeys
 from .. import hanging, heard, landmark_points, placed, scene, session, sound, telling
 from ..marks import KEY_SET, RANGE, copy_of
 from ..steps import Steps
-from . import chosen, live, preferences, request
+from . import chosen, live, preferences, request, staleness
 from .job import Job, JobOperator, survivor, why_busy
 from .request import Answer, Request, Scan
 
@@ -48,7 +48,7 @@ class _Animating(JobOperator):
         original = chosen.face_or_error(context)
         self._face = original.session_uid
         self._request = request.read(context, original)
-        self._asked = live.asked(context.scene)
+        self._asked = staleness.asked(context.scene)
         seconds = self._request.voice.source.duration()
         return Job("Animate", self._request.run, expected(self._request.scan, seconds))
 

@@ -12,7 +12,7 @@ from .. import compat, moved, seen, sound, spoken, takes, unwritten
 from ..formats import saving
 from ..marks import named_keys, original_of
 from ..spoken import Line
-from . import animate, chosen, live
+from . import animate, chosen, live, staleness
 from .result import why_none
 
 #: Weights of shape keys that move nothing to be seen.
@@ -108,7 +108,7 @@ class FREETALK_OT_export(bpy.types.Operator):
             self.report({"ERROR"}, f"{copy.name} is hidden; show it, for only what is seen is exported.")
             return {"CANCELLED"}
         try:
-            if live.is_shown(copy) or live.has_other_keys(context.scene, copy):
+            if live.is_shown(copy) or staleness.has_other_keys(context.scene, copy):
                 copy = _baked_again(context)
             saving.save(path, hanging_on(copy) if context.scene.freetalk.only_face else None)
         except (FreeTalkError, OSError) as error:

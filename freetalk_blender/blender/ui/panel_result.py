@@ -4,7 +4,7 @@ import bpy
 
 from ...core import wording
 from .. import session, takes
-from . import animate, chosen, export, job, live, preferences, result
+from . import animate, chosen, export, job, preferences, result, staleness
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
 from .lip_keys import LIPS, FREETALK_OT_lips
@@ -89,9 +89,9 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         row.operator(FREETALK_OT_rebake.bl_idname, icon="FILE_REFRESH")
         if reason and job.current is None:
             say(layout, reason)
-        elif live.is_stale(context):
+        elif staleness.is_stale(context):
             say(layout, "Bake Again applies your changes", "KEYFRAME")
-        others = [] if reason else live.moved_lines(context)
+        others = [] if reason else staleness.moved_lines(context)
         if others:
             told = f"Other lines no longer fit their sound or the line before them: {wording.named(others)}"
             say(layout, f"{told}; choose each and bake it again", "KEYFRAME")

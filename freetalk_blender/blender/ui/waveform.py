@@ -12,7 +12,7 @@ from bpy.app.handlers import persistent
 from ...core.errors import FreeTalkError, sentence
 from .. import session, sound
 from ..sound import Source
-from . import chosen, job, live
+from . import chosen, job, staleness
 
 #: Pixels of a tile, tiles side by side, and their colour: what Blender draws large in a panel is square.
 SIZE = 64
@@ -86,9 +86,9 @@ def _key(scene: bpy.types.Scene) -> tuple:
     """What tells this sound from others, and from what its file held before; cheap, for the sidebar is drawn often."""
     strip = chosen.strip(scene)
     if strip is not None and strip.sound.packed_file is not None:
-        return (*live.said(scene), strip.sound.packed_file.size)
+        return (*staleness.said(scene), strip.sound.packed_file.size)
     file = sound.file_of(strip) if strip is not None else sound.named(scene.freetalk.sound_file)
-    return (*live.said(scene), file, sound.changed(file))
+    return (*staleness.said(scene), file, sound.changed(file))
 
 
 def _collect() -> float | None:

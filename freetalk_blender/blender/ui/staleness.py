@@ -1,0 +1,124 @@
+"""Is what was baked still what is wanted? What a bake is made from, in words that are quickly compared: sliders, which
+part of which sound, the set of shape keys."""
+
+import json
+
+import bpy
+
+from ...core import key_sets
+from .. import compat, curve_keys, session, sound, spoken, takes
+from ..marks import BAKED, KEY_SET
+from . import chosen, feeling, request
+from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
+
+#: Settings of a curve's modifier that do nothing to the curve.
+_OF_PANELS = ("rna_type", "name", "active", "show_expanded")
+
+
+def asked(current: bpy.types.Scene) -> tuple[str, str]:
+    """What is written on a copy that is baked from this: `key`, and `said` as JSON."""
+    return key(current), json.dumps(said(current))
+
+
+def is_stale(context: bpy.types.Context) -> bool:
+    """Do the sliders differ from what the chosen line was baked with in any take of the chosen face, or the place and
+    speed of its sound or the emotion of the line before from what was baked in the take that plays, or the choice of
+    shape keys from the last bake?"""
+    copy, current = chosen.talking(context), context.scene
+    if copy is None or BAKED not in copy:
+        return False
+    source, playing = chosen.line_source(current), takes.current(copy)
+    told = {take: spoken.lines(take) for take in takes.listed(copy)}
+    known = {line.sliders for each in told.values() for line in each if line.is_of(source) and line.sliders}
+    playing_lines = told.get(playing, [])
+    mine = [line for line in playing_lines if line.is_of(source)]
+    is_moved = any(_is_moved(line, said(current)) or spoken.is_rejoined(playing_lines, line) for line in mine)
+    return is_moved or has_other_keys(current, copy) or (bool(known) and key(current) not in known)
+
+
+def _is_moved(line: spoken.Line, now: tuple) -> bool:
+    """Was another part of the same sound baked, elsewhere or at another frame rate? now: as far as `said` tells."""
+    then, here = json.loads(line.said or "[null]"), json.loads(json.dumps(now))
+    return then[0] == here[0] and then[: len(here)] != here
+
+
+def moved_lines(context: bpy.types.Context) -> list[str]:
+    """Names of the other lines of the take that plays that no longer fit: of strips that were moved or trimmed since,
+    of all that was baked at another frame rate, and of what goes on from a line that ends in another emotion now."""
+    copy, current = chosen.talking(context), context.scene
+    take = takes.current(copy) if copy is not None else None
+    if take is None:
+        return []
+    source, found = chosen.line_source(current), []
+    strips = {f"strip {name}": (strip, name) for strip, name in sound.identities(current).items()}
+    told = spoken.lines(take)
+    for line in told:
+        if line.is_of(source) or not line.said:
+            continue
+        if line.source in strips:
+            strip, name = strips[line.source]
+            moved = _is_moved(line, _part(current, strip, name))
+            found += [strip.name] * (moved or spoken.is_rejoined(told, line))
+        elif line.is_file:
+            moved = json.loads(line.said)[2] != sound.scene_fps(current)
+            found += [line.told] * (moved or spoken.is_rejoined(told, line))
+    return found
+
+
+def has_other_keys(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
+    """Were other shape keys baked than are wanted now?"""
+    return copy.get(KEY_SET, key_sets.AUTO) != str(request.wanted_keys(current))
+
+
+def said(current: bpy.types.Scene) -> tuple:
+    """Which part of which sound is spoken, the sound first; cheaply: equal as long as it is the same."""
+    strip, channel = chosen.strip(current), current.freetalk.channel
+    if strip is None:
+        file = str(sound.named(current.freetalk.sound_file))
+        return (file, current.frame_start, sound.scene_fps(current), channel)
+    return (*_part(current, strip, sound.identity(current, strip)), channel)
+
+
+def _part(current: bpy.types.Scene, strip: bpy.types.ID, name: str) -> tuple:
+    """The same of a strip by its identity, in all channels."""
+    keys = tuple(key.timeline_frame for key in strip.retiming_keys)
+    times = (*sound.span(strip), float(strip.frame_start))
+    return (name, bpy.path.basename(strip.sound.filepath), *times, keys, sound.scene_fps(current))
+
+
+def sliders(current: bpy.types.Scene) -> tuple:
+    """All that shapes the performance: values, and curves where a slider is animated."""
+    settings = current.freetalk
+    group = feeling.group_of(current, chosen.strip(current))
+    style = tuple(_slider(current, settings, name) for name in PERFORMANCE_SLIDERS)
+    emotion = tuple(_slider(current, group, name) for name in EMOTION_SLIDERS)
+    return (style, settings.seed, group.emotion_mode, emotion)
+
+
+def key(current: bpy.types.Scene) -> str:
+    """A hash of `sliders`."""
+    return session.fingerprint(*map(repr, sliders(current)))
+
+
+def _slider(current: bpy.types.Scene, group: bpy.types.PropertyGroup, name: str) -> object:
+    path = group.path_from_id(name)
+    if compat.is_driven(current, path):
+        return "driven"  # it is another in each frame, and none of them asks for anything
+    curve = compat.playing_curve(current, path)
+    if curve is None:
+        return getattr(group, name)
+    modifiers = (_settings(modifier) for modifier in curve.modifiers if not modifier.mute)
+    return curve.extrapolation, *(values.tobytes() for values in curve_keys.read(curve).values()), *modifiers
+
+
+def _settings(modifier: bpy.types.bpy_struct) -> tuple:
+    """All that a curve's modifier, or one of its control points, does."""
+    names = [prop.identifier for prop in modifier.bl_rna.properties if prop.identifier not in _OF_PANELS]
+    return tuple((name, _plain(getattr(modifier, name))) for name in names)
+
+
+def _plain(value: object) -> object:
+    """A setting as `repr` tells all of it."""
+    if isinstance(value, bpy.types.bpy_prop_collection):
+        return tuple(map(_settings, value))
+    return tuple(value) if isinstance(value, bpy.types.bpy_prop_array) else value
