@@ -43,7 +43,7 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
             block.make_local(clear_liboverride=True)
     copy.show_only_shape_key = False
     meshes.smooth(copy.data)
-    takes.leave_behind(copy)
+    takes.detach(copy)
     for name in OF_COPIES:  # the original may be a talking copy whose own original is gone
         copy.pop(name, None)
     copy[ORIGINAL] = original

@@ -6,7 +6,7 @@ import re
 import bpy
 
 from ..core import arkit, wording
-from . import compat, drivers, moved, seen
+from . import compat, drivers, movers, seen
 from .marks import lent_keys, original_of
 
 #: Types of modifiers that are bound to another object, of which they know the number of vertices and faces, and what
@@ -48,7 +48,7 @@ def hangs_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:
     if item.parent == face and item.parent_type in ("VERTEX", "VERTEX_3"):
         return True
     laid = [each.target for each in item.modifiers if each.type in ("SURFACE_DEFORM", "SHRINKWRAP")]
-    constraints = moved.constraints(item)
+    constraints = movers.constraints(item)
     held = [each.target for each in constraints if each.type == "SHRINKWRAP" or getattr(each, "subtarget", "")]
     return face in laid + held
 

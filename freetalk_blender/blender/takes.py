@@ -53,7 +53,7 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
     name = f"{original.name} take {number}"
     if _plays_as_it_is(source):
         action = compat.copy_action(item.data.shape_keys, source, name)
-    else:  # `leave_behind` has made a strip of it, or nobody sees it
+    else:  # `detach` has made a strip of it, or nobody sees it
         action = compat.new_action(item.data.shape_keys, name)
     spoken.keep(action, [])
     before = spoken_before(original) if original != item else []
@@ -124,7 +124,7 @@ def moved_names(item: bpy.types.Object, line: Line | None = None) -> set[str]:
     return moved
 
 
-def leave_behind(copy: bpy.types.Object) -> None:
+def detach(copy: bpy.types.Object) -> None:
     """A fresh copy of an object has none of its takes, and nothing in its NLA silences or weakens those to come: what
     plays there goes on."""
     if current(copy) is not None:

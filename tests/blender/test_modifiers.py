@@ -13,10 +13,10 @@ from mathutils import Euler
 
 from freetalk_blender.blender import (
     bake,
-    bindings,
     compat,
     marks,
     meshes,
+    modifiers,
     mouth,
     render,
     scene,
@@ -282,12 +282,12 @@ def test_geometry_nodes_that_may_close_cut_lips_are_told(face: bpy.types.Object)
     outer.nodes.new("GeometryNodeGroup").node_tree = inner
     modifier = copy.modifiers.new("tidy", "NODES")
     modifier.node_group = outer
-    assert bindings.notes(copy) == (), "its mouth was not opened"
+    assert modifiers.notes(copy) == (), "its mouth was not opened"
     copy.data.vertices.add(3)
-    (told,) = bindings.notes(copy)
+    (told,) = modifiers.notes(copy)
     assert told.startswith("Geometry nodes of face FreeTalk merge by distance,") and ": tidy;" in told
     merge.mute = True
-    assert bindings.notes(copy) == ()
+    assert modifiers.notes(copy) == ()
 
 
 def test_a_half_that_a_mirror_completes_is_refused_until_that_is_applied(face: bpy.types.Object) -> None:
@@ -307,16 +307,16 @@ def talking(face: bpy.types.Object) -> bpy.types.Object:
 def test_what_holds_the_face_in_place_is_told(face: bpy.types.Object) -> None:
     copy = talking(face)
     wrap = copy.modifiers.new("wrap", "SHRINKWRAP")
-    assert bindings.notes(copy) == ()
+    assert modifiers.notes(copy) == ()
     wrap.target = bpy.data.objects.new("scan", face.data)
     (told,) = telling.notes(copy)
     assert told.startswith("The modifier wrap holds the face on scan,") and "apply it to face and animate" in told
     wrap.vertex_group = copy.vertex_groups.new(name="neck").name
-    assert bindings.notes(copy) == ()
+    assert modifiers.notes(copy) == ()
     copy.vertex_groups["neck"].add(list(range(len(copy.data.vertices))), 1.0, "REPLACE")
-    assert len(bindings.notes(copy)) == 1
+    assert len(modifiers.notes(copy)) == 1
     wrap.wrap_mode = "OUTSIDE"
-    assert bindings.notes(copy) == ()
+    assert modifiers.notes(copy) == ()
 
 
 def test_modifiers_bound_to_the_mesh_before_its_mouth_was_opened_are_told(face: bpy.types.Object) -> None:
@@ -325,13 +325,13 @@ def test_modifiers_bound_to_the_mesh_before_its_mouth_was_opened_are_told(face: 
     with bpy.context.temp_override(object=face, active_object=face):
         bpy.ops.object.correctivesmooth_bind(modifier="smooth")
     copy = talking(face)
-    assert bindings.notes(copy) == ()
+    assert modifiers.notes(copy) == ()
     copy.shape_key_clear()
     copy.data.vertices.add(1)
-    (told,) = bindings.notes(copy)
+    (told,) = modifiers.notes(copy)
     assert "bound before its mouth was opened: smooth; bind them there anew" in told
     copy.modifiers["smooth"].rest_source = "ORCO"
-    assert bindings.notes(copy) == ()
+    assert modifiers.notes(copy) == ()
 
 
 def test_what_modifiers_make_of_a_face_and_no_other_program_sees_is_told(face: bpy.types.Object) -> None:

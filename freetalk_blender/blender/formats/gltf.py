@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 
 from ...core import atomic
-from .. import compat, moved, takes
+from .. import compat, movers, takes
 from ..marks import PREFIX, all_copies
 
 #: Sizes of a .glb's header, and of a chunk's, in bytes.
@@ -24,7 +24,7 @@ def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
     # Morph normals would triple the file and viewers recompute them. Sampling re-keys every curve and works out each
     # frame of the scene, but the exporter knows nothing else than curves without it; of those that ease Blender's
     # default alone, where all keys have it; and of objects and bones none that turn by angles, or beside deltas.
-    sampled = moved.by_more_than_shape_keys(item for item in items if item.type not in _NOT_WRITTEN)
+    sampled = movers.by_more_than_shape_keys(item for item in items if item.type not in _NOT_WRITTEN)
     mode = {"export_animation_mode": "SCENE", "export_anim_scene_split_object": False}
     operator = bpy.ops.export_scene.gltf
     options = compat.known_options(

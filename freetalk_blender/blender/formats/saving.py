@@ -13,7 +13,7 @@ import bpy
 
 from ...core import atomic, wording
 from ...core.errors import FreeTalkError
-from .. import linked, moved, seen, spoken, takes
+from .. import linked, movers, seen, spoken, takes
 from . import gltf, plain_keys, usd
 
 
@@ -26,7 +26,7 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     """
     writer = _WRITERS[Path(path).suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
-    rigs = dict.fromkeys(rig for item in written for rig in moved.armatures(item))
+    rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
     first, keys = _from_first_line(written, Path(path)), plain_keys.written(written)
     with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first, keys:
         try:

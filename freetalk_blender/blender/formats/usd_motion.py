@@ -15,7 +15,7 @@ from mathutils import Matrix
 from ...core import wording
 from .. import compat
 from ..curve_keys import LINEAR
-from ..moved import with_parents
+from ..movers import with_parents
 from ..sound import scene_fps
 
 #: The stage plays at the scene's rate; of a file with fewer time codes a second than this the end is not looked at.

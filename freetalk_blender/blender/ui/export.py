@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...core import wording
 from ...core.errors import FreeTalkError, sentence
-from .. import compat, moved, seen, sound, spoken, takes, unwritten
+from .. import compat, movers, seen, sound, spoken, takes, unwritten
 from ..formats import saving
 from ..marks import named_keys, original_of
 from ..spoken import Line
@@ -23,8 +23,8 @@ FORMATS = {".glb": "glTF", ".fbx": "FBX", ".usdc": "USD"}
 @seen.beyond_local_view()
 def hanging_on(copy: bpy.types.Object) -> list[bpy.types.Object]:
     """The talking copy, its armatures, and what is seen of its parents and children, its original's children too."""
-    original, rigs = original_of(copy), moved.armatures(copy)
-    found = [copy, *copy.children_recursive, *original.children_recursive, *rigs, *moved.with_parents([copy])]
+    original, rigs = original_of(copy), movers.armatures(copy)
+    found = [copy, *copy.children_recursive, *original.children_recursive, *rigs, *movers.with_parents([copy])]
     return [item for item in dict.fromkeys(found) if item != original and (item in rigs or item.visible_get())]
 
 

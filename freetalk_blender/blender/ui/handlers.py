@@ -5,7 +5,7 @@ Handlers left behind at exit hang Blender 4.5 and crash 4.2.
 
 import bpy
 
-from .. import beside, landmark_points, linked, marks, seen
+from .. import landmark_points, linked, marks, relative_paths, seen
 from . import live, waveform
 
 _HANDLERS = (
@@ -20,9 +20,9 @@ _HANDLERS = (
     ("save_pre", linked.keep),
     ("save_post", linked.let_go),
     ("save_post_fail", linked.let_go),
-    ("save_pre", beside.moving),
-    ("save_post", beside.moved),
-    ("save_post_fail", beside.moved),
+    ("save_pre", relative_paths.moving),
+    ("save_post", relative_paths.moved),
+    ("save_post_fail", relative_paths.moved),
     ("render_init", live.put_away),
     ("load_pre", live.opened),
     ("load_pre", waveform.forget),
