@@ -25,7 +25,7 @@ import numpy as np
 
 from export import command
 from freetalk_blender.blender import sound
-from freetalk_blender.blender.ui.request import Request, Scan, Voice
+from freetalk_blender.blender.ui.request import FaceInput, Request, Voice
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.surface import mesh, scan_file
@@ -160,7 +160,7 @@ def know(ui: Ui, file: Path) -> None:
         arrays = np.load(share / "scan.npz")
         settings = ("freetalk.inner_mouth", "freetalk.eyeballs", "freetalk.tolerance", "render.fps")
         inner_mouth, eyeballs, tolerance, fps = (ui.value(f"bpy.context.scene.{name}") for name in settings)
-        scan = Scan(
+        scan = FaceInput(
             arrays["vertices"],
             arrays["triangles"],
             np.identity(3),

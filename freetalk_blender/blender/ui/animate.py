@@ -10,14 +10,14 @@ from ..marks import KEY_SET, RANGE, copy_of
 from ..steps import Steps
 from . import chosen, live, preferences, request, staleness
 from .job import Job, JobOperator, survivor, why_busy
-from .request import Answer, Request, Scan
+from .request import Answer, FaceInput, Request
 
 #: Seconds that each stage takes for 10,000 vertices, or for a second of speech (measured on two cores); what really
 #: happens corrects them while a job runs.
 _FIND, _OPEN, _BIND, _PERFORM, _KEYS = 1.5, 0.2, 0.6, 0.02, 0.04
 
 
-def expected(scan: Scan, seconds: float) -> dict[str, float]:
+def expected(scan: FaceInput, seconds: float) -> dict[str, float]:
     """Stage -> seconds that it may take."""
     size = len(scan.vertices) / 10_000
     stages = {"find the face": _FIND + 0.2 * size} if scan.landmarks is None else {}

@@ -14,7 +14,7 @@ from .. import landmark_points, meshes, placed
 from ..steps import Steps
 from . import animate, chosen, preferences, request
 from .job import Job, JobOperator, survivor, why_busy
-from .request import Scan
+from .request import FaceInput
 
 
 def why_not(context: bpy.types.Context) -> str:
@@ -42,7 +42,7 @@ class Seen:
     findings: tuple[Finding, ...]
 
 
-def look(scan: Scan, uvs: np.ndarray | None, step: Step) -> Seen:
+def look(scan: FaceInput, uvs: np.ndarray | None, step: Step) -> Seen:
     """Find the landmarks and look the mesh over, uvs as `check_up` takes them; LandmarkError where there is no face."""
     found = scan.find(step)
     report = check_up(scan.vertices, scan.triangles, scan.shaped(found), uvs=uvs, device=scan.device, step=step)

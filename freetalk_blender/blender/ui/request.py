@@ -30,8 +30,9 @@ from .properties import PERFORMANCE_SLIDERS
 
 
 @dataclass(frozen=True)
-class Scan:
-    """A face's surface, in axes in which it has its true proportions; shape (3,3) leads there from its own axes.
+class FaceInput:
+    """What a face is made from: its surface, in axes in which it has its true proportions, and how its mouth and eyes
+    shall be; shape (3,3) leads there from its own axes.
 
     landmarks: points float32 in its own axes, or None to find them; parts: other objects around the face; of a `whole`
     one, those that are of its surface, and beside: the others. near: the middle (3,) of the selected vertices, to
@@ -62,7 +63,7 @@ class Scan:
         """Landmarks in its own axes in those of its vertices."""
         return replace(own, points=own.points.astype(np.float64) @ self.shape.T)
 
-    def whole(self, own: Landmarks, turning: bool) -> "Scan":
+    def whole(self, own: Landmarks, turning: bool) -> "FaceInput":
         """The face with these landmarks (in its own axes) and the parts that go with it, as one surface; turning: head
         or eyes shall turn."""
         points = self.shaped(own).points
@@ -141,7 +142,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    scan: Scan
+    scan: FaceInput
     voice: Voice
     tolerance: float
     source: str
@@ -174,7 +175,7 @@ def runs_on(device: str) -> str:
     return f"{name} ({report.note})" if report.note else name
 
 
-def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: bool = True) -> Scan:
+def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: bool = True) -> FaceInput:
     """The face as arrays, with its landmarks where they are known; FreeTalkError where it cannot be animated."""
     settings = context.scene.freetalk
     seen.work_out_place(original)
@@ -186,7 +187,7 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
     near, device = _selected_middle(original, vertices), preferences.get().device
     mouth = settings.open_mouth, settings.inner_mouth
     around = parts.around(original)
-    return Scan(vertices, triangles, shape, own, around, near, *mouth, settings.eyeballs, device)
+    return FaceInput(vertices, triangles, shape, own, around, near, *mouth, settings.eyeballs, device)
 
 
 def _landmarks(original: bpy.types.Object, file: str) -> Landmarks | None:
@@ -263,7 +264,7 @@ def wanted_keys(current: bpy.types.Scene) -> str | int:
     return settings.most if settings.keys == "MOST" else settings.keys.lower()
 
 
-def check_unchanged(scan: Scan, original: bpy.types.Object | None, joined: tuple[str, ...] = ()) -> None:
+def check_unchanged(scan: FaceInput, original: bpy.types.Object | None, joined: tuple[str, ...] = ()) -> None:
     """FreeTalkError where the face, or another object that is of it, was edited or deleted while the work went on."""
     if original is None or is_deleted(original):
         raise FreeTalkError("The face was deleted while FreeTalk was working on it.")
