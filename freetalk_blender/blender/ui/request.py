@@ -7,8 +7,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ...core import key_sets, models, wording
-from ...core import landmarks as landmark_files
+from ...core import key_sets, landmarks, models, wording
 from ...core.compress import ShapeKeys
 from ...core.detection.detector import detect
 from ...core.errors import FreeTalkError
@@ -194,7 +193,7 @@ def _landmarks(original: bpy.types.Object, file: str) -> Landmarks | None:
     """Those of a file, where one is named, else those of the face in the object's own axes; None where they have to be
     found: none are known, or the mesh is another than the one that they were found on."""
     if file:
-        read = landmark_files.read(Path(bpy.path.abspath(file)))
+        read = landmarks.read(Path(bpy.path.abspath(file)))
         return replace(read, points=scene.landmarks_on(original, read.points))
     own = placed.landmarks(original)
     if own is None or placed.fit(original):
