@@ -71,6 +71,13 @@ def clip(source: Source) -> Clip:
     return read
 
 
+def ran_on(name: str) -> None:
+    """Remember what the networks ran on."""
+    global device
+    with _lock:
+        device = name
+
+
 def limit(size: int) -> None:
     """Bytes that faces and heard speech may take, each; what is more is forgotten at once."""
     global _limit

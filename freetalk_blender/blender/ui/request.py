@@ -162,8 +162,9 @@ class Request:
             performed = self.voice.perform()
         with step("make shape keys"):
             keys = key_sets.shape_keys(face, performed, self.keys, self.tolerance, self.lent.shapes)
-        session.device = runs_on(self.scan.device)
-        log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), session.device)
+        device = runs_on(self.scan.device)
+        session.ran_on(device)
+        log.debug("%d shape keys, %d frames, %s", len(keys.shapes), len(keys.weights), device)
         return Answer(found, tuple(part.name for part in whole.parts), key, face, performed, keys)
 
 
