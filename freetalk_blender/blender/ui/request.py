@@ -119,6 +119,8 @@ class Voice:
     after: np.ndarray | None = None
 
     def perform(self) -> Performance:
+        """The sound as a performance, from the session where it was read or heard before; FreeTalkError where it cannot
+        be."""
         clip, emotion = session.clip(self.source), self.emotion
         if self.after is not None:
             frames = frame_count(len(clip.samples), clip.rate, self.fps)
@@ -141,6 +143,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
+    """One press of Animate: whose face says what, and in which shape keys.
+
+    source: the line's, as takes name it; tolerance: largest vertex error of the shape keys (mm); keys: which of them,
+    as `wanted_keys`; lent: those that the face has itself.
+    """
+
     scan: FaceInput
     voice: Voice
     tolerance: float
