@@ -13,14 +13,13 @@ from ...core.landmarks import Landmarks, doubt
 from .. import landmark_points, meshes, placed
 from ..steps import Steps
 from . import animate, chosen, preferences, request
-from .job import Job, JobOperator, survivor, why_busy
+from .job import Job, JobOperator, survivor
 from .request import FaceInput
 
 
 def why_not(context: bpy.types.Context) -> str:
     """Why the landmarks cannot be worked on; empty where they can."""
-    busy = why_busy() or chosen.why_no_face(context)
-    return busy or ("Finish editing the landmarks first" if landmark_points.editing() else "")
+    return animate.landmarks_busy() or chosen.why_no_face(context)
 
 
 def why_no_edit(context: bpy.types.Context) -> str:

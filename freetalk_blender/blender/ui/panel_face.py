@@ -4,13 +4,14 @@ import bpy
 
 from ...core.checkup import GOOD, LEVELS, NOTICE, PROBLEM
 from .. import landmark_points, placed
-from . import animate, chosen, job
+from . import chosen, job
 from .landmarks import (
     FREETALK_OT_detect,
     FREETALK_OT_landmarks_cancel,
     FREETALK_OT_landmarks_done,
     FREETALK_OT_landmarks_edit,
     FREETALK_OT_landmarks_reset,
+    why_not,
 )
 from .panel import DONE, OPEN, WRONG, Step, say
 
@@ -51,7 +52,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             return
         known = placed.points(original) if original is not None else None
         row = layout.row(align=True)
-        reason = animate.landmarks_busy() or chosen.why_no_face(context)
+        reason = why_not(context)
         row.enabled = not reason
         row.operator(FREETALK_OT_detect.bl_idname, icon="VIEWZOOM", text="Detect" if known is None else "Detect Again")
         row.operator(FREETALK_OT_landmarks_edit.bl_idname, icon="EMPTY_DATA", text="Edit Points")
