@@ -1,12 +1,14 @@
 """The FreeTalk tab of the 3D viewport's sidebar: one step a sub-panel, each showing whether it is done."""
 
+import textwrap
+
 import bpy
 
 from . import chosen
 
 DONE, OPEN, WRONG, RUNNING = "CHECKMARK", "RADIOBUT_OFF", "ERROR", "TIME"
 #: Letters in a line of the sidebar as it opens.
-_WIDTH = 34
+_WIDTH = 35
 
 
 class Tab:
@@ -45,13 +47,9 @@ def say(layout: bpy.types.UILayout, text: str, icon: str = "INFO") -> None:
     """One sentence, broken where the sidebar ends."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    line = ""
-    for word in text.split():
-        if line and len(line) + len(word) > _WIDTH:
-            column.label(text=line, translate=False, icon=icon)
-            line, icon = "", "BLANK1"
-        line = f"{line} {word}".strip()
-    column.label(text=line, translate=False, icon=icon)
+    for line in textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False):
+        column.label(text=line, translate=False, icon=icon)
+        icon = "BLANK1"
 
 
 def button(
