@@ -11,19 +11,7 @@ from .core.argument_types import whole_number
 from .core.mouth.opening import INNER_MOUTHS
 from .core.voice import emotion
 from .core.voice.emotion import EmotionError
-from .core.voice.style import AS_PERFORMED, limits
-
-#: The fields of core.voice.style.Style, as options.
-_STYLES = {
-    "articulation": "how far jaw and lips travel in speech",
-    "jaw": "how far the jaw does",
-    "lips": "how far the lips do",
-    "upper_face": "how far brows, lids and cheeks move",
-    "blinks": "how often the eyes blink",
-    "head": "how far the head nods with the voice, turns and tilts",
-    "gaze": "how far the eyes look about, and stay on who is looked at while the head turns",
-    "contact": "above 0 the lips are brought together, below kept apart, whatever is heard",
-}
+from .core.voice.style import AS_PERFORMED, MEANING, limits
 
 
 def add_scan(command: argparse.ArgumentParser) -> None:
@@ -58,9 +46,9 @@ def add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
     )
     command.add_argument("--fps", type=_fps, metavar="N", help=f"frames a second ({usual_fps})")
     command.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="another seed, another take (0)")
-    for name, what in _STYLES.items():
+    for name, what in MEANING.items():
         usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
-        told = f"{what}, {low:g} to {high:g} ({usual:g})"
+        told = f"{what}; {low:g} to {high:g} ({usual:g})"
         command.add_argument(f"--{name.replace('_', '-')}", type=_factor(name), default=usual, metavar="X", help=told)
     command.add_argument(
         "--style-curve", type=Path, metavar="FILE.csv",

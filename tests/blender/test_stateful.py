@@ -69,7 +69,7 @@ class Panel(RuleBasedStateMachine):
         setattr(bpy.context.scene.freetalk, name, value)
         live.watch(bpy.context.scene)
 
-    @rule(name=st.sampled_from(tuple(STYLE)), value=st.sampled_from((0.0, 1.0, 2.0)))
+    @rule(name=st.sampled_from(STYLE), value=st.sampled_from((0.0, 1.0, 2.0)))
     def moves_a_style(self, name: str, value: float) -> None:
         setattr(bpy.context.scene.freetalk, name, value)
         live.watch(bpy.context.scene)

@@ -15,21 +15,13 @@ from bpy.props import (
 )
 
 from ...core.voice.emotion import EMOTIONS, MAX_INTENSITY
-from ...core.voice.style import AS_PERFORMED, MAX_STYLE, STYLES
+from ...core.voice.style import AS_PERFORMED, MAX_STYLE, MEANING, STYLES
 from ..compat import beside_options
 
 #: The emotions with a slider; neutral is what is left.
 SLIDERS = EMOTIONS[1:]
-#: The factors of the performance, as core.voice.style has them: property -> what it says.
-STYLE = {
-    "articulation": "How clearly the speech is formed: below 1 mumbled, above 1 over-articulated",
-    "jaw": "How far the jaw opens",
-    "lips": "How much the lips move",
-    "upper_face": "How much brows, lids and cheeks move",
-    "blinks": "How often the eyes blink",
-    "head": "How far the head nods with the voice, turns and tilts; 0: it rests",
-    "gaze": "How far the eyes look about, and stay on you while the head turns; 0: they look ahead",
-}
+#: The factors of the performance: all of core.voice.style but contact, which is keyed by hand.
+STYLE = tuple(name for name in STYLES if name != "contact")
 #: All that shapes a performance beside emotion and may be animated.
 PERFORMANCE_SLIDERS = (*STYLES, "strength")
 
@@ -141,7 +133,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         default=False,
     )
     seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0)
-    contact: _axis("Contact", "1 brings the lips together, -1 keeps them apart, whatever is heard; key it where needed")
+    contact: _axis("Contact", f"{MEANING['contact']}; key it where needed")
     tolerance: FloatProperty(
         name="Tolerance",
         description="Largest vertex error of the shape keys, in mm of a face 90 mm between the outer eye corners",
@@ -173,8 +165,14 @@ FREETALK_PG_strip.__annotations__.update(_EMOTION)
 FREETALK_PG_settings.__annotations__.update(_EMOTION)
 FREETALK_PG_settings.__annotations__.update(
     {
-        name: _factor(name.replace("_", " ").title(), text, getattr(AS_PERFORMED, name), MAX_STYLE, MAX_STYLE)
-        for name, text in STYLE.items()
+        name: _factor(
+            name.replace("_", " ").title(),
+            MEANING[name].capitalize(),
+            getattr(AS_PERFORMED, name),
+            MAX_STYLE,
+            MAX_STYLE,
+        )
+        for name in STYLE
     }
 )
 

@@ -13,6 +13,17 @@ import numpy as np
 
 from ..errors import FreeTalkError
 
+#: What each field of Style says.
+MEANING = {
+    "articulation": "how far jaw and lips travel in speech: below 1 mumbled, above 1 over-articulated",
+    "jaw": "how far the jaw opens",
+    "lips": "how far the lips move",
+    "upper_face": "how far brows, lids and cheeks move, with emotion and with emphasis",
+    "blinks": "how often the eyes blink",
+    "head": "how far the head nods with the voice, turns and tilts; at 0 it rests",
+    "gaze": "how far the eyes look about, and stay on who is looked at while the head turns; at 0 they look ahead",
+    "contact": "1 brings the lips together, -1 keeps them apart, whatever is heard",
+}
 #: No factor is larger.
 MAX_STYLE = 2.0
 #: Between what each lies that is no factor from 0 to MAX_STYLE.
@@ -30,12 +41,9 @@ def limits(name: str) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """articulation: how far jaw and lips travel in speech, below 1 mumbled, above 1 over-articulated; jaw, lips: the
-    share of either; upper_face: brows, lids and cheeks, of emotion and of emphasis; blinks: how often; head: how far it
-    nods, turns and tilts; gaze: how far the eyes look about, and stay on who is looked at while the head turns. Each 0
-    to 2. contact: 1 brings the lips together, -1 keeps them apart, 0 leaves them as heard.
+    """What each field says tells MEANING, and between what it lies `limits`: StyleError outside.
 
-    Each is a number or (T,), one for each frame of a performance. Raises StyleError outside.
+    Each is a number or (T,), one for each frame of a performance.
     """
 
     articulation: float | np.ndarray = 1.0
