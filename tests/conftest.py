@@ -44,6 +44,21 @@ def head_landmarks() -> Path:
 
 
 @pytest.fixture(scope="session")
+def bare_face(head: Path, head_landmarks: Path) -> tuple:
+    """The sample's face without the head around it, for tests that animate often: vertices, triangles, landmarks."""
+    import numpy as np
+
+    from freetalk_blender.core import landmarks
+    from freetalk_blender.core.surface import scan_file
+
+    vertices, triangles = scan_file.read(head)
+    points = landmarks.read(head_landmarks).points
+    near = np.linalg.norm(vertices - points[30], axis=1) < 130
+    used, numbers = np.unique(triangles[near[triangles].all(1)], return_inverse=True)
+    return vertices[used], numbers.reshape(-1, 3), points
+
+
+@pytest.fixture(scope="session")
 def sentence() -> Path:
     return EXAMPLES / "speech.flac"
 

@@ -13,7 +13,6 @@ from freetalk_blender.blender import meshes, placed  # noqa: E402
 from freetalk_blender.blender.formats import files  # noqa: E402
 from freetalk_blender.core import frame, landmarks  # noqa: E402
 from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
-from freetalk_blender.core.surface import scan_file  # noqa: E402
 
 
 @pytest.fixture
@@ -54,17 +53,6 @@ def addon() -> Iterator[None]:
     freetalk_blender.register()
     yield
     freetalk_blender.unregister()
-
-
-@pytest.fixture(scope="session")
-def bare_face(head: Path, head_landmarks: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sample's face without the head around it, for tests that animate often: vertices, triangles, landmarks."""
-    vertices, triangles = scan_file.read(head)
-    points = landmarks.read(head_landmarks).points
-    near = np.linalg.norm(vertices - points[30], axis=1) < 130
-    kept = triangles[near[triangles].all(1)]
-    used, numbers = np.unique(kept, return_inverse=True)
-    return vertices[used], numbers.reshape(-1, 3), points
 
 
 def light_scene(bare_face: tuple[np.ndarray, np.ndarray, np.ndarray], sound: Path) -> bpy.types.Object:

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from in_blender import open_file, save_file
 
-from freetalk_blender.core import landmarks
-from freetalk_blender.core.surface import scan_file
 from tools import blender_ui, desktop, extension, first_clip
 from tools.blender_ui import Ui
 from tools.first_clip import PICTURES
@@ -84,14 +82,11 @@ def silent(ready: Ui) -> Ui:
 
 
 @pytest.fixture(scope="session")
-def bench(installed: Ui, head: Path, head_landmarks: Path, short_clip: Path) -> Ui:
+def bench(installed: Ui, bare_face: tuple, short_clip: Path) -> Ui:
     """A window that knows in_blender.py: `fresh` makes the sample's face without its head, and two seconds of sound."""
-    vertices, triangles = scan_file.read(head)
-    points = landmarks.read(head_landmarks).points
-    near = np.linalg.norm(vertices - points[30], axis=1) < 130
-    used, numbers = np.unique(triangles[near[triangles].all(1)], return_inverse=True)
+    vertices, triangles, points = bare_face
     share = installed.screen.share
-    np.savez(share / "face.npz", vertices=vertices[used], triangles=numbers.reshape(-1, 3), points=points)
+    np.savez(share / "face.npz", vertices=vertices, triangles=triangles, points=points)
     (share / "short.wav").write_bytes(short_clip.read_bytes())
     installed.ask(in_blender.HELPERS)
     installed.ask(in_blender.FRESH)
