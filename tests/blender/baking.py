@@ -43,6 +43,13 @@ def duplicate(original: bpy.types.Object) -> bpy.types.Object:
     return copy
 
 
+def talking(face: bpy.types.Object) -> bpy.types.Object:
+    """`duplicate` of a face, which knows its landmarks."""
+    copy = duplicate(face)
+    copy[marks.LANDMARKS] = face[marks.LANDMARKS]
+    return copy
+
+
 def baked(item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "speech", ease: float = 0.0) -> None:
     """The keys as a line of the object's current take; ease: frames from rest before it and to rest after it."""
     line = Line(source, start, len(keys.weights), ease, ease)

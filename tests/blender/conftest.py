@@ -9,7 +9,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
 
 import freetalk_blender  # noqa: E402
-from freetalk_blender.blender import meshes, placed  # noqa: E402
+from freetalk_blender.blender import marks, meshes, placed  # noqa: E402
 from freetalk_blender.blender.formats import files  # noqa: E402
 from freetalk_blender.core import frame, landmarks  # noqa: E402
 from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
@@ -22,6 +22,20 @@ def empty() -> bpy.types.Scene:
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = 25, 1.0
     return scene
+
+
+@pytest.fixture
+def face(empty: bpy.types.Scene) -> bpy.types.Object:
+    """A talking copy of which the landmarks alone are there, with a triangle of skin at each, Z up."""
+    points = frame.mean_landmarks() @ np.array([(1, 0, 0), (0, 0, 1), (0, -1, 0.0)])
+    corners = (points[:, None] + 0.01 * np.identity(3)).reshape(-1, 3)
+    mesh = bpy.data.meshes.new("face")
+    mesh.from_pydata(corners.tolist(), [], np.arange(len(corners)).reshape(-1, 3).tolist())
+    item = bpy.data.objects.new("face", mesh)
+    item.shape_key_add(name="Basis")
+    item[marks.LANDMARKS] = points.ravel().tolist()
+    empty.collection.objects.link(item)
+    return item
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import animate
+from baking import animate, talking
 
-from freetalk_blender.blender import marks
+from freetalk_blender.blender import compat, marks, seen, telling
 from freetalk_blender.blender.formats import files
 
 
@@ -139,3 +139,42 @@ def test_an_instance_in_the_characters_own_file_shows_the_copy_alone(talker: bpy
     scene.freetalk.sad = 1.0
     assert bpy.ops.freetalk.rebake() == bpy.ops.freetalk.remove() == {"FINISHED"}
     assert meshes_seen() == {"head"} and talker.visible_get()
+
+
+def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object) -> None:
+    face.hide_render = False
+    face.keyframe_insert("hide_render", frame=1)
+    copy = talking(face)
+    (told,) = telling.notes(copy)
+    assert told.startswith("face may be rendered beside its talking copy, for its visibility in renders is animated;")
+    compat.find_curve(face, "hide_render").mute = True
+    assert telling.notes(copy) == ()
+    face.animation_data_clear()
+    face.driver_add("hide_render")
+    assert len(telling.notes(copy)) == 1
+    mine = bpy.data.collections.new("originals")
+    mine.hide_render = True
+    bpy.context.scene.collection.objects.unlink(face)
+    mine.objects.link(face)
+    assert telling.notes(copy) == ()
+    bpy.context.scene.collection.children.link(mine)
+    (told,) = telling.notes(talking(face))
+    assert told == "face FreeTalk.001 is in a collection that is disabled in renders; move it into another (M)."
+
+
+def test_an_original_of_another_file_is_hidden_again_when_this_one_is_opened(
+    addon: None, face: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {face})
+    bpy.data.objects.remove(face)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, wanted):
+        wanted.objects = ["face"]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    copy = talking(wanted.objects[0])
+    (told,) = seen.notes(copy)
+    assert "for it is linked from another file, and a Blender without FreeTalk shows it again;" in told
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "talk.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "talk.blend"))
+    (copy,) = marks.all_copies()
+    assert marks.original_of(copy).library is not None and marks.original_of(copy).hide_render
+    assert not copy.hide_render and not marks.original_of(copy).visible_get()
