@@ -1,0 +1,199 @@
+"""Export of the sidebar: what is in the file, and why there is none."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+import pytest
+from baking import animate, rigged
+from read_glb import read
+
+from freetalk_blender.blender import compat, marks, scene, session, sound, spoken
+from freetalk_blender.blender.formats import files, saving
+from freetalk_blender.blender.ui import chosen, export
+from freetalk_blender.core.errors import FreeTalkError
+
+
+def test_what_the_person_hid_or_deleted_is_told_in_a_sentence(talker: bpy.types.Object, tmp_path: Path) -> None:
+    copy = animate(talker)
+    copy.hide_set(True)
+    with pytest.raises(RuntimeError, match="head FreeTalk is hidden; show it"):
+        bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
+    assert not list(tmp_path.iterdir())
+    bpy.context.scene.freetalk.face = copy
+    bpy.context.scene.collection.objects.unlink(copy)
+    assert chosen.talking(bpy.context) is None and not bpy.ops.freetalk.export.poll()
+    again = animate(talker)
+    assert again.users_collection and len(marks.all_copies()) == 1, "a deleted copy gives way to a new one"
+    bpy.data.scenes.new("elsewhere").collection.objects.link(talker)
+    bpy.context.scene.freetalk.face = talker
+    bpy.context.scene.collection.objects.unlink(talker)
+    assert chosen.why_no_face(bpy.context) == "head is not in this scene; choose another face"
+    assert not bpy.ops.freetalk.animate.poll()
+
+
+def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object) -> None:
+    hat, bystander = (bpy.data.objects.new(name, None) for name in ("hat", "bystander"))
+    for item in (hat, bystander):
+        bpy.context.scene.collection.objects.link(item)
+    hat.parent = talker
+    copy = animate(talker)
+    assert export.hanging_on(copy) == [copy, hat]
+
+
+@pytest.mark.parametrize("suffix", [".fbx", ".usdc"])
+def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
+    talker: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    copy = animate(talker)
+    current = bpy.context.scene
+    current.frame_start = 30
+    path = tmp_path / f"early{suffix}"
+    assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
+    assert (current.frame_start, current.frame_end) == (30, 61)
+    with monkeypatch.context() as patched, saving._from_first_line([copy], path):
+        assert current.frame_start == 1
+        patched.setattr(spoken, "lines", lambda _: [spoken.Line("comes from rest", 20, 10, 10.0)])
+        current.frame_start = 30
+        with saving._from_first_line([copy], path):
+            assert current.frame_start == 10
+    files.read(path, 25)
+    (keys,) = bpy.data.shape_keys
+    curves = compat.existing_curves(keys)
+    assert {tuple(curve.range()) for curve in curves} == {(1, 61)}
+    assert max(abs(curve.evaluate(61)) for curve in curves) < 1e-6
+    assert max(abs(curve.evaluate(frame)) for curve in curves for frame in range(20, 30)) > 0.05
+    steps = [sum(abs(curve.evaluate(frame + 1) - curve.evaluate(frame)) for curve in curves) for frame in (51, 55, 60)]
+    assert 0 < steps[0] < 0.3 * steps[1] and 0 < steps[2] < 0.3 * steps[1], "slowly at both ends"
+
+
+@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+def test_an_export_refuses_what_is_said_before_frame_0(
+    talker: bpy.types.Object, tmp_path: Path, short_clip: Path
+) -> None:
+    strip, settings = sound.new_strip(bpy.context.scene, "early", short_clip, -24), bpy.context.scene.freetalk
+    settings.sound, settings.strip = "STRIP", strip.name
+    copy = animate(talker)
+    for suffix in (".glb", ".fbx"):
+        with pytest.raises(RuntimeError, match=f"{copy.name} speaks from frame -24 on, and early{suffix} cannot"):
+            bpy.ops.freetalk.export(filepath=str(tmp_path / f"early{suffix}"))
+    assert not [*tmp_path.glob("*early*")] and bpy.context.scene.frame_start == 1
+    saving.save(tmp_path / "early.blend")
+    second = scene._line(copy, "another", 5.0, 20, scene.EASE)
+    assert second.reach == (0, 34), "from rest within the scene, and back to it"
+
+
+def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.types.Object, tmp_path: Path) -> None:
+    scene, away = bpy.context.scene, bpy.data.collections.new("rigs")
+    scene.collection.children.link(away)
+    rig = rigged(talker, "bone", away)
+    copy = animate(talker)
+    rig.hide_set(True)
+    rig.hide_viewport = True
+    bpy.context.view_layer.layer_collection.children["rigs"].exclude = True
+    assert export.hanging_on(copy) == [copy, rig]
+    for only in (True, False):
+        scene.freetalk.only_face = only
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+        assert b'"skins"' in (tmp_path / "head.glb").read_bytes()
+        assert rig.hide_viewport and rig.users_collection == (away,) and rig.name not in bpy.context.view_layer.objects
+    bpy.context.view_layer.layer_collection.children["rigs"].exclude = False
+    rig.hide_set(True)
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"} and rig.hide_get()
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
+
+
+@pytest.mark.parametrize("suffix", export.formats())
+def test_what_cannot_be_selected_is_exported_as_what_can(talker: bpy.types.Object, tmp_path: Path, suffix: str) -> None:
+    """The face and its rig by themselves, the hat by a collection of its collection."""
+    scene, outer, inner = bpy.context.scene, *(bpy.data.collections.new(name) for name in ("outer", "inner"))
+    scene.collection.children.link(outer)
+    outer.children.link(inner)
+    rig, hat = rigged(talker, "bone", scene.collection), bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
+    inner.objects.link(hat)
+    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    hat.parent = talker
+    copy = animate(talker)
+    path = tmp_path / f"head{suffix}"
+    assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
+    wanted, locked = path.stat().st_size, (copy, rig, outer)
+    for owner in locked:
+        owner.hide_select = True
+    path.unlink()
+    assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
+    assert path.stat().st_size == pytest.approx(wanted, abs=100)
+    assert all(owner.hide_select for owner in locked) and not inner.hide_select and not copy.select_get()
+
+
+def test_what_blender_cannot_select_is_told_and_not_left_out(talker: bpy.types.Object, tmp_path: Path) -> None:
+    talker.hide_set(True)
+    talker.hide_select = True
+    with pytest.raises(FreeTalkError, match="Blender cannot select head, as Only This Face needs; show"):
+        saving.save(tmp_path / "head.glb", [talker])
+    assert talker.hide_select and not [*tmp_path.iterdir()]
+
+
+def test_lines_that_still_move_other_shape_keys_than_arkits_are_told(
+    talker: bpy.types.Object, short_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    scene, other = bpy.context.scene, tmp_path / "other.wav"
+    animate(talker)
+    shutil.copy(short_clip, other)
+    scene.freetalk.sound_file, scene.frame_start = str(other), 101
+    copy, told = animate(talker), "head.glb moves other shape keys than ARKit's too"
+    assert len(export.lines_by_other_keys(copy)) == 2
+    scene.freetalk.keys = "ARKIT"
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    (line,) = export.lines_by_other_keys(copy)
+    assert line.told == "file short.wav" and told in capfd.readouterr().out
+    scene.freetalk.sound_file, scene.frame_start = str(short_clip), 1
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not export.lines_by_other_keys(copy)
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    assert told not in capfd.readouterr().out
+
+
+def test_modifiers_that_an_export_leaves_out_are_told(
+    talker: bpy.types.Object, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    talker.modifiers.new("finer", "SUBSURF")
+    animate(talker)
+    for suffix, told in ((".glb", True), (".blend", False)):
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / f"head{suffix}")) == {"FINISHED"}
+        assert ("what modifiers make of head FreeTalk: finer; apply" in capfd.readouterr().out) == told
+
+
+def test_an_export_that_needs_a_bake_says_what_that_needs(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate(talker)
+    session.clear()
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    with pytest.raises(RuntimeError, match="Export are not baked yet: Press Animate once in this session"):
+        bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
+
+
+def test_an_export_that_the_system_refuses_says_what_to_check(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate(talker)
+    (tmp_path / "head.glb").mkdir()
+    with pytest.raises(RuntimeError) as error:
+        bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
+    told = str(error.value).removeprefix("Error: ")
+    assert told.startswith(f"{tmp_path / 'head.glb'} cannot be read or written (") and "check path and disk" in told
+
+
+def test_an_export_whose_bake_makes_another_copy_writes_that(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate(talker)
+    bpy.context.scene.freetalk.keys, bpy.context.scene.freetalk.inner_mouth = "ARKIT", "dark"
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    (copy,) = marks.all_copies()
+    morphs = read(tmp_path / "head.glb")
+    assert morphs.names == [block.name for block in copy.data.shape_keys.key_blocks][1:] and "jawOpen" in morphs.names
+
+
+def test_the_format_beside_the_name_of_the_file_decides_its_ending(addon: None) -> None:
+    dialog = SimpleNamespace(filepath="/tmp/my.head.glb", format=".fbx")
+    assert export.FREETALK_OT_export.check(dialog, bpy.context) and dialog.filepath == str(Path("/tmp/my.head.fbx"))
+    assert not export.FREETALK_OT_export.check(dialog, bpy.context)
+    dialog.filepath = "/tmp/my.head"
+    assert not export.FREETALK_OT_export.check(dialog, bpy.context), "it gets its ending when it is written"
+    properties = bpy.ops.freetalk.export.get_rna_type().properties
+    assert properties["check_existing"].default, "Blender asks before a file is replaced"
