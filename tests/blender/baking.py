@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from freetalk_blender.blender import bake, marks, meshes, steps
+from freetalk_blender.blender import bake, compat, marks, meshes, steps
 from freetalk_blender.blender.spoken import Line
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.frame import canonical_frame
@@ -54,6 +54,11 @@ def baked(item: bpy.types.Object, keys: ShapeKeys, start: float, source: str = "
     """The keys as a line of the object's current take; ease: frames from rest before it and to rest after it."""
     line = Line(source, start, len(keys.weights), ease, ease)
     bake.finish(item, steps.run(bake.shaping(item, keys, line, 0.0)))
+
+
+def weights(copy: bpy.types.Object, frame: float) -> np.ndarray:
+    """(K,) of its shape keys in a frame of the take that plays."""
+    return np.array([curve.evaluate(frame) for curve in compat.fcurves(copy.data.shape_keys)])
 
 
 def shapes_of(item: bpy.types.Object) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
 
@@ -22,6 +23,13 @@ def empty() -> bpy.types.Scene:
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = 25, 1.0
     return scene
+
+
+@pytest.fixture
+def cube(empty: bpy.types.Scene) -> bpy.types.Object:
+    """In the empty scene, active."""
+    bpy.ops.mesh.primitive_cube_add()
+    return bpy.context.object
 
 
 @pytest.fixture
@@ -89,3 +97,11 @@ def light_scene(bare_face: tuple[np.ndarray, np.ndarray, np.ndarray], sound: Pat
 def talker(addon: None, bare_face: tuple, short_clip: Path) -> bpy.types.Object:
     """`light_scene` with two seconds of sound."""
     return light_scene(bare_face, short_clip)
+
+
+@pytest.fixture
+def other_clip(tmp_path: Path, short_clip: Path) -> str:
+    """Another recording, shorter than the first: its last second, which ends in the middle of a word."""
+    samples, rate = soundfile.read(short_clip)
+    soundfile.write(tmp_path / "other.wav", samples[-rate:], rate)
+    return str(tmp_path / "other.wav")
