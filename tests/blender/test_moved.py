@@ -1,6 +1,8 @@
 """What is moved by more than curves of its shape keys moves in a .glb, too; what is not is written as it is keyed."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -13,6 +15,10 @@ from freetalk_blender.blender.formats import files, saving
 LAST = 20
 #: Frames of which none is keyed.
 LOOKED_AT = (3, 8, 14)
+#: Frame -> angles, and places, of what is keyed there.
+TURNS = {1: (0, 0, -0.5), 10: (0.4, 0, 0.5), LAST: (0, 0, -0.5)}
+WHOLE_TURN = {1: (0, 0, 0), LAST: (0, 0, 2 * np.pi)}
+PLACES = {1: (0, 0, 0), 10: (1, 0, 0), LAST: (0, 2, 0)}
 
 
 def keyed(owner: bpy.types.bpy_struct, values: dict[int, object], path: str) -> None:
@@ -60,77 +66,6 @@ def face(empty: bpy.types.Scene) -> bpy.types.Object:
     return item
 
 
-def move(item: bpy.types.Object, how: str) -> None:
-    rig, keys, turns = item.parent, item.data.shape_keys, {1: (0, 0, -0.5), 10: (0.4, 0, 0.5), LAST: (0, 0, -0.5)}
-    bone, control = rig.pose.bones
-    places = {1: (0, 0, 0), 10: (1, 0, 0), LAST: (0, 2, 0)}
-    own = keys.key_blocks["own"]
-    if how == "bone constraint":
-        keyed(control, turns, "rotation_euler")
-        copy = bone.constraints.new("COPY_ROTATION")
-        copy.target, copy.subtarget = rig, "control"
-    elif how == "armature strip":
-        keyed(bone, turns, "rotation_euler")
-        pushed_down(rig)
-    elif how == "cycles":
-        keyed(bone, {1: (0, 0, 0), 4: (0, 0, 0.5), 6: (0, 0, 0)}, "rotation_euler")
-        for curve in compat.existing_curves(rig):
-            curve.modifiers.new("CYCLES")
-    elif how == "bone driver":
-        keyed(control, turns, "rotation_euler")
-        drive(bone.driver_add("rotation_euler", 0), rig, 'pose.bones["control"].rotation_euler[2]')
-    elif how == "object constraint":
-        target = bpy.data.objects.new("target", None)
-        bpy.context.collection.objects.link(target)
-        keyed(target, places, "location")
-        rig.constraints.new("COPY_LOCATION").target = target
-    elif how == "object strip":
-        keyed(rig, places, "location")
-        pushed_down(rig)
-    elif how == "parent's driver":
-        stand = rig.parent = bpy.data.objects.new("stand", None)
-        bpy.context.collection.objects.link(stand)
-        stand.driver_add("location", 1).driver.expression = "frame / 7"
-    elif how == "hidden parent":
-        stand = rig.parent = bpy.data.objects.new("stand", None)
-        bpy.context.collection.objects.link(stand)
-        keyed(stand, places, "location")
-        stand.hide_set(True)
-    elif how.startswith("muted"):
-        keyed(rig, places, "location")
-        keyed(own, {1: 0.0, LAST: 1.0}, "value")
-        owner, path = (keys, own.path_from_id("value")) if how == "muted key" else (rig, "location")
-        curve = compat.find_curve(owner, path)
-        (curve.group if how == "muted group" else curve).mute = True
-    elif how == "whole turn":
-        keyed(rig, {1: (0, 0, 0), LAST: (0, 0, 2 * np.pi)}, "rotation_euler")
-    elif how == "whole turn of the parent":
-        stand = rig.parent = bpy.data.objects.new("stand", None)
-        bpy.context.collection.objects.link(stand)
-        keyed(stand, {1: (0, 0, 0), LAST: (0, 0, 2 * np.pi)}, "rotation_euler")
-    elif how == "bone's angles":
-        keyed(bone, {1: (0, 0, 0), LAST: (1.5, -1, 3)}, "rotation_euler")
-    elif how == "axis and angle":
-        bone.rotation_mode = "AXIS_ANGLE"
-        keyed(bone, {1: (0, 0, 0, 1), LAST: (3, 0, 1, 1)}, "rotation_axis_angle")
-    elif how == "handles of its own":
-        keyed(rig, places, "location")
-        for point in [point for curve in compat.existing_curves(rig) for point in curve.keyframe_points]:
-            point.handle_left_type = point.handle_right_type = "FREE"
-            point.handle_right = point.co.x + 7, point.co.y
-    elif how.startswith("delta"):
-        rig.delta_location, rig.delta_rotation_euler = (0, 0, 1), (0.4, 0, 0)
-        keyed(rig, *(places, "location") if how == "delta place" else (turns, "rotation_euler"))
-    elif how == "key driver":
-        drive(own.driver_add("value"), keys, 'key_blocks["talk"].value')
-    else:
-        assert how == "key strip"
-        keys.animation_data_clear()
-        keyed(own, {1: 0.0, 10: 1.0, LAST: 0.0}, "value")
-        pushed_down(keys)
-        keyed(keys.key_blocks["talk"], {1: -1.0, LAST: 1.0}, "value")
-
-
 def drive(curve: bpy.types.FCurve, by: bpy.types.ID, path: str) -> None:
     variable = curve.driver.variables.new()
     target = variable.targets[0]
@@ -138,6 +73,137 @@ def drive(curve: bpy.types.FCurve, by: bpy.types.ID, path: str) -> None:
         target.id_type = "KEY"
     target.id, target.data_path = by, path
     curve.driver.expression = "abs(var)"
+
+
+def stand_of(rig: bpy.types.Object) -> bpy.types.Object:
+    """An empty that the armature hangs on from now on."""
+    rig.parent = bpy.data.objects.new("stand", None)
+    bpy.context.collection.objects.link(rig.parent)
+    return rig.parent
+
+
+def bone_constraint(face: bpy.types.Object) -> None:
+    bone, control = face.parent.pose.bones
+    keyed(control, TURNS, "rotation_euler")
+    copy = bone.constraints.new("COPY_ROTATION")
+    copy.target, copy.subtarget = face.parent, "control"
+
+
+def bone_driver(face: bpy.types.Object) -> None:
+    bone, control = face.parent.pose.bones
+    keyed(control, TURNS, "rotation_euler")
+    drive(bone.driver_add("rotation_euler", 0), face.parent, 'pose.bones["control"].rotation_euler[2]')
+
+
+def cycles(face: bpy.types.Object) -> None:
+    keyed(face.parent.pose.bones["head"], {1: (0, 0, 0), 4: (0, 0, 0.5), 6: (0, 0, 0)}, "rotation_euler")
+    for curve in compat.existing_curves(face.parent):
+        curve.modifiers.new("CYCLES")
+
+
+def armature_strip(face: bpy.types.Object) -> None:
+    keyed(face.parent.pose.bones["head"], TURNS, "rotation_euler")
+    pushed_down(face.parent)
+
+
+def object_constraint(face: bpy.types.Object) -> None:
+    target = bpy.data.objects.new("target", None)
+    bpy.context.collection.objects.link(target)
+    keyed(target, PLACES, "location")
+    face.parent.constraints.new("COPY_LOCATION").target = target
+
+
+def object_strip(face: bpy.types.Object) -> None:
+    keyed(face.parent, PLACES, "location")
+    pushed_down(face.parent)
+
+
+def driver_of_the_parent(face: bpy.types.Object) -> None:
+    stand_of(face.parent).driver_add("location", 1).driver.expression = "frame / 7"
+
+
+def hidden_parent(face: bpy.types.Object) -> None:
+    stand = stand_of(face.parent)
+    keyed(stand, PLACES, "location")
+    stand.hide_set(True)
+
+
+def muted(what: str, face: bpy.types.Object) -> None:
+    rig, keys = face.parent, face.data.shape_keys
+    own = keys.key_blocks["own"]
+    keyed(rig, PLACES, "location")
+    keyed(own, {1: 0.0, LAST: 1.0}, "value")
+    owner, path = (keys, own.path_from_id("value")) if what == "key" else (rig, "location")
+    curve = compat.find_curve(owner, path)
+    (curve.group if what == "group" else curve).mute = True
+
+
+def whole_turn(face: bpy.types.Object) -> None:
+    keyed(face.parent, WHOLE_TURN, "rotation_euler")
+
+
+def whole_turn_of_the_parent(face: bpy.types.Object) -> None:
+    keyed(stand_of(face.parent), WHOLE_TURN, "rotation_euler")
+
+
+def angles_of_a_bone(face: bpy.types.Object) -> None:
+    keyed(face.parent.pose.bones["head"], {1: (0, 0, 0), LAST: (1.5, -1, 3)}, "rotation_euler")
+
+
+def axis_and_angle(face: bpy.types.Object) -> None:
+    bone = face.parent.pose.bones["head"]
+    bone.rotation_mode = "AXIS_ANGLE"
+    keyed(bone, {1: (0, 0, 0, 1), LAST: (3, 0, 1, 1)}, "rotation_axis_angle")
+
+
+def handles_of_its_own(face: bpy.types.Object) -> None:
+    keyed(face.parent, PLACES, "location")
+    for point in [point for curve in compat.existing_curves(face.parent) for point in curve.keyframe_points]:
+        point.handle_left_type = point.handle_right_type = "FREE"
+        point.handle_right = point.co.x + 7, point.co.y
+
+
+def delta(values: dict[int, object], path: str, face: bpy.types.Object) -> None:
+    face.parent.delta_location, face.parent.delta_rotation_euler = (0, 0, 1), (0.4, 0, 0)
+    keyed(face.parent, values, path)
+
+
+def key_driver(face: bpy.types.Object) -> None:
+    keys = face.data.shape_keys
+    drive(keys.key_blocks["own"].driver_add("value"), keys, 'key_blocks["talk"].value')
+
+
+def key_strip(face: bpy.types.Object) -> None:
+    keys = face.data.shape_keys
+    keys.animation_data_clear()
+    keyed(keys.key_blocks["own"], {1: 0.0, 10: 1.0, LAST: 0.0}, "value")
+    pushed_down(keys)
+    keyed(keys.key_blocks["talk"], {1: -1.0, LAST: 1.0}, "value")
+
+
+#: What may move a face beside curves of its shape keys.
+MOVERS: dict[str, Callable[[bpy.types.Object], None]] = {
+    "bone constraint": bone_constraint,
+    "bone driver": bone_driver,
+    "cycles": cycles,
+    "armature strip": armature_strip,
+    "object constraint": object_constraint,
+    "object strip": object_strip,
+    "parent's driver": driver_of_the_parent,
+    "hidden parent": hidden_parent,
+    "muted curve": partial(muted, "curve"),
+    "muted group": partial(muted, "group"),
+    "muted key": partial(muted, "key"),
+    "whole turn": whole_turn,
+    "whole turn of the parent": whole_turn_of_the_parent,
+    "bone's angles": angles_of_a_bone,
+    "axis and angle": axis_and_angle,
+    "handles of its own": handles_of_its_own,
+    "delta place": partial(delta, PLACES, "location"),
+    "delta turn": partial(delta, TURNS, "rotation_euler"),
+    "key driver": key_driver,
+    "key strip": key_strip,
+}
 
 
 def points(seconds: float) -> np.ndarray:
@@ -151,35 +217,11 @@ def points(seconds: float) -> np.ndarray:
     return np.unique(found.round(4), axis=0)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "bone constraint",
-        "bone driver",
-        "cycles",
-        "armature strip",
-        "object constraint",
-        "object strip",
-        "parent's driver",
-        "hidden parent",
-        "muted curve",
-        "muted group",
-        "muted key",
-        "whole turn",
-        "whole turn of the parent",
-        "bone's angles",
-        "axis and angle",
-        "handles of its own",
-        "delta place",
-        "delta turn",
-        "key driver",
-        "key strip",
-    ],
-)
+@pytest.mark.parametrize("how", MOVERS)
 def test_what_more_than_curves_of_shape_keys_moves_is_in_the_gltf(
     face: bpy.types.Object, tmp_path: Path, how: str
 ) -> None:
-    move(face, how)
+    MOVERS[how](face)
     assert_written_as_shown(tmp_path / "a.glb")
 
 
