@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 from . import batch, cluster, commands, options
 from .core import doctor, key_sets
@@ -25,6 +26,8 @@ from .core.errors import FreeTalkError, sentence
 from .progress import Progress
 
 DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 4, 130, 143
+#: What commands are added to.
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(words: list[str] | None = None) -> int:
@@ -118,59 +121,83 @@ def parser() -> argparse.ArgumentParser:
     """The one parser behind the three doors."""
     top = argparse.ArgumentParser(prog="freetalk", description="Make any face scan talk.")
     adding = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_animate(adding)
+    _add_perform(adding)
+    _add_deform(adding)
+    _add_landmarks(adding)
+    _add_check(adding)
+    _add_evaluate(adding)
+    _add_render(adding)
+    _add_batch(adding)
+    _add_doctor(adding)
+    return top
 
-    def command(name: str, run: Callable, help: str, show: Callable = commands.show_outputs) -> argparse.ArgumentParser:
-        added = adding.add_parser(name, help=help, description=help)
-        added.add_argument("--json", action="store_true", help="print the result as one line of JSON")
-        added.set_defaults(run=run, show=show)
-        return added
 
-    animate = command("animate", commands.animate, "A scan and a voice in, a talking face out.")
-    options.add_scan(animate)
-    animate.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
-    options.add_outputs(animate, commands.ANIMATE_OUTPUTS)
-    options.add_speech(animate, "30; the file's own where SCAN is a .blend, or an FBX with animation")
-    options.add_face(animate)
-    options.add_made_parts(animate)
-    animate.add_argument(
+def _command(
+    adding: _Commands, name: str, run: Callable, help: str, show: Callable = commands.show_outputs
+) -> argparse.ArgumentParser:
+    """A command with the options that all have; run: what it does; show: its answer in words."""
+    added = adding.add_parser(name, help=help, description=help)
+    added.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    added.set_defaults(run=run, show=show)
+    return added
+
+
+def _add_animate(adding: _Commands) -> None:
+    command = _command(adding, "animate", commands.animate, "A scan and a voice in, a talking face out.")
+    options.add_scan(command)
+    command.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3, ogg, m4a, a film, ...")
+    options.add_outputs(command, commands.ANIMATE_OUTPUTS)
+    options.add_speech(command, "30; the file's own where SCAN is a .blend, or an FBX with animation")
+    options.add_face(command)
+    options.add_made_parts(command)
+    command.add_argument(
         "--start", type=whole_number(0), metavar="FRAME",
         help="frame of the scene at which the speech begins (the first; 0 where SCAN is not a .blend)",
     )  # fmt: skip
-    animate.add_argument(
+    command.add_argument(
         "--tolerance", type=options.positive, default=0.1, metavar="MM",
         help="largest vertex error of the shape keys (0.1)",
     )  # fmt: skip
-    animate.add_argument(
+    command.add_argument(
         "--keys", type=options.keys, default=key_sets.AUTO, metavar="auto|arkit|N",
         help="shape keys: as few as the tolerance needs; ARKit's by name, weights 0 to 1; or at most N",
     )  # fmt: skip
 
-    perform = command("perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
-    perform.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3 or ogg")
-    options.add_outputs(perform, (".npz",))
-    options.add_speech(perform, "30")
-    options.add_device(perform)
 
-    deform = command("deform", commands.deform, "Landmark motion in, displacement of the scan's own vertices out.")
-    options.add_scan(deform)
-    deform.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,68,3), as perform writes it")
-    options.add_outputs(deform, (".npz",))
-    options.add_face(deform)
-    deform.set_defaults(inner_mouth="none", eyeballs=False)  # what is made moves no vertex of the scan
-    deform.add_argument(
+def _add_perform(adding: _Commands) -> None:
+    command = _command(adding, "perform", commands.perform, "A voice in, the motion of 68 landmarks out.")
+    command.add_argument("audio", type=Path, metavar="AUDIO", help="wav, flac, mp3 or ogg")
+    options.add_outputs(command, (".npz",))
+    options.add_speech(command, "30")
+    options.add_device(command)
+
+
+def _add_deform(adding: _Commands) -> None:
+    command = _command(
+        adding, "deform", commands.deform, "Landmark motion in, displacement of the scan's own vertices out."
+    )
+    options.add_scan(command)
+    command.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,68,3), as perform writes it")
+    options.add_outputs(command, (".npz",))
+    options.add_face(command)
+    command.set_defaults(inner_mouth="none", eyeballs=False)  # what is made moves no vertex of the scan
+    command.add_argument(
         "--space", choices=("canonical", "mesh"), default="canonical",
         help="canonical: a performance, retargeted to this face; mesh: this face's own landmarks, in the scan's units",
     )  # fmt: skip
 
-    marks = command(
-        "landmarks", commands.find_landmarks, "A scan in, its 68 facial landmarks out.", commands.show_landmarks
+
+def _add_landmarks(adding: _Commands) -> None:
+    command = _command(
+        adding, "landmarks", commands.find_landmarks, "A scan in, its 68 facial landmarks out.", commands.show_landmarks
     )
-    options.add_scan(marks)
-    marks.add_argument("-o", "--output", type=options.path(".json"), metavar="FILE.json", help="a landmark file")
-    marks.add_argument(
+    options.add_scan(command)
+    command.add_argument("-o", "--output", type=options.path(".json"), metavar="FILE.json", help="a landmark file")
+    command.add_argument(
         "--preview", type=options.path(".png"), metavar="PNG", help="the scan and the points, from three sides"
     )
-    chosen = marks.add_mutually_exclusive_group()
+    chosen = command.add_mutually_exclusive_group()
     chosen.add_argument(
         "--landmarks", type=Path, metavar="FILE",
         help="points to check and convert: .json, .xyz, .txt, .fcsv, .mrk.json or .pts, in the scan file's coordinates",
@@ -178,43 +205,60 @@ def parser() -> argparse.ArgumentParser:
     chosen.add_argument(
         "--near", type=options.three, metavar="X,Y,Z", help="of several faces, the one nearest to this point"
     )
-    options.add_device(marks)
+    options.add_device(command)
 
-    check = command("check", commands.check, "What a scan is, what is wrong with it, and the fix.", commands.show_check)
-    options.add_scan(check)
-    options.add_landmarks(check)
-    options.add_device(check)
 
-    compare = command(
-        "evaluate", commands.evaluate, "A motion against the true one: the papers' metrics.", commands.show_metrics
+def _add_check(adding: _Commands) -> None:
+    command = _command(
+        adding, "check", commands.check, "What a scan is, what is wrong with it, and the fix.", commands.show_check
     )
-    compare.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,N,3) of perform or deform")
-    compare.add_argument("truth", type=Path, metavar="TRUTH.npz", help="the true displacement of the same points")
-    compare.add_argument("--scan", type=Path, metavar="SCAN", help="the mesh at rest, where its vertices moved")
-    options.add_object(compare)
-    options.add_landmarks(compare)
-    options.add_device(compare)
+    options.add_scan(command)
+    options.add_landmarks(command)
+    options.add_device(command)
 
-    render = command("render", commands.render, "A .blend with a talking face in, a film or a contact sheet out.")
-    render.add_argument("scene", type=Path, metavar="SCENE.blend", help="what animate or the sidebar wrote")
-    options.add_outputs(render, (".mp4", ".png"))
 
-    many = command("batch", run_batch, "Many animations, from a list of jobs.", show_batch)
-    many.formatter_class, many.description = argparse.RawDescriptionHelpFormatter, batch.__doc__
-    many.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
-    where = many.add_mutually_exclusive_group()
+def _add_evaluate(adding: _Commands) -> None:
+    command = _command(
+        adding,
+        "evaluate",
+        commands.evaluate,
+        "A motion against the true one: the papers' metrics.",
+        commands.show_metrics,
+    )
+    command.add_argument("motion", type=Path, metavar="MOTION.npz", help="displacement (T,N,3) of perform or deform")
+    command.add_argument("truth", type=Path, metavar="TRUTH.npz", help="the true displacement of the same points")
+    command.add_argument("--scan", type=Path, metavar="SCAN", help="the mesh at rest, where its vertices moved")
+    options.add_object(command)
+    options.add_landmarks(command)
+    options.add_device(command)
+
+
+def _add_render(adding: _Commands) -> None:
+    command = _command(
+        adding, "render", commands.render, "A .blend with a talking face in, a film or a contact sheet out."
+    )
+    command.add_argument("scene", type=Path, metavar="SCENE.blend", help="what animate or the sidebar wrote")
+    options.add_outputs(command, (".mp4", ".png"))
+
+
+def _add_batch(adding: _Commands) -> None:
+    command = _command(adding, "batch", run_batch, "Many animations, from a list of jobs.", show_batch)
+    command.formatter_class, command.description = argparse.RawDescriptionHelpFormatter, batch.__doc__
+    command.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
+    where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--workers", type=whole_number(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
         help="jobs at a time (half of the processor's cores)",
     )  # fmt: skip
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
-    many.add_argument("--resume", action="store_true", help="leave out what JOBS.results.jsonl knows as done")
+    command.add_argument("--resume", action="store_true", help="leave out what JOBS.results.jsonl knows as done")
 
-    installed = command(
-        "doctor", commands.doctor, "What is installed, and what the networks really run on.", doctor.report
+
+def _add_doctor(adding: _Commands) -> None:
+    command = _command(
+        adding, "doctor", commands.doctor, "What is installed, and what the networks really run on.", doctor.report
     )
-    options.add_device(installed)
-    return top
+    options.add_device(command)
 
 
 def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
