@@ -1,6 +1,7 @@
 """Imports point one way, as docs/architecture.md says."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,6 +100,15 @@ def test_each_part_imports_only_what_the_architecture_allows(part: str) -> None:
         and (str(file.relative_to(ROOT).as_posix()), part_of(module)) not in EXCEPTIONS
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("folder", ["blender", "blender/formats", "blender/ui"])
+def test_every_module_of_the_blender_layer_has_its_place_in_the_architecture(folder: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, table = text.partition(f"| `{folder}/` | what |\n|---|---|\n")
+    told = re.findall(r"`(\w+)`", table.partition("\n\n")[0])
+    there = {path.stem for path in (ROOT / PACKAGE / folder).glob("*.py")} - {"__init__"}
+    assert sorted(told) == sorted(there)
 
 
 @pytest.mark.parametrize("place", range(len(LAYERS)), ids=LAYERS)
