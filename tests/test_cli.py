@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from freetalk_blender import cli, scans
-from freetalk_blender.core import landmarks
+from freetalk_blender.core import landmarks, models
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.surface import scan_file
@@ -281,7 +281,11 @@ def test_doctor_fails_where_networks_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
-    assert cli.main(["doctor", "--json"]) == cli.SOME_FAILED
+    models.forget()
+    try:
+        assert cli.main(["doctor", "--json"]) == cli.SOME_FAILED
+    finally:
+        models.forget()
     assert "stm" in json.loads(capsys.readouterr().out)["failed"]
 
 
