@@ -132,7 +132,7 @@ def true_line(scan: scanning.Scan, face: Truth) -> np.ndarray:
     near = np.linalg.norm(scan.vertices - middle, axis=1) < 5
     used, triangles = renumbered(scan.triangles[near[scan.triangles].all(1)], len(scan.vertices))
     # Poisson leaves a bubble between the teeth, which nobody sees: keep to the piece that carries the nose.
-    piece = mesh.connected_parts(triangles, len(used))
+    piece = mesh.connected_components(triangles, len(used))
     nose = cKDTree(scan.vertices[used]).query(face.landmarks[33])[1]
     triangles = triangles[piece[triangles[:, 0]] == piece[nose]]
     edges, _ = edges_of(triangles)
@@ -159,7 +159,7 @@ def welded(scan: scanning.Scan, model: ict.IctModel) -> scanning.Scan:
     loop = np.zeros(len(model.neutral), bool)
     loop[upper] = loop[lower] = True
     free = ~loop[scan.triangles].any(1)
-    labels = mesh.connected_parts(scan.triangles[free], len(scan.vertices))
+    labels = mesh.connected_components(scan.triangles[free], len(scan.vertices))
     outside = labels == labels[model.landmark_vertices[33]]
     triangles = scan.triangles[(outside | loop)[scan.triangles].all(1) & outside[scan.triangles].any(1)]
     along = [np.linspace(0, 1, len(path)) for path in (upper, lower)]
@@ -191,7 +191,7 @@ def fused(
         side, line = face.side, true_line(scan, face)
     scan = scanner.rough(remeshing.remesh(scan, count, rng), rng)
     lip = scan.carry @ side
-    piece = mesh.connected_parts(scan.triangles, len(scan.vertices))
+    piece = mesh.connected_components(scan.triangles, len(scan.vertices))
     known = (np.abs(lip) > 0.99) & (piece == np.bincount(piece).argmax())
     if how == "scan":
         rows = np.flatnonzero(known)

@@ -181,7 +181,7 @@ def lip_side(model: ict.IctModel) -> np.ndarray:
     near = cKDTree(inner).query(model.neutral)[0] < 1.2
     near &= (x > inner[0, 0] + 0.1) & (x < inner[4, 0] - 0.1)
     near[ict.SKIN :] = False
-    label = mesh.connected_parts(model.triangles[near[model.triangles].all(1)], len(near))
+    label = mesh.connected_components(model.triangles[near[model.triangles].all(1)], len(near))
     upper, lower = label[model.landmark_vertices[[62, 66]]]
     return ((near & (label == upper)) * 1.0 - (near & (label == lower)) * 1.0).astype(np.float32)
 

@@ -95,7 +95,7 @@ def cleaned_skin(
     cleaned = _fine(cleaned, points)
     others = np.arange(48)  # the lips' are on their own sides of the cut
     handles[others] = nearest_vertices(points[others], cleaned.vertices)
-    prefer(handles, others, cleaned.part_of(handles), points, cleaned.vertices, eyes_apart)
+    prefer(handles, others, cleaned.component_of(handles), points, cleaned.vertices, eyes_apart)
     return cleaned, handles
 
 

@@ -301,7 +301,7 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
 def _eyes(cleaned: CleanMesh, points: np.ndarray, found: bool, facts: dict) -> list[Finding]:
     if found:
         points = eye_state.shut_landmarks(points, eye_state.shut_lines(cleaned.vertices, cleaned.triangles, points))
-    skin = cleaned.part_of(nearest_vertices(points, cleaned.vertices))
+    skin = cleaned.component_of(nearest_vertices(points, cleaned.vertices))
     both = eyeballs.sockets(cleaned.vertices, cleaned.triangles, skin, points)
     shut, balls = [place.eye.shut for place in both], [bool(len(place.eye.eyeball)) for place in both]
     facts["eyes"] = ["shut" if closed else "open" for closed in shut]

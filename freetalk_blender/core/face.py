@@ -207,7 +207,7 @@ def _with_eyeballs(
     cleaned: its skin; handles (68,): the skin's vertices at the landmarks; beside: other objects' surfaces.
     """
     mm = frame_in_mm(points)
-    skin = cleaned.part_of(handles)
+    skin = cleaned.component_of(handles)
     sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points, beside)
     found = (eye_balls.own(s, mm.to_canonical(s.eye.eyeball.astype(float))) for s in sockets)
     balls = [ball for ball in found if ball is not None]

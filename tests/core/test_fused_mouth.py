@@ -101,7 +101,7 @@ def test_the_surface_stays_a_manifold_that_faces_one_way(opened):
     _, triangles = sheet()
     assert (edge_uses(opened.triangles) == 1).sum() == (edge_uses(triangles) == 1).sum(), "no border but the old one"
     assert edge_uses(opened.triangles).max() == 2
-    assert len(np.unique(mesh.connected_parts(opened.triangles, len(opened.vertices)))) == 1
+    assert len(np.unique(mesh.connected_components(opened.triangles, len(opened.vertices)))) == 1
 
 
 def test_the_rims_are_two_surfaces_at_one_place_from_corner_to_corner(opened):

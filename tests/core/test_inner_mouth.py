@@ -66,7 +66,7 @@ def test_what_is_behind_a_pursed_lip_stays_behind_the_fold_under_it_as_lips_shut
 def test_every_tooth_and_the_tongue_face_outward(furnished):
     """The flux of x through a surface that faces outward, closed from the middle of its border, is its volume."""
     bodies = furnished.triangles[np.isin(furnished.part, (TOOTH, TONGUE))]
-    label = mesh.connected_parts(bodies, len(furnished.vertices))[bodies[:, 0]]
+    label = mesh.connected_components(bodies, len(furnished.vertices))[bodies[:, 0]]
     assert len(np.unique(label)) == 29
     for body in (bodies[label == number] for number in np.unique(label)):
         base = furnished.vertices[boundary_vertices(body)].mean(0)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ..landmarks import nearest_vertices
 from ..surface.edges import edge_uses
-from ..surface.mesh import connected_parts
+from ..surface.mesh import connected_components
 
 #: Outer-lip landmarks between the corners, and the inner-lip landmarks that belong to them.
 _UPPER = (np.array([49, 50, 51, 52, 53]), np.array([61, 62, 63]))
@@ -41,7 +41,7 @@ def landmark_vertices(points: np.ndarray, vertices: np.ndarray, triangles: np.nd
     found = nearest_vertices(points, vertices)
     unit = float(np.linalg.norm(points[45] - points[36]))
     graph = edge_graph(vertices, triangles)
-    part = connected_parts(triangles, len(vertices))
+    part = connected_components(triangles, len(vertices))
     skin = np.bincount(part[found]).argmax()
     prefer(found, np.arange(len(points)), part == skin, points, vertices, unit)
     upper, lower = (edge_distance(graph, found[outer], _LIP * unit) for outer, _ in (_UPPER, _LOWER))

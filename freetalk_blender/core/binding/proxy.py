@@ -13,7 +13,7 @@ import numpy as np
 from .. import cancel
 from ..landmarks import nearest_vertices
 from ..surface import rows
-from ..surface.edges import directed_edges, joined
+from ..surface.edges import directed_edges, edge_components
 from ..surface.nearest import closest_on_triangles
 from ..surface.raster import triangle_normals
 
@@ -163,7 +163,7 @@ def _clustered(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     cell = np.floor(points / np.sqrt(1.5 * area / count)).astype(np.int32)
     start, end = directed_edges(faces).T
     together = (cell[start] == cell[end]).all(1)
-    label = joined(np.stack([start[together], end[together]], 1), len(points))
+    label = edge_components(np.stack([start[together], end[together]], 1), len(points))
     clusters = int(label.max()) + 1
     corners = _true_triangles(label[faces])
     bare = np.ones(clusters, bool)
@@ -188,7 +188,7 @@ def _without_short_edges(vertices: np.ndarray, triangles: np.ndarray, keep: np.n
     start, end = directed_edges(triangles).T
     length = np.linalg.norm(vertices[start] - vertices[end], axis=1)
     short = length < _SHORT * np.median(length)
-    label = joined(np.stack([start[short], end[short]], 1), len(vertices))
+    label = edge_components(np.stack([start[short], end[short]], 1), len(vertices))
     first = np.zeros(label.max() + 1, np.int32)
     first[label[::-1]] = np.arange(len(vertices))[::-1]
     first[label[keep]] = keep

@@ -288,7 +288,7 @@ def _within_reach(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarr
     points, reach = vertices[handles], REACH + _BEYOND
     near = ((vertices > points.min(0) - reach) & (vertices < points.max(0) + reach)).all(1)
     triangles = triangles[near[triangles].any(1)]
-    part = mesh.connected_parts(triangles, len(vertices))
+    part = mesh.connected_components(triangles, len(vertices))
     return triangles[np.isin(part, part[handles])[triangles[:, 0]]]
 
 

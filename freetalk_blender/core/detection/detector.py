@@ -14,7 +14,7 @@ from ..errors import LandmarkError
 from ..frame import Similarity
 from ..landmarks import Landmarks, nearest_vertices, on_mesh
 from ..surface import rows
-from ..surface.mesh import Surfaces, check_arrays, connected_parts
+from ..surface.mesh import Surfaces, check_arrays, connected_components
 from .face_placing import PATCH_CELL, Fit, place
 from .face_search import extent, search
 from .face_view import cluster_vertices, compact
@@ -167,7 +167,7 @@ def _find_in_parts(vertices: np.ndarray, triangles: np.ndarray, device: str) -> 
 
 def loose_parts(triangles: np.ndarray) -> list[np.ndarray]:
     """Triangles (F, 3) of each connected part that may be searched by itself; none where the mesh is of one piece."""
-    label = connected_parts(triangles, int(triangles.max()) + 1)[triangles[:, 0]]
+    label = connected_components(triangles, int(triangles.max()) + 1)[triangles[:, 0]]
     sizes = np.bincount(label)
     large = [part for part in np.argsort(-sizes)[:_PARTS] if _PART_TRIANGLES <= sizes[part] < len(triangles)]
     return [triangles[label == part] for part in large]

@@ -15,7 +15,7 @@ from ..detection.face_view import Camera
 from ..frame import EYE_DISTANCE_MM, canonical_frame
 from ..landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE, gaps, nearest_vertices
 from ..surface import raster
-from ..surface.mesh import Surfaces, connected_parts, together
+from ..surface.mesh import Surfaces, connected_components, together
 
 EYES = (RIGHT_EYE, LEFT_EYE)
 #: Lids whose landmarks are nearer than this are shut, whatever the relief says (mm).
@@ -54,7 +54,7 @@ def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, bes
     """
     everything, faces = together([(vertices, triangles), *beside])
     points, placed = _in_mm(everything, landmarks)
-    parts = connected_parts(faces, len(points))
+    parts = connected_components(faces, len(points))
     skin = parts[nearest_vertices(placed[27:31], points[: len(vertices)])][0]
     middles = [placed[rows].mean(0) for rows in EYES]
     right, left = (

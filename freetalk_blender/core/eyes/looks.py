@@ -9,7 +9,7 @@ import numpy as np
 from ..frame import EYEBALL_RADIUS_MM, Similarity
 from ..mouth.opened_mouth import OpenedMouth
 from ..ramp import smooth_step
-from ..surface.mesh import connected_parts
+from ..surface.mesh import connected_components
 from ..surface.rows import numbered, present
 from .eye_front import Front
 
@@ -47,7 +47,7 @@ def _of_ball(mesh: OpenedMouth, centre: np.ndarray, radius: float, frame: Simila
     near = np.linalg.norm(points, axis=1) < _BALL * radius
     triangles = mesh.triangles[near[mesh.triangles].any(1)]
     around = present(triangles, len(points))
-    part = connected_parts(numbered(around, len(points))[triangles], len(around))
+    part = connected_components(numbered(around, len(points))[triangles], len(around))
     own = [np.empty(0, int)]
     for label in range(part.max(initial=-1) + 1):
         rows = around[part == label]

@@ -54,7 +54,7 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     reach = np.abs(landmarks[mouth_curve.OUTER_UPPER, 1].mean() - landmarks[mouth_curve.OUTER_LOWER, 1].mean()) + 4
     allowed = curve.between_corners(patch.points, -inset) & (curve.in_front(patch.points) > -mouth_patch.DEPTH)
     allowed &= np.abs(height) < reach
-    labels = mesh.connected_parts(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
+    labels = mesh.connected_components(patch.triangles[allowed[patch.triangles].all(1)], len(patch.points))
     gap = float(np.linalg.norm(landmarks[62] - landmarks[66]))
     upper, lower = allowed & (height > gap / 2 + 3), allowed & (height < -gap / 2 - 3)
     fused = bool(np.intersect1d(labels[upper], labels[lower]).size)

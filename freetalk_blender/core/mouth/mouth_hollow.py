@@ -59,7 +59,7 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     depth = -curve.in_front(points)
     rim = _rim(points, cleaned.triangles, handles.landmark_vertices(landmarks, cleaned.vertices, cleaned.triangles))
     free = ~np.isin(cleaned.triangles, rim).any(1)
-    labels = mesh.connected_parts(cleaned.triangles[free], len(points))
+    labels = mesh.connected_components(cleaned.triangles[free], len(points))
     at_rim = np.unique(labels[cleaned.triangles[~free]])
     face = np.bincount(labels[np.setdiff1d(nearest_vertices(placed[:48], points), rim)]).argmax()
     size = np.bincount(labels)

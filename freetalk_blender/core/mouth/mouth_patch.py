@@ -13,7 +13,7 @@ from ..landmarks import LIPS, OUTER_LIPS
 from ..surface import raster
 from ..surface.boundary import boundary_edges, filled, loops
 from ..surface.edges import edges_of, fans, split
-from ..surface.mesh import connected_parts, weld
+from ..surface.mesh import connected_components, weld
 from ..surface.rows import renumbered
 from .mouth_curve import LEFT_CORNER, RIGHT_CORNER, MouthCurve, mouth_curve
 
@@ -98,7 +98,7 @@ def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
     corner = fans(patch.points, patch.triangles)
     vertex = np.empty(corner.max() + 1, int)
     vertex[corner] = patch.triangles
-    piece = connected_parts(corner, len(vertex))
+    piece = connected_components(corner, len(vertex))
     # The outer lips choose the piece: a bubble that the scanner made inside the mouth is nearer to the inner ones.
     label = int(
         np.bincount(piece[cKDTree(patch.points[vertex]).query(mouth[: OUTER_LIPS.stop - LIPS.start])[1]]).argmax()

@@ -48,7 +48,7 @@ def removed(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) 
     if not web.any():
         raise LandmarkError("Nothing lies between the inner lips' landmarks; check them.")
     # What hung on the web alone goes with it.
-    labels = mesh.connected_parts(answer.triangles[~web], len(answer.vertices))
+    labels = mesh.connected_components(answer.triangles[~web], len(answer.vertices))
     part = labels[answer.triangles[:, 0]]
     small = np.bincount(part[~web], minlength=labels.max() + 1) < _CRUMB * np.count_nonzero(~web)
     crumbs = small[part] & np.isin(part, labels[answer.triangles[web]])

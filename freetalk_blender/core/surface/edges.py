@@ -73,8 +73,8 @@ def split(
     return np.concatenate(found), np.concatenate(source)
 
 
-def joined(pairs: np.ndarray, count: int) -> np.ndarray:
-    """(count,) int32 label of each vertex's connected part under the edges (E,2)."""
+def edge_components(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int32 label of each vertex's connected component under the edges (E,2)."""
     graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int32)
 
@@ -105,7 +105,7 @@ def fans(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     first[triangles.ravel()[at[::-1]]] = at[::-1]
     unparted = np.stack([at, first[triangles.ravel()[at]]], 1)
     ends = np.concatenate([begin[:, :, 0], begin[:, :, 1], unparted])
-    return joined(ends, triangles.size).reshape(-1, 3)
+    return edge_components(ends, triangles.size).reshape(-1, 3)
 
 
 def _two_sheets(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, edge: np.ndarray) -> np.ndarray:

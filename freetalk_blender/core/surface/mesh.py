@@ -16,7 +16,7 @@ from .. import cancel
 from ..errors import MeshError
 from . import rows
 from .boundary import boundary_vertices
-from .edges import directed_edges, edges_of, joined, split
+from .edges import directed_edges, edge_components, edges_of, split
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
 WELD_TOLERANCE = 1e-6
@@ -51,8 +51,8 @@ class CleanMesh:
 
     @cached_property
     def components(self) -> np.ndarray:
-        """(V,) int32 label of each vertex's connected part."""
-        return connected_parts(self.triangles, len(self.vertices))
+        """(V,) int32 label of each vertex's connected component."""
+        return connected_components(self.triangles, len(self.vertices))
 
     @cached_property
     def has_twins(self) -> bool:
@@ -60,8 +60,8 @@ class CleanMesh:
         there = self.source[self.source >= 0]
         return len(there) > np.count_nonzero(np.bincount(there))
 
-    def part_of(self, rows: np.ndarray) -> np.ndarray:
-        """(V,) bool: the connected part that most of the vertices `rows` belong to."""
+    def component_of(self, rows: np.ndarray) -> np.ndarray:
+        """(V,) bool: the connected component that most of the vertices `rows` belong to."""
         part = self.components
         return part == np.bincount(part[rows]).argmax()
 
@@ -189,7 +189,7 @@ def _crowded(points: np.ndarray, faces: np.ndarray, first: np.ndarray, beside: n
     """(V,) bool, by the `first` vertex (V,) of each place: where an edge would be of three sheets or more; those that
     lie on each other count once. points (V,3); faces (F,3), looked at where (F,) `beside` says; those that are all
     split from each other are no sheets."""
-    part = connected_parts(faces, len(points))[faces[:, 0]]
+    part = connected_components(faces, len(points))[faces[:, 0]]
     corners = first[faces[beside & (np.bincount(part)[part] >= _SHEET)]]
     edges, sides = edges_of(corners[_sound(points, corners)])
     crowded = np.zeros(len(points), bool)
@@ -209,7 +209,7 @@ def _along_seams(faces: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 def _first_of(pairs: np.ndarray, count: int) -> np.ndarray:
     """(count,) the first of the vertices that pairs (P,2) join each to, itself included."""
-    groups = joined(pairs, count)
+    groups = edge_components(pairs, count)
     first = np.full(groups.max() + 1, count)
     np.minimum.at(first, groups, np.arange(count))
     return first[groups]
@@ -240,7 +240,7 @@ def put_apart(
     far each shape moves the border's vertices (B,3).
     """
     size, (one, other) = _size(vertices, triangles), pairs.T
-    place = joined(pairs, len(border))
+    place = edge_components(pairs, len(border))
     widest, way = np.zeros(place.max(initial=-1) + 1), np.zeros((len(border), 3))
     for shape in moved:
         parting = np.zeros_like(widest)
@@ -264,9 +264,9 @@ def _size(points: np.ndarray, faces: np.ndarray) -> float:
     return float(np.linalg.norm(used.max(0) - used.min(0)))
 
 
-def connected_parts(triangles: np.ndarray, count: int) -> np.ndarray:
-    """(count,) int32 label of each vertex's connected part under the triangles (F,3)."""
-    return joined(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
+def connected_components(triangles: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int32 label of each vertex's connected component under the triangles (F,3)."""
+    return edge_components(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
 
 
 def together(surfaces: Surfaces) -> tuple[np.ndarray, np.ndarray]:

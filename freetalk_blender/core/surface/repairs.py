@@ -9,7 +9,7 @@ import numpy as np
 
 from ..wording import counted
 from . import rows
-from .edges import directed_edges, edge_uses, edges_of, joined
+from .edges import directed_edges, edge_components, edge_uses, edges_of
 from .mesh import CleanMesh
 
 #: A loose part with less than this share of the vertices is an isolated bit.
@@ -78,7 +78,7 @@ def boundaries(cleaned: CleanMesh) -> list[np.ndarray]:
     if not len(open_edges):
         return []
     vertices, local = rows.renumbered(open_edges, len(cleaned.vertices))
-    label = joined(local, len(vertices))
+    label = edge_components(local, len(vertices))
     length = np.linalg.norm(np.diff(cleaned.vertices[open_edges].astype(float), axis=1)[:, 0], axis=1)
     total = np.bincount(label[local[:, 0]], length)
     order = np.argsort(label, kind="stable")
