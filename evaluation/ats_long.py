@@ -48,8 +48,8 @@ def placed(samples: np.ndarray, early: int, step: int) -> np.ndarray:
 
     def other(frames: int) -> Iterator[tuple[int, int]]:
         start = -early
-        while start + speech._WINDOW < frames:
-            yield max(start, 0), start + speech._WINDOW
+        while start + speech.WINDOW < frames:
+            yield max(start, 0), start + speech.WINDOW
             start += step
         yield max(start, 0), frames
 
@@ -75,9 +75,9 @@ class Seam:
 
 def seam(samples: np.ndarray, step: int) -> Seam:
     """Long speech by windows `step` frames apart, where as many of them cross-fade as ever do."""
-    inner = slice(speech._WINDOW, -speech._WINDOW)
+    inner = slice(speech.WINDOW, -speech.WINDOW)
     curves = np.stack([placed(samples, early, step)[inner] for early in (0, step // 3, 2 * step // 3)])
-    singles = [placed(samples, early, speech._WINDOW)[inner] for early in range(0, speech._WINDOW, step)]
+    singles = [placed(samples, early, speech.WINDOW)[inner] for early in range(0, speech.WINDOW, step)]
     reach = np.ptp(curves[0])
     steps, others = np.diff(curves[0]) / reach, np.diff(singles) / reach
     beyond = np.maximum(steps - others.max(0), others.min(0) - steps)
@@ -111,7 +111,7 @@ def main() -> None:
     voice = np.concatenate([audio.load(file)[0] for file in files])
     unheard = people(arguments.data)
     print(f"{len(unheard) / audio.SPEECH_RATE:.0f} s by voices never heard")
-    for step in (speech._WINDOW // 2, speech._STEP):
+    for step in (speech.WINDOW // 2, speech.STEP):
         met = seam(unheard, step)
         print(f"a window every {step / speech.FEATURE_RATE:g} s: where all begin elsewhere, the gap changes by "
               f"{100 * met.moved:.2f} % of its range (rms); it is {100 * met.single:.2f} % from a window alone; "

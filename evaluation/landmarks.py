@@ -65,7 +65,7 @@ class Part:
             with atomic.output(path) as partial:
                 np.savez(partial, **made)
         with np.load(path) as stored:
-            return {name: stored[name] for name in stored}
+            return {key: stored[key] for key in stored}
 
 
 def axis_rotations() -> np.ndarray:

@@ -137,7 +137,7 @@ def true_line(scan: scanning.Scan, face: Truth) -> np.ndarray:
     triangles = triangles[piece[triangles[:, 0]] == piece[nose]]
     edges, _ = edges_of(triangles)
     graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(used),) * 2).tocsr()
-    label = lip_line._settled(graph + graph.T, np.full(len(used), 1e-6), np.sign(lip[used]) * known[used], ~known[used])
+    label = lip_line.settled(graph + graph.T, np.full(len(used), 1e-6), np.sign(lip[used]) * known[used], ~known[used])
     ends = label[edges]
     crossed = edges[ends[:, 0] * ends[:, 1] < 0]
     share = label[crossed[:, 0]] / (label[crossed[:, 0]] - label[crossed[:, 1]])

@@ -150,14 +150,14 @@ def search_terms(found: Tensor, truth: Tensor) -> dict[str, Tensor]:
     line = (torch.arange(cells) + 0.5) * 2 / cells - 1
     right = (truth[:, 1, None, None] - line[None, None, :]) * cells / 2
     up = (truth[:, 2, None, None] + line[None, :, None]) * cells / 2
-    bell = torch.exp(-0.5 * (right**2 + up**2) / 0.8**2)
+    hill = torch.exp(-0.5 * (right**2 + up**2) / 0.8**2)
     facing = truth[:, 0, None, None]
-    target = bell * (facing > landmark_data.FACING)
+    target = hill * (facing > landmark_data.FACING)
     # A face turned half away is neither here nor there: its surroundings are not judged.
-    judged = 1 - bell * ((facing <= landmark_data.FACING) & (facing >= landmark_data.AVERTED))
+    judged = 1 - hill * ((facing <= landmark_data.FACING) & (facing >= landmark_data.AVERTED))
     loss = F.binary_cross_entropy_with_logits(found[:, 0], target, reduction="none")
     hard = (torch.sigmoid(found[:, 0].detach()) - target).abs() ** 1.5
-    near = (bell > 0.4) * (facing > landmark_data.AVERTED)
+    near = (hill > 0.4) * (facing > landmark_data.AVERTED)
     offset = torch.stack(torch.broadcast_tensors(right, up), 1)
     pose = torch.cat([offset, truth[:, 3:, None, None].expand(-1, -1, cells, cells)], 1)
     miss = (found[:, 1:] - pose).abs() * near[:, None]

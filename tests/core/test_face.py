@@ -15,7 +15,7 @@ from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes.eye_state import EYES
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.mouth import opening
-from freetalk_blender.core.mouth.opened_mouth import LOWER
+from freetalk_blender.core.mouth.opened_mouth import LOWER, SKIN
 from freetalk_blender.core.movement import deform, moves, shape_keys
 from freetalk_blender.core.surface import raster
 from freetalk_blender.core.surface.scan_file import read
@@ -332,7 +332,7 @@ def test_no_triangle_turns_over_at_the_corners_of_an_opening_mouth(scan, count):
     bound = prepare(coarse, faces_left, points)
     keys = shape_keys(bound, np.linspace(0, 1, 6)[:, None, None] * jaw(0.1)[1])
     rest = bound.opened.vertices.astype(float)
-    skin = bound.opened.triangles[bound.opened.part == 0]
+    skin = bound.opened.triangles[bound.opened.part == SKIN]
     away = np.linalg.norm(rest[skin].mean(1)[:, None] - points[[48, 54]], axis=2).min(1)
     skin = skin[away < 0.1 * np.linalg.norm(points[45] - points[36])]
 

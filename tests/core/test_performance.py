@@ -173,7 +173,7 @@ def test_windows_of_long_speech_meet_without_a_seam(spoken: np.ndarray, monkeypa
         """The curve by every fourth window, which do not overlap."""
 
         def hard(start: int, stop: int, frames: int) -> np.ndarray:
-            return np.full(stop - start, 1.0 if start // speech._STEP % 4 == first else 1e-6, np.float32)
+            return np.full(stop - start, 1.0 if start // speech.STEP % 4 == first else 1e-6, np.float32)
 
         with monkeypatch.context() as patch:
             patch.setattr(speech, "_weight", hard)

@@ -18,7 +18,7 @@ from ..ramp import smooth_step
 from ..surface import raster, rows
 from ..voice.tongue import CHANNELS
 from . import jaw, mouth_curve
-from .opened_mouth import BAG, GUM, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
+from .opened_mouth import BAG, GUM, SKIN, TONGUE, TOOTH, Furniture, OpenedMouth, with_loose
 
 #: Width and height of the crowns from the middle backward (mm).
 UPPER_WIDTH, UPPER_HEIGHT = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.5), (10.5, 9.0, 10.0, 8.5, 8.0, 7.5, 7.0)
@@ -84,7 +84,7 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
     lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
-    points[:, 2] -= _behind(points, lower, skin, opened.triangles[opened.part == 0])
+    points[:, 2] -= _behind(points, lower, skin, opened.triangles[opened.part == SKIN])
     start = np.cumsum([0, *[len(piece.points) for piece in pieces]])
     triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])

@@ -132,12 +132,12 @@ def lip_field(patch: Patch, curve: MouthCurve, band: float) -> np.ndarray:
     prior = creased * _halfway(patch.points, edges, np.where(in_band, 0, np.sign(height)))
     prior += (1 - creased) * np.clip(height / band, -1, 1)
     firm = PULL * np.where(front < -WEB, 20, 1) + HOLD * (1 - creased)
-    walker = _settled(graph, firm * mass / band**2, prior, in_band)
+    walker = settled(graph, firm * mass / band**2, prior, in_band)
     # The crease of a scan is a zigzag of its edges: diffuse the two lips into each other to straighten the border.
     flat = _edge_graph(edges, _cotangents(patch.points, patch.triangles, sides, len(edges)), count)
     lean = _lean(patch, curve, walker, mass * np.exp(-0.5 * (height / FACE) ** 2))
     lean *= between * np.clip((WEB + 2 + front) / 2, 0, 1)
-    return _settled(flat, mass / SMOOTH**2, np.clip(SURE * (walker + lean), -1, 1), in_band)
+    return settled(flat, mass / SMOOTH**2, np.clip(SURE * (walker + lean), -1, 1), in_band)
 
 
 def _lean(patch: Patch, curve: MouthCurve, walker: np.ndarray, mass: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ def _halfway(points: np.ndarray, edges: np.ndarray, lip: np.ndarray) -> np.ndarr
     return np.divide(below - above, below + above, out=np.sign(lip).astype(float), where=reached)
 
 
-def _settled(graph: sparse.csr_matrix, pull: np.ndarray, towards: np.ndarray, free: np.ndarray) -> np.ndarray:
+def settled(graph: sparse.csr_matrix, pull: np.ndarray, towards: np.ndarray, free: np.ndarray) -> np.ndarray:
     """(P,) values that differ least along the graph's edges while pulled `towards`; kept there where not `free`."""
     system = (sparse.diags(np.asarray(graph.sum(1)).ravel() + pull) - graph).tocsr()[free]
     values = towards.copy()

@@ -32,8 +32,8 @@ _LEVEL = 0.07
 _MAX_GAIN = 100.0
 #: Encoder windows (frames): silence around the recording, window, and from one window's start to the next one's.
 _MARGIN = 25
-_WINDOW = 500
-_STEP = 125
+WINDOW = 500
+STEP = 125
 
 
 @lru_cache(maxsize=1)
@@ -130,15 +130,15 @@ def _silence(device: str, _networks: Path) -> np.ndarray:
 def windows(frames: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of the encoder's windows over `frames` feature frames; all but the last are of one length."""
     start = 0
-    while start + _WINDOW < frames:
-        yield start, start + _WINDOW
-        start += _STEP
+    while start + WINDOW < frames:
+        yield start, start + WINDOW
+        start += STEP
     yield start, frames
 
 
 def _weight(start: int, stop: int, frames: int) -> np.ndarray:
     """(stop - start,) how much a window's frames count: a raised cosine, level from where no other window follows."""
-    place = (np.arange(stop - start) + 0.5) / _WINDOW
+    place = (np.arange(stop - start) + 0.5) / WINDOW
     if start == 0:
         place = np.maximum(place, 0.5)
     if stop == frames:
