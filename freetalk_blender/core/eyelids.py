@@ -13,15 +13,17 @@ from .surface.rows import numbered
 
 
 class Part(Protocol):
-    """Vertices (M,) of a mesh, each once, and what their displacement (T,M,3), mesh units, needs; nothing at rest.
-
-    shut (T,2): how surely each eye is in a blink, as `lids.closed` says.
-    """
+    """Some of what corrects the eyes: their lids, or the skin between them."""
 
     @property
-    def vertices(self) -> np.ndarray: ...
+    def vertices(self) -> np.ndarray:
+        """(M,) vertices of the mesh that it moves or looks at, each once."""
 
-    def correction(self, displacement: np.ndarray, shut: np.ndarray, /) -> np.ndarray: ...
+    def correction(self, displacement: np.ndarray, shut: np.ndarray, /) -> np.ndarray:
+        """(T,M,3) what their displacement (T,M,3), mesh units, needs beside it; nothing at rest.
+
+        shut (T,2): how surely each eye is in a blink, as `lids.closed` says.
+        """
 
 
 @dataclass(frozen=True)

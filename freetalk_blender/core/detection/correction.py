@@ -97,6 +97,7 @@ class Correction:
 
 @lru_cache(maxsize=1)
 def load() -> Correction:
+    """The correction that was learned, read once."""
     with np.load(Path(__file__).with_name(FILE)) as arrays:
         return Correction(*(arrays[name].astype(np.float64) for name in ("mean", "scale", "weights", "constant")))
 

@@ -71,6 +71,7 @@ class Fit:
 
     @property
     def accepted(self) -> bool:
+        """Is this a face? Probable enough, its views agree, and its shape is like one."""
         return (
             self.probability > LEAST_PROBABILITY and self.disagreement < MOST_DISAGREEMENT and self.unlike < MOST_UNLIKE
         )

@@ -39,6 +39,7 @@ class SurfacePrior:
 
 @lru_cache(maxsize=1)
 def prior() -> SurfacePrior:
+    """Mean (68 + P, 3), modes (K, 68 + P, 3) and normals (P, 3) of the dense face, read once."""
     with np.load(Path(__file__).with_name("surface_prior.npz")) as arrays:
         return SurfacePrior(*(arrays[name].astype(np.float64) for name in ("mean", "modes", "normals")))
 

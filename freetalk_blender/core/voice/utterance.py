@@ -23,6 +23,8 @@ class Utterance:
     strength: float | np.ndarray = 1.0
 
     def perform(self, device: str) -> Performance:
+        """The motion of the average face that says it; device: a key of models.DEVICES. Raises as
+        `performance.perform` does."""
         frames = frame_count(len(self.samples), self.rate, self.fps)
 
         def fitted(curve: np.ndarray) -> np.ndarray:
