@@ -86,7 +86,7 @@ class OwnVertices:
         """(T,68,3) landmark motion and (T,5) turns -> (T,V,3) float32 in the file's axes and unit; "mesh" motion is in
         those too."""
         if space == "mesh":
-            motion = movement.checked(motion) @ self.from_file[:3, :3].T
+            motion = movement.validated_motion(motion) @ self.from_file[:3, :3].T
         dense = movement.deform(self.face, motion, space, turns)
         turned = not np.array_equal(self.from_file[:3, :3], np.identity(3))
         return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense

@@ -22,9 +22,9 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
     """(T,68,3) motion of this face's landmarks, canonical units, of a performance or of landmarks moved on the mesh.
 
     space: "canonical" for the average face's motion, retargeted here; "mesh" for displacement that is already this
-    face's own, in mesh units and axes. Raises FreeTalkError as `checked` does, and on a wrong space.
+    face's own, in mesh units and axes. Raises FreeTalkError as `validated_motion` does, and on a wrong space.
     """
-    motion = checked(displacement)
+    motion = validated_motion(displacement)
     if space == "canonical":
         return retarget(motion, face.neutral)
     if space == "mesh":
@@ -32,7 +32,7 @@ def landmark_motion(face: Face, displacement: np.ndarray, space: str = "canonica
     raise FreeTalkError(f'space must be "canonical" or "mesh"; got {space!r}.')
 
 
-def checked(displacement: np.ndarray) -> np.ndarray:
+def validated_motion(displacement: np.ndarray) -> np.ndarray:
     """Landmark displacement (T,68,3) as it is; FreeTalkError on a wrong shape, no frames or values that are not
     finite."""
     motion = np.asarray(displacement)

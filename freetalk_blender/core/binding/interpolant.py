@@ -58,7 +58,7 @@ def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: 
 
     Landmarks that share a vertex share its weights equally. Raises MeshError for wrong shapes.
     """
-    vertices, triangles = spectral.check(vertices, triangles)
+    vertices, triangles = spectral.finite_mesh(vertices, triangles)
     stiffness, mass = spectral.laplacian(vertices, triangles)
     distance = edge_distance(edge_graph(vertices, triangles), landmark_vertices, REACH)
     near = np.flatnonzero(distance < REACH)

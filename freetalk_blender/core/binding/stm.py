@@ -268,7 +268,7 @@ def bind(
     which lip a vertex belongs to, as in OpenedMouth. Raises MeshError for wrong shapes, ModelError for a missing or
     foreign network.
     """
-    checked, faces = spectral.check(vertices, triangles)
+    checked, faces = spectral.finite_mesh(vertices, triangles)
     handles = np.asarray(landmark_vertices)
     if handles.shape != (COUNT,) or not np.issubdtype(handles.dtype, np.integer):
         raise MeshError(f"Landmarks are {COUNT} vertex indices; these are {handles.dtype} of shape {handles.shape}.")

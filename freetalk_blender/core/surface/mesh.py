@@ -72,7 +72,7 @@ def clean(vertices: np.ndarray, triangles: np.ndarray, apart: np.ndarray | None 
     vertices (U,3), any unit; triangles (F,3) vertex indices; apart: vertices that must not be welded to others, such as
     the rims of a cut. Raises MeshError on wrong shapes or types, indices out of range, and meshes without a surface.
     """
-    points, faces = checked(vertices, triangles)
+    points, faces = validated(vertices, triangles)
     faces = faces[_sound(points, faces)]
     cancel.check()
     welded = weld(points, faces, apart)
@@ -91,7 +91,7 @@ def sound_triangles(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
     Raises MeshError as `clean` does.
     """
-    found = _sound(*checked(vertices, triangles))
+    found = _sound(*validated(vertices, triangles))
     if not len(found):
         raise MeshError("The mesh has no faces with finite corners and an area; choose a mesh with a surface.")
     return found
@@ -117,7 +117,7 @@ def check_arrays(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarra
     return points, faces
 
 
-def checked(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def validated(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(V,3) float64 and (F,3) int64, which may hold values that are not finite, repeated corners and repeated faces;
     MeshError on what is no mesh, as `clean` has it, and on one that is too large to calculate with."""
     points, faces = check_arrays(vertices, triangles)

@@ -35,9 +35,9 @@ class Eigenbasis:
     vectors: np.ndarray
 
 
-def check(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def finite_mesh(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(V,3) float64 and (F,3) int64; MeshError on what is no mesh, and on vertices that are not finite."""
-    vertices, triangles = mesh.checked(vertices, triangles)
+    vertices, triangles = mesh.validated(vertices, triangles)
     if not np.isfinite(vertices).all():
         raise MeshError("Some vertices are not finite numbers; clean the mesh first.")
     return vertices, triangles
@@ -49,7 +49,7 @@ def laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sp.csc_matri
     Unreferenced vertices have an empty row and the smallest area of the others, so that areas can be divided by.
     Raises MeshError for wrong shapes and non-finite vertices.
     """
-    vertices, triangles = check(vertices, triangles)
+    vertices, triangles = finite_mesh(vertices, triangles)
     used, corners = rows.renumbered(triangles, len(vertices))
     stiffness, mass = robust_laplacian.mesh_laplacian(vertices[used], corners)
     areas = np.asarray(mass.diagonal(), np.float64)
