@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .blender import hanging, lent, mouth, parts, render, scene, sound, telling
+from .blender import hanging, heard, lent, mouth, parts, render, scene, sound, telling
 from .blender.formats import files, saving
 from .blender.lent import Lent
 from .blender.marks import copy_of
@@ -93,11 +93,11 @@ class Stage:
             ease = scene.EASE if self._is_scene or current.frame_end > end else 0.0
             scene.extend_range(start, end + round(ease * take.fps))
             bound = hanging.bound_to(copy_of(item))
-            making = scene.talking(item, actor.face, keys, start, joined=actor.joined, lent=actor.own.names, ease=ease)
-            copy = run(making)
+            said, joined, own = f"speech of {item.name}", actor.joined, actor.own.names
+            copy = run(scene.talking(item, actor.face, keys, start, source=said, joined=joined, lent=own, ease=ease))
             bpy.context.view_layer.update()
             tell(hanging.loosened(bound, copy) + telling.notes(copy), self._steps)
-            sound.add_strip(current, arguments.audio, start)
+            heard.let_speak(current, arguments.audio, start, said)
         return copy
 
     def set_rate(self, fps: float) -> None:

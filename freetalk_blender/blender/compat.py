@@ -192,6 +192,12 @@ def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection | list:
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+def strips_around(strip: bpy.types.ID) -> bpy.types.bpy_prop_collection:
+    """The strips of what holds a strip: a meta strip, or the sequencer."""
+    holder = strip.parent_meta() or strip.id_data.sequence_editor
+    return holder.strips if hasattr(holder, "strips") else holder.sequences
+
+
 def all_strips_name(scene: bpy.types.Scene) -> str:
     """The editor's property that holds every strip, those in meta strips too."""
     return "strips_all" if hasattr(scene.sequence_editor, "strips_all") else "sequences_all"

@@ -1,11 +1,11 @@
-"""A sound file that is said, heard when the face plays: as a strip of FreeTalk's own in the scene's sequencer."""
+"""A sound file that is said, heard when the face plays: as a strip that FreeTalk puts into the scene's sequencer."""
 
 from pathlib import Path
 
 import bpy
 
 from . import compat, seen, sound, spoken, takes
-from .marks import HEARD, PREFIX, SEQUENCER, all_copies, original_of
+from .marks import HEARD, PREFIX, SEQUENCER, VOICE, all_copies, original_of
 from .sound import Source
 
 
@@ -19,13 +19,30 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
     for strip in sound.sound_strips(scene):
         if sound.file_of(strip) != source.content or strip.frame_start != int(source.start):
             continue
-        if HEARD not in strip or strip[HEARD] == said:
+        if _heard_in(strip) in (None, said):
             return
     for strip in [strip for strip in own(scene) if strip[HEARD] == said]:
-        _drop(scene, strip)
-    if scene.sequence_editor is None:
-        scene[SEQUENCER] = True
+        _drop(strip)
+    _make_room(scene)
     sound.new_strip(scene, f"{PREFIX} {source.name}", source.content, int(source.start))[HEARD] = said
+
+
+def let_speak(scene: bpy.types.Scene, path: Path, start: int, said: str) -> None:
+    """Let the sound of a line that a command has just written be heard from a frame on, packed, in place of what the
+    line's face said before; said: what takes call the line."""
+    for strip in [strip for strip in _placed(scene) if _heard_in(strip) == said]:
+        _drop(strip)
+    _make_room(scene)
+    strip = sound.add_strip(scene, path, start)
+    if strip is not None:
+        strip[VOICE] = said
+    tune(scene)
+
+
+def leave(strip: bpy.types.ID) -> None:
+    """A strip that a command put there is said by itself: it is the person's own from now on."""
+    if strip.pop(VOICE, None) is not None:
+        strip.mute = False
 
 
 @seen.beyond_local_view()
@@ -35,13 +52,14 @@ def tune(scene: bpy.types.Scene) -> None:
     there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
     playing = {line.source for take in filter(None, map(takes.current, there)) for line in spoken.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in spoken.lines(take)}
-    for strip in own(scene):
-        if strip[HEARD] in said:
-            strip.mute = strip[HEARD] not in playing
+    for strip in _placed(scene):
+        if _heard_in(strip) in said:
+            strip.mute = _heard_in(strip) not in playing
         else:
-            _drop(scene, strip)
-    if SEQUENCER in scene and not len(compat.strips(scene)):
-        scene.sequence_editor_clear()
+            _drop(strip)
+    if SEQUENCER in scene and not _placed(scene):
+        if not len(compat.strips(scene)):
+            scene.sequence_editor_clear()
         del scene[SEQUENCER]
 
 
@@ -50,8 +68,24 @@ def own(scene: bpy.types.Scene) -> list[bpy.types.ID]:
     return [strip for strip in sound.sound_strips(scene) if HEARD in strip]
 
 
-def _drop(scene: bpy.types.Scene, strip: bpy.types.ID) -> None:
+def _placed(scene: bpy.types.Scene) -> list[bpy.types.ID]:
+    """Those, and the ones that commands put there."""
+    return [strip for strip in sound.sound_strips(scene) if _heard_in(strip) is not None]
+
+
+def _heard_in(strip: bpy.types.ID) -> str | None:
+    """What takes call the line that a strip was put there for; None for a person's own."""
+    return strip.get(HEARD, strip.get(VOICE))
+
+
+def _make_room(scene: bpy.types.Scene) -> None:
+    """The scene is to have a sequencer, which goes with the last strip where it had none."""
+    if scene.sequence_editor is None:
+        scene[SEQUENCER] = True
+
+
+def _drop(strip: bpy.types.ID) -> None:
     data = strip.sound
-    compat.strips(scene).remove(strip)
+    compat.strips_around(strip).remove(strip)
     if data.users == 0:
         bpy.data.sounds.remove(data)

@@ -64,6 +64,9 @@ STRIP = "freetalk_strip"
 #: Custom property of a strip that FreeTalk put into the sequencer: the source that is heard there; and of a scene whose
 #: sequencer it made.
 HEARD = "freetalk_heard"
+#: Custom property of a strip that the command line put there, which a person may choose as their own: what takes call
+#: the line that is heard there.
+VOICE = "freetalk_voice"
 SEQUENCER = "freetalk_sequencer"
 #: Custom property of a scene while its file is saved: the marks of other files' objects (linked.py).
 KEPT = "freetalk_kept"

@@ -1,12 +1,16 @@
 """What a face says from a file is heard when it plays, and goes again with the face."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
 import pytest
+from conftest import light_scene
 
-from freetalk_blender.blender import cleanup, compat, marks, sound
+from freetalk_blender import cli
+from freetalk_blender.blender import cleanup, compat, marks, placed, sound
+from freetalk_blender.blender.formats import saving
 
 pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
 
@@ -18,6 +22,35 @@ def strips() -> dict[str, bool]:
 
 def animate() -> None:
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
+
+
+def on_screen() -> dict[str, tuple[int, bool]]:
+    """Name of each strip -> the frame where it begins and whether it is heard."""
+    return {strip.name: (int(strip.frame_start), not strip.mute) for strip in compat.all_strips(bpy.context.scene)}
+
+
+@pytest.fixture
+def command(
+    addon: None, bare_face: tuple, short_clip: Path, tmp_path: Path, head_landmarks: Path
+) -> Callable[..., None]:
+    """`animate` of a .blend, which it writes anew and which is then opened: two faces are in it, head and other."""
+    item, scene = light_scene(bare_face, short_clip), bpy.context.scene
+    other = item.copy()
+    other.name, other.location.x = "other", 1000
+    placed.forget(other)
+    scene.collection.objects.link(other)
+    scene.sequence_editor_clear()
+    path = tmp_path / "talk.blend"
+    saving.save(path)
+
+    def animate_anew(face: str, *words: str | Path) -> None:
+        points = ("--landmarks", head_landmarks) if face == "head" else ()
+        given = ["animate", path, *words, "--object", face, *points, "-o", tmp_path / "new.blend"]
+        assert cli.main([*map(str, given)]) == cli.DONE
+        (tmp_path / "new.blend").replace(path)
+        bpy.ops.wm.open_mainfile(filepath=str(path))
+
+    return animate_anew
 
 
 def test_the_file_is_heard_where_it_is_said_and_remove_takes_it_back(talker: bpy.types.Object) -> None:
@@ -80,3 +113,61 @@ def test_nothing_is_added_where_that_is_not_wished(talker: bpy.types.Object) -> 
     animate()
     assert strips() == {}
     assert len(marks.all_copies()) == 1
+
+
+def test_a_command_lets_each_face_say_one_thing_at_a_time(
+    command: Callable[..., None], short_clip: Path, tmp_path: Path
+) -> None:
+    again = Path(shutil.copy(short_clip, tmp_path / "again.wav"))
+    command("head", short_clip)
+    assert on_screen() == {"short.wav": (1, True)}
+    command("head", again, "--start", "61")
+    assert on_screen() == {"again.wav": (61, True)}, "what it takes the place of is not heard any more"
+    bpy.context.scene.freetalk.face = bpy.data.objects["head"]
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert bpy.context.scene.sequence_editor is None and not bpy.data.sounds and list(cleanup.found()) == []
+
+
+def test_the_sound_of_the_panels_line_goes_with_it_when_a_command_says_another(
+    talker: bpy.types.Object, short_clip: Path, tmp_path: Path, head_landmarks: Path
+) -> None:
+    sound.new_strip(bpy.context.scene, "mine", short_clip, 100)
+    animate()
+    assert set(strips()) == {"mine", "FreeTalk short.wav"}
+    saving.save(tmp_path / "panel.blend")
+    words = [tmp_path / "panel.blend", short_clip, "--landmarks", head_landmarks, "-o", tmp_path / "new.blend"]
+    assert cli.main(["animate", *map(str, words)]) == cli.DONE
+    assert strips() == {"mine": True, "short.wav": True}
+
+
+def test_the_sound_of_a_commands_line_goes_with_it_when_the_panel_says_another(
+    command: Callable[..., None], short_clip: Path, tmp_path: Path
+) -> None:
+    command("head", short_clip)
+    settings = bpy.context.scene.freetalk
+    settings.face, settings.sound_file = bpy.data.objects["head"], str(short_clip)
+    animate()
+    assert on_screen() == {"FreeTalk short.wav": (1, True)}, "heard once"
+
+
+def test_a_commands_strip_that_the_panel_says_is_the_persons_from_then_on(
+    command: Callable[..., None], short_clip: Path
+) -> None:
+    command("head", short_clip)
+    settings = bpy.context.scene.freetalk
+    settings.face, settings.sound, settings.strip = bpy.data.objects["head"], "STRIP", "short.wav"
+    animate()
+    assert on_screen() == {"short.wav": (1, True)}
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert on_screen() == {"short.wav": (1, True)} and list(cleanup.found()) == []
+
+
+def test_what_two_faces_say_by_commands_is_heard_together(command: Callable[..., None], short_clip: Path) -> None:
+    command("head", short_clip)
+    command("other", short_clip, "--start", "61")
+    assert sorted(on_screen().values()) == [(1, True), (61, True)]
+    meta = compat.strips(bpy.context.scene).new_meta("meta", 9, 1)
+    compat.strips(bpy.context.scene)["short.wav"].move_to_meta(meta)
+    saving.save(Path(bpy.data.filepath))
+    command("head", short_clip, "--start", "5")
+    assert sorted(at for name, (at, _) in on_screen().items() if name != "meta") == [5, 61]

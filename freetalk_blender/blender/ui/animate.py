@@ -148,6 +148,7 @@ def _sound(current: bpy.types.Scene, wanted: Request) -> None:
     strip = sound.find_strip(current, name) if kind == "strip" else None
     if strip is not None:
         sound.remember(current, strip)
+        heard.leave(strip)
     elif kind == "file" and current.freetalk.hear:
         heard.hear(current, wanted.voice.source, wanted.source)
     heard.tune(current)
