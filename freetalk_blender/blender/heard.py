@@ -17,7 +17,7 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
     if not isinstance(source.content, Path) or not compat.can_make_sound():
         return
     for strip in sound.sound_strips(scene):
-        if sound.file_of(strip) != source.content or strip.frame_start != int(source.start):
+        if sound.file_of(strip) != source.content or sound.origin(strip) != int(source.start):
             continue
         if _heard_in(strip) in (None, said):
             return

@@ -193,6 +193,11 @@ def span(strip: bpy.types.ID) -> tuple[int, int]:
     return first, max(first, end)
 
 
+def origin(strip: bpy.types.ID) -> float:
+    """The frame at which a strip's recording begins, trimmed or not; what Hold Split cut off counts too."""
+    return float(strip.frame_start) - strip.animation_offset_start
+
+
 def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
     """What the strip lets us hear in its `span`; trims, offsets and speed obeyed.
 
@@ -202,7 +207,7 @@ def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
     start, seconds = float(first), (end - first) / fps
     if len(strip.retiming_keys):
         return Source(strip.name, _played(scene, strip), start, 0.0, seconds)
-    skipped = (first - strip.frame_start) / fps - getattr(strip, "sound_offset", 0.0)
+    skipped = (first - origin(strip)) / fps - getattr(strip, "sound_offset", 0.0)
     packed = strip.sound.packed_file
     return Source(strip.name, file_of(strip) if packed is None else packed.data, start, skipped, seconds)
 

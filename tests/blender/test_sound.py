@@ -44,6 +44,26 @@ def test_trimmed_handles_leave_what_lies_between(empty: bpy.types.Scene, ramp: P
     assert abs(seconds_at(clip, 0.0) - 1.0) < 2e-3 and abs(seconds_at(clip, 0.5) - 1.5) < 2e-3
 
 
+@pytest.mark.parametrize("method", ["SOFT", "HARD"])
+def test_what_is_right_of_a_cut_goes_on_with_the_recording(
+    addon: None, empty: bpy.types.Scene, ramp: Path, method: str
+) -> None:
+    """Also where the cut holds the last picture (Hold Split), and where it is moved and trimmed after that."""
+    left = sound.add_strip(empty, ramp, 40)
+    right = left.split(frame=65, split_method=method)
+    assert abs(seconds_at(sound.from_strip(empty, right).clip(), 0.5) - 1.5) < 2e-3
+    clip = sound.from_strip(empty, left).clip()
+    assert abs(seconds_at(clip, 0.5) - 0.5) < 2e-3 and abs(len(clip.samples) / clip.rate - 1.0) < 1e-3
+    right.frame_start += 100
+    right.frame_final_start += 10
+    assert abs(seconds_at(sound.from_strip(empty, right).clip(), 0.5) - 1.9) < 2e-3
+    empty.freetalk.sound, empty.freetalk.strip = "STRIP", right.name
+    before = live.said(empty)
+    right.animation_offset_start += 5
+    assert live.said(empty) != before, "it is to be baked again"
+    assert abs(seconds_at(sound.from_strip(empty, right).clip(), 0.5) - 2.1) < 2e-3
+
+
 def test_a_strip_drawn_out_before_its_sound_begins_with_silence(empty: bpy.types.Scene, ramp: Path) -> None:
     strip = sound.add_strip(empty, ramp, 40)
     strip.frame_final_start, strip.frame_final_end = 15, 90

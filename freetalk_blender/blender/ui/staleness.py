@@ -82,7 +82,7 @@ def said(current: bpy.types.Scene) -> tuple:
 def _part(current: bpy.types.Scene, strip: bpy.types.ID, name: str) -> tuple:
     """The same of a strip by its identity, in all channels."""
     keys = tuple(key.timeline_frame for key in strip.retiming_keys)
-    times = (*sound.span(strip), float(strip.frame_start))
+    times = (*sound.span(strip), sound.origin(strip))
     return (name, bpy.path.basename(strip.sound.filepath), *times, keys, sound.scene_fps(current))
 
 
