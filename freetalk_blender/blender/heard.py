@@ -63,6 +63,13 @@ def tune(scene: bpy.types.Scene) -> None:
         del scene[SEQUENCER]
 
 
+def lost(take: bpy.types.Action) -> list[spoken.Line]:
+    """The lines of a take that sound strips said of which no scene of this file has any more."""
+    said = [line for line in spoken.lines(take) if line.is_strip]
+    there = {f"strip {name}" for scene in bpy.data.scenes if said for name in sound.identities(scene).values()}
+    return [line for line in said if line.source not in there]
+
+
 def own(scene: bpy.types.Scene) -> list[bpy.types.ID]:
     """FreeTalk's own sound strips in a scene."""
     return [strip for strip in sound.sound_strips(scene) if HEARD in strip]

@@ -10,8 +10,8 @@ import numpy as np
 
 from .marks import TAKE
 
-#: How the source of a line begins that a sound file says.
-_FILE = "file "
+#: How the source of a line begins that a sound file says, or a strip of the sequencer.
+_FILE, _STRIP = "file ", "strip "
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Line:
     def is_file(self) -> bool:
         """Does a sound file say it?"""
         return self.source.startswith(_FILE)
+
+    @property
+    def is_strip(self) -> bool:
+        """Does a strip of the sequencer say it?"""
+        return self.source.startswith(_STRIP)
 
     def is_of(self, source: str) -> bool:
         """Does that source say it?"""

@@ -4,7 +4,7 @@ A take is a copy of the animation that the person's own shape keys have, plus Fr
 lines (the speech of one sound each), one after the other.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import bpy
@@ -208,6 +208,30 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     _rest_elsewhere(item, take, [name for name in names if name not in driven])
     spoken.keep(take, [*others, line])
     _stash(item, take)
+
+
+def silence(item: bpy.types.Object, take: bpy.types.Action, gone: Container[Line]) -> None:
+    """Take some of its lines out of the take that plays: between the others the face rests."""
+    said = spoken.lines(take)
+    left = [line for line in said if line not in gone]
+    rests = _at_rest(spoken.rests(left) or [said[0].start])
+    found = compat.fcurves(item.data.shape_keys)
+    for name in own_names(item):
+        curve = found.find(_path(name))
+        if curve is not None:
+            goes = _goes(curve_keys.read(curve, "co")["co"][:, 0], said, gone)
+            curve_keys.merge(curve, ~goes, rests, np.ones(len(rests), bool))
+    spoken.keep(take, left)
+    _stash(item, take)
+
+
+def _goes(at: np.ndarray, said: list[Line], gone: Container[Line]) -> np.ndarray:
+    """(n,) bool: which keys go with lines, or are of the rest beside any; of frames that several share, the one
+    written last has the keys."""
+    goes = ~_outside(at, [(frame, frame) for line in said for frame in line.reach])
+    for line in said:
+        goes[~_outside(at, [(line.start, line.end)])] = line in gone
+    return goes
 
 
 def _outside(at: np.ndarray, spans: list[tuple[float, float]]) -> np.ndarray:

@@ -58,9 +58,9 @@ def test_what_is_right_of_a_cut_goes_on_with_the_recording(
     right.frame_final_start += 10
     assert abs(seconds_at(sound.from_strip(empty, right).clip(), 0.5) - 1.9) < 2e-3
     empty.freetalk.sound, empty.freetalk.strip = "STRIP", right.name
-    before = live.said(empty)
+    before = staleness.said(empty)
     right.animation_offset_start += 5
-    assert live.said(empty) != before, "it is to be baked again"
+    assert staleness.said(empty) != before, "it is to be baked again"
     assert abs(seconds_at(sound.from_strip(empty, right).clip(), 0.5) - 2.1) < 2e-3
 
 

@@ -3,13 +3,19 @@
 import bpy
 
 from ...core import wording
-from .. import session, takes
+from .. import heard, session, takes
 from . import animate, chosen, export, job, preferences, result, staleness
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
 from .lip_keys import LIPS, FREETALK_OT_lips
 from .panel import DONE, OPEN, RUNNING, Step, button, say
-from .result import FREETALK_OT_remove, FREETALK_OT_take_choose, FREETALK_OT_take_delete, FREETALK_OT_take_new
+from .result import (
+    FREETALK_OT_lines_delete,
+    FREETALK_OT_remove,
+    FREETALK_OT_take_choose,
+    FREETALK_OT_take_delete,
+    FREETALK_OT_take_new,
+)
 
 #: Letters that a device's name may have beside a step's.
 _SHORT = 12
@@ -95,6 +101,11 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         if others:
             told = f"Other lines no longer fit their sound or the line before them: {wording.named(others)}"
             say(layout, f"{told}; choose each and bake it again", "KEYFRAME")
+        lost = heard.lost(current) if current is not None else []
+        if lost:
+            names = wording.named([line.told.removeprefix("strip ") for line in lost])
+            say(layout, f"Lines whose strip is gone are still spoken: {names}", "KEYFRAME")
+            layout.operator(FREETALK_OT_lines_delete.bl_idname, icon="TRASH")
 
 
 class FREETALK_PT_export(Step, bpy.types.Panel):

@@ -92,6 +92,24 @@ class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
         bake.prune(copy)
 
 
+class FREETALK_OT_lines_delete(_OnCopy, bpy.types.Operator):
+    """Take the lines out of this take whose sound strips were deleted; the face rests there"""
+
+    bl_idname = "freetalk.lines_delete"
+    bl_label = "Delete Lines"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        copy = chosen.talking(context)
+        take = takes.current(copy)
+        lost = heard.lost(take) if take is not None else []
+        if not lost:
+            return {"CANCELLED"}
+        takes.silence(copy, take, lost)
+        bake.prune(copy)
+        return {"FINISHED"}
+
+
 class FREETALK_OT_remove(bpy.types.Operator):
     """Delete the talking copy, its takes and landmarks, and show the original again; with the last face, everything \
 that FreeTalk wrote into this file goes"""
@@ -114,5 +132,6 @@ CLASSES = (
     FREETALK_OT_take_new,
     FREETALK_OT_take_choose,
     FREETALK_OT_take_delete,
+    FREETALK_OT_lines_delete,
     FREETALK_OT_remove,
 )
