@@ -246,9 +246,10 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
     first, end = span(strip)
     if first == end:
         raise _silent(strip.name)
-    with _alone(scene, strip) as stage, TemporaryDirectory() as folder:
+    later = max(0, -first)  # no scene begins before frame 0
+    with _alone(scene, strip, later) as stage, TemporaryDirectory() as folder:
         path = Path(folder) / "strip.wav"
-        stage.frame_start, stage.frame_end = first, end - 1
+        stage.frame_start, stage.frame_end = first + later, end - 1 + later
         try:
             with bpy.context.temp_override(scene=stage):
                 bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="F32")
@@ -276,8 +277,8 @@ def keep_sound(scene: bpy.types.Scene) -> None:
 
 
 @contextmanager
-def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[bpy.types.Scene]:
-    """A copy of the scene, without its objects, in which this strip alone is heard."""
+def _alone(scene: bpy.types.Scene, strip: bpy.types.ID, later: int) -> Iterator[bpy.types.Scene]:
+    """A copy of the scene, without its objects, in which this strip alone is heard, so many frames later."""
     place = list(compat.all_strips(scene)).index(strip)
     stage = scene.copy()
     try:
@@ -294,6 +295,7 @@ def _alone(scene: bpy.types.Scene, strip: bpy.types.ID) -> Iterator[bpy.types.Sc
         for channel in stage.sequence_editor.channels:
             channel.mute = False
         alone.volume = 1.0
+        alone.frame_start += later
         yield stage
     finally:
         bpy.data.scenes.remove(stage)
