@@ -197,6 +197,21 @@ def test_landmarks_that_were_found_stay_known_as_found(
     assert placed.confidence(talker) is None, "a person placed them"
 
 
+def test_a_look_at_points_that_fit_costs_no_take(talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]) -> None:
+    placed.keep(talker, Landmarks(placed.points(talker), confidence=np.full(COUNT, 0.7)))
+    bpy.ops.freetalk.animate()
+    bpy.ops.freetalk.take_new()
+    bpy.ops.freetalk.animate()
+    copy, before = marks.copy_of(talker), placed.confidence(talker)
+    kept = takes.listed(copy)
+    bpy.ops.freetalk.landmarks_edit()
+    bpy.ops.freetalk.landmarks_done()
+    assert not np.array_equal(placed.confidence(talker), before), "a person has looked"
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert marks.copy_of(talker) == copy and takes.listed(copy) == kept and len(kept) == 2
+    assert "The face changed" not in capfd.readouterr().out
+
+
 def test_takes_that_other_landmarks_cost_are_told(talker: bpy.types.Object, capfd: pytest.CaptureFixture[str]) -> None:
     bpy.ops.freetalk.animate()
     bpy.ops.freetalk.take_new()

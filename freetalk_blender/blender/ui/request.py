@@ -12,7 +12,7 @@ from ...core.compress import ShapeKeys
 from ...core.detection.detector import detect
 from ...core.errors import FreeTalkError
 from ...core.face import Face, Step, prepare
-from ...core.landmarks import Landmarks
+from ...core.landmarks import Landmarks, by_network
 from ...core.surface.mesh import together
 from ...core.voice import emotion as emotions
 from ...core.voice.performance import Performance, frame_count
@@ -72,9 +72,10 @@ class FaceInput:
 
     def fingerprint(self, own: Landmarks) -> str:
         """What tells a whole face with these landmarks (in its own axes) from others. Parts lie a little elsewhere in
-        each frame of an animation, so they count with the box that they fill, and those beside it with their names."""
+        each frame of an animation, so they count with the box that they fill, and those beside it with their names; how
+        sure the network was of the landmarks does not count, whether it placed them does."""
         options = f"{self.open_mouth} {self.inner_mouth} {self.eyeballs}"
-        marks = own.points, None if own.confidence is None else own.confidence.astype(np.float32)
+        marks = own.points, by_network(own) or None
         skin = self.vertices[: len(self.vertices) - sum(len(part.vertices) for part in self.parts)]
         grain = 1e-3 * (np.nanmax(skin, 0) - np.nanmin(skin, 0)).max()
         corners = [np.stack([np.nanmin(part.vertices, 0), np.nanmax(part.vertices, 0)]) for part in self.parts]
@@ -86,7 +87,8 @@ class FaceInput:
         """The bound face and its fingerprint; at once where this session bound the very same with these networks."""
         key = self.fingerprint(own)
         parts = (array for part in (*self.parts, *self.beside) for array in part.surface)
-        detail = session.fingerprint(str(models.folder()), *parts)
+        sure = None if own.confidence is None else np.asarray(own.confidence, np.float32)  # the face's notes tell of it
+        detail = session.fingerprint(str(models.folder()), sure, *parts)
         known = session.face(key, detail)
         if known is None:
             known = prepare(
