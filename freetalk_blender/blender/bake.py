@@ -26,6 +26,7 @@ from .marks import (
     copy_of,
     is_deleted,
     lent_keys,
+    meant_keys,
     named_keys,
     original_of,
     own_blocks,
@@ -151,7 +152,8 @@ def shaping(
     stay = set() if _is_only_line(item, line) else takes.moved_names(item, line) | set(named_keys(item))
     kept, gone = [name for name in own if name in stay], [name for name in own if name not in stay]
     lent = lent or {}
-    names = np.array([lent.get(name, name) for name in keys.names or ("",) * len(keys.shapes)], object)
+    known = {meaning: name for meaning, name in meant_keys(item).items() if name in kept} | {**lent}
+    names = np.array([known.get(name, name) for name in keys.names or ("",) * len(keys.shapes)], object)
     mine = {*lent_keys(item), *lent.values()}
     columns = {name: np.zeros(line.frames, np.float32) for name in (*kept, *sorted(mine))}
     there = set(named_keys(item)) & set(kept) | mine
@@ -179,14 +181,14 @@ def shaping(
 def finish(item: bpy.types.Object, shaped: Shaped) -> None:
     """Let the take's curves drive the shapes, with a key a frame."""
     blocks, final = item.data.shape_keys.key_blocks, {}
-    muted = {name for name in shaped.gone if blocks[name].mute and name in named_keys(item)}
+    muted = {meaning for meaning, name in meant_keys(item).items() if name in shaped.gone and blocks[name].mute}
     _drop_shapes(item, shaped.gone)
     for name, wanted in shaped.added.items():
         block = blocks[name]
         block.name, block.mute = wanted, wanted in muted
         final[name] = block.name
         if not wanted.startswith(PREFIX):
-            item[NAMED] = json.dumps([*named_keys(item), block.name])
+            item[NAMED] = json.dumps(meant_keys(item) | {wanted: block.name})
     columns = {final.get(name, name): weights for name, weights in shaped.columns.items()}
     named = set(named_keys(item))
     if shaped.lent:
@@ -274,7 +276,7 @@ def _drop_shapes(item: bpy.types.Object, names: list[str]) -> None:
     for name in names:
         item.shape_key_remove(item.data.shape_keys.key_blocks[name])
     if NAMED in item:
-        item[NAMED] = json.dumps([name for name in named_keys(item) if name not in names])
+        item[NAMED] = json.dumps({wanted: name for wanted, name in meant_keys(item).items() if name not in names})
 
 
 def _widen(block: bpy.types.ShapeKey, weights: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from ..core import turns, wording
 from ..core.frame import frame_in_mm, transformed
 from ..core.mouth import jaw
 from . import hanging, meshes, scene, seen
-from .marks import named_keys
+from .marks import meant_keys
 
 #: Types of objects that are seen whatever they hold, and of those that are seen where they have faces: curves are often
 #: paths, or handles of a rig.
@@ -19,7 +19,7 @@ _SOLID, _DRAWN = {"MESH", "META", "CURVES", "POINTCLOUD"}, {"CURVE", "SURFACE", 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of other objects that do not move with a talking copy: in its mouth, as teeth lie, or around a head
     that turns."""
-    turning = turns.KEYS[0] in named_keys(copy)
+    turning = turns.KEYS[0] in meant_keys(copy)
     others = [item for item in seen.others(copy) if item.type == "MESH" or (turning and _stays(item, copy))]
     if not others:  # where modifiers take the landmarks costs an evaluation
         return ()

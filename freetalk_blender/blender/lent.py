@@ -9,8 +9,8 @@ import numpy as np
 from ..core import arkit, turns
 from ..core.errors import FreeTalkError
 from ..core.mouth import inner_mouth
-from . import meshes
-from .marks import copy_of, named_keys, spoken_before
+from . import meshes, parts
+from .marks import copy_of, meant_keys, spoken_before
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,19 @@ class Lent:
 def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
     """What an object can lend: shape keys that act on all of it, and that nothing else drives; ARKit's where wanted.
 
-    Raises FreeTalkError where its talking copy was made before it had them.
+    Raises FreeTalkError where its talking copy was made before it had them, or before nothing else drove them.
     """
     keys = item.data.shape_keys
     if keys is None:
         return Lent()
-    driven = {driver.data_path for driver in keys.animation_data.drivers} if keys.animation_data else set()
+    driven = _driven(keys)
     free = [block.name for block in keys.key_blocks if _is_free(block, keys.reference_key, driven)]
     names = arkit.meant(free) if by_arkit else {}
     if spoken_before(item):
         names |= {name: name for name in (*inner_mouth.KEYS, *turns.KEYS) if name in free}
     copy = copy_of(item)
     if copy is not None:
-        there = set(copy.data.shape_keys.key_blocks.keys() if copy.data.shape_keys else ()) - {*named_keys(copy)}
-        new = [name for name in names.values() if name not in there]
-        if new:
-            raise FreeTalkError(
-                f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first."
-            )
+        _check_copy(copy, item, names)
     rest, shape = meshes.vertices(item.data), meshes.to_true_shape(item).T
     moved = {
         meaning: meshes.places(keys.key_blocks[name]) - rest
@@ -57,6 +52,48 @@ def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
     return Lent(names, {meaning: (places @ shape).astype(np.float32) for meaning, places in moved.items()})
 
 
+def _check_copy(copy: bpy.types.Object, item: bpy.types.Object, names: dict[str, str]) -> None:
+    """FreeTalkError where a talking copy cannot be moved by these keys, for it was made before they could be lent."""
+    there = copy.data.shape_keys.key_blocks if copy.data.shape_keys else {}
+    made = _made(copy)
+    new = [name for name in names.values() if name not in there or name in made.values()]
+    if new:
+        raise FreeTalkError(f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first.")
+    driven = _driven(copy.data.shape_keys) if names else set()
+    freed = [name for meaning, name in names.items() if meaning in made or _path(there[name]) in driven]
+    if freed:
+        raise FreeTalkError(
+            f"{item.name} has shape keys that on its talking copy are driven, muted or limited ({freed[0]}); press "
+            "Remove first."
+        )
+
+
+def _made(copy: bpy.types.Object) -> dict[str, str]:
+    """Meaning of a talking copy's made keys, as far as they are there -> their names."""
+    there = copy.data.shape_keys.key_blocks if copy.data.shape_keys else ()
+    return {meaning: name for meaning, name in meant_keys(copy).items() if name in there}
+
+
+def notes(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of its own shape keys that could not be lent, and keep their names from those that speech moves."""
+    instead = {meaning: name for meaning, name in _made(copy).items() if name != meaning}
+    if not instead:
+        return ()
+    return (
+        f"Shape keys of its own are driven, muted or limited, so speech does not move them: {parts.named([*instead])}; "
+        f"it moves {parts.named([*instead.values()])} instead. Free or rename yours, and animate the scan anew.",
+    )
+
+
+def _driven(keys: bpy.types.Key) -> set[str]:
+    """The paths that drivers move."""
+    return {driver.data_path for driver in keys.animation_data.drivers} if keys.animation_data else set()
+
+
+def _path(block: bpy.types.ShapeKey) -> str:
+    return block.path_from_id("value")
+
+
 def _is_free(block: bpy.types.ShapeKey, rest: bpy.types.ShapeKey, driven: set[str]) -> bool:
     plain = block != rest and block.relative_key == rest and not block.mute and not block.vertex_group
-    return plain and block.path_from_id("value") not in driven
+    return plain and _path(block) not in driven

@@ -40,7 +40,8 @@ SAID = "freetalk_said"
 #: and that the person had muted, as JSON.
 MUTED = "freetalk_muted"
 #: Custom properties of a talking copy: which set of shape keys was baked last (core.key_sets), and the names of its
-#: shape keys that have a meaning of their own, such as ARKit's, as JSON.
+#: shape keys that have a meaning of their own, such as ARKit's, by these meanings, as JSON. (A list of names, in files
+#: of older versions.)
 KEY_SET = "freetalk_key_set"
 NAMED = "freetalk_named"
 #: Custom property of a talking copy: names of the person's own shape keys that its takes move, as JSON.
@@ -114,9 +115,15 @@ def disown(*_: object) -> None:
             item.pop(NAME, None)
 
 
+def meant_keys(copy: bpy.types.Object) -> dict[str, str]:
+    """Those of FreeTalk's shape keys that are called by what they do: this -> name, another where one was taken."""
+    known = json.loads(copy.get(NAMED, "{}"))
+    return known if isinstance(known, dict) else {name: name for name in known}
+
+
 def named_keys(copy: bpy.types.Object) -> list[str]:
-    """Names of those of FreeTalk's shape keys that are called by what they do."""
-    return json.loads(copy.get(NAMED, "[]"))
+    """Their names."""
+    return [*meant_keys(copy).values()]
 
 
 def lent_keys(copy: bpy.types.Object) -> list[str]:

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import hair, hanging, left_behind, modifiers, own_motion, seen, sound
+from . import hair, hanging, left_behind, lent, modifiers, own_motion, seen, sound
 from .formats import pictures
 
 
@@ -10,5 +10,6 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of its teeth, head, hair, shape keys, modifiers and pictures, of its original, and of the scene's
     time."""
     moved = left_behind.notes(copy) + hair.spread_anew(copy) + own_motion.notes(copy) + modifiers.notes(copy)
+    moved += lent.notes(copy)
     shown = hanging.notes(copy) + pictures.notes(copy) + seen.notes(copy)
     return moved + shown + sound.notes(bpy.context.scene)

@@ -1,5 +1,7 @@
 """A character's own shape keys by ARKit's names: moved instead of made anew, and given back."""
 
+import json
+
 import bpy
 import numpy as np
 import pytest
@@ -98,6 +100,64 @@ def test_keys_that_something_else_drives_or_limits_are_left_alone(character: bpy
     blocks["eyeBlink_L"].mute = True
     copy = animate()
     assert not marks.lent_keys(copy) and "eyeBlinkLeft" in copy.data.shape_keys.key_blocks
+
+
+def test_made_keys_whose_names_are_taken_stay_known_by_what_they_do(
+    character: bpy.types.Object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    character.data.shape_keys.key_blocks["jawOpen"].driver_add("value")
+    copy = animate()
+    told = "so speech does not move them: jawOpen; it moves jawOpen.001 instead."
+    assert told in capfd.readouterr().out
+    keys, said = copy.data.shape_keys.key_blocks.keys(), weights(copy, "jawOpen.001")
+    assert max(said) > 0.1 and marks.meant_keys(copy)["jawOpen"] == "jawOpen.001"
+
+    bpy.ops.freetalk.take_new()
+    animate()
+    assert weights(copy, "jawOpen.001") == pytest.approx(said) and copy.data.shape_keys.key_blocks.keys() == keys
+    bpy.context.scene.freetalk.keys = "AUTO"
+    animate()
+    bpy.context.scene.freetalk.keys = "ARKIT"
+    animate()
+    jaws = [block.name for block in copy.data.shape_keys.key_blocks if block.name.startswith("jawOpen")]
+    assert jaws == ["jawOpen", "jawOpen.001"]
+    assert weights(copy, "jawOpen.001") == pytest.approx(said)
+
+
+def test_made_keys_whose_names_are_taken_are_made_anew_by_the_same_names(character: bpy.types.Object) -> None:
+    """They are of the only line, which another replaces."""
+    character.data.shape_keys.key_blocks["jawOpen"].mute = True
+    copy = animate()
+    copy.data.shape_keys.key_blocks["jawOpen.001"].mute = True
+    keys = copy.data.shape_keys.key_blocks.keys()
+    animate()
+    assert copy.data.shape_keys.key_blocks.keys() == keys, "and none beside them"
+    assert copy.data.shape_keys.key_blocks["jawOpen.001"].mute, "as the person left it"
+
+
+@pytest.mark.parametrize("keys", ["ARKIT", "AUTO"])
+def test_a_key_that_was_freed_after_the_copy_was_made_is_told(character: bpy.types.Object, keys: str) -> None:
+    block, settings = character.data.shape_keys.key_blocks["jawOpen"], bpy.context.scene.freetalk
+    block.driver_add("value")
+    settings.keys, sound = keys, settings.sound_file
+    animate()
+    block.driver_remove("value")
+    settings.keys = "ARKIT"
+    with pytest.raises(RuntimeError, match=r"driven, muted or limited \(jawOpen\); press Remove first"):
+        bpy.ops.freetalk.rebake()
+    bpy.ops.freetalk.remove()
+    settings = bpy.context.scene.freetalk
+    settings.face, settings.sound_file, settings.keys = character, sound, "ARKIT"
+    copy = animate()
+    assert "jawOpen" in marks.lent_keys(copy) and "jawOpen.001" not in copy.data.shape_keys.key_blocks
+    assert not [note for note in telling.notes(copy) if "instead" in note]
+
+
+def test_names_that_an_older_version_kept_as_a_list_are_read(character: bpy.types.Object) -> None:
+    copy = animate()
+    known = marks.meant_keys(copy)
+    copy[marks.NAMED] = json.dumps([*known])
+    assert marks.meant_keys(copy) == known
 
 
 def test_a_key_that_came_after_the_copy_is_told(character: bpy.types.Object) -> None:
