@@ -1,5 +1,5 @@
-"""FreeTalk's marks on other files' objects, linked or overridden here: Blender saves none of them, so this file's scene
-holds them while it is saved."""
+"""FreeTalk's marks on other files' objects, linked or overridden here: Blender saves none of them, and makes these
+objects anew where their file is read again, so this file's scene holds them meanwhile."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,18 @@ from contextlib import contextmanager
 import bpy
 from bpy.app.handlers import persistent
 
+from . import seen
 from .marks import KEPT, OWN
+
+#: Is other files' content being read?
+_importing = False
 
 
 @persistent
 def keep(*_: object) -> None:
     """Before the file is saved."""
-    blocks = [*bpy.data.objects, *bpy.data.hair_curves]
-    marked = [(block, _marks(block)) for block in blocks if block.library or block.override_library]
+    let_go()  # undo may have brought some back
+    marked = [(block, _marks(block)) for block in _blocks() if block.library or block.override_library]
     kept = {str(number): {"block": block, **marks} for number, (block, marks) in enumerate(marked) if marks}
     if kept:
         bpy.context.scene[KEPT] = kept
@@ -39,6 +43,24 @@ def give_back(*_: object) -> None:
     let_go()
 
 
+@persistent
+def importing(*_: object) -> None:
+    """Before something is linked or appended, or a library is read again (Reload)."""
+    global _importing
+    keep()
+    _importing = True
+
+
+@persistent
+def imported(*_: object) -> None:
+    """After it, or at the next update, for Blender 4.5 does not tell of the end of a reload."""
+    global _importing
+    if _importing:
+        _importing = False
+        give_back()
+        seen.hidden_again()
+
+
 @contextmanager
 def kept() -> Iterator[None]:
     """While the file is saved; where the add-on is enabled its handlers do the same."""
@@ -47,6 +69,14 @@ def kept() -> Iterator[None]:
         yield
     finally:
         let_go()
+
+
+def _blocks() -> list[bpy.types.ID]:
+    """What may have marks; scenes hold objects whose library is read again just now, and bpy.data does not."""
+    shown = [item for scene in bpy.data.scenes for item in scene.collection.all_objects]
+    items = [*dict.fromkeys([*bpy.data.objects, *shown])]
+    hair = [item.data for item in items if item.type == "CURVES" and item.data is not None]
+    return [*items, *dict.fromkeys([*bpy.data.hair_curves, *hair])]
 
 
 def _marks(block: bpy.types.ID) -> dict:

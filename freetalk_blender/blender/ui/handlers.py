@@ -28,10 +28,15 @@ _HANDLERS = (
     ("load_pre", waveform.forget),
     ("load_post", linked.give_back),
     ("load_post", live.put_away),
+    ("blend_import_pre", linked.importing),
+    ("blend_import_post", linked.imported),
+    ("depsgraph_update_post", linked.imported),
     ("blend_import_post", live.put_away),
     ("blend_import_post", seen.hidden_again),
     ("load_post", seen.hidden_again),
     ("load_post", seen.look_anew),
+    ("undo_post", linked.give_back),
+    ("redo_post", linked.give_back),
     ("undo_post", live.undone),
     ("redo_post", live.undone),
 )
@@ -39,7 +44,7 @@ _HANDLERS = (
 
 def add() -> None:
     for name, function in _HANDLERS:
-        if hasattr(bpy.app.handlers, name):  # 4.2 has no blend_import_post
+        if hasattr(bpy.app.handlers, name):  # 4.2 has no blend_import_...
             getattr(bpy.app.handlers, name).append(function)
     bpy.app.timers.register(live.put_away)  # what a version before this one showed; there is no bpy.data yet
 

@@ -1,0 +1,79 @@
+"""Characters of another file, linked or overridden here, whose library is read again while they talk."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from baking import teeth_behind
+
+from freetalk_blender.blender import cleanup, marks, placed, takes
+from freetalk_blender.core.landmarks import Landmarks
+
+#: Blender 4.2 tells nobody that it reads a library again.
+TOLD = pytest.mark.skipif(not hasattr(bpy.app.handlers, "blend_import_pre"), reason="this Blender has no such handler")
+
+
+@pytest.fixture(params=["linked", "overridden"])
+def hero(request: pytest.FixtureRequest, talker: bpy.types.Object, tmp_path: Path) -> bpy.types.Object:
+    """The bare face of another file, with teeth that are another object; landmarks are placed by hand in this one."""
+    points, current = placed.points(talker), bpy.context.scene
+    teeth, kept = teeth_behind(talker, points, "teeth"), bpy.data.collections.new("hero")
+    placed.forget(talker)
+    for item in (talker, teeth):
+        kept.objects.link(item)
+    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {kept})
+    for item in (talker, teeth):
+        bpy.data.objects.remove(item)
+    bpy.data.collections.remove(kept)
+    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
+        here.collections = there.collections
+    if request.param == "linked":
+        current.collection.children.link(bpy.data.collections["hero"])
+    else:
+        layer = bpy.context.view_layer
+        bpy.data.collections["hero"].override_hierarchy_create(current, layer, do_fully_editable=True)
+    face = current.objects["head"]
+    placed.keep(face, Landmarks(points))
+    current.freetalk.face = face
+    return face
+
+
+def reload() -> None:
+    """What *Reload* does in the outliner, and the next update."""
+    library = bpy.data.libraries[0]
+    path = Path(library.filepath)
+    words = {"filepath": str(path), "directory": f"{path.parent}/", "filename": path.name}
+    assert bpy.ops.wm.lib_reload(library=library.name, **words) == {"FINISHED"}
+    bpy.context.view_layer.update()
+
+
+def animate() -> bpy.types.Object:
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    return marks.copy_of(bpy.context.scene.freetalk.face)
+
+
+@TOLD
+def test_a_face_whose_library_is_reloaded_goes_on_as_it_was(hero: bpy.types.Object) -> None:
+    current, known = bpy.context.scene, placed.points(hero)
+    animate()
+    bpy.ops.freetalk.take_new()
+    copy = animate()
+    seen = {item.name: (item.visible_get(), item.hide_render) for item in current.objects}
+    assert seen["head"] == (False, True)
+    reload()
+    face = current.freetalk.face
+    assert np.array_equal(placed.points(face), known) and marks.KEPT not in current
+    assert {item.name: (item.visible_get(), item.hide_render) for item in current.objects} == seen
+    assert animate() == copy and len(takes.listed(copy)) == 2
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert all(current.objects[name].visible_get() for name in ("head", "teeth")) and not list(cleanup.found())
+
+
+@TOLD
+def test_landmarks_that_were_placed_stay_where_the_library_is_reloaded_before_the_face_talks(
+    hero: bpy.types.Object,
+) -> None:
+    known = placed.points(hero)
+    reload()
+    assert np.array_equal(placed.points(bpy.context.scene.freetalk.face), known)
