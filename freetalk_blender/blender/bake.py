@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import drivers, hair, meshes, parts, seen, spoken, steps, takes
+from . import drivers, hair, linked, meshes, parts, seen, spoken, steps, takes
 from .marks import (
     BEFORE,
     LENT,
@@ -71,6 +71,7 @@ def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, .
     seen.show(original, False)
     parts.hide(original, joined)
     hair.root_in(copy, original)
+    linked.remember(original)
     copy.hide_render = False
     copy.hide_get()  # the layer sees it now; an update would work out its shape too
 

@@ -8,7 +8,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import seen
-from .marks import KEPT, OWN
+from .marks import BEFORE, GROWS_ON, KEPT, ORIGINAL, OWN, PART_OF, all_copies, copy_of, is_deleted
 
 #: Is other files' content being read?
 _importing = False
@@ -18,10 +18,21 @@ _importing = False
 def keep(*_: object) -> None:
     """Before the file is saved."""
     let_go()  # undo may have brought some back
-    marked = [(block, _marks(block)) for block in _blocks() if block.library or block.override_library]
-    kept = {str(number): {"block": block, **marks} for number, (block, marks) in enumerate(marked) if marks}
+    kept = _entries(_blocks())
     if kept:
         bpy.context.scene[KEPT] = kept
+
+
+def remember(original: bpy.types.Object) -> None:
+    """What a talking copy knows of its original, and of what goes with it: Blender makes these anew without telling,
+    where an override is resynced."""
+    copy = copy_of(original)
+    if copy is None or copy.library is not None:
+        return
+    of_it = [block for block in _blocks() if original in (block, block.get(PART_OF), block.get(GROWS_ON))]
+    copy[KEPT] = _entries(of_it)
+    if not copy[KEPT]:
+        del copy[KEPT]
 
 
 @persistent
@@ -35,12 +46,20 @@ def let_go(*_: object) -> None:
 def give_back(*_: object) -> None:
     """After a file was opened: the objects have their marks again."""
     for scene in bpy.data.scenes:
-        for entry in scene.get(KEPT, {}).values():
-            block = entry.get("block")
-            for name, value in entry.items() if block is not None else ():
-                if name != "block" and name not in block:
-                    block[name] = _plain(value)
+        _mark(scene)
     let_go()
+
+
+@persistent
+def found_anew(_scene: bpy.types.Scene, graph: bpy.types.Depsgraph | None = None) -> None:
+    """After an update: what a talking copy shows and Blender made anew has its marks again and is hidden again."""
+    if not bpy.data.libraries or (graph is not None and not graph.id_type_updated("OBJECT")):
+        return
+    for copy in all_copies():
+        if KEPT in copy and copy[ORIGINAL] is not None and BEFORE not in copy[ORIGINAL] and not is_deleted(copy):
+            for item in _mark(copy):
+                if BEFORE in item and not item.hide_render:
+                    seen.show(item, False)
 
 
 @persistent
@@ -79,8 +98,25 @@ def _blocks() -> list[bpy.types.ID]:
     return [*items, *dict.fromkeys([*bpy.data.hair_curves, *hair])]
 
 
+def _entries(blocks: list[bpy.types.ID]) -> dict[str, dict]:
+    """The marks of those that are other files', as a custom property holds them."""
+    marked = [(block, _marks(block)) for block in blocks if block.library or block.override_library]
+    return {str(number): {"block": block, **marks} for number, (block, marks) in enumerate(marked) if marks}
+
+
+def _mark(owner: bpy.types.ID) -> list[bpy.types.ID]:
+    """Give the marks back that a scene or a talking copy keeps, where their objects lack them; these objects."""
+    entries = [entry for entry in owner.get(KEPT, {}).values() if entry.get("block") is not None]
+    for entry in entries:
+        block = entry["block"]
+        for name, value in entry.items():
+            if name != "block" and name not in block:
+                block[name] = _plain(value)
+    return [entry["block"] for entry in entries]
+
+
 def _marks(block: bpy.types.ID) -> dict:
-    return {name: _plain(block[name]) for name in [*block.keys()] if name.startswith(OWN)}
+    return {name: _plain(block[name]) for name in [*block.keys()] if name.startswith(OWN) and name != KEPT}
 
 
 def _plain(value: object) -> object:

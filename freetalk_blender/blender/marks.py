@@ -51,8 +51,11 @@ RANGE = "freetalk_range"
 #: Custom property of a talking copy: 9 numbers, from its own axes to those in which the face had its true proportions
 #: when the copy was made.
 SHAPE = "freetalk_shape"
+#: Custom property of a scene while its file is saved, and of a talking copy: the marks of other files' objects, of that
+#: copy's original and of what goes with it (linked.py).
+KEPT = "freetalk_kept"
 #: All that a talking copy has and its original has not.
-OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE, SHAPE)
+OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE, SHAPE, KEPT)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, 68 confidences, and the skin that
 #: they lay on: how many vertices the mesh had, 68 of them by number, and their places.
 POINTS = "freetalk_points"
@@ -69,8 +72,6 @@ HEARD = "freetalk_heard"
 #: the line that is heard there.
 VOICE = "freetalk_voice"
 SEQUENCER = "freetalk_sequencer"
-#: Custom property of a scene while its file is saved: the marks of other files' objects (linked.py).
-KEPT = "freetalk_kept"
 #: Custom property of an action that is a take: its lines, as JSON.
 TAKE = "freetalk_take"
 

@@ -10,7 +10,7 @@ from ..core.checkup import Finding
 from ..core.errors import LandmarkError
 from ..core.landmarks import COUNT, DOUBTFUL, FAR, Landmarks
 from ..core.landmarks import doubtful as doubtful_names
-from . import meshes
+from . import linked, meshes
 from .marks import CHECKUP, CONFIDENCE, POINTS, SKIN
 
 #: By so much (eye distances) half of the skin beneath the landmarks may be moved, as sculpting does.
@@ -57,6 +57,7 @@ def keep(item: bpy.types.Object, marks: Landmarks) -> None:
         item.pop(CONFIDENCE, None)
     else:
         item[CONFIDENCE] = np.asarray(marks.confidence, float).tolist()
+    linked.remember(item)
 
 
 def fit(item: bpy.types.Object) -> bool:

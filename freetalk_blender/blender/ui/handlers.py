@@ -31,6 +31,7 @@ _HANDLERS = (
     ("blend_import_pre", linked.importing),
     ("blend_import_post", linked.imported),
     ("depsgraph_update_post", linked.imported),
+    ("depsgraph_update_post", linked.found_anew),
     ("blend_import_post", live.put_away),
     ("blend_import_post", seen.hidden_again),
     ("load_post", seen.hidden_again),
