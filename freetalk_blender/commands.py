@@ -162,12 +162,15 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A .blend with a talking face in, a film or a contact sheet out."""
     with steps.blender("start Blender"):
         import_bpy()
-        from .blender import scene
+        import bpy
+
+        from .blender import scene, sound
         from .blender.formats import files
         from .stage import write
     with steps.blender("read the scene"):
         files.read(arguments.scene)
         face = scene.talking_object()
+    tell(sound.notes_on_pictures(bpy.context.scene), steps)
     for path in arguments.outputs:
         with steps.blender(f"write {path.name}") as share:
             write(path, face, share)

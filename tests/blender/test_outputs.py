@@ -21,7 +21,7 @@ from read_glb import read
 from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, marks, meshes, scene, sound, spoken, takes
+from freetalk_blender.blender import compat, marks, meshes, render, scene, sound, spoken, takes
 from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.core import arkit, landmarks
 from freetalk_blender.core.frame import canonical_frame, transformed
@@ -422,6 +422,19 @@ def test_render_films_a_saved_scene(run: Run, tmp_path: Path) -> None:
     settings = bpy.context.scene.render
     after = (settings.engine, settings.resolution_x, settings.filepath, len(bpy.data.objects), len(bpy.data.materials))
     assert after == kept, "camera, lamps, clay and settings are gone again"
+
+
+def test_render_tells_of_a_scene_that_stretches_time(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(render, "film", lambda *_: None)
+    for stretched, told in ((100, ""), (200, "plays animation slower than sound"), (50, "plays animation faster")):
+        bpy.ops.wm.open_mainfile(filepath=str(run["blend"]))
+        bpy.context.scene.render.frame_map_new = stretched
+        saving.save(tmp_path / "scene.blend")
+        assert cli.main(["render", str(tmp_path / "scene.blend"), "-o", str(tmp_path / "face.mp4")]) == cli.DONE
+        said = capsys.readouterr().err
+        assert told in said and bool(told) == ("Time Stretching" in said)
 
 
 def test_render_refuses_a_scene_in_which_nobody_talks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
