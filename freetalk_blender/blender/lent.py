@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
-from ..core import arkit, turns
+from ..core import arkit, turns, wording
 from ..core.errors import FreeTalkError
 from ..core.mouth import inner_mouth
-from . import meshes, parts
+from . import meshes
 from .marks import copy_of, meant_keys, spoken_before
 
 
@@ -79,9 +79,10 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     instead = {meaning: name for meaning, name in _made(copy).items() if name != meaning}
     if not instead:
         return ()
+    own, made = wording.named([*instead]), wording.named([*instead.values()])
     return (
-        f"Shape keys of its own are driven, muted or limited, so speech does not move them: {parts.named([*instead])}; "
-        f"it moves {parts.named([*instead.values()])} instead. Free or rename yours, and animate the scan anew.",
+        f"Shape keys of its own are driven, muted or limited, so speech does not move them: {own}; it moves {made} "
+        "instead. Free or rename yours, and animate the scan anew.",
     )
 
 

@@ -123,7 +123,7 @@ def test_lower_teeth_of_a_mouth_that_stands_wide_open_come_back_with_its_lips(sh
 def test_teeth_of_a_mouth_that_stands_wide_open_lie_inside_it():
     """Middles of single incisors lie more than 25 mm over or under the middle of the lips; none of them moved."""
     tooth, marks = block((2.5, 5.0, 3.0))[0], opened_wide(1.0)
-    middle, apart = marks[mouth_curve.LIPS].mean(0), marks[[66, 62], 1]
+    middle, apart = marks[landmarks.LIPS].mean(0), marks[[66, 62], 1]
     for place, inside in (([4, -27.5, -24], True), ([4, 27.5, -6], True), ([4, apart[0] - middle[1] - 30, -24], False)):
         assert jaw.lies_inside(tooth + middle + place, marks) == inside, place
     assert not jaw.lies_inside(tooth + middle + [4, -40, -24], mean_landmarks() * 90)
