@@ -99,7 +99,7 @@ def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray
     rest = mm * bound.frame.to_canonical(opened.vertices.astype(float))
     shut, raw = blink(bound), blink(replace(bound, eyelids=None))
     (balls,) = bound.eyelids.parts
-    at, radius = balls.centre, balls.radius
+    at, radius = (np.array([ball[part] for ball in balls.balls])[balls.ball] for part in (0, 1))
     step = 2 * HALF / SIZE
     for side, eye in zip(("right", "left"), eye_state.EYES, strict=True):
         centre, cells, pictures = shut[handles[eye]].mean(0), [name, side], []

@@ -139,7 +139,7 @@ def _turn_eyeballs(shapes: np.ndarray, face: Face) -> None:
         side, mirrored = ("Left", 1) if look.left else ("Right", -1)
         for what, (down, out) in _LOOKS.items() if look.ball else ():
             turn = Rotation.from_euler("xy", (down, mirrored * out), degrees=True)
-            turned = frame.vectors_to_mesh(turn.apply(look.arms) - look.arms)
+            turned = frame.vectors_to_mesh((turn.apply(look.arms) - look.arms) @ look.axes)
             shapes[NAMES.index(f"eyeLook{what}{side}"), look.vertices] += turned
 
 

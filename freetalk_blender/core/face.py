@@ -15,6 +15,7 @@ from .errors import MeshError
 from .eyelids import Eyelids, Part
 from .eyes import eye_front, eye_state, lids, looks
 from .eyes import eyeballs as eye_balls
+from .eyes.lids import Ball
 from .eyes.looks import Look
 from .frame import Similarity, frame_in_mm
 from .landmarks import Landmarks, by_network, doubt
@@ -210,7 +211,7 @@ def _with_eyeballs(
     skin = cleaned.component_of(handles)
     sockets = eye_balls.sockets(cleaned.vertices, cleaned.triangles, skin, points, beside)
     found = (eye_balls.own(s, mm.to_canonical(s.eye.eyeball.astype(float))) for s in sockets)
-    balls = [ball for ball in found if ball is not None]
+    balls: list[Ball] = [ball for ball in found if ball is not None]
     notes: tuple[str, ...] = ()
     if wanted:
         opened, more, notes = eye_balls.added(opened, mm, sockets)

@@ -55,7 +55,7 @@ def shapes(face: Face) -> np.ndarray:
         head = _of_head(frame.to_canonical(face.opened.vertices.astype(float)), landmarks)
     eyes = np.zeros((2, *head.shape[1:]))
     for look in face.looks:
-        eyes[:, look.vertices] = look.share[:, None] * np.cross(np.identity(3)[:2, None], look.arms)
+        eyes[:, look.vertices] = look.share[:, None] * (np.cross(np.identity(3)[:2, None], look.arms) @ look.axes)
     return frame.vectors_to_mesh(FULL * np.concatenate([head, eyes])).astype(np.float32)
 
 

@@ -146,6 +146,12 @@ def test_an_eyeball_may_be_as_large_as_a_drawn_character_s(radius):
     assert centre == pytest.approx(landmarks()[36:42].mean(0) - [0, 0, 0.75 * radius], abs=0.5)
 
 
+@pytest.mark.parametrize(("sizes", "back"), [((18, 24, 11), 8), ((23, 23, 10), 8), ((17, 28, 16), 12)])
+def test_an_eyeball_may_be_flatter_than_a_sphere(sizes, back):
+    """It was none: lids closed over a small sphere in its place, and folded before it."""
+    assert taken_for_a_ball(blob(sizes, back))
+
+
 @pytest.mark.parametrize(
     "part",
     [

@@ -102,10 +102,31 @@ def test_the_scans_own_ball_is_measured_where_lids_are_open_over_it():
     assert eyeballs.own(filled, points) is None, "a bubble behind a filled eye is no ball"
     hollow = socket(True)
     assert eyeballs.own(hollow, points + [30, 2, -9])[1] == pytest.approx(11)
-    egg = points * [1, 2, 0.7]
-    assert eyeballs.sphere(egg) is None
-    assert np.array_equal(eyeballs.own(hollow, egg)[0], eyeballs.fitted(hollow)[0]), "lids close over what fits there"
     assert eyeballs.own(hollow, np.empty((0, 3))) is None
+
+
+def egg() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An eyeball as drawn characters have them, larger and flatter than a sphere, turned a little outward: its points,
+    and the (3,3) that makes it of a sphere of radius 1; and an iris within it."""
+    c, s = np.cos(0.25), np.sin(0.25)
+    turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    axes = turn @ np.diag([18.0, 24.0, 11.0]) @ turn.T
+    radius, angle = (axis.ravel() for axis in np.meshgrid(np.linspace(0.05, 0.4, 4), np.linspace(0, 6, 10)))
+    iris = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(40, 0.8)], 1)
+    return eyeballs.ball(1.0)[0] @ axes, axes, iris @ axes
+
+
+def test_the_ellipsoid_of_a_drawn_character_s_ball_is_measured():
+    points, axes, iris = egg()
+    place = np.array([-31.0, 9.0, -22.0])
+    assert eyeballs.sphere(points) is None
+    for own in (points, points[points[:, 2] > -2], np.concatenate([points, iris])):
+        centre, found = eyeballs.own(socket(True), own + place)
+        assert centre == pytest.approx(place, abs=0.6) and found == pytest.approx(axes, abs=0.8)
+    box = np.random.default_rng(0).uniform(-1, 1, (300, 3)) * [18, 24, 11]
+    for neither in (box, points * [1, 1, 0.2], points * 2):
+        found = eyeballs.own(socket(True), neither + place)
+        assert np.array_equal(found[0], eyeballs.fitted(socket(True))[0]), "lids close over what fits there"
 
 
 def blinking(frames: int, *eyes: float) -> np.ndarray:
@@ -147,6 +168,28 @@ def test_lids_stay_in_front_of_the_ball_and_at_rest_where_they_are():
     step = np.abs(np.diff(moved[..., 2], axis=0)).max()
     assert step < 1.5 and np.abs(moved - motion).max() <= lids.LARGEST
     assert np.array_equal(moved[..., :2], motion[..., :2]), "only forward"
+
+
+def test_lids_slide_over_an_ellipsoid():
+    """Over the sphere that would fit the eye they went through it, or bulged before it."""
+    _, axes, _ = egg()
+    form = np.linalg.inv(axes @ axes)
+    flat = np.stack([axis.ravel() for axis in np.meshgrid(np.linspace(-9, 9, 25), np.linspace(4, 17, 15))], 1)
+    half = flat @ form[:2, 2] / form[2, 2]
+    square = (1 - np.einsum("ni,ij,nj->n", flat, form[:2, :2], flat)) / form[2, 2]
+    rest = np.column_stack([flat, np.sqrt(half**2 + square) - half + 0.5])
+    found = lids.of_balls(rest, strip(25, 15), [(np.zeros(3), axes)], UNIT)
+    down = np.zeros_like(rest)
+    down[:, 1] = -14 * (17 - flat[:, 1]) / 13
+
+    def share(points: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(np.linalg.solve(axes, points.T), axis=0)
+
+    moved = rest + corrected(np.stack([0 * down, down]), found)
+    assert len(found.vertices) == len(rest) and np.array_equal(moved[0], rest)
+    assert share(rest + down).min() < 0.95, "uncorrected they cut into it"
+    pushed = moved[1, :, 2] > rest[:, 2]
+    assert share(moved[1]).min() > 1 and share(moved[1])[pushed].max() < 1.06, "nor are they pushed off it"
 
 
 def eye(columns: int, rows: int) -> tuple[lids.Lids, np.ndarray]:

@@ -41,6 +41,18 @@ def test_ball_and_iris_turn_and_lashes_tears_and_skin_do_not(unit):
     assert (look.share == 1).all() and look.arms == pytest.approx(arms, abs=1e-3)
 
 
+def test_a_ball_that_is_no_sphere_turns_in_its_own_shape():
+    points, faces, _ = eyeballs.ball(1.0)
+    axes = np.array([[18, 0, -2], [0, 24, 0], [-2, 0, 11.0]])
+    vertices, triangles, rows = added(*sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0]),
+                                      {"ball": (points @ axes + CENTRE, faces)}, UNIT)  # fmt: skip
+    (look,) = looks.of_eyes(untouched(vertices, triangles), [(CENTRE, axes)], [], UNIT)
+    assert sorted(look.vertices) == sorted(rows["ball"])
+    turned = np.cross([0, 0.2, 0], look.arms) @ look.axes + vertices[look.vertices] - CENTRE
+    assert np.linalg.norm(np.linalg.solve(axes, turned.T), axis=0) == pytest.approx(1, abs=0.025), "not out of its lids"
+    assert np.abs(turned - (vertices[look.vertices] - CENTRE))[:, 0].max() > 2
+
+
 def test_a_ball_that_is_not_there_turns_nothing():
     points, triangles = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
     assert looks.of_eyes(untouched(points, triangles), [(CENTRE, 12.0)], [], UNIT) == ()

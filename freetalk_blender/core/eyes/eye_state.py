@@ -35,7 +35,7 @@ _RATIO, _DEEP = 2.0, 0.05
 _WIDEST, _BEHIND, _BEYOND = 60.0, 25.0, 4.0
 #: One that is wider than a person's (mm), as drawn characters have, ends before its lids by less than the first share
 #: of its width and behind them by more than the second, as lenses and goggles do not.
-_LARGE, _BEFORE, _BACK = 40.0, 0.3, 0.5
+_LARGE, _BEFORE, _BACK = 40.0, 0.3, 0.3
 
 
 @dataclass(frozen=True)

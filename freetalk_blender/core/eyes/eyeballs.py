@@ -14,6 +14,7 @@ from ..mouth.opened_mouth import IRIS, PUPIL, SCLERA, OpenedMouth, with_loose
 from ..surface import raster
 from ..surface.mesh import Surfaces
 from .eye_state import EYES, HOLLOW, Eye, look
+from .lids import Ball
 
 #: Radius of the iris and of the pupil of an average eyeball, and the eye's width at which they are so (mm).
 IRIS_RADIUS, PUPIL_RADIUS, WIDTH = 5.9, 2.0, 29.0
@@ -27,6 +28,8 @@ _HALF, _SIZE = 22.0, 120
 _BACK = 5.0
 #: Radius of what may be an eyeball of the scan's own (mm), and vertices around one that is made.
 _SPHERES, _AROUND = (8.0, 30.0), 28
+#: Half-axes of an ellipsoid that may be one: the shortest, the middle one, the longest (mm).
+_AXES = (4.0, 8.0, 35.0)
 _NAMES = ("right", "left")
 
 
@@ -71,12 +74,12 @@ def socket(eye: Eye, skin: np.ndarray, triangles: np.ndarray, lids: np.ndarray) 
     return Socket(eye, lids, front, bool(len(deep)) and bool(deep.mean() > SHARE))
 
 
-def own(place: Socket, eyeball: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Centre (3,) and radius of the ball that an open eye of the scan has, or, where that is no sphere, of the one that
-    would belong there; eyeball (k,3): its points, canonical mm; None without."""
+def own(place: Socket, eyeball: np.ndarray) -> Ball | None:
+    """The ball that an open eye of the scan has, or, where that is neither sphere nor ellipsoid, the one that would
+    belong there; eyeball (k,3): its points, canonical mm; None without."""
     if place.eye.shut or not place.hollow or not len(eyeball):
         return None
-    return sphere(eyeball) or fitted(place)
+    return sphere(eyeball) or ellipsoid(eyeball) or fitted(place)
 
 
 def added(
@@ -158,6 +161,47 @@ def sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
     if not _SPHERES[0] < radius < _SPHERES[1] or np.quantile(np.abs(distance - np.median(distance)), 0.8) > 1.5:
         return None
     return np.array(centre), radius
+
+
+def ellipsoid(points: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre (3,) of the ellipsoid that an eyeball's vertices (n,3), mm, lie on or in, and the (3,3) that makes it of a
+    sphere of radius 1; None where it is none.
+
+    Least squares of a quadric, which is linear; what lies far off it, as an iris within does, is left out of a second.
+    """
+    if len(points) < 20:
+        return None
+    middle, size = (points.max(0) + points.min(0)) / 2, float(np.ptp(points, axis=0).max() / 2)
+    places = (points - middle) / size
+    kept = np.ones(len(points), bool)
+    for _ in range(2):
+        quadric = _quadric(places[kept])
+        if quadric is None:
+            return None
+        centre, axes = quadric
+        share = np.linalg.norm(np.linalg.solve(axes, (places - centre).T), axis=0)
+        off = np.abs(share - 1)
+        kept = off <= np.quantile(off, 0.8)
+    axes = axes * size * np.quantile(share, 0.95)
+    half = np.linalg.svd(axes, compute_uv=False)
+    if half[2] < _AXES[0] or half[1] < _AXES[1] or half[0] > _AXES[2]:
+        return None
+    if off[kept].max() * half.mean() > 1.5:
+        return None
+    return middle + size * centre, axes
+
+
+def _quadric(points: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre (3,) of the ellipsoid that points (n,3) lie on, and the (3,3) that makes it of a sphere of radius 1."""
+    x, y, z = points.T
+    system = np.column_stack([x * x, y * y, z * z, 2 * y * z, 2 * x * z, 2 * x * y, 2 * points])
+    a, b, c, f, g, h, *linear = np.linalg.lstsq(system, np.ones(len(points)), rcond=None)[0]
+    form = np.array([[a, h, g], [h, b, f], [g, f, c]])
+    values, turn = np.linalg.eigh(form)
+    if values.min() <= 1e-6:
+        return None
+    centre = -np.linalg.solve(form, linear)
+    return centre, turn * np.sqrt((1 + centre @ form @ centre) / values) @ turn.T
 
 
 def ball(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ where landmarks blink, edges meet all along. Landmarks tell, for edges that stan
 At rest nothing moves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +47,9 @@ _TINY = 1e-6
 
 #: A point of the skin: the vertices of its triangle (3,), and their shares in it (3,).
 Place = tuple[np.ndarray, np.ndarray]
+#: An eyeball: its centre (3,), and its radius, or, where it is an ellipsoid, the symmetric (3,3) that makes it of a
+#: sphere of radius 1; canonical mm.
+Ball = tuple[np.ndarray, float | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,14 @@ class Edges:
 
 @dataclass(frozen=True)
 class Lids:
-    """M vertices of skin in front of eyeballs. vertices (M,): of the mesh; place (M,3): at rest; centre (M,3) and
-    radius (M,): of the ball behind each; kept (M,): distance in front of it, all in canonical mm; frame: from
-    canonical mm to the mesh; edges: of the lids of each eye."""
+    """M vertices of skin in front of eyeballs. vertices (M,): of the mesh; place (M,3): at rest; balls, and ball (M,):
+    which of them is behind each; kept (M,): distance in front of it, all in canonical mm; frame: from canonical mm to
+    the mesh; edges: of the lids of each eye."""
 
     vertices: np.ndarray
     place: np.ndarray
-    centre: np.ndarray
-    radius: np.ndarray
+    balls: tuple[Ball, ...]
+    ball: np.ndarray
     kept: np.ndarray
     frame: Similarity
     edges: tuple[Edges, ...] = ()
@@ -84,7 +87,11 @@ class Lids:
     def clearance(self, displacement: np.ndarray) -> np.ndarray:
         """(T,M) mm in front of the ball, negative inside; displacement (T,M,3) of `vertices`, mesh units."""
         moved = self.place + self.frame.vectors_to_canonical(displacement)
-        return moved[..., 2] - _surface(moved, self.centre, self.radius)
+        clear = np.empty(moved.shape[:-1])
+        for number, ball in enumerate(self.balls):
+            rows = self.ball == number
+            clear[:, rows] = moved[:, rows, 2] - _surface(moved[:, rows], ball)
+        return clear
 
     def amount(self, displacement: np.ndarray) -> np.ndarray:
         """(T,M) mm by which each vertex is to be brought forward; displacement (T,M,3) of `vertices`, mesh units."""
@@ -113,50 +120,48 @@ def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
 def of_balls(
     skin: np.ndarray,
     triangles: np.ndarray,
-    balls: list[tuple[np.ndarray, float]],
+    balls: Sequence[Ball],
     frame: Similarity,
     landmarks: np.ndarray | None = None,
 ) -> Lids | None:
     """The lids of some balls; None where none has skin in front of it.
 
-    skin (V,3), triangles (F,3): the skin, mesh units; balls: centre (3,) and radius, canonical mm; frame: from
-    canonical mm to the mesh; landmarks (68,3), canonical mm: where the edges are.
+    skin (V,3), triangles (F,3): the skin, mesh units; frame: from canonical mm to the mesh; landmarks (68,3), canonical
+    mm: where the edges are.
     """
     places = frame.to_canonical(skin.astype(float))
     close = np.zeros(len(places), bool)
-    for centre, radius in balls:
-        close |= (np.abs(places - centre) < 4 * radius).all(1)
+    for ball in balls:
+        close |= (np.abs(places - ball[0]) < 4 * _radius(ball)).all(1)
     used, faces = renumbered(triangles[close[triangles].any(1)], len(places))
     points = places[used]
     chosen = []
-    for centre, radius in balls:
-        offset = points - centre
-        near = np.linalg.norm(offset[:, :2], axis=1) < _REACH * radius
-        near &= (offset[:, 2] > -0.3 * radius) & (offset[:, 2] < 3 * radius)
+    for number, ball in enumerate(balls):
+        ahead, radius = points[:, 2] - ball[0][2], _radius(ball)
+        near = (_share(points, ball) < _REACH) & (ahead > -0.3 * radius) & (ahead < 3 * radius)
         rows = np.flatnonzero(near)
-        rest = points[rows, 2] - _surface(points[rows], centre, radius)
+        rest = points[rows, 2] - _surface(points[rows], ball)
         rows, rest = rows[rest > -_INSIDE], rest[rest > -_INSIDE]
-        count = len(rows)
-        chosen.append((rows, np.minimum(rest, KEPT), np.tile(centre, (count, 1)), np.full(count, radius)))
+        chosen.append((rows, np.minimum(rest, KEPT), np.full(len(rows), number)))
     if not chosen:
         return None
-    rows, kept, centres, radii = (np.concatenate(part) for part in zip(*chosen, strict=True))
+    rows, kept, which = (np.concatenate(part) for part in zip(*chosen, strict=True))
     if not len(rows):
         return None
-    found = Lids(used[rows], points[rows], centres, radii, kept, frame)
+    found = Lids(used[rows], points[rows], tuple(balls), which, kept, frame)
     if landmarks is None:
         return found
     edges = [
         _edges(points, faces, rows, ball, landmarks[EYES[eye]], eye)
         for eye in range(2)
         for ball in balls
-        if np.linalg.norm(landmarks[EYES[eye]].mean(0) - ball[0]) < 2 * ball[1]
+        if np.linalg.norm(landmarks[EYES[eye]].mean(0) - ball[0]) < 2 * _radius(ball)
     ]
     return replace(found, edges=tuple(one for one in edges if one is not None))
 
 
 def _edges(
-    points: np.ndarray, faces: np.ndarray, rows: np.ndarray, ball: tuple[np.ndarray, float], lids: np.ndarray, eye: int
+    points: np.ndarray, faces: np.ndarray, rows: np.ndarray, ball: Ball, lids: np.ndarray, eye: int
 ) -> Edges | None:
     """points (P,3), mm, and faces (f,3) of the skin; rows (M,): those around eyes; ball and landmarks (6,3) of one, and
     which."""
@@ -185,7 +190,7 @@ def _edges(
 
 
 def _columns(
-    points: np.ndarray, faces: np.ndarray, ball: tuple[np.ndarray, float], lids: np.ndarray
+    points: np.ndarray, faces: np.ndarray, ball: Ball, lids: np.ndarray
 ) -> Iterator[tuple[float, Place, Place]]:
     """x of each column of an eye, mm, and the last skin over and under what is open in it, seen from the front."""
     camera = Camera(np.identity(3), lids.mean(0), _HALF)
@@ -194,7 +199,7 @@ def _columns(
     across = (np.arange(_SIZE) + 0.5) * (2 / _SIZE) - 1
     depth = np.where(image.seen, image.depth, 0.0)
     seen = camera.to_mesh(np.stack([*np.meshgrid(across, -across), depth], 2))
-    is_skin = image.seen & (seen[..., 2] - _surface(seen, *ball) > -_INSIDE / 3)
+    is_skin = image.seen & (seen[..., 2] - _surface(seen, ball) > -_INSIDE / 3)
     first, last = np.sort(lids[[0, 3], 0])
     for x in np.arange(first - _WIDER, last + _WIDER, _COLUMN):
         column = np.abs(seen[0, :, 0] - x).argmin()
@@ -214,8 +219,28 @@ def edge(points: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shares, shares @ lid[:, 1]
 
 
-def _surface(points: np.ndarray, centre: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
+def _axes(ball: Ball) -> np.ndarray:
+    """(3,3) what makes a ball of a sphere of radius 1."""
+    return np.asarray(ball[1]) * np.identity(3) if np.ndim(ball[1]) == 0 else np.asarray(ball[1])
+
+
+def _radius(ball: Ball) -> float:
+    """Its largest half-axis, mm."""
+    return float(np.linalg.norm(_axes(ball), 2))
+
+
+def _share(points: np.ndarray, ball: Ball) -> np.ndarray:
+    """(...) how far points (...,3), mm, lie from a ball's middle seen from the front: 1 at its outline."""
+    outline = (_axes(ball) @ _axes(ball).T)[:2, :2]
+    return np.linalg.norm((points - ball[0])[..., :2] @ np.linalg.cholesky(np.linalg.inv(outline)), axis=-1)
+
+
+def _surface(points: np.ndarray, ball: Ball) -> np.ndarray:
     """(...) z of the ball's front at x and y of points (...,3), mm; a cone goes on around it."""
-    share = np.linalg.norm((points - centre)[..., :2], axis=-1) / radius
+    square = _axes(ball) @ _axes(ball).T
+    slope = np.linalg.solve(square[:2, :2], square[:2, 2])
+    deep = np.sqrt(square[2, 2] - slope @ square[:2, 2])
+    share = _share(points, ball)
     inner = np.minimum(share, _CONE)
-    return centre[..., 2] + radius * (np.sqrt(1 - inner**2) - (share - inner) * _CONE / np.sqrt(1 - _CONE**2))
+    front = np.sqrt(1 - inner**2) - (share - inner) * _CONE / np.sqrt(1 - _CONE**2)
+    return ball[0][2] + (points - ball[0])[..., :2] @ slope + deep * front
