@@ -170,6 +170,23 @@ def test_lids_stay_in_front_of_the_ball_and_at_rest_where_they_are():
     assert np.array_equal(moved[..., :2], motion[..., :2]), "only forward"
 
 
+def test_the_rim_of_a_thick_lid_is_not_turned_inside_out():
+    """All of it came to lie as far before the ball as the skin in front, which it crossed on its way down."""
+    x, row = (axis.ravel() for axis in np.meshgrid(np.linspace(-9, 9, 19), np.arange(10)))
+    high = np.interp(row, [0, 1, 2, 9], [4.4, 4.7, 5, 16])
+    ahead = np.interp(row, [0, 1, 2, 9], [0.9, 1.8, 2.8, 2.8])
+    rest = np.stack([x, high, np.sqrt(np.maximum(12**2 - x**2 - high**2, 0)) + ahead], 1)
+    triangles = strip(19, 10)
+    found = lids.of_balls(rest, triangles, [(np.zeros(3), 12.0)], UNIT)
+    down = np.zeros_like(rest)
+    down[:, 1:] = np.interp(row, [0, 1, 2, 9], [-4.2, -4.8, -5.2, 0])[:, None] * [1, 0.3]
+    moved = rest + corrected(down[None], found)[0]
+    assert found.clearance(down[None, found.vertices]).min() < 0, "uncorrected it cuts into the ball"
+    inner, middle, outer = moved.reshape(10, 19, 3)[:3, 3:-3, 2]
+    assert (inner < middle - 0.05).all() and (middle < outer - 0.1).all()
+    assert (found.clearance((moved - rest)[None, found.vertices])[0] >= np.minimum(found.kept, 0) - 1e-6).all()
+
+
 def test_lids_slide_over_an_ellipsoid():
     """Over the sphere that would fit the eye they went through it, or bulged before it."""
     _, axes, _ = egg()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..detection.face_view import Camera
 from ..frame import Similarity
@@ -25,6 +26,9 @@ from .eye_state import EYES
 UPPER_EDGE, LOWER_EDGE = [0, 1, 2, 3], [0, 5, 4, 3]
 #: Skin keeps the distance from the ball that it has at rest, but no more than this (mm): a lid is about as thick.
 KEPT = 0.8
+#: A lid's rim goes back behind skin no further away as seen from the front (mm), so many vertices of which are looked
+#: at, and looks ahead by less than this (the cosine): by 60 degrees aside, or back.
+_RIM, _NEAREST, _ASIDE = 1.0, 8, 0.5
 #: Skin that lies deeper in the ball than this at rest is no lid (mm).
 _INSIDE = 3.0
 #: Nothing is pushed further than this (mm).
@@ -135,14 +139,15 @@ def of_balls(
         close |= (np.abs(places - ball[0]) < 4 * _radius(ball)).all(1)
     used, faces = renumbered(triangles[close[triangles].any(1)], len(places))
     points = places[used]
+    ahead = raster.vertex_normals(points, faces)[:, 2]
     chosen = []
     for number, ball in enumerate(balls):
-        ahead, radius = points[:, 2] - ball[0][2], _radius(ball)
-        near = (_share(points, ball) < _REACH) & (ahead > -0.3 * radius) & (ahead < 3 * radius)
+        before, radius = points[:, 2] - ball[0][2], _radius(ball)
+        near = (_share(points, ball) < _REACH) & (before > -0.3 * radius) & (before < 3 * radius)
         rows = np.flatnonzero(near)
         rest = points[rows, 2] - _surface(points[rows], ball)
         rows, rest = rows[rest > -_INSIDE], rest[rest > -_INSIDE]
-        chosen.append((rows, np.minimum(rest, KEPT), np.full(len(rows), number)))
+        chosen.append((rows, _kept(points[rows], ahead[rows], rest), np.full(len(rows), number)))
     if not chosen:
         return None
     rows, kept, which = (np.concatenate(part) for part in zip(*chosen, strict=True))
@@ -158,6 +163,21 @@ def of_balls(
         if np.linalg.norm(landmarks[EYES[eye]].mean(0) - ball[0]) < 2 * _radius(ball)
     ]
     return replace(found, edges=tuple(one for one in edges if one is not None))
+
+
+def _kept(points: np.ndarray, ahead: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(k,) mm that points (k,3) of skin, which lie `rest` (k,) before a ball and look `ahead` (k,), keep from it.
+
+    The further back they lie in a lid's rim, the less: all as far from the ball, it would turn inside out.
+    """
+    depth = np.zeros(len(points))
+    rim, outside = (np.flatnonzero((rest > 0) & (ahead < most)) for most in (_ASIDE, np.inf))
+    if len(rim):
+        front = cKDTree(points[outside, :2])
+        away, near = front.query(points[rim, :2], _NEAREST, distance_upper_bound=_RIM)
+        before = np.append(rest[outside], -np.inf)[near] - rest[rim, None]
+        depth[rim] = np.where(before > away, before, 0).max(1)
+    return np.minimum(rest, KEPT**2 / (KEPT + depth))
 
 
 def _edges(
