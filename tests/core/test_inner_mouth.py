@@ -63,6 +63,19 @@ def test_what_is_behind_a_pursed_lip_stays_behind_the_fold_under_it_as_lips_shut
             assert place[2] < vertices[near, 2].max()
 
 
+def test_the_lower_gum_gives_way_where_a_smile_draws_the_fold_under_the_lip_back():
+    """It lay right behind the fold, by which the teeth go back, and showed on it as a dark fleck."""
+    vertices, triangles = sheet()
+    line = landmarks()[60:68, 1].mean()
+    vertices[:, 2] -= 12 * smooth_step((line - 12 - vertices[:, 1]) / 4)
+    furnished = inner_mouth.furnished(fused_mouth.open_lips(vertices, triangles, landmarks()), landmarks())
+    places = furnished.vertices[furniture_of(furnished, GUM)]
+    places = places[(places[:, 1] < line - 12) & (np.abs(places[:, 0]) < 15)]
+    near = np.linalg.norm(vertices[:, None, :2] - places[:, :2], axis=2) < 1.8
+    skin = np.where(near, vertices[:, None, 2], np.inf).min(0)
+    assert len(places) > 20 and (skin - places[:, 2]).min() > 2.0, "mm"
+
+
 def test_every_tooth_and_the_tongue_face_outward(furnished):
     """The flux of x through a surface that faces outward, closed from the middle of its border, is its volume."""
     bodies = furnished.triangles[np.isin(furnished.part, (TOOTH, TONGUE))]

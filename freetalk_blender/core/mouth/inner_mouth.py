@@ -84,7 +84,10 @@ def furnished(opened: OpenedMouth, landmarks: np.ndarray) -> OpenedMouth:
     points = np.concatenate([piece.points for piece in pieces])
     skin = frame.to_canonical(opened.skin_vertices.astype(float))
     lower = np.concatenate([np.full(len(piece.points), piece.jaw) for piece in pieces])
-    points[:, 2] -= _behind(points, lower, skin, opened.triangles[opened.part == SKIN])
+    surface = skin, opened.triangles[opened.part == SKIN]
+    points[:, 2] -= _behind(points, lower, *surface)
+    gum = np.concatenate([np.full(len(piece.points), piece.part == GUM and piece.jaw) for piece in pieces])
+    points[gum, 2] -= _yielding(points[gum], *surface)
     start = np.cumsum([0, *[len(piece.points) for piece in pieces]])
     triangles = np.concatenate([piece.triangles + at for piece, at in zip(pieces, start, strict=False)])
     part = np.concatenate([np.full(len(piece.triangles), piece.part, np.int8) for piece in pieces])
@@ -163,6 +166,12 @@ def _behind(points: np.ndarray, lower: np.ndarray, skin: np.ndarray, triangles: 
     front, fold = _before(points, skin, triangles)
     front = np.where(lower, np.minimum(front, fold + CLEARANCE), front)
     return float(np.clip((points[:, 2] + CLEARANCE - front).max(initial=0), 0, 15))
+
+
+def _yielding(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(n,) mm by which points (n,3) of the lower gum have to go back, each by itself, to lie up to CLEARANCE behind the
+    skin that rises before them, too: a smile draws it back against them."""
+    return np.clip(points[:, 2] + CLEARANCE - _before(points, skin, triangles)[1], 0, CLEARANCE)
 
 
 def _before(points: np.ndarray, skin: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
