@@ -19,7 +19,7 @@ _BOUND = {
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of a talking copy's modifiers."""
-    return _holding(copy) + _outgrown(copy) + _merging(copy)
+    return _holding(copy) + _flickering(copy) + _outgrown(copy) + _merging(copy)
 
 
 def _holding(copy: bpy.types.Object) -> tuple[str, ...]:
@@ -38,15 +38,32 @@ def _holds(wrap: bpy.types.ShrinkwrapModifier) -> bool:
     return wrap.wrap_method == "NEAREST_VERTEX" or wrap.wrap_mode not in ("INSIDE", "OUTSIDE")
 
 
-def _covers_mouth(copy: bpy.types.Object, wrap: bpy.types.ShrinkwrapModifier) -> bool:
-    group = copy.vertex_groups.get(wrap.vertex_group)
+def _flickering(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of modifiers that choose other vertices of a face in each of its postures."""
+    shown = [each for each in copy.modifiers if each.type == "DECIMATE" and each.show_viewport]
+    for thinned in shown:
+        if _goes_by_shape(thinned) and _covers_mouth(copy, thinned):
+            return (
+                f"The modifier {thinned.name} decimates the face anew in each frame, so that its surface may flicker; "
+                f"apply it to {original_of(copy).name} and animate again, or switch it off for {copy.name}.",
+            )
+    return ()
+
+
+def _goes_by_shape(thinned: bpy.types.DecimateModifier) -> bool:
+    """Does it leave any vertex out, and does where they lie tell which?"""
+    return thinned.decimate_type == "DISSOLVE" or (thinned.decimate_type == "COLLAPSE" and thinned.ratio < 1)
+
+
+def _covers_mouth(copy: bpy.types.Object, modifier: bpy.types.ShrinkwrapModifier | bpy.types.DecimateModifier) -> bool:
+    group = copy.vertex_groups.get(modifier.vertex_group)
     if group is None:
         return True
     lips = np.array(copy[LANDMARKS]).reshape(-1, 3)[OUTER_LIPS]
     vertices = meshes.nearest(meshes.vertices(copy.data), lips)
     of_each = [copy.data.vertices[vertex].groups for vertex in vertices]
     weight = sum(entry.weight for groups in of_each for entry in groups if entry.group == group.index) / len(vertices)
-    return (weight > 0.5) != wrap.invert_vertex_group
+    return (weight > 0.5) != modifier.invert_vertex_group
 
 
 def _outgrown(copy: bpy.types.Object) -> tuple[str, ...]:
