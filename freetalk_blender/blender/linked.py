@@ -58,7 +58,7 @@ def found_anew(_scene: bpy.types.Scene, graph: bpy.types.Depsgraph | None = None
     for copy in all_copies():
         if KEPT in copy and copy[ORIGINAL] is not None and BEFORE not in copy[ORIGINAL] and not is_deleted(copy):
             for item in _mark(copy):
-                if BEFORE in item and not item.hide_render:
+                if BEFORE in item:
                     seen.show(item, False)
 
 

@@ -62,7 +62,14 @@ def resync() -> None:
     bpy.context.view_layer.update()
 
 
-@pytest.mark.parametrize("read_again", [reload, resync])
+def save_and_resync() -> None:
+    """Saving overrides what was changed: a resync keeps that renders hide it then, and not that the eye does."""
+    path = Path(bpy.data.libraries[0].filepath).with_name("shot.blend")
+    assert bpy.ops.wm.save_as_mainfile(filepath=str(path), relative_remap=False) == {"FINISHED"}
+    resync()
+
+
+@pytest.mark.parametrize("read_again", [reload, resync, save_and_resync])
 def test_a_face_that_blender_makes_anew_goes_on_as_it_was(hero: bpy.types.Object, read_again) -> None:
     current, known = bpy.context.scene, placed.points(hero)
     animate()
