@@ -1,4 +1,6 @@
-"""Copies and bakes in one call, of shapes that no face was bound for, and of a face; teeth that are another object."""
+"""Copies and bakes in one call, of shapes that no face was bound for, and of a face; objects that are other files'."""
+
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -25,6 +27,20 @@ def ball_at(
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2, radius=radius * face.scale, location=middle)
     bpy.context.object.name = name
     return bpy.context.object
+
+
+def from_library(items: list[bpy.types.Object], file: Path) -> bpy.types.Collection:
+    """A collection "hero" of these objects as it comes linked from another file, where they are now."""
+    kept = bpy.data.collections.new("hero")
+    for item in items:
+        kept.objects.link(item)
+    bpy.data.libraries.write(str(file), {kept})
+    for item in items:
+        bpy.data.objects.remove(item)
+    bpy.data.collections.remove(kept)
+    with bpy.data.libraries.load(str(file), link=True) as (there, here):
+        here.collections = there.collections
+    return bpy.data.collections["hero"]
 
 
 def animate(face: bpy.types.Object) -> bpy.types.Object:

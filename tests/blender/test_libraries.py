@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import teeth_behind
+from baking import from_library, teeth_behind
 
 from freetalk_blender.blender import cleanup, marks, placed, takes
 from freetalk_blender.core.landmarks import Landmarks
@@ -18,21 +18,13 @@ TOLD = pytest.mark.skipif(not hasattr(bpy.app.handlers, "blend_import_pre"), rea
 def hero(request: pytest.FixtureRequest, talker: bpy.types.Object, tmp_path: Path) -> bpy.types.Object:
     """The bare face of another file, with teeth that are another object; landmarks are placed by hand in this one."""
     points, current = placed.points(talker), bpy.context.scene
-    teeth, kept = teeth_behind(talker, points, "teeth"), bpy.data.collections.new("hero")
+    teeth = teeth_behind(talker, points, "teeth")
     placed.forget(talker)
-    for item in (talker, teeth):
-        kept.objects.link(item)
-    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {kept})
-    for item in (talker, teeth):
-        bpy.data.objects.remove(item)
-    bpy.data.collections.remove(kept)
-    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
-        here.collections = there.collections
+    character = from_library([talker, teeth], tmp_path / "hero.blend")
     if request.param == "linked":
-        current.collection.children.link(bpy.data.collections["hero"])
+        current.collection.children.link(character)
     else:
-        layer = bpy.context.view_layer
-        bpy.data.collections["hero"].override_hierarchy_create(current, layer, do_fully_editable=True)
+        character.override_hierarchy_create(current, bpy.context.view_layer, do_fully_editable=True)
     face = current.objects["head"]
     placed.keep(face, Landmarks(points))
     current.freetalk.face = face

@@ -4,27 +4,17 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from baking import animate, teeth_behind
+from baking import animate, from_library, teeth_behind
 
 from freetalk_blender.blender import cleanup, linked, marks, parts, placed, scene
 from freetalk_blender.blender.ui import chosen
 
 
 def test_a_face_in_another_files_collection_talks_in_the_scenes_own(talker: bpy.types.Object, tmp_path: Path) -> None:
-    scene = bpy.context.scene
-    kept = bpy.data.collections.new("hero")
-    kept.objects.link(talker)
-    scene.collection.objects.unlink(talker)
-    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {kept})
-    bpy.data.objects.remove(talker)
-    bpy.data.collections.remove(kept)
-    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
-        here.collections = there.collections
-    scene.collection.children.link(bpy.data.collections["hero"])
-    linked = bpy.data.collections["hero"].objects[0]
-    scene.freetalk.face = linked
-    copy = animate(linked)
-    assert copy.users_collection == (scene.collection,) and linked.hide_get()
+    current, character = bpy.context.scene, from_library([talker], tmp_path / "hero.blend")
+    current.collection.children.link(character)
+    face = current.freetalk.face = character.objects[0]
+    assert animate(face).users_collection == (current.collection,) and face.hide_get()
 
 
 def test_teeth_of_another_file_are_not_joined(talker: bpy.types.Object, tmp_path: Path) -> None:
@@ -44,17 +34,8 @@ def test_an_overridden_face_is_known_again_when_the_file_is_opened(talker: bpy.t
     """With its teeth, which are another object of the character; Blender saves no custom property of an override."""
     teeth, known = teeth_behind(talker, placed.points(talker), "teeth"), placed.landmarks(talker)
     placed.forget(talker)
-    kept = bpy.data.collections.new("hero")
-    for item in (talker, teeth):
-        kept.objects.link(item)
-    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {kept})
-    for item in (talker, teeth):
-        bpy.data.objects.remove(item)
-    bpy.data.collections.remove(kept)
-    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
-        here.collections = there.collections
-    current, layer = bpy.context.scene, bpy.context.view_layer
-    bpy.data.collections["hero"].override_hierarchy_create(current, layer, do_fully_editable=True)
+    character, current = from_library([talker, teeth], tmp_path / "hero.blend"), bpy.context.scene
+    character.override_hierarchy_create(current, bpy.context.view_layer, do_fully_editable=True)
     face, teeth = (current.objects[name] for name in ("head", "teeth"))
     assert face.override_library and teeth.override_library
     placed.keep(face, known)
