@@ -67,6 +67,10 @@ def test_degenerate_and_outside_triangles_show_nothing() -> None:
     assert (image.triangle == -1).all() and np.isneginf(image.depth).all()
 
 
+def test_vertices_without_any_triangle_have_no_normals() -> None:
+    assert np.array_equal(raster.vertex_normals(np.ones((2, 3)), np.zeros((0, 3), int)), np.zeros((2, 3)))
+
+
 def test_vertex_normals_of_a_flat_sheet_point_one_way_and_lone_vertices_have_none() -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [9, 9, 9]], np.float32)
     normals = raster.vertex_normals(vertices, np.array([[0, 1, 2]]))

@@ -172,7 +172,7 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
         -1,
     )
     length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0).astype(np.float32)
+    return np.divide(normals, length, out=np.zeros(normals.shape), where=length > 0).astype(np.float32)
 
 
 def shade(image: Image, normals: np.ndarray, triangles: np.ndarray) -> np.ndarray:
