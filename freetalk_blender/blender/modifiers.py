@@ -1,5 +1,7 @@
 """Modifiers that a talking copy cannot take over, or that hold its face: a sentence each."""
 
+from collections.abc import Callable
+
 import bpy
 import numpy as np
 
@@ -23,36 +25,42 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
 
 
 def _holding(copy: bpy.types.Object) -> tuple[str, ...]:
-    wraps = [each for each in copy.modifiers if each.type == "SHRINKWRAP" and each.show_viewport and each.target]
-    for wrap in wraps:
-        if _holds(wrap) and _covers_mouth(copy, wrap):
-            return (
-                f"The modifier {wrap.name} holds the face on {wrap.target.name}, so that it hardly moves; apply it to "
-                f"{original_of(copy).name} and animate again, or switch it off for {copy.name}.",
-            )
-    return ()
+    """What to tell of modifiers that hold a face where it is."""
+    wrap = _on_mouth(copy, "SHRINKWRAP", _holds)
+    return _to_apply(copy, wrap, f"holds the face on {wrap.target.name}, so that it hardly moves") if wrap else ()
 
 
 def _holds(wrap: bpy.types.ShrinkwrapModifier) -> bool:
     """Does it lay every vertex on its target, and not those alone that are on one side of it?"""
-    return wrap.wrap_method == "NEAREST_VERTEX" or wrap.wrap_mode not in ("INSIDE", "OUTSIDE")
+    return bool(wrap.target) and (wrap.wrap_method == "NEAREST_VERTEX" or wrap.wrap_mode not in ("INSIDE", "OUTSIDE"))
 
 
 def _flickering(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell of modifiers that choose other vertices of a face in each of its postures."""
-    shown = [each for each in copy.modifiers if each.type == "DECIMATE" and each.show_viewport]
-    for thinned in shown:
-        if _goes_by_shape(thinned) and _covers_mouth(copy, thinned):
-            return (
-                f"The modifier {thinned.name} decimates the face anew in each frame, so that its surface may flicker; "
-                f"apply it to {original_of(copy).name} and animate again, or switch it off for {copy.name}.",
-            )
-    return ()
+    thinned = _on_mouth(copy, "DECIMATE", _goes_by_shape)
+    told = "decimates the face anew in each frame, so that its surface may flicker"
+    return _to_apply(copy, thinned, told) if thinned else ()
 
 
 def _goes_by_shape(thinned: bpy.types.DecimateModifier) -> bool:
     """Does it leave any vertex out, and does where they lie tell which?"""
     return thinned.decimate_type == "DISSOLVE" or (thinned.decimate_type == "COLLAPSE" and thinned.ratio < 1)
+
+
+def _on_mouth(
+    copy: bpy.types.Object, kind: str, acts: Callable[[bpy.types.Modifier], bool]
+) -> bpy.types.Modifier | None:
+    """The first modifier of a type that is shown, acts so and reaches the mouth; None without."""
+    shown = (each for each in copy.modifiers if each.type == kind and each.show_viewport)
+    return next((each for each in shown if acts(each) and _covers_mouth(copy, each)), None)
+
+
+def _to_apply(copy: bpy.types.Object, modifier: bpy.types.Modifier, told: str) -> tuple[str, ...]:
+    """A sentence that says what it does, and how to be rid of it."""
+    return (
+        f"The modifier {modifier.name} {told}; apply it to {original_of(copy).name} and animate again, or switch it "
+        f"off for {copy.name}.",
+    )
 
 
 def _covers_mouth(copy: bpy.types.Object, modifier: bpy.types.ShrinkwrapModifier | bpy.types.DecimateModifier) -> bool:

@@ -21,7 +21,7 @@ from .binding.handles import landmark_vertices
 from .compress import ShapeKeys, distance
 from .face import Face
 from .frame import frame_in_mm
-from .landmarks import INNER_LIP_PAIRS, nearest_vertices
+from .landmarks import LOWER_INNER, UPPER_INNER, nearest_vertices
 from .lip_contact import contact
 from .mouth import inner_mouth
 from .retarget import proportioned
@@ -175,6 +175,5 @@ def bounded_least_squares(hessian: np.ndarray, gradient: np.ndarray, steps: int)
 
 def _evidence(motion: np.ndarray, gap: float) -> np.ndarray:
     """(N,68,3) -> (N,M): coordinates of landmarks, lips again, and the gaps of the inner lips times `gap`."""
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-    parts = [motion, motion[:, 48:], gap * (motion[:, upper] - motion[:, lower])]
+    parts = [motion, motion[:, 48:], gap * (motion[:, UPPER_INNER] - motion[:, LOWER_INNER])]
     return np.concatenate(parts, 1).reshape(len(motion), -1).astype(np.float64)

@@ -94,9 +94,8 @@ def test_keys_of_a_scan_say_how_far_they_are_from_the_whole_motion(face: faces.F
     largest = np.linalg.norm(dense[0] - dense[1], axis=2).max()
     assert largest <= keys.max_error * 1.001 < largest + 0.3 * face.frame.units_per_mm
     moved = movement.landmark_motion(face, motion)
-    upper, lower = np.array(INNER_LIP_PAIRS).T
     own = np.tensordot(keys.weights[:, :51], arkit.proportioned(arkit.shapes(), face.neutral), 1)
-    gaps = [(each[:, upper, 1] - each[:, lower, 1]) * EYE_DISTANCE_MM for each in (own, moved)]
+    gaps = [landmarks.gaps(each, INNER_LIP_PAIRS) * EYE_DISTANCE_MM for each in (own, moved)]
     assert np.abs(gaps[0] - gaps[1]).mean() < 0.3
 
 

@@ -33,7 +33,6 @@ _HANDLERS = (
     ("depsgraph_update_post", linked.imported),
     ("depsgraph_update_post", linked.found_anew),
     ("blend_import_post", live.put_away),
-    ("blend_import_post", seen.hidden_again),
     ("load_post", seen.hidden_again),
     ("load_post", seen.look_anew),
     ("undo_post", linked.give_back),

@@ -102,11 +102,10 @@ def shutting(landmarks: np.ndarray, open_by: float) -> tuple[np.ndarray, float]:
     share = np.zeros(COUNT)
     for landmark, amount in _TURNS.items():
         share[[landmark, MIRRORED[landmark]]] = amount
-    upper, lower = np.array(INNER_LIP_PAIRS).T
     moved, turn = np.zeros((COUNT, 3)), 0.0
     for _ in range(_ROUNDS):
         way = opening(landmarks + moved, share)
-        apart = float((way[upper, 1] - way[lower, 1]).mean())
+        apart = float(gaps(way, INNER_LIP_PAIRS).mean())
         turn = min(open_by / max(apart, 1e-6), _WIDEST)
         moved = -turn * way
     return moved, turn
