@@ -1,5 +1,6 @@
 """The sound that a scene plays, as samples from the frame where it starts: read from bpy here, loaded anywhere."""
 
+import math
 import os
 import re
 from collections.abc import Container, Iterator
@@ -254,12 +255,14 @@ def from_file(path: str, start: float) -> Source:
 def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
     """The strip as Blender plays it, speed and all: a wav of the frames of its `span`; AudioError if it cannot.
 
+    Its recording begins at frame 0: no scene begins earlier, and where it begins later 4.5 reads speeds that nobody
+    wrote, some of which crash it.
     Whatever mutes it is left out: its own volume and the scene's, their curves, channels, meta strips around it.
     """
     first, end = span(strip)
     if first == end:
         raise _silent(strip.name)
-    later = max(0, -first)  # no scene begins before frame 0
+    later = -min(math.floor(origin(strip)), first)
     with _alone(scene, strip, later) as stage, TemporaryDirectory() as folder:
         path = Path(folder) / "strip.wav"
         stage.frame_start, stage.frame_end = first + later, end - 1 + later

@@ -137,7 +137,7 @@ def Xform "{name}_place"
 def test_usd_motion_stays_after_its_file_was_read(tmp_path: Path) -> None:
     if not compat.exists(bpy.ops.wm.usd_import):
         pytest.skip("this Blender is built without USD")
-    rest, moved = ("[" + ", ".join(map(str, [(0, 0, z), *map(tuple, POINTS[1:])])) + "]" for z in (0, 4))
+    rest, moved = ("[" + ", ".join(map(str, [(0, 0, z), *map(tuple, POINTS[1:].tolist())])) + "]" for z in (0, 4))
     path = tmp_path / "moving.usda"
     path.write_text(
         _MOVING

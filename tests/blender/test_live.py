@@ -403,7 +403,7 @@ def test_an_export_bakes_what_is_seen(talker: bpy.types.Object, tmp_path: Path) 
     assert PREVIEW not in copy.data.shape_keys.key_blocks and np.abs(evaluated(copy) - shown).max() < 0.25
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_saved_into_another_folder_a_file_names_the_same_sound(
     talker: bpy.types.Object, short_clip: Path, tmp_path: Path
 ) -> None:

@@ -182,7 +182,8 @@ def test_what_lies_behind_the_lips_is_not_coloured_like_the_skin(opened):
 
 def test_the_skin_of_cut_lips_takes_no_light_from_their_inside(face):
     item, landmarks = face
-    item.data.attributes.remove(item.data.attributes["custom_normal"])
+    bpy.context.view_layer.objects.active = item
+    assert bpy.ops.mesh.customdata_custom_splitnormals_clear() == {"FINISHED"}
     steps.run(mouth.applying(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)))
     mesh = item.data
     assert not mesh.has_custom_normals

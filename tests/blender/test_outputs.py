@@ -227,9 +227,7 @@ def picture(film: Path, folder: Path, frame: int) -> np.ndarray:
     """(640,640) brightness of a frame of a film, decoded by Blender's sequencer."""
     files.empty_scene()
     current = bpy.context.scene
-    current.sequence_editor_create()
-    strips = getattr(current.sequence_editor, "strips", None) or current.sequence_editor.sequences
-    strips.new_movie("film", str(film), 1, 0)
+    compat.ensure_strips(current).new_movie("film", str(film), 1, 0)
     current.render.resolution_x = current.render.resolution_y = 640
     current.view_settings.view_transform = "Standard"
     current.render.filepath = str(folder / f"{frame}.png")

@@ -229,7 +229,9 @@ def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(c
     takes.choose(cube, made[3])
     takes.delete(cube, made[3])
     assert takes.current(cube) == made[2] and [take.name for take in takes.listed(cube)] == names[1:3]
-    bpy.data.objects.new("another", None).animation_data_create().action = made[1]
+    another = bpy.data.meshes.new("another")
+    bpy.data.objects.new("another", another).shape_key_add()
+    another.shape_keys.animation_data_create().action = made[1]
     takes.delete(cube, made[1])
     assert names[1] in bpy.data.actions, "it plays elsewhere"
 

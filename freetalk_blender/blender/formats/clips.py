@@ -10,10 +10,11 @@ from .. import compat, curve_keys
 
 def play_together() -> None:
     """Let clips of a glTF play beside its first, which alone does after import, where they move only objects that
-    stand still. A clip that moves shape keys stays still: those may be the face's, which shall talk."""
+    stand still, the file's earlier clips before its later ones. A clip that moves shape keys stays still: those may be
+    the face's, which shall talk."""
     moved: dict[str, list[tuple[bpy.types.ID, bpy.types.NlaStrip]]] = {}
     for owner in _animated():
-        for track in owner.animation_data.nla_tracks:
+        for track in reversed(owner.animation_data.nla_tracks):  # the importer leaves the file's last clip first
             moved.setdefault(track.name, []).extend((owner, strip) for strip in track.strips)
     for clip in moved.values():
         if all(isinstance(owner, bpy.types.Object) and owner.animation_data.action is None for owner, _ in clip):
