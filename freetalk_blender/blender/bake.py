@@ -87,7 +87,6 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
     """Delete the object's talking copy with its mesh and takes; show the original as it was. spared: takes its place,
     for what hangs on it or aims at it. Duplicates that the person made stay, and are plain objects from now on."""
     here, copies = copy_of(original), [copy for copy in copies_of(original) if copy != spared]
-    known = [[*owner[BEFORE]] for owner in (original, *copies) if BEFORE in owner] or [[0, 0]]
     if here is not None and spared is not None:
         here.user_remap(spared)
         drivers.follow(here, spared)
@@ -98,28 +97,20 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
             for name in OF_COPIES:
                 copy.pop(name, None)
     if copies or BEFORE in original:
-        seen.restore(original, known[0])
+        seen.restore(original, original.get(BEFORE, (0, 0)))
         original.pop(BEFORE, None)
     parts.show(original)
     hair.root_back(original)
 
 
 def _delete(copy: bpy.types.Object) -> None:
-    mesh, actions = copy.data, _own_actions(copy)
+    mesh, actions = copy.data, takes.listed(copy)
     bpy.data.objects.remove(copy)
     if mesh.users == 0:
         bpy.data.meshes.remove(mesh)
     for action in actions:
         if action.users <= int(action.use_fake_user):
             bpy.data.actions.remove(action)
-
-
-def _own_actions(copy: bpy.types.Object) -> list[bpy.types.Action]:
-    """The copy's takes, and the action that versions before takes gave it."""
-    key = copy.data.shape_keys
-    action = key.animation_data.action if key and key.animation_data else None
-    older = action is not None and action.name.startswith(f"{copy.name} speech")
-    return list({*takes.listed(copy), *([action] if older else [])})
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ ORIGINAL = "freetalk_original"
 LANDMARKS = "freetalk_landmarks"
 FACE = "freetalk_face"
 NAME = "freetalk_name"
-#: Custom property of an object that FreeTalk hid, for a talking copy shows it: how it was seen before. (Of the copy, in
-#: files of older versions.)
+#: Custom property of an object that FreeTalk hid, for a talking copy shows it: how it was seen before.
 BEFORE = "freetalk_before"
 #: Custom property of an object that a talking copy has as a part of its own: that copy's original.
 PART_OF = "freetalk_part_of"
@@ -40,8 +39,7 @@ SAID = "freetalk_said"
 #: and that the person had muted, as JSON.
 MUTED = "freetalk_muted"
 #: Custom properties of a talking copy: which set of shape keys was baked last (core.key_sets), and the names of its
-#: shape keys that have a meaning of their own, such as ARKit's, by these meanings, as JSON. (A list of names, in files
-#: of older versions.)
+#: shape keys that have a meaning of their own, such as ARKit's, by these meanings, as JSON.
 KEY_SET = "freetalk_key_set"
 NAMED = "freetalk_named"
 #: Custom property of a talking copy: names of the person's own shape keys that its takes move, as JSON.
@@ -54,7 +52,7 @@ SHAPE = "freetalk_shape"
 #: Custom property of a scene while its file is saved, and of a talking copy: the marks of other files' objects, of that
 #: copy's original and of what goes with it (linked.py).
 KEPT = "freetalk_kept"
-#: All that a talking copy has and its original has not.
+#: All that a talking copy has and its original has not, and BEFORE, which a copy of a hidden one begins with.
 OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE, SHAPE, KEPT)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, 68 confidences, and the skin that
 #: they lay on: how many vertices the mesh had, 68 of them by number, and their places.
@@ -118,8 +116,7 @@ def disown(*_: object) -> None:
 
 def meant_keys(copy: bpy.types.Object) -> dict[str, str]:
     """Those of FreeTalk's shape keys that are called by what they do: this -> name, another where one was taken."""
-    known = json.loads(copy.get(NAMED, "{}"))
-    return known if isinstance(known, dict) else {name: name for name in known}
+    return json.loads(copy.get(NAMED, "{}"))
 
 
 def named_keys(copy: bpy.types.Object) -> list[str]:

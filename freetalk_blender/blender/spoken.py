@@ -19,9 +19,9 @@ class Line:
     """One sound's speech in a take: where it came from, its first scene frame, how many frames it has, and in how many
     more the face comes from rest before it and goes back to rest after it; 0 where it does not.
 
-    source: "strip " and what FreeTalk calls it, or "file " and its path; older versions wrote a file's name alone.
+    source: "strip " and what FreeTalk calls it, or "file " and its path; a command calls it after the face.
     sliders, said: what it was baked from, as staleness.asked tells it; felt: the emotions (3,8) that its own sliders
-    begin with, that it begins with and that it ends with, as JSON; each empty where older versions baked it.
+    begin with, that it begins with and that it ends with, as JSON; each empty where a command baked it.
     """
 
     source: str
@@ -46,7 +46,7 @@ class Line:
     @property
     def told(self) -> str:
         """Where it came from, in a few words."""
-        return f"{_FILE}{bpy.path.basename(_path_of(self.source))}" if self.is_file else self.source
+        return file_named(self.source, bpy.path.basename)
 
     @property
     def is_file(self) -> bool:
@@ -59,8 +59,8 @@ class Line:
         return self.source.startswith(_STRIP)
 
     def is_of(self, source: str) -> bool:
-        """Does that source say it?"""
-        return _is_same_sound(self.source, source)
+        """Does that source say it, however the path of a file is written?"""
+        return file_named(self.source, _whole) == file_named(source, _whole)
 
     def replaces(self, other: "Line") -> bool:
         """Is it the same sound, or one for the same place: do both begin there, or share half of the longer one?"""
@@ -69,19 +69,9 @@ class Line:
         return self.is_of(other.source) or together
 
 
-def _is_same_sound(one: str, other: str) -> bool:
-    """Do two lines' sources say the same? Where either has a file's name alone, that tells."""
-    if not (one.startswith(_FILE) and other.startswith(_FILE)):
-        return one == other
-    paths = [_path_of(one), _path_of(other)]
-    names = [bpy.path.basename(path) for path in paths]
-    if any(path == name for path, name in zip(paths, names, strict=True)):
-        return names[0] == names[1]
-    return len({os.path.normpath(bpy.path.abspath(path)) for path in paths}) == 1
-
-
-def _path_of(source: str) -> str:
-    return source.removeprefix(_FILE)
+def _whole(path: str) -> str:
+    """A path as it is the same wherever it is named from."""
+    return os.path.normpath(bpy.path.abspath(path))
 
 
 def lines(take: bpy.types.Action) -> list[Line]:
@@ -96,15 +86,12 @@ def keep(take: bpy.types.Action, said: list[Line]) -> None:
 
 def name_files(take: bpy.types.Action, named: Callable[[str], str]) -> None:
     """The sound files that say a take's lines have other names, as `named` of a path tells."""
-    known = lines(take)
-    told = [replace(line, source=file_named(line.source, named)) for line in known]
-    if told != known:
-        keep(take, told)
+    keep(take, [replace(line, source=file_named(line.source, named)) for line in lines(take)])
 
 
 def file_named(source: str, named: Callable[[str], str]) -> str:
     """The source of a line with another name of its sound file, where it has one."""
-    return f"{_FILE}{named(_path_of(source))}" if source.startswith(_FILE) else source
+    return f"{_FILE}{named(source.removeprefix(_FILE))}" if source.startswith(_FILE) else source
 
 
 def kept(take: bpy.types.Action, line: Line) -> list[Line]:
@@ -125,8 +112,6 @@ def felt_before(take: bpy.types.Action, line: Line) -> np.ndarray | None:
 def is_rejoined(said: list[Line], line: Line) -> bool:
     """Was a line baked to begin with another emotion than the one before it ends with now, or did that one take the
     place of the change since? said: the lines of its take."""
-    if not line.felt:
-        return False
     (own, begins, _), before = json.loads(line.felt), _before(said, line)
     changes = not np.allclose(begins, own, atol=1e-4)
     if before is None or not before.felt:

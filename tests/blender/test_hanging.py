@@ -132,7 +132,7 @@ def test_what_is_no_mesh_and_does_not_turn_with_the_head_is_told(face: bpy.types
     fringe = on_forehead(kind, np.array(face[scene.LANDMARKS]).reshape(-1, 3)[27])
     copy = talking(face)
     assert telling.notes(copy) == (), "the head does not turn"
-    copy[marks.NAMED] = '["headPitch"]'
+    copy[marks.NAMED] = '{"headPitch": "headPitch"}'
     if kind == "path":  # it draws nothing
         assert telling.notes(copy) == ()
         return

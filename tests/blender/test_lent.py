@@ -1,7 +1,5 @@
 """A character's own shape keys by ARKit's names: moved instead of made anew, and given back."""
 
-import json
-
 import bpy
 import numpy as np
 import pytest
@@ -151,13 +149,6 @@ def test_a_key_that_was_freed_after_the_copy_was_made_is_told(character: bpy.typ
     copy = animate()
     assert "jawOpen" in marks.lent_keys(copy) and "jawOpen.001" not in copy.data.shape_keys.key_blocks
     assert not [note for note in telling.notes(copy) if "instead" in note]
-
-
-def test_names_that_an_older_version_kept_as_a_list_are_read(character: bpy.types.Object) -> None:
-    copy = animate()
-    known = marks.meant_keys(copy)
-    copy[marks.NAMED] = json.dumps([*known])
-    assert marks.meant_keys(copy) == known
 
 
 def test_a_key_that_came_after_the_copy_is_told(character: bpy.types.Object) -> None:

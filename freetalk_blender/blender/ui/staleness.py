@@ -29,7 +29,7 @@ def is_stale(context: bpy.types.Context) -> bool:
         return False
     source, playing = chosen.line_source(current), takes.current(copy)
     told = {take: spoken.lines(take) for take in takes.listed(copy)}
-    known = {line.sliders for each in told.values() for line in each if line.is_of(source) and line.sliders}
+    known = {line.sliders for each in told.values() for line in each if line.is_of(source)}
     playing_lines = told.get(playing, [])
     mine = [line for line in playing_lines if line.is_of(source)]
     is_moved = any(_is_moved(line, said(current)) or spoken.is_rejoined(playing_lines, line) for line in mine)
@@ -38,7 +38,7 @@ def is_stale(context: bpy.types.Context) -> bool:
 
 def _is_moved(line: spoken.Line, now: tuple) -> bool:
     """Was another part of the same sound baked, elsewhere or at another frame rate? now: as far as `said` tells."""
-    then, here = json.loads(line.said or "[null]"), json.loads(json.dumps(now))
+    then, here = json.loads(line.said), json.loads(json.dumps(now))
     return then[0] == here[0] and then[: len(here)] != here
 
 
@@ -53,7 +53,7 @@ def moved_lines(context: bpy.types.Context) -> list[str]:
     strips = {f"strip {name}": (strip, name) for strip, name in sound.identities(current).items()}
     told = spoken.lines(take)
     for line in told:
-        if line.is_of(source) or not line.said:
+        if line.is_of(source):
             continue
         if line.source in strips:
             strip, name = strips[line.source]
