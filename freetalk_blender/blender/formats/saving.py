@@ -24,13 +24,13 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     Armatures that move them are written too where they are hidden. The file appears whole or not at all; a .blend holds
     everything. Raises FreeTalkError where it cannot be written.
     """
-    writer = _WRITERS[Path(path).suffix.lower()]
+    writer = _WRITERS[path.suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
-    first, keys = _from_first_line(written, Path(path)), plain_keys.written(written)
-    with atomic.output(Path(path)) as temporary, _shown(rigs), _selected(only), _pictures_found(), first, keys:
+    first, keys = _from_first_line(written, path), plain_keys.written(written)
+    with atomic.output(path) as temporary, _shown(rigs), _selected(only), _pictures_found(), first, keys:
         try:
-            writer(temporary, only is not None)
+            writer(temporary, only or [*written, *rigs], only is not None)
         except RuntimeError as error:
             told = str(error)
             if "KeyboardInterrupt" in told:
@@ -41,10 +41,6 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
 
 def _seen() -> list[bpy.types.Object]:
     return [item for item in bpy.context.view_layer.objects if item.visible_get()]
-
-
-def _chosen(selected: bool) -> list[bpy.types.Object]:
-    return bpy.context.selected_objects if selected else _seen()
 
 
 @contextmanager
@@ -150,11 +146,7 @@ def _pictures_found() -> Iterator[None]:
             image.filepath_raw = name
 
 
-def _write_gltf(path: Path, selected: bool) -> None:
-    gltf.write(path, _chosen(selected), selected)
-
-
-def _write_fbx(path: Path, selected: bool) -> None:
+def _write_fbx(path: Path, _items: list[bpy.types.Object], selected: bool) -> None:
     # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
     bpy.ops.export_scene.fbx(
         filepath=str(path),
@@ -173,22 +165,19 @@ def _write_fbx(path: Path, selected: bool) -> None:
     )
 
 
-def _write_usd(path: Path, selected: bool) -> None:
-    usd.write(path, _chosen(selected), selected)
-
-
-def _write_blend(path: Path, _selected: bool) -> None:
+def _write_blend(path: Path, _items: list[bpy.types.Object], _selected: bool) -> None:
     path.unlink()  # Blender would keep the empty file that stands there as a backup
     with linked.kept():
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
 
 
-_WRITERS: dict[str, Callable[[Path, bool], None]] = {
-    ".glb": _write_gltf,
+#: Each takes a path, the objects that are written, and whether these are the selected ones or all that are seen.
+_WRITERS: dict[str, Callable[[Path, list[bpy.types.Object], bool], None]] = {
+    ".glb": gltf.write,
     ".fbx": _write_fbx,
-    ".usd": _write_usd,
-    ".usda": _write_usd,
-    ".usdc": _write_usd,
+    ".usd": usd.write,
+    ".usda": usd.write,
+    ".usdc": usd.write,
     ".blend": _write_blend,
 }
 EXPORTS = frozenset(_WRITERS)
