@@ -89,7 +89,6 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
 
     Raises BatchError with the file and the job where the list is not one that can be done.
     """
-    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -197,7 +196,7 @@ def _refuse_shared_files(path: Path, jobs: list[Job]) -> None:
 
 def results_path(path: Path) -> Path:
     """Where the results of a list of jobs are kept."""
-    return Path(path).with_suffix(".results.jsonl")
+    return path.with_suffix(".results.jsonl")
 
 
 def left(path: Path, jobs: list[Job]) -> list[Job]:

@@ -31,7 +31,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
     report(share) is called after each frame. Raises FreeTalkError where Blender cannot.
     """
     landmarks = world_landmarks(item)
-    with studio(item, landmarks) as scene, atomic.output(Path(path)) as temporary:
+    with studio(item, landmarks) as scene, atomic.output(path) as temporary:
         total = scene.frame_end - scene.frame_start + 1
         scene.camera.matrix_world = head_view(landmarks).matrix()
         _size(scene, FILM_SIZE if scene.render.engine == "BLENDER_WORKBENCH" else TRACED_SIZE)
@@ -68,7 +68,7 @@ def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], 
                 rows[-1].append(still.reshape(SHEET_SIZE, scale, SHEET_SIZE, scale, 4).mean((1, 3)))
                 report(sum(len(row) for row in rows) / (2 * len(frames)))
         sheet = _grid(rows, min(SHEET_COLUMNS, len(frames)))
-    with atomic.output(Path(path)) as temporary:
+    with atomic.output(path) as temporary:
         raster.write_png(temporary, (255 * sheet[::-1, :, :3] + 0.5).astype(np.uint8))
 
 

@@ -345,4 +345,4 @@ def new_strip(scene: bpy.types.Scene, name: str, path: Path, start: int) -> bpy.
     channel = next((number for number in range(1, 129) if number not in taken), None)
     if channel is None:
         raise FreeTalkError(f"All channels of the sequencer of {scene.name} are taken; delete a strip and try again.")
-    return collection.new_sound(name, str(Path(path).resolve()), channel, start)
+    return collection.new_sound(name, str(path.resolve()), channel, start)

@@ -64,7 +64,6 @@ def load(
     it, a hidden one where none that is seen has any; fps: as `read` takes it. A hidden face is shown. Raises MeshError
     where the file is missing, is no scan, or holds no mesh, or none of that name.
     """
-    path = Path(path)
     file_to_world = read(path, fps)
     item, notes = _face(path, file_to_world, landmarks, device) if name is None else (_named(path, name), ())
     if not _is_seen(item):
