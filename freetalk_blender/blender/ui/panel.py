@@ -52,17 +52,4 @@ def say(layout: bpy.types.UILayout, text: str, icon: str = "INFO") -> None:
         icon = "BLANK1"
 
 
-def button(
-    layout: bpy.types.UILayout, operator: type, reason: str, height: float = 1.0, **options
-) -> bpy.types.OperatorProperties:
-    """An operator's button; greyed out where there is a reason, which is told beneath."""
-    column = layout.column()
-    row = column.row(align=True)
-    row.enabled, row.scale_y = not reason, height
-    found = row.operator(operator.bl_idname, **options)  # type: ignore[attr-defined]
-    if reason:
-        say(column, reason)
-    return found
-
-
 CLASSES = (FREETALK_PT_main,)

@@ -8,7 +8,7 @@ from . import animate, chosen, export, job, preferences, result, staleness
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
 from .lip_keys import LIPS, FREETALK_OT_lips
-from .panel import DONE, OPEN, RUNNING, Step, button, say
+from .panel import DONE, OPEN, RUNNING, Step, say
 from .result import (
     FREETALK_OT_lines_delete,
     FREETALK_OT_remove,
@@ -39,7 +39,12 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
             layout.progress(factor=job.current.progress()[0], text=text, translate=False)
             say(layout, "ESC stops it; nothing is changed before the end")
             return
-        button(layout, FREETALK_OT_animate, animate.why_not(context), 1.5, icon="PLAY")
+        column, reason = layout.column(), animate.why_not(context)
+        row = column.row(align=True)
+        row.enabled, row.scale_y = not reason, 1.5
+        row.operator(FREETALK_OT_animate.bl_idname, icon="PLAY")
+        if reason:
+            say(column, reason)
         if len(session.device) > _SHORT:  # what it says besides a name: why not on the card that was wished for
             say(layout, f"Ran on {session.device}", "MEMORY")
 
@@ -72,16 +77,7 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
                 say(layout, result.NONE)
             return
         layout.enabled = job.current is None  # that something runs is told beside Animate
-        current = takes.current(copy)
-        column = layout.column(align=True)
-        for take in takes.listed(copy):
-            row = column.row(align=True)
-            icon = "RADIOBUT_ON" if take == current else "RADIOBUT_OFF"
-            row.operator(FREETALK_OT_take_choose.bl_idname, text=take.name, icon=icon).take = take.name
-            row.operator(FREETALK_OT_take_delete.bl_idname, text="", icon="X").take = take.name
-        row = layout.row(align=True)
-        row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
-        row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
+        self._takes(layout, copy)
         column = layout.column(align=True)
         column.label(text="Lips at this frame:", translate=False, icon="KEY_HLT")
         row = column.row(align=True)
@@ -97,9 +93,24 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
             say(layout, reason)
         elif staleness.is_stale(context):
             say(layout, "Bake Again applies your changes", "KEYFRAME")
-        others = [] if reason else staleness.moved_lines(context)
-        if others:
-            told = f"Other lines no longer fit their sound or the line before them: {wording.named(others)}"
+        self._other_lines(layout, [] if reason else staleness.moved_lines(context), takes.current(copy))
+
+    def _takes(self, layout: bpy.types.UILayout, copy: bpy.types.Object) -> None:
+        """Each take with its buttons, another one, and the way back."""
+        current, column = takes.current(copy), layout.column(align=True)
+        for take in takes.listed(copy):
+            row = column.row(align=True)
+            icon = "RADIOBUT_ON" if take == current else "RADIOBUT_OFF"
+            row.operator(FREETALK_OT_take_choose.bl_idname, text=take.name, icon=icon).take = take.name
+            row.operator(FREETALK_OT_take_delete.bl_idname, text="", icon="X").take = take.name
+        row = layout.row(align=True)
+        row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
+        row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
+
+    def _other_lines(self, layout: bpy.types.UILayout, moved: list[str], current: bpy.types.Action | None) -> None:
+        """Those that no longer fit, by name, and those of the take that plays whose strip is gone."""
+        if moved:
+            told = f"Other lines no longer fit their sound or the line before them: {wording.named(moved)}"
             say(layout, f"{told}; choose each and bake it again", "KEYFRAME")
         lost = heard.lost(current) if current is not None else []
         if lost:
