@@ -128,7 +128,7 @@ def writing(
         lent=wanted.lent.names,
         ease=scene.EASE,
     )
-    copy[KEY_SET] = wanted.key_set
+    copy[KEY_SET] = str(wanted.keys)
     known = placed.points(original)
     if known is None or not np.array_equal(known.astype(np.float32), answer.found.points):
         placed.keep(original, answer.found)

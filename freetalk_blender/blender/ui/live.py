@@ -56,8 +56,9 @@ def baked(copy: bpy.types.Object, voice: Voice, wanted: tuple[str, str], emotion
         bpy.app.timers.register(_look, first_interval=_TICK)
 
 
-def forget() -> None:
-    """Nothing can be previewed until the next Animate."""
+@persistent
+def forget(*_: object) -> None:
+    """Nothing can be previewed until the next Animate; as another file is opened, too."""
     global _thread
     _states.clear()
     _thread = None
@@ -177,13 +178,9 @@ def _shown() -> int | None:
 
 
 @persistent
-def follow(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) -> None:
-    """Before another frame is shown: the preview goes there."""
-    show(current)
-
-
-def show(current: bpy.types.Scene) -> None:
-    """The frame at hand on the preview key of the copy that has one, if the scene holds it: windows show others too."""
+def show(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) -> None:
+    """The frame at hand on the preview key of the copy that has one, if the scene holds it: windows show others too.
+    Also before another frame is shown."""
     uid = _shown()
     copy, state = (_copy(uid), _states[uid]) if uid is not None else (None, None)
     if state is None or state.moves is None or copy is None or copy.mode != "OBJECT":
@@ -260,9 +257,3 @@ def undone(*_: object) -> None:
     for state in _states.values():
         state.shown = state.moves = None
     job.redraw(bpy.context)
-
-
-@persistent
-def opened(*_: object) -> None:
-    """Another file is opened."""
-    forget()

@@ -158,11 +158,6 @@ class Request:
     keys: str | int = key_sets.AUTO
     lent: Lent = field(default_factory=Lent)
 
-    @property
-    def key_set(self) -> str:
-        """Which shape keys are wanted, in a word."""
-        return str(self.keys)
-
     def run(self, step: Step) -> Answer:
         """Raises FreeTalkError, each one sentence, and Cancelled."""
         found = self.scan.find(step)
