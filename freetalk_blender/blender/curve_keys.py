@@ -6,6 +6,8 @@ A curve's keys are one array for each of FIELDS: places and handles (n,2), and h
 import bpy
 import numpy as np
 
+from . import meshes
+
 
 def _value(field: str, name: str) -> int:
     """What foreach_set takes for a field's name."""
@@ -29,13 +31,8 @@ _PLAIN = {
 
 def read(curve: bpy.types.FCurve, *wanted: str) -> dict[str, np.ndarray]:
     """A curve's keys; wanted: these fields alone, if any."""
-    fields = {}
-    for field in wanted or FIELDS:
-        kind, width = FIELDS[field]
-        values: np.ndarray = np.empty(width * len(curve.keyframe_points), kind)
-        curve.keyframe_points.foreach_get(field, values)
-        fields[field] = values if width == 1 else values.reshape(-1, width)
-    return fields
+    asked = {field: FIELDS[field] for field in wanted or FIELDS}
+    return {field: meshes.of_each(curve.keyframe_points, field, width, kind) for field, (kind, width) in asked.items()}
 
 
 def put(curve: bpy.types.FCurve, keys: dict[str, np.ndarray]) -> None:

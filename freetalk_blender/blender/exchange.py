@@ -71,15 +71,12 @@ class Exchange:
 
 def read(mesh: bpy.types.Mesh) -> Topology:
     """The polygons and edges of a mesh."""
-    found = {}
-    for name, width in ((".corner_vert", 1), (".corner_edge", 1), (".edge_verts", 2)):
-        data = mesh.attributes[name].data
-        found[name] = np.empty(len(data) * width, np.int32)
-        data.foreach_get("value", found[name])
     start = np.arange(0, len(mesh.loops), 3, dtype=np.int32)
     if not meshes.is_triangulated(mesh):
-        mesh.polygons.foreach_get("loop_start", start := np.empty(len(mesh.polygons), np.int32))
-    return Topology(found[".corner_vert"], found[".corner_edge"], start, found[".edge_verts"].reshape(-1, 2))
+        start = meshes.of_each(mesh.polygons, "loop_start", kind=np.int32)
+    edge = meshes.of_each(mesh.attributes[".corner_edge"].data, "value", kind=np.int32)
+    ends = meshes.of_each(mesh.attributes[".edge_verts"].data, "value", 2, np.int32)
+    return Topology(meshes.corner_vertices(mesh), edge, start, ends)
 
 
 def planned(before: Topology, hit: np.ndarray, triangles: np.ndarray) -> Exchange:
@@ -146,9 +143,7 @@ def values(attribute: bpy.types.Attribute) -> np.ndarray:
     name, width, kind = _LAYOUT[attribute.data_type]
     if attribute.data_type == "STRING":
         return np.array([[entry.value] for entry in attribute.data], object).reshape(-1, 1)
-    found = np.empty(len(attribute.data) * width, kind)
-    attribute.data.foreach_get(name, found)
-    return found.reshape(-1, width)
+    return meshes.of_each(attribute.data, name, width, kind).reshape(-1, width)
 
 
 def write(attribute: bpy.types.Attribute, found: np.ndarray) -> None:
@@ -219,10 +214,10 @@ def exchanging(
 
 def _freestyle(mesh: bpy.types.Mesh) -> dict[str, np.ndarray]:
     """domain -> (n,) bool which edges or polygons are marked for Freestyle, where any is and no attribute says so."""
-    found = {}
-    for domain in compat.FREESTYLE_DOMAINS:
-        found[domain] = np.empty(len(_elements(mesh, domain)), bool)
-        _elements(mesh, domain).foreach_get(compat.FREESTYLE, found[domain])
+    found = {
+        domain: meshes.of_each(_elements(mesh, domain), compat.FREESTYLE, kind=bool)
+        for domain in compat.FREESTYLE_DOMAINS
+    }
     return {domain: marks for domain, marks in found.items() if marks.any()}
 
 

@@ -11,25 +11,29 @@ from ..core.surface.mesh import put_apart, touching
 from .marks import SHAPE, copy_of, original_of
 
 
+def of_each(elements: bpy.types.bpy_prop_collection, name: str, width: int = 1, kind: type = np.float32) -> np.ndarray:
+    """(n,) or (n, width): a property of so many numbers of each of the elements, read all at once."""
+    found: np.ndarray = np.empty(width * len(elements), kind)
+    elements.foreach_get(name, found)
+    return found if width == 1 else found.reshape(-1, width)
+
+
 def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
     """(V,3) float32 neutral positions in the object's own axes: the basis shape where there are shape keys."""
-    if mesh.shape_keys:
-        return places(mesh.shape_keys.reference_key)
-    points = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.attributes["position"].data.foreach_get("vector", points)
-    return points.reshape(-1, 3)
+    return places(mesh.shape_keys.reference_key) if mesh.shape_keys else _positions(mesh)
+
+
+def _positions(mesh: bpy.types.Mesh) -> np.ndarray:
+    return of_each(mesh.attributes["position"].data, "vector", 3)
 
 
 def posed(item: bpy.types.Object) -> np.ndarray:
     """(N,3) float32 vertices as the object's modifiers make them in this frame, in its own axes."""
     evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
     try:
-        mesh = evaluated.to_mesh()
-        points = np.empty(3 * len(mesh.vertices), np.float32)
-        mesh.attributes["position"].data.foreach_get("vector", points)
+        return _positions(evaluated.to_mesh())
     finally:
         evaluated.to_mesh_clear()
-    return points.reshape(-1, 3)
 
 
 def nearest(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -52,9 +56,7 @@ def surface(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
 
 def places(block: bpy.types.ShapeKey) -> np.ndarray:
     """(V,3) float32 vertices of a shape key."""
-    points = np.empty(3 * len(block.points), np.float32)
-    block.points.foreach_get("co", points)
-    return points.reshape(-1, 3)
+    return of_each(block.points, "co", 3)
 
 
 def triangles(mesh: bpy.types.Mesh) -> np.ndarray:
@@ -64,9 +66,7 @@ def triangles(mesh: bpy.types.Mesh) -> np.ndarray:
 
 def corner_vertices(mesh: bpy.types.Mesh) -> np.ndarray:
     """(C,) int32 vertex of each corner of a polygon."""
-    found = np.empty(len(mesh.loops), np.int32)
-    mesh.attributes[".corner_vert"].data.foreach_get("value", found)
-    return found
+    return of_each(mesh.attributes[".corner_vert"].data, "value", kind=np.int32)
 
 
 def triangle_corners(mesh: bpy.types.Mesh) -> np.ndarray:
@@ -74,18 +74,14 @@ def triangle_corners(mesh: bpy.types.Mesh) -> np.ndarray:
     if is_triangulated(mesh):
         return np.arange(len(mesh.loops), dtype=np.int32).reshape(-1, 3)
     mesh.calc_loop_triangles()
-    corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("loops", corners)
-    return corners.reshape(-1, 3)
+    return of_each(mesh.loop_triangles, "loops", 3, np.int32)
 
 
 def triangle_uvs(mesh: bpy.types.Mesh) -> np.ndarray | None:
     """(F,3,2) float32 texture coordinates of those triangles' corners in the active UV map; None without one."""
     if mesh.uv_layers.active is None:
         return None
-    found = np.empty(2 * len(mesh.loops), np.float32)
-    mesh.uv_layers.active.uv.foreach_get("vector", found)
-    return found.reshape(-1, 2)[triangle_corners(mesh)]
+    return of_each(mesh.uv_layers.active.uv, "vector", 2)[triangle_corners(mesh)]
 
 
 def triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
@@ -93,9 +89,7 @@ def triangle_polygons(mesh: bpy.types.Mesh) -> np.ndarray:
     if is_triangulated(mesh):
         return np.arange(len(mesh.polygons), dtype=np.int32)
     mesh.calc_loop_triangles()
-    polygons = np.empty(len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("polygon_index", polygons)
-    return polygons
+    return of_each(mesh.loop_triangles, "polygon_index", kind=np.int32)
 
 
 def is_triangulated(mesh: bpy.types.Mesh) -> bool:
@@ -105,10 +99,8 @@ def is_triangulated(mesh: bpy.types.Mesh) -> bool:
 
 def selected(mesh: bpy.types.Mesh) -> np.ndarray:
     """(V,) bool: vertices that edit mode left selected."""
-    found, kept = np.zeros(len(mesh.vertices), bool), mesh.attributes.get(".select_vert")
-    if kept is not None:
-        kept.data.foreach_get("value", found)
-    return found
+    kept = mesh.attributes.get(".select_vert")
+    return np.zeros(len(mesh.vertices), bool) if kept is None else of_each(kept.data, "value", kind=bool)
 
 
 def smooth(mesh: bpy.types.Mesh) -> None:
@@ -116,9 +108,7 @@ def smooth(mesh: bpy.types.Mesh) -> None:
     flat = mesh.attributes.get("sharp_face")
     if mesh.has_custom_normals or flat is None or flat.domain != "FACE":
         return
-    sharp = np.empty(len(mesh.polygons), bool)
-    flat.data.foreach_get("value", sharp)
-    if sharp.all():
+    if of_each(flat.data, "value", kind=bool).all():
         mesh.shade_smooth()
 
 

@@ -62,7 +62,7 @@ def applying(item: bpy.types.Object, opened: OpenedMouth) -> Steps[None]:
     triangles, topology = opened.triangles[faces], exchange.read(mesh)
     plan = yield from steps.aside(partial(exchange.planned, topology, hit, triangles))
     before = yield from exchange.attributes(mesh)
-    normals = _corner_normals(mesh) if mesh.has_custom_normals else None
+    normals = meshes.of_each(mesh.corner_normals, "vector", 3) if mesh.has_custom_normals else None
     yield
     shapes = yield from _shapes(mesh, opened)
     sources = corners[opened.triangle_source[faces]]
@@ -125,12 +125,6 @@ def _without_twins(triangles: np.ndarray, new: np.ndarray) -> np.ndarray:
     order = np.concatenate([np.flatnonzero(near & ~new), np.flatnonzero(new)])
     kept = np.sort(order[rows.first(np.sort(triangles[order], axis=1))])
     return kept[new[kept]]
-
-
-def _corner_normals(mesh: bpy.types.Mesh) -> np.ndarray:
-    normals = np.empty(3 * len(mesh.loops), np.float32)
-    mesh.corner_normals.foreach_get("vector", normals)
-    return normals.reshape(-1, 3)
 
 
 # What is new ----------------------------------------------------------------------------------------------------------
