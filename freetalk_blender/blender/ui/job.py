@@ -117,10 +117,7 @@ class JobOperator:
         """At once, with the interface waiting: scripts and background mode."""
         try:
             self._job = self._begun(context)
-        except (FreeTalkError, OSError) as error:
-            return self._told(error)
-        self._job.run()
-        try:
+            self._job.run()
             with self._at_home(context):
                 steps.run(self._answered(context))
         except (FreeTalkError, OSError) as error:
