@@ -306,11 +306,7 @@ def _shown(
 
 def _written(outputs: list[Path], arrays: dict) -> dict:
     for path in outputs:
-        _save_npz(path, arrays)
+        with atomic.output(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
     shapes = {name: list(np.shape(values)) for name, values in arrays.items()}
     return {"outputs": [str(path) for path in outputs], "arrays": shapes}
-
-
-def _save_npz(path: Path, arrays: dict) -> None:
-    with atomic.output(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)

@@ -44,12 +44,12 @@ def add_speech(command: argparse.ArgumentParser, usual_fps: str) -> None:
         metavar="N",
         help="hear this channel of the sound alone, from 1 (all, as one)",
     )
-    command.add_argument("--fps", type=_fps, metavar="N", help=f"frames a second ({usual_fps})")
+    command.add_argument("--fps", type=_between(1, 1000), metavar="N", help=f"frames a second ({usual_fps})")
     command.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="another seed, another take (0)")
     for name, what in MEANING.items():
-        usual, (low, high) = getattr(AS_PERFORMED, name), limits(name)
+        option, usual, (low, high) = name.replace("_", "-"), getattr(AS_PERFORMED, name), limits(name)
         told = f"{what}; {low:g} to {high:g} ({usual:g})"
-        command.add_argument(f"--{name.replace('_', '-')}", type=_factor(name), default=usual, metavar="X", help=told)
+        command.add_argument(f"--{option}", type=_between(low, high), default=usual, metavar="X", help=told)
     command.add_argument(
         "--style-curve", type=Path, metavar="FILE.csv",
         help="time,articulation,contact,...: any of these over time, in seconds",
@@ -120,21 +120,13 @@ def keys(text: str) -> str | int:
     return text if text in (key_sets.AUTO, key_sets.ARKIT) else whole_number(1)(text)
 
 
-def _factor(name: str) -> Callable[[str], float]:
-    low, high = limits(name)
-
+def _between(low: float, high: float) -> Callable[[str], float]:
     def check(text: str) -> float:
         if not low <= _number(text) <= high:
             raise argparse.ArgumentTypeError(f"{text} must lie between {low:g} and {high:g}")
         return float(text)
 
     return check
-
-
-def _fps(text: str) -> float:
-    if not 1 <= _number(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 1 and 1000")
-    return float(text)
 
 
 def _emotion(text: str) -> np.ndarray:

@@ -118,13 +118,13 @@ def look_at_face(ui: Ui) -> None:
     ui.key("KP_Decimal")
 
 
-def choose_speech(ui: Ui, speech: Path = SPEECH, see: See = blind) -> None:
+def choose_speech(ui: Ui, see: See = blind) -> None:
     """The folder beside the sound file, then a double-click on the file. Two clicks."""
-    shutil.copy2(speech, ui.screen.home)
+    shutil.copy2(SPEECH, ui.screen.home)
     _, y = ui.find("freetalk.sound_file")
     left, _, width, _ = ui.box("VIEW_3D", "UI")
     ui.click(left + width - 45, y)
-    ui.choose(speech.name, see=lambda: see("speech"))
+    ui.choose(SPEECH.name, see=lambda: see("speech"))
     ui.wait("bpy.context.scene.freetalk.sound_file != ''")
 
 

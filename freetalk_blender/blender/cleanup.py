@@ -19,7 +19,8 @@ def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
     """Take back a face's talking copies and landmarks; with the last one, the settings and everything else."""
     layer = context.view_layer.objects
     copy = copy_of(original)
-    active, selected = copy is not None and layer.active == copy, copy is not None and _is_selected(copy)
+    active = copy is not None and layer.active == copy
+    selected = copy is not None and copy.name in layer and copy.select_get()
     _restore_range(context.scene, copy)
     landmark_points.discard(original)
     bake.remove(original)
@@ -94,10 +95,6 @@ def _set_by_somebody(block: bpy.types.ID) -> Iterator[str]:
             empty = name == "rna_type" or (prop.type == "POINTER" and getattr(group, name) is None)
             if group.is_property_set(name) and not empty:
                 yield name
-
-
-def _is_selected(item: bpy.types.Object) -> bool:
-    return item.name in bpy.context.view_layer.objects and item.select_get()
 
 
 def _restore_range(scene: bpy.types.Scene, copy: bpy.types.Object | None) -> None:

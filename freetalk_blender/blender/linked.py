@@ -51,9 +51,9 @@ def give_back(*_: object) -> None:
 
 
 @persistent
-def found_anew(_scene: bpy.types.Scene, graph: bpy.types.Depsgraph | None = None) -> None:
+def found_anew(_scene: bpy.types.Scene, graph: bpy.types.Depsgraph) -> None:
     """After an update: what a talking copy shows and Blender made anew has its marks again and is hidden again."""
-    if not bpy.data.libraries or (graph is not None and not graph.id_type_updated("OBJECT")):
+    if not bpy.data.libraries or not graph.id_type_updated("OBJECT"):
         return
     for copy in all_copies():
         if KEPT in copy and copy[ORIGINAL] is not None and BEFORE not in copy[ORIGINAL] and not is_deleted(copy):

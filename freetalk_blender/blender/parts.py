@@ -131,14 +131,9 @@ def hide(original: bpy.types.Object, names: Sequence[str]) -> None:
 
 def show(original: bpy.types.Object) -> None:
     """The objects that were a part of a face's talking copy as they were before."""
-    for item in parts_of(original):
+    for item in [each for each in bpy.data.objects if each.get(PART_OF) == original]:
         seen.restore(item, item[BEFORE])
         del item[PART_OF], item[BEFORE]
-
-
-def parts_of(original: bpy.types.Object) -> list[bpy.types.Object]:
-    """The objects that are a part of a face's talking copy."""
-    return [item for item in bpy.data.objects if item.get(PART_OF) == original]
 
 
 @seen.beyond_local_view()
