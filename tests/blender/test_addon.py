@@ -179,9 +179,7 @@ def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, 
         meshes_before = len(bpy.data.meshes)
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(ready.face)
-        basis = np.empty(3 * len(copy.data.vertices))
-        copy.data.shape_keys.reference_key.points.foreach_get("co", basis)
-        joined = basis.reshape(-1, 3)[len(ready.face.data.vertices) :][:count]
+        joined = meshes.vertices(copy.data)[len(ready.face.data.vertices) :][:count]
         assert np.allclose(joined, part.vertices, atol=1e-3 * max(ready.face.dimensions))
         assert teeth.hide_get() and len(teeth.modifiers) == 2 and left_behind.notes(copy) == ()
         assert len(bpy.data.meshes) <= meshes_before + 1
@@ -212,9 +210,7 @@ def test_hair_curves_follow_the_talking_skin(ready: bpy.types.PropertyGroup, hea
 
     def grown() -> np.ndarray:
         shown = curves.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-        place = np.empty(3 * len(shown.points), np.float32)
-        shown.attributes["position"].data.foreach_get("vector", place)
-        return place.reshape(-1, 2, 3)
+        return meshes.of_each(shown.attributes["position"].data, "vector", 3).reshape(-1, 2, 3)
 
     rest = grown()
     for _ in range(2):  # the second copy takes the first one's place
@@ -464,12 +460,9 @@ def test_uneven_object_scale_changes_nothing_that_the_person_sees(
         assert bpy.ops.freetalk.animate() == {"FINISHED"}
         (copy,) = marks.copies_of(original)
         blocks, curves = copy.data.shape_keys.key_blocks, compat.fcurves(copy.data.shape_keys)
-        points = np.empty((len(blocks), 3 * len(copy.data.vertices)), np.float32)
-        for row, block in zip(points, blocks, strict=True):
-            block.points.foreach_get("co", row)
-        shapes = (points[1:] - points[0]).reshape(len(blocks) - 1, -1, 3)
+        rest, *moved = map(meshes.places, blocks)
         weights = np.array([[point.co.y for point in curve.keyframe_points] for curve in curves]).T
-        places = points[0].reshape(-1, 3) + np.tensordot(weights, shapes, 1)
+        places = rest + np.tensordot(weights, np.stack(moved) - rest, 1)
         return places @ np.array(copy.matrix_world)[:3, :3].T, scene.world_landmarks(copy)
 
     plain, marked = seen()

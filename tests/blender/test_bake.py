@@ -21,9 +21,7 @@ def evaluated(item: bpy.types.Object, frame: float) -> np.ndarray:
     """(V,3) the object's vertices as Blender shows them at a frame."""
     bpy.context.scene.frame_set(int(frame), subframe=frame % 1)
     mesh = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    points = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", points)
-    return points.reshape(-1, 3)
+    return meshes.of_each(mesh.vertices, "co", 3)
 
 
 def quad(scene: bpy.types.Scene) -> bpy.types.Object:
@@ -127,10 +125,8 @@ def test_a_thousand_frames_take_no_more_than_the_shapes_themselves(scan: files.S
     copy = duplicate(scan.item)
     baked(copy, ShapeKeys(chin_keys.shapes, weights, 0.0), start=0)
     curve = compat.fcurves(copy.data.shape_keys)[1]
-    stored = np.empty(2 * len(weights), np.float32)
-    curve.keyframe_points.foreach_get("co", stored)
-    assert np.array_equal(stored.reshape(-1, 2)[:, 0], np.arange(len(weights)))
-    assert np.array_equal(stored.reshape(-1, 2)[:, 1], weights[:, 1])
+    at, stored = meshes.of_each(curve.keyframe_points, "co", 2).T
+    assert np.array_equal(at, np.arange(len(weights))) and np.array_equal(stored, weights[:, 1])
 
 
 def test_absolute_shape_keys_and_empty_meshes_are_refused_in_a_sentence(empty: bpy.types.Scene) -> None:

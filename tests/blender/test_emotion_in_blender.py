@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from freetalk_blender.blender import compat, marks, sound, spoken, takes
+from freetalk_blender.blender import compat, marks, meshes, sound, spoken, takes
 from freetalk_blender.blender.ui import chosen, feeling, staleness
 from freetalk_blender.core.voice.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
@@ -21,12 +21,11 @@ def weights(
 
 def motion(copy: bpy.types.Object, frames: range) -> np.ndarray:
     """(T,V,3) a talking copy in these frames, in its own axes."""
-    found = np.empty((len(frames), 3 * len(copy.data.vertices)), np.float32)
-    for frame, points in zip(frames, found, strict=True):
+    found = []
+    for frame in frames:
         bpy.context.scene.frame_set(frame)
-        shown = copy.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-        shown.vertices.foreach_get("co", points)
-    return found.reshape(len(frames), -1, 3)
+        found.append(meshes.posed(copy))
+    return np.stack(found)
 
 
 def test_keyed_sliders_are_read_frame_by_frame_from_where_the_sound_starts(addon: None, empty: bpy.types.Scene) -> None:

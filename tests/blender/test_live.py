@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import freetalk_blender
-from freetalk_blender.blender import compat, heard, marks, sound, spoken, takes
+from freetalk_blender.blender import compat, heard, marks, meshes, sound, spoken, takes
 from freetalk_blender.blender.marks import PREVIEW
 from freetalk_blender.blender.ui import chosen, feeling, live, staleness
 
@@ -19,9 +19,7 @@ def evaluated(item: bpy.types.Object) -> np.ndarray:
     """(V,3) the object's vertices as Blender shows them."""
     bpy.context.view_layer.update()
     mesh = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    points = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", points)
-    return points.reshape(-1, 3)
+    return meshes.of_each(mesh.vertices, "co", 3)
 
 
 def move(name: str, value: float) -> None:

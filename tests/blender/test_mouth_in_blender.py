@@ -81,6 +81,13 @@ def opened(request, face):
     return item, copy, result
 
 
+def cut(item: bpy.types.Object, landmarks: np.ndarray) -> OpenedMouth:
+    """The lips of an object's mesh are cut; what they were cut to."""
+    result = open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)
+    steps.run(mouth.applying(item, result))
+    return result
+
+
 def corner_places(mesh: bpy.types.Mesh, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N,) corners of some polygons and (N,3) their basis positions."""
     corners = [corner for row in rows.tolist() for corner in mesh.polygons[row].loop_indices]
@@ -106,10 +113,9 @@ def test_the_mesh_has_the_vertices_of_the_opened_mouth_and_the_original_is_untou
 def test_uvs_follow_the_skin(opened):
     _, copy, result = opened
     mesh = copy.data
-    uv = np.empty(2 * len(mesh.loops), np.float32)
-    mesh.uv_layers["UVMap"].uv.foreach_get("vector", uv)
+    uv = meshes.of_each(mesh.uv_layers["UVMap"].uv, "vector", 2)
     corners, places = corner_places(mesh, skin_polygons(mesh, result))
-    error = np.abs(uv.reshape(-1, 2)[corners] - places[:, :2] / 100).max(1)
+    error = np.abs(uv[corners] - places[:, :2] / 100).max(1)
     # Smoothing moves seam points by up to half a millimetre, which is 0.005 here.
     assert np.quantile(error, 0.9) < 1e-5 and error.max() < 0.01
 
@@ -119,13 +125,11 @@ def test_colours_masks_and_groups_are_blended(opened):
     mesh, count = copy.data, WIDTH * HEIGHT
     places = meshes.vertices(mesh)
     skin = slice(count, result.skin_count)
-    mask = np.empty(len(places), np.float32)
-    mesh.attributes["mask"].data.foreach_get("value", mask)
+    mask = meshes.of_each(mesh.attributes["mask"].data, "value")
     assert np.allclose(mask[:count], places[:count, 0], atol=1e-4)
     assert np.abs(mask[skin] - places[skin, 0]).max() < 0.8
-    colour = np.empty(4 * len(places), np.float32)
-    mesh.color_attributes["Col"].data.foreach_get("color", colour)
-    assert np.abs(colour.reshape(-1, 4)[skin, 0] - (places[skin, 1] / 200 + 0.5)).max() < 0.005
+    colour = meshes.of_each(mesh.color_attributes["Col"].data, "color", 4)
+    assert np.abs(colour[skin, 0] - (places[skin, 1] / 200 + 0.5)).max() < 0.005
     weights = np.array([vertex.groups[0].weight for vertex in mesh.vertices])
     assert np.abs(weights[skin] - np.clip((places[skin, 1] + 110) / 120, 0, 1)).max() < 0.02
 
@@ -133,9 +137,7 @@ def test_colours_masks_and_groups_are_blended(opened):
 def test_an_existing_shape_key_moves_the_new_vertices_like_the_skin_around_them(opened):
     _, copy, result = opened
     places = meshes.vertices(copy.data)
-    smile = np.empty(places.size, np.float32)
-    copy.data.shape_keys.key_blocks["smile"].points.foreach_get("co", smile)
-    moved = smile.reshape(-1, 3) - places
+    moved = meshes.places(copy.data.shape_keys.key_blocks["smile"]) - places
     wanted = 0.1 * np.stack([places[:, 1], places[:, 0], places[:, 0] * 0], 1)
     assert np.abs(moved[: result.skin_count] - wanted[: result.skin_count]).max() < 0.1
     inside = np.unique(result.triangles[result.part == BAG])
@@ -160,17 +162,14 @@ def test_materials_seams_face_attributes_and_custom_normals_survive(opened):
     new = [e for e in seam if max(e.vertices) >= count]
     assert new and all(abs(mesh.vertices[v].co.x) < 0.3 for e in seam for v in e.vertices)
     assert mesh.has_custom_normals
-    normals = np.empty(3 * len(mesh.loops), np.float32)
-    mesh.corner_normals.foreach_get("vector", normals)
+    normals = meshes.of_each(mesh.corner_normals, "vector", 3)
     corners, _ = corner_places(mesh, skin_polygons(mesh, result))
-    assert np.abs(normals.reshape(-1, 3)[corners] - [0.6, 0, 0.8]).max() < 0.02
+    assert np.abs(normals[corners] - [0.6, 0, 0.8]).max() < 0.02
 
 
 def test_what_lies_behind_the_lips_is_not_coloured_like_the_skin(opened):
     _, copy, result = opened
-    colour = np.empty(4 * len(result.vertices), np.float32)
-    copy.data.color_attributes["Col"].data.foreach_get("color", colour)
-    colour = colour.reshape(-1, 4)
+    colour = meshes.of_each(copy.data.color_attributes["Col"].data, "color", 4)
     of = {part: np.unique(result.triangles[result.part == part]) for part in np.unique(result.part).tolist()}
     bag = np.setdiff1d(of[BAG], of[LIP])
     assert len(bag) and np.abs(colour[bag, :3] - [0.035, 0.008, 0.007]).max() < 1e-3, "a dark red"
@@ -184,16 +183,15 @@ def test_the_skin_of_cut_lips_takes_no_light_from_their_inside(face):
     item, landmarks = face
     bpy.context.view_layer.objects.active = item
     assert bpy.ops.mesh.customdata_custom_splitnormals_clear() == {"FINISHED"}
-    steps.run(mouth.applying(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)))
+    cut(item, landmarks)
     mesh = item.data
     assert not mesh.has_custom_normals
-    normals = np.empty(3 * len(mesh.loops), np.float32)
-    mesh.corner_normals.foreach_get("vector", normals)
+    normals = meshes.of_each(mesh.corner_normals, "vector", 3)
     sharp = {v for e in mesh.edges if e.use_edge_sharp for v in e.vertices}
     skin = [p for p in mesh.polygons if p.normal.z > 0.5 and sharp & set(p.vertices)]
     assert len(skin) > 40
     corners = [c for p in skin for c in p.loop_indices if mesh.loops[c].vertex_index in sharp]
-    assert normals.reshape(-1, 3)[corners, 2].min() > 0.4, "smoothed over the cut, they would face into the mouth"
+    assert normals[corners, 2].min() > 0.4, "smoothed over the cut, they would face into the mouth"
 
 
 def test_facets_of_the_skin_stay_and_the_mouth_inside_is_smooth(face):
@@ -202,8 +200,7 @@ def test_facets_of_the_skin_stay_and_the_mouth_inside_is_smooth(face):
     for p in item.data.polygons:
         p.use_smooth = bool(places[list(p.vertices), 0].max() > 1e-3)
     copy = duplicate(item)
-    result = open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)
-    steps.run(mouth.applying(copy, result))
+    result = cut(copy, landmarks)
     smooth, x = np.array([(p.use_smooth, p.center.x) for p in copy.data.polygons]).T
     skin = np.isin(np.arange(len(x)), skin_polygons(copy.data, result))
     assert np.count_nonzero(~skin) > 50 and smooth[~skin].all()
@@ -213,7 +210,7 @@ def test_facets_of_the_skin_stay_and_the_mouth_inside_is_smooth(face):
 def test_a_mesh_without_material_keeps_its_skin_without_one(face):
     item, landmarks = face
     item.data.materials.clear()
-    steps.run(mouth.applying(item, open_lips(meshes.vertices(item.data), meshes.triangles(item.data), landmarks)))
+    cut(item, landmarks)
     index = {p.material_index for p in item.data.polygons}
     assert index == {0, 1} and item.data.materials[0] is None and item.data.materials[1].name == mouth.MATERIAL
 
@@ -292,7 +289,7 @@ def test_attributes_of_every_kind_stay_with_what_is_not_cut(face):
             made += 1
     assert made >= 3 * 10
     copy = duplicate(item)
-    steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
+    cut(copy, landmarks)
     before, after = item.data, copy.data
     pairs = not_cut(before, after)
     for attribute in [found for found in before.attributes if " " in found.name]:
@@ -307,7 +304,7 @@ def test_freestyle_marks_stay_with_what_is_not_cut(face):
     for elements in (item.data.edges, item.data.polygons):
         elements.foreach_set("use_freestyle_mark", np.arange(len(elements)) % 3 == 0)
     copy = duplicate(item)
-    steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
+    cut(copy, landmarks)
     pairs = not_cut(item.data, copy.data)
     for domain, elements in (("EDGE", copy.data.edges), ("FACE", copy.data.polygons)):
         assert all(elements[new].use_freestyle_mark == (old % 3 == 0) for old, new in pairs[domain])
@@ -328,7 +325,7 @@ def test_shape_keys_keep_what_drives_them_and_how_they_are_set(face):
     item.data.shape_keys.driver_add('key_blocks["smirk"].value').driver.expression = "2.5"
     item.active_shape_key_index = 2
     copy = duplicate(item)
-    steps.run(mouth.applying(copy, open_lips(meshes.vertices(copy.data), meshes.triangles(copy.data), landmarks)))
+    cut(copy, landmarks)
     keys = copy.data.shape_keys
     block = keys.key_blocks["smirk"]
     assert [found.name for found in keys.key_blocks] == ["Basis", "smile", "smirk", *beyond]
