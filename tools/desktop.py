@@ -90,20 +90,29 @@ def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
-    """A Debian with Blender in a folder, within so many seconds; NoDesktopError where that does not work."""
+def make() -> None:
+    """A Debian with Blender in CHROOT, within MAKE_SECONDS; NoDesktopError where that does not work."""
     if not can_make():
         raise NoDesktopError(f"A chroot with Blender needs root, mmdebstrap, {', '.join(_TOOLS_OF_ROOT)}.")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    for left in root.parent.glob(f"{root.name}.part-*"):  # by one that was killed
+    CHROOT.parent.mkdir(parents=True, exist_ok=True)
+    for left in CHROOT.parent.glob(f"{CHROOT.name}.part-*"):  # by one that was killed
         if not Path(f"/proc/{left.suffix.removeprefix('.part-')}").exists():
             shutil.rmtree(left, ignore_errors=True)
-    part = root.with_name(f"{root.name}.part-{os.getpid()}")
+    part = CHROOT.with_name(f"{CHROOT.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
+    try:
+        _fill(part)
+        if not CHROOT.exists():  # another checkout was not faster
+            part.rename(CHROOT)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _fill(root: Path) -> None:
+    """A Debian with Blender in a folder; NoDesktopError where there is none that starts."""
     options = ['APT::Install-Recommends "false"', 'Acquire::Check-Valid-Until "false"']
     words = ["mmdebstrap", "--quiet", "--variant=minbase", *[f"--aptopt={option}" for option in options]]
-    words = [*_ALONE, "--mount-proc", *words]
-    words += [f"--include={PACKAGES}", "sid", str(part)]
+    words = [*_ALONE, "--mount-proc", *words, f"--include={PACKAGES}", "sid", str(root)]
     try:
         done = subprocess.run(
             words,
@@ -111,23 +120,16 @@ def make(root: Path = CHROOT, seconds: float = MAKE_SECONDS) -> None:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=seconds,
+            timeout=MAKE_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        shutil.rmtree(part, ignore_errors=True)
-        raise NoDesktopError(f"The chroot with Blender was not ready after {seconds:.0f} s.") from None
+        raise NoDesktopError(f"The chroot with Blender was not ready after {MAKE_SECONDS} s.") from None
     if done.returncode:
-        shutil.rmtree(part, ignore_errors=True)
         last = (done.stderr.strip().splitlines() or ["no words"])[-1]
         raise NoDesktopError(f"mmdebstrap ended with {done.returncode}: {last[:200]}")
     words = ["--background", "--factory-startup", "--python-exit-code", "1", "--python-expr", _INSTALLS]
-    if subprocess.run(["chroot", str(part), "blender", *words], capture_output=True, timeout=120).returncode:
-        shutil.rmtree(part, ignore_errors=True)
+    if subprocess.run(["chroot", str(root), "blender", *words], capture_output=True, timeout=120).returncode:
         raise NoDesktopError("Debian's Blender does not start its extension manager today.")
-    if root.exists():  # another checkout was faster
-        shutil.rmtree(part, ignore_errors=True)
-    else:
-        part.rename(root)
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,10 @@ class Screen:
         }
         return [*self.prefix, "env", *(f"{name}={value}" for name, value in settings.items()), *map(str, words)]
 
-    def run(self, *words: object, seconds: float = 60) -> str:
-        """What a program says; subprocess' errors where it fails."""
+    def run(self, *words: object) -> str:
+        """What a program says; subprocess' errors where it fails, or is not done in a minute."""
         done = subprocess.run(
-            self.command(words), capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=seconds
+            self.command(words), capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=60
         )
         return done.stdout
 
