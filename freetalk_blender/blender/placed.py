@@ -20,13 +20,13 @@ _MOVED = 0.03
 def points(item: bpy.types.Object) -> np.ndarray | None:
     """(68,3) in the object's own axes; None where none are known."""
     kept = item.get(POINTS)
-    return None if kept is None or len(kept) != 3 * COUNT else np.array(kept, float).reshape(COUNT, 3)
+    return None if kept is None else np.array(kept, float).reshape(COUNT, 3)
 
 
 def confidence(item: bpy.types.Object) -> np.ndarray | None:
     """(68,) in [0,1], 1 where a person has looked; None where a person placed them or none are known."""
     kept = item.get(CONFIDENCE)
-    return None if kept is None or len(kept) != COUNT else np.array(kept, float)
+    return None if kept is None else np.array(kept, float)
 
 
 def landmarks(item: bpy.types.Object) -> Landmarks | None:
@@ -63,7 +63,7 @@ def keep(item: bpy.types.Object, marks: Landmarks) -> None:
 def fit(item: bpy.types.Object) -> bool:
     """Is the skin still where the landmarks, which must be known, were put on it? It was not moved by more than
     sculpting moves it; of a mesh with other vertices, it is near them at all."""
-    known, skin, vertices = points(item), item.get(SKIN, [0]), meshes.vertices(item.data)
+    known, skin, vertices = points(item), item[SKIN], meshes.vertices(item.data)
     assert known is not None
     if skin[0] == len(vertices):
         near, limit = np.array(skin[1 : COUNT + 1], int), _MOVED

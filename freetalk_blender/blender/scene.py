@@ -74,7 +74,8 @@ def talking(
     except BaseException:
         if not same:
             bake.discard(copy)
-            _drop(set(bpy.data.materials) - materials)
+            for material in set(bpy.data.materials) - materials:
+                bpy.data.materials.remove(material)
         raise
     if not same:
         bake.remove(original, copy)
@@ -136,11 +137,6 @@ def _in_own_axes(keys: ShapeKeys, shape: np.ndarray) -> ShapeKeys:
 
 def _is_identity(shape: np.ndarray) -> bool:
     return np.array_equal(shape, np.identity(3))
-
-
-def _drop(materials: set[bpy.types.Material]) -> None:
-    for material in materials:
-        bpy.data.materials.remove(material)
 
 
 def _is_of(copy: bpy.types.Object, fingerprint: str) -> bool:

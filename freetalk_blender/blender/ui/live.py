@@ -8,6 +8,7 @@ written on the copy, so that it follows undo; what is shown is looked at anew af
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 import bpy
@@ -79,11 +80,9 @@ class _Performing(threading.Thread):
         self._face, self._voice = face, voice
 
     def run(self) -> None:
-        try:
+        with suppress(FreeTalkError):  # a sound that is gone since: Animate says so
             take = self._voice.perform()
             self.moves = movement.moves(self._face, take.displacement, take.tongue, take.turns)
-        except FreeTalkError:  # a sound that is gone since: Animate says so
-            self.moves = None
 
 
 def _look() -> float | None:
