@@ -33,7 +33,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
     landmarks = world_landmarks(item)
     with studio(item, landmarks) as scene, atomic.output(path) as temporary:
         total = scene.frame_end - scene.frame_start + 1
-        scene.camera.matrix_world = head_view(landmarks).matrix()
+        scene.camera.matrix_world = head_view(landmarks)
         _size(scene, FILM_SIZE if scene.render.engine == "BLENDER_WORKBENCH" else TRACED_SIZE)
         scene.display.render_aa = "FXAA"
         compat.use_video(scene.render.image_settings)
@@ -61,7 +61,7 @@ def contact_sheet(path: Path, item: bpy.types.Object, report: Callable[[float], 
         scene.display.render_aa = "FXAA"
         rows: list[list[np.ndarray]] = []
         for view in (head_view(landmarks), lips_view(landmarks)):
-            scene.camera.matrix_world = view.matrix()
+            scene.camera.matrix_world = view
             rows.append([])
             for frame in frames:
                 still = _still(scene, Path(folder) / "still.png", int(frame))

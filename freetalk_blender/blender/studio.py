@@ -9,7 +9,6 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -44,34 +43,25 @@ _HOLDERS = ("POINTER", "COLLECTION")
 _KEPT = ("name", "fps", "fps_base", "use_simplify", "simplify_subdivision", "simplify_subdivision_render")
 
 
-@dataclass(frozen=True)
-class View:
-    """A camera in front of the face: target (3,) in the world, what height the picture shows, the face's axes."""
-
-    target: np.ndarray
-    height: float
-    axes: np.ndarray
-
-    def matrix(self) -> Matrix:
-        """(4,4) camera to world: it looks along the face's -Z."""
-        distance = self.height * _LENS / _SENSOR
-        matrix = np.identity(4)
-        matrix[:3, :3] = self.axes
-        matrix[:3, 3] = self.target + distance * self.axes[:, 2]
-        return Matrix(matrix.tolist())
-
-
-def head_view(landmarks: np.ndarray) -> View:
-    """The whole head; landmarks (68,3) in the world."""
+def head_view(landmarks: np.ndarray) -> Matrix:
+    """A camera (4,4), to world, that sees the whole head; landmarks (68,3) in the world."""
     face = canonical_frame(landmarks)
-    return View(face.to_mesh(np.array([0, HEAD_RISE, 0])), HEAD_HEIGHT * face.scale, face.rotation)
+    return _view(face, face.to_mesh(np.array([0, HEAD_RISE, 0])), HEAD_HEIGHT)
 
 
-def lips_view(landmarks: np.ndarray) -> View:
-    """The mouth alone; landmarks (68,3) in the world."""
-    face = canonical_frame(landmarks)
+def lips_view(landmarks: np.ndarray) -> Matrix:
+    """One that sees the mouth alone."""
     middle = np.concatenate([landmarks[OUTER_LIPS], landmarks[INNER_LIPS]]).mean(0)
-    return View(middle, LIPS_HEIGHT * face.scale, face.rotation)
+    return _view(canonical_frame(landmarks), middle, LIPS_HEIGHT)
+
+
+def _view(face: Similarity, target: np.ndarray, height: float) -> Matrix:
+    """One that looks along the face's -Z at a place (3,) and shows so much (eye distances)."""
+    distance = height * face.scale * _LENS / _SENSOR
+    matrix = np.identity(4)
+    matrix[:3, :3] = face.rotation
+    matrix[:3, 3] = target + distance * face.rotation[:, 2]
+    return Matrix(matrix.tolist())
 
 
 @contextmanager

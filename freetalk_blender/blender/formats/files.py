@@ -190,15 +190,12 @@ def upright(scan: Scan, up: np.ndarray) -> None:
 
     Only a quarter turn, so that the export's coordinates stay the file's; a scan lying on its back stays there.
     """
-    if abs(up[1]) > abs(up[2]) and up[1] > 0:
-        _turn(scan, Y_UP)
-
-
-def _turn(scan: Scan, matrix: np.ndarray) -> None:
+    if up[1] <= abs(up[2]):
+        return
     for item in bpy.context.scene.objects:
         if item.parent is None:
-            item.matrix_world = Matrix((matrix @ meshes.world(item)).tolist())
-    scan.file_to_world = matrix @ scan.file_to_world
+            item.matrix_world = Matrix((Y_UP @ meshes.world(item)).tolist())
+    scan.file_to_world = Y_UP @ scan.file_to_world
     bpy.context.view_layer.update()
 
 

@@ -188,11 +188,10 @@ def read_scan(context: bpy.types.Context, original: bpy.types.Object, known: boo
     own = _landmarks(original, settings.landmarks) if known else None
     if own is not None:
         own = replace(own, points=own.points.astype(np.float32))
-    shape = meshes.to_true_shape(original)
+    shape, around = meshes.to_true_shape(original), parts.around(original)
     near, device = _selected_middle(original, vertices), preferences.get().device
-    mouth = settings.open_mouth, settings.inner_mouth
-    around = parts.around(original)
-    return FaceInput(vertices, triangles, shape, own, around, near, *mouth, settings.eyeballs, device)
+    wished = settings.open_mouth, settings.inner_mouth, settings.eyeballs
+    return FaceInput(vertices, triangles, shape, own, around, near, *wished, device)
 
 
 def _landmarks(original: bpy.types.Object, file: str) -> Landmarks | None:
