@@ -20,27 +20,30 @@ def listed(item: bpy.types.Object) -> list[bpy.types.Action]:
     return [strip.action for strip in _strips(item)]
 
 
-def _strips(item: bpy.types.Object) -> list[bpy.types.NlaStrip]:
+def _animation(item: bpy.types.Object) -> bpy.types.AnimData | None:
+    """What animates an object's shape keys; None where it has none, or nothing does."""
     key = item.data.shape_keys if item.type == "MESH" else None
-    if key is None or key.animation_data is None:
-        return []
-    strips = [strip for track in key.animation_data.nla_tracks for strip in track.strips]
+    return None if key is None else key.animation_data
+
+
+def _strips(item: bpy.types.Object) -> list[bpy.types.NlaStrip]:
+    data = _animation(item)
+    strips = [strip for track in (data.nla_tracks if data else ()) for strip in track.strips]
     own = [strip for strip in strips if strip.action is not None and TAKE in strip.action]
     return [*{strip.action: strip for strip in own}.values()]  # a take that was pushed down has two
 
 
 def current(item: bpy.types.Object) -> bpy.types.Action | None:
     """The take that plays; None where none does."""
-    key = item.data.shape_keys if item.type == "MESH" else None
-    action = key.animation_data.action if key and key.animation_data else None
+    data = _animation(item)
+    action = data.action if data else None
     return action if action is not None and TAKE in action else None
 
 
 def why_locked(item: bpy.types.Object) -> str:
     """Why an object's takes cannot be changed, in a few words; empty where they can."""
-    key = item.data.shape_keys if item.type == "MESH" else None
-    tweaked = key is not None and key.animation_data is not None and key.animation_data.use_tweak_mode
-    return f"Leave the NLA's tweak mode of {item.name} first (Tab there)" if tweaked else ""
+    data = _animation(item)
+    return f"Leave the NLA's tweak mode of {item.name} first (Tab there)" if data and data.use_tweak_mode else ""
 
 
 def create(item: bpy.types.Object) -> bpy.types.Action:
@@ -61,7 +64,7 @@ def create(item: bpy.types.Object) -> bpy.types.Action:
         item.data.shape_keys.key_blocks[name].value = 0.0
     _drop(compat.fcurves(item.data.shape_keys), before)
     for name in known:
-        _fill(item, name, np.array([[1.0, 0.0]], np.float32), None)
+        _fill(item, name, _at_rest([1.0]), None)
     _stash(item, action)
     return action
 
@@ -130,16 +133,15 @@ def detach(copy: bpy.types.Object) -> None:
     if current(copy) is not None:
         compat.assign(copy.data.shape_keys, None, None)
     _unstash(copy, listed(copy))
-    key = copy.data.shape_keys
-    if key is None or key.animation_data is None:
+    data, key = _animation(copy), copy.data.shape_keys
+    if data is None:
         return
-    data, whole = key.animation_data, _plays_as_it_is(key)
     if any(track.is_solo for track in data.nla_tracks):
         for track in data.nla_tracks:
             track.mute = not track.is_solo
         for track in data.nla_tracks:
             track.is_solo = False
-    elif data.action is not None and not whole:
+    elif data.action is not None and not _plays_as_it_is(key):
         _push_down(key)
     data.action_influence, data.action_blend_type, data.action_extrapolation = 1.0, "REPLACE", "HOLD"
 
@@ -198,14 +200,14 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     points = np.empty((line.frames, 2), np.float32)
     points[:, 0] = _frames(line)
     leading = [*rests[:, 0], *([line.end] if line.after else [])]
-    driven = set(own_names(item))
+    known = own_names(item)
     for name, values in zip(names, weights.T, strict=True):
         points[:, 1] = values
-        if name in driven:
+        if name in known:
             _fill(item, name, np.concatenate([points, rests]), gone, leading)
         else:
             _fill(item, name, np.concatenate([points, rests, outside]), None, leading)
-    _rest_elsewhere(item, take, [name for name in names if name not in driven])
+    _rest_elsewhere(item, take, [name for name in names if name not in known])
     spoken.keep(take, [*others, line])
     _stash(item, take)
 
@@ -226,8 +228,8 @@ def silence(item: bpy.types.Object, take: bpy.types.Action, gone: Container[Line
 
 
 def _goes(at: np.ndarray, said: list[Line], gone: Container[Line]) -> np.ndarray:
-    """(n,) bool: which keys go with lines, or are of the rest beside any; of frames that several share, the one
-    written last has the keys."""
+    """(n,) bool: which keys at these frames go: those of lines that are gone, and all at rest beside lines. Of frames
+    that lines share, the keys are of the one that was written last."""
     goes = ~_outside(at, [(frame, frame) for line in said for frame in line.reach])
     for line in said:
         goes[~_outside(at, [(line.start, line.end)])] = line in gone
@@ -312,7 +314,7 @@ def _fill(
     found = compat.fcurves(item.data.shape_keys)
     curve = found.find(_path(name)) or found.new(_path(name))
     at = curve_keys.read(curve, "co")["co"][:, 0]
-    stay = _outside(at, [(-np.inf, np.inf)] if gone is None else gone)
+    stay = np.zeros(len(at), bool) if gone is None else _outside(at, gone)
     curve_keys.merge(curve, stay, points, np.isin(points[:, 0], np.asarray(leading, np.float32)))
 
 
