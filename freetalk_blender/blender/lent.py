@@ -10,7 +10,7 @@ from ..core import arkit, turns, wording
 from ..core.errors import FreeTalkError
 from ..core.mouth import inner_mouth
 from . import meshes
-from .marks import copy_of, meant_keys, spoken_before
+from .marks import blocks_of, copy_of, meant_keys, spoken_before
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
 
 def _check_copy(copy: bpy.types.Object, item: bpy.types.Object, names: dict[str, str]) -> None:
     """FreeTalkError where a talking copy cannot be moved by these keys, for it was made before they could be lent."""
-    there = copy.data.shape_keys.key_blocks if copy.data.shape_keys else {}
-    made = _made(copy)
+    there, made = blocks_of(copy), _made(copy)
     new = [name for name in names.values() if name not in there or name in made.values()]
     if new:
         raise FreeTalkError(f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first.")
@@ -70,8 +69,7 @@ def _check_copy(copy: bpy.types.Object, item: bpy.types.Object, names: dict[str,
 
 def _made(copy: bpy.types.Object) -> dict[str, str]:
     """Meaning of a talking copy's made keys, as far as they are there -> their names."""
-    there = copy.data.shape_keys.key_blocks if copy.data.shape_keys else ()
-    return {meaning: name for meaning, name in meant_keys(copy).items() if name in there}
+    return {meaning: name for meaning, name in meant_keys(copy).items() if name in blocks_of(copy)}
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:

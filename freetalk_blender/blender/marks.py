@@ -124,15 +124,19 @@ def named_keys(copy: bpy.types.Object) -> list[str]:
     return [*meant_keys(copy).values()]
 
 
+def blocks_of(item: bpy.types.Object) -> bpy.types.bpy_prop_collection | dict:
+    """The shape keys of a mesh's object by name; empty where it has none."""
+    return item.data.shape_keys.key_blocks if item.data.shape_keys else {}
+
+
 def lent_keys(copy: bpy.types.Object) -> list[str]:
     """Names of the person's own shape keys, as far as they are there, that a talking copy's takes move."""
-    there = copy.data.shape_keys.key_blocks if copy.data.shape_keys else ()
-    return [name for name in json.loads(copy.get(LENT, "[]")) if name in there]
+    return [name for name in json.loads(copy.get(LENT, "[]")) if name in blocks_of(copy)]
 
 
 def driven_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """The shape keys that an object's takes may move: FreeTalk's, and the person's own that were lent."""
-    return own_blocks(item) + [item.data.shape_keys.key_blocks[name] for name in lent_keys(item)]
+    return own_blocks(item) + [blocks_of(item)[name] for name in lent_keys(item)]
 
 
 def spoken_before(original: bpy.types.Object) -> list[str]:
@@ -141,20 +145,16 @@ def spoken_before(original: bpy.types.Object) -> list[str]:
     Numbered ones (USD has no spaces) and the tongue's, the head's and the eyes' tell; ARKit's beside these are
     FreeTalk's too.
     """
-    names = original.data.shape_keys.key_blocks.keys() if original.data.shape_keys else []
+    names = blocks_of(original).keys()
     old = [name for name in names if _is_own_name(name.replace("_", " ")) or name in (*TONGUE_KEYS, *TURNS)]
     return old + [*arkit.meant(names).values()] if old else []
 
 
 def own_blocks(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """FreeTalk's shape keys among the object's."""
-    if item.data.shape_keys is None:
-        return []
-    original = item.get(ORIGINAL)
-    before = original.data.shape_keys.key_blocks if original and original.data.shape_keys else {}
-    named = set(named_keys(item))
-    own = [block for block in item.data.shape_keys.key_blocks if _is_own_name(block.name) or block.name in named]
-    return [block for block in own if block.name not in before]
+    original, named = item.get(ORIGINAL), set(named_keys(item))
+    own = [block for block in blocks_of(item) if _is_own_name(block.name) or block.name in named]
+    return [block for block in own if not original or block.name not in blocks_of(original)]
 
 
 def _is_own_name(name: str) -> bool:

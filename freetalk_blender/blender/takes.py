@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from . import compat, curve_keys, spoken
-from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, driven_blocks, own_blocks, spoken_before
+from .marks import ORIGINAL, PREFIX, PREVIEW, TAKE, blocks_of, driven_blocks, own_blocks, spoken_before
 from .spoken import Line
 
 
@@ -92,7 +92,7 @@ def renamed(item: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     if original is None or keys is None:
         return []
     known = {block.name for block in driven_blocks(item)} | {PREVIEW}
-    known |= set(original.data.shape_keys.key_blocks.keys() if original.data.shape_keys else [])
+    known |= {*blocks_of(original).keys()}
     others = {_path(block.name): block for block in keys.key_blocks[1:] if block.name not in known}
     found = {}
     for take, curves in _curves_of_takes(item).items() if others else ():
