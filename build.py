@@ -153,15 +153,10 @@ def setup() -> Path:
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
-def here(python: Path) -> extension.Target:
-    """The zip for this machine and the Blender of this Python."""
-    return extension.Target(extension.host_platform(), extension.host_python(python))
-
-
 def command_demo(arguments: argparse.Namespace) -> int:
     clock = Clock()
     python = clock("set up", setup)
-    package = clock("build the extension", lambda: extension.build(python, here(python)))
+    package = clock("build the extension", lambda: extension.build(python, extension.here(python)))
     outputs = [BUILD / "demo" / name for name in ("head.glb", "head.blend", "head.mp4", "head.png")]
     words = ["animate", ROOT / "examples" / "head.obj", ROOT / "examples" / "speech.flac"]
     words += ["--head", "1", *(word for path in outputs for word in ("-o", path))]

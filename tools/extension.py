@@ -73,6 +73,11 @@ def host_python(python: Path) -> str:
     return ask(python, "import sys; print('%d.%d' % sys.version_info[:2])", f"{python} does not run")
 
 
+def here(python: Path) -> Target:
+    """The zip for this machine and the Blender of this Python."""
+    return Target(host_platform(), host_python(python))
+
+
 def targets(name: str, version: str, edition: str) -> Iterator[Target]:
     """The zips asked for; "all" stands for every platform or Python. BuildError where there is none."""
     names = EDITIONS[edition] if name == "all" else (name,)

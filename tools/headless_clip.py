@@ -31,8 +31,7 @@ def main(words: list[str]) -> int:
     try:
         for venv in (".venv", *sorted(path.name for path in ROOT.glob(".venv-blender-*"))):
             python = venv_python(ROOT / venv)
-            target = extension.Target(extension.host_platform(), extension.host_python(python))
-            package = extension.build(Path(sys.executable), target)
+            package = extension.build(Path(sys.executable), extension.here(python))
             folder = BUILD / "headless" / venv.lstrip(".")
             bare = extension.bare_blender(python, folder / "blender")
             glb = folder / f"{scan.stem}.glb"

@@ -36,7 +36,7 @@ def test_the_manifest_follows_blenders_rules() -> None:
 def package() -> Path:
     """The zip for this machine, built anew; its wheels stay in build/wheels between runs."""
     python = Path(sys.executable)
-    return extension.build(python, extension.Target(extension.host_platform(), extension.host_python(python)))
+    return extension.build(python, extension.here(python))
 
 
 def test_the_zip_is_small_enough_and_holds_networks_and_licences(package: Path) -> None:

@@ -126,7 +126,7 @@ def test_every_bundled_wheel_imports_with_what_each_blender_brings(
 
 
 def test_every_bundled_wheel_holds_its_licence() -> None:
-    wheels = extension.download_wheels(HERE, extension.Target(extension.host_platform(), extension.host_python(HERE)))
+    wheels = extension.download_wheels(HERE, extension.here(HERE))
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             texts = [name for name in archive.namelist() if Path(name).name.upper().startswith(("LICEN", "COPYING"))]
