@@ -117,9 +117,9 @@ def _delete(copy: bpy.types.Object) -> None:
 class Shaped:
     """Shape keys made for a line, which nothing drives yet.
 
-    columns: name of each of the keys that it moves and of FreeTalk's that will stay -> its weights (T,); added: those
-    of them that are new, and their names to be; gone: the keys that they replace, for nothing else moves those; lent:
-    the person's own among them.
+    columns: name of a key -> its weights (T,), of each that the line moves and, all 0, of the others that stay; added:
+    the new ones among them, name for the time being -> name to be; gone: FreeTalk's keys that no line needs any more;
+    lent: the person's own among the columns.
     """
 
     line: Line

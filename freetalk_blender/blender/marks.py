@@ -15,8 +15,8 @@ OWN = "freetalk"
 #: The shape key of the live preview.
 PREVIEW = f"{PREFIX} preview"
 #: Custom properties of a talking copy: its original, its 68 landmarks in its own axes (204 numbers), the fingerprint of
-#: what it was bound from, and the name that it was given, which duplicates of it have not:
-#: in a saved file they lack it.
+#: what it was bound from, and the name that it was given. Duplicates are called otherwise, and lose that property
+#: before the file is saved (`disown`).
 ORIGINAL = "freetalk_original"
 LANDMARKS = "freetalk_landmarks"
 FACE = "freetalk_face"

@@ -21,9 +21,9 @@ def asked(current: bpy.types.Scene) -> tuple[str, str]:
 
 
 def is_stale(context: bpy.types.Context) -> bool:
-    """Do the sliders differ from what the chosen line was baked with in any take of the chosen face, or the place and
-    speed of its sound or the emotion of the line before from what was baked in the take that plays, or the choice of
-    shape keys from the last bake?"""
+    """Is the chosen line to be baked again? It is where takes of the chosen face have it, but none with these sliders;
+    where its sound was moved or plays at another speed than in the take that plays, or the line before it there ends
+    in another emotion now; and where other shape keys are chosen than were baked last."""
     copy, current = chosen.talking(context), context.scene
     if copy is None or BAKED not in copy:
         return False
