@@ -55,10 +55,11 @@ def zipped(ui: Ui) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(ui: Ui, zipped: Path, clicks: dict[str, int]) -> Ui:
-    """FreeTalk installed by a drop of the zip on the window; its tab open."""
+    """FreeTalk installed by a drop of the zip on the window; its tab open; the window knows what tests ask for."""
     first_clip.install(ui, zipped, photograph(ui))
     first_clip.open_tab(ui)
     clicks["install, open the tab"] = ui.clicks
+    ui.ask(in_blender.HELPERS)
     return ui
 
 
@@ -83,11 +84,10 @@ def silent(ready: Ui) -> Ui:
 
 @pytest.fixture(scope="session")
 def bench(installed: Ui, bare_face: tuple, short_clip: Path) -> Ui:
-    """A window that knows in_blender.py: `fresh` makes the sample's face without its head, and two seconds of sound."""
+    """A window in which `fresh` makes the sample's face without its head, and two seconds of sound."""
     vertices, triangles, points = bare_face
     share = installed.screen.share
     np.savez(share / "face.npz", vertices=vertices, triangles=triangles, points=points)
     (share / "short.wav").write_bytes(short_clip.read_bytes())
-    installed.ask(in_blender.HELPERS)
     installed.ask(in_blender.FRESH)
     return installed
