@@ -25,9 +25,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Device:
-    """What was asked for and what onnxruntime really runs on, with a sentence where the two differ."""
+    """What onnxruntime really runs on, with a sentence where that is not what was asked for."""
 
-    wanted: str
     provider: str
     note: str
 
@@ -118,8 +117,8 @@ def device_report(name: str, device: str = "auto") -> Device:
     installed = onnxruntime.get_available_providers()
     expected = [wanted for wanted in DEVICES[device] if device != "auto" or wanted in installed]
     if not expected or provider in expected:
-        return Device(device, provider, "")
+        return Device(provider, "")
     reason = (
         "its libraries did not load" if expected[0] in installed else f"this onnxruntime has {', '.join(installed)}"
     )
-    return Device(device, provider, f"{expected[0]} is not available ({reason}); running on {provider}.")
+    return Device(provider, f"{expected[0]} is not available ({reason}); running on {provider}.")

@@ -33,7 +33,7 @@ def lips() -> facing.Facing:
 def slid(lips: facing.Facing, by: tuple[float, float, float]) -> np.ndarray:
     """(3,N,1) places of all, the points moved by some mm."""
     place = (lips.shares @ at_rest()[lips.vertices]).astype(np.float32)
-    place[lips.upper] += by
+    place[: len(lips.below)] += by
     return place.T[:, :, None]
 
 

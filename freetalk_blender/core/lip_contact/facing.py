@@ -59,14 +59,12 @@ class Columns:
 class Facing:
     """P points of the upper lip over the lower one.
 
-    vertices (n,): of the mesh, that follow; shares (N,n) sparse: points of the lips by them. upper (P,): of the upper
-    lip, among these, and their columns. below (P,K): those that may come to lie under each; known (P,K): which of them
-    are any.
+    vertices (n,): of the mesh, that follow; shares (N,n) sparse: points of the lips by them, those of the upper lip
+    first, and their columns. below (P,K): those that may come to lie under each; known (P,K): which of them are any.
     """
 
     vertices: np.ndarray
     shares: sparse.csr_matrix
-    upper: np.ndarray
     columns: Columns
     below: np.ndarray
     known: np.ndarray
@@ -79,13 +77,13 @@ class Facing:
     def within(self, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
         """(P,T) which points may lie less than `reach` (P or 1,T or 1) mm over the other lip; height (N,T) mm."""
         highest = np.take(height, self.under, 0).max(0)
-        return (height[self.upper] - highest < reach + _RISE) & self.known.any(1)[:, None]
+        return (height[: len(self.below)] - highest < reach + _RISE) & self.known.any(1)[:, None]
 
     def over(self, place: np.ndarray, where: np.ndarray) -> "Over":
         """The planes under some points (P,T) bool; place (3,N,T)."""
         point, frame = np.nonzero(where)
         frames = where.shape[1]
-        own = self.upper[point] * frames + frame
+        own = point * frames + frame
         below = np.take(self.under * frames, point, 1)
         below += frame
         x, z = (np.take(axis, below) for axis in (place[0], place[2]))
@@ -115,7 +113,7 @@ class Facing:
     def gap(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(P,T) mm of each point over the other lip, negative where they cross, and (P,T) in [0,1]: how surely that
         lies under it; place (3,N,T)."""
-        over = self.over(place, np.ones((len(self.upper), place.shape[2]), bool))
+        over = self.over(place, np.ones((len(self.below), place.shape[2]), bool))
         return over.gap(place[1]), over.spread(over.near)
 
 
@@ -162,7 +160,7 @@ def of_lips(upper: sparse.csr_matrix, lower: sparse.csr_matrix, shut: np.ndarray
     below, known = upper.shape[0] + order, np.take_along_axis(inside, order, 1)
     shares = sparse.vstack([upper, lower], "csr").astype(np.float32)
     used = np.unique(shares.indices)
-    return Facing(used, shares[:, used], np.arange(len(above)), columns(above[:, 0]), below, known)
+    return Facing(used, shares[:, used], columns(above[:, 0]), below, known)
 
 
 def columns(x: np.ndarray) -> Columns:

@@ -69,8 +69,8 @@ def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> 
     border = boundary_vertices(cleaned.triangles)
     deepest = float(depth[inside].max(initial=0.0))
     return Hollow(
-        cleaned.to_caller(np.repeat(behind[:, None].astype(float), 3, 1))[:, 0] > 0.5,
-        cleaned.to_caller(np.repeat(depth[:, None], 3, 1))[:, 0],
+        cleaned.to_caller(behind[:, None])[:, 0],
+        cleaned.to_caller(depth[:, None])[:, 0],
         deepest,
         bool(np.isin(border, np.flatnonzero(inside)).any()),
         len(jaw.parts_inside(points, cleaned, placed)),
@@ -161,7 +161,7 @@ def _split(
         part += [HOLLOW if tip else SKIN, *[SKIN if tip else HOLLOW] * 2]
     edges = np.array(list(number), int).reshape(-1, 2)
     ends = level[edges]
-    share = np.clip(ends[:, 0] / (ends[:, 0] - ends[:, 1]), _SHARE, 1 - _SHARE) if len(edges) else np.empty(0)
+    share = np.clip(ends[:, 0] / (ends[:, 0] - ends[:, 1]), _SHARE, 1 - _SHARE)
     return edges, share, np.array(pieces, int).reshape(-1, 3), np.array(owner, int), np.array(part, int)
 
 
@@ -171,10 +171,10 @@ def _corner_weights(
     """(g,3,3) barycentric weights of the corners of `pieces` in their source triangles (g,3)."""
     new = pieces >= count
     edge = np.where(new, pieces - count, 0)
-    ends = np.where(new[..., None], edges[edge], pieces[..., None]) if len(edges) else pieces[..., None]
-    part = np.where(new, share[edge], 0.0) if len(edges) else np.zeros(pieces.shape)
+    ends = np.where(new[..., None], edges[edge], pieces[..., None])
+    part = np.where(new, share[edge], 0.0)
     weights = np.zeros((*pieces.shape, 3))
     for k in range(3):
         weights[..., k] += (1 - part) * (ends[..., 0] == sources[:, None, k])
-        weights[..., k] += part * (ends[..., -1] == sources[:, None, k])
+        weights[..., k] += part * (ends[..., 1] == sources[:, None, k])
     return weights

@@ -141,7 +141,6 @@ def with_loose(opened: OpenedMouth, points: np.ndarray, triangles: np.ndarray, p
     """
     skin = rows.present(opened.triangles[opened.part == SKIN], len(opened.vertices))
     nearest = skin[nearest_vertices(points, opened.vertices[skin])]
-    row = int(np.flatnonzero(opened.triangle_source >= 0)[0])
     more = Addition(
         points,
         triangles + len(opened.vertices),
@@ -149,7 +148,7 @@ def with_loose(opened: OpenedMouth, points: np.ndarray, triangles: np.ndarray, p
         np.full(len(points), NEITHER, np.int8),
         opened.source[nearest],
         sparse.csr_matrix((len(points), opened.skin_count)),
-        np.full(len(triangles), opened.triangle_source[row]),
+        np.full(len(triangles), opened.triangle_source[0]),
         np.full((len(triangles), 3, 3), 1 / 3),
     )
     return with_added(opened, more)

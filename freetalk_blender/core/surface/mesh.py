@@ -44,7 +44,7 @@ class CleanMesh:
     source: np.ndarray
 
     def to_caller(self, values: np.ndarray) -> np.ndarray:
-        """(..., V, 3) on clean vertices -> (..., U, 3) on the caller's; vertices without a surface get 0."""
+        """(..., V, C) on clean vertices -> (..., U, C) on the caller's; vertices without a surface get 0."""
         answer = np.take(values, np.maximum(self.source, 0), axis=-2)
         answer[..., self.source < 0, :] = 0
         return answer

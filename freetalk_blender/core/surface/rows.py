@@ -40,11 +40,6 @@ def renumbered(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
     return used, numbered(used, count)[numbers]
 
 
-def unique(rows: np.ndarray) -> np.ndarray:
-    """(n,k) the different rows among (N,k), in order."""
-    return rows[np.unique(keys(rows), return_index=True)[1]]
-
-
 def first(rows: np.ndarray) -> np.ndarray:
     """(n,) index, ascending, of the first one of each row."""
     found = keys(rows)
