@@ -82,7 +82,7 @@ def row(name: str, vertices: np.ndarray, triangles: np.ndarray, take: np.ndarray
     raw = face.mesh.to_caller(face.binding.displace(motion[frames]))
     dense = raw.copy()
     face.contact.correct(dense, shut[frames])
-    cells = [name, f"{len(vertices):,}", str(len(face.contact.rest))]
+    cells = [name, f"{len(vertices):,}", str(len(face.contact.neighbours))]
     for moved in (dense, raw):
         found = np.array([seen(face, face.opened.vertices + face.opened.carried(one[None])[0]) for one in moved])
         cells += [f"{found[:, 0].mean():.1f}", f"{found[:, 1].max():.1f}", f"{(found[:, 1] > TALL).mean():.0%}"]

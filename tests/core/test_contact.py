@@ -326,7 +326,7 @@ def test_a_finer_mesh_takes_no_more_pairs(opened):
     fine = fused_mouth.open_lips(*sheet(241, 211), landmarks())
     few, many = (lip_pairs.of_open_lips(one.vertices, one.triangles, landmarks()) for one in (opened, fine))
     assert fine.skin_count > 10 * opened.skin_count
-    assert len(few.rest) < len(many.rest) < 350 and many.facing.below.shape[1] < 60
+    assert len(few.neighbours) < len(many.neighbours) < 350 and many.facing.below.shape[1] < 60
 
 
 def test_no_lips_is_a_sentence():

@@ -17,7 +17,7 @@ import scipy.sparse as sparse
 
 from .. import cancel
 from ..compress import ShapeKeys, changed
-from ..frame import EYE_DISTANCE_MM
+from ..frame import EYE_DISTANCE_MM, Similarity
 from ..landmarks import INNER_LIP_PAIRS, gaps
 from ..ramp import smooth_step
 from ..surface.rows import numbered
@@ -53,25 +53,21 @@ class Contact:
     """P pairs of points on facing lips.
 
     vertices (M,): the mesh's vertices that a correction moves. place (M,3): they at rest, canonical mm. upper, lower
-    (P,M) sparse: the pairs' points among them. rest (P,3): upper minus lower point at rest. spread (M,P): share of each
-    pair's correction that a vertex takes, positive on the upper lip. neighbours, envelope (P,N): other pairs, and how
-    firmly a push there holds this one. up, forward (3,): unit vectors of the face. mm: mesh units per millimetre.
-    facing: of lips that were modelled apart: what lies below each point; None along a cut. slid: of a cut, the skin of
-    each lip over that of the other. unfold (P,): mm by which each pair is to be opened at rest, where the lips lie in
-    each other.
+    (P,M) sparse: the pairs' points among them. spread (M,P): share of each pair's correction that a vertex takes,
+    positive on the upper lip. neighbours, envelope (P,N): other pairs, and how firmly a push there holds this one.
+    frame: from canonical mm to the mesh. facing: of lips that were modelled apart: what lies below each point; None
+    along a cut. slid: of a cut, the skin of each lip over that of the other. unfold (P,): mm by which each pair is to
+    be opened at rest, where the lips lie in each other.
     """
 
     vertices: np.ndarray
     place: np.ndarray
     upper: sparse.csr_matrix
     lower: sparse.csr_matrix
-    rest: np.ndarray
     spread: np.ndarray
     neighbours: np.ndarray
     envelope: np.ndarray
-    up: np.ndarray
-    forward: np.ndarray
-    mm: float
+    frame: Similarity
     facing: Facing | None = None
     slid: tuple[Slid, ...] = ()
     unfold: np.ndarray | float = 0.0
@@ -86,7 +82,7 @@ class Contact:
         own = np.flatnonzero(row >= 0)
         first = np.unique(row[own], return_index=True)[1]
         own = np.concatenate([own[first], np.delete(own, first)])
-        none = sparse.csr_matrix((len(self.rest), len(own) - len(first)))
+        none = sparse.csr_matrix((len(self.neighbours), len(own) - len(first)))
         return replace(
             self,
             vertices=own,
@@ -110,10 +106,9 @@ class Contact:
         """(P,T) mm of the pairs' upper points over the lower ones, and (P,T) in [0,1]: how surely they face each other;
         displacement (T,M,3) of `vertices`."""
         used, difference = self._difference
-        _, high, ahead = self._placed(displacement, used)
-        _, rest, depth = (self.rest @ self._axes).astype(np.float32).T[:, :, None]
-        offset = np.abs(depth + difference @ ahead) - np.abs(depth)
-        return rest + difference @ high, 1 - smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
+        _, high, ahead = self._moved(displacement, used)
+        offset = np.abs(difference @ ahead) - np.abs(difference @ self.place[used, 2])[:, None]
+        return difference @ high, 1 - smooth_step((offset - PASSING[0]) / (PASSING[1] - PASSING[0]))
 
     @cached_property
     def _difference(self) -> tuple[np.ndarray, sparse.csr_matrix]:
@@ -125,17 +120,12 @@ class Contact:
     @cached_property
     def _axes(self) -> np.ndarray:
         """(3,3) from mesh axes and units to canonical millimetres."""
-        axes = np.stack([np.cross(self.up, self.forward), self.up, self.forward], 1)
-        return (axes / self.mm).astype(np.float32)
-
-    def _placed(self, displacement: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
-        """(3,n,T) displacement of `vertices`[rows (n,)], canonical mm; displacement (T,M,3), mesh units."""
-        near = displacement[:, rows].astype(np.float32, copy=False)
-        return np.ascontiguousarray((near.reshape(-1, 3) @ self._axes).reshape(near.shape).transpose(2, 1, 0))
+        return (self.frame.rotation / self.frame.scale).astype(np.float32)
 
     def _moved(self, displacement: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """(3,n,T) places of `vertices`[rows (n,)], canonical mm; displacement (T,M,3) of `vertices`, mesh units."""
-        place = self._placed(displacement, rows)
+        near = displacement[:, rows].astype(np.float32, copy=False)
+        place = np.ascontiguousarray((near.reshape(-1, 3) @ self._axes).reshape(near.shape).transpose(2, 1, 0))
         place += self.place[rows].T[:, :, None]
         return place
 
@@ -188,8 +178,8 @@ class Contact:
 
         displacement (T,M,3) of `vertices`; shut (T,): see `closed`.
         """
-        blocks = [self._amount(displacement[block], frames) for block, frames in _in_blocks(len(displacement), shut)]
-        return np.concatenate([amount.T for amount in blocks] or [np.empty((0, len(self.rest)), np.float32)])
+        blocks = _in_blocks(len(displacement), shut)
+        return np.concatenate([self._amount(displacement[block], frames).T for block, frames in blocks])
 
     def _amount(self, displacement: np.ndarray, shut: np.ndarray) -> np.ndarray:
         """(P,T) `amount` of a few frames, frames last."""
@@ -234,7 +224,7 @@ class Contact:
     def unfolded(self) -> "Contact":
         """The contact of a cut whose lips lie in each other at rest, as a scanner's crease may: in every frame they are
         first drawn apart as far as they do, by _FOLD at most."""
-        amount = np.zeros((len(self.rest), 1), np.float32)
+        amount = np.zeros((len(self.neighbours), 1), np.float32)
         for _ in range(_UNFOLDING):
             amount = np.minimum(self._slid_apart(self._unmoved, amount), _FOLD)
         plan, height = self._planned(self._unmoved, amount)
@@ -260,13 +250,18 @@ class Contact:
             wanted = (wanted + shut * (closed - wanted)) * near
         return _held(np.clip(wanted, 0, LARGEST), self.neighbours, self.envelope) + np.minimum(wanted, 0)
 
+    @property
+    def _up(self) -> np.ndarray:
+        """(3,) a millimetre up the face, mesh units."""
+        return self.frame.rotation[:, 1] * self.frame.scale
+
     def modes(self) -> np.ndarray:
         """(P,M,3) displacement of `vertices` by one millimetre at each pair: amount @ modes is the correction."""
-        return (self.spread.T[:, :, None] * (self.up * self.mm)).astype(np.float32)
+        return (self.spread.T[:, :, None] * self._up).astype(np.float32)
 
     def correct(self, motion: np.ndarray, shut: np.ndarray | float = 0.0) -> None:
         """Make lips meet and not cross in motion (T,V,3), mesh units, in place; shut as above."""
-        push = (self.up * self.mm).astype(motion.dtype)
+        push = self._up.astype(motion.dtype)
         for block, frames in _in_blocks(len(motion), shut):
             near = np.take(motion[block], self.vertices, 1)
             amount = self._amount(near, frames)
@@ -292,14 +287,10 @@ def met(keys: ShapeKeys, lips: Contact, shut: np.ndarray, tolerance: float = 0.1
     is added, mesh units.
     """
     shapes = keys.shapes[:, lips.vertices]
-    amount = np.concatenate(
-        [
-            lips.amount(np.tensordot(keys.weights[block], shapes, 1), frames)
-            for block, frames in _in_blocks(len(keys.weights), shut)
-        ]
-        or [np.empty((0, 1))]
-    )
-    if not len(amount) or np.abs(amount).max() * lips.mm <= tolerance / 10:
+    blocks = _in_blocks(len(keys.weights), shut)
+    amounts = [lips.amount(np.tensordot(keys.weights[block], shapes, 1), frames) for block, frames in blocks]
+    amount = np.concatenate(amounts)
+    if np.abs(amount).max() * lips.frame.scale <= tolerance / 10:
         return keys
     return changed(keys, lips.vertices, amount, lips.modes(), tolerance)
 

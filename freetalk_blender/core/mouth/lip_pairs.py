@@ -111,13 +111,12 @@ def of_open_lips(
     pair = np.repeat(np.arange(count), 3)
     below = sparse.csr_matrix((weights.ravel(), (pair, index[paired].ravel())), (count, len(lower))) @ samples[lower]
     above = samples[upper[paired]]
-    apart = frame.vectors_to_mesh((above - below) @ rest)
     lips = _contact(points, side, above, below, frame, ALONG)
     beyond = np.ones(len(points))
     beyond[lips.vertices] = 0
     lower = lower[samples[lower] @ beyond == 0]
     slid = facing.of_lips(above[:, lips.vertices], samples[lower][:, lips.vertices], points[lips.vertices])
-    return replace(lips, place=rest[lips.vertices].astype(np.float32), rest=apart, facing=slid)
+    return replace(lips, place=rest[lips.vertices].astype(np.float32), facing=slid)
 
 
 def _samples(
@@ -192,11 +191,8 @@ def _contact(
         place=points[order].astype(np.float32),
         upper=upper[:, order],
         lower=lower[:, order],
-        rest=frame.vectors_to_mesh(above - below),
         spread=np.concatenate(blocks).astype(np.float32),
         neighbours=neighbours,
         envelope=np.take_along_axis(firm, neighbours, 1),
-        up=frame.rotation[:, 1].copy(),
-        forward=frame.rotation[:, 2].copy(),
-        mm=frame.scale,
+        frame=frame,
     )
