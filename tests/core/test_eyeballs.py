@@ -19,6 +19,8 @@ from freetalk_blender.core.surface.boundary import boundary_edges
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 NO_BALL = np.empty((0, 3))
 OPEN = Eye(False, NO_BALL)
+#: Landmarks of a face whose eyes have no ball here.
+ELSEWHERE = np.full((68, 3), 100.0)
 
 
 def lid_landmarks() -> np.ndarray:
@@ -152,7 +154,7 @@ def lid() -> tuple[lids.Lids, np.ndarray]:
     along a straight line, into the ball."""
     x, y = np.meshgrid(np.linspace(-12, 12, 25), np.linspace(5, 16, 12))
     rest = np.stack([x.ravel(), y.ravel(), np.sqrt(np.maximum(13**2 - x**2 - y**2, 0)).ravel() + 0.5], 1)
-    found = lids.of_balls(rest, strip(25, 12), [(np.zeros(3), 12.0)], UNIT)
+    found = lids.of_balls(rest, strip(25, 12), [(np.zeros(3), 12.0)], UNIT, ELSEWHERE)
     down = np.zeros_like(rest)
     down[:, 1] = -9 * (16 - rest[:, 1]) / 11  # the edge most
     return found, down
@@ -177,7 +179,7 @@ def test_the_rim_of_a_thick_lid_is_not_turned_inside_out():
     ahead = np.interp(row, [0, 1, 2, 9], [0.9, 1.8, 2.8, 2.8])
     rest = np.stack([x, high, np.sqrt(np.maximum(12**2 - x**2 - high**2, 0)) + ahead], 1)
     triangles = strip(19, 10)
-    found = lids.of_balls(rest, triangles, [(np.zeros(3), 12.0)], UNIT)
+    found = lids.of_balls(rest, triangles, [(np.zeros(3), 12.0)], UNIT, ELSEWHERE)
     down = np.zeros_like(rest)
     down[:, 1:] = np.interp(row, [0, 1, 2, 9], [-4.2, -4.8, -5.2, 0])[:, None] * [1, 0.3]
     moved = rest + corrected(down[None], found)[0]
@@ -195,7 +197,7 @@ def test_lids_slide_over_an_ellipsoid():
     half = flat @ form[:2, 2] / form[2, 2]
     square = (1 - np.einsum("ni,ij,nj->n", flat, form[:2, :2], flat)) / form[2, 2]
     rest = np.column_stack([flat, np.sqrt(half**2 + square) - half + 0.5])
-    found = lids.of_balls(rest, strip(25, 15), [(np.zeros(3), axes)], UNIT)
+    found = lids.of_balls(rest, strip(25, 15), [(np.zeros(3), axes)], UNIT, ELSEWHERE)
     down = np.zeros_like(rest)
     down[:, 1] = -14 * (17 - flat[:, 1]) / 13
 
@@ -215,7 +217,7 @@ def eye(columns: int, rows: int) -> tuple[lids.Lids, np.ndarray]:
     edge = 5 * (1 - (x / 14) ** 2)
     high = np.concatenate([edge + y, -edge - y])
     rest = np.stack([np.tile(x, 2), high, np.sqrt(np.maximum(13**2 - np.tile(x, 2) ** 2 - high**2, 0)) + 0.5], 1)
-    points = np.zeros((68, 3)) + [100, 0, 0]
+    points = ELSEWHERE.copy()
     points[36:42, :2] = [(-11, 1.9), (-5, 4.4), (5, 4.4), (11, 1.9), (5, -4.4), (-5, -4.4)]
     points[36:42, 2] = 11
     triangles = np.concatenate([strip(columns, rows), strip(columns, rows) + len(x)])

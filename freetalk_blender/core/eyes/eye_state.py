@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ..detection.face_view import Camera
-from ..frame import EYE_DISTANCE_MM, canonical_frame
+from ..frame import canonical_frame, frame_in_mm
 from ..landmarks import LEFT_EYE, LID_PAIRS, RIGHT_EYE, gaps, nearest_vertices
 from ..surface import raster
 from ..surface.mesh import Surfaces, connected_components, together
@@ -53,7 +53,8 @@ def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, bes
     LandmarkError where the landmarks have no frame.
     """
     everything, faces = together([(vertices, triangles), *beside])
-    points, placed = _in_mm(everything, landmarks)
+    mm = frame_in_mm(landmarks)
+    points, placed = (mm.to_canonical(np.asarray(places, float)) for places in (everything, landmarks))
     parts = connected_components(faces, len(points))
     skin = parts[nearest_vertices(placed[27:31], points[: len(vertices)])][0]
     middles = [placed[rows].mean(0) for rows in EYES]
@@ -66,7 +67,7 @@ def look(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, bes
 
 def shut(landmarks: np.ndarray) -> tuple[bool, bool]:
     """Whether the lids of the subject's right and left eye meet, as landmarks (68,3) say."""
-    apart = _apart(_in_mm(landmarks, landmarks)[1])
+    apart = _apart(frame_in_mm(landmarks).to_canonical(np.asarray(landmarks, float)))
     right, left = _credible(apart < SHUT, apart)
     return bool(right), bool(left)
 
@@ -76,11 +77,12 @@ def shut_lines(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarra
 
     vertices (V,3), triangles (F,3) with finite corners, landmarks (68,3) as the network places them.
     """
-    frame = canonical_frame(landmarks)
-    points, placed = _in_mm(vertices, landmarks)
-    near = _around_eyes(points, triangles, placed)
+    mm = frame_in_mm(landmarks)
+    points, placed = (mm.to_canonical(np.asarray(places, float)) for places in (vertices, landmarks))
+    near = (np.abs(points - placed[36:48].mean(0)) < (90, 45, 60)).all(1)
+    faces = triangles[near[triangles].all(1)]  # around the eyes
     lines = [
-        frame.to_mesh(_shut_line(points, near, placed, placed[rows].mean(0), pairs) / EYE_DISTANCE_MM)
+        mm.to_mesh(_shut_line(points, faces, placed, placed[rows].mean(0), pairs))
         for rows, pairs in zip(EYES, (LID_PAIRS[:2], LID_PAIRS[2:]), strict=True)
     ]
     closed = _credible(np.array([len(line) > 0 for line in lines]), _apart(placed))
@@ -97,21 +99,6 @@ def _credible(closed: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """(2,) which eyes are shut, of those that seem so (2,): one alone only where its lids are `apart` (2,) by clearly
     less than the other's."""
     return closed & (closed[::-1] | (apart < _ALONE * apart[::-1]))
-
-
-def _in_mm(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """vertices (V,3) and landmarks (68,3) in canonical millimetres."""
-    frame = canonical_frame(landmarks)
-    return (
-        frame.to_canonical(np.asarray(vertices, float)) * EYE_DISTANCE_MM,
-        frame.to_canonical(np.asarray(landmarks, float)) * EYE_DISTANCE_MM,
-    )
-
-
-def _around_eyes(points: np.ndarray, triangles: np.ndarray, placed: np.ndarray) -> np.ndarray:
-    """(f,3) triangles around the eyes."""
-    near = (np.abs(points - placed[36:48].mean(0)) < (90, 45, 60)).all(1)
-    return triangles[near[triangles].all(1)]
 
 
 def shut_landmarks(landmarks: np.ndarray, lines: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

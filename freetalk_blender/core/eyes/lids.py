@@ -8,7 +8,7 @@ At rest nothing moves.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -86,7 +86,7 @@ class Lids:
     ball: np.ndarray
     kept: np.ndarray
     frame: Similarity
-    edges: tuple[Edges, ...] = ()
+    edges: tuple[Edges, ...]
 
     def clearance(self, displacement: np.ndarray) -> np.ndarray:
         """(T,M) mm in front of the ball, negative inside; displacement (T,M,3) of `vertices`, mesh units."""
@@ -122,13 +122,9 @@ def closed(motion: np.ndarray, neutral: np.ndarray) -> np.ndarray:
 
 
 def of_balls(
-    skin: np.ndarray,
-    triangles: np.ndarray,
-    balls: Sequence[Ball],
-    frame: Similarity,
-    landmarks: np.ndarray | None = None,
+    skin: np.ndarray, triangles: np.ndarray, balls: Sequence[Ball], frame: Similarity, landmarks: np.ndarray
 ) -> Lids | None:
-    """The lids of some balls; None where none has skin in front of it.
+    """The lids of some balls, at least one; None where none has skin in front of it.
 
     skin (V,3), triangles (F,3): the skin, mesh units; frame: from canonical mm to the mesh; landmarks (68,3), canonical
     mm: where the edges are.
@@ -148,21 +144,17 @@ def of_balls(
         rest = points[rows, 2] - _surface(points[rows], ball)
         rows, rest = rows[rest > -_INSIDE], rest[rest > -_INSIDE]
         chosen.append((rows, _kept(points[rows], ahead[rows], rest), np.full(len(rows), number)))
-    if not chosen:
-        return None
     rows, kept, which = (np.concatenate(part) for part in zip(*chosen, strict=True))
     if not len(rows):
         return None
-    found = Lids(used[rows], points[rows], tuple(balls), which, kept, frame)
-    if landmarks is None:
-        return found
-    edges = [
+    found = [
         _edges(points, faces, rows, ball, landmarks[EYES[eye]], eye)
         for eye in range(2)
         for ball in balls
         if np.linalg.norm(landmarks[EYES[eye]].mean(0) - ball[0]) < 2 * _radius(ball)
     ]
-    return replace(found, edges=tuple(one for one in edges if one is not None))
+    edges = tuple(one for one in found if one is not None)
+    return Lids(used[rows], points[rows], tuple(balls), which, kept, frame, edges)
 
 
 def _kept(points: np.ndarray, ahead: np.ndarray, rest: np.ndarray) -> np.ndarray:
