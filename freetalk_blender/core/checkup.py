@@ -203,13 +203,12 @@ def _uv_seams(triangles: np.ndarray, uvs: np.ndarray) -> int:
 
 
 def _face(landmarks: Landmarks | np.ndarray, points: np.ndarray, similarity: frame.Similarity, facts: dict) -> list:
-    sure = landmarks.confidence if isinstance(landmarks, Landmarks) else None
     facts["landmarks"] = np.round(points, 6).tolist()
     facts["eye_distance"] = round(similarity.scale, 6)
     facts["up"], facts["forward"] = (_axis(similarity.rotation[:, k]) for k in (1, 2))
     found = [Finding("face", GOOD, "The face is where the landmarks say.")]
-    if isinstance(landmarks, Landmarks) and sure is not None:
-        facts["confidence"] = round(float(np.mean(sure)), 3)
+    if isinstance(landmarks, Landmarks) and landmarks.confidence is not None:
+        facts["confidence"] = round(float(np.mean(landmarks.confidence)), 3)
         level = GOOD if facts["confidence"] > 0.6 else NOTICE
         move = "Move those that are off before you trust the result."
         fix = "" if level == GOOD else " ".join((*doubt(landmarks), move))

@@ -55,15 +55,16 @@ def deform(
     followed as it is.
     """
     motion = landmark_motion(face, displacement, space)
-    if turns is not None and not turnings.weights(turns, len(motion)).any():
-        turns = None
+    turning = None if turns is None else turnings.weights(turns, len(motion))
     dense = face.mesh.to_caller(face.binding.displace(motion))
     if face.contact and space == "canonical":
         face.contact.correct(dense, contact.closed(motion, face.neutral))
     if face.eyelids and space == "canonical":
         face.eyelids.correct(dense, lids.closed(motion, face.neutral))
     dense = dense[:, : face.vertex_count]
-    return dense if turns is None else dense + turnings.displacement(face, turns, len(dense))
+    if turning is None or not turning.any():
+        return dense
+    return dense + np.tensordot(turning, turnings.shapes(face)[:, : face.vertex_count], 1)
 
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:

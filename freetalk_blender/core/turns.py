@@ -59,11 +59,6 @@ def shapes(face: Face) -> np.ndarray:
     return frame.vectors_to_mesh(FULL * np.concatenate([head, eyes])).astype(np.float32)
 
 
-def displacement(face: Face, turns: np.ndarray, frames: int) -> np.ndarray:
-    """(T,V,3) float32 displacement of the caller's vertices by turns (T,5) in radians of so many frames, mesh units."""
-    return np.tensordot(weights(turns, frames), shapes(face)[:, : face.vertex_count], 1)
-
-
 def weights(turns: np.ndarray, frames: int) -> np.ndarray:
     """(T,5) float32 weights of `shapes` for turns (T,5) in radians of so many frames. Raises FreeTalkError on another
     shape, and on values that are not finite."""

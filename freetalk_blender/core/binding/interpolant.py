@@ -68,7 +68,7 @@ def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: 
     energy = (gradient.T @ sp.diags(1 / mass) @ gradient + TENSION * inside + sp.diags(SCREEN * area)).tocsc()
     rows = np.searchsorted(near, landmark_vertices)
     handles, owner, shared = np.unique(rows, return_inverse=True, return_counts=True)
-    green = spectral.factor(energy)(_columns(handles, len(near)))
+    green = spectral.factor(energy)(columns(handles, len(near)))
     covariance = green[handles]
     weights = np.linalg.solve(covariance, green.T).T[:, owner] / shared[owner]
     weights[handles] = (owner[None] == np.arange(len(handles))[:, None]) / shared[owner]
@@ -89,7 +89,8 @@ def _loose(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return 1.0 - smooth_step(far) * smooth_step(high)
 
 
-def _columns(rows: np.ndarray, count: int) -> np.ndarray:
+def columns(rows: np.ndarray, count: int) -> np.ndarray:
+    """(count,R) 1 in each of rows (R,), in a column of its own."""
     identity = np.zeros((count, len(rows)))
     identity[rows, np.arange(len(rows))] = 1.0
     return identity

@@ -23,7 +23,7 @@ from ..landmarks import BROWS, COUNT, LIDS, LIPS
 from ..surface import mesh, raster, spectral
 from ..surface.rows import numbered
 from . import evidence
-from .interpolant import REACH, Interpolant, interpolant
+from .interpolant import REACH, Interpolant, columns, interpolant
 from .proxy import Proxy, simplify
 
 #: Lengths (canonical units) at which landmarks are seen from a vertex, and over which normals are averaged.
@@ -153,8 +153,7 @@ def features(vertices: np.ndarray, triangles: np.ndarray, smooth: Interpolant) -
     normal = spectral.factor(mass + NORMAL_LENGTH**2 * smooth.stiffness)(smooth.mass[:, None] * normal)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     offset = position - smooth.weights @ position[smooth.rows]
-    source = np.zeros((len(position), COUNT))
-    source[smooth.rows, np.arange(COUNT)] = 1.0
+    source = columns(smooth.rows, len(position))
     sight = [_sight(spectral.factor(mass + t**2 * smooth.stiffness)(source), t) for t in SIGHT]
     return np.concatenate([position, normal, offset, smooth.weights, *sight], 1).astype(np.float32)
 

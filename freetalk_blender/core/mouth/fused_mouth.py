@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
-from ..errors import LandmarkError, MeshError
+from ..errors import MeshError
 from ..frame import frame_in_mm
 from ..landmarks import nearest_vertices
 from ..surface import mesh, rows
@@ -42,11 +42,8 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     Fused means that a path leads over the front of the lips from the upper to the lower one without going round a mouth
     corner. Raises LandmarkError and MeshError where there is no mouth at the landmarks.
     """
-    landmarks = np.asarray(landmarks, float)
-    if landmarks.shape != (68, 3):
-        raise LandmarkError(f"Opening the mouth needs 68 landmark points (68, 3); got shape {landmarks.shape}.")
     frame = frame_in_mm(landmarks)
-    landmarks = frame.to_canonical(landmarks)
+    landmarks = frame.to_canonical(np.asarray(landmarks, float))
     curve = mouth_curve.mouth_curve(landmarks)
     patch = mouth_patch.mouth_patch(frame.to_canonical(np.asarray(vertices, float)), triangles, landmarks)
     inset = 0.12 * (curve.x[-1] - curve.x[0])

@@ -132,11 +132,6 @@ def resample(samples: np.ndarray, rate: float, target: int = SPEECH_RATE) -> np.
     return _concatenate(_resampled(_slices(samples), rate, target))
 
 
-def duration(samples: np.ndarray, rate: float) -> float:
-    """Seconds."""
-    return len(samples) / rate
-
-
 def _index(channel: int | None, channels: int, name: str) -> int | None:
     """The index of a channel that is counted from 1; AudioError where the sound has none of that number."""
     if channel is None:

@@ -152,7 +152,7 @@ def perform(
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
     spoken = bool((heard.speech > 0.5).any())
-    return Performance(displacement, neutral, float(fps), weights, tongue, turns, spoken)
+    return Performance(displacement, neutral, fps, weights, tongue, turns, spoken)
 
 
 def _column(factor: float | np.ndarray) -> np.ndarray:
