@@ -1,7 +1,6 @@
 """A performance said in ARKit's blend shapes."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +13,7 @@ from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
 from freetalk_blender.core.lip_contact import contact
 from freetalk_blender.core.mouth import inner_mouth
 from freetalk_blender.core.retarget import with_true_gaps
-from freetalk_blender.core.surface import scan_file
 from freetalk_blender.core.voice import audio, performance
-
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
-
-
-@pytest.fixture
-def face(head: Path, head_landmarks: Path) -> faces.Face:
-    return faces.prepare(*scan_file.read(head), landmarks.read(head_landmarks))
 
 
 def test_there_are_51_names_each_once_and_each_side_has_its_partner() -> None:
@@ -60,9 +51,8 @@ def test_what_the_shapes_made_is_said_by_their_own_weights() -> None:
     assert np.abs(missed).max() * EYE_DISTANCE_MM < 0.2
 
 
-def test_lips_that_are_shut_in_speech_are_shut_by_the_weights() -> None:
-    samples, rate = audio.load(SPEECH)
-    motion = performance.perform(samples, rate, device="cpu").displacement
+def test_lips_that_are_shut_in_speech_are_shut_by_the_weights(spoken: np.ndarray) -> None:
+    motion = performance.perform(spoken, audio.SPEECH_RATE, device="cpu").displacement
     shut = contact.closed(motion, with_true_gaps(mean_landmarks()))
     made = np.tensordot(arkit.fit(motion, arkit.shapes(), shut), arkit.shapes(), 1)
     apart = np.abs(landmarks.gaps(made, INNER_LIP_PAIRS))[shut > 0.9] * EYE_DISTANCE_MM
@@ -178,11 +168,10 @@ def test_lips_that_are_apart_are_asked_each_on_its_own_side(
 
 
 def test_a_character_speaks_by_its_own_shapes_as_by_made_ones(
-    sculpted: tuple[faces.Face, dict[str, np.ndarray]],
+    sculpted: tuple[faces.Face, dict[str, np.ndarray]], spoken: np.ndarray
 ) -> None:
     character, shapes = sculpted
-    samples, rate = audio.load(SPEECH)
-    take = performance.perform(samples, rate, {"happy": 0.5}, device="cpu")
+    take = performance.perform(spoken, audio.SPEECH_RATE, {"happy": 0.5}, device="cpu")
     made, own = (arkit.shape_keys(character, take.displacement, sculpted=lent) for lent in (None, shapes))
     upper, lower = arkit._at_landmarks(character)[[62, 66]]
     gaps = []

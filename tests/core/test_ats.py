@@ -1,22 +1,14 @@
 """The ATS network: stillness, closed lips, emotion that moves along its own direction, style that is obeyed."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from freetalk_blender.core import models
-from freetalk_blender.core.voice import ats, audio, speech
+from freetalk_blender.core.voice import ats, speech
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.style import Style, StyleError
 
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 LIPS = slice(48, 68)
-
-
-@pytest.fixture(scope="module")
-def features() -> np.ndarray:
-    return speech.features(audio.load(SPEECH)[0], "cpu")
 
 
 def condition(name: str, intensity: float, frames: int) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Loose parts that sit on the skin go with it; what only touches it, or belongs to an eye, stays."""
 
-from pathlib import Path
-
 import loose
 import numpy as np
 import pytest
@@ -15,9 +13,7 @@ from freetalk_blender.core.frame import frame_in_mm
 from freetalk_blender.core.landmarks import COUNT
 from freetalk_blender.core.movement import deform
 from freetalk_blender.core.surface import mesh, raster
-from freetalk_blender.core.surface.scan_file import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Rows and columns of a strip of lashes, and how long they are (mm).
 ROWS, COLUMNS, LONG = 4, 24, 8.0
 
@@ -62,11 +58,6 @@ def tube(middle: np.ndarray, radius: np.ndarray, wide: float = 1.0) -> tuple[np.
     around = np.linspace(0, 2 * np.pi, 13)
     ring = np.stack([wide * np.sin(around), np.zeros(13), np.cos(around)], 1)
     return sheet(middle[:, None] + np.reshape(radius, (-1, 1, 1)) * ring)
-
-
-@pytest.fixture(scope="module")
-def scan():
-    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
 
 
 def down(top: float, bottom: float) -> np.ndarray:

@@ -5,15 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from freetalk_blender.core import checkup, landmarks
+from freetalk_blender.core import checkup
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.mouth import fused_mouth
-from freetalk_blender.core.surface import scan_file
-
-
-@pytest.fixture(scope="module")
-def scan(head, head_landmarks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return *scan_file.read(head), landmarks.read(head_landmarks).points
 
 
 def levels(report: checkup.CheckUp) -> dict[str, str]:

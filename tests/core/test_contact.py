@@ -13,6 +13,7 @@ from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.lip_contact import contact, facing, sliding
 from freetalk_blender.core.mouth import fused_mouth, lip_pairs
 from freetalk_blender.core.retarget import with_true_gaps
+from tests.core.grids import squares
 
 
 def landmarks() -> np.ndarray:
@@ -26,10 +27,7 @@ def sheet(columns: int = 61, rows: int = 61, deep: float = 3, high: float = 2) -
     x, y = u.ravel(), v.ravel() + points[60:68, 1].mean() + 0.013
     groove = deep * np.exp(-((v.ravel() / high) ** 2)) / (1 + np.exp((np.abs(x) - 24) / 2))
     z = points[62, 2] + 4 - 0.02 * x**2 - groove
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    right, up = corner + 1, corner + columns
-    triangles = np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
-    return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+    return np.stack([x, y, z], 1).astype(np.float32), squares(columns, rows).astype(np.int32)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """A face is found wherever it is, and only where it is."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -11,25 +9,15 @@ from freetalk_blender.core.detection import detector, face_placing, face_search,
 from freetalk_blender.core.errors import LandmarkError, MeshError
 from freetalk_blender.core.frame import Similarity
 from freetalk_blender.core.surface import raster
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def head() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sample's vertices, triangles and true landmarks (mm)."""
-    words = [line.split() for line in (EXAMPLES / "head.obj").read_text().splitlines()]
-    vertices = np.array([word[1:] for word in words if word[0] == "v"], np.float32)
-    triangles = np.array([word[1:] for word in words if word[0] == "f"], np.int32) - 1
-    return vertices, triangles, landmarks.read(EXAMPLES / "head.landmarks.json").points
+from tests.core.grids import squares
 
 
 def millimetres(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.linalg.norm(found - truth, axis=1) / np.linalg.norm(truth[45] - truth[36]) * frame.EYE_DISTANCE_MM
 
 
-def test_the_sample_head_is_found_as_it_is(head) -> None:
-    vertices, triangles, truth = head
+def test_the_sample_head_is_found_as_it_is(scan) -> None:
+    vertices, triangles, truth = scan
     found = detector.detect(vertices, triangles)
     error = millimetres(found.points, truth)
     assert error.mean() < 3.0
@@ -40,16 +28,16 @@ def test_the_sample_head_is_found_as_it_is(head) -> None:
 
 
 @pytest.mark.parametrize("turn, scale", [((180, 0, 0), 1e-3), ((90, 30, -100), 25.4), ((-60, 200, 45), 1e4)])
-def test_pose_and_unit_do_not_matter(head, turn, scale) -> None:
-    vertices, triangles, truth = head
+def test_pose_and_unit_do_not_matter(scan, turn, scale) -> None:
+    vertices, triangles, truth = scan
     rotation = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
     move = Similarity(scale, rotation, scale * np.array([500.0, -90.0, 7.0]))
     found = detector.detect(move.to_mesh(vertices), triangles)
     assert millimetres(found.points, move.to_mesh(truth)).mean() < 3.5
 
 
-def test_points_beyond_the_edge_of_a_scan_stay_near_it_and_are_not_trusted(head) -> None:
-    vertices, triangles, truth = head
+def test_points_beyond_the_edge_of_a_scan_stay_near_it_and_are_not_trusted(scan) -> None:
+    vertices, triangles, truth = scan
     face = frame.canonical_frame(truth)
     kept = face.to_canonical(vertices)[:, 0] < 0.55
     left = triangles[kept[triangles].all(1)]
@@ -61,22 +49,22 @@ def test_points_beyond_the_edge_of_a_scan_stay_near_it_and_are_not_trusted(head)
     assert found.confidence[[14, 15, 16]].max() < 0.2 < found.confidence[there].min()
 
 
-def test_a_head_in_a_large_room_is_found(head) -> None:
-    vertices, triangles, truth = head
+def test_a_head_in_a_large_room_is_found(scan) -> None:
+    vertices, triangles, truth = scan
     corners = vertices.mean(0) + 6000 * (np.array(list(np.ndindex(2, 2, 2))) - 0.5)
     walls = np.array([[0, 1, 3], [0, 3, 2], [0, 4, 5], [0, 5, 1], [0, 2, 6], [0, 6, 4]]) + len(vertices)
     found = detector.detect(np.concatenate([vertices, corners]), np.concatenate([triangles, walls]))
     assert millimetres(found.points, truth).mean() < 3.5
 
 
-def test_a_mirrored_mesh_is_refused_in_a_sentence(head) -> None:
-    vertices, triangles, _ = head
+def test_a_mirrored_mesh_is_refused_in_a_sentence(scan) -> None:
+    vertices, triangles, _ = scan
     with pytest.raises(LandmarkError, match="inside out"):
         detector.detect(vertices * [-1, 1, 1], triangles)
 
 
-def test_of_two_faces_one_must_be_chosen(head) -> None:
-    vertices, triangles, truth = head
+def test_of_two_faces_one_must_be_chosen(scan) -> None:
+    vertices, triangles, truth = scan
     twice = np.concatenate([vertices, vertices + [420.0, 0, 0]])
     both = np.concatenate([triangles, triangles + len(vertices)])
     with pytest.raises(LandmarkError, match=r"2 faces.*--near="):
@@ -85,8 +73,8 @@ def test_of_two_faces_one_must_be_chosen(head) -> None:
     assert millimetres(chosen.points, truth + [420.0, 0, 0]).mean() < 3.5
 
 
-def test_the_back_of_a_head_is_no_face(head) -> None:
-    vertices, triangles, truth = head
+def test_the_back_of_a_head_is_no_face(scan) -> None:
+    vertices, triangles, truth = scan
     front = np.linalg.norm(vertices - truth[27:].mean(0), axis=1) < 85
     with pytest.raises(LandmarkError, match="No face"):
         detector.detect(vertices, triangles[~front[triangles].any(1)])
@@ -95,12 +83,8 @@ def test_the_back_of_a_head_is_no_face(head) -> None:
 def test_a_ball_is_no_face() -> None:
     down, around = np.meshgrid(np.linspace(0, np.pi, 40), np.linspace(0, 2 * np.pi, 60), indexing="ij")
     ball = np.stack([np.sin(down) * np.cos(around), np.cos(down), np.sin(down) * np.sin(around)], -1).reshape(-1, 3)
-    corner = (np.arange(39)[:, None] * 60 + np.arange(59)).ravel()
-    triangles = np.concatenate(
-        [np.stack([corner, corner + 1, corner + 60], 1), np.stack([corner + 1, corner + 61, corner + 60], 1)]
-    )
     with pytest.raises(LandmarkError, match="No face"):
-        detector.detect(ball, triangles)
+        detector.detect(ball, squares(60, 40))
 
 
 @pytest.mark.parametrize(
@@ -166,15 +150,15 @@ def test_a_point_that_leaves_the_face_is_brought_back_and_the_others_stay() -> N
     assert np.delete(gap, 30).max() < 0.02
 
 
-def test_a_heavy_mesh_is_simplified_in_place(head) -> None:
-    vertices, triangles, _ = head
+def test_a_heavy_mesh_is_simplified_in_place(scan) -> None:
+    vertices, triangles, _ = scan
     many = np.concatenate([triangles] * 5)
     points, fewer = face_view.cluster_vertices(vertices.astype(float), many, 4.0)
     assert len(points) < len(vertices) and fewer.max() < len(points)
     assert np.abs(points.mean(0) - vertices.mean(0)).max() < 20
 
 
-def test_preview_is_a_picture(head, tmp_path) -> None:
-    vertices, triangles, truth = head
+def test_preview_is_a_picture(scan, tmp_path) -> None:
+    vertices, triangles, truth = scan
     landmark_preview.preview(vertices, triangles, landmarks.Landmarks(truth), tmp_path / "preview.png", 128)
     assert (tmp_path / "preview.png").stat().st_size > 5_000

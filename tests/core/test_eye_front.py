@@ -6,6 +6,7 @@ import pytest
 from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.eyes import eye_front
 from freetalk_blender.core.frame import Similarity
+from tests.core.grids import squares
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 
@@ -27,9 +28,7 @@ def eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     between = np.abs(y) < top
     blink[between, 1] -= 1.5 * np.sin(2.7 * np.arange(between.sum())) ** 2
     blink[between, 2] += np.sin(1.3 * np.arange(between.sum()))
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    right, up = corner + 1, corner + columns
-    return skin, np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)]), blink
+    return skin, squares(columns, rows), blink
 
 
 @pytest.fixture(scope="module")

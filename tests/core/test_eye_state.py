@@ -7,6 +7,7 @@ from freetalk_blender.core.eyes import eye_state, eyeballs
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.landmarks import LID_PAIRS
 from freetalk_blender.core.surface import mesh
+from tests.core.grids import squares
 
 
 def landmarks() -> np.ndarray:
@@ -28,10 +29,7 @@ def sheet(right: str | None, left: str | None = None) -> tuple[np.ndarray, np.nd
             lid = points[[pair[crease == "lower"] for pair in pairs], 1].mean()
             line = lid + 0.01 * (x - middle[0]) ** 2 * (1 if crease == "lower" else -1)
             z -= 1.5 * np.exp(-(((y - line) / 0.9) ** 2)) * (np.abs(x - middle[0]) < 14)
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    beside, up = corner + 1, corner + columns
-    triangles = np.concatenate([np.stack([corner, beside, up], 1), np.stack([beside, up + 1, up], 1)])
-    return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+    return np.stack([x, y, z], 1).astype(np.float32), squares(columns, rows).astype(np.int32)
 
 
 def found(

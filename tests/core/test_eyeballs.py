@@ -15,6 +15,7 @@ from freetalk_blender.core.landmarks import LID_PAIRS
 from freetalk_blender.core.mouth.opened_mouth import IRIS, PUPIL, SCLERA, untouched
 from freetalk_blender.core.retarget import retarget
 from freetalk_blender.core.surface.boundary import boundary_edges
+from tests.core.grids import squares
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 NO_BALL = np.empty((0, 3))
@@ -35,9 +36,7 @@ def plate(hole: bool) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.meshgrid(np.linspace(-30, 30, 81), np.linspace(-25, 25, 71))
     z = 1.5 - 0.02 * (x**2 + y**2)
     points = middle + np.stack([x.ravel(), y.ravel(), z.ravel()], 1)
-    corner = (np.arange(70)[:, None] * 81 + np.arange(80)).ravel()
-    faces = [np.stack([corner, corner + 1, corner + 81], 1), np.stack([corner + 1, corner + 82, corner + 81], 1)]
-    triangles = np.concatenate(faces)
+    triangles = squares(81, 71)
     if hole:
         wide, high = np.ptp(marks[:, 0]) / 2, np.ptp(marks[:, 1]) / 2 + 1
         off = points[triangles].mean(1) - middle
@@ -142,19 +141,12 @@ def corrected(motion: np.ndarray, found: lids.Lids, *eyes: float) -> np.ndarray:
     return answer
 
 
-def strip(columns: int, rows: int) -> np.ndarray:
-    """(F,3) triangles of a grid of points, row by row."""
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    right, up = corner + 1, corner + columns
-    return np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
-
-
 def lid() -> tuple[lids.Lids, np.ndarray]:
     """A strip of skin over the upper half of a ball at the origin, and where it is when the eye is shut: it moves down
     along a straight line, into the ball."""
     x, y = np.meshgrid(np.linspace(-12, 12, 25), np.linspace(5, 16, 12))
     rest = np.stack([x.ravel(), y.ravel(), np.sqrt(np.maximum(13**2 - x**2 - y**2, 0)).ravel() + 0.5], 1)
-    found = lids.of_balls(rest, strip(25, 12), [(np.zeros(3), 12.0)], UNIT, ELSEWHERE)
+    found = lids.of_balls(rest, squares(25, 12), [(np.zeros(3), 12.0)], UNIT, ELSEWHERE)
     down = np.zeros_like(rest)
     down[:, 1] = -9 * (16 - rest[:, 1]) / 11  # the edge most
     return found, down
@@ -178,7 +170,7 @@ def test_the_rim_of_a_thick_lid_is_not_turned_inside_out():
     high = np.interp(row, [0, 1, 2, 9], [4.4, 4.7, 5, 16])
     ahead = np.interp(row, [0, 1, 2, 9], [0.9, 1.8, 2.8, 2.8])
     rest = np.stack([x, high, np.sqrt(np.maximum(12**2 - x**2 - high**2, 0)) + ahead], 1)
-    triangles = strip(19, 10)
+    triangles = squares(19, 10)
     found = lids.of_balls(rest, triangles, [(np.zeros(3), 12.0)], UNIT, ELSEWHERE)
     down = np.zeros_like(rest)
     down[:, 1:] = np.interp(row, [0, 1, 2, 9], [-4.2, -4.8, -5.2, 0])[:, None] * [1, 0.3]
@@ -197,7 +189,7 @@ def test_lids_slide_over_an_ellipsoid():
     half = flat @ form[:2, 2] / form[2, 2]
     square = (1 - np.einsum("ni,ij,nj->n", flat, form[:2, :2], flat)) / form[2, 2]
     rest = np.column_stack([flat, np.sqrt(half**2 + square) - half + 0.5])
-    found = lids.of_balls(rest, strip(25, 15), [(np.zeros(3), axes)], UNIT, ELSEWHERE)
+    found = lids.of_balls(rest, squares(25, 15), [(np.zeros(3), axes)], UNIT, ELSEWHERE)
     down = np.zeros_like(rest)
     down[:, 1] = -14 * (17 - flat[:, 1]) / 13
 
@@ -220,7 +212,7 @@ def eye(columns: int, rows: int) -> tuple[lids.Lids, np.ndarray]:
     points = ELSEWHERE.copy()
     points[36:42, :2] = [(-11, 1.9), (-5, 4.4), (5, 4.4), (11, 1.9), (5, -4.4), (-5, -4.4)]
     points[36:42, 2] = 11
-    triangles = np.concatenate([strip(columns, rows), strip(columns, rows) + len(x)])
+    triangles = np.concatenate([squares(columns, rows), squares(columns, rows) + len(x)])
     found = lids.of_balls(rest, triangles, [(np.zeros(3), 12.0)], UNIT, points)
     blink = np.zeros_like(rest)
     fade = np.exp(-((y / 6) ** 2))

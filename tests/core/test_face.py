@@ -1,7 +1,6 @@
 """A scan prepared and moved, answered for the vertices as they were given."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import fast_simplification
 import numpy as np
@@ -18,21 +17,8 @@ from freetalk_blender.core.mouth import opening
 from freetalk_blender.core.mouth.opened_mouth import LOWER, SKIN
 from freetalk_blender.core.movement import deform, moves, shape_keys
 from freetalk_blender.core.surface import raster
-from freetalk_blender.core.surface.scan_file import read
 from freetalk_blender.core.voice import audio
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def scan():
-    """Vertices, triangles and landmark points of the sample head."""
-    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
-
-
-@pytest.fixture(scope="module")
-def face(scan):
-    return prepare(*scan)
+from tests.core.grids import squares
 
 
 def test_a_face_that_is_inside_out_at_given_landmarks_is_told(scan, face):
@@ -104,11 +90,11 @@ def backs(points: np.ndarray, triangles: np.ndarray, middle: np.ndarray) -> floa
     return away[seen.triangle[seen.seen]].sum() * 0.15**2
 
 
-def test_a_blink_of_eyes_that_are_one_skin_shows_no_folds(scan, face):
-    spoken = perform(*audio.load(EXAMPLES / "speech.flac")).displacement
-    own = movement.landmark_motion(face, spoken)
+def test_a_blink_of_eyes_that_are_one_skin_shows_no_folds(scan, face, spoken):
+    said = perform(spoken, audio.SPEECH_RATE).displacement
+    own = movement.landmark_motion(face, said)
     gap = own[:, 37, 1] - own[:, 41, 1]
-    motion = spoken[[0, gap.argmin() - 1, gap.argmin()]]
+    motion = said[[0, gap.argmin() - 1, gap.argmin()]]
     dense = deform(face, motion)
     keys = shape_keys(face, motion, tolerance=0.1)
     caller = np.tensordot(keys.weights, keys.shapes, 1)[:, : face.vertex_count]
@@ -265,8 +251,7 @@ def test_landmarks_found_beside_the_mesh_are_a_part_of_a_face_and_told_as_such(s
     vertices, triangles, points = scan
     right = triangles[(vertices[triangles, 0] < points[39, 0]).all(1)]  # as far as the right eye's inner corner
     used, faces = np.unique(right, return_inverse=True)
-    found = landmarks.read(EXAMPLES / "head.landmarks.json")
-    monkeypatch.setattr(detector, "detect", lambda *_: found)
+    monkeypatch.setattr(detector, "detect", lambda *_: landmarks.Landmarks(points))
     with pytest.raises(LandmarkError, match="Only a part of a face was found"):
         prepare(vertices[used], faces.reshape(right.shape))
 
@@ -317,9 +302,8 @@ def test_a_coarse_face_on_a_body_of_many_vertices_is_bound_on_a_finer_copy(scan)
     coarse, faces = fast_simplification.simplify(vertices.astype(np.float32), triangles, target_count=2000)
     x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-300, 300, 150), np.linspace(-1000, -400, 150)))
     body = points[8] + np.stack([x, y, 0 * x - 100], 1)
-    corner = (np.arange(149)[:, None] * 150 + np.arange(149)).ravel()
-    more = np.concatenate([[corner, corner + 1, corner + 150], [corner + 1, corner + 151, corner + 150]], 1).T
-    bound = prepare(np.concatenate([coarse, body]), np.concatenate([faces, more + len(coarse)]), points)
+    both = np.concatenate([faces, squares(150, 150) + len(coarse)])
+    bound = prepare(np.concatenate([coarse, body]), both, points)
     nearest = bound.mesh.vertices[landmarks.nearest_vertices(points, bound.mesh.vertices)]
     assert np.median(mm(bound, nearest - points)) < 1.8
     assert len(bound.mesh.vertices) < len(coarse) + len(body) + 8000, "the body stays as it is"

@@ -13,6 +13,7 @@ from freetalk_blender.core.mouth import fused_mouth, lip_line, mouth_curve, mout
 from freetalk_blender.core.surface import mesh
 from freetalk_blender.core.surface.boundary import boundary_edges
 from freetalk_blender.core.surface.edges import edges_of
+from tests.core.grids import squares
 
 WIDTH = 46.0
 
@@ -41,10 +42,7 @@ def sheet(columns: int = 61, rows: int = 61, seed: int | None = 0, depth: float 
         y = y + inner * rng.uniform(-0.3, 0.3, y.shape) * 100 / rows
     groove = depth * np.exp(-(((y - crease(x)) / 2) ** 2)) / (1 + np.exp((np.abs(x) - 0.52 * WIDTH) / 2))
     z = points[62, 2] + 4 - 0.02 * x**2 - groove
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    right, up = corner + 1, corner + columns
-    triangles = np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
-    return np.stack([x, y, z], 1).astype(np.float32), triangles.astype(np.int32)
+    return np.stack([x, y, z], 1).astype(np.float32), squares(columns, rows).astype(np.int32)
 
 
 def edge_uses(triangles: np.ndarray) -> np.ndarray:

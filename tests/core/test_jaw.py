@@ -1,7 +1,5 @@
 """Teeth and a tongue that a scan has already, as loose parts, and the jaw that they go with."""
 
-from pathlib import Path
-
 import loose
 import numpy as np
 import pytest
@@ -15,9 +13,7 @@ from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, landmark_motion, shape_keys
 from freetalk_blender.core.retarget import retarget, with_true_gaps
 from freetalk_blender.core.surface import mesh
-from freetalk_blender.core.surface.scan_file import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Middle, to the lips' (mm), and half sizes of each part, and whether it goes with the jaw: wholly, partly or not.
 PARTS = {
     "upper incisors": ((0, 4, -10), (12, 5, 3), 0),
@@ -27,11 +23,6 @@ PARTS = {
     "a ball in the eye": ((31, 62, -20), (8, 8, 8), 0),
     "a button of the shirt": ((0, -95, -5), (5, 5, 3), 0),
 }
-
-
-@pytest.fixture(scope="module")
-def scan():
-    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
 
 
 def block(half: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:

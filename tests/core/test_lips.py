@@ -1,7 +1,5 @@
 """Lips that a hand brings together or keeps apart, and style that changes over time."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,15 +9,9 @@ from freetalk_blender.core.voice.lips import corrected, relaxed
 from freetalk_blender.core.voice.performance import Performance
 from freetalk_blender.core.voice.style import Style, StyleError
 
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 FPS = 30
 MM = 90
 EYES = slice(36, 48)
-
-
-@pytest.fixture(scope="module")
-def spoken() -> np.ndarray:
-    return audio.load(SPEECH)[0]
 
 
 @pytest.fixture(scope="module")

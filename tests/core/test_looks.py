@@ -7,6 +7,7 @@ from loose import added
 from freetalk_blender.core.eyes import eye_front, eyeballs, looks
 from freetalk_blender.core.frame import Similarity, mean_landmarks
 from freetalk_blender.core.mouth.opened_mouth import untouched
+from tests.core.grids import squares
 
 UNIT = Similarity(1.0, np.identity(3), np.zeros(3))
 LIDS = mean_landmarks()[36:42] * 90
@@ -17,10 +18,7 @@ def sheet(step: float, size: tuple[float, float], middle: np.ndarray) -> tuple[n
     """A flat grid that faces forward."""
     x, y = (np.arange(-half, half + step / 2, step) for half in size)
     points = np.stack([*(axis.ravel() for axis in np.meshgrid(x, y)), np.zeros(len(x) * len(y))], 1)
-    corner = (np.arange(len(y) - 1)[:, None] * len(x) + np.arange(len(x) - 1)).ravel()
-    up = corner + len(x)
-    faces = [np.stack([corner, corner + 1, up], 1), np.stack([corner + 1, up + 1, up], 1)]
-    return points + middle, np.concatenate(faces)
+    return points + middle, squares(len(x), len(y))
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.01])

@@ -6,16 +6,14 @@ import pytest
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.surface import mesh
 from freetalk_blender.core.surface.boundary import boundary_vertices
+from tests.core.grids import squares
 
 
 def grid(columns: int = 6, rows: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """A flat sheet of columns x rows vertices, unit spacing."""
     x, y = np.meshgrid(np.arange(columns), np.arange(rows))
     points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1).astype(float)
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    lower = np.stack([corner, corner + 1, corner + columns], 1)
-    upper = np.stack([corner + 1, corner + columns + 1, corner + columns], 1)
-    return points, np.concatenate([lower, upper])
+    return points, squares(columns, rows)
 
 
 def test_a_clean_mesh_comes_back_as_it_is():

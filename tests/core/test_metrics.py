@@ -1,13 +1,10 @@
 """Metrics say what they are defined to say."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from freetalk_blender.core import frame, landmarks, metrics
+from freetalk_blender.core import frame, metrics
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.surface import scan_file
 
 
 def talk(frames: int = 60) -> np.ndarray:
@@ -37,15 +34,10 @@ def test_a_still_face_correlates_with_nothing() -> None:
     assert scores["aperture_r"] == scores["aperture_ratio"] == 0 and np.isnan(scores["lag_ms"])
 
 
-@pytest.fixture(scope="module")
-def sample(head: Path, head_landmarks: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return *scan_file.read(head), landmarks.read(head_landmarks).points
-
-
 def test_vertex_metrics_are_in_millimetres_of_a_face_of_any_unit(
-    sample: tuple[np.ndarray, np.ndarray, np.ndarray],
+    scan: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    vertices, triangles, points = sample
+    vertices, triangles, points = scan
     face = frame.canonical_frame(points)
     true = np.zeros((10, len(vertices), 3))
     found = true + 2 * face.units_per_mm * np.array([0, 1, 0])
@@ -56,8 +48,8 @@ def test_vertex_metrics_are_in_millimetres_of_a_face_of_any_unit(
         assert scores["FDD_mm"] == pytest.approx(0, abs=1e-6)
 
 
-def test_each_vertex_metric_looks_at_its_own_region(sample: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    vertices, triangles, points = sample
+def test_each_vertex_metric_looks_at_its_own_region(scan: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    vertices, triangles, points = scan
     unit = frame.canonical_frame(points).units_per_mm
     true = np.zeros((8, len(vertices), 3))
     brow, lip = (np.linalg.norm(vertices - points[at], axis=1).argmin() for at in (19, 57))
@@ -71,8 +63,8 @@ def test_each_vertex_metric_looks_at_its_own_region(sample: tuple[np.ndarray, np
     assert scores["LVE_mm2"] == pytest.approx(4.5)
 
 
-def test_landmarks_beside_the_scan_are_refused(sample: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    vertices, triangles, points = sample
+def test_landmarks_beside_the_scan_are_refused(scan: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    vertices, triangles, points = scan
     still = np.zeros((2, len(vertices), 3))
     with pytest.raises(FreeTalkError, match="do not lie on the scan's face"):
         metrics.vertex_metrics(still, still, vertices, triangles, points + 1e4)

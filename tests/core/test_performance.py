@@ -18,14 +18,8 @@ from freetalk_blender.core.voice.performance import Performance
 from freetalk_blender.core.voice.style import Style, StyleError
 from freetalk_blender.core.voice.utterance import Utterance
 
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 RATE = audio.SPEECH_RATE
 LIPS = slice(48, 68)
-
-
-@pytest.fixture(scope="module")
-def spoken() -> np.ndarray:
-    return audio.load(SPEECH)[0]
 
 
 def perform(samples: np.ndarray, rate: float = RATE, emotion=None, fps: float = 50, **options) -> np.ndarray:

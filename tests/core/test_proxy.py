@@ -6,6 +6,7 @@ import pytest
 from freetalk_blender.core.binding import proxy, stm
 from freetalk_blender.core.binding.interpolant import interpolant
 from freetalk_blender.core.surface import mesh, raster
+from tests.core.grids import squares
 from tests.core.test_stm import MM, head, speech
 
 
@@ -33,10 +34,9 @@ def test_a_stand_in_moves_the_scan_as_the_scan_itself(bound_itself):
 def test_a_floor_takes_nothing_of_the_stand_in_and_stays(bound_itself):
     vertices, triangles, landmarks, itself = bound_itself
     x, z = (axis.ravel() for axis in np.meshgrid(np.linspace(-30, 30, 200), np.linspace(-30, 30, 200)))
-    corner = (np.arange(199)[:, None] * 200 + np.arange(199)).ravel() + len(vertices)
-    squares = np.stack([corner, corner + 1, corner + 200, corner + 1, corner + 201, corner + 200], 1).reshape(-1, 3)
+    floor = squares(200, 200) + len(vertices)
     level = np.stack([x, np.full(len(x), vertices[:, 1].min()), z], 1)
-    bound = stm.bind(np.concatenate([vertices, level]), np.concatenate([triangles, squares]), landmarks, device="cpu")
+    bound = stm.bind(np.concatenate([vertices, level]), np.concatenate([triangles, floor]), landmarks, device="cpu")
     moved = bound.displace(speech())
     assert np.linalg.norm(moved[:, : len(vertices)] - itself, axis=2).mean() < 0.1 * MM
     assert not moved[:, len(vertices) :].any()

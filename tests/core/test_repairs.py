@@ -3,15 +3,12 @@
 import numpy as np
 
 from freetalk_blender.core.surface import mesh, repairs
+from tests.core.grids import squares
 
 
 def grid(size: int = 6) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.meshgrid(np.arange(size), np.arange(size))
-    corner = (np.arange(size - 1)[:, None] * size + np.arange(size - 1)).ravel()
-    triangles = np.concatenate(
-        [np.stack([corner, corner + 1, corner + size], 1), np.stack([corner + 1, corner + size + 1, corner + size], 1)]
-    )
-    return np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], 1).astype(np.float32), triangles.astype(np.int32)
+    return np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], 1).astype(np.float32), squares(size, size)
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray) -> repairs.Repairs:

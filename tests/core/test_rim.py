@@ -7,6 +7,7 @@ import numpy as np
 from freetalk_blender.core.binding.proxy import Proxy
 from freetalk_blender.core.binding.stm import Binding
 from freetalk_blender.core.lip_contact import rim
+from tests.core.grids import squares
 
 
 def lip(kink: float) -> tuple[Binding, np.ndarray, np.ndarray]:
@@ -53,9 +54,7 @@ def slit(step: float) -> tuple[np.ndarray, np.ndarray, int]:
     count, middle = len(axis), len(axis) // 2
     x, y = (values.ravel() for values in np.meshgrid(axis, axis))
     points = np.stack([x, y, 0 * x], 1)
-    corner = (np.arange(count - 1)[:, None] * count + np.arange(count - 1)).ravel()
-    triangles = np.stack([corner, corner + 1, corner + count, corner + 1, corner + count + 1, corner + count], 1)
-    triangles = triangles.reshape(-1, 3)
+    triangles = squares(count, count)
     above = middle * count + np.arange(middle)
     below = np.arange(len(points))
     below[above] = len(points) + np.arange(middle)

@@ -1,18 +1,9 @@
 """Speech features: Whisper's spectrogram to the letter, windows without seams, any length."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from freetalk_blender.core.voice import audio, speech
-
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
-
-
-@pytest.fixture(scope="module")
-def spoken() -> np.ndarray:
-    return audio.load(SPEECH)[0]
+from freetalk_blender.core.voice import speech
 
 
 def test_mel_filters_are_whispers() -> None:

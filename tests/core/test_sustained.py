@@ -1,7 +1,5 @@
 """Held vowels: heard shortened, so that the mouth stays open as long as they sound."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.signal import lfilter
@@ -9,7 +7,6 @@ from scipy.signal import lfilter
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, gaps
 from freetalk_blender.core.voice import ats, audio, performance, speech, sustained
 
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 RATE = audio.SPEECH_RATE
 
 
@@ -109,8 +106,8 @@ def test_time_is_whole_again() -> None:
     assert np.allclose(again, np.arange(41.0), atol=1e-4)
 
 
-def test_lips_stay_open_in_a_held_vowel() -> None:
-    spoken = audio.load(SPEECH)[0][: 3 * RATE]
+def test_lips_stay_open_in_a_held_vowel(spoken: np.ndarray) -> None:
+    spoken = spoken[: 3 * RATE]
     heard = performance.hear(spoken, "cpu").features
     widest = int(gap(heard)[20:-20].argmax()) + 20
     start = (widest - 2) * speech.HOP

@@ -1,7 +1,5 @@
 """The tongue's network on the sample: "Bob and Mary put five blue plums by the pool, and a farmer's mother ..."."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,16 +7,10 @@ from freetalk_blender.core import models
 from freetalk_blender.core.voice import audio, performance, speech, tongue
 from freetalk_blender.core.voice.style import Style
 
-SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 #: Middles of phones (s), as the aligner has them.
 RIDGE = {"blue": 1.75, "plums": 2.03, "to": 4.74, "barn": 5.23, "moon": 5.81}
 TEETH = {"the pool": 2.48, "mother": 4.10}
 LOW = {"Bob": 0.28, "five": 1.40, "barn": 5.02, "up": 6.18}
-
-
-@pytest.fixture(scope="module")
-def features() -> np.ndarray:
-    return speech.features(audio.load(SPEECH)[0], "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +51,14 @@ def test_the_tongue_rests_in_silence_and_noise() -> None:
         assert tongue.predict(speech.features(level * noise, "cpu"), device="cpu").max() < 0.15
 
 
-def test_a_performance_has_a_tongue_on_time_that_follows_articulation_and_strength() -> None:
-    samples, rate = audio.load(SPEECH)
-    take = performance.perform(samples, rate, fps=50, device="cpu")
-    heard = tongue.predict(speech.features(audio.resample(samples, rate), "cpu"), device="cpu")
+def test_a_performance_has_a_tongue_on_time_that_follows_articulation_and_strength(
+    spoken: np.ndarray, heard: np.ndarray
+) -> None:
+    take = performance.perform(spoken, audio.SPEECH_RATE, fps=50, device="cpu")
     assert take.tongue.shape == (len(take.displacement), 3)
     assert np.abs(take.tongue[: len(heard)] - heard).max() < 1e-6
-    quiet = performance.perform(samples, rate, fps=50, device="cpu", style=Style(articulation=0.0))
-    loud = performance.perform(samples, rate, fps=50, device="cpu", style=Style(articulation=1.5))
+    quiet = performance.perform(spoken, audio.SPEECH_RATE, fps=50, device="cpu", style=Style(articulation=0.0))
+    loud = performance.perform(spoken, audio.SPEECH_RATE, fps=50, device="cpu", style=Style(articulation=1.5))
     assert not quiet.tongue.any() and np.array_equal(loud.tongue, take.tongue)
     assert np.allclose(take.scaled(0.5).tongue, 0.5 * take.tongue) and take.scaled(2.0).tongue.max() <= 1
 

@@ -1,36 +1,22 @@
 """A head that turns on its neck, and eyes in it: rigid above the jaw, at rest below the shoulders."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import arkit, key_sets, landmarks, turns
+from freetalk_blender.core import arkit, key_sets, turns
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.face import Face, prepare
+from freetalk_blender.core.face import Face
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, moves, shape_keys
-from freetalk_blender.core.surface.scan_file import read
 from freetalk_blender.core.voice.performance import Performance
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Six turns of the head of 4 degrees, after rest; and four of the eyes.
 TURNS = np.radians(4) * np.concatenate([np.zeros((1, 5)), np.identity(5)[:3], -np.identity(5)[:3]]).astype(np.float32)
 GAZES = np.radians(4) * np.concatenate([np.identity(5)[3:], -np.identity(5)[3:]]).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def scan() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, triangles and landmark points of the sample head, a bust in a shirt."""
-    return *read(EXAMPLES / "head.obj"), landmarks.read(EXAMPLES / "head.landmarks.json").points
-
-
-@pytest.fixture(scope="module")
-def face(scan) -> Face:
-    return prepare(*scan)
 
 
 @pytest.fixture(scope="module")

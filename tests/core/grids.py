@@ -1,0 +1,10 @@
+"""Grids of vertices, of which tests make skin."""
+
+import numpy as np
+
+
+def squares(columns: int, rows: int) -> np.ndarray:
+    """(F,3) two triangles for each square of a grid whose vertices are numbered row by row."""
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    right, up = corner + 1, corner + columns
+    return np.concatenate([np.stack([corner, right, up], 1), np.stack([right, up + 1, up], 1)])
