@@ -97,10 +97,6 @@ class Lids:
             clear[:, rows] = moved[:, rows, 2] - _surface(moved[:, rows], ball)
         return clear
 
-    def amount(self, displacement: np.ndarray) -> np.ndarray:
-        """(T,M) mm by which each vertex is to be brought forward; displacement (T,M,3) of `vertices`, mesh units."""
-        return np.clip(self.kept - self.clearance(displacement), 0, LARGEST)
-
     def correction(self, displacement: np.ndarray, shut: np.ndarray) -> np.ndarray:
         """(T,M,3) what makes lids meet and keeps them off the ball; displacement (T,M,3) of `vertices`, mesh units;
         shut (T,2): see `closed`."""
@@ -108,7 +104,8 @@ class Lids:
         change = np.zeros_like(moved)
         for edges in self.edges:
             change[..., 1] += edges.closing(moved, shut) @ edges.spread.T
-        change[..., 2] = self.amount(displacement + self.frame.vectors_to_mesh(change))
+        clear = self.clearance(displacement + self.frame.vectors_to_mesh(change))
+        change[..., 2] = np.clip(self.kept - clear, 0, LARGEST)
         return self.frame.vectors_to_mesh(change)
 
 

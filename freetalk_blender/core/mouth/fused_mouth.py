@@ -117,7 +117,6 @@ def _assembled(
     out = np.concatenate([vertices.astype(np.float32), frame.to_mesh(added).astype(np.float32)])
     surface = surface[np.isfinite(out[surface]).all(1)]
     upper, lower = number[cut.upper], number[cut.lower]
-    follow = spread_columns(bag.follow, np.concatenate([upper, lower]), skin_count)
     return OpenedMouth(
         vertices=out,
         triangles=np.concatenate([triangles[kept], new]).astype(np.int32),
@@ -130,7 +129,7 @@ def _assembled(
         upper_rim=upper,
         lower_rim=lower,
         skin_count=skin_count,
-        carry=sparse.vstack([sparse.identity(skin_count, format="csr"), follow], "csr"),
+        carry=spread_columns(bag.follow, np.concatenate([upper, lower]), skin_count),
         landmark_vertices=_landmark_vertices(landmarks, out, surface, side, upper, lower),
     )
 

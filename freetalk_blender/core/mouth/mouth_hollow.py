@@ -129,7 +129,7 @@ def split_at(vertices: np.ndarray, triangles: np.ndarray, level: np.ndarray, whe
         upper_rim=np.empty(0, int),
         lower_rim=np.empty(0, int),
         skin_count=count + added,
-        carry=sparse.identity(count + added, format="csr"),
+        carry=sparse.csr_matrix((0, count + added)),
         landmark_vertices=np.empty(0, np.int32),
     )
 

@@ -52,7 +52,7 @@ class OpenedMouth:
     upper_rim, lower_rim (n,): the seam's vertices from the subject's right corner to the left; pairs at one place, the
     first and last of which are the corners and the same vertex. Empty where nothing was cut.
     skin_count: the first skin_count vertices and the SKIN and HOLLOW triangles are the surface to bind; the rest is
-    carried: carry (V+N,skin_count) sparse, displacement of all = carry @ displacement of the skin.
+    carried: carry (V+N-skin_count,skin_count) sparse, its displacement = carry @ displacement of the skin.
     landmark_vertices (68,): nearest vertices, inner lips on the rim, each lip's landmarks on its own side. Empty where
     nothing was cut. furniture: what moves the last vertices, whose rows of carry are empty; None where there are none.
     """
@@ -91,11 +91,10 @@ class OpenedMouth:
         """(T,skin_count,3) displacement of the skin -> (T,V+N,3) of every vertex."""
         if len(self.vertices) == self.skin_count:
             return displacement
-        inside = self.carry[self.skin_count :]
-        columns = np.unique(inside.indices)
-        narrow = inside[:, columns].astype(displacement.dtype)
+        columns = np.unique(self.carry.indices)
+        narrow = self.carry[:, columns].astype(displacement.dtype)
         moved = displacement[:, columns].transpose(1, 0, 2).reshape(len(columns), 3 * len(displacement))
-        bag = (narrow @ moved).reshape(inside.shape[0], len(displacement), 3).transpose(1, 0, 2)
+        bag = (narrow @ moved).reshape(self.carry.shape[0], len(displacement), 3).transpose(1, 0, 2)
         if self.furniture is not None:
             bag[:, -len(self.furniture.turn) :] = self.furniture.displacement(displacement)
         return np.concatenate([displacement, bag], 1)
@@ -170,7 +169,6 @@ def without(opened: OpenedMouth, part: int) -> OpenedMouth:
 def untouched(vertices: np.ndarray, triangles: np.ndarray) -> OpenedMouth:
     """A mesh (V,3), (F,3) to which nothing is done, as something can be added to."""
     count = len(vertices)
-    whole = sparse.identity(count, format="csr")
     none = np.empty(0, np.int32)
     return OpenedMouth(
         vertices=np.asarray(vertices, np.float32),
@@ -178,13 +176,13 @@ def untouched(vertices: np.ndarray, triangles: np.ndarray) -> OpenedMouth:
         kept=len(triangles),
         triangle_source=np.arange(len(triangles), dtype=np.int32),
         corner_weights=np.empty((0, 3, 3)),
-        source=whole,
+        source=sparse.identity(count, format="csr"),
         part=np.full(len(triangles), SKIN, np.int8),
         side=np.full(count, NEITHER, np.int8),
         upper_rim=none,
         lower_rim=none,
         skin_count=count,
-        carry=whole,
+        carry=sparse.csr_matrix((0, count)),
         landmark_vertices=none,
     )
 

@@ -131,7 +131,7 @@ def validated(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, 
     points = points.astype(np.float64)
     if np.abs(points, where=np.isfinite(points), out=np.zeros_like(points)).max() > 1e30:
         raise MeshError("Some vertices lie further than 1e30 units away; delete them or reset the mesh's transform.")
-    if is_lost(points):
+    if _blur(points)[2] > _LOST:
         raise MeshError(*far_from_origin(points))
     return points, faces.astype(np.int64)
 
@@ -145,11 +145,6 @@ def far_from_origin(vertices: np.ndarray) -> tuple[str, ...]:
         f"The mesh lies {away:,.0f} units from its origin, where 32-bit coordinates are {step:.2g} units apart and "
         "blur the face; move it to its origin where it was made, and export it again.",
     )
-
-
-def is_lost(vertices: np.ndarray) -> bool:
-    """Is a mesh (V,3) so far from its origin that 32-bit coordinates hold no face?"""
-    return _blur(vertices)[2] > _LOST
 
 
 def _blur(vertices: np.ndarray) -> tuple[float, float, float]:
