@@ -52,7 +52,7 @@ def shapes(face: Face) -> np.ndarray:
     if face.opened is None:
         head = face.mesh.to_caller(_of_head(frame.to_canonical(face.mesh.vertices.astype(float)), landmarks))
     else:
-        head = _of_head(frame.to_canonical(face.opened.vertices.astype(float)), landmarks)
+        head = np.nan_to_num(_of_head(frame.to_canonical(face.opened.vertices.astype(float)), landmarks))
     eyes = np.zeros((2, *head.shape[1:]))
     for look in face.looks:
         eyes[:, look.vertices] = look.share[:, None] * (np.cross(np.identity(3)[:2, None], look.arms) @ look.axes)

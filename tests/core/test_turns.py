@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from freetalk_blender.core import arkit, key_sets, turns
 from freetalk_blender.core.errors import FreeTalkError
-from freetalk_blender.core.face import Face
+from freetalk_blender.core.face import Face, prepare
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth.opened_mouth import TOOTH
 from freetalk_blender.core.movement import deform, moves, shape_keys
@@ -116,6 +116,12 @@ def test_eyes_that_look_move_what_is_between_the_lids_and_nothing_else(scan, fac
         assert down[pupil, 1] < -1 and left[pupil, 0] > 1
     keys = turns.with_turns(shape_keys(face, np.zeros((4, 68, 3), np.float32)), face, GAZES)
     assert keys.names[-2:] == turns.KEYS[3:]
+
+
+def test_a_vertex_that_lies_nowhere_turns_nowhere(scan):
+    """Its turn was not finite, and a number of keys at most could not be found."""
+    bound = prepare(np.concatenate([scan[0], [[np.nan] * 3]]).astype(np.float32), *scan[1:])
+    assert np.isfinite(turns.shapes(bound)).all() and not turns.shapes(bound)[:, len(scan[0])].any()
 
 
 def test_where_no_eyes_were_found_gazes_need_no_keys(face):
