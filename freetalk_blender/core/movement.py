@@ -162,29 +162,25 @@ def tongue_weights(face: Face, tongue: np.ndarray | None, motion: np.ndarray) ->
 
 
 def shape_keys(
-    face: Face,
-    displacement: np.ndarray,
-    tolerance: float = 0.1,
-    space: str = "canonical",
-    tongue: np.ndarray | None = None,
+    face: Face, displacement: np.ndarray, tolerance: float = 0.1, tongue: np.ndarray | None = None
 ) -> ShapeKeys:
-    """The motion as shape keys, in mesh units, at a largest error of `tolerance` mm (|36-45| counts as 90 mm).
+    """A performance (T,68,3) as shape keys, in mesh units, at a largest error of `tolerance` mm (|36-45| counts as 90
+    mm).
 
     The keys are for the vertices of `face.opened`, mouth bag included, where the mouth was opened; otherwise for the
     caller's. The dense sequence is never made: a binding's matrix is shapes already. tongue (T,3): a performance's, at
-    rest if None; where the face has a made one, it has three keys of its own, the last. Other arguments as
-    `landmark_motion`.
+    rest if None; where the face has a made one, it has three keys of its own, the last.
     """
-    motion = landmark_motion(face, displacement, space)
+    motion = landmark_motion(face, displacement)
     code = face.binding.codes(motion)
     moving = face.binding.matrix.reshape(len(face.binding.matrix), -1, 3)
     half = tolerance / 2 * face.frame.units_per_mm  # the other half is for the meeting of the lips, and for the lids
     keys = compress_factors(code, moving, half)
     error = keys.max_error
     keys = replace(keys, shapes=face.mesh.to_caller(face.binding.spread(keys.shapes)))
-    if face.contact and space == "canonical":
+    if face.contact:
         keys = contact.met(keys, face.contact, contact.closed(motion, face.neutral), half)
-    if face.eyelids and space == "canonical":
+    if face.eyelids:
         keys = eyelids.met(keys, face.eyelids, lids.closed(motion, face.neutral), half, error)
     if face.opened is None:
         return keys

@@ -62,7 +62,7 @@ def test_one_channel_is_heard_where_each_speaker_has_one(tmp_path: Path) -> None
     both[:, 1] = 0.0
     soundfile.write(tmp_path / "two.flac", both, RATE, subtype="PCM_24")
     for channel in (1, 2):
-        heard, _ = audio.load(tmp_path / "two.flac", RATE, channel=channel)
+        heard, _ = audio.load(tmp_path / "two.flac", channel=channel)
         assert np.abs(heard - both[:, channel - 1]).max() < 1e-5
         assert np.array_equal(audio.mono(both, channel), both[:, channel - 1])
     for channel in (0, 3):

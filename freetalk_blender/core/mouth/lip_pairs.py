@@ -46,7 +46,8 @@ def of_opened(opened: OpenedMouth, landmarks: np.ndarray) -> Contact:
     points = frame.to_canonical(opened.skin_vertices.astype(float))
     upper, lower = opened.upper_rim[1:-1], opened.lower_rim[1:-1]
     side = opened.side[: opened.skin_count]
-    lips = _contact(points, side, _rows(upper, len(points)), _rows(lower, len(points)), frame, ALONG_CUT)
+    each = sparse.identity(len(points), format="csr")
+    lips = _contact(points, side, each[upper], each[lower], frame, ALONG_CUT)
     triangles = opened.skin_triangles
     lean = raster.vertex_normals(points, triangles[(side[triangles] != NEITHER).any(1)])[:, 1] * side
     place, row = points[lips.vertices], numbered(lips.vertices, len(points))
@@ -135,10 +136,6 @@ def _samples(
         triangles, _ = split(place, triangles, edges, sides, long)
         samples = sparse.vstack([samples, (samples[edges[long, 0]] + samples[edges[long, 1]]) / 2], "csr")
     return samples
-
-
-def _rows(columns: np.ndarray, count: int) -> sparse.csr_matrix:
-    return sparse.csr_matrix((np.ones(len(columns)), (np.arange(len(columns)), columns)), (len(columns), count))
 
 
 def _sides(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

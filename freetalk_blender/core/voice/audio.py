@@ -29,8 +29,8 @@ _HEADER = 1 << 12
 _UNRECOGNISED = (1, 161)
 
 
-def load(path: str | Path, rate: int = SPEECH_RATE, channel: int | None = None) -> tuple[np.ndarray, int]:
-    """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as ((N,) float32 mono at `rate`, rate).
+def load(path: str | Path, channel: int | None = None) -> tuple[np.ndarray, int]:
+    """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as (N,) float32 mono at SPEECH_RATE, and that rate.
 
     channel: the one that is heard, counted from 1; None averages all, but where they cancel each other (one is the
     other's negative) the loudest is taken. Samples that are not finite count as silence. Memory is bounded by the
@@ -43,17 +43,17 @@ def load(path: str | Path, rate: int = SPEECH_RATE, channel: int | None = None) 
         with soundfile.SoundFile(str(file)) as sound:
             own, energy = _checked_rate(sound.samplerate), np.zeros(sound.channels + 1)
             heard = _index(channel, sound.channels, f"sound {file}")
-            samples = _concatenate(_resampled(_blocks(sound, energy, heard), own, rate))
+            samples = _concatenate(_resampled(_blocks(sound, energy, heard), own, SPEECH_RATE))
             loudest = _instead_of_mean(energy) if heard is None else None
             if loudest is not None:
                 sound.seek(0)
-                samples = _concatenate(_resampled(_blocks(sound, energy, loudest), own, rate))
+                samples = _concatenate(_resampled(_blocks(sound, energy, loudest), own, SPEECH_RATE))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _kind(error)(
             f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
         ) from error
     _check_length(len(samples), file)
-    return samples, rate
+    return samples, SPEECH_RATE
 
 
 def file_duration(path: str | Path) -> float:
@@ -157,7 +157,7 @@ def _checked_rate(rate: float) -> float:
     return float(rate)
 
 
-def _blocks(sound: soundfile.SoundFile, energy: np.ndarray, channel: int | None = None) -> Iterator[np.ndarray]:
+def _blocks(sound: soundfile.SoundFile, energy: np.ndarray, channel: int | None) -> Iterator[np.ndarray]:
     """The rest of the file, a block at a time: one channel, None for their mean; `energy` is added to as it goes."""
     while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
         clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
