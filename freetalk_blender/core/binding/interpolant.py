@@ -32,25 +32,19 @@ _BEHIND, _ABOVE, _EDGE = (0.02, 0.14), (-0.2, 0.0), 0.02
 class Interpolant:
     """What follows from mesh and landmarks alone; N vertices lie within reach.
 
-    vertices (N,) int: their indices. weights (N,68) float64: share of each landmark's displacement. distance (N,):
-    along the edges to the nearest landmark. loose (N,): 1 where skin may move, 0 on ears and skull, smooth between;
-    `weights` have it in them. covariance (68,68): of the smooth process at the landmarks. stiffness (N,N)
-    sparse Laplacian and mass (N,) of the part within reach. rows (68,): row of each landmark in `vertices`.
+    vertices (N,) int: their indices. weights (N,68) float64: share of each landmark's displacement. gate (N,): 1 near
+    the landmarks, 0 at REACH and on ears and skull, smooth between. covariance (68,68): of the smooth process at the
+    landmarks. stiffness (N,N) sparse Laplacian and mass (N,) of the part within reach. rows (68,): row of each landmark
+    in `vertices`.
     """
 
     vertices: np.ndarray
     weights: np.ndarray
-    distance: np.ndarray
-    loose: np.ndarray
+    gate: np.ndarray
     covariance: np.ndarray
     stiffness: sp.csc_matrix
     mass: np.ndarray
     rows: np.ndarray
-
-    @property
-    def gate(self) -> np.ndarray:
-        """(N,) 1 near the landmarks, 0 at REACH and on ears and skull, smooth between."""
-        return self.loose * smooth_step((REACH - self.distance) / (REACH - FADE))
 
 
 def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: np.ndarray) -> Interpolant:
@@ -74,7 +68,8 @@ def interpolant(vertices: np.ndarray, triangles: np.ndarray, landmark_vertices: 
     weights[handles] = (owner[None] == np.arange(len(handles))[:, None]) / shared[owner]
     loose = _loose(vertices[near], vertices[landmark_vertices])
     weights *= loose[:, None]
-    return Interpolant(near, weights, distance[near], loose, covariance[np.ix_(owner, owner)], inside, area, rows)
+    gate = loose * smooth_step((REACH - distance[near]) / (REACH - FADE))
+    return Interpolant(near, weights, gate, covariance[np.ix_(owner, owner)], inside, area, rows)
 
 
 def _loose(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
