@@ -170,9 +170,9 @@ def _contact(
         return lip_pairs.of_opened(replace(opened, side=sides), points)
     surface = (opened.skin_vertices, opened.skin_triangles) if opened else (vertices, triangles)
     try:
-        if not cleaned.has_twins:
+        if np.bincount(cleaned.source[cleaned.source >= 0]).max() == 1:
             return lip_pairs.of_open_lips(*surface, points, shutting())
-        welded = mesh.clean(*surface)  # split lips would not hang together
+        welded = mesh.clean(*surface)  # lips that a seam splits would not hang together
         moved = np.zeros_like(welded.vertices)
         there = welded.source >= 0
         moved[welded.source[there]] = shutting()[there]

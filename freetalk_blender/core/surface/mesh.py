@@ -54,12 +54,6 @@ class CleanMesh:
         """(V,) int32 label of each vertex's connected component."""
         return connected_components(self.triangles, len(self.vertices))
 
-    @cached_property
-    def has_twins(self) -> bool:
-        """Are some of the caller's vertices one here, as along a split seam?"""
-        there = self.source[self.source >= 0]
-        return len(there) > np.count_nonzero(np.bincount(there))
-
     def component_of(self, rows: np.ndarray) -> np.ndarray:
         """(V,) bool: the connected component that most of the vertices `rows` belong to."""
         part = self.components
