@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,9 @@ TRAIN_VENV = ROOT / ".venv-train"
 PYTHONS = ((3, 11), (3, 13))
 #: Blenders that the tests try besides .venv's: version, wheel and what blender.org ships it with, Python.
 OTHER_BLENDERS = (("4.2", ("bpy==4.2.23", "numpy==1.24.3"), (3, 11)), ("5.2", ("bpy==5.2.3",), (3, 13)))
+#: The tests that start them; what their environments have of the tests' packages, to run the others in them by hand.
+OTHER_BLENDERS_TESTS = "tests/blender/test_versions.py"
+TEST_PACKAGES = ("pytest", "hypothesis")
 #: Seconds that the tests of Blender's window may take; they need four minutes on two idle cores.
 UI_SECONDS = 1200
 GLTF_VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
@@ -180,9 +183,17 @@ def command_test(arguments: argparse.Namespace) -> int:
         command = [str(python), "-m", "pytest"]
         if arguments.rest:
             ready()
+            if arguments.blenders:
+                command_blenders(arguments)
             environment |= {"FREETALK_UI": "1"} if arguments.ui else {}
             return subprocess.run([*command, *arguments.rest], cwd=ROOT, env=environment).returncode
-        result = subprocess.run([*command, "--durations=10", "--ignore=tests/ui"], cwd=ROOT, env=environment).returncode
+        with beside([sys.executable, __file__, "blenders"]) if arguments.blenders else nullcontext() as made:
+            words = [*command, "--durations=10", "--ignore=tests/ui"]
+            words += [f"--ignore={OTHER_BLENDERS_TESTS}"] if made else []
+            result = subprocess.run(words, cwd=ROOT, env=environment).returncode
+            if made and not result:
+                made()  # what could not be made has been told, and its tests are skipped
+                result = subprocess.run([*command, OTHER_BLENDERS_TESTS, "-rs"], cwd=ROOT, env=environment).returncode
         ready()
         return result or window_tests(command, environment | {"FREETALK_UI": "1"})
 
@@ -232,7 +243,14 @@ def desktop_in_the_making(wanted: bool) -> Iterator[Callable[[], object]]:
             yield lambda: None
             return
     say("making a Blender with a window in the background, from Debian's packages")
-    process = subprocess.Popen([sys.executable, "-m", "tools.desktop"], cwd=ROOT, start_new_session=True)
+    with beside([sys.executable, "-m", "tools.desktop"]) as ready:
+        yield ready
+
+
+@contextmanager
+def beside(command: list[str]) -> Iterator[Callable[[], object]]:
+    """While a command runs in the background; what it yields waits until that has ended. It does not outlive this."""
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     try:
         yield process.wait
     finally:
@@ -289,6 +307,7 @@ def command_blenders(arguments: argparse.Namespace) -> int:
         venv = ROOT / f".venv-blender-{blender}"
         shipped = {package.split("==")[0] for package in packages}
         pins = [pin for pin in requirements("runtime") if pin.split("==")[0] not in shipped]
+        pins += [pin for pin in requirements("dev") if pin.split("==")[0] in TEST_PACKAGES]
         ensure_venv(venv, python, [*pins, *packages], editable=False)
     return 0
 
@@ -355,6 +374,9 @@ def parse(words: list[str]) -> argparse.Namespace:
             command.add_argument("--scan", type=Path, help="the .obj to show; default: the sample")
         if name == "test":
             command.add_argument("--ui", action="store_true", help="make a Blender with a window where there is none")
+            command.add_argument(
+                "--blenders", action="store_true", help="in Blender 4.2 and 5.2 too, as `blenders` does"
+            )
         if name == "build":
             command.add_argument("--platform", choices=[*extension.PLATFORMS, "all"], help="default: this machine")
             command.add_argument("--python", choices=[*extension.BLENDERS, "all"], help="default: the one of .venv")
