@@ -289,7 +289,7 @@ def _shown(
 
     with steps("make shape keys"):
         keys = key_sets.shape_keys(actor.face, take, arguments.keys, arguments.tolerance, actor.own.shapes)
-    copy = stage.bake(actor, keys, take)
+    copy, opened = stage.bake(actor, keys, take), actor.face.opened
     for path in outputs:
         with steps.blender(f"write {path.name}") as share:
             write(path, copy, share)
@@ -299,7 +299,7 @@ def _shown(
         "shape_keys": len(keys.shapes),
         "own_shape_keys": actor.own.of_arkit,
         "max_error_mm": round(keys.max_error / actor.face.frame.units_per_mm, 4),
-        "mouth_opened": actor.face.opened is not None,
+        "mouth_opened": opened is not None and opened.has_mouth,
         "provider": models.device_report("stm", arguments.device).provider,
     }
 

@@ -119,8 +119,7 @@ def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
         return (length > 2 * COARSE * unit) & (tree.query(ends.mean(1))[0] < AROUND * unit + length / 2)
 
     while len(cleaned.vertices) < stm.HEAVY:
-        nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
-        gap = np.median(np.linalg.norm(nearest - points, axis=1))
+        gap = spacing(cleaned.vertices, points)
         if gap < COARSE * unit or gap > 0.9 * last:
             break
         finer, last = mesh.subdivided(cleaned, long), gap
@@ -128,6 +127,12 @@ def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
             break
         cleaned = finer
     return cleaned
+
+
+def spacing(vertices: np.ndarray, points: np.ndarray) -> float:
+    """How far half of the landmarks (68,3) are from the vertices (V,3) at least."""
+    nearest = vertices[nearest_vertices(points, vertices)]
+    return float(np.median(np.linalg.norm(nearest - points, axis=1)))
 
 
 def _with_parts(

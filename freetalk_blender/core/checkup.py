@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import frame
-from .bound_skin import COARSE
+from .bound_skin import COARSE, spacing
 from .detection import detector
 from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyes import eye_state, eyeballs
@@ -243,12 +243,11 @@ def _axis(direction: np.ndarray) -> str:
 
 
 def _density(cleaned: CleanMesh, points: np.ndarray, similarity: frame.Similarity, facts: dict) -> list[Finding]:
-    nearest = cleaned.vertices[nearest_vertices(points, cleaned.vertices)]
-    gap = float(np.linalg.norm(nearest - points, axis=1).mean() / similarity.scale)
+    gap = spacing(cleaned.vertices, points) / similarity.scale
     facts["landmark_spacing_mm"] = round(gap * EYE_DISTANCE_MM, 2)
     if gap < COARSE:
         return []
-    sentence = f"The face is coarse: its vertices lie {gap * EYE_DISTANCE_MM:.1f} mm from the landmarks on average."
+    sentence = f"The face is coarse: half of the landmarks are {gap * EYE_DISTANCE_MM:.1f} mm or more from a vertex."
     return [Finding("density", NOTICE, sentence, "It is bound on a finer copy, and the lips are cut on a finer edge.")]
 
 

@@ -58,7 +58,7 @@ def test_a_hole_gets_a_ball_and_a_filled_eye_a_sentence(made):
     opened, balls, told = made
     assert len(balls) == 1 and told == ("An eyeball was left out: the left eye is one surface with its lids.",)
     assert {SCLERA, IRIS, PUPIL} <= set(opened.part.tolist())
-    assert opened.skin_count == len(plate(True)[0]) and not opened.carry.nnz
+    assert opened.skin_count == len(plate(True)[0]) and not opened.carry.nnz and not opened.has_mouth
 
 
 @pytest.mark.parametrize(

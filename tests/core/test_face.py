@@ -69,7 +69,7 @@ def test_lips_that_are_nowhere_found_to_meet_are_told(scan, face):
 
 
 def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
-    assert face.opened is not None and face.notes == ()
+    assert face.opened.has_mouth and face.notes == ()
     whole = prepare(*scan, open_mouth=False)
     assert whole.opened is None and whole.contact is None, "lips that are one skin do not meet"
     assert len(whole.notes) == 1 and "lips of this scan are fused" in whole.notes[0]

@@ -87,6 +87,11 @@ class OpenedMouth:
         """The lips were fused and have been cut apart."""
         return len(self.upper_rim) > 0
 
+    @property
+    def has_mouth(self) -> bool:
+        """There is more than skin and eyeballs."""
+        return not np.isin(self.part, (SKIN, SCLERA, IRIS, PUPIL)).all()
+
     def carried(self, displacement: np.ndarray) -> np.ndarray:
         """(T,skin_count,3) displacement of the skin -> (T,V+N,3) of every vertex."""
         if len(self.vertices) == self.skin_count:
