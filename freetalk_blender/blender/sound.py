@@ -269,9 +269,16 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
         try:
             with bpy.context.temp_override(scene=stage):
                 bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="F32")
-            return path.read_bytes()
+            played = path.read_bytes()
         except (RuntimeError, OSError) as error:
             raise AudioError(f"The strip {strip.name} has another speed and cannot be played ({error}).") from error
+        missing = end - first - audio.file_duration(path) * scene_fps(scene)
+        if missing > 1:  # 5.2, where a rendering failed or was stopped before
+            raise AudioError(
+                f"The strip {strip.name} has another speed, and Blender stopped playing it; render a picture (F12) and "
+                "try again."
+            )
+        return played
 
 
 def keep_sound(scene: bpy.types.Scene) -> None:

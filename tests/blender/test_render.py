@@ -223,6 +223,9 @@ def test_ctrl_c_ends_a_film_at_the_next_frame_and_leaves_nothing(face: bpy.types
     with pytest.raises(KeyboardInterrupt):
         render.film(tmp_path / "face.mp4", face, press)
     assert len(frames) <= 3 and current.camera == camera and not list(tmp_path.iterdir())
+    current.frame_end = 2
+    render.film(tmp_path / "face.mp4", face, lambda share: None)
+    assert (tmp_path / "face.mp4").stat().st_size
 
 
 @pytest.mark.parametrize("scale", [(-1, 1, 1), (1, -1, 1), (-2, -2, -2)])

@@ -221,6 +221,32 @@ def test_a_strip_whose_speed_was_changed_is_heard_as_blender_plays_it(version: s
     assert "HEARD" in run_in(version, _HEARD, tmp_path / "fast.blend", -30 if scene == "early" else 10)
 
 
+_STOPPED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import bpy
+from freetalk_blender.blender import sound
+from freetalk_blender.core.errors import AudioError
+bpy.ops.wm.open_mainfile(filepath=sys.argv[2])
+scene = bpy.context.scene
+try:
+    bpy.ops.render.render(scene=bpy.data.scenes.new("without a camera").name)
+except RuntimeError:
+    pass
+try:
+    sound.from_strip(scene, sound.find_strip(scene, "fast"))
+except AudioError as error:
+    print("TOLD", error)
+"""
+
+
+def test_a_strip_that_blender_stops_playing_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
+    """5.2 plays no strip to its end after a rendering was stopped or failed."""
+    soundfile.write(tmp_path / "hum.wav", np.sin(np.arange(64000) / 9), 16000)
+    run_in("5.2", _RETIMED, tmp_path / "hum.wav", tmp_path / "fast.blend", "plain")
+    assert "TOLD The strip fast has another speed, and Blender" in run_in("5.2", _STOPPED, tmp_path / "fast.blend")
+
+
 _FILM = """
 import sys
 from pathlib import Path
