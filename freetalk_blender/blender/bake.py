@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import drivers, hair, linked, meshes, parts, seen, spoken, steps, takes
+from . import drivers, hair, hanging, linked, meshes, parts, seen, spoken, steps, takes
 from .marks import (
     BEFORE,
     LENT,
@@ -84,12 +84,15 @@ def discard(copy: bpy.types.Object) -> None:
 
 
 def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -> None:
-    """Delete the object's talking copy with its mesh and takes; show the original as it was. spared: takes its place,
-    for what hangs on it or aims at it. Duplicates that the person made stay, and are plain objects from now on."""
+    """Delete the object's talking copy with its mesh and takes; show the original as it was; on it hangs what hung on
+    the copy. spared: takes its place, for what hangs on it or aims at it. Duplicates that the person made stay, and are
+    plain objects from now on."""
     here, copies = copy_of(original), [copy for copy in copies_of(original) if copy != spared]
     if here is not None and spared is not None:
         here.user_remap(spared)
         drivers.follow(here, spared)
+    elif here is not None:
+        hanging.hand_back(here, original)
     for copy in copies:
         if copy == here or is_deleted(copy):
             _delete(copy)

@@ -1,7 +1,10 @@
 """What hangs on a face's surface or reads its shape keys, and stays at rest with it while the talking copy moves: a
-sentence for each kind, and for what is bound to a talking copy that gives way to another."""
+sentence for each kind, and for what is bound to a talking copy that gives way to another. In files it goes with the
+copy where it can."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import bpy
 
@@ -114,6 +117,56 @@ def loosened(bound: dict[str, tuple[int, int]], copy: bpy.types.Object) -> tuple
         [name for name, size in bound.items() if size != _size(copy)],
         f"bind them to {copy.name} anew",
     )
+
+
+def parented(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What to tell of meshes that hang on a talking copy's original by its place: they stay where the copy is moved,
+    though files hold them on it (`carried`)."""
+    original = original_of(copy)
+    children = [item for child in _by_place(original, copy) for item in (child, *child.children_recursive)]
+    return _told(
+        f"Other objects are parented to {original.name}, which stays where it is when {copy.name} is moved",
+        [item.name for item in seen.others(copy) if item.type == "MESH" and item in children],
+        f"parent them to {copy.name} instead",
+    )
+
+
+def hand_back(copy: bpy.types.Object, original: bpy.types.Object) -> None:
+    """What the person parented to a talking copy, which goes, hangs on its original."""
+    _hang([(child, original) for child in copy.children if child != original])
+
+
+@contextmanager
+def carried(written: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """What is parented to faces hangs on their talking copies for as long as these are written: in a file that lacks
+    the face it would stand beside the head, and glTF's exporter fails where bones move a parent that it leaves out."""
+    items = {*written}
+    faces = [(original_of(copy), copy) for copy in items if original_of(copy) not in items]
+    moved = [(child, face, copy) for face, copy in faces for child in _by_place(face, copy)]
+    try:
+        _hang([(child, copy) for child, _, copy in moved])
+        yield
+    finally:
+        _hang([(child, face) for child, face, _ in moved])
+
+
+def _by_place(face: bpy.types.Object, copy: bpy.types.Object) -> list[bpy.types.Object]:
+    """Children of a face that follow its place alone, and that its talking copy does not hang on in turn. Not of skin
+    that armatures move: its place moves nothing, and USD loses it where something hangs on it."""
+    if face.instance_type in ("VERTS", "FACES") or any(each.type == "ARMATURE" for each in face.modifiers):
+        return []
+    above = movers.with_parents([copy])
+    return [child for child in face.children if child.parent_type == "OBJECT" and child not in above]
+
+
+def _hang(pairs: list[tuple[bpy.types.Object, bpy.types.Object]]) -> None:
+    """Each first object on the second, as it was on its parent."""
+    for child, parent in pairs:
+        offset = child.matrix_parent_inverse.copy()  # another parent clears it
+        child.parent = parent
+        child.matrix_parent_inverse = offset
+    if pairs:
+        bpy.context.view_layer.update()
 
 
 def _is_bound_to(item: bpy.types.Object, copy: bpy.types.Object) -> bool:

@@ -5,11 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
+import numpy as np
 import pytest
 from baking import animate, rigged
+from importing import opened
 from read_glb import read
 
-from freetalk_blender.blender import compat, marks, scene, session, sound, spoken
+from freetalk_blender.blender import compat, marks, movers, scene, session, sound, spoken
 from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.blender.ui import chosen, export
 from freetalk_blender.core.errors import FreeTalkError
@@ -102,6 +104,44 @@ def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.t
     rig.hide_set(True)
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"} and rig.hide_get()
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
+
+
+@pytest.mark.parametrize("suffix", export.formats())
+def test_what_is_parented_to_the_face_hangs_on_the_talking_copy_in_files(
+    talker: bpy.types.Object, tmp_path: Path, suffix: str
+) -> None:
+    """A bone moves the head, which moves the hat: glTF's exporter knows no bone where the head between them is not
+    written."""
+    scene, hat = bpy.context.scene, bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
+    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    scene.collection.objects.link(hat)
+    rig = rigged(talker, "neck", scene.collection)
+    talker.modifiers.clear()
+    talker.parent, talker.parent_type, talker.parent_bone, hat.parent = rig, "BONE", "neck", talker
+    hat.matrix_parent_inverse.translation = (1, 2, 3)
+    neck = rig.pose.bones["neck"]
+    neck.rotation_mode = "XYZ"
+    for frame, turn in ((1, 0.0), (20, 1.0)):
+        neck.rotation_euler.y = turn
+        neck.keyframe_insert("rotation_euler", frame=frame)
+    animate(talker)
+    places = [place_of(hat, frame) for frame in (1, 20)]
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / f"head{suffix}")) == {"FINISHED"}
+    assert hat.parent == talker and tuple(hat.matrix_parent_inverse.translation) == (1, 2, 3)
+    opened(tmp_path / f"head{suffix}", 25)
+    meshes = [item for item in bpy.context.scene.objects if item.type == "MESH"]
+    head = next(item for item in meshes if item.data.shape_keys)
+    hat = next(item for item in meshes if len(item.data.vertices) == 3)
+    above = [item.name for item in movers.with_parents([head])]  # USD has a transform above each mesh
+    assert hat.parent is not None and hat.parent.name in above and hat.parent.name.startswith("head")
+    assert np.abs(np.subtract([place_of(hat, frame) for frame in (1, 20)], places)).max() < 1e-4
+    assert np.abs(np.subtract(*places)).max() > 1
+
+
+def place_of(item: bpy.types.Object, frame: int) -> np.ndarray:
+    """(3,) where an object's first vertex is in a frame."""
+    bpy.context.scene.frame_set(frame)
+    return np.array(item.matrix_world @ item.data.vertices[0].co)
 
 
 @pytest.mark.parametrize("suffix", export.formats())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from baking import rigged, talking
 
-from freetalk_blender.blender import bake, compat, marks, scene, telling
+from freetalk_blender.blender import bake, compat, hanging, marks, scene, telling
 
 
 def test_what_hangs_on_the_skin_of_the_original_is_told(face: bpy.types.Object) -> None:
@@ -23,6 +23,23 @@ def test_what_hangs_on_the_skin_of_the_original_is_told(face: bpy.types.Object) 
     assert told.startswith("Other objects hang on the surface of face, which rests: ring, pin, star; bind or parent")
     ring.modifiers[0].target = pin.parent = star.constraints[0].target = copy
     assert telling.notes(copy) == ()
+
+
+def test_what_is_parented_to_the_original_is_told_and_goes_back_to_it_from_the_copy(face: bpy.types.Object) -> None:
+    glasses, bead, lamp = items = [bpy.data.objects.new(name, face.data) for name in ("glasses", "bead", "lamp")]
+    for item in items:
+        bpy.context.scene.collection.objects.link(item)
+    glasses.parent, bead.parent, bead.hide_viewport, lamp.parent = face, glasses, True, glasses
+    copy = talking(face)
+    (told,) = hanging.parented(copy)
+    assert told.startswith("Other objects are parented to face, which stays where it is when face FreeTalk is moved: ")
+    assert "glasses" in told and "lamp" in told and "bead" not in told
+    assert told.endswith("; parent them to face FreeTalk instead.")
+    glasses.parent = copy
+    glasses.matrix_parent_inverse.translation = (1, 2, 3)
+    assert hanging.parented(copy) == ()
+    bake.remove(face)
+    assert glasses.parent == face and tuple(glasses.matrix_parent_inverse.translation) == (1, 2, 3)
 
 
 def bare_rig(bone: str) -> bpy.types.Object:

@@ -13,7 +13,7 @@ import bpy
 
 from ...core import atomic, wording
 from ...core.errors import FreeTalkError
-from .. import linked, movers, seen, spoken, takes
+from .. import hanging, linked, movers, seen, spoken, takes
 from . import gltf, plain_keys, usd
 
 
@@ -27,8 +27,8 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     writer = _WRITERS[path.suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
-    first, keys = _from_first_line(written, path), plain_keys.written(written)
-    with atomic.output(path) as temporary, _shown(rigs), _selected(only), _pictures_found(), first, keys:
+    first, keys, carried = _from_first_line(written, path), plain_keys.written(written), hanging.carried(written)
+    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), _pictures_found(), first, keys:
         try:
             writer(temporary, only or [*written, *rigs], only is not None)
         except RuntimeError as error:

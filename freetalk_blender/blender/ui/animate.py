@@ -69,7 +69,7 @@ class _Animating(JobOperator):
                 "brings it back",
             )
         heard_notes = result.performance.notes(self._request.voice.source.name)
-        left = hanging.loosened(bound, copy) + telling.notes(copy)
+        left = hanging.loosened(bound, copy) + hanging.parented(copy) + telling.notes(copy)
         for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + left:
             self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
