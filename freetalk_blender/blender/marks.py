@@ -35,6 +35,10 @@ INPUTS = "freetalk_inputs"
 BAKED = "freetalk_baked"
 #: Custom property of a talking copy: which part of which sound was baked last, as JSON.
 SAID = "freetalk_said"
+#: Custom properties of a talking copy: landmark file, options and landmarks of the face that it was made of, as JSON,
+#: and the tolerance of the shape keys that were baked last; a command writes neither.
+MADE = "freetalk_made"
+TOLERANCE = "freetalk_tolerance"
 #: Custom property of a talking copy while it shows the live preview: names of the shape keys that it takes the place of
 #: and that the person had muted, as JSON.
 MUTED = "freetalk_muted"
@@ -53,7 +57,10 @@ SHAPE = "freetalk_shape"
 #: copy's original and of what goes with it (linked.py).
 KEPT = "freetalk_kept"
 #: All that a talking copy has and its original has not, and BEFORE, which a copy of a hidden one begins with.
-OF_COPIES = (ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MUTED, KEY_SET, NAMED, LENT, RANGE, SHAPE, KEPT)
+OF_COPIES = (
+    *(ORIGINAL, LANDMARKS, FACE, NAME, BEFORE, BAKED, SAID, MADE, TOLERANCE, MUTED, KEY_SET, NAMED, LENT, RANGE, SHAPE),
+    KEPT,
+)
 #: Custom properties of a face whose landmarks are known: 204 numbers in its own axes, 68 confidences, and the skin that
 #: they lay on: how many vertices the mesh had, 68 of them by number, and their places.
 POINTS = "freetalk_points"

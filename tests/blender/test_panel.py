@@ -8,11 +8,13 @@ import bpy
 import numpy as np
 import pytest
 import soundfile
+from baking import animate
 
-from freetalk_blender.blender import compat, sound
+from freetalk_blender.blender import compat, marks, placed, sound
 from freetalk_blender.blender.formats import files
 from freetalk_blender.blender.ui import feeling, job, panel_face, panel_result, panel_speech, registration, waveform
 from freetalk_blender.blender.ui.panel import FREETALK_PT_main
+from freetalk_blender.core import landmarks
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
 ICONS = set(FUNCTIONS["label"].parameters["icon"].enum_items.keys())
@@ -104,6 +106,39 @@ def test_which_shape_keys_are_made_can_be_chosen(talker: bpy.types.Object) -> No
     assert "Bake Again applies your changes" not in drawn()
     settings.most = 5
     assert "Bake Again applies your changes" in drawn()
+
+
+def test_changes_of_the_face_and_of_the_tolerance_ask_for_a_bake(
+    talker: bpy.types.Object, head_landmarks: Path
+) -> None:
+    settings, asks = bpy.context.scene.freetalk, "Bake Again applies your changes"
+
+    def told() -> str:
+        found = " ".join(drawn())
+        return asks + ": to a new talking copy" * (": to a new talking copy" in found) if asks in found else ""
+
+    copy = animate(talker)
+    for name, value in (("open_mouth", False), ("inner_mouth", "none"), ("eyeballs", True)):
+        before = getattr(settings, name)
+        setattr(settings, name, value)
+        assert told() == f"{asks}: to a new talking copy", name
+        setattr(settings, name, before)
+        assert told() == "", name
+    settings.tolerance = 1.0
+    assert told() == asks
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and told() == "" and marks.copy_of(talker) == copy
+    settings.landmarks = str(head_landmarks)
+    assert told() == f"{asks}: to a new talking copy"
+    settings.landmarks = ""
+    points = placed.points(talker)
+    placed.keep(talker, landmarks.Landmarks(points + 1))
+    assert told() == f"{asks}: to a new talking copy"
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"} and told() == ""
+    made = marks.copy_of(talker)
+    settings.inner_mouth, settings.tolerance = "none", 0.1
+    for name in (marks.MADE, marks.TOLERANCE):
+        del made[name]
+    assert told() == "", "an older version baked it"
 
 
 @pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")

@@ -6,7 +6,7 @@ import numpy as np
 from ...core import wording
 from ...core.compress import ShapeKeys
 from .. import hanging, heard, landmark_points, placed, scene, session, sound, telling
-from ..marks import KEY_SET, RANGE, copy_of
+from ..marks import KEY_SET, RANGE, TOLERANCE, copy_of
 from ..steps import Steps
 from . import chosen, live, preferences, request, staleness
 from .job import Job, JobOperator, survivor, why_busy
@@ -42,13 +42,14 @@ class _Animating(JobOperator):
     _face: int
     _request: Request
     _asked: tuple[str, str]
+    _face_asked: list
 
     def begin(self, context: bpy.types.Context) -> Job:
         preferences.apply()
         original = chosen.face_or_error(context)
         self._face = original.session_uid
         self._request = request.read(context, original)
-        self._asked = staleness.asked(context.scene)
+        self._asked, self._face_asked = staleness.asked(context.scene), staleness.face_asked(context.scene)
         seconds = self._request.voice.source.duration()
         return Job("Animate", self._request.run, expected(self._request.scan, seconds))
 
@@ -59,6 +60,7 @@ class _Animating(JobOperator):
         gone = scene.takes_given_up(original, result.fingerprint)
         bound = hanging.bound_to(copy_of(original))
         copy = yield from writing(context, original, self._request, result)
+        staleness.keep_face(copy, self._face_asked)
         live.baked(copy, self._request.voice, self._asked, result.performance.emotion)
         if gone > 1:
             self.report({"WARNING"}, f"The face changed, so its {gone} earlier takes are gone; Undo brings them back")
@@ -128,7 +130,7 @@ def writing(
         lent=wanted.lent.names,
         ease=scene.EASE,
     )
-    copy[KEY_SET] = str(wanted.keys)
+    copy[KEY_SET], copy[TOLERANCE] = str(wanted.keys), wanted.tolerance
     known = placed.points(original)
     if known is None or not np.array_equal(known.astype(np.float32), answer.found.points):
         placed.keep(original, answer.found)

@@ -92,7 +92,9 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         if reason and job.current is None:
             say(layout, reason)
         elif staleness.is_stale(context):
-            say(layout, "Bake Again applies your changes", "KEYFRAME")
+            anew = staleness.has_other_face(context.scene, copy)
+            where = ": to a new talking copy, without other takes and lines" if anew else ""
+            say(layout, f"Bake Again applies your changes{where}", "KEYFRAME")
         self._other_lines(layout, [] if reason else staleness.moved_lines(context), takes.current(copy))
 
     def _takes(self, layout: bpy.types.UILayout, copy: bpy.types.Object) -> None:

@@ -1,13 +1,15 @@
 """Is what was baked still what is wanted? What a bake is made from, in words that are quickly compared: sliders, which
-part of which sound, the set of shape keys."""
+part of which sound, the set of shape keys and their tolerance, the face's landmarks and options."""
 
 import json
 
 import bpy
+import numpy as np
 
 from ...core import key_sets
-from .. import compat, curve_keys, session, sound, spoken, takes
-from ..marks import BAKED, KEY_SET
+from ...core.landmarks import by_network
+from .. import compat, curve_keys, placed, session, sound, spoken, takes
+from ..marks import BAKED, KEY_SET, MADE, TOLERANCE, original_of
 from . import chosen, feeling, request
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 
@@ -23,7 +25,8 @@ def asked(current: bpy.types.Scene) -> tuple[str, str]:
 def is_stale(context: bpy.types.Context) -> bool:
     """Is the chosen line to be baked again? It is where takes of the chosen face have it, but none with these sliders;
     where its sound was moved or plays at another speed than in the take that plays, or the line before it there ends
-    in another emotion now; and where other shape keys are chosen than were baked last."""
+    in another emotion now; and where the last bake had other shape keys, another tolerance, other landmarks or options
+    of the face."""
     copy, current = chosen.talking(context), context.scene
     if copy is None or BAKED not in copy:
         return False
@@ -33,7 +36,8 @@ def is_stale(context: bpy.types.Context) -> bool:
     playing_lines = told.get(playing, [])
     mine = [line for line in playing_lines if line.is_of(source)]
     is_moved = any(_is_moved(line, said(current)) or spoken.is_rejoined(playing_lines, line) for line in mine)
-    return is_moved or has_other_keys(current, copy) or (bool(known) and key(current) not in known)
+    is_other = has_other_keys(current, copy) or _has_other_tolerance(current, copy) or has_other_face(current, copy)
+    return is_moved or is_other or (bool(known) and key(current) not in known)
 
 
 def _is_moved(line: spoken.Line, now: tuple) -> bool:
@@ -68,6 +72,37 @@ def moved_lines(context: bpy.types.Context) -> list[str]:
 def has_other_keys(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
     """Were other shape keys baked than are wanted now?"""
     return copy.get(KEY_SET, key_sets.AUTO) != str(request.wanted_keys(current))
+
+
+def _has_other_tolerance(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
+    return copy.get(TOLERANCE, current.freetalk.tolerance) != current.freetalk.tolerance
+
+
+def has_other_face(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
+    """Are other landmarks or options of the face wanted than those that a talking copy was made with, as far as it
+    knows them? A bake makes another copy then."""
+    if MADE not in copy:
+        return False
+    (file, *options, marks), (named, *now) = json.loads(copy[MADE]), face_asked(current)
+    return options != now or (named != file if named else marks != _marks(original_of(copy)))
+
+
+def face_asked(current: bpy.types.Scene) -> list:
+    """The landmark file that is named, by its name alone, for folders move; and the options of the face."""
+    settings = current.freetalk
+    return [bpy.path.basename(settings.landmarks), settings.open_mouth, settings.inner_mouth, settings.eyeballs]
+
+
+def keep_face(copy: bpy.types.Object, asked: list) -> None:
+    """A talking copy was baked from the landmarks that its original has now; asked: what was `face_asked` then."""
+    copy[MADE] = json.dumps([*asked, _marks(original_of(copy))])
+
+
+def _marks(original: bpy.types.Object) -> str:
+    """A hash of a face's landmarks, as what tells it from others counts them."""
+    known = placed.landmarks(original)
+    points = None if known is None else known.points.astype(np.float32)
+    return session.fingerprint(points, known is not None and by_network(known))
 
 
 def said(current: bpy.types.Scene) -> tuple:
