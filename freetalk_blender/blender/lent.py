@@ -55,15 +55,15 @@ def read(item: bpy.types.Object, by_arkit: bool) -> Lent:
 def _check_copy(copy: bpy.types.Object, item: bpy.types.Object, names: dict[str, str]) -> None:
     """FreeTalkError where a talking copy cannot be moved by these keys, for it was made before they could be lent."""
     there, made = blocks_of(copy), _made(copy)
+    anew = f"delete {copy.name} and animate again"
     new = [name for name in names.values() if name not in there or name in made.values()]
     if new:
-        raise FreeTalkError(f"{item.name} has shape keys that its talking copy lacks ({new[0]}); press Remove first.")
+        raise FreeTalkError(f"{item.name} has shape keys that its talking copy lacks ({new[0]}); {anew}.")
     driven = _driven(copy.data.shape_keys) if names else set()
     freed = [name for meaning, name in names.items() if meaning in made or _path(there[name]) in driven]
     if freed:
         raise FreeTalkError(
-            f"{item.name} has shape keys that on its talking copy are driven, muted or limited ({freed[0]}); press "
-            "Remove first."
+            f"{item.name} has shape keys that on its talking copy are driven, muted or limited ({freed[0]}); {anew}."
         )
 
 

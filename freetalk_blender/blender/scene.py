@@ -113,8 +113,7 @@ def _check_unedited(copy: bpy.types.Object, original: bpy.types.Object, keys: Sh
             return
         done = "was scaled or turned (Apply)"
     raise FreeTalkError(
-        f"The mesh of {copy.name} {done}; undo that, or keep a duplicate of it, press Remove and animate "
-        f"{original.name} again."
+        f"The mesh of {copy.name} {done}; undo that, or delete {copy.name} and animate {original.name} again."
     )
 
 

@@ -137,25 +137,28 @@ def test_made_keys_whose_names_are_taken_are_made_anew_by_the_same_names(charact
 def test_a_key_that_was_freed_after_the_copy_was_made_is_told(character: bpy.types.Object, keys: str) -> None:
     block, settings = character.data.shape_keys.key_blocks["jawOpen"], bpy.context.scene.freetalk
     block.driver_add("value")
-    settings.keys, sound = keys, settings.sound_file
-    animate()
+    settings.keys, settings.happy = keys, 0.5
+    copy = animate()
     block.driver_remove("value")
     settings.keys = "ARKIT"
-    with pytest.raises(RuntimeError, match=r"driven, muted or limited \(jawOpen\); press Remove first"):
+    told = r"driven, muted or limited \(jawOpen\); delete head FreeTalk and animate again"
+    with pytest.raises(RuntimeError, match=told):
         bpy.ops.freetalk.rebake()
-    bpy.ops.freetalk.remove()
-    settings = bpy.context.scene.freetalk
-    settings.face, settings.sound_file, settings.keys = character, sound, "ARKIT"
+    bpy.data.objects.remove(copy)
     copy = animate()
+    assert settings.happy == 0.5 and settings.keys == "ARKIT" and settings.sound_file
     assert "jawOpen" in marks.lent_keys(copy) and "jawOpen.001" not in copy.data.shape_keys.key_blocks
     assert not [note for note in telling.notes(copy) if "instead" in note]
 
 
 def test_a_key_that_came_after_the_copy_is_told(character: bpy.types.Object) -> None:
-    animate()
+    copy = animate()
     character.shape_key_add(name="mouthPucker", from_mix=False)
-    with pytest.raises(RuntimeError, match=r"its talking copy lacks \(mouthPucker\); press Remove first"):
+    told = r"its talking copy lacks \(mouthPucker\); delete head FreeTalk and animate again"
+    with pytest.raises(RuntimeError, match=told):
         bpy.ops.freetalk.rebake()
+    bpy.data.objects.remove(copy)
+    assert "mouthPucker" in marks.lent_keys(animate())
 
 
 def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.types.Object) -> None:
@@ -232,7 +235,7 @@ def test_an_older_lip_sync_by_any_names_is_told(character: bpy.types.Object) -> 
 def test_a_lent_key_that_was_deleted_from_the_copy_is_told(character: bpy.types.Object) -> None:
     copy = animate()
     copy.shape_key_remove(copy.data.shape_keys.key_blocks["jawOpen"])
-    with pytest.raises(RuntimeError, match="press Remove first"):
+    with pytest.raises(RuntimeError, match="delete head FreeTalk and animate again"):
         bpy.ops.freetalk.rebake()
     bpy.context.scene.freetalk.keys = "AUTO"
     assert bpy.ops.freetalk.rebake() == {"FINISHED"} and marks.lent_keys(copy) == ["eyeBlink_L"]
