@@ -19,13 +19,14 @@ def remove(context: bpy.types.Context, original: bpy.types.Object) -> None:
     """Take back a face's talking copies and landmarks; with the last one, the settings and everything else."""
     layer = context.view_layer.objects
     copy = copy_of(original)
+    scenes = (context.scene, *(copy or original).users_scene)
     active = copy is not None and layer.active == copy
     selected = copy is not None and copy.name in layer and copy.select_get()
     _restore_range(context.scene, copy)
     landmark_points.discard(original)
     bake.remove(original)
     placed.forget(original)
-    heard.tune(context.scene)
+    heard.tune(*scenes)
     if original.name in layer:
         if active:
             layer.active = original

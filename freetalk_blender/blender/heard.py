@@ -45,9 +45,15 @@ def leave(strip: bpy.types.ID) -> None:
         strip.mute = False
 
 
+def tune(*scenes: bpy.types.Scene) -> None:
+    """What takes that play in a scene say is heard there, what others say is mute, and what none says any more is gone.
+    Takes play in all scenes that their face is in."""
+    for scene in dict.fromkeys(scenes):
+        _tune(scene)
+
+
 @seen.beyond_local_view()
-def tune(scene: bpy.types.Scene) -> None:
-    """What takes that play in the scene say is heard, what others say is mute, and what none says any more is gone."""
+def _tune(scene: bpy.types.Scene) -> None:
     copies = [copy for copy in all_copies() if scene in copy.users_scene]
     there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
     playing = {line.source for take in filter(None, map(takes.current, there)) for line in spoken.lines(take)}

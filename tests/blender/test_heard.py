@@ -100,6 +100,33 @@ def test_remove_in_a_full_copy_of_the_scene_takes_the_sound_from_there_alone(tal
     assert not sound.sound_strips(other) and len(sound.sound_strips(scene)) == 1
 
 
+def test_all_scenes_of_a_face_hear_what_it_says(talker: bpy.types.Object, short_clip: Path, tmp_path: Path) -> None:
+    def heard_in() -> list[dict[str, bool]]:
+        return [{strip.name: not strip.mute for strip in compat.all_strips(each)} for each in (scene, other, silent)]
+
+    scene = bpy.context.scene
+    animate()
+    assert bpy.ops.scene.new(type="LINK_COPY") == {"FINISHED"}
+    other, silent = bpy.context.scene, bpy.data.scenes.new("silent")
+    silent.collection.children.link(bpy.data.collections.new("cast"))
+    copy = marks.copy_of(talker)
+    silent.collection.children["cast"].objects.link(copy)
+    assert set(copy.users_scene) == {scene, other, silent}
+    other.freetalk.sound_file = str(shutil.copy(short_clip, tmp_path / "again.wav"))
+    animate()
+    assert heard_in() == [{"FreeTalk again.wav": True}] * 2 + [{}]
+    bpy.ops.freetalk.take_new()
+    other.freetalk.sound_file = str(short_clip)
+    animate()
+    assert heard_in() == [{"FreeTalk again.wav": False, "FreeTalk short.wav": True}] * 2 + [{}]
+    bpy.ops.freetalk.take_choose(take="head take 1")
+    assert heard_in() == [{"FreeTalk again.wav": True, "FreeTalk short.wav": False}] * 2 + [{}]
+    bpy.ops.freetalk.take_delete(take="head take 2")
+    assert heard_in() == [{"FreeTalk again.wav": True}] * 2 + [{}]
+    bpy.ops.freetalk.remove()
+    assert heard_in() == [{}] * 3 and not bpy.data.sounds
+
+
 def test_the_persons_sequencer_stays_when_the_sound_goes(talker: bpy.types.Object, short_clip: Path) -> None:
     sound.new_strip(bpy.context.scene, "mine", short_clip, 100)
     animate()

@@ -140,20 +140,22 @@ def writing(
         context.view_layer.objects.active = copy
         copy.select_set(True)
     _reach(context.scene, copy, answer.keys, source.start)
-    _sound(context.scene, wanted)
+    _sound(context.scene, copy, wanted)
     return copy
 
 
-def _sound(current: bpy.types.Scene, wanted: Request) -> None:
-    """A file is heard where that is wished; a strip is known by its name from now on, whatever it is renamed to."""
+def _sound(current: bpy.types.Scene, copy: bpy.types.Object, wanted: Request) -> None:
+    """A file is heard where that is wished, also in the copy's other scenes that hear what it said before; a strip is
+    known by its name from now on, whatever it is renamed to."""
     kind, _, name = wanted.source.partition(" ")
     strip = sound.find_strip(current, name) if kind == "strip" else None
     if strip is not None:
         sound.remember(current, strip)
         heard.leave(strip)
-    elif kind == "file" and current.freetalk.hear:
-        heard.hear(current, wanted.voice.source, wanted.source)
-    heard.tune(current)
+    for where in (current, *copy.users_scene) if kind == "file" else ():
+        if where.freetalk.hear and (where == current or heard.own(where)):
+            heard.hear(where, wanted.voice.source, wanted.source)
+    heard.tune(current, *copy.users_scene)
 
 
 def _reach(current: bpy.types.Scene, copy: bpy.types.Object, keys: ShapeKeys, start: float) -> None:

@@ -46,8 +46,10 @@ class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
         return chosen.explained(cls, why_none(context) or (NONE if bare else ""))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        takes.create(chosen.talking(context))
-        heard.tune(context.scene)
+        copy = chosen.talking(context)
+        assert copy is not None, "polled"
+        takes.create(copy)
+        heard.tune(context.scene, *copy.users_scene)
         return {"FINISHED"}
 
 
@@ -62,12 +64,13 @@ class _OnTake(_OnCopy):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         copy = chosen.talking(context)
+        assert copy is not None, "polled"
         take = next((take for take in takes.listed(copy) if take.name == self.take), None)
         if take is None:
             self.report({"ERROR"}, f"There is no take {self.take} any more.")  # type: ignore[attr-defined]
             return {"CANCELLED"}
         self.act(copy, take)
-        heard.tune(context.scene)
+        heard.tune(context.scene, *copy.users_scene)
         return {"FINISHED"}
 
 
