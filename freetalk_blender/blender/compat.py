@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 #: Whether an edge or a polygon is marked for Freestyle, and the domains that have this beside their attributes: 5.x has
 #: it among them.
@@ -30,6 +31,23 @@ def beside_options() -> set[str]:
     """The options of a property for a file that may be named from the .blend's folder (//); 4.2 lets any be."""
     known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
     return {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"} if known else {"ANIMATABLE"}
+
+
+def save_copy(image: bpy.types.Image, path: Path) -> None:
+    """Write what an image shows to a file; it stays as it is. 4.2 takes what it saves for done, so a copy is saved."""
+    if "save_copy" in image.bl_rna.functions["save"].parameters:
+        image.save(filepath=str(path), save_copy=True)
+        return
+    copy = image.copy()
+    try:
+        pixels = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(pixels)
+        if len(copy.pixels) == len(pixels):  # not where its file is gone, which is told when it is saved
+            copy.pixels.foreach_set(pixels)
+        copy.filepath_raw = str(path)
+        copy.save()
+    finally:
+        bpy.data.images.remove(copy)
 
 
 # Actions --------------------------------------------------------------------------------------------------------------

@@ -294,6 +294,49 @@ def test_usd_files_of_one_folder_have_each_their_own_pictures(empty: bpy.types.S
     assert {path.name for path in out.iterdir()} == {*(f"{name}.usda" for name in images), "textures"}
 
 
+def test_an_fbx_holds_every_picture_as_it_is_shown(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    """Also where they share a name, are packed, of a .glb too, made by Blender, or painted on since."""
+    images = {
+        "red": painted("a", tmp_path),
+        "green": painted("b", tmp_path, (0, 1, 0, 1)),
+        "packed": painted("packed", tmp_path, (0, 0, 1, 1)),
+        "bare": painted("bare", tmp_path, (1, 0, 1, 1)),
+        "dirty": painted("dirty", tmp_path),
+        "both": painted("both", tmp_path),
+        "made": bpy.data.images.new("made", 2, 2),
+        "baked": bpy.data.images.new("baked", 2, 2, float_buffer=True),
+    }
+    for name in ("packed", "bare", "both"):
+        images[name].pack()
+    images["bare"].filepath_raw = ""
+    for name, colour in (("dirty", (1, 1, 0, 1)), ("both", (0, 1, 1, 1)), ("baked", (1, 1, 1, 1))):
+        images[name].pixels[:] = 4 * colour
+    for name, image in images.items():
+        with_pictures(image).active_material.name = name
+
+    def state(image: bpy.types.Image) -> tuple:
+        packed = [(each.filepath, each.packed_file.data) for each in image.packed_files]
+        return image.name, image.filepath_raw, image.source, image.is_dirty, tuple(image.pixels), packed
+
+    before = [state(image) for image in images.values()]
+    saving.save(tmp_path / "out/all.fbx")
+    assert [state(image) for image in images.values()] == before and len(bpy.data.images) == len(images)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["all.fbx"]
+    for name in ("a", "b", "dirty"):
+        shutil.rmtree(tmp_path / name)
+    files.empty_scene()
+    bpy.ops.import_scene.fbx(filepath=str(tmp_path / "out/all.fbx"))
+    colours = {}
+    for material in bpy.data.materials:
+        (image,) = {node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE"}
+        colours[material.name] = tuple(round(value, 1) for value in image.pixels[:3])
+        assert Path(image.filepath).suffix == ".png"
+    assert colours == {
+        "red": (1, 0, 0), "green": (0, 1, 0), "packed": (0, 0, 1), "bare": (1, 0, 1), "dirty": (1, 1, 0),
+        "both": (0, 1, 1), "made": (0, 0, 0), "baked": (1, 1, 1),
+    }  # fmt: skip
+
+
 def test_a_picture_that_is_not_there_is_told(empty: bpy.types.Scene, tmp_path: Path) -> None:
     there, lost, made, within = (
         painted("there", tmp_path),

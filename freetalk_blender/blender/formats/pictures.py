@@ -1,11 +1,20 @@
-"""Pictures that the materials of objects show: which they are, where their files lie, and which are missing."""
+"""Pictures that the materials of objects show: which they are, where their files lie, which are missing, and names for
+them that no other's can be taken for."""
 
-from collections.abc import Iterable
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import bpy
+import numpy as np
 
 from ...core import wording
+
+#: So many letters of a hash tell pictures of one name apart.
+_LETTERS = 10
 
 
 def shown(items: Iterable[bpy.types.Object]) -> list[bpy.types.Image]:
@@ -42,3 +51,55 @@ def notes(item: bpy.types.Object) -> tuple[str, ...]:
     if not gone:
         return ()
     return ("; ".join(wording.without_pictures(f"Pictures of {item.name}", wording.named(gone))) + ".",)
+
+
+@contextmanager
+def named_by_content(
+    images: Iterable[bpy.types.Image], folder: Path, name_held: Callable[[bpy.types.Image, str], None]
+) -> Iterator[None]:
+    """While one exports: images lie in a folder, under names with a hash of what is in them. One whose file is missing
+    stays what it is; name_held(image, mark) puts the hash into the name of one that Blender alone holds as it is."""
+    before: list[tuple[Any, str, str]] = []
+    try:
+        for image in images:
+            files = paths(image)
+            if not all(file.is_file() for file in files):
+                continue
+            before += [(image, "name", image.name), (image, "filepath_raw", image.filepath_raw)]
+            mark = f"-{_hash(image, files)}"
+            if image.is_dirty or not image.filepath:
+                name_held(image, mark)
+            else:
+                before += [(packed, "filepath", packed.filepath) for packed in image.packed_files]
+                _lay(image, files, folder, mark)
+        yield
+    finally:
+        for owner, name, value in before:
+            if getattr(owner, name) != value:
+                setattr(owner, name, value)
+
+
+def _hash(image: bpy.types.Image, files: list[Path]) -> str:
+    content = hashlib.sha256()
+    for part in [file.read_bytes() for file in files] or _held(image):
+        content.update(part)
+    return content.hexdigest()[:_LETTERS]
+
+
+def _held(image: bpy.types.Image) -> list[bytes]:
+    """What an image without a file of its own consists of."""
+    if len(image.packed_files) and not image.is_dirty:
+        return [packed.packed_file.data for packed in image.packed_files]
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return [pixels.tobytes()]
+
+
+def _lay(image: bpy.types.Image, files: list[Path], folder: Path, mark: str) -> None:
+    """Copies of an image's files lie in a folder, under a name with that mark; packed ones are only called so."""
+    first, dot, rest = bpy.path.basename(image.filepath.replace("\\", "/")).partition(".")
+    image.filepath_raw = str(folder / f"{first}{mark}{dot}{rest}")
+    for packed in image.packed_files:
+        packed.filepath = image.filepath_raw.replace("<UDIM>", str(packed.tile_number))
+    for file, copy in zip(files, paths(image), strict=True):
+        shutil.copyfile(file, copy)

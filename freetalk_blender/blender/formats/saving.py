@@ -14,7 +14,7 @@ import bpy
 from ...core import atomic, wording
 from ...core.errors import FreeTalkError
 from .. import hanging, linked, movers, seen, spoken, takes
-from . import gltf, plain_keys, usd
+from . import fbx, gltf, plain_keys, usd
 
 
 @seen.beyond_local_view()
@@ -146,25 +146,6 @@ def _pictures_found() -> Iterator[None]:
             image.filepath_raw = name
 
 
-def _write_fbx(path: Path, _items: list[bpy.types.Object], selected: bool) -> None:
-    # With NLA strips or all actions on, the exporter drops shape-key curves without a word; simplifying thins them.
-    bpy.ops.export_scene.fbx(
-        filepath=str(path),
-        use_visible=True,
-        use_selection=selected,
-        object_types={"EMPTY", "ARMATURE", "MESH", "OTHER"},
-        use_mesh_modifiers=False,
-        mesh_smooth_type="FACE",
-        add_leaf_bones=False,
-        bake_anim=True,
-        bake_anim_use_nla_strips=False,
-        bake_anim_use_all_actions=False,
-        bake_anim_simplify_factor=0.0,
-        path_mode="COPY",
-        embed_textures=True,
-    )
-
-
 def _write_blend(path: Path, _items: list[bpy.types.Object], _selected: bool) -> None:
     path.unlink()  # Blender would keep the empty file that stands there as a backup
     with linked.kept():
@@ -174,7 +155,7 @@ def _write_blend(path: Path, _items: list[bpy.types.Object], _selected: bool) ->
 #: Each takes a path, the objects that are written, and whether these are the selected ones or all that are seen.
 _WRITERS: dict[str, Callable[[Path, list[bpy.types.Object], bool], None]] = {
     ".glb": gltf.write,
-    ".fbx": _write_fbx,
+    ".fbx": fbx.write,
     ".usd": usd.write,
     ".usda": usd.write,
     ".usdc": usd.write,

@@ -1,16 +1,11 @@
 """USD by Blender's exporter, with pictures that no other file's can be taken for."""
 
-import hashlib
 import os
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import bpy
-import numpy as np
 
 from ...core.errors import FreeTalkError
 from .. import compat
@@ -18,9 +13,7 @@ from . import pictures
 
 #: The folder of pictures beside a file, as Blender's exporter calls it.
 _FOLDER = "textures"
-#: So many letters of a hash tell pictures of one name apart.
-_LETTERS = 10
-#: So much of a name of Blender's, which has 63 bytes, is kept before it.
+#: So much of a name of Blender's, which has 63 bytes, is kept before the hash of what is in a picture.
 _LONGEST = 16
 
 
@@ -46,7 +39,7 @@ def write(path: Path, items: Iterable[bpy.types.Object], selected: bool) -> None
     )
     with TemporaryDirectory(prefix=".freetalk-", dir=path.parent) as folder:
         made = Path(folder) / path.name
-        with TemporaryDirectory() as renamed, _named_by_content(pictures.shown(items), Path(renamed)):
+        with TemporaryDirectory() as renamed, pictures.named_by_content(pictures.shown(items), Path(renamed), _name):
             operator(filepath=str(made), **options)
         for picture in (made.parent / _FOLDER).glob("*"):
             there = path.parent / _FOLDER / picture.name
@@ -56,45 +49,6 @@ def write(path: Path, items: Iterable[bpy.types.Object], selected: bool) -> None
         os.replace(made, path)
 
 
-@contextmanager
-def _named_by_content(images: Iterable[bpy.types.Image], folder: Path) -> Iterator[None]:
-    """While one exports: images lie in a folder, under names with a hash of what is in them. One whose file is missing
-    stays what it is."""
-    before: list[tuple[Any, str, str]] = []
-    try:
-        for image in images:
-            files = pictures.paths(image)
-            if all(file.is_file() for file in files):
-                before += [(image, "name", image.name), (image, "filepath_raw", image.filepath_raw)]
-                before += [(packed, "filepath", packed.filepath) for packed in image.packed_files]
-                _rename(image, files, folder)
-        yield
-    finally:
-        for owner, name, value in before:
-            if getattr(owner, name) != value:
-                setattr(owner, name, value)
-
-
-def _rename(image: bpy.types.Image, files: list[Path], folder: Path) -> None:
-    content = hashlib.sha256()
-    for part in [file.read_bytes() for file in files] or _held(image):
-        content.update(part)
-    mark = f"-{content.hexdigest()[:_LETTERS]}"
-    if image.is_dirty or not image.filepath:  # the exporter calls it as Blender does, but its file by a path it has
-        image.name, image.filepath_raw = image.name[:_LONGEST] + mark, ""
-        return
-    first, dot, rest = bpy.path.basename(image.filepath.replace("\\", "/")).partition(".")
-    image.filepath_raw = str(folder / f"{first}{mark}{dot}{rest}")
-    for packed in image.packed_files:
-        packed.filepath = image.filepath_raw.replace("<UDIM>", str(packed.tile_number))
-    for file, copy in zip(files, pictures.paths(image), strict=True):
-        shutil.copyfile(file, copy)
-
-
-def _held(image: bpy.types.Image) -> list[bytes]:
-    """What an image without a file of its own consists of."""
-    if len(image.packed_files) and not image.is_dirty:
-        return [packed.packed_file.data for packed in image.packed_files]
-    pixels = np.empty(len(image.pixels), np.float32)
-    image.pixels.foreach_get(pixels)
-    return [pixels.tobytes()]
+def _name(image: bpy.types.Image, mark: str) -> None:
+    """The exporter calls what Blender alone holds as Blender does, but its file by a path it has."""
+    image.name, image.filepath_raw = image.name[:_LONGEST] + mark, ""
