@@ -1,4 +1,5 @@
-"""What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface."""
+"""What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface, and
+pictures in tiles."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..core import wording
 from . import meshes, spoken, takes
-from .formats import saving
+from .formats import pictures, saving
 from .marks import original_of
 from .scene import subdivided
 
@@ -18,10 +19,24 @@ _SAME = 1e-5
 
 
 def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
-    """What to tell of a talking copy's modifiers where one of these files cannot hold what they do."""
-    lacking = saving.EXPORTS - {".blend"}
-    if not any(path.suffix.lower() in lacking for path in written):
+    """What to tell of a talking copy's modifiers and pictures where one of these files cannot hold them."""
+    suffixes = {path.suffix.lower() for path in written}
+    told: tuple[str, ...] = ()
+    if suffixes & (saving.EXPORTS - {".blend"}):
+        told += _of_modifiers(copy)
+    if ".fbx" in suffixes:
+        told += _of_tiles(copy)
+    return told
+
+
+def _of_tiles(copy: bpy.types.Object) -> tuple[str, ...]:
+    tiled = [image.name for image in pictures.shown([copy]) if image.source == "TILED"]
+    if not tiled:
         return ()
+    return (f"FBX holds no pictures in tiles, as {copy.name} shows them: {wording.named(tiled)}; write glTF or USD.",)
+
+
+def _of_modifiers(copy: bpy.types.Object) -> tuple[str, ...]:
     lost = _that_shape(copy)
     if not lost:
         return ()

@@ -91,6 +91,19 @@ def test_what_modifiers_make_of_a_face_and_no_other_program_sees_is_told(face: b
     assert unwritten.notes(copy, files) == (), "it is seen nowhere"
 
 
+def test_pictures_in_tiles_are_told_of_an_fbx(face: bpy.types.Object) -> None:
+    copy = talking(face)
+    copy.data.materials.append(bpy.data.materials.new("skin"))
+    copy.data.materials[0].use_nodes = True
+    node = copy.data.materials[0].node_tree.nodes.new("ShaderNodeTexImage")
+    node.image = bpy.data.images.new("skin.1001.png", 2, 2, tiled=True)
+    assert unwritten.notes(copy, [Path("a.glb"), Path("a.usdc"), Path("a.blend")]) == ()
+    (told,) = unwritten.notes(copy, [Path("a.fbx")])
+    assert told == "FBX holds no pictures in tiles, as face FreeTalk shows them: skin.1001.png; write glTF or USD."
+    node.image.source = "FILE"
+    assert unwritten.notes(copy, [Path("a.fbx")]) == ()
+
+
 def test_a_modifier_that_acts_while_the_face_speaks_alone_is_told(face: bpy.types.Object) -> None:
     copy = talking(face)
     shapes = np.zeros((1, len(face.data.vertices), 3), np.float32)
