@@ -1,6 +1,8 @@
 """Blender objects as arrays."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import bpy
 import numpy as np
@@ -27,13 +29,20 @@ def _positions(mesh: bpy.types.Mesh) -> np.ndarray:
     return of_each(mesh.attributes["position"].data, "vector", 3)
 
 
+@contextmanager
+def evaluated(item: bpy.types.Object) -> Iterator[bpy.types.Mesh]:
+    """The mesh that the object's modifiers make in this frame, in its own axes."""
+    found = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    try:
+        yield found.to_mesh()
+    finally:
+        found.to_mesh_clear()
+
+
 def posed(item: bpy.types.Object) -> np.ndarray:
     """(N,3) float32 vertices as the object's modifiers make them in this frame, in its own axes."""
-    evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    try:
-        return _positions(evaluated.to_mesh())
-    finally:
-        evaluated.to_mesh_clear()
+    with evaluated(item) as mesh:
+        return _positions(mesh)
 
 
 def nearest(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:

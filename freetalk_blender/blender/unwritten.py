@@ -1,8 +1,9 @@
-"""What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface, and
-pictures in tiles."""
+"""What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface,
+its shading, UV maps and materials, and pictures in tiles."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -14,8 +15,12 @@ from .formats import pictures, saving
 from .marks import original_of
 from .scene import subdivided
 
-#: Places that differ by less, beside the size of the face, are the same.
+#: Places that differ by less, beside the size of the face or of a UV map, are the same.
 _SAME = 1e-5
+#: Normals of length 1 that differ by less are the same: 3 degrees.
+_SAME_SHADE = 0.05
+#: Modifiers that may subdivide otherwise in renders.
+_WITH_LEVELS = ("SUBSURF", "MULTIRES")
 
 
 def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
@@ -37,7 +42,7 @@ def _of_tiles(copy: bpy.types.Object) -> tuple[str, ...]:
 
 
 def _of_modifiers(copy: bpy.types.Object) -> tuple[str, ...]:
-    lost = _that_shape(copy)
+    lost = _that_act(copy)
     if not lost:
         return ()
     return (
@@ -46,34 +51,77 @@ def _of_modifiers(copy: bpy.types.Object) -> tuple[str, ...]:
     )
 
 
-def _that_shape(copy: bpy.types.Object) -> list[str]:
-    """Names of the modifiers, armatures aside, that are on, in the viewport or in renders, and change the surface in
+def _that_act(copy: bpy.types.Object) -> list[str]:
+    """Names of the modifiers, armatures aside, that are on, in the viewport or in renders, and change what is seen in
     the middle of what is said."""
     others = [each for each in copy.modifiers if each.type != "ARMATURE" and (each.show_viewport or each.show_render)]
     if not others:
         return []
-    shaping, near = [], _SAME * np.ptp(meshes.vertices(copy.data), 0).max()
+    acting, near = [], _SAME * np.ptp(meshes.vertices(copy.data), 0).max()
     with _switched_off(others), _while_it_speaks(copy), subdivided(copy, 1):
-        before = meshes.posed(copy)
+        before = _look(copy)
         for modifier in others:
             modifier.show_viewport = True
-            after = meshes.posed(copy)
-            if len(after) != len(before) or np.abs(after - before).max(initial=0) > near:
-                shaping.append(modifier.name)
+            after = _look(copy)
+            if _differ(before, after, near):
+                acting.append(modifier.name)
             before = after
-    return shaping
+    return acting
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is seen of a mesh: places (V,3) and materials (P,) of its vertices and polygons; of their corners the
+    normals (C,3) and where they are in each UV map (2 C,)."""
+
+    places: np.ndarray
+    materials: np.ndarray
+    normals: np.ndarray
+    maps: dict[str, np.ndarray]
+
+
+def _look(copy: bpy.types.Object) -> _Look:
+    with meshes.evaluated(copy) as mesh:
+        corners = len(mesh.loops)
+        places, normals = (np.empty(3 * count, np.float32) for count in (len(mesh.vertices), corners))
+        mesh.vertices.foreach_get("co", places)
+        mesh.corner_normals.foreach_get("vector", normals)
+        maps = {layer.name: np.empty(2 * corners, np.float32) for layer in mesh.uv_layers}
+        for name, found in maps.items():
+            mesh.uv_layers[name].uv.foreach_get("vector", found)
+        slots = np.array([hash(material and material.name_full) for material in mesh.materials or [None]])
+        materials = np.empty(len(mesh.polygons), np.int32)
+        mesh.polygons.foreach_get("material_index", materials)
+    return _Look(places.reshape(-1, 3), slots[materials.clip(max=len(slots) - 1)], normals.reshape(-1, 3), maps)
+
+
+def _differ(one: _Look, other: _Look, near: float) -> bool:
+    """Is one mesh seen otherwise than the other? Normals count where no place differs: they follow these."""
+    if len(one.places) != len(other.places) or np.abs(one.places - other.places).max(initial=0) > near:
+        return True
+    if len(one.normals) != len(other.normals) or len(one.materials) != len(other.materials):
+        return False  # other polygons of the same surface
+    shaded = (one.places == other.places).all() and np.abs(one.normals - other.normals).max(initial=0) > _SAME_SHADE
+    shared = one.maps.keys() & other.maps.keys()
+    moved = any(np.abs(one.maps[name] - other.maps[name]).max(initial=0) > _SAME for name in shared)
+    return bool(shaded or moved or (one.materials != other.materials).any())
 
 
 @contextmanager
 def _switched_off(modifiers: list[bpy.types.Modifier]) -> Iterator[None]:
-    before = [modifier.show_viewport for modifier in modifiers]
+    """They are off, and those that subdivide, in the viewport or in renders, would do it once: deeper levels take their
+    time also where a scene's simplification leaves them out."""
+    before = [(modifier, "show_viewport", modifier.show_viewport) for modifier in modifiers]
+    before += [(modifier, "levels", modifier.levels) for modifier in modifiers if modifier.type in _WITH_LEVELS]
     try:
         for modifier in modifiers:
             modifier.show_viewport = False
+            if modifier.type in _WITH_LEVELS:
+                modifier.levels = min(1, max(modifier.levels, modifier.render_levels))
         yield
     finally:
-        for modifier, shown in zip(modifiers, before, strict=True):
-            modifier.show_viewport = shown
+        for modifier, name, value in before:
+            setattr(modifier, name, value)
 
 
 @contextmanager

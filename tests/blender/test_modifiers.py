@@ -1,5 +1,6 @@
 """Modifiers that would undo what FreeTalk does to a face are refused, or told of in a sentence."""
 
+import itertools
 from pathlib import Path
 
 import bpy
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from baking import baked, rigged, talking
 
-from freetalk_blender.blender import meshes, modifiers, mouth, telling, unwritten
+from freetalk_blender.blender import marks, meshes, modifiers, mouth, telling, unwritten
+from freetalk_blender.blender.formats import files
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -74,6 +76,21 @@ def test_modifiers_bound_to_the_mesh_before_its_mouth_was_opened_are_told(face: 
     assert modifiers.notes(copy) == ()
 
 
+def passing(node: str | None) -> bpy.types.NodeTree:
+    """Geometry nodes through which a mesh passes, by one of a type: a new material, or flat."""
+    tree = bpy.data.node_groups.new("passing", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    chain = [tree.nodes.new(kind) for kind in ("NodeGroupInput", node, "NodeGroupOutput") if kind]
+    for one, after in itertools.pairwise(chain):
+        tree.links.new(one.outputs[0], after.inputs[0])
+    if node == "GeometryNodeSetMaterial":
+        chain[1].inputs["Material"].default_value = bpy.data.materials.new("new")
+    elif node:
+        chain[1].inputs["Shade Smooth"].default_value = False
+    return tree
+
+
 def test_what_modifiers_make_of_a_face_and_no_other_program_sees_is_told(face: bpy.types.Object) -> None:
     copy, current = talking(face), bpy.context.scene
     rig = rigged(copy, "head", current.collection)
@@ -89,6 +106,28 @@ def test_what_modifiers_make_of_a_face_and_no_other_program_sees_is_told(face: b
     assert unwritten.notes(copy, [Path("a.blend"), Path("a.mp4")]) == ()
     finer.show_render = False
     assert unwritten.notes(copy, files) == (), "it is seen nowhere"
+
+
+def test_modifiers_that_change_uv_maps_shading_or_materials_alone_are_told(scan: files.Scan) -> None:
+    scan.item[marks.LANDMARKS] = []
+    scan.item.data.shade_smooth()
+    if not scan.item.data.uv_layers:
+        scan.item.data.uv_layers.new(name="UVMap")
+    copy = talking(scan.item)
+    new = copy.modifiers.new
+    assert unwritten.notes(copy, [Path("a.glb")]) == ()
+    new("finer", "SUBSURF").levels, copy.modifiers["finer"].render_levels = 0, 1
+    new("warped", "UV_WARP").scale = (0.5, 0.5)
+    new("weighted", "WEIGHTED_NORMAL").weight = 1
+    (told,) = unwritten.notes(copy, [Path("a.glb")])
+    assert f" make of {copy.name}: finer, warped, weighted; apply" in told
+    assert copy.modifiers["finer"].levels == 0
+    copy.modifiers.clear()
+    new("nothing", "NODES").node_group = passing(None)
+    new("painted", "NODES").node_group = passing("GeometryNodeSetMaterial")
+    new("flat", "NODES").node_group = passing("GeometryNodeSetShadeSmooth")
+    (told,) = unwritten.notes(copy, [Path("a.glb")])
+    assert f" make of {copy.name}: painted, flat; apply" in told
 
 
 def test_pictures_in_tiles_are_told_of_an_fbx(face: bpy.types.Object) -> None:
