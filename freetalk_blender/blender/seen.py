@@ -110,10 +110,12 @@ def _hide(item: bpy.types.Object, layer: bpy.types.ViewLayer, hidden: bool) -> N
 
 
 def notes(copy: bpy.types.Object) -> tuple[str, ...]:
-    """What to tell of an original that cannot be kept hidden in renders, or of a copy that is hidden there with it."""
+    """What to tell of an original that cannot be kept hidden in renders, or of a copy that is hidden, there or here."""
     original = original_of(copy)
     if all(collection.hide_render for collection in copy.users_collection):
         return (f"{copy.name} is in a collection that is disabled in renders; move it into another (M).",)
+    if not is_seen(copy):
+        return (f"{copy.name} is not seen; show it in the outliner, or its collection.",)
     if all(collection.hide_render for collection in original.users_collection):
         return ()
     if _is_animated(original):

@@ -163,6 +163,17 @@ def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object
     assert told == "face FreeTalk.001 is in a collection that is disabled in renders; move it into another (M)."
 
 
+@pytest.mark.parametrize("way", ["exclude", "hide_viewport"])
+def test_a_copy_that_a_collection_keeps_out_of_sight_is_told(talker: bpy.types.Object, way: str) -> None:
+    bpy.context.scene.collection.children.link(collected(talker))
+    setattr(bpy.context.view_layer.layer_collection.children["character"], way, True)
+    bpy.context.scene.freetalk.face = talker
+    copy = animate(talker)
+    assert telling.notes(copy) == (f"{copy.name} is not seen; show it in the outliner, or its collection.",)
+    setattr(bpy.context.view_layer.layer_collection.children["character"], way, False)
+    assert telling.notes(copy) == ()
+
+
 def test_an_original_of_another_file_is_hidden_again_when_this_one_is_opened(
     addon: None, face: bpy.types.Object, tmp_path: Path
 ) -> None:
