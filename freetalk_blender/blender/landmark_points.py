@@ -184,9 +184,13 @@ def _delete(collection: bpy.types.Collection) -> None:
     at_rest = collection.get(_AT_REST)
     if at_rest is not None:
         bpy.data.meshes.remove(at_rest.data)  # and the object with it
-    for item in list(collection.objects):
-        if NUMBER in item:
-            bpy.data.objects.remove(item)
+    dragged = points()
+    keyed = {item.animation_data.action for item in dragged if item.animation_data} - {None}
+    for item in dragged:
+        bpy.data.objects.remove(item)
+    for action in keyed:  # Auto Keying keys what is dragged
+        if not action.users:
+            bpy.data.actions.remove(action)
     bpy.data.collections.remove(collection)
 
 

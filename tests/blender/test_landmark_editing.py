@@ -112,6 +112,20 @@ def test_points_of_a_face_that_something_deforms_lie_on_it_at_rest_and_stay_wher
     assert talker.visible_get() and len(bpy.data.meshes) == 1
 
 
+def test_keys_of_points_go_with_them(talker: bpy.types.Object) -> None:
+    """As Auto Keying makes them."""
+    mine = bpy.data.actions.new("mine")
+    mine.use_fake_user = True
+    assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
+    first, second, third = landmark_points.points()[:3]
+    for point in (first, second):
+        point.keyframe_insert("location", frame=1)
+    third.animation_data_create().action = mine
+    assert len(bpy.data.actions) == 3
+    assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
+    assert list(bpy.data.actions) == [mine]
+
+
 def test_reset_puts_selected_points_back_and_all_where_none_is_selected(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.landmarks_edit()
     bpy.context.scene.freetalk.mirror = False
