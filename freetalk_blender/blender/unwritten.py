@@ -72,7 +72,7 @@ def _that_act(copy: bpy.types.Object) -> list[str]:
 @dataclass(frozen=True)
 class _Look:
     """What is seen of a mesh: places (V,3) and materials (P,) of its vertices and polygons; of their corners the
-    normals (C,3) and where they are in each UV map (2 C,)."""
+    normals (C,3) and where they are in each UV map (C,2)."""
 
     places: np.ndarray
     materials: np.ndarray
@@ -82,17 +82,14 @@ class _Look:
 
 def _look(copy: bpy.types.Object) -> _Look:
     with meshes.evaluated(copy) as mesh:
-        corners = len(mesh.loops)
-        places, normals = (np.empty(3 * count, np.float32) for count in (len(mesh.vertices), corners))
-        mesh.vertices.foreach_get("co", places)
-        mesh.corner_normals.foreach_get("vector", normals)
-        maps = {layer.name: np.empty(2 * corners, np.float32) for layer in mesh.uv_layers}
-        for name, found in maps.items():
-            mesh.uv_layers[name].uv.foreach_get("vector", found)
         slots = np.array([hash(material and material.name_full) for material in mesh.materials or [None]])
-        materials = np.empty(len(mesh.polygons), np.int32)
-        mesh.polygons.foreach_get("material_index", materials)
-    return _Look(places.reshape(-1, 3), slots[materials.clip(max=len(slots) - 1)], normals.reshape(-1, 3), maps)
+        used = meshes.of_each(mesh.polygons, "material_index", kind=np.int32)
+        return _Look(
+            meshes.of_each(mesh.vertices, "co", 3),
+            slots[used.clip(max=len(slots) - 1)],
+            meshes.of_each(mesh.corner_normals, "vector", 3),
+            {layer.name: meshes.of_each(layer.uv, "vector", 2) for layer in mesh.uv_layers},
+        )
 
 
 def _differ(one: _Look, other: _Look, near: float) -> bool:
