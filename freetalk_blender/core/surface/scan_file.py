@@ -115,10 +115,10 @@ def missing_pictures(path: Path) -> list[Path]:
 def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
     """(N,) the numbers of a text, whatever white space is between them; ValueError where anything else is."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # as yet numpy only warns of what it does not understand
+        warnings.simplefilter("error", DeprecationWarning)  # of what it does not understand numpy 1 only warns
         try:
             return np.fromstring(text, kind, sep=" ")
-        except DeprecationWarning as error:
+        except (DeprecationWarning, ValueError) as error:
             raise ValueError("it has something else where a number should be") from error
 
 
