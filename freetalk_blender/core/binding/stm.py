@@ -306,6 +306,7 @@ def _bind(vertices: np.ndarray, triangles: np.ndarray, handles: np.ndarray, devi
     landmarks = gated[smooth.rows]
     learned = correction(gated, landmarks, smooth.weights, code, trust(points, vertices[handles]))
     processes = covariances(landmarks, smooth.covariance, pairs)
+    cancel.check()
     belief, doubted = evidence.evidence(*processes, learned, evidence.region(points, vertices[handles]))
     matrix = assemble(smooth, learned, doubted)
     return Binding(len(vertices), smooth.vertices.astype(np.int32), matrix, belief=belief)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from .. import models
+from .. import cancel, models
 from ..frame import Similarity, align
 from ..landmarks import INNER_LIP_PAIRS, LID_PAIRS
 from ..surface import raster
@@ -205,6 +205,7 @@ def _see(patch: Patch, cameras: Sequence[Camera], device: str) -> list[View]:
     shots = [picture(patch.vertices, patch.triangles, patch.normals, camera, FACE_SIZE) for camera in cameras]
     pictures = np.stack([channels for channels, _ in shots])
     places, spreads, faces = models.session("landmarks", device).run(None, {"picture": pictures})
+    cancel.check()
     return [
         View(camera, place.astype(np.float64), spread.astype(np.float64), float(face), image)
         for camera, (_, image), place, spread, face in zip(cameras, shots, places, spreads, faces, strict=True)
