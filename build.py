@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import desktop, extension
-from tools.steps import BUILD, ROOT, BuildError, ask, pip_download, requirements, run, say, venv_python
+from tools.steps import BUILD, ROOT, STAMP, BuildError, ask, pip_download, requirements, run, say, venv_python
 
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
@@ -109,7 +109,7 @@ def ensure_venv(venv: Path, python: Interpreter, packages: list[str], editable: 
     """Make the environment or bring it up to date; its Python. A stamp holds what was installed."""
     wanted = "\n".join([platform.platform(), *map(str, python.version), *packages, str(editable), str(ROOT)])
     digest = hashlib.sha256(wanted.encode()).hexdigest()
-    stamp, binary = venv / "freetalk-stamp", venv_python(venv)
+    stamp, binary = venv / STAMP, venv_python(venv)
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest and binary.is_file():
         say(f"{venv.name} is up to date")
         return binary
@@ -222,8 +222,17 @@ def limited(words: list[str], seconds: float, environment: dict[str, str]) -> in
         say(f"{' '.join(words[2:4])} was ended: it did not finish within {seconds / 60:.0f} minutes")
         return 1
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process that leads a session, and all that it started there; on Windows, which has none, itself alone."""
+    if process.poll() is not None:
+        return
+    if os.name == "nt":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -254,8 +263,7 @@ def beside(command: list[str]) -> Iterator[Callable[[], object]]:
     try:
         yield process.wait
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        end(process)
 
 
 def gltf_validator() -> Path | None:
@@ -299,6 +307,7 @@ def command_setup(arguments: argparse.Namespace) -> int:
 
 def command_blenders(arguments: argparse.Namespace) -> int:
     setup()
+    failed = False
     for blender, packages, version in OTHER_BLENDERS:
         python = next((python for python in find_pythons() if python.version == version), None)
         if python is None:
@@ -308,8 +317,12 @@ def command_blenders(arguments: argparse.Namespace) -> int:
         shipped = {package.split("==")[0] for package in packages}
         pins = [pin for pin in requirements("runtime") if pin.split("==")[0] not in shipped]
         pins += [pin for pin in requirements("dev") if pin.split("==")[0] in TEST_PACKAGES]
-        ensure_venv(venv, python, [*pins, *packages], editable=False)
-    return 0
+        try:
+            ensure_venv(venv, python, [*pins, *packages], editable=False)
+        except BuildError as error:
+            failed = True
+            say(f"Blender {blender}: {error}")
+    return int(failed)
 
 
 def command_pictures(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
+#: The file in an environment that tells what was installed into it, once all was.
+STAMP = "freetalk-stamp"
 
 
 class BuildError(Exception):

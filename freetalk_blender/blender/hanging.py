@@ -133,7 +133,8 @@ def parented(copy: bpy.types.Object) -> tuple[str, ...]:
 
 def hand_back(copy: bpy.types.Object, original: bpy.types.Object) -> None:
     """What the person parented to a talking copy, which goes, hangs on its original."""
-    _hang([(child, original) for child in copy.children if child != original])
+    above = movers.with_parents([original])
+    _hang([(child, original) for child in copy.children if child not in above])
 
 
 @contextmanager
@@ -151,12 +152,20 @@ def carried(written: Iterable[bpy.types.Object]) -> Iterator[None]:
 
 
 def _by_place(face: bpy.types.Object, copy: bpy.types.Object) -> list[bpy.types.Object]:
-    """Children of a face that follow its place alone, and that its talking copy does not hang on in turn. Not of skin
+    """Children of a face that follow its place alone, and that its talking copy does not follow in turn. Not of skin
     that armatures move: its place moves nothing, and USD loses it where something hangs on it."""
     if face.instance_type in ("VERTS", "FACES") or any(each.type == "ARMATURE" for each in face.modifiers):
         return []
-    above = movers.with_parents([copy])
-    return [child for child in face.children if child.parent_type == "OBJECT" and child not in above]
+    followed = _followed(copy)
+    return [child for child in face.children if child.parent_type == "OBJECT" and child not in followed]
+
+
+def _followed(item: bpy.types.Object) -> list[bpy.types.Object]:
+    """What an object hangs on and what its constraints and drivers look at, with all that these hang on."""
+    curves = item.animation_data.drivers if item.animation_data else ()
+    read = [each.id for curve in curves for variable in curve.driver.variables for each in variable.targets]
+    seen_by = [*read, *(getattr(each, "target", None) for each in item.constraints)]
+    return movers.with_parents([item, *(each for each in seen_by if isinstance(each, bpy.types.Object))])
 
 
 def _hang(pairs: list[tuple[bpy.types.Object, bpy.types.Object]]) -> None:

@@ -55,7 +55,12 @@ def tune(*scenes: bpy.types.Scene) -> None:
 @seen.beyond_local_view()
 def _tune(scene: bpy.types.Scene) -> None:
     copies = [copy for copy in all_copies() if scene in copy.users_scene]
-    there = [copy for copy in copies if original_of(copy) != copy or copy.visible_get()]  # no hidden duplicate
+    layers = scene.view_layers
+    there = [  # no hidden duplicate
+        copy
+        for copy in copies
+        if original_of(copy) != copy or any(copy.visible_get(view_layer=each) for each in layers)
+    ]
     playing = {line.source for take in filter(None, map(takes.current, there)) for line in spoken.lines(take)}
     said = {line.source for copy in copies for take in takes.listed(copy) for line in spoken.lines(take)}
     for strip in _placed(scene):

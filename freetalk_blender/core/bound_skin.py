@@ -130,7 +130,7 @@ def _fine(cleaned: CleanMesh, points: np.ndarray) -> CleanMesh:
 
 
 def spacing(vertices: np.ndarray, points: np.ndarray) -> float:
-    """How far half of the landmarks (68,3) are from the vertices (V,3) at least."""
+    """The median distance of landmarks (68,3) from the nearest of the vertices (V,3)."""
     nearest = vertices[nearest_vertices(points, vertices)]
     return float(np.median(np.linalg.norm(nearest - points, axis=1)))
 

@@ -337,6 +337,28 @@ def test_an_fbx_holds_every_picture_as_it_is_shown(empty: bpy.types.Scene, tmp_p
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("suffix", ["fbx", "usda"])
+def test_pictures_of_a_library_and_of_long_names_leave_too(empty: bpy.types.Scene, tmp_path: Path, suffix: str) -> None:
+    """A .glb's have no path."""
+    if suffix == "usda" and not compat.exists(bpy.ops.wm.usd_export):
+        pytest.skip("this Blender is built without USD")
+    bare, long = painted("bare", tmp_path), bpy.data.images.new("long", 2, 2)
+    bare.pack()
+    bare.filepath_raw = ""
+    long.filepath_raw, long.file_format = str(tmp_path / f"{'脸' * 80}.png"), "PNG"
+    long.save()
+    with_pictures(bare).name, with_pictures(long).name = "one", "two"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    files.empty_scene()
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, wanted):
+        wanted.objects = ["one", "two"]
+    for item in wanted.objects:
+        bpy.context.scene.collection.objects.link(item)
+    saving.save(tmp_path / f"out.{suffix}")
+    assert (tmp_path / f"out.{suffix}").stat().st_size > 1000
+    assert {image.filepath for image in bpy.data.images} == {"", f"//{'脸' * 80}.png"}
+
+
 def test_a_picture_that_is_not_there_is_told(empty: bpy.types.Scene, tmp_path: Path) -> None:
     there, lost, made, within = (
         painted("there", tmp_path),

@@ -42,6 +42,21 @@ def test_what_is_parented_to_the_original_is_told_and_goes_back_to_it_from_the_c
     assert glasses.parent == face and tuple(glasses.matrix_parent_inverse.translation) == (1, 2, 3)
 
 
+def test_what_a_talking_copy_follows_is_not_hung_on_it_in_files(face: bpy.types.Object) -> None:
+    aim, above, read, glasses = items = [bpy.data.objects.new(name, None) for name in ("aim", "above", "read", "lens")]
+    for item in items:
+        bpy.context.scene.collection.objects.link(item)
+    above.parent = read.parent = glasses.parent = face
+    aim.parent = above
+    copy = talking(face)
+    copy.constraints.new("COPY_LOCATION").target = aim
+    variable = copy.driver_add("location", 0).driver.variables.new()
+    variable.type, variable.targets[0].id = "TRANSFORMS", read
+    with hanging.carried([copy]):
+        assert [item.parent for item in items] == [above, face, face, copy]
+    assert [item.parent for item in items] == [above, face, face, face]
+
+
 def bare_rig(bone: str) -> bpy.types.Object:
     """An armature of one bone that moves nothing."""
     item = bpy.data.objects.new("nothing", bpy.data.meshes.new("nothing"))

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -9,7 +10,7 @@ import pytest
 from conftest import light_scene
 
 from freetalk_blender import cli
-from freetalk_blender.blender import cleanup, compat, marks, placed, sound
+from freetalk_blender.blender import cleanup, compat, heard, marks, placed, sound, spoken
 from freetalk_blender.blender.formats import saving
 
 pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
@@ -125,6 +126,25 @@ def test_all_scenes_of_a_face_hear_what_it_says(talker: bpy.types.Object, short_
     assert heard_in() == [{"FreeTalk again.wav": True}] * 2 + [{}]
     bpy.ops.freetalk.remove()
     assert heard_in() == [{}] * 3 and not bpy.data.sounds
+
+
+def test_a_duplicate_that_another_scene_alone_shows_is_heard_there(talker: bpy.types.Object, short_clip: Path) -> None:
+    scene = bpy.context.scene
+    animate()
+    assert bpy.ops.scene.new(type="LINK_COPY") == {"FINISHED"}
+    other, copy = bpy.context.scene, marks.copy_of(talker)
+    double = copy.copy()
+    double.data = copy.data.copy()
+    action = copy.data.shape_keys.animation_data.action.copy()
+    double.data.shape_keys.animation_data.action = action
+    other.collection.objects.link(double)
+    (line,) = spoken.lines(action)
+    spoken.keep(action, [replace(line, source="file other.wav")])
+    strip = sound.add_strip(other, short_clip, 1)
+    strip[marks.HEARD] = "file other.wav"
+    bpy.context.window.scene = scene
+    heard.tune(other)
+    assert not strip.mute
 
 
 def test_the_persons_sequencer_stays_when_the_sound_goes(talker: bpy.types.Object, short_clip: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tools.steps import ROOT, venv_python
+from tools.steps import ROOT, STAMP, venv_python
 
 #: At Python's end, as modules, 4.2 crashes where its glTF exporter was used, and 4.5 may wait for its sound device.
 _END = """
@@ -132,8 +132,9 @@ print("PLAYED")
 
 def run_in(version: str, script: str, *words: object) -> str:
     """What a script prints in another Blender; .venv's own where the version is empty."""
-    python = venv_python(ROOT / (f".venv-blender-{version}" if version else ".venv"))
-    if not python.is_file():
+    venv = ROOT / (f".venv-blender-{version}" if version else ".venv")
+    python = venv_python(venv)
+    if version and not (venv / STAMP).is_file():
         pytest.skip(f"no Blender {version} here; `python3 build.py blenders` installs its wheel")
     command = [str(python), "-W", "ignore", "-c", script + _END, str(ROOT), *map(str, words)]
     filled = {**os.environ, "MALLOC_PERTURB_": "165"}  # what is read before it was written is never 0 by chance

@@ -61,7 +61,7 @@ def _give_file(folder: Path, image: bpy.types.Image, mark: str) -> None:
     """What Blender alone holds lies in a folder, under a name with that mark; what is packed is only called so."""
     ending = _ENDINGS.get(image.file_format, image.file_format.lower())
     name = Path(image.filepath.replace("\\", "/")).stem or bpy.path.clean_name(image.name)
-    file = folder / f"{name}{mark}.{ending}"
+    file = folder / f"{pictures.short(name)}{mark}.{ending}"
     if image.is_dirty or not len(image.packed_files):
         compat.save_copy(image, file)
     image.filepath_raw = str(file)

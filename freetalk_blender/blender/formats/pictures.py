@@ -15,6 +15,8 @@ from ...core import wording
 
 #: So many letters of a hash tell pictures of one name apart.
 _LETTERS = 10
+#: So many bytes of a file's name are kept.
+_LONGEST = 200
 
 
 def shown(items: Iterable[bpy.types.Object]) -> list[bpy.types.Image]:
@@ -57,8 +59,8 @@ def notes(item: bpy.types.Object) -> tuple[str, ...]:
 def named_by_content(
     images: Iterable[bpy.types.Image], folder: Path, name_held: Callable[[bpy.types.Image, str], None]
 ) -> Iterator[None]:
-    """While one exports: images lie in a folder, under names with a hash of what is in them. One whose file is missing
-    stays what it is; name_held(image, mark) puts the hash into the name of one that Blender alone holds as it is."""
+    """In an export images have a hash of what is in them in their names, and their files so called lie in a folder.
+    name_held(image, mark) does it for one that Blender alone holds as it is; one whose file is missing is left."""
     before: list[tuple[Any, str, str]] = []
     try:
         for image in images:
@@ -77,6 +79,11 @@ def named_by_content(
         for owner, name, value in before:
             if getattr(owner, name) != value:
                 setattr(owner, name, value)
+
+
+def short(name: str) -> str:
+    """So much of a file's name, which has 255 bytes at most, that more may stand behind it."""
+    return name.encode()[:_LONGEST].decode(errors="ignore")
 
 
 def _hash(image: bpy.types.Image, files: list[Path]) -> str:
@@ -98,7 +105,7 @@ def _held(image: bpy.types.Image) -> list[bytes]:
 def _lay(image: bpy.types.Image, files: list[Path], folder: Path, mark: str) -> None:
     """Copies of an image's files lie in a folder, under a name with that mark; packed ones are only called so."""
     first, dot, rest = bpy.path.basename(image.filepath.replace("\\", "/")).partition(".")
-    image.filepath_raw = str(folder / f"{first}{mark}{dot}{rest}")
+    image.filepath_raw = str(folder / f"{short(first)}{mark}{dot}{rest}")
     for packed in image.packed_files:
         packed.filepath = image.filepath_raw.replace("<UDIM>", str(packed.tile_number))
     for file, copy in zip(files, paths(image), strict=True):

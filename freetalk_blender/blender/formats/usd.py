@@ -50,5 +50,8 @@ def write(path: Path, items: Iterable[bpy.types.Object], selected: bool) -> None
 
 
 def _name(image: bpy.types.Image, mark: str) -> None:
-    """The exporter calls what Blender alone holds as Blender does, but its file by a path it has."""
-    image.name, image.filepath_raw = image.name[:_LONGEST] + mark, ""
+    """The exporter calls what Blender alone holds as Blender does, but its file by a path it has. What a library holds
+    keeps its name."""
+    if image.library is None:
+        image.name = image.name[:_LONGEST] + mark
+    image.filepath_raw = ""

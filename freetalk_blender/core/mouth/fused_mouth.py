@@ -40,7 +40,7 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     """Are the lips one surface? vertices (V,3), triangles (F,3), landmarks (68,3), one unit for all.
 
     Fused means that a path leads over the front of the lips from the upper to the lower one without going round a mouth
-    corner. Raises LandmarkError and MeshError where there is no mouth at the landmarks.
+    corner. Raises LandmarkError and MeshError where there is no mouth there.
     """
     frame = frame_in_mm(landmarks)
     landmarks = frame.to_canonical(np.asarray(landmarks, float))
