@@ -345,7 +345,7 @@ def test_pictures_of_a_library_and_of_long_names_leave_too(empty: bpy.types.Scen
     bare, long = painted("bare", tmp_path), bpy.data.images.new("long", 2, 2)
     bare.pack()
     bare.filepath_raw = ""
-    long.filepath_raw, long.file_format = str(tmp_path / f"{'脸' * 80}.png"), "PNG"
+    long.filepath_raw, long.file_format = str(tmp_path / f"{'脸' * 83}.png"), "PNG"
     long.save()
     with_pictures(bare).name, with_pictures(long).name = "one", "two"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
@@ -354,9 +354,10 @@ def test_pictures_of_a_library_and_of_long_names_leave_too(empty: bpy.types.Scen
         wanted.objects = ["one", "two"]
     for item in wanted.objects:
         bpy.context.scene.collection.objects.link(item)
+    bpy.context.view_layer.update()
     saving.save(tmp_path / f"out.{suffix}")
     assert (tmp_path / f"out.{suffix}").stat().st_size > 1000
-    assert {image.filepath for image in bpy.data.images} == {"", f"//{'脸' * 80}.png"}
+    assert {image.filepath for image in bpy.data.images} == {"", f"//{'脸' * 83}.png"}
 
 
 def test_a_picture_that_is_not_there_is_told(empty: bpy.types.Scene, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from conftest import light_scene
 
 from freetalk_blender import cli
-from freetalk_blender.blender import cleanup, compat, heard, marks, placed, sound, spoken
+from freetalk_blender.blender import cleanup, compat, heard, marks, placed, sound, spoken, takes
 from freetalk_blender.blender.formats import saving
 
 pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
@@ -135,16 +135,14 @@ def test_a_duplicate_that_another_scene_alone_shows_is_heard_there(talker: bpy.t
     other, copy = bpy.context.scene, marks.copy_of(talker)
     double = copy.copy()
     double.data = copy.data.copy()
-    action = copy.data.shape_keys.animation_data.action.copy()
-    double.data.shape_keys.animation_data.action = action
     other.collection.objects.link(double)
-    (line,) = spoken.lines(action)
-    spoken.keep(action, [replace(line, source="file other.wav")])
+    (line,), take = spoken.lines(takes.current(copy)), takes.create(double)
+    spoken.keep(take, [replace(line, source="file other.wav")])
     strip = sound.add_strip(other, short_clip, 1)
     strip[marks.HEARD] = "file other.wav"
     bpy.context.window.scene = scene
     heard.tune(other)
-    assert not strip.mute
+    assert strip in sound.sound_strips(other) and not strip.mute
 
 
 def test_the_persons_sequencer_stays_when_the_sound_goes(talker: bpy.types.Object, short_clip: Path) -> None:
