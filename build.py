@@ -13,7 +13,6 @@ import hashlib
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import desktop, extension
-from tools.steps import BUILD, ROOT, STAMP, BuildError, ask, pip_download, requirements, run, say, venv_python
+from tools.steps import (
+    BUILD,
+    ROOT,
+    STAMP,
+    BuildError,
+    ask,
+    beside,
+    limited,
+    pip_download,
+    requirements,
+    run,
+    say,
+    venv_python,
+)
 
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
@@ -213,28 +225,6 @@ def window_tests(command: list[str], environment: dict[str, str]) -> int:
     return result
 
 
-def limited(words: list[str], seconds: float, environment: dict[str, str]) -> int:
-    """Run a command in the checkout; after so many seconds it is ended, with all that it started, and has failed."""
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, start_new_session=True)
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        say(f"{' '.join(words[2:4])} was ended: it did not finish within {seconds / 60:.0f} minutes")
-        return 1
-    finally:
-        end(process)
-
-
-def end(process: subprocess.Popen) -> None:
-    """End a process that leads a session, and all that it started there; on Windows, which has none, itself alone."""
-    if process.poll() is not None:
-        return
-    if os.name == "nt":
-        process.kill()
-    else:
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 @contextmanager
 def desktop_in_the_making(wanted: bool) -> Iterator[Callable[[], object]]:
     """While the environment is set up and the other tests run, make a Blender with a window where there is none yet.
@@ -254,16 +244,6 @@ def desktop_in_the_making(wanted: bool) -> Iterator[Callable[[], object]]:
     say("making a Blender with a window in the background, from Debian's packages")
     with beside([sys.executable, "-m", "tools.desktop"]) as ready:
         yield ready
-
-
-@contextmanager
-def beside(command: list[str]) -> Iterator[Callable[[], object]]:
-    """While a command runs in the background; what it yields waits until that has ended. It does not outlive this."""
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    try:
-        yield process.wait
-    finally:
-        end(process)
 
 
 def gltf_validator() -> Path | None:

@@ -1,8 +1,11 @@
-"""What build.py and its tools share: folders, an environment's Python, a line to the person, a command that may fail,
-the pinned packages."""
+"""What build.py and its tools share: folders, an environment's Python, a line to the person, commands that may
+fail, last too long or run beside others, the pinned packages."""
 
 import os
+import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +36,38 @@ def run(command: list, failure: str, **options) -> None:
         raise BuildError(f"{failure} ({words[0]}: {error.strerror}).") from error
     if done.returncode:
         raise BuildError(f"{failure} ({Path(words[0]).name} ended with {done.returncode}; its own words are above).")
+
+
+def limited(words: list[str], seconds: float, environment: dict[str, str]) -> int:
+    """Run a command in the checkout; after so many seconds it is ended, with all that it started, and has failed."""
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        say(f"{' '.join(words[2:4])} was ended: it did not finish within {seconds / 60:.0f} minutes")
+        return 1
+    finally:
+        end(process)
+
+
+@contextmanager
+def beside(command: list[str]) -> Iterator[Callable[[], object]]:
+    """While a command runs in the background; what it yields waits until that has ended. It does not outlive this."""
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    try:
+        yield process.wait
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process that leads a session, and all that it started there; on Windows, which has none, itself alone."""
+    if process.poll() is not None:
+        return
+    if os.name == "nt":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def ask(python: Path, code: str, failure: str, text: str = "") -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
+
+from . import meshes
 
 #: Whether an edge or a polygon is marked for Freestyle, and the domains that have this beside their attributes: 5.x has
 #: it among them.
@@ -40,8 +41,7 @@ def save_copy(image: bpy.types.Image, path: Path) -> None:
         return
     copy = image.copy()
     try:
-        pixels = np.empty(len(image.pixels), np.float32)
-        image.pixels.foreach_get(pixels)
+        pixels = meshes.pixels(image)
         if len(copy.pixels) == len(pixels):  # not where its file is gone, which is told when it is saved
             copy.pixels.foreach_set(pixels)
         copy.filepath_raw = str(path)

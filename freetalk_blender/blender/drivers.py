@@ -1,4 +1,4 @@
-"""Drivers, wherever they are, that read an object's shape keys."""
+"""What drivers read, and those, wherever they are, that read an object's shape keys."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,12 @@ def reading(blocks: set[bpy.types.ID]) -> Iterator[tuple[bpy.types.ID, bpy.types
         holders = owner, getattr(owner, "node_tree", None)
         animations = [getattr(each, "animation_data", None) for each in holders]
         drivers = [curve.driver for data in animations if data is not None for curve in data.drivers]
-        targets = [target for driver in drivers for variable in driver.variables for target in variable.targets]
-        yield from ((owner, target) for target in targets if target.id in blocks)
+        yield from ((owner, target) for driver in drivers for target in targets(driver) if target.id in blocks)
+
+
+def targets(driver: bpy.types.Driver) -> list[bpy.types.DriverTarget]:
+    """What a driver reads."""
+    return [target for variable in driver.variables for target in variable.targets]
 
 
 def data_of(item: bpy.types.Object) -> list[bpy.types.ID]:

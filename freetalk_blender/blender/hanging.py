@@ -163,7 +163,7 @@ def _by_place(face: bpy.types.Object, copy: bpy.types.Object) -> list[bpy.types.
 def _followed(item: bpy.types.Object) -> list[bpy.types.Object]:
     """What an object hangs on and what its constraints and drivers look at, with all that these hang on."""
     curves = item.animation_data.drivers if item.animation_data else ()
-    read = [each.id for curve in curves for variable in curve.driver.variables for each in variable.targets]
+    read = [target.id for curve in curves for target in drivers.targets(curve.driver)]
     seen_by = [*read, *(getattr(each, "target", None) for each in item.constraints)]
     return movers.with_parents([item, *(each for each in seen_by if isinstance(each, bpy.types.Object))])
 

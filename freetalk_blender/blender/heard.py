@@ -49,29 +49,20 @@ def tune(*scenes: bpy.types.Scene) -> None:
     """What takes that play in a scene say is heard there, what others say is mute, and what none says any more is gone.
     Takes play in all scenes that their face is in."""
     for scene in dict.fromkeys(scenes):
-        _tune(scene)
-
-
-@seen.beyond_local_view()
-def _tune(scene: bpy.types.Scene) -> None:
-    copies = [copy for copy in all_copies() if scene in copy.users_scene]
-    layers = scene.view_layers
-    there = [  # no hidden duplicate
-        copy
-        for copy in copies
-        if original_of(copy) != copy or any(copy.visible_get(view_layer=each) for each in layers)
-    ]
-    playing = {line.source for take in filter(None, map(takes.current, there)) for line in spoken.lines(take)}
-    said = {line.source for copy in copies for take in takes.listed(copy) for line in spoken.lines(take)}
-    for strip in _placed(scene):
-        if _heard_in(strip) in said:
-            strip.mute = _heard_in(strip) not in playing
-        else:
-            _drop(strip)
-    if SEQUENCER in scene and not _placed(scene):
-        if not len(compat.strips(scene)):
-            scene.sequence_editor_clear()
-        del scene[SEQUENCER]
+        copies = [copy for copy in all_copies() if scene in copy.users_scene]
+        # A duplicate that is hidden says nothing.
+        there = [copy for copy in copies if original_of(copy) != copy or seen.is_seen_in(copy, scene)]
+        playing = {line.source for take in filter(None, map(takes.current, there)) for line in spoken.lines(take)}
+        said = {line.source for copy in copies for take in takes.listed(copy) for line in spoken.lines(take)}
+        for strip in _placed(scene):
+            if _heard_in(strip) in said:
+                strip.mute = _heard_in(strip) not in playing
+            else:
+                _drop(strip)
+        if SEQUENCER in scene and not _placed(scene):
+            if not len(compat.strips(scene)):
+                scene.sequence_editor_clear()
+            del scene[SEQUENCER]
 
 
 def lost(take: bpy.types.Action) -> list[spoken.Line]:

@@ -68,12 +68,8 @@ def _instanced(item: bpy.types.Object) -> bpy.types.Collection | None:
 
 
 def _has_faces(item: bpy.types.Object) -> bool:
-    shown = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    mesh = shown.to_mesh()
-    try:
+    with meshes.evaluated(item) as mesh:
         return mesh is not None and len(mesh.polygons) > 0
-    finally:
-        shown.to_mesh_clear()
 
 
 def _corners(item: bpy.types.Object) -> np.ndarray:

@@ -20,6 +20,13 @@ def of_each(elements: bpy.types.bpy_prop_collection, name: str, width: int = 1, 
     return found if width == 1 else found.reshape(-1, width)
 
 
+def pixels(image: bpy.types.Image) -> np.ndarray:
+    """(4 width height,) float32 what an image shows, row by row from below."""
+    found = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(found)
+    return found
+
+
 def vertices(mesh: bpy.types.Mesh) -> np.ndarray:
     """(V,3) float32 neutral positions in the object's own axes: the basis shape where there are shape keys."""
     return places(mesh.shape_keys.reference_key) if mesh.shape_keys else _positions(mesh)

@@ -12,7 +12,7 @@ import numpy as np
 from ..core import atomic
 from ..core.errors import FreeTalkError
 from ..core.surface import raster
-from . import compat
+from . import compat, meshes
 from .scene import world_landmarks
 from .sound import scene_fps
 from .studio import head_view, lips_view, studio
@@ -90,9 +90,7 @@ def _still(scene: bpy.types.Scene, path: Path, frame: int) -> np.ndarray:
     _render(scene, write_still=True)
     image = bpy.data.images.load(str(path))
     try:
-        pixels = np.empty(len(image.pixels), np.float32)
-        image.pixels.foreach_get(pixels)
-        return pixels.reshape(image.size[1], image.size[0], 4)
+        return meshes.pixels(image).reshape(image.size[1], image.size[0], 4)
     finally:
         bpy.data.images.remove(image)
 

@@ -29,6 +29,12 @@ def is_seen(item: bpy.types.Object) -> bool:
 
 
 @beyond_local_view()
+def is_seen_in(item: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+    """Is it in any view layer of a scene, which need not be the one at hand?"""
+    return any(item.visible_get(view_layer=layer) for layer in scene.view_layers)
+
+
+@beyond_local_view()
 def others(copy: bpy.types.Object) -> list[bpy.types.Object]:
     """What is seen in the scene beside a talking copy."""
     return [item for item in bpy.context.scene.objects if item != copy and item.visible_get()]

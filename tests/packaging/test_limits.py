@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import build
 from tools import desktop, steps
 
 _SCREEN = """
@@ -51,10 +50,10 @@ def soon(true: Callable[[], bool]) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system does not list processes in /proc")
 def test_what_takes_too_long_is_ended_with_all_that_it_started(capsys: pytest.CaptureFixture[str]) -> None:
-    assert build.limited(["sh", "-c", f"sleep {_LONG} & sleep {_LONG}"], 0.5, dict(os.environ)) == 1
+    assert steps.limited(["sh", "-c", f"sleep {_LONG} & sleep {_LONG}"], 0.5, dict(os.environ)) == 1
     assert soon(lambda: running() == 0)
     assert "was ended: it did not finish" in capsys.readouterr().out
-    assert build.limited(["true"], 60, dict(os.environ)) == 0
+    assert steps.limited(["true"], 60, dict(os.environ)) == 0
 
 
 def test_a_killed_python_leaves_no_process_and_no_mount_of_its_screen(tmp_path: Path) -> None:

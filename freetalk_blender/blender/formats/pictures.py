@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
 
 from ...core import wording
+from .. import meshes
 
 #: So many letters of a hash tell pictures of one name apart.
 _LETTERS = 10
@@ -97,9 +97,7 @@ def _held(image: bpy.types.Image) -> list[bytes]:
     """What an image without a file of its own consists of."""
     if len(image.packed_files) and not image.is_dirty:
         return [packed.packed_file.data for packed in image.packed_files]
-    pixels = np.empty(len(image.pixels), np.float32)
-    image.pixels.foreach_get(pixels)
-    return [pixels.tobytes()]
+    return [meshes.pixels(image).tobytes()]
 
 
 def _lay(image: bpy.types.Image, files: list[Path], folder: Path, mark: str) -> None:
