@@ -13,6 +13,7 @@ from freetalk_blender.core.frame import frame_in_mm
 from freetalk_blender.core.landmarks import COUNT
 from freetalk_blender.core.movement import deform
 from freetalk_blender.core.surface import mesh, raster
+from tests.core.grids import squares
 
 #: Rows and columns of a strip of lashes, and how long they are (mm).
 ROWS, COLUMNS, LONG = 4, 24, 8.0
@@ -20,9 +21,8 @@ ROWS, COLUMNS, LONG = 4, 24, 8.0
 
 def sheet(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A grid of points (rows,columns,3) as a surface."""
-    number = np.arange(points.shape[0] * points.shape[1]).reshape(points.shape[:2])
-    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]
-    return points.reshape(-1, 3), np.concatenate([np.stack([x.ravel() for x in t], 1) for t in ((a, b, c), (a, c, d))])
+    rows, columns = points.shape[:2]
+    return points.reshape(-1, 3), squares(columns, rows)
 
 
 def lashes(skin: np.ndarray, placed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

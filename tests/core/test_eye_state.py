@@ -101,10 +101,7 @@ def test_eyeballs_and_sockets_are_found():
     middle = landmarks()[36:42].mean(0)
     inside = np.hypot(*((vertices[:, :2] - middle[:2]) / [13, 4]).T) < 1
     triangles = triangles[~inside[triangles].any(1)]
-    t, p = (grid.ravel() for grid in np.meshgrid(np.linspace(0.05, 3.09, 12), np.linspace(0, 6, 14)))
-    ball = middle + [0, 0, -12] + 12 * np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], 1)
-    corner = (np.arange(13)[:, None] * 12 + np.arange(11)).ravel()
-    more = np.stack([corner, corner + 12, corner + 1], 1)
+    ball, more = blob((12, 12, 12), 12)
     cleaned = mesh.clean(
         np.concatenate([vertices, ball]).astype(np.float32), np.concatenate([triangles, more + len(vertices)])
     )
@@ -113,7 +110,7 @@ def test_eyeballs_and_sockets_are_found():
     assert right.hollow and len(right.eye.eyeball) > 100
     assert not left.hollow and not len(left.eye.eyeball)
 
-    alone, beside = mesh.clean(vertices, triangles), [(ball.astype(np.float32), more)]
+    alone, beside = mesh.clean(vertices, triangles), [(ball, more)]
     skin = np.ones(len(alone.vertices), bool)
     right, left = eyeballs.sockets(alone.vertices, alone.triangles, skin, landmarks(), beside)
     assert len(right.eye.eyeball) > 100 and not len(left.eye.eyeball), "an object of its own"

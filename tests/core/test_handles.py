@@ -5,6 +5,7 @@ import pytest
 
 from freetalk_blender.core import frame
 from freetalk_blender.core.binding.handles import landmark_vertices
+from tests.core.grids import squares
 
 STEP = 0.02
 
@@ -14,9 +15,7 @@ def mask(slit: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     line = frame.mean_landmarks()[62, 1]
     columns, rows = np.arange(-55, 56), np.arange(-40, 61)
     x, y = np.meshgrid(columns * STEP, line + (rows + 0.5) * STEP)
-    index = np.arange(x.size).reshape(x.shape)
-    a, b, c, d = (part.ravel() for part in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]))
-    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    triangles = squares(len(columns), len(rows))
     vertices = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1)
     side = np.sign(vertices[:, 1] - line)
     if slit:

@@ -6,18 +6,11 @@ import pytest
 from freetalk_blender.core.errors import MeshError
 from freetalk_blender.core.surface import mesh
 from freetalk_blender.core.surface.boundary import boundary_vertices
-from tests.core.grids import squares
-
-
-def grid(columns: int = 6, rows: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """A flat sheet of columns x rows vertices, unit spacing."""
-    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
-    points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1).astype(float)
-    return points, squares(columns, rows)
+from tests.core.grids import flat, squares
 
 
 def test_a_clean_mesh_comes_back_as_it_is():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     cleaned = mesh.clean(points, faces)
     assert np.array_equal(cleaned.vertices, points.astype(np.float32))
     assert np.array_equal(cleaned.triangles, faces)
@@ -25,7 +18,7 @@ def test_a_clean_mesh_comes_back_as_it_is():
 
 
 def test_a_triangle_soup_is_welded_into_one_surface_and_answers_for_every_corner():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     soup = points[faces].reshape(-1, 3)
     cleaned = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
     assert len(cleaned.vertices) == len(points)
@@ -44,7 +37,7 @@ def test_skin_that_only_touches_inside_a_closed_surface_stays_apart():
 
 
 def test_vertices_without_a_surface_get_no_motion():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     points[3] = np.nan
     points = np.concatenate([points, [[9, 9, 9]]])
     cleaned = mesh.clean(points, faces)
@@ -55,13 +48,13 @@ def test_vertices_without_a_surface_get_no_motion():
 
 
 def test_degenerate_and_doubled_faces_are_dropped():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     dirty = np.concatenate([faces, faces[:4, [1, 2, 0]], [[0, 0, 1], [5, 5, 5]]])
     assert np.array_equal(mesh.clean(points, dirty).triangles, faces)
 
 
 def test_a_million_soup_corners_are_welded():
-    points, faces = grid(420, 400)
+    points, faces = flat(420, 400)
     soup = points[faces].reshape(-1, 3)
     cleaned = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
     assert len(soup) > 1_000_000 and len(cleaned.vertices) == len(points)
@@ -86,7 +79,7 @@ def test_what_is_no_mesh_is_told_in_a_sentence(points, faces, says):
 
 
 def test_the_rims_of_a_cut_stay_apart():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     soup = points[faces].reshape(-1, 3)
     whole = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3))
     cut = mesh.clean(soup, np.arange(len(soup)).reshape(-1, 3), apart=np.arange(6))
@@ -95,7 +88,7 @@ def test_the_rims_of_a_cut_stay_apart():
 
 
 def test_sound_triangles_are_named_by_the_callers_numbers():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     points[0] = np.nan
     dirty = np.concatenate([[[3, 3, 4]], faces, faces[:4, [1, 2, 0]]])
     kept = mesh.sound_triangles(points, dirty)
@@ -103,7 +96,7 @@ def test_sound_triangles_are_named_by_the_callers_numbers():
 
 
 def test_subdividing_keeps_the_old_vertices_and_the_surface():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     before = mesh.clean(points, faces)
     after = mesh.subdivided(before)
     assert np.array_equal(after.vertices[: len(points)], before.vertices)
@@ -114,7 +107,7 @@ def test_subdividing_keeps_the_old_vertices_and_the_surface():
 
 
 def test_subdividing_some_edges_leaves_no_gap_and_the_same_surface():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     before = mesh.clean(points, faces)
     after = mesh.subdivided(before, lambda ends: ends.mean(1)[:, 0] < points[:, 0].mean())
     assert len(faces) < len(after.triangles) < 4 * len(faces)
@@ -135,9 +128,7 @@ def test_layers_that_stand_on_one_row_of_vertices_are_no_seam(layers: int, parts
         return np.stack(np.broadcast_arrays(np.arange(12.0), *places.T[..., None]), 2)
 
     lashes = [sheet(at, (side * k, 1)) for at, side in ((0, -1), (3, 1)) for k in range(1, layers + 1)]
-    number = np.arange(48).reshape(4, 12)
-    a, b, c, d = (x.ravel() for x in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]))
-    one = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    one = squares(12, 4)
     sheets = [(points.reshape(-1, 3), one) for points in (sheet(0, (1, 0)), *lashes)]
     cleaned = mesh.clean(*mesh.together(sheets))
     assert cleaned.components.max() + 1 == parts and len(cleaned.triangles) == len(sheets) * len(one)

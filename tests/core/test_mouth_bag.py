@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core.mouth import mouth_bag
+from tests.core.grids import squares
 
 RINGS = len(mouth_bag.INWARD)
 BACK = RINGS - 1
@@ -18,10 +19,7 @@ def seam(count: int = 25) -> np.ndarray:
 def skin(above: float, below: float) -> tuple[np.ndarray, np.ndarray]:
     """Skin around the lips that recedes by so many mm for each mm above and below them: vertices, triangles."""
     x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-40, 40, 81), np.linspace(-30, 30, 61)))
-    number = np.arange(len(x)).reshape(61, 81)
-    a, b, c, d = (part.ravel() for part in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]))
-    points = np.stack([x, y, 2 - above * np.maximum(y, 0) - below * np.maximum(-y, 0)], 1)
-    return points, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    return np.stack([x, y, 2 - above * np.maximum(y, 0) - below * np.maximum(-y, 0)], 1), squares(81, 61)
 
 
 def built(above: float = 0.0, below: float = 0.0) -> mouth_bag.Bag:

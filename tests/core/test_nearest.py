@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core.surface.nearest import closest_points, surface_distance
-from tests.core.test_mesh import grid
+from tests.core.grids import flat
 
 
 def test_the_distance_to_the_surface_is_not_distance_to_its_vertices():
-    points, faces = grid()
+    points, faces = flat(6, 5)
     given = np.array([[2.4, 2.3, 0.5], [0, 0, 0], [-1, 2, 0]])
     assert surface_distance(given, points, faces) == pytest.approx([0.5, 0, 1])
 

@@ -3,12 +3,7 @@
 import numpy as np
 
 from freetalk_blender.core.surface import mesh, repairs
-from tests.core.grids import squares
-
-
-def grid(size: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.meshgrid(np.arange(size), np.arange(size))
-    return np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], 1).astype(np.float32), squares(size, size)
+from tests.core.grids import flat
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray) -> repairs.Repairs:
@@ -16,13 +11,13 @@ def find(vertices: np.ndarray, triangles: np.ndarray) -> repairs.Repairs:
 
 
 def test_a_clean_surface_needs_none():
-    found = find(*grid())
-    assert found == repairs.Repairs(0, 0, 0, 0, 0, 0, 0)
-    assert repairs.notes(grid()[1], np.arange(50), np.arange(36)) == ()
+    vertices, triangles = flat(6, 6)
+    assert find(vertices, triangles) == repairs.Repairs(0, 0, 0, 0, 0, 0, 0)
+    assert repairs.notes(triangles, np.arange(50), np.arange(36)) == ()
 
 
 def test_every_kind_of_dirt_is_counted():
-    vertices, triangles = grid()
+    vertices, triangles = flat(6, 6)
     vertices = np.concatenate([vertices, [[np.nan] * 3, [9, 9, 9], [2, 2, 1]]]).astype(np.float32)
     triangles = np.concatenate([triangles, triangles[:2], [[0, 0, 1]], [[0, 1, 36]], [[14, 15, 38]]])
     found = find(vertices, triangles)
@@ -32,7 +27,7 @@ def test_every_kind_of_dirt_is_counted():
 
 
 def test_seams_turned_faces_and_holes_are_counted():
-    vertices, triangles = grid(20)
+    vertices, triangles = flat(20, 20)
     apart = np.concatenate([vertices, vertices[triangles[100]]])
     split = triangles.copy()
     split[100] = len(vertices) + np.arange(3)

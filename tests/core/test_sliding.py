@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core.lip_contact import facing, sliding
+from tests.core.grids import squares
 
 X, Z = np.arange(-10, 10, 0.8), np.arange(-4, 4, 0.8)
 
@@ -21,10 +22,7 @@ def at_rest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     along = np.arange(-9, 9.1, 0.6)
     rim = np.stack([along, bowl(along, 0.5 * along - 2), 0.5 * along - 2], 1)
     place = np.concatenate([upper, np.stack([x, bowl(x, z), z], 1), rim])
-    corner = (3 + np.arange(len(x)).reshape(len(Z), len(X)))[:-1, :-1].ravel()
-    right, front = corner + 1, corner + len(X)
-    triangles = np.concatenate([np.stack([corner, front, right], 1), np.stack([right, front, front + 1], 1)])
-    return place, triangles, np.arange(3 + len(x), len(place))
+    return place, 3 + squares(len(X), len(Z))[:, ::-1], np.arange(3 + len(x), len(place))
 
 
 @pytest.fixture(scope="module")
