@@ -10,7 +10,7 @@ import soundfile
 bpy = pytest.importorskip("bpy", reason="the bpy wheel is not installed")
 
 import freetalk_blender  # noqa: E402
-from freetalk_blender.blender import marks, meshes, placed  # noqa: E402
+from freetalk_blender.blender import marks, meshes, placed, session  # noqa: E402
 from freetalk_blender.blender.formats import files  # noqa: E402
 from freetalk_blender.core import frame, landmarks  # noqa: E402
 from freetalk_blender.core.compress import ShapeKeys  # noqa: E402
@@ -71,10 +71,12 @@ def chin_keys(scan: files.Scan, scan_landmarks: np.ndarray) -> ShapeKeys:
 
 @pytest.fixture
 def addon() -> Iterator[None]:
-    """FreeTalk enabled, and disabled again whatever happens."""
+    """FreeTalk enabled, and disabled again whatever happens; the next test need not bind and hear the same anew."""
     freetalk_blender.register()
     yield
-    freetalk_blender.unregister()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "clear", lambda: session.limit(256 * 2**20))
+        freetalk_blender.unregister()
 
 
 def light_scene(bare_face: tuple[np.ndarray, np.ndarray, np.ndarray], sound: Path) -> bpy.types.Object:
