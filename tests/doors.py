@@ -1,10 +1,19 @@
-"""The command line in a process of its own."""
+"""The command line in this process and in one of its own, and what stands in for it in batches."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from freetalk_blender import batch, cli
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def call(*words: object) -> int:
+    """How a command ends in this process."""
+    return cli.main([*map(str, words)])
 
 
 def freetalk(
@@ -17,3 +26,9 @@ def freetalk(
 def without_bpy(*words: object) -> subprocess.CompletedProcess:
     code = "import sys; sys.modules['bpy'] = None; from freetalk_blender import cli; sys.exit(cli.main(sys.argv[1:]))"
     return freetalk(*words, door=("-c", code))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
+    """Jobs of a batch run this code instead of the command line."""
+    (folder / "stand_in.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(folder / "stand_in.py")])

@@ -3,15 +3,13 @@
 import functools
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from doors import call, stand_in
 
 from freetalk_blender import batch, cli
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def accept(_words: list[str]) -> str:
@@ -23,11 +21,17 @@ def write(path: Path, content: object) -> Path:
     return path
 
 
+def job(name: str, **more: object) -> dict[str, object]:
+    """A scan of that name speaks into a file of that name."""
+    return {"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb", **more}
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A stand-in for the program: writes its output, or fails with a sentence where the scan is called bad."""
-    script = write(
-        tmp_path / "stand_in.py",
+    stand_in(
+        monkeypatch,
+        tmp_path,
         "import json, pathlib, sys\n"
         "words = sys.argv[1:]\n"
         "if 'bad' in words[1]: print('freetalk: No face was found.', file=sys.stderr); sys.exit(3)\n"
@@ -37,7 +41,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "pathlib.Path(out).open('a').write('x')\n"
         "print(json.dumps({'outputs': [out]}))\n",
     )
-    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
     return tmp_path
 
 
@@ -71,7 +74,7 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
 
 def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
     path = tmp_path / "jobs.json"
-    path.write_text('[{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]', encoding="utf-8-sig")
+    path.write_text(json.dumps([job("a")]), encoding="utf-8-sig")
     assert len(batch.read(path, cli._animate_options(), accept)) == 1
 
 
@@ -83,22 +86,19 @@ def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
         ({"jobs": {}}, "must hold a list of jobs"),
         (["talk"], "Job 1"),
         ([{"scan": "a.obj", "audio": "b.wav"}], "does not say its outputs"),
-        ([{"scan": 3, "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
-        ([{"scan": "a\0b.obj", "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
-        ([{"scan": "\ud800.obj", "audio": "b.wav", "outputs": "c.glb"}], "needs a path as its scan"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.txt"}], "must end in"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "mood": "good"}], "says mood, which animate does"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "help": True}], "says help, which animate does"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "output": "d.glb"}], "says output, which animate"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "seed": -1}], "'-1' is not a whole number"),
-        ({"default": {}, "jobs": [{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]}, "must hold a list of"),
-        ([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb", "emotion": {"grumpy": 1}}], "grumpy"),
-        ([{"scan": s, "audio": "b.wav", "outputs": "c.glb"} for s in ("a.obj", "b.obj")], "Jobs 1 and 2"),
+        ([job("a", scan=3)], "needs a path as its scan"),
+        ([job("a\0b", outputs="c.glb")], "needs a path as its scan"),
+        ([job("\ud800", outputs="c.glb")], "needs a path as its scan"),
+        ([job("a", outputs="c.txt")], "must end in"),
+        ([job("a", mood="good")], "says mood, which animate does"),
+        ([job("a", help=True)], "says help, which animate does"),
+        ([job("a", output="d.glb")], "says output, which animate"),
+        ([job("a", seed=-1)], "'-1' is not a whole number"),
+        ({"default": {}, "jobs": [job("a")]}, "must hold a list of"),
+        ([job("a", emotion={"grumpy": 1})], "grumpy"),
+        ([job("a", outputs="c.glb"), job("b", outputs="c.glb")], "Jobs 1 and 2"),
         (
-            [
-                {"scan": s, "audio": "b.wav", "outputs": o}
-                for s, o in (("x/../two.blend", "c.glb"), ("a.obj", "two.blend"))
-            ],
+            [job("a", scan="x/../two.blend"), job("b", outputs="two.blend")],
             "two.blend, which job 2 writes, and jobs run side by side; put it into a list of its own",
         ),
     ],
@@ -107,7 +107,7 @@ def test_a_list_that_cannot_be_done_is_refused_before_any_job_runs(
     content: object, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     jobs = write(tmp_path / "jobs.json", content)
-    assert cli.main(["batch", str(jobs)]) == cli.BAD_INPUT
+    assert call("batch", jobs) == cli.BAD_INPUT
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("freetalk: ") and sentence in told and str(jobs) in told and told[-1] == "."
     assert list(tmp_path.iterdir()) == [jobs]
@@ -115,21 +115,19 @@ def test_a_list_that_cannot_be_done_is_refused_before_any_job_runs(
 
 def test_jobs_that_write_one_file_through_a_link_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    jobs = [{"scan": "a.obj", "audio": "b.wav", "outputs": output} for output in ("c.glb", "link/c.glb")]
-    assert cli.main(["batch", str(write(tmp_path / "jobs.json", jobs))]) == cli.BAD_INPUT
+    jobs = [job("a", outputs=output) for output in ("c.glb", "link/c.glb")]
+    assert call("batch", write(tmp_path / "jobs.json", jobs)) == cli.BAD_INPUT
     assert "Jobs 1 and 2" in capsys.readouterr().err
 
 
 def test_a_missing_list_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["batch", str(tmp_path / "none.json")]) == cli.BAD_INPUT
+    assert call("batch", tmp_path / "none.json") == cli.BAD_INPUT
     assert "cannot be read" in capsys.readouterr().err
 
 
 def test_failed_jobs_are_told_and_harm_no_other(quick: Path, capsys: pytest.CaptureFixture) -> None:
-    names = ("good", "bad", "fine", "crash")
-    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in names]
-    path = write(quick / "jobs.json", jobs)
-    assert cli.main(["batch", str(path), "--workers", "2", "--json"]) == cli.SOME_FAILED
+    path = write(quick / "jobs.json", [*map(job, ("good", "bad", "fine", "crash"))])
+    assert call("batch", path, "--workers", 2, "--json") == cli.SOME_FAILED
     answer = json.loads(capsys.readouterr().out)
     assert [(f["job"], f["error"].split(" ")[0]) for f in answer["failed"]] == [(2, "No"), (4, "The")]
     assert (quick / "good.glb").is_file() and (quick / "fine.glb").is_file()
@@ -138,44 +136,41 @@ def test_failed_jobs_are_told_and_harm_no_other(quick: Path, capsys: pytest.Capt
 
 
 def test_what_a_job_says_of_its_scan_is_told_where_it_is_done_too(quick: Path, capsys: pytest.CaptureFixture) -> None:
-    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in ("dim", "clear")]
-    path = write(quick / "jobs.json", jobs)
-    assert cli.main(["batch", str(path), "--workers", "1"]) == 0
+    path = write(quick / "jobs.json", [job("dim"), job("clear")])
+    assert call("batch", path, "--workers", 1) == cli.DONE
     told = capsys.readouterr().err
     assert told.index("job 1") < told.index("One eye is open.") < told.index("No blinks.") < told.index("job 2")
     dim, clear = (json.loads(line) for line in batch.results_path(path).read_text().splitlines())
     assert dim["notes"] == ["One eye is open.", "No blinks."] and "notes" not in clear
 
 
-def test_words_of_any_script_end_no_batch(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_of_any_script_end_no_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What jobs say is UTF-8, whatever this system's own encoding; other programs' words may be in neither."""
     monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, encoding="cp1252"))
     told = "freetalk: No face was found in скан.obj."
-    script = write(
-        quick / "say.py", f"import sys; sys.stderr.buffer.write(b'\\xff\\n' + {told!a}.encode()); sys.exit(3)"
-    )
-    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+    code = f"import sys; sys.stderr.buffer.write(b'\\xff\\n' + {told!a}.encode()); sys.exit(3)"
+    stand_in(monkeypatch, tmp_path, code)
     (outcome,) = batch.run([batch.Job(1, ("animate", "скан.obj"), ())], 1)
     assert outcome.sentence == "No face was found in скан.obj."
 
 
 def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, capsys: pytest.CaptureFixture) -> None:
-    jobs = [{"scan": f"{name}.obj", "audio": "b.wav", "outputs": f"{name}.glb"} for name in ("c", "a", "b", "bad")]
+    jobs = [*map(job, ("c", "a", "b", "bad"))]
     path = write(quick / "jobs.json", jobs)
-    assert cli.main(["batch", str(path)]) == cli.SOME_FAILED
+    assert call("batch", path) == cli.SOME_FAILED
     with (quick / "jobs.results.jsonl").open("a") as stream:
         stream.write('{"job": 1, "fing')  # a run that was killed
     (quick / "b.glb").unlink()
     jobs[0]["fps"], jobs[3]["scan"] = 25, "mended.obj"
     write(path, jobs)
     capsys.readouterr()
-    assert cli.main(["batch", str(path), "--resume", "--json", "--workers=1"]) == cli.DONE
+    assert call("batch", path, "--resume", "--json", "--workers=1") == cli.DONE
     answer = json.loads(capsys.readouterr().out)
     assert (answer["jobs"], answer["run"]) == (4, 3)
     assert (quick / "a.glb").read_text() == "x" and (quick / "c.glb").read_text() == "xx"
-    assert cli.main(["batch", str(path), "--resume"]) == cli.DONE
+    assert call("batch", path, "--resume") == cli.DONE
     assert "\n4 of 4 were done already; " in "\n" + capsys.readouterr().out
-    assert cli.main(["batch", str(path), "--resume", "--json"]) == cli.DONE
+    assert call("batch", path, "--resume", "--json") == cli.DONE
     assert json.loads(capsys.readouterr().out)["run"] == 0, "what follows the half line is known"
 
 
@@ -190,18 +185,17 @@ def test_resume_does_a_job_again_whose_files_have_changed(
         {"scan": "c.obj", "audio": "d.wav", "outputs": "two.glb"},
     ]
     path = write(quick / "jobs.json", jobs)
-    assert cli.main(["batch", str(path)]) == cli.DONE
+    assert call("batch", path) == cli.DONE
     (quick / changed).write_text("recorded anew")
     capsys.readouterr()
-    assert cli.main(["batch", str(path), "--resume"]) == cli.DONE
+    assert call("batch", path, "--resume") == cli.DONE
     assert capsys.readouterr().out.startswith("1 of 1 jobs done, 1 of 2 were done already; ")
     assert (quick / "one.glb").read_text() == "xx" and (quick / "two.glb").read_text() == "x"
 
 
-def test_a_stopped_batch_ends_the_jobs_at_work(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = quick / "begun"
-    script = write(quick / "slow.py", f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
-    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
+def test_a_stopped_batch_ends_the_jobs_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = tmp_path / "begun"
+    stand_in(monkeypatch, tmp_path, f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
     jobs = [batch.Job(n, ("animate", f"{n}.obj"), ()) for n in (1, 2)]
     outcome = batch.work(jobs[0], 1, begun.exists)
     assert begun.exists() and not outcome.done and outcome.seconds < 30
@@ -209,26 +203,25 @@ def test_a_stopped_batch_ends_the_jobs_at_work(quick: Path, monkeypatch: pytest.
 
 
 def test_jobs_share_the_processors_unless_the_person_says_how_many_threads(
-    quick: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = write(quick / "threads.py", "import json, os; print(json.dumps(os.environ.get('OMP_NUM_THREADS')))")
-    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
-    job = batch.Job(1, ("animate", "a.obj"), ())
+    stand_in(monkeypatch, tmp_path, "import json, os; print(json.dumps(os.environ.get('OMP_NUM_THREADS')))")
+    one = batch.Job(1, ("animate", "a.obj"), ())
     for own, given in ((None, "2"), ("7", "7")):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         if own:
             monkeypatch.setenv("OMP_NUM_THREADS", own)
-        assert batch.work(job, 2, lambda: False).answer == given
+        assert batch.work(one, 2, lambda: False).answer == given
 
 
-def test_a_batch_animates_real_scans(tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture) -> None:
-    head, marks = ROOT / "examples/head.obj", str(ROOT / "examples/head.landmarks.json")
-    jobs = [
-        {"scan": str(head), "audio": str(short_clip), "outputs": "calm.npz", "landmarks": marks},
-        {"scan": str(head), "audio": str(short_clip), "outputs": "none.npz", "landmarks": "none.json"},
-    ]
+def test_a_batch_animates_real_scans(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
+) -> None:
+    files = {"calm.npz": str(head_landmarks), "none.npz": "none.json"}
+    real = {"scan": str(head), "audio": str(short_clip)}
+    jobs = [{**real, "outputs": output, "landmarks": points} for output, points in files.items()]
     path = write(tmp_path / "jobs.json", jobs)
-    assert cli.main(["batch", str(path), "--workers", "1", "--json"]) == cli.SOME_FAILED
+    assert call("batch", path, "--workers", 1, "--json") == cli.SOME_FAILED
     (failure,) = json.loads(capsys.readouterr().out)["failed"]
     assert failure["job"] == 2 and "none.json cannot be read" in failure["error"]
     with np.load(tmp_path / "calm.npz") as arrays:

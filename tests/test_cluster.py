@@ -1,7 +1,6 @@
 """Batches on a cluster: what a worker cannot do, stopping, and addresses where nobody is."""
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import distributed
 import pytest
+from doors import call, stand_in
 
 from freetalk_blender import batch, cli, cluster
 
@@ -20,12 +20,6 @@ def address() -> Iterator[str]:
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="tcp://"
     ) as local:
         yield local.scheduler_address
-
-
-def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
-    script = folder / "stand_in.py"
-    script.write_text(code)
-    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(script)])
 
 
 def test_jobs_run_on_the_workers_and_failures_are_told(
@@ -43,7 +37,7 @@ def test_jobs_run_on_the_workers_and_failures_are_told(
     jobs = [{"scan": f"{n}.obj", "audio": "b.wav", "outputs": f"{n}.glb"} for n in ("a", "bad", "c")]
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps(jobs))
-    assert cli.main(["batch", str(path), "--scheduler", address, "--json"]) == cli.SOME_FAILED
+    assert call("batch", path, "--scheduler", address, "--json") == cli.SOME_FAILED
     answer = json.loads(capsys.readouterr().out)
     assert answer["failed"] == [{"job": 2, "error": "No face was found."}]
     assert (tmp_path / "a.glb").is_file() and (tmp_path / "c.glb").is_file()
@@ -103,7 +97,7 @@ def test_an_address_without_a_scheduler_is_a_sentence(
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps([{"scan": "a.obj", "audio": "b.wav", "outputs": "c.glb"}]))
     threads = set(threading.enumerate())
-    assert cli.main(["batch", str(path), "--scheduler", place]) == cli.BAD_INPUT
+    assert call("batch", path, "--scheduler", place) == cli.BAD_INPUT
     assert set(threading.enumerate()) <= threads  # no half-made client waits to be collected
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("freetalk: No scheduler answers at " + place)
