@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import models
 from freetalk_blender.core.voice import ats, speech
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.style import Style, StyleError
@@ -154,8 +153,3 @@ def test_impossible_styles_are_told(value: float) -> None:
 def test_shapes_that_do_not_fit_are_told(features: np.ndarray) -> None:
     with pytest.raises(ValueError, match="must be"):
         ats.predict(features[:, :10], condition("neutral", 0.0, len(features)), device="cpu")
-
-
-def test_the_model_says_what_it_is() -> None:
-    assert {"version", "unit", "licence", "training data"} <= set(models.metadata("ats"))
-    assert models.path("ats").stat().st_size < 4 * 2**20

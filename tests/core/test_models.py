@@ -39,6 +39,12 @@ def test_whatever_is_asked_for_the_report_names_what_really_runs(device):
     assert ("is not available" in report.note) == fell_back
 
 
+@pytest.mark.parametrize(("name", "largest"), [("ats", 4 * 2**20), ("tongue", 2**20)])
+def test_a_network_says_what_it_is_and_is_small(name, largest):
+    assert {"version", "unit", "licence", "training data"} <= set(models.metadata(name))
+    assert models.path(name).stat().st_size < largest
+
+
 def test_a_network_takes_the_threads_that_it_is_given(monkeypatch):
     monkeypatch.setattr(models, "_settings", models._settings)
     try:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core import models
 from freetalk_blender.core.voice import audio, performance, speech, tongue
 from freetalk_blender.core.voice.style import Style
 
@@ -61,8 +60,3 @@ def test_a_performance_has_a_tongue_on_time_that_follows_articulation_and_streng
     loud = performance.perform(spoken, audio.SPEECH_RATE, fps=50, device="cpu", style=Style(articulation=1.5))
     assert not quiet.tongue.any() and np.array_equal(loud.tongue, take.tongue)
     assert np.allclose(take.scaled(0.5).tongue, 0.5 * take.tongue) and take.scaled(2.0).tongue.max() <= 1
-
-
-def test_the_network_says_what_it_is() -> None:
-    assert {"version", "unit", "licence", "training data"} <= set(models.metadata("tongue"))
-    assert models.path("tongue").stat().st_size < 2**20
