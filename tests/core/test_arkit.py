@@ -132,7 +132,7 @@ def test_names_of_characters_shapes_are_understood() -> None:
     assert list(meant) == [name for name in arkit.NAMES if name in meant]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sculpted(face: faces.Face) -> tuple[faces.Face, dict[str, np.ndarray]]:
     """A character with lips that are apart, teeth and a tongue, bound anew, and shapes of its own for all of them."""
     assert face.opened is not None
@@ -158,22 +158,13 @@ def test_shapes_that_the_face_has_itself_are_moved_as_they_are(
     assert said.min() > 0.2 and np.allclose(lent.weights[[1, 2], row], 2 * said, rtol=0.3), "half the shape"
 
 
-def test_lips_that_are_apart_are_asked_each_on_its_own_side(
-    face: faces.Face, sculpted: tuple[faces.Face, dict[str, np.ndarray]]
-) -> None:
-    at = arkit._at_landmarks(sculpted[0])
-    assert face.opened is not None
-    for upper, lower in INNER_LIP_PAIRS:
-        assert (face.opened.side[at[upper]], face.opened.side[at[lower]]) == (1, -1)
-
-
 def test_a_character_speaks_by_its_own_shapes_as_by_made_ones(
-    sculpted: tuple[faces.Face, dict[str, np.ndarray]], spoken: np.ndarray
+    face: faces.Face, sculpted: tuple[faces.Face, dict[str, np.ndarray]], spoken: np.ndarray
 ) -> None:
     character, shapes = sculpted
     take = performance.perform(spoken, audio.SPEECH_RATE, {"happy": 0.5}, device="cpu")
     made, own = (arkit.shape_keys(character, take.displacement, sculpted=lent) for lent in (None, shapes))
-    upper, lower = arkit._at_landmarks(character)[[62, 66]]
+    upper, lower = face.opened.landmark_vertices[[62, 66]]
     gaps = []
     for keys in (made, own):
         moved = np.tensordot(keys.weights, keys.shapes[:, [upper, lower]], 1) / character.frame.units_per_mm
