@@ -136,10 +136,8 @@ def test_what_has_no_roots_or_is_an_eyes_or_too_large_stays(with_parts, bound, n
     assert not moved(bound)[with_parts[2][name]].any()
 
 
-def test_the_skin_does_not_notice(scan, bound):
-    alone = prepare(*scan)
-    count = len(scan[0])
-    assert np.allclose(moved(alone), moved(bound)[:count], atol=1e-3)
+def test_the_skin_does_not_notice(face, bound):
+    assert np.allclose(moved(face), moved(bound)[: face.vertex_count], atol=1e-3)
 
 
 def test_they_sit_on_the_skin_of_a_heavy_scan_too(scan, with_parts, bound):

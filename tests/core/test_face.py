@@ -192,8 +192,8 @@ def test_lips_of_facets_meet_like_the_surface_without_cracks(scan, face):
     motion[-1, [61, 62, 63, 49, 50, 51, 52, 53], 1] = -0.03  # the upper lip pushes into the lower one
     parted = face.opened.skin_vertices.copy()
     parted[face.opened.side[: len(parted)] == LOWER] -= 0.4 * face.frame.units_per_mm * face.frame.rotation[:, 1]
-    for vertices, triangles in (scan[:2], (parted, face.opened.skin_triangles)):
-        whole = prepare(vertices, triangles, scan[2])
+    open_lips = parted, face.opened.skin_triangles
+    for whole, vertices, triangles in ((face, *scan[:2]), (prepare(*open_lips, scan[2]), *open_lips)):
         facets = prepare(vertices[triangles].reshape(-1, 3), np.arange(triangles.size).reshape(-1, 3), scan[2])
         assert whole.contact is not None and facets.contact is not None
         found, corner = deform(facets, motion), triangles.ravel()

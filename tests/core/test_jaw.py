@@ -132,13 +132,12 @@ def test_they_go_with_the_jaw_of_a_heavy_scan_too(scan, with_parts, bound, openi
     assert np.linalg.norm(apart, axis=1).max() < 1.0 * heavy.frame.units_per_mm
 
 
-def test_a_head_that_talked_before_keeps_its_upper_teeth(scan, opening):
+def test_a_head_that_talked_before_keeps_its_upper_teeth(scan, face, opening):
     """What was exported with made teeth, each a part of its own, comes back as a scan."""
-    first = prepare(*scan)
-    points, triangles = first.opened.vertices, first.opened.triangles
+    points, triangles = face.opened.vertices, face.opened.triangles
     again = np.linalg.norm(deform(prepare(points, triangles, scan[2]), opening)[-1], axis=1)
-    before = np.linalg.norm(shape_keys(first, opening).shapes[0], axis=1)
-    teeth = np.unique(triangles[first.opened.part == TOOTH])
+    before = np.linalg.norm(shape_keys(face, opening).shapes[0], axis=1)
+    teeth = np.unique(triangles[face.opened.part == TOOTH])
     upper, lower = teeth[before[teeth] < 0.01], teeth[before[teeth] > 0.01]
     assert len(upper) > 400 and len(lower) > 400
     assert again[upper].max() < 0.01 and np.allclose(again[lower], before[lower], rtol=0.2)
@@ -167,11 +166,11 @@ def test_where_there_is_no_mouth_nothing_lies_inside_it(scan, with_parts):
     assert not jaw.lies_inside(points[rows["lower molars"]], placed)
 
 
-def test_no_teeth_are_made_where_another_object_is_some(scan, with_parts):
+def test_no_teeth_are_made_where_another_object_is_some(scan, face, with_parts):
     rows = with_parts[2]["lower incisors"]
     triangles = with_parts[1][np.isin(with_parts[1], rows).all(1)] - rows[0]
     teeth, nothing = (with_parts[0][rows], triangles), (np.full((3, 3), np.nan), np.array([[0, 1, 2]]))
-    assert prepare(*scan).opened.furniture is not None
+    assert face.opened.furniture is not None
     assert prepare(*scan, beside=[nothing]).opened.furniture is not None
     assert prepare(*scan, beside=[teeth]).opened.furniture is None
 
