@@ -9,7 +9,6 @@ import pytest
 from baking import baked, rigged, talking
 
 from freetalk_blender.blender import marks, meshes, modifiers, mouth, telling, unwritten
-from freetalk_blender.blender.formats import files
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -108,12 +107,12 @@ def test_what_modifiers_make_of_a_face_and_no_other_program_sees_is_told(face: b
     assert unwritten.notes(copy, files) == (), "it is seen nowhere"
 
 
-def test_modifiers_that_change_uv_maps_shading_or_materials_alone_are_told(scan: files.Scan) -> None:
-    scan.item[marks.LANDMARKS] = []
-    scan.item.data.shade_smooth()
-    if not scan.item.data.uv_layers:
-        scan.item.data.uv_layers.new(name="UVMap")
-    copy = talking(scan.item)
+def test_modifiers_that_change_uv_maps_shading_or_materials_alone_are_told(empty: bpy.types.Scene) -> None:
+    bpy.ops.mesh.primitive_monkey_add()  # it has a UV map
+    head = bpy.context.object
+    head[marks.LANDMARKS] = []
+    head.data.shade_smooth()
+    copy = talking(head)
     new = copy.modifiers.new
     assert unwritten.notes(copy, [Path("a.glb")]) == ()
     new("finer", "SUBSURF").levels, copy.modifiers["finer"].render_levels = 0, 1
