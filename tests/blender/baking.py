@@ -82,6 +82,14 @@ def shapes_of(item: bpy.types.Object) -> np.ndarray:
     return np.stack([meshes.places(block) for block in bake.own_blocks(item)]) - meshes.vertices(item.data)
 
 
+def motion(copy: bpy.types.Object, first: int = 1, frames: int = 51) -> np.ndarray:
+    """(T,V,3) what the take that plays makes of FreeTalk's shape keys from a frame on, by its curves."""
+    curves = compat.fcurves(copy.data.shape_keys)
+    found = [curves.find(f'key_blocks["{block.name}"].value') for block in bake.own_blocks(copy)]
+    keyed = np.array([[curve.evaluate(first + frame) for curve in found] for frame in range(frames)])
+    return np.tensordot(keyed, shapes_of(copy), 1)
+
+
 def rigged(face: bpy.types.Object, bone: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """An armature of one bone, which moves the whole face, in a collection of the scene."""
     armature = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))

@@ -22,14 +22,18 @@ class Morphs:
     weights: np.ndarray
 
 
-def read(path: Path) -> Morphs:
-    """The first mesh with morph targets and its weights animation."""
+def document(path: Path) -> tuple[dict, bytes]:
+    """What the file says, and the numbers beside it."""
     content = path.read_bytes()
     magic, version, length = struct.unpack_from("<4sII", content)
     assert (magic, version, length) == (b"glTF", 2, len(content))
     (size,) = struct.unpack_from("<I", content, 12)
-    tree = json.loads(content[20 : 20 + size])
-    binary = content[28 + size :]
+    return json.loads(content[20 : 20 + size]), content[28 + size :]
+
+
+def read(path: Path) -> Morphs:
+    """The first mesh with morph targets and its weights animation."""
+    tree, binary = document(path)
 
     def accessor(index: int) -> np.ndarray:
         entry = tree["accessors"][index]

@@ -1,7 +1,6 @@
 """What moves in a file of a character goes on moving: clips of glTF and FBX, motion of USD, at their own speed."""
 
 import io
-import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import bpy
 import numpy as np
 import pytest
 from importing import POINTS, write_with_blender
+from read_glb import document
+from wheel import NEEDS_USD
 
 from freetalk_blender.blender import compat, meshes, sound
 from freetalk_blender.blender.formats import clips, files, saving
@@ -55,8 +56,7 @@ def test_clips_play_where_nothing_else_plays_and_the_others_are_named(tmp_path: 
         if constrained:
             scan.item.constraints.new("COPY_LOCATION").target = bpy.data.objects["prop"]
         saving.save(tmp_path / "again.glb")
-        content = (tmp_path / "again.glb").read_bytes()
-        tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+        tree, _ = document(tmp_path / "again.glb")
         (animation,) = tree["animations"]
         counts = [tree["accessors"][sampler["input"]]["count"] for sampler in animation["samplers"]]
         moved = [channel["target"] for channel in animation["channels"] if counts[channel["sampler"]] > 2]
@@ -142,9 +142,8 @@ def Xform "{name}_place"
 """
 
 
+@NEEDS_USD
 def test_usd_motion_stays_after_its_file_was_read(tmp_path: Path) -> None:
-    if not compat.exists(bpy.ops.wm.usd_import):
-        pytest.skip("this Blender is built without USD")
     rest, moved = ("[" + ", ".join(map(str, [(0, 0, z), *map(tuple, POINTS[1:].tolist())])) + "]" for z in (0, 4))
     path = tmp_path / "moving.usda"
     path.write_text(
@@ -215,9 +214,8 @@ def Xform "arm"
 """
 
 
+@NEEDS_USD
 def test_what_turns_in_a_usd_file_turns_the_shorter_way_between_frames(tmp_path: Path) -> None:
-    if not compat.exists(bpy.ops.wm.usd_import):
-        pytest.skip("this Blender is built without USD")
     path = tmp_path / "turning.usda"
     path.write_text(_TURNING)
     hand = files.load(path).item

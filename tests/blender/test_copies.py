@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from baking import animate, weights
 from mathutils import Matrix
+from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import bake, compat, heard, marks, meshes, placed, scene, sound, spoken, takes
+from freetalk_blender.blender import bake, heard, marks, meshes, placed, scene, sound, spoken, takes
 from freetalk_blender.blender.ui import chosen, result
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import FreeTalkError
@@ -168,9 +169,8 @@ def test_a_muted_tongue_stays_muted(talker: bpy.types.Object) -> None:
     assert blocks["tongueTipUp"].mute and not blocks["FreeTalk 01"].mute, "which of the numbered ones is which changes"
 
 
+@NEEDS_SOUND
 def test_a_hidden_duplicate_is_not_heard(talker: bpy.types.Object, other_clip: str) -> None:
-    if not compat.can_make_sound():
-        pytest.skip("this bpy wheel is built without sound")
     backup = duplicate(animate(talker), "backup")
     bpy.context.view_layer.update()
     bpy.context.scene.freetalk.sound_file = other_clip

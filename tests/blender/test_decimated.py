@@ -2,8 +2,9 @@
 
 import bpy
 import numpy as np
+from baking import animate
 
-from freetalk_blender.blender import marks, meshes, placed, telling
+from freetalk_blender.blender import meshes, placed, telling
 
 
 def told(copy: bpy.types.Object) -> list[str]:
@@ -23,8 +24,7 @@ def is_same_surface(copy: bpy.types.Object) -> bool:
 def test_a_face_that_is_decimated_in_each_frame_is_told(talker: bpy.types.Object) -> None:
     thinned = talker.modifiers.new("thinned", "DECIMATE")
     thinned.ratio = 0.3
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    copy = marks.copy_of(talker)
+    copy = animate(talker)
     thinned = copy.modifiers["thinned"]
     assert not is_same_surface(copy) and len(told(copy)) == 1
     thinned.decimate_type, thinned.angle_limit = "DISSOLVE", 0.1
@@ -41,5 +41,4 @@ def test_a_face_of_which_something_else_is_decimated_is_not_told(talker: bpy.typ
     talker.vertex_groups.new(name="neck").add(below.tolist(), 1.0, "REPLACE")
     thinned = talker.modifiers.new("thinned", "DECIMATE")
     thinned.ratio, thinned.vertex_group = 0.8, "neck"
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    assert not told(marks.copy_of(talker))
+    assert not told(animate(talker))

@@ -5,6 +5,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from baking import animate
+from wheel import NEEDS_SOUND
 
 from freetalk_blender.blender import compat, marks, meshes, sound, spoken, takes
 from freetalk_blender.blender.ui import chosen, feeling, staleness
@@ -72,7 +74,7 @@ def test_presets_set_the_sliders(addon: None, empty: bpy.types.Scene) -> None:
     assert (empty.freetalk.happy, empty.freetalk.sad) == (pytest.approx(0.8), 0.0)
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_a_strip_may_have_an_emotion_of_its_own(talker: bpy.types.Object, short_clip: Path) -> None:
     scene = bpy.context.scene
     first, second = (sound.add_strip(scene, short_clip, frame) for frame in (1, 101))
@@ -98,7 +100,7 @@ def test_a_strip_may_have_an_emotion_of_its_own(talker: bpy.types.Object, short_
     assert not scene.is_property_set("freetalk") and compat.find_curve(scene, 'freetalk.strips["second"].sad') is None
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 @pytest.mark.parametrize("start", [51, 44])
 def test_a_strip_goes_on_from_the_emotion_of_the_one_before(
     talker: bpy.types.Object, short_clip: Path, start: int
@@ -138,7 +140,7 @@ def test_a_strip_goes_on_from_the_emotion_of_the_one_before(
     assert fit("second") is (start == 51), "where they overlap, the change is gone"
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_a_renamed_strip_keeps_its_emotion_its_choice_and_its_line(talker: bpy.types.Object, short_clip: Path) -> None:
     scene = bpy.context.scene
     strip = sound.add_strip(scene, short_clip, 1)
@@ -148,8 +150,7 @@ def test_a_renamed_strip_keeps_its_emotion_its_choice_and_its_line(talker: bpy.t
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     strip.name = "another name"
     assert chosen.strip(scene) == strip and weights(scene, strip=strip)[SAD] == 0.75
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    (copy,) = marks.all_copies()
+    copy = animate(talker)
     assert len(spoken.lines(takes.current(copy))) == 1, "the same line again"
 
     copied = sound.add_strip(scene, short_clip, 101)
@@ -159,7 +160,7 @@ def test_a_renamed_strip_keeps_its_emotion_its_choice_and_its_line(talker: bpy.t
     assert bpy.ops.freetalk.remove() == {"FINISHED"} and list(strip.keys()) == []
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_curves_of_one_strips_emotion_stay_when_anothers_goes(
     addon: None, empty: bpy.types.Scene, short_clip: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from baking import animate, rigged
 from importing import opened
 from read_glb import read
+from wheel import NEEDS_SOUND
 
 from freetalk_blender.blender import compat, marks, movers, scene, session, sound, spoken
 from freetalk_blender.blender.formats import files, saving
@@ -70,7 +71,7 @@ def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
     assert 0 < steps[0] < 0.3 * steps[1] and 0 < steps[2] < 0.3 * steps[1], "slowly at both ends"
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_an_export_refuses_what_is_said_before_frame_0(
     talker: bpy.types.Object, tmp_path: Path, short_clip: Path
 ) -> None:

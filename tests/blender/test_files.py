@@ -7,8 +7,9 @@ import bpy
 import numpy as np
 import pytest
 from importing import POINTS, write_with_blender
+from wheel import NEEDS_USD
 
-from freetalk_blender.blender import compat, meshes
+from freetalk_blender.blender import meshes
 from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import MeshError
@@ -58,10 +59,9 @@ def test_obj_ply_and_stl_are_read_as_they_stand(tmp_path: Path, operator: str, s
     assert np.array_equal(scan.file_to_object, np.identity(4))
 
 
+@NEEDS_USD
 @pytest.mark.parametrize("name", ["scan@2x.usdc", "it's @home@@@work @.usdc"])
 def test_usd_of_any_name_is_read(tmp_path: Path, name: str) -> None:
-    if not compat.exists(bpy.ops.wm.usd_export):
-        pytest.skip("this Blender is built without USD")
     files.empty_scene()
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.wm.usd_export(filepath=str(tmp_path / "cube.usdc"))

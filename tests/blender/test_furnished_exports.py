@@ -1,12 +1,11 @@
 """Teeth, tongue and eyeballs leave Blender with the face: glTF, FBX and USD are written and opened again."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+from doors import freetalk
 from importing import opened
 
 from freetalk_blender.core import landmarks
@@ -37,8 +36,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks
         stream.writelines(f"f {a} {b} {c}\n" for a, b, c in triangles[keep] + 1)
     words = ["animate", scan, short_clip, "--landmarks", head_landmarks, "--fps", FPS, "--eyeballs"]
     words += [word for suffix in FORMATS for word in ("-o", folder / f"talk.{suffix}")]
-    command = [sys.executable, "-m", "freetalk_blender", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=head.parents[1])
+    done = freetalk(*words)
     assert done.returncode == 0 and "eyeball" not in done.stderr.lower(), done.stderr
     return folder
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import bpy
 import pytest
 from conftest import light_scene
+from doors import call
+from wheel import NEEDS_SOUND
 
 from freetalk_blender import cli
 from freetalk_blender.blender import cleanup, compat, heard, marks, placed, sound, spoken, takes
 from freetalk_blender.blender.formats import saving
 
-pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+pytestmark = NEEDS_SOUND
 
 
 def strips() -> dict[str, bool]:
@@ -46,8 +48,7 @@ def command(
 
     def animate_anew(face: str, *words: str | Path) -> None:
         points = ("--landmarks", head_landmarks) if face == "head" else ()
-        given = ["animate", path, *words, "--object", face, *points, "-o", tmp_path / "new.blend"]
-        assert cli.main([*map(str, given)]) == cli.DONE
+        assert call("animate", path, *words, "--object", face, *points, "-o", tmp_path / "new.blend") == cli.DONE
         (tmp_path / "new.blend").replace(path)
         bpy.ops.wm.open_mainfile(filepath=str(path))
 
@@ -181,7 +182,7 @@ def test_the_sound_of_the_panels_line_goes_with_it_when_a_command_says_another(
     assert set(strips()) == {"mine", "FreeTalk short.wav"}
     saving.save(tmp_path / "panel.blend")
     words = [tmp_path / "panel.blend", short_clip, "--landmarks", head_landmarks, "-o", tmp_path / "new.blend"]
-    assert cli.main(["animate", *map(str, words)]) == cli.DONE
+    assert call("animate", *words) == cli.DONE
     assert strips() == {"mine": True, "short.wav": True}
 
 

@@ -3,7 +3,7 @@
 import bpy
 import numpy as np
 import pytest
-from baking import teeth_behind
+from baking import animate, teeth_behind
 
 from freetalk_blender.blender import bake, compat, marks, meshes, placed, takes, telling
 from freetalk_blender.blender.ui import live
@@ -33,11 +33,6 @@ def character(talker: bpy.types.Object) -> bpy.types.Object:
     return talker
 
 
-def animate() -> bpy.types.Object:
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    return marks.all_copies()[0]
-
-
 def weights(copy: bpy.types.Object, name: str, *frames: int) -> list[float]:
     curve = compat.fcurves(copy.data.shape_keys).find(f'key_blocks["{name}"].value')
     return [curve.evaluate(frame) for frame in frames or range(1, 52)]
@@ -49,7 +44,7 @@ def points(item: bpy.types.Object, name: str) -> np.ndarray:
 
 def test_a_characters_own_shape_keys_are_moved(character: bpy.types.Object) -> None:
     before = {name: points(character, name) for name in OWN}
-    copy = animate()
+    copy = animate(character)
     names = copy.data.shape_keys.key_blocks.keys()
     assert set(marks.lent_keys(copy)) == {"jawOpen", "eyeBlink_L"}
     assert "jawOpen.001" not in names and "eyeBlinkLeft" not in names and "eyeBlinkRight" in names
@@ -74,12 +69,12 @@ def test_a_characters_own_shape_keys_are_moved(character: bpy.types.Object) -> N
 
 
 def test_another_take_and_the_preview_do_not_disturb_them(character: bpy.types.Object) -> None:
-    copy = animate()
+    copy = animate(character)
     said = weights(copy, "jawOpen")
     bpy.ops.freetalk.take_new()
     assert not any(weights(copy, "jawOpen")), "a new take is at rest"
     bpy.context.scene.freetalk.articulation = 0.0
-    animate()
+    animate(character)
     assert max(weights(copy, "jawOpen")) < 0.5 * max(said)
     bpy.ops.freetalk.take_choose(take="head take 1")
     assert weights(copy, "jawOpen") == pytest.approx(said)
@@ -96,7 +91,7 @@ def test_keys_that_something_else_drives_or_limits_are_left_alone(character: bpy
     blocks = character.data.shape_keys.key_blocks
     blocks["jawOpen"].driver_add("value")
     blocks["eyeBlink_L"].mute = True
-    copy = animate()
+    copy = animate(character)
     assert not marks.lent_keys(copy) and "eyeBlinkLeft" in copy.data.shape_keys.key_blocks
 
 
@@ -104,19 +99,19 @@ def test_made_keys_whose_names_are_taken_stay_known_by_what_they_do(
     character: bpy.types.Object, capfd: pytest.CaptureFixture[str]
 ) -> None:
     character.data.shape_keys.key_blocks["jawOpen"].driver_add("value")
-    copy = animate()
+    copy = animate(character)
     told = "so speech does not move them: jawOpen; it moves jawOpen.001 instead."
     assert told in capfd.readouterr().out
     keys, said = copy.data.shape_keys.key_blocks.keys(), weights(copy, "jawOpen.001")
     assert max(said) > 0.1 and marks.meant_keys(copy)["jawOpen"] == "jawOpen.001"
 
     bpy.ops.freetalk.take_new()
-    animate()
+    animate(character)
     assert weights(copy, "jawOpen.001") == pytest.approx(said) and copy.data.shape_keys.key_blocks.keys() == keys
     bpy.context.scene.freetalk.keys = "AUTO"
-    animate()
+    animate(character)
     bpy.context.scene.freetalk.keys = "ARKIT"
-    animate()
+    animate(character)
     jaws = [block.name for block in copy.data.shape_keys.key_blocks if block.name.startswith("jawOpen")]
     assert jaws == ["jawOpen", "jawOpen.001"]
     assert weights(copy, "jawOpen.001") == pytest.approx(said)
@@ -125,10 +120,10 @@ def test_made_keys_whose_names_are_taken_stay_known_by_what_they_do(
 def test_made_keys_whose_names_are_taken_are_made_anew_by_the_same_names(character: bpy.types.Object) -> None:
     """They are of the only line, which another replaces."""
     character.data.shape_keys.key_blocks["jawOpen"].mute = True
-    copy = animate()
+    copy = animate(character)
     copy.data.shape_keys.key_blocks["jawOpen.001"].mute = True
     keys = copy.data.shape_keys.key_blocks.keys()
-    animate()
+    animate(character)
     assert copy.data.shape_keys.key_blocks.keys() == keys, "and none beside them"
     assert copy.data.shape_keys.key_blocks["jawOpen.001"].mute, "as the person left it"
 
@@ -138,33 +133,33 @@ def test_a_key_that_was_freed_after_the_copy_was_made_is_told(character: bpy.typ
     block, settings = character.data.shape_keys.key_blocks["jawOpen"], bpy.context.scene.freetalk
     block.driver_add("value")
     settings.keys, settings.happy = keys, 0.5
-    copy = animate()
+    copy = animate(character)
     block.driver_remove("value")
     settings.keys = "ARKIT"
     told = r"driven, muted or limited \(jawOpen\); delete head FreeTalk and animate again"
     with pytest.raises(RuntimeError, match=told):
         bpy.ops.freetalk.rebake()
     bpy.data.objects.remove(copy)
-    copy = animate()
+    copy = animate(character)
     assert settings.happy == 0.5 and settings.keys == "ARKIT" and settings.sound_file
     assert "jawOpen" in marks.lent_keys(copy) and "jawOpen.001" not in copy.data.shape_keys.key_blocks
     assert not [note for note in telling.notes(copy) if "instead" in note]
 
 
 def test_a_key_that_came_after_the_copy_is_told(character: bpy.types.Object) -> None:
-    copy = animate()
+    copy = animate(character)
     character.shape_key_add(name="mouthPucker", from_mix=False)
     told = r"its talking copy lacks \(mouthPucker\); delete head FreeTalk and animate again"
     with pytest.raises(RuntimeError, match=told):
         bpy.ops.freetalk.rebake()
     bpy.data.objects.remove(copy)
-    assert "mouthPucker" in marks.lent_keys(animate())
+    assert "mouthPucker" in marks.lent_keys(animate(character))
 
 
 def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.types.Object) -> None:
     scene = bpy.context.scene
     scene.freetalk.head = 1.0
-    first = animate()
+    first = animate(talker)
     old = [block.name for block in bake.own_blocks(first)]
     take = takes.current(first)
     before = {name: weights(first, name) for name in old}
@@ -173,8 +168,7 @@ def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.t
         first.data.shape_keys.key_blocks[name].slider_min = 0.0  # as importers may leave it
     bpy.data.objects.remove(talker)
     scene.freetalk.face, scene.freetalk.articulation = first, 1.5
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    copy = marks.copy_of(first)
+    copy = animate(first)
     assert takes.current(copy) != take and marks.original_of(copy) == first
     assert {name: weights(first, name) for name in old} == before, "its own take is not changed"
     scene.frame_set(30)
@@ -190,10 +184,10 @@ def test_a_talking_copy_whose_original_is_gone_says_something_else(talker: bpy.t
 
 def test_shapes_that_go_on_moving_beside_what_is_said_are_told(character: bpy.types.Object) -> None:
     bpy.context.scene.freetalk.keys = "AUTO"
-    (told,) = telling.notes(animate())
+    (told,) = telling.notes(animate(character))
     assert "animated and move the face too: jawOpen;" in told
     bpy.context.scene.freetalk.keys = "ARKIT"
-    assert not telling.notes(animate())
+    assert not telling.notes(animate(character))
 
 
 def keyed(block: bpy.types.ShapeKey, **at: float) -> None:
@@ -226,14 +220,14 @@ def test_an_older_lip_sync_by_any_names_is_told(character: bpy.types.Object) -> 
         target.id, target.data_path = read, path
     for keys in ("ARKIT", "AUTO"):
         bpy.context.scene.freetalk.keys = keys
-        (told,) = telling.notes(animate())
+        (told,) = telling.notes(animate(character))
         assert "move the face too: Fcl_MTH_A; delete their keys if they should not, or mute them." in told
     rig.keyframe_insert("location", frame=1)
-    assert "too: Fcl_MTH_A, by a rig;" in telling.notes(animate())[0]
+    assert "too: Fcl_MTH_A, by a rig;" in telling.notes(animate(character))[0]
 
 
 def test_a_lent_key_that_was_deleted_from_the_copy_is_told(character: bpy.types.Object) -> None:
-    copy = animate()
+    copy = animate(character)
     copy.shape_key_remove(copy.data.shape_keys.key_blocks["jawOpen"])
     with pytest.raises(RuntimeError, match="delete head FreeTalk and animate again"):
         bpy.ops.freetalk.rebake()
@@ -252,7 +246,7 @@ def test_teeth_with_and_without_shape_keys_of_their_own_go_with_the_jaw(characte
     block.value = 0.0
     block.points.foreach_set("co", (rest + np.float32([0, 0, -7])).ravel())
     count, each = len(character.data.vertices), len(rest)
-    copy = animate()
+    copy = animate(character)
     assert len(copy.data.vertices) >= count + 2 * each and not own.visible_get() and not bare.visible_get()
     moved = points(copy, "jawOpen") - meshes.vertices(copy.data)
     groups = [moved[count : count + each], moved[count + each : count + 2 * each]]
@@ -263,5 +257,5 @@ def test_teeth_with_and_without_shape_keys_of_their_own_go_with_the_jaw(characte
     block.value = 0.5
     settings = bpy.context.scene.freetalk
     settings.face, settings.sound_file, settings.keys = character, sound, "ARKIT"
-    animate()
+    animate(character)
     assert own.visible_get() and not bare.visible_get(), "a shape that is in use would be lost"

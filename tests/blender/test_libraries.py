@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import from_library, teeth_behind
+from baking import animate, from_library, teeth_behind
 
 from freetalk_blender.blender import cleanup, marks, placed, takes
 from freetalk_blender.core.landmarks import Landmarks
@@ -40,11 +40,6 @@ def reload() -> None:
     bpy.context.view_layer.update()
 
 
-def animate() -> bpy.types.Object:
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    return marks.copy_of(bpy.context.scene.freetalk.face)
-
-
 def resync() -> None:
     """What *Library Override > Troubleshoot > Resync Hierarchy* does in the outliner, and the next update."""
     roots = [each for each in bpy.data.collections if each.override_library]
@@ -64,23 +59,23 @@ def save_and_resync() -> None:
 @pytest.mark.parametrize("read_again", [reload, resync, save_and_resync])
 def test_a_face_that_blender_makes_anew_goes_on_as_it_was(hero: bpy.types.Object, read_again) -> None:
     current, known = bpy.context.scene, placed.points(hero)
-    animate()
+    animate(hero)
     bpy.ops.freetalk.take_new()
-    copy = animate()
+    copy = animate(hero)
     seen = {item.name: (item.visible_get(), item.hide_render) for item in current.objects}
     assert seen["head"] == (False, True)
     read_again()
     face = current.freetalk.face
     assert np.array_equal(placed.points(face), known) and marks.KEPT not in current
     assert {item.name: (item.visible_get(), item.hide_render) for item in current.objects} == seen
-    assert animate() == copy and len(takes.listed(copy)) == 2
+    assert animate(face) == copy and len(takes.listed(copy)) == 2
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     read_again()
     assert all(current.objects[name].visible_get() for name in ("head", "teeth")) and not list(cleanup.found())
 
 
 def test_landmarks_that_were_dragged_since_are_those_that_come_back(hero: bpy.types.Object) -> None:
-    animate()
+    animate(hero)
     known = placed.points(hero) + (0, 0.5, 0)
     placed.keep(hero, Landmarks(known))
     resync()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 from baking import animate
+from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import compat, marks, placed, sound
+from freetalk_blender.blender import marks, placed, sound
 from freetalk_blender.blender.formats import files
 from freetalk_blender.blender.ui import feeling, job, panel_face, panel_result, panel_speech, registration, waveform
 from freetalk_blender.blender.ui.panel import FREETALK_PT_main
@@ -141,7 +142,7 @@ def test_changes_of_the_face_and_of_the_tolerance_ask_for_a_bake(
     assert told() == "", "an older version baked it"
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_each_line_of_a_take_asks_for_a_bake_by_its_own_sliders_place_and_speed(
     talker: bpy.types.Object, short_clip: Path
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 import pytest
+from wheel import NEEDS_USD
 
 from freetalk_blender.blender import compat
 from freetalk_blender.blender.formats import files, pictures, saving
@@ -54,10 +55,9 @@ def named_pictures(path: Path) -> list[Path]:
     return [path.parent / name for name in re.findall(r"asset inputs:file = @(.*?)@", path.read_text(encoding="utf-8"))]
 
 
+@NEEDS_USD
 def test_usd_files_of_one_folder_have_each_their_own_pictures(empty: bpy.types.Scene, tmp_path: Path) -> None:
     """Also where these share a name, in one file too, are packed, made by Blender, painted on or tiled."""
-    if not compat.exists(bpy.ops.wm.usd_export):
-        pytest.skip("this Blender is built without USD")
     red, green = painted("a", tmp_path), painted("b", tmp_path, (0, 1, 0, 1))
     packed, dirty = painted("packed", tmp_path, (0, 0, 1, 1)), painted("dirty", tmp_path)
     packed.pack()

@@ -6,13 +6,14 @@ import bpy
 import numpy as np
 import pytest
 import soundfile
+from wheel import NEEDS_SOUND
 
 from freetalk_blender.blender import compat, sound
 from freetalk_blender.blender.ui import chosen, staleness
 from freetalk_blender.core.errors import AudioError
 from freetalk_blender.core.voice import audio
 
-pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+pytestmark = NEEDS_SOUND
 
 RATE = 16000
 

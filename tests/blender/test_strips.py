@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from baking import animate
 from test_panel import drawn
+from wheel import NEEDS_SOUND
 
 from freetalk_blender.blender import compat, marks, meshes, sound, spoken, takes
 
-pytestmark = pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+pytestmark = NEEDS_SOUND
 
 
 @pytest.fixture
