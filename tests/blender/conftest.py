@@ -102,6 +102,16 @@ def talker(addon: None, bare_face: tuple, short_clip: Path) -> bpy.types.Object:
 
 
 @pytest.fixture
+def ready(addon: None, scan: files.Scan, head_landmarks: Path, short_clip: Path) -> bpy.types.PropertyGroup:
+    """The panel filled in: the sample head, a two-second clip as a file, scene at 25 frames a second."""
+    current = bpy.context.scene
+    current.render.fps, current.render.fps_base, current.frame_start = 25, 1.0, 1
+    settings = current.freetalk
+    settings.face, settings.landmarks, settings.sound_file = scan.item, str(head_landmarks), str(short_clip)
+    return settings
+
+
+@pytest.fixture
 def other_clip(tmp_path: Path, short_clip: Path) -> str:
     """Another recording, shorter than the first: its last second, which ends in the middle of a word."""
     samples, rate = soundfile.read(short_clip)

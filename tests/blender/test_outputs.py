@@ -16,18 +16,18 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import teeth_behind
+from doors import call, freetalk
+from importing import opened
+from previewing import evaluated
 from read_glb import read
-from test_live import evaluated
 
 from freetalk_blender import cli
-from freetalk_blender.blender import compat, marks, meshes, render, scene, sound, spoken, takes
+from freetalk_blender.blender import compat, marks, meshes, render, scene
 from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.core import arkit, landmarks
-from freetalk_blender.core.frame import canonical_frame, transformed
+from freetalk_blender.core.frame import transformed
 from freetalk_blender.core.mouth import inner_mouth
 from freetalk_blender.core.surface import scan_file
-from freetalk_blender.core.voice import audio
 
 #: The voice begins at frame 20; lips may prepare for it, but not in the first 0.4 s.
 FPS, FRAMES, SILENT = 25, 51, 10
@@ -53,12 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks: Pa
     folder = tmp_path_factory.mktemp("outputs")
     words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--fps", FPS, "--json"]
     words += [word for suffix in OUTPUTS for word in ("-o", folder / f"talk.{suffix}")]
-    done = subprocess.run(
-        [sys.executable, "-m", "freetalk_blender", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=head.parents[1],
-    )
+    done = freetalk(*words)
     assert done.returncode == 0, done.stderr
     points = landmarks.read(head_landmarks).points
     vertices = scan_file.read(head)[0]
@@ -108,7 +103,8 @@ def test_the_answer_names_files_steps_and_errors(run: Run) -> None:
 def test_gltf_read_by_an_independent_reader_moves_as_the_truth(run: Run) -> None:
     morphs = read(run["glb"])
     assert np.allclose(morphs.times, np.arange(FRAMES) / FPS, atol=1e-4), "second 0 is the sound's first sample"
-    assert len(morphs.names) == len(morphs.shapes) == run.answer["shape_keys"]
+    numbered = [f"FreeTalk {number:02d}" for number in range(1, run.answer["shape_keys"] - len(inner_mouth.KEYS) + 1)]
+    assert morphs.names == [*numbered, *inner_mouth.KEYS] and len(morphs.names) == len(morphs.shapes)
     assert np.abs(morphs.weights).max() <= 1 + 1e-6
     pair = [np.linalg.norm(morphs.positions - point, axis=1).argmin() for point in run.neutral]
     moved = morphs.positions[pair] + np.einsum("tk,kvc->tvc", morphs.weights, morphs.shapes[:, pair])
@@ -117,17 +113,6 @@ def test_gltf_read_by_an_independent_reader_moves_as_the_truth(run: Run) -> None
 
 def test_the_face_is_bound_once_for_all_outputs(run: Run) -> None:
     assert run.told.count("bind the face") == 1 and run.told.count("read the scan") == 2
-
-
-def test_gltf_comes_back_into_blender(run: Run) -> None:
-    scan = files.load(run["glb"])
-    bpy.context.scene.render.fps = FPS
-    files.load(run["glb"])  # again: the importer places keys by the scene's rate, which the first reading did not know
-    item = next(item for item in bpy.context.scene.objects if item.type == "MESH")
-    assert item.data.shape_keys is not None and scan is not None
-    names = [block.name for block in item.data.shape_keys.key_blocks]
-    tongue = [*inner_mouth.KEYS]
-    assert names[1:] == [*[f"FreeTalk {number:02d}" for number in range(1, len(names) - len(tongue))], *tongue]
 
 
 def test_khronos_validator_finds_no_error_in_the_gltf(run: Run) -> None:
@@ -146,10 +131,7 @@ def test_khronos_validator_finds_no_error_in_the_gltf(run: Run) -> None:
 
 
 def test_fbx_comes_back_with_its_curves(run: Run) -> None:
-    files.empty_scene()
-    bpy.context.scene.render.fps = FPS
-    bpy.ops.import_scene.fbx(filepath=str(run["fbx"]), anim_offset=0)
-    item = next(item for item in bpy.context.scene.objects if item.type == "MESH")
+    item = opened(run["fbx"], FPS)
     assert len(item.data.shape_keys.key_blocks) == 1 + run.answer["shape_keys"]
     assert_same_motion(run, aperture_in_scene(run, item, np.linalg.inv(files.Y_UP), 0))
 
@@ -217,9 +199,9 @@ def test_film_has_a_picture_a_sound_and_a_moving_mouth(run: Run, tmp_path: Path)
     clip = bpy.data.movieclips.load(str(run["mp4"]))
     assert clip.frame_duration == FRAMES and list(clip.size) == [640, 640] and clip.fps == FPS
     widest = SILENT + int(np.abs(run.aperture[SILENT:] - run.aperture[0]).argmax())
-    closed, opened, again = (picture(run["mp4"], tmp_path, frame) for frame in (1, widest, 3))
+    closed, wide, again = (picture(run["mp4"], tmp_path, frame) for frame in (1, widest, 3))
     mouth = (slice(178, 356), slice(214, 426))  # rows from the bottom
-    moved, noise = np.abs(opened - closed)[mouth].mean(), np.abs(again - closed)[mouth].mean()
+    moved, noise = np.abs(wide - closed)[mouth].mean(), np.abs(again - closed)[mouth].mean()
     assert closed[mouth].mean() > 0.1 and moved > 3 * noise
 
 
@@ -251,112 +233,12 @@ def test_contact_sheet_is_a_picture_of_sixteen_times(run: Run) -> None:
     assert np.abs(lips[widest] - lips[0]).mean() > 0.01, "the mouth moves"
 
 
-def test_a_blend_talks_in_its_own_scene(
-    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
-) -> None:
-    """A .blend keeps its rate, its frames and what is around the face, which speaks when it shall and then rests."""
-    scan = files.load(head)
-    current = bpy.context.scene
-    current.render.fps, current.frame_start, current.frame_end = 24, 101, 120
-    bpy.ops.mesh.primitive_cube_add(location=(500, 0, 0))
-    bpy.context.object.name = "bystander"
-    saving.save(tmp_path / "room.blend")
-    assert scan.item.name == "head"
-    words = [
-        "animate",
-        tmp_path / "room.blend",
-        short_clip,
-        "--landmarks",
-        head_landmarks,
-        "-o",
-        tmp_path / "out.blend",
-        "-o",
-        tmp_path / "out.npz",
-        "--start",
-        110,
-        "--json",
-    ]
-    assert cli.main([str(word) for word in words]) == cli.DONE
-    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert answer["fps"] == 24 and answer["frames"] == answer["arrays"]["displacement"][0] == 49
-    with np.load(tmp_path / "out.npz") as arrays:
-        assert float(arrays["fps"]) == 24
-    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
-    copy = scene.talking_object()
-    assert copy["freetalk_original"].name == "head" and "bystander" in bpy.data.objects
-    assert bpy.context.scene.render.fps == 24
-    (line,) = spoken.lines(takes.current(copy))
-    assert (line.start, line.end, line.reach) == (110, 158, (101, 168))
-    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 168)
-    assert all(curve.evaluate(168) == 0 for curve in compat.existing_curves(copy.data.shape_keys))
-    scene.extend_range(120, 130)
-    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 168), "the first speaker's"
-
-
-def test_arrays_of_a_blend_keep_its_rate_and_hear_what_blender_hears(
-    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
-) -> None:
-    """Also without any output that is a scene."""
-    files.load(head)
-    current = bpy.context.scene
-    current.render.fps, current.frame_start, current.frame_end = 24, 1, 48
-    saving.save(tmp_path / "room.blend")
-    strip = sound.add_strip(current, short_clip, 1)
-    if strip is None:
-        pytest.skip("this Blender is built without audio")
-    bpy.ops.sound.mixdown(filepath=str(tmp_path / "voice.mkv"), container="MATROSKA", codec="AAC")
-    words = ["animate", tmp_path / "room.blend", tmp_path / "voice.mkv", "--landmarks", head_landmarks]
-    assert cli.main([*map(str, [*words, "-o", tmp_path / "out.npz"])]) == cli.DONE
-    with np.load(tmp_path / "out.npz") as arrays:
-        assert float(arrays["fps"]) == 24 and abs(len(arrays["displacement"]) - 49) <= 2
-
-
-def test_a_film_is_heard_for_arrays_and_scenes_alike(
-    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard = []
-    monkeypatch.setattr(sound, "load", lambda path, _channel: heard.append(path) or audio.load(short_clip))
-    words = ["animate", head, "film.mkv", "--landmarks", head_landmarks]
-    words += ["-o", tmp_path / "out.npz", "-o", tmp_path / "out.glb"]
-    monkeypatch.setattr(sound, "add_strip", lambda *_: None)
-    assert cli.main([*map(str, words)]) == cli.DONE
-    assert heard == [Path("film.mkv")], "once for both"
-    assert (tmp_path / "out.npz").is_file() and (tmp_path / "out.glb").is_file()
-
-
-def test_a_character_of_several_objects_talks(
-    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture
-) -> None:
-    """Hair has more vertices than the head and is not taken for it; teeth become a part of the talking copy."""
-    face = files.load(head).item
-    count, points = len(face.data.vertices), landmarks.read(head_landmarks).points
-    placed = canonical_frame(points)
-    teeth_behind(face, points, "teeth")
-    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=7, radius=placed.scale, location=points[27] + [0, 400, -100])
-    bpy.context.object.name = "hair"
-    saving.save(tmp_path / "character.blend")
-    words = [tmp_path / "character.blend", short_clip, "-o", tmp_path / "out.blend"]
-    assert cli.main(["animate", *map(str, words)]) == cli.DONE
-    told = capsys.readouterr().err
-    assert "Of the 3 meshes in character.blend, head has the face." in told
-    assert "These objects go with the face: teeth." in told
-    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
-    copy = scene.talking_object()
-    assert copy["freetalk_original"].name == "head" and bpy.data.objects["hair"].visible_get()
-    assert bpy.data.objects["teeth"].hide_render and not bpy.data.objects["teeth"].visible_get()
-    rest, *shapes = (
-        np.array([point.co for point in block.points[count : count + 42]]) for block in copy.data.shape_keys.key_blocks
-    )
-    assert max(np.linalg.norm(shape - rest, axis=1).min() for shape in shapes) > 0.01 * placed.scale
-
-
 def test_arkit_keys_have_their_names_and_weights_that_engines_may_clamp(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, run: Run
 ) -> None:
-    out, saved = tmp_path / "arkit.glb", tmp_path / "arkit.blend"
     words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--fps", FPS, "--keys", "arkit"]
-    assert cli.main([str(word) for word in [*words, "-o", out, "-o", saved]]) == cli.DONE
-    morphs = read(out)
+    assert call(*words, "-o", tmp_path / "arkit.glb") == cli.DONE
+    morphs = read(tmp_path / "arkit.glb")
     assert morphs.names[:51] == list(arkit.NAMES)
     assert morphs.weights.min() >= 0 and morphs.weights.max() <= 1
     jaw = morphs.weights[:, morphs.names.index("jawOpen")]
@@ -376,9 +258,8 @@ def test_a_face_that_talked_and_was_exported_talks_anew(
     if wanted == "arkit":
         how += ["--head", 1]
         first = tmp_path / "first.glb"
-        words = ["animate", head, short_clip, "--landmarks", head_landmarks, *how, "-o", first]
-        assert cli.main([*map(str, words)]) == cli.DONE
-    assert cli.main([*map(str, ["animate", first, short_clip, *how, "-o", tmp_path / "again.blend"])]) == cli.DONE
+        assert call("animate", head, short_clip, "--landmarks", head_landmarks, *how, "-o", first) == cli.DONE
+    assert call("animate", first, short_clip, *how, "-o", tmp_path / "again.blend") == cli.DONE
     copy = scene.talking_object()
     assert len(copy.data.vertices) == len(marks.original_of(copy).data.vertices), "no mouth is made again"
     lent, old = marks.lent_keys(copy), marks.spoken_before(marks.original_of(copy))
@@ -387,25 +268,23 @@ def test_a_face_that_talked_and_was_exported_talks_anew(
     points, rest = scene.world_landmarks(copy), meshes.vertices(copy.data)
     placed = transformed(meshes.world(copy), rest)
     pair = [np.linalg.norm(placed - points[mark], axis=1).argmin() for mark in (51, 57)]
-    opened, moved = [], set()
+    apart, moved = [], set()
     for number in range(FRAMES):
         bpy.context.scene.frame_set(number)
         blocks = copy.data.shape_keys.key_blocks
         moved |= {name for name in old if abs(blocks[name].value) > 1e-6}
         shown = transformed(meshes.world(copy), evaluated(copy))
-        opened.append(np.linalg.norm(shown[pair[0]] - shown[pair[1]]))
+        apart.append(np.linalg.norm(shown[pair[0]] - shown[pair[1]]))
     assert moved <= set(lent) and {"tongueTipUp", "tongueBodyUp"} <= moved
     unit = np.linalg.norm(points[36] - points[45]) / 90
-    opened = (np.array(opened) - np.linalg.norm(placed[pair[0]] - placed[pair[1]])) / unit
-    assert np.corrcoef(opened, run.aperture)[0, 1] > 0.95 and np.ptp(opened) == pytest.approx(
-        np.ptp(run.aperture), rel=0.3
-    )
+    apart = (np.array(apart) - np.linalg.norm(placed[pair[0]] - placed[pair[1]])) / unit
+    assert np.corrcoef(apart, run.aperture)[0, 1] > 0.95
+    assert np.ptp(apart) == pytest.approx(np.ptp(run.aperture), rel=0.3)
 
 
 def test_a_number_of_keys_is_not_exceeded(tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path) -> None:
     out = tmp_path / "few.glb"
-    words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--keys", "6", "-o", out]
-    assert cli.main([str(word) for word in words]) == cli.DONE
+    assert call("animate", head, short_clip, "--landmarks", head_landmarks, "--keys", 6, "-o", out) == cli.DONE
     assert len(read(out).names) == 6
 
 
@@ -415,7 +294,7 @@ def test_render_films_a_saved_scene(run: Run, tmp_path: Path) -> None:
     settings = bpy.context.scene.render
     kept = (settings.engine, settings.resolution_x, settings.filepath, len(bpy.data.objects), len(bpy.data.materials))
     saving.save(tmp_path / "short.blend")
-    assert cli.main(["render", str(tmp_path / "short.blend"), "-o", str(tmp_path / "short.mp4")]) == cli.DONE
+    assert call("render", tmp_path / "short.blend", "-o", tmp_path / "short.mp4") == cli.DONE
     assert bpy.data.movieclips.load(str(tmp_path / "short.mp4")).frame_duration == 3
     settings = bpy.context.scene.render
     after = (settings.engine, settings.resolution_x, settings.filepath, len(bpy.data.objects), len(bpy.data.materials))
@@ -430,15 +309,6 @@ def test_render_tells_of_a_scene_that_stretches_time(
         bpy.ops.wm.open_mainfile(filepath=str(run["blend"]))
         bpy.context.scene.render.frame_map_new = stretched
         saving.save(tmp_path / "scene.blend")
-        assert cli.main(["render", str(tmp_path / "scene.blend"), "-o", str(tmp_path / "face.mp4")]) == cli.DONE
+        assert call("render", tmp_path / "scene.blend", "-o", tmp_path / "face.mp4") == cli.DONE
         said = capsys.readouterr().err
         assert told in said and bool(told) == ("Time Stretching" in said)
-
-
-def test_render_refuses_a_scene_in_which_nobody_talks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    files.empty_scene()
-    bpy.ops.mesh.primitive_cube_add()
-    saving.save(tmp_path / "mute.blend")
-    assert cli.main(["render", str(tmp_path / "mute.blend"), "-o", str(tmp_path / "mute.mp4")]) == cli.BAD_INPUT
-    assert "No object in this scene was animated by FreeTalk" in capsys.readouterr().err
-    assert not (tmp_path / "mute.mp4").exists()

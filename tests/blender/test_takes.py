@@ -2,21 +2,18 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import baking
 import bpy
 import numpy as np
 import pytest
-from baking import shapes_of
+from baking import motion
 from read_glb import read
 
-from freetalk_blender.blender import bake, cleanup, compat, curve_keys, marks, meshes, placed, takes
+from freetalk_blender.blender import bake, cleanup, compat, marks, meshes, placed, takes
 from freetalk_blender.blender.ui import animate as animating
 from freetalk_blender.blender.ui import request
 from freetalk_blender.core import arkit, turns
-from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.landmarks import Landmarks
 from freetalk_blender.core.mouth import inner_mouth
 
@@ -28,15 +25,6 @@ def animate(**sliders: float) -> bpy.types.Object:
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     (copy,) = marks.all_copies()
     return copy
-
-
-def motion(copy: bpy.types.Object) -> np.ndarray:
-    """(T,V,3) what the take that plays makes of the shape keys, by its curves."""
-    blocks, curves = bake.own_blocks(copy), compat.fcurves(copy.data.shape_keys)
-    frames = np.arange(1, 52)
-    found = [curves.find(f'key_blocks["{block.name}"].value') for block in blocks]
-    weights = [[curve.evaluate(frame) for frame in frames] for curve in found]
-    return np.tensordot(np.array(weights).T, shapes_of(copy), 1)
 
 
 def test_a_second_take_leaves_the_first_as_it_was(talker: bpy.types.Object) -> None:
@@ -118,91 +106,6 @@ def test_what_hands_have_keyed_outside_of_a_line_stays(talker: bpy.types.Object)
     assert (point.co.x, point.co.y, point.interpolation) == (90, 0.5, "BEZIER")
 
 
-@pytest.fixture
-def cube(empty: bpy.types.Scene) -> bpy.types.Object:
-    """The talking copy of a cube."""
-    bpy.ops.mesh.primitive_cube_add()
-    return baking.duplicate(bpy.context.object)
-
-
-def cube_keys(*weights: float) -> ShapeKeys:
-    """One shape of a cube, a weight a frame."""
-    return ShapeKeys(np.ones((1, 8, 3), np.float32), np.array(weights, np.float32)[:, None], 0.0)
-
-
-def test_keys_of_hands_outside_of_a_line_are_as_they_were_when_it_is_baked_again(cube: bpy.types.Object) -> None:
-    said = cube_keys(1, 1, 1, 1, 1)
-    baking.baked(cube, said, 1, "a")
-    baking.baked(cube, said, 30, "b")
-
-    def told() -> list:
-        (curve,) = compat.fcurves(cube.data.shape_keys)
-        keys = [key for key in curve.keyframe_points if key.co.x >= 90]
-        shape = [(*key.co, key.interpolation, key.easing, key.back, key.amplitude, key.period) for key in keys]
-        handles = [(*key.handle_right, key.handle_left_type, key.handle_right_type, key.type) for key in keys]
-        return [shape, handles, [curve.evaluate(frame) for frame in range(90, 150, 7)]]
-
-    points = compat.fcurves(cube.data.shape_keys)[0].keyframe_points
-    for frame, value, going_on in ((90, 0.0, "BACK"), (110, 1.0, "ELASTIC"), (130, 0.5, "BEZIER"), (150, 0.0, "SINE")):
-        key = points.insert(frame, value)
-        key.interpolation, key.easing, key.back, key.amplitude, key.period = going_on, "EASE_IN", 4.0, 0.5, 6.0
-        key.type, key.handle_left_type, key.handle_right_type = "BREAKDOWN", "FREE", "FREE"
-        key.handle_right = frame + 3, value + 1
-    before = told()
-    assert len(before[0]) == 4 and min(before[2]) < -0.2
-    baking.baked(cube, said, 1, "a")
-    assert told() == before
-
-
-def test_a_shape_that_a_second_line_adds_rests_in_the_first(cube: bpy.types.Object) -> None:
-    """At the first one's ends: between these the curve is straight, so that it rests all through it."""
-    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
-    other = cube_keys(1, 1, 1)
-    other.shapes[:, ::2] = -1
-    baking.baked(cube, other, 20, "b")
-    added = compat.fcurves(cube.data.shape_keys)[1]
-    assert [key.co.x for key in added.keyframe_points] == [1, 5, 20, 21, 22]
-    assert not any(added.evaluate(frame) for frame in range(1, 6))
-
-
-def test_what_is_beside_a_line_that_is_baked_again_elsewhere_stays_and_its_own_rests_go(cube: bpy.types.Object) -> None:
-    said = cube_keys(1, 1, 1)
-    baking.baked(cube, said, 10, "a", ease=4)
-    baking.baked(cube, said, 90, "b")
-    (curve,) = compat.fcurves(cube.data.shape_keys)
-    for frame in (9, 13):
-        curve.keyframe_points.insert(frame, 0.25)
-    baking.baked(cube, said, 40, "a", ease=4)
-    (curve,) = compat.fcurves(cube.data.shape_keys)
-    assert [key.co.x for key in curve.keyframe_points] == [9, 13, 36, 40, 41, 42, 46, 90, 91, 92]
-
-
-def test_a_face_rests_only_where_there_is_time_to_come_from_rest_too(cube: bpy.types.Object) -> None:
-    for start, rests in ((18, []), (19, []), (20, [16]), (22, [16, 18])):
-        baking.baked(cube, cube_keys(1, 1, 1), 10, "a", ease=4)
-        baking.baked(cube, cube_keys(1, 1, 1), start, "b", ease=4)
-        (curve,) = compat.fcurves(cube.data.shape_keys)
-        keyed = [key.co.x for key in curve.keyframe_points]
-        assert [at for at in keyed if 12 < at < start] == rests, f"the second one begins in frame {start}"
-
-
-def test_to_rest_and_from_it_a_face_eases_and_exports_are_told_so_frame_by_frame(cube: bpy.types.Object) -> None:
-    baking.baked(cube, cube_keys(1, 0.5, 1), 10, "a", ease=4)
-    (curve,) = compat.fcurves(cube.data.shape_keys)
-    before = curve_keys.read(curve)
-    assert [*before["co"][:, 0]] == [6, 10, 11, 12, 16]
-    shown = [curve.evaluate(frame) for frame in range(5, 19)]
-    eased = (1 - np.cos(np.pi * np.arange(5) / 4)) / 2
-    assert np.allclose(shown, [0, *eased, 0.5, *eased[::-1], 0, 0], atol=1e-3)
-    with takes.linear([cube]):
-        (curve,) = compat.fcurves(cube.data.shape_keys)
-        keys = curve_keys.read(curve)
-        assert (keys["interpolation"] == curve_keys.LINEAR).all() and [*keys["co"][:, 0]] == [*range(6, 17)]
-        assert np.allclose([curve.evaluate(frame) for frame in range(5, 19)], shown, atol=1e-6)
-    (curve,) = compat.fcurves(cube.data.shape_keys)
-    assert all(np.array_equal(values, before[field]) for field, values in curve_keys.read(curve).items())
-
-
 @pytest.mark.parametrize("modified", [False, True])
 def test_gltf_comes_to_rest_as_the_take_does(talker: bpy.types.Object, tmp_path: Path, modified: bool) -> None:
     copy = animate()
@@ -216,71 +119,6 @@ def test_gltf_comes_to_rest_as_the_take_does(talker: bpy.types.Object, tmp_path:
     assert {len(curve.keyframe_points) for curve in found} == {52}, "in Blender they stay as they are"
     shown = [[curve.evaluate(frame) for curve in found] for frame in range(1, 62)]
     assert np.allclose(morphs.weights, np.clip(shown, -1, 1) if modified else shown, atol=1e-5)
-
-
-def test_a_take_that_is_deleted_leaves_the_one_that_plays_or_the_one_before_it(cube: bpy.types.Object) -> None:
-    baking.baked(cube, cube_keys(1, 1, 1), 1, "a")
-    made = [takes.current(cube), *(takes.create(cube) for _ in range(3))]
-    names = [take.name for take in made]
-    made[0].use_fake_user = True
-    takes.choose(cube, made[1])
-    takes.delete(cube, made[0])
-    assert takes.current(cube) == made[1] and names[0] not in bpy.data.actions
-    takes.choose(cube, made[3])
-    takes.delete(cube, made[3])
-    assert takes.current(cube) == made[2] and [take.name for take in takes.listed(cube)] == names[1:3]
-    another = bpy.data.meshes.new("another")
-    bpy.data.objects.new("another", another).shape_key_add()
-    another.shape_keys.animation_data_create().action = made[1]
-    takes.delete(cube, made[1])
-    assert names[1] in bpy.data.actions, "it plays elsewhere"
-
-
-@pytest.mark.parametrize("tracks", [True, False])
-def test_a_line_that_is_baked_again_leaves_none_of_its_shapes_and_all_of_another_line(
-    cube: bpy.types.Object, tracks: bool
-) -> None:
-    shapes = np.random.default_rng(2).normal(size=(6, 1, 8, 3)).astype(np.float32)
-    baking.baked(cube, replace(cube_keys(1, 1, 1, 1, 1), shapes=shapes[0]), 1, "a")
-    baking.baked(cube, replace(cube_keys(1, 1, 1), shapes=shapes[1]), 20, "b")
-
-    def said() -> list[list]:
-        curves = compat.fcurves(cube.data.shape_keys)
-        return [[(*key.co,) for key in curve.keyframe_points if key.co.x >= 20] for curve in curves][:2]
-
-    compat.fcurves(cube.data.shape_keys)[1].keyframe_points.insert(20.5, 0.8)
-    if not tracks:
-        nla = cube.data.shape_keys.animation_data.nla_tracks
-        nla.remove(nla[0])
-    before = said()
-    for shape in shapes[2:]:
-        baking.baked(cube, replace(cube_keys(1, 1, 1, 1, 1), shapes=shape), 1, "a")
-        assert [block.name for block in bake.own_blocks(cube)] == ["FreeTalk 01", "FreeTalk 02", "FreeTalk 03"]
-        assert said() == before and len(before[1]) == 4
-
-
-@pytest.mark.parametrize("others", [False, True])
-def test_shape_keys_that_the_person_renamed_do_not_move_twice(cube: bpy.types.Object, others: bool) -> None:
-    if others:
-        baking.baked(cube, cube_keys(1, 1, 1), 20, "b")
-    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
-    cube.data.shape_keys.key_blocks["FreeTalk 01"].name = "up"
-    theirs = cube.shape_key_add(name="theirs")
-    theirs.value = 0.25
-    theirs.keyframe_insert("value", frame=3)
-    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
-    curves = {curve.data_path: curve for curve in compat.fcurves(cube.data.shape_keys)}
-    moving = [block for block in cube.data.shape_keys.key_blocks if block.path_from_id("value") in curves]
-    assert [block.name for block in moving] == (["up", "theirs"] if others else ["theirs", "FreeTalk 01"])
-    for frame in [3, 21] if others else [3]:
-        at = {block.name: curves[block.path_from_id("value")].evaluate(frame) for block in moving}
-        assert sum(at.values()) == pytest.approx(1.25)
-
-
-def test_the_preview_takes_the_place_of_renamed_shape_keys_too(cube: bpy.types.Object) -> None:
-    baking.baked(cube, cube_keys(1, 1, 1, 1, 1), 1, "a")
-    cube.data.shape_keys.key_blocks["FreeTalk 01"].name = "up"
-    assert [block.name for block in takes.driven(cube)] == ["up"]
 
 
 def test_the_persons_own_shape_key_and_its_action_live_on_in_every_take(talker: bpy.types.Object) -> None:

@@ -6,25 +6,16 @@ import bpy
 import numpy as np
 import pytest
 import soundfile
-from baking import shapes_of
+from baking import animate, motion
+from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import bake, compat, marks, sound
-
-
-def motion(first: int, frames: int) -> np.ndarray:
-    """(T,V,3) the talking copy's motion from scene frame `first` on, by the curves of its take; then it is removed."""
-    (copy,) = marks.all_copies()
-    curves = compat.fcurves(copy.data.shape_keys)
-    found = [curves.find(f'key_blocks["{block.name}"].value') for block in bake.own_blocks(copy)]
-    weights = np.array([[curve.evaluate(first + frame) for curve in found] for frame in range(frames)])
-    return np.tensordot(weights, shapes_of(copy), 1)
+from freetalk_blender.blender import bake, compat, sound
 
 
 @pytest.fixture
 def from_file(talker: bpy.types.Object) -> np.ndarray:
     """The motion of two seconds from a file, which starts at frame 1; the copy is gone again."""
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    answer = motion(1, 51)
+    answer = motion(animate(talker))
     bake.remove(talker)
     return answer
 
@@ -49,18 +40,18 @@ def test_a_scene_that_stretches_time_is_told(
     assert told.format("faster") in capfd.readouterr().out
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_a_strip_moves_the_face_as_a_file_does_but_where_it_stands(
     talker: bpy.types.Object, from_file: np.ndarray, short_clip: Path
 ) -> None:
     scene = bpy.context.scene
     strip = sound.add_strip(scene, short_clip, 120)
     scene.freetalk.sound, scene.freetalk.strip = "STRIP", strip.name
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    assert np.linalg.norm(motion(120, 50) - from_file[:50], axis=2).max() < 0.3, "both are made to 0.1 mm"
+    there = motion(animate(talker), 120, 50)
+    assert np.linalg.norm(there - from_file[:50], axis=2).max() < 0.3, "both are made to 0.1 mm"
 
 
-@pytest.mark.skipif(not compat.can_make_sound(), reason="this bpy wheel is built without sound")
+@NEEDS_SOUND
 def test_a_trimmed_strip_speaks_what_lies_between_its_handles(
     talker: bpy.types.Object, from_file: np.ndarray, short_clip: Path, tmp_path: Path
 ) -> None:
@@ -69,14 +60,12 @@ def test_a_trimmed_strip_speaks_what_lies_between_its_handles(
     strip = sound.add_strip(scene, short_clip, 100)
     strip.frame_final_start, strip.frame_final_end = 115, 140
     scene.freetalk.sound, scene.freetalk.strip = "STRIP", strip.name
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    trimmed = motion(115, 25)
+    trimmed = motion(animate(talker), 115, 25)
     bake.remove(talker)
     samples, rate = soundfile.read(short_clip, dtype="float32")
     soundfile.write(tmp_path / "piece.wav", samples[15 * rate // 25 : 40 * rate // 25], rate)
     scene.freetalk.sound, scene.freetalk.sound_file = "FILE", str(tmp_path / "piece.wav")
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    assert np.linalg.norm(motion(1, 25) - trimmed, axis=2).max() < 0.3
+    assert np.linalg.norm(motion(animate(talker), 1, 25) - trimmed, axis=2).max() < 0.3
 
 
 @pytest.mark.parametrize(("fps", "frames"), [(24, 49), (30 / 1.001, 61), (60, 121)])
@@ -85,11 +74,10 @@ def test_every_frame_rate_shows_the_same_motion_at_the_same_second(
 ) -> None:
     scene = bpy.context.scene
     sound.set_scene_fps(scene, fps)
-    assert bpy.ops.freetalk.animate() == {"FINISHED"}
-    (copy,) = marks.all_copies()
+    copy = animate(talker)
     counts = {len(curve.keyframe_points) for curve in compat.fcurves(copy.data.shape_keys)}
     assert counts == {frames + 1}, "each frame, and one at rest"
-    there = motion(1, frames)
+    there = motion(copy, 1, frames)
     seconds = np.arange(frames) / fps
     inside = seconds < 2.0
 
