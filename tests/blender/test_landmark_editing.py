@@ -22,6 +22,11 @@ def drag(number: int, offset: tuple[float, float, float]) -> None:
     bpy.context.view_layer.update()
 
 
+def locations() -> np.ndarray:
+    """(68,3) where the points are."""
+    return np.array([item.location for item in landmark_points.points()])
+
+
 def test_points_lie_on_the_surface_and_start_at_the_landmarks(talker: bpy.types.Object) -> None:
     known = placed.points(talker)
     assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
@@ -34,14 +39,14 @@ def test_points_lie_on_the_surface_and_start_at_the_landmarks(talker: bpy.types.
 
 def test_a_dragged_point_takes_its_counterpart_along_as_in_a_mirror(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.landmarks_edit()
-    before = np.array([item.location for item in landmark_points.points()])
+    before = locations()
     drag(48, (-4, 2, 1))
-    moved = np.array([item.location for item in landmark_points.points()]) - before
+    moved = locations() - before
     assert set(np.flatnonzero(np.abs(moved).max(1) > 1e-4)) == {48, MIRRORED[48]}
     assert moved[54][0] > 3 and moved[54][1] > 1, "mirrored across the face, which stands almost along the axes"
     bpy.context.scene.freetalk.mirror = False
     drag(36, (-2, 0, 0))
-    again = np.array([item.location for item in landmark_points.points()]) - before
+    again = locations() - before
     assert np.abs(again[45]).max() < 1e-4
 
 
@@ -129,16 +134,16 @@ def test_keys_of_points_go_with_them(talker: bpy.types.Object) -> None:
 def test_reset_puts_selected_points_back_and_all_where_none_is_selected(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.landmarks_edit()
     bpy.context.scene.freetalk.mirror = False
-    start = np.array([item.location for item in landmark_points.points()])
+    start = locations()
     drag(48, (-3, 0, 0))
     drag(54, (3, 0, 0))
     landmark_points.points()[48].select_set(True)
     bpy.ops.freetalk.landmarks_reset()
-    moved = np.abs(np.array([item.location for item in landmark_points.points()]) - start).max(1)
+    moved = np.abs(locations() - start).max(1)
     assert moved[48] == 0 and moved[54] > 1
     landmark_points.points()[48].select_set(False)
     bpy.ops.freetalk.landmarks_reset()
-    assert np.array_equal([item.location for item in landmark_points.points()], start)
+    assert np.array_equal(locations(), start)
 
 
 def test_editing_shows_the_original_and_gives_everything_back(talker: bpy.types.Object) -> None:
@@ -182,7 +187,6 @@ def test_detect_finds_and_checks_and_other_landmarks_make_another_cut(talker: bp
 
 
 def test_parts_worth_a_look_are_named_until_a_person_has_looked(talker: bpy.types.Object) -> None:
-    bpy.ops.freetalk.detect()
     sure = np.ones(COUNT)
     sure[[16, 43]] = 0.3
     placed.keep(talker, Landmarks(placed.points(talker), confidence=sure))

@@ -10,14 +10,19 @@ from tests.core.grids import squares
 from tests.core.test_stm import MM, head, speech
 
 
+@pytest.fixture(scope="module")
+def by_itself() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A head, its landmark vertices, and its motion when it is bound itself."""
+    fine = head(12000)
+    return *fine, stm.bind(*fine, device="cpu").displace(speech())
+
+
 @pytest.fixture
-def bound_itself(monkeypatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A head, its landmark vertices, and its motion when it is bound itself; from now on such heads are heavy."""
-    vertices, triangles, landmarks = head(12000)
-    itself = stm.bind(vertices, triangles, landmarks, device="cpu").displace(speech())
+def bound_itself(by_itself, monkeypatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The same; from now on such heads are heavy."""
     monkeypatch.setattr(stm, "HEAVY", 5000)
     monkeypatch.setattr(stm, "LIGHT", 6000)
-    return vertices, triangles, landmarks, itself
+    return by_itself
 
 
 def test_a_stand_in_moves_the_scan_as_the_scan_itself(bound_itself):
