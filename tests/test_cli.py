@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
         ("animate", "head.obj", "speech.wav", "-o", "out.glb", "--keys", "many"),
         ("perform", "speech.wav", "-o", "out.npz", "--device", "abacus"),
         ("perform", "speech.wav", "-o", "out.npz", "--seed", "-1"),
+        ("perform", "speech.wav", "-o", "out.npz", "--lips", "-1"),
         ("deform", "head.obj", "motion.npz", "-o", "out.obj"),
     ],
 )
@@ -88,6 +89,10 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "a comparison of what is no motion": (["evaluate", "{tmp}/nan.npz", "{tmp}/still.npz"], "not a finite"),
         "a comparison of text": (["evaluate", "{tmp}/text.npz", "{tmp}/text.npz"], "not a finite"),
         "a comparison backwards in time": (["evaluate", "{tmp}/back.npz", "{tmp}/back.npz"], "a frame rate of -3;"),
+        "a style that is out of bounds": (
+            ["perform", voice, "-o", "{tmp}/out.npz", "--style-curve", "{tmp}/jaw.csv"],
+            "jaw must lie between 0 and 2 in every row",
+        ),
         "an output that is a folder": (changed(6, "{tmp}/folder.npz"), "it is a folder"),
         "a new output folder and no such sound": (
             ["perform", "{tmp}/none.wav", "-o", "{tmp}/new/deep/x.npz"],
@@ -103,6 +108,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     for name in ("broken.obj", "broken.wav", "broken.json", "broken.npz"):
         (folder / name).write_bytes(b"v 1 2\nf 1 2 3\n")
+    (folder / "jaw.csv").write_text("time,jaw\n0,3\n")
     (folder / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
     np.savez(folder / "five.npz", displacement=np.zeros((4, 5, 3)), fps=30)
     np.savez(folder / "flat.npz", displacement=np.zeros((4, 68, 2)), fps=30)

@@ -220,7 +220,7 @@ def test_landmarks_are_found_in_the_files_own_coordinates(tmp_path: Path, head: 
     assert found.confidence is not None and preview.read_bytes().startswith(b"\x89PNG")
 
 
-def test_emotion_and_style_are_drawn_by_files(tmp_path: Path, short_clip: Path, capsys: pytest.CaptureFixture) -> None:
+def test_emotion_and_style_are_drawn_by_files(tmp_path: Path, short_clip: Path) -> None:
     feeling, style = tmp_path / "feeling.csv", tmp_path / "style.csv"
     feeling.write_text("time,happy\n0.5,0\n1.5,1\n")
     style.write_text("time,articulation,contact\n0.9,1,0\n1.1,0,0\n")
@@ -233,15 +233,9 @@ def test_emotion_and_style_are_drawn_by_files(tmp_path: Path, short_clip: Path, 
     plain, happy, quiet = performed(), performed("--emotion-curve", feeling), performed("--style-curve", style)
     assert np.allclose(happy[:6], plain[:6], atol=1e-4) and np.abs(happy[-5:] - plain[-5:])[:, 48].max() > 0.05
     lips = slice(48, 68)
-    assert np.allclose(quiet[:22], plain[:22], atol=1e-5) and np.abs(quiet[30:, lips]).max() < 0.2 * np.ptp(
-        plain[:, lips]
-    )
+    assert np.allclose(quiet[:22], plain[:22], atol=1e-5)
+    assert np.abs(quiet[30:, lips]).max() < 0.2 * np.ptp(plain[:, lips])
     assert np.abs(plain[30:, lips]).max() > np.abs(quiet[30:, lips]).max()
-    style.write_text("time,jaw\n0,3\n")
-    capsys.readouterr()
-    assert call("perform", short_clip, "-o", tmp_path / "no.npz", "--style-curve", style) == cli.BAD_INPUT
-    assert "jaw must lie between 0 and 2 in every row" in capsys.readouterr().err
-    assert not (tmp_path / "no.npz").exists()
 
 
 def test_style_is_an_option_of_the_performance(tmp_path: Path, short_clip: Path) -> None:
@@ -254,7 +248,6 @@ def test_style_is_an_option_of_the_performance(tmp_path: Path, short_clip: Path)
     assert call("perform", short_clip, "-o", tmp_path / "nods.npz", "--head", 1) == cli.DONE
     with np.load(out) as at_rest, np.load(tmp_path / "nods.npz") as nods:
         assert not at_rest["turns"].any() and nods["turns"][:, :3].any() and not nods["turns"][:, 3:].any()
-    assert call("perform", short_clip, "-o", tmp_path / "no.npz", "--lips", -1) == 2
 
 
 def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
