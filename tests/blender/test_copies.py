@@ -123,7 +123,7 @@ def test_what_was_bound_to_the_copy_before_is_told(talker: bpy.types.Object, cap
         assert bound.is_bound and bound.target == copy and (told in capfd.readouterr().out) == loose
 
 
-def test_a_copy_whose_mesh_was_changed_is_told_and_left(talker: bpy.types.Object, capfd: pytest.CaptureFixture) -> None:
+def test_a_copy_whose_mesh_was_changed_is_told_and_left(talker: bpy.types.Object) -> None:
     copy = animate(talker)
     copy.data.transform(Matrix.Scale(0.5, 4), shape_keys=True)
     with pytest.raises(RuntimeError, match="The mesh of head FreeTalk was scaled or turned"):

@@ -158,7 +158,7 @@ def test_the_hidden_one_has_the_face_where_nothing_seen_has(tmp_path: Path, head
     assert scan.item.name == "head" and scan.item.visible_get()
 
 
-def test_an_object_is_chosen_by_its_name(tmp_path: Path, head: Path) -> None:
+def test_an_object_is_chosen_by_its_name(tmp_path: Path) -> None:
     write_with_blender(tmp_path / "unused.glb")
     bpy.ops.mesh.primitive_cube_add()
     saving.save(tmp_path / "two.blend")

@@ -187,7 +187,7 @@ def test_the_sound_of_the_panels_line_goes_with_it_when_a_command_says_another(
 
 
 def test_the_sound_of_a_commands_line_goes_with_it_when_the_panel_says_another(
-    command: Callable[..., None], short_clip: Path, tmp_path: Path
+    command: Callable[..., None], short_clip: Path
 ) -> None:
     command("head", short_clip)
     settings = bpy.context.scene.freetalk

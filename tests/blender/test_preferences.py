@@ -99,7 +99,7 @@ def test_disabling_ends_what_is_going_on(talker: bpy.types.Object) -> None:
     assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
 
 
-def test_python_may_end_without_disabling(tmp_path: Path) -> None:
+def test_python_may_end_without_disabling() -> None:
     """Handlers left behind hang 4.5 for ever and crash 4.2."""
     code = "import bpy, freetalk_blender; freetalk_blender.register(); print('LAST')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)

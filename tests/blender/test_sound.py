@@ -131,7 +131,7 @@ def test_half_of_a_damaged_file_is_not_taken_for_the_whole(tmp_path: Path) -> No
         sound.from_file(str(path), 1).clip()
 
 
-def test_a_film_without_sound_and_what_is_no_sound_are_refused(tmp_path: Path) -> None:
+def test_what_is_no_sound_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "letter.m4a"
     path.write_text("Dear Sir or Madam")
     with pytest.raises(AudioError, match="cannot be read"):

@@ -53,7 +53,7 @@ def test_a_strip_moves_the_face_as_a_file_does_but_where_it_stands(
 
 @NEEDS_SOUND
 def test_a_trimmed_strip_speaks_what_lies_between_its_handles(
-    talker: bpy.types.Object, from_file: np.ndarray, short_clip: Path, tmp_path: Path
+    talker: bpy.types.Object, short_clip: Path, tmp_path: Path
 ) -> None:
     """The same as the trimmed piece as a file of its own."""
     scene = bpy.context.scene

@@ -219,7 +219,7 @@ def test_a_face_says_how_much_memory_it_holds_once_and_with_what_it_makes(face):
     assert replace(anew, landmarks=anew.mesh.vertices[:68]).nbytes <= anew.nbytes
 
 
-def test_landmarks_may_be_vertex_indices(scan, face):
+def test_landmarks_may_be_vertex_indices(scan):
     vertices, triangles, points = scan
     indices = landmarks.nearest_vertices(points, vertices)
     other = prepare(vertices, triangles, indices)

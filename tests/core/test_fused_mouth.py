@@ -194,7 +194,7 @@ def test_units_and_pose_do_not_matter(opened):
     assert cKDTree(wanted).query(seam)[0].mean() < 0.2
 
 
-def test_a_mesh_that_faces_inward_gets_a_bag_that_fits(opened):
+def test_a_mesh_that_faces_inward_gets_a_bag_that_fits():
     vertices, triangles = sheet()
     flipped = fused_mouth.open_lips(vertices, triangles[:, ::-1], landmarks())
     directed = np.stack([flipped.triangles, np.roll(flipped.triangles, -1, 1)], 2).reshape(-1, 2)

@@ -53,7 +53,7 @@ def test_the_bag_closes_the_hole_and_faces_as_the_skin_does(mask, closed):
     assert np.allclose(closed.source.sum(1), 1) and np.allclose(closed.corner_weights.sum(2), 1)
 
 
-def test_the_bag_lies_behind_the_lips_and_follows_them(mask, closed):
+def test_the_bag_lies_behind_the_lips_and_follows_them(closed):
     bag, side = closed.vertices[closed.skin_count :], closed.side[closed.skin_count :]
     assert 20 < landmarks()[62, 2] - bag[:, 2].min() < 50
     skin = np.zeros((1, closed.skin_count, 3), np.float32)

@@ -77,7 +77,7 @@ def test_landmarks_arrive_exactly(face, binding):
     np.testing.assert_allclose(found, expected, atol=0.01 * MM)
 
 
-def test_no_motion_moves_nothing(face, binding):
+def test_no_motion_moves_nothing(binding):
     assert not binding.displace(np.zeros((3, 68, 3))).any()
 
 
@@ -108,7 +108,7 @@ def test_the_order_of_vertices_and_faces_does_not_matter(face, binding):
     np.testing.assert_allclose(moved[:, place], binding.displace(speech()), atol=0.02 * MM)
 
 
-def test_pose_and_unit_do_not_matter(face, binding):
+def test_pose_and_unit_do_not_matter(face):
     vertices, triangles, landmarks = face
     turn = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))

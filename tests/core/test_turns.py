@@ -44,7 +44,7 @@ def test_face_and_skull_turn_as_one_and_shirt_and_shoulders_stay(scan, face, sti
         assert found.as_rotvec() == pytest.approx(turn[:3], abs=1e-3)
 
 
-def test_a_nod_goes_down_a_turn_to_the_subjects_left_and_a_tilt_to_the_right(face, still):
+def test_a_nod_goes_down_a_turn_to_the_subjects_left_and_a_tilt_to_the_right(face):
     marks = in_mm(face, face.landmarks)
     nod, turn, tilt = 90 * face.frame.vectors_to_canonical(turns.shapes(face)[:3])
     nose, brow = (np.linalg.norm(in_mm(face, face.opened.vertices) - marks[k], axis=1).argmin() for k in (30, 27))
