@@ -14,7 +14,6 @@ from evaluation.ats import CURVES, lag, pearson, table
 from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
 from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.voice import audio, performance, speech
-from freetalk_blender.core.voice.ats import CONTEXT
 
 
 def measures(moved: np.ndarray) -> dict[str, np.ndarray]:
@@ -38,7 +37,7 @@ def main() -> None:
         if recording.voice == aligned.GRID_VOICE or not ats_data.held_out(recording.voice):
             continue
         samples, rate = audio.load(recording.path)
-        features = np.pad(speech.features(samples, "cpu"), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+        features = speech.surrounded(samples, "cpu")
         with torch.no_grad():
             taught = teacher(torch.from_numpy(features[None]))[0][0].numpy()
         animator = np.tensordot(postures.correct(taught, recording.phones, by_phone), shapes, 1)

@@ -45,7 +45,7 @@ def held(samples: np.ndarray, first: int, end: int, length: int) -> np.ndarray:
 
 def gap_of(features: np.ndarray) -> np.ndarray:
     """(T,) mm between the lips, as the network moves them."""
-    still = np.zeros((len(features), len(ats.EMOTIONS)), np.float32)
+    still = np.zeros((len(features) - 2 * speech.CONTEXT, len(ats.EMOTIONS)), np.float32)
     return EYE_DISTANCE_MM * aperture(ats.predict(features, still))
 
 
@@ -56,14 +56,14 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {f"{length} s": [] for length in _LENGTHS}
     for file in recordings(data):
         samples = audio.load(file)[0][: _SECONDS * audio.SPEECH_RATE]
-        middle = widest(gap_of(speech.features(samples)))
+        middle = widest(gap_of(speech.surrounded(samples)))
         first, end = (middle - _AROUND) * speech.HOP, (middle + _AROUND) * speech.HOP
         for length, rows in zip(_LENGTHS, found.values(), strict=True):
             longer = held(samples, first, end, round(length * audio.SPEECH_RATE))
             inside = slice(
                 first // speech.HOP + _EDGE, first // speech.HOP + round(length * speech.FEATURE_RATE) - _EDGE
             )
-            whole = speech.features(longer)
+            whole = speech.surrounded(longer)
             places = sustained.find(longer, ats.events(whole)[:, 0])
             row: dict[str, float] = {"heard shortened": float(len(places) > 0)}
             for name, features in (("whole", whole), ("as performed", performance.hear(longer).features)):

@@ -18,7 +18,6 @@ from export import aligned, articulation, ats_data, ats_network, augment, comman
 from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.voice import speech
-from freetalk_blender.core.voice.ats import CONTEXT
 
 #: The talker's voice: his own, and played this much faster.
 VOICES = {"own voice": 1.0, "larger speaker": 0.8, "smaller speaker": 1.25}
@@ -32,7 +31,7 @@ class Nothing(nn.Module):
         self.width = width
 
     def forward(self, standard: Tensor) -> Tensor:
-        return standard[:, CONTEXT:-CONTEXT, : self.width] * 0.0
+        return standard[:, speech.CONTEXT : -speech.CONTEXT, : self.width] * 0.0
 
 
 BODIES = {
@@ -47,7 +46,7 @@ def judge(trunk: ats_network.Trunk, shapes: np.ndarray, takes: list[Take], facto
     neutral, rows = frame.mean_landmarks(), []
     for take in takes:
         heard = speech.features(augment.change_voice(take.samples, factor).astype(np.float32), "cpu")
-        features = np.pad(heard, ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+        features = np.pad(heard, ((speech.CONTEXT, speech.CONTEXT), (0, 0)), mode="edge")
         with torch.no_grad():
             controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()
         place = np.minimum(np.arange(len(take.faces)) * 2 / factor, len(controls) - 1)

@@ -7,7 +7,8 @@ import numpy as np
 from export import ict
 from freetalk_blender.core import frame
 from freetalk_blender.core.arkit import bounded_least_squares
-from freetalk_blender.core.landmarks import LIPS, LOWER_INNER, MIRRORED, UPPER_INNER
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LIPS, LOWER_INNER, MIRRORED, UPPER_INNER, gaps
+from freetalk_blender.core.voice.lips import parting
 
 #: Shapes that speech moves: controls of the network, each the sum of the ICT shapes named (left and right move alike,
 #: for one talker's crooked smile is not everybody's).
@@ -28,6 +29,8 @@ SPEECH_CONTROLS = {
 }
 #: The lower contour, ear to ear without the points that hair and ears move.
 JAW = np.arange(3, 14)
+#: How much of mouthPucker rounds the lips where rounding is heard, beside what is predicted.
+ROUNDING = 0.5
 CORNERS = (48, 54)
 CHIN = 8
 
@@ -38,6 +41,12 @@ def basis(model: ict.IctModel, controls: dict[str, tuple[str, ...]]) -> np.ndarr
     unit = np.linalg.norm(neutral[45] - neutral[36])
     landmarks = model.expression[:, model.landmark_vertices].astype(np.float64) / unit
     return np.stack([landmarks[[model.index(name) for name in names]].sum(0) for names in controls.values()])
+
+
+def rounding(model: ict.IctModel) -> np.ndarray:
+    """(68, 3) what rounds lips, canonical units: the corners come in and the lips forward, as far apart as they are."""
+    shape = ROUNDING * basis(model, {"mouthPucker": ("mouthPucker",)})[0]
+    return shape - np.tensordot(gaps(shape, INNER_LIP_PAIRS), parting(), 1)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import torch
 
 from export import articulation, ats_network, feelings, ict, onnx_file
 from freetalk_blender.core.landmarks import LIPS
-from freetalk_blender.core.voice.ats import CONTEXT
 from freetalk_blender.core.voice.emotion import EMOTIONS
-from freetalk_blender.core.voice.speech import FEATURES
+from freetalk_blender.core.voice.speech import CONTEXT, FEATURES
 
 
 def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:
@@ -63,6 +62,7 @@ def build_face(model: ict.IctModel, wider: float, taller: float) -> ats_network.
     arrays = (
         spoken,
         spoken[list(articulation.SPEECH_CONTROLS).index("jawOpen")],
+        articulation.rounding(model),
         feelings.shapes(model),
         feelings.lids(model),
         feelings.brows(model),

@@ -6,9 +6,10 @@ Trunk: standardised features -> 64 channels -> three residual blocks of dilated 
 convolutions: what is linear in the features carries over to other talkers best, and the convolutions learn the rest.
 Events have convolutions of their own, for the two are learned at different pace.
 
-Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks, scaled by style; emotion and
-emphasis laid over it; lips that touch do not pass through each other; where a bilabial is heard they meet, whatever the
-emotion and the style, and where a labiodental is heard neither parts them; lids.
+Face, without any learned weight: controls x landmark shapes, silenced where nobody speaks, rounded where rounding is
+heard, scaled by style; emotion and emphasis laid over it; lips that touch do not pass through each other; where a
+bilabial is heard they meet, whatever the emotion and the style, and where a labiodental is heard neither parts them;
+lids.
 """
 
 import torch
@@ -16,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS
-from freetalk_blender.core.voice.ats import BESIDE, CONTEXT, EVENTS
+from freetalk_blender.core.voice.ats import BESIDE, EVENTS
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.lips import parting
-from freetalk_blender.core.voice.speech import FEATURES
+from freetalk_blender.core.voice.speech import CONTEXT, FEATURES
 
 WIDTH = 64
 KERNEL = 5
@@ -32,14 +33,17 @@ NOISE = 0.5
 STRIDE = 2
 if sum(dilation * (KERNEL // 2) for dilation in DILATIONS) != CONTEXT:
     raise ValueError(f"the network's reach must be {CONTEXT} frames, as core/voice/ats.py pads")
-SPEECH, BILABIAL, LABIODENTAL = (EVENTS.index(name) for name in ("speech", "bilabial", "labiodental"))
+SPEECH, BILABIAL, LABIODENTAL, ROUNDING = range(len(EVENTS))
 #: Probabilities between which a decision fades in.
 SPEECH_FADE = (0.02, 0.12)
 #: A contact that is sure is held as long as it is; one that is not is made where its probability peaks, as onsets are
 #: picked (Bello et al. 2005, "A tutorial on onset detection in music signals"), and beside the peak by how far the
-#: probability has fallen, to this power. So short closures are made whose neighbours stay open. Chosen on programs'
-#: voices that neither training nor the tables of the card heard.
-SURE_FADE, PEAK_FADE, PEAK_POWER = (0.4, 0.7), (0.1, 0.3), 3
+#: probability has fallen, to this power. So short closures are made whose neighbours stay open.
+SURE_FADE, PEAK_FADE, PEAK_POWER = (0.4, 0.7), (0.3, 0.5), 3
+#: Frames to either side of one among which its probability may be the peak.
+PEAK_BESIDE = 1
+#: Rounding is heard as the mean of probabilities within BESIDE frames, the nearer the more.
+ROUND_FADE = (0.1, 0.9)
 #: An emotion that opens the mouth gives way earlier, to any sound that brings lip to lip or lip to teeth.
 GUARD_FADE = (0.1, 0.4)
 #: Share of the gap that closes where the lower lip bites: it meets the teeth, behind a lip that rises a little.
@@ -140,9 +144,10 @@ def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:
 class Face(nn.Module):
     """Controls, events, emotion, style, lids and brows -> displacement (B,T,68,3).
 
-    speech (K,68,3), jaw (68,3), feelings (8,68,3), lids (68,3) and brows (68,3): landmark shapes, canonical units. Of
-    speech, as much of the jaw's shape as explains the chin's height is the jaw's motion, the rest is the lips'. energy
-    (8,): how much larger or smaller an emotion makes articulation.
+    speech (K,68,3), jaw (68,3), rounding (68,3), feelings (8,68,3), lids (68,3) and brows (68,3): landmark shapes,
+    canonical units. Of speech, as much of the jaw's shape as explains the chin's height is the jaw's motion, the rest
+    is the lips'; theirs, too, is what rounds them beyond that. energy (8,): how much larger or smaller an emotion makes
+    articulation.
     """
 
     speech: Tensor
@@ -153,14 +158,26 @@ class Face(nn.Module):
     upper_mask: Tensor
     lids: Tensor
     brows: Tensor
+    rounding: Tensor
+    nearness: Tensor
     closing: Tensor
 
     def __init__(
-        self, speech: Tensor, jaw: Tensor, feelings: Tensor, lids: Tensor, brows: Tensor, energy: Tensor
+        self,
+        speech: Tensor,
+        jaw: Tensor,
+        rounding: Tensor,
+        feelings: Tensor,
+        lids: Tensor,
+        brows: Tensor,
+        energy: Tensor,
     ) -> None:
         super().__init__()
         self.register_buffer("speech", speech.reshape(len(speech), -1))
         self.register_buffer("jaw", jaw)
+        self.register_buffer("rounding", rounding)
+        nearness = torch.hann_window(2 * BESIDE + 3, periodic=False)[1:-1]
+        self.register_buffer("nearness", (nearness / nearness.sum()).reshape(1, 1, -1))
         self.register_buffer("feelings", feelings.reshape(len(EMOTIONS), -1))
         self.register_buffer("energy", energy)
         self.register_buffer("lid_mask", _points(LIDS))
@@ -178,7 +195,9 @@ class Face(nn.Module):
         shape = (*emotion.shape[:2], 68, 3)
         plain = ((controls * speaks) @ self.speech).reshape(shape)
         dropped = (plain[:, :, CHIN, 1:2] / self.jaw[CHIN, 1])[..., None] * self.jaw
-        spoken = energy[..., None] * (jaw[..., None] * dropped + lips[..., None] * (plain - dropped))
+        rounded = self._rounded(events) * speaks
+        lips_alone = plain - dropped + rounded[..., None] * self.rounding
+        spoken = energy[..., None] * (jaw[..., None] * dropped + lips[..., None] * lips_alone)
         felt = (emotion @ self.feelings).reshape(shape) + brow[..., None] * self.brows
         felt = felt * (1.0 + (upper[..., None] - 1.0) * self.upper_mask)
         shut = blink[..., None] * self.lid_mask
@@ -193,10 +212,15 @@ class Face(nn.Module):
         wanted = left + parted * (1.0 - guard) - torch.minimum(pressed, torch.clamp(TAKEN * left, min=PRESS))
         return moved + ((torch.clamp(wanted, min=-PRESS) - apart) @ self.closing).reshape(shape)
 
+    def _rounded(self, events: Tensor) -> Tensor:
+        """(B,T,4) -> (B,T,1) how far lips are rounded, 0 to 1."""
+        heard = events[..., ROUNDING : ROUNDING + 1].transpose(1, 2)
+        return fade(functional.conv1d(heard, self.nearness, padding=BESIDE).transpose(1, 2), ROUND_FADE)
+
 
 def _contact(heard: Tensor) -> Tensor:
     """(B,T,N) probabilities of N contacts -> (B,T,N) how far each is made, 0 to 1."""
-    peak = functional.max_pool1d(heard.transpose(1, 2), 2 * BESIDE + 1, 1, BESIDE).transpose(1, 2)
+    peak = functional.max_pool1d(heard.transpose(1, 2), 2 * PEAK_BESIDE + 1, 1, PEAK_BESIDE).transpose(1, 2)
     return torch.maximum(fade(heard, SURE_FADE), fade(peak, PEAK_FADE) * (heard / peak.clamp(min=1e-6)) ** PEAK_POWER)
 
 

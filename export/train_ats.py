@@ -44,10 +44,10 @@ from freetalk_blender.core import atomic, models
 from freetalk_blender.core.landmarks import COUNT, LIPS, aperture
 from freetalk_blender.core.metrics import CURVES
 from freetalk_blender.core.voice import audio, speech
-from freetalk_blender.core.voice.ats import CONTEXT, EVENTS
-from freetalk_blender.core.voice.speech import FEATURES
+from freetalk_blender.core.voice.ats import EVENTS
+from freetalk_blender.core.voice.speech import CONTEXT, FEATURES
 
-VERSION = "9"
+VERSION = "10"
 TEACHER_EPOCHS, EPOCHS = 4, 4
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2

@@ -27,7 +27,8 @@ from export.ats_network import NOISE, Convolutions
 from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
 from freetalk_blender.core import atomic, models
 from freetalk_blender.core.voice import audio, speech
-from freetalk_blender.core.voice.tongue import CHANNELS, CONTEXT
+from freetalk_blender.core.voice.speech import CONTEXT
+from freetalk_blender.core.voice.tongue import CHANNELS
 
 VERSION = "2"
 WIDTH, DROPOUT = 64, 0.2

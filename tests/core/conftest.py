@@ -29,4 +29,4 @@ def spoken(sentence: Path) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def features(spoken: np.ndarray) -> np.ndarray:
-    return speech.features(spoken, "cpu")
+    return speech.surrounded(spoken, "cpu")

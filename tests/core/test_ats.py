@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.voice import ats, speech
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.style import Style, StyleError
@@ -17,7 +18,9 @@ def condition(name: str, intensity: float, frames: int) -> np.ndarray:
 
 
 def predict(features: np.ndarray, name: str = "neutral", intensity: float = 0.0, **options) -> np.ndarray:
-    return ats.predict(features, condition(name, intensity, len(features)), device="cpu", **options)
+    return ats.predict(
+        features, condition(name, intensity, len(features) - 2 * speech.CONTEXT), device="cpu", **options
+    )
 
 
 def gap(moved: np.ndarray) -> np.ndarray:
@@ -43,7 +46,7 @@ def test_the_answer_does_not_depend_on_how_much_is_run_at_once(
 
 
 def test_silence_is_still_with_closed_lips(features: np.ndarray) -> None:
-    quiet = predict(speech.features(np.zeros(48000, np.float32), "cpu"))
+    quiet = predict(speech.surrounded(np.zeros(48000, np.float32), "cpu"))
     speed = [np.abs(np.diff(moved[:, LIPS], axis=0)).mean() for moved in (quiet, predict(features))]
     assert speed[0] < 0.02 * speed[1]
     assert np.abs(gap(quiet)).max() < 0.005
@@ -68,7 +71,8 @@ def test_intensity_moves_each_emotion_monotonically_along_its_own_direction(feat
 
 def test_a_blend_lies_between_its_parents(features: np.ndarray) -> None:
     upper = slice(17, 48)
-    blend = 0.5 * condition("happy", 1.0, len(features)) + 0.5 * condition("surprised", 1.0, len(features))
+    frames = len(features) - 2 * speech.CONTEXT
+    blend = 0.5 * condition("happy", 1.0, frames) + 0.5 * condition("surprised", 1.0, frames)
     parents = [predict(features, name, 1.0)[:, upper] for name in ("happy", "surprised")]
     moved = ats.predict(features, blend, device="cpu")[:, upper]
     assert np.abs(moved - 0.5 * (parents[0] + parents[1])).max() < 1e-3
@@ -76,9 +80,9 @@ def test_a_blend_lies_between_its_parents(features: np.ndarray) -> None:
 
 def test_the_network_looks_300_ms_ahead_and_no_further(features: np.ndarray) -> None:
     changed = features.copy()
-    changed[150:] = features[:1]
+    changed[150 + speech.CONTEXT :] = features[:1]
     before, after = predict(features), predict(changed)
-    reach = ats.CONTEXT + ats.BESIDE
+    reach = speech.CONTEXT + ats.BESIDE
     assert reach * 20 <= 300
     assert np.array_equal(before[: 150 - reach], after[: 150 - reach])
     assert not np.allclose(before[149], after[149], atol=1e-4)
@@ -96,6 +100,13 @@ def test_where_lips_must_touch_they_do_under_every_emotion(features: np.ndarray,
     certain = (heard[:, 1] > 0.71) & (heard[:, 0] > 0.6)
     assert certain.sum() > 3
     assert gap(predict(features, name, 1.0))[certain].max() < 0.001
+
+
+def test_lips_are_rounded_where_that_is_heard(features: np.ndarray) -> None:
+    rounding, moved = ats.events(features, device="cpu")[:, 3], EYE_DISTANCE_MM * predict(features)
+    width, forward = moved[:, 54, 0] - moved[:, 48, 0], moved[:, [51, 57], 2].mean(1)
+    assert np.median(width[rounding > 0.9]) < -5 and np.median(width[rounding < 0.1]) > -2
+    assert np.median(forward[rounding > 0.9]) > 3 > 1 > np.median(forward[rounding < 0.1])
 
 
 @pytest.mark.parametrize("name", ["sad", "angry"])
@@ -137,7 +148,7 @@ def test_lips_meet_and_do_not_cross_in_every_style(features: np.ndarray, strengt
 
 
 def test_the_upper_face_has_a_style_of_its_own(features: np.ndarray) -> None:
-    brows = np.ones(len(features), np.float32)
+    brows = np.ones(len(features) - 2 * speech.CONTEXT, np.float32)
     raised = [predict(features, "surprised", 0.5, brows=brows, style=Style(upper_face=x)) for x in (0, 0.5, 1, 2)]
     assert np.all(np.diff([moved[:, 19, 1].mean() for moved in raised]) > 0)
     assert np.abs(raised[0][:, 17:48] - predict(features)[:, 17:48]).max() < 3e-3

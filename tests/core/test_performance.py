@@ -215,14 +215,14 @@ def test_emotion_may_be_a_curve_and_neutral_is_exact(spoken: np.ndarray) -> None
 
 def test_a_new_emotion_runs_the_small_network_alone(spoken: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     calm = perform(spoken)
-    monkeypatch.setattr(speech, "features", None)  # the encoder is not to be asked again
+    monkeypatch.setattr(speech, "surrounded", None)  # the encoder is not to be asked again
     assert not np.array_equal(calm, perform(spoken, emotion={"angry": 1.0}))
     with pytest.raises(TypeError):
         perform(spoken[: RATE // 2])
 
 
 def test_jobs_previews_and_the_panel_share_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "features", lambda *_: np.zeros((10, speech.FEATURES), np.float32))
+    monkeypatch.setattr(speech, "surrounded", lambda *_: np.zeros((38, speech.FEATURES), np.float32))
     monkeypatch.setattr(ats, "events", lambda *_, **__: np.zeros((10, 4), np.float32))
     monkeypatch.setattr(prosody, "accents", lambda *_: np.zeros((0, 2), np.float32))
     monkeypatch.setattr(tongue, "predict", lambda *_, **__: np.zeros((10, 3), np.float32))
@@ -253,15 +253,21 @@ def test_jobs_previews_and_the_panel_share_what_was_heard(monkeypatch: pytest.Mo
 
 def test_other_networks_hear_anew(tmp_path: Path) -> None:
     performance.hear(np.zeros(RATE, np.float32), "cpu")
-    speech.with_context(np.zeros((1, speech.FEATURES), np.float32), -1, 1, "cpu")
     models.configure(folder=tmp_path)
     try:
         with pytest.raises(ModelError, match="is missing"):
             performance.hear(np.zeros(RATE, np.float32), "cpu")
-        with pytest.raises(ModelError, match="is missing"):
-            speech.with_context(np.zeros((1, speech.FEATURES), np.float32), -1, 1, "cpu")
     finally:
         models.configure()
+
+
+def test_a_line_that_is_cut_close_moves_at_its_ends_as_it_does_within_more_speech(spoken: np.ndarray) -> None:
+    whole, missed = perform(spoken), []
+    for first, end in ((1.3, 2.2), (2.9, 4.3), (4.5, 5.3), (5.0, 5.9), (0.2, 1.0), (3.5, 4.1)):
+        cut = perform(spoken[round(first * RATE) : round(end * RATE)])
+        moved = cut - whole[round(first * 50) :][: len(cut)]
+        missed += list(moved[[0, 1, 2, -4, -3, -2], 62, 1] - moved[[0, 1, 2, -4, -3, -2], 66, 1])
+    assert frame.EYE_DISTANCE_MM * np.abs(missed).mean() < 1.4
 
 
 def test_half_an_hour_performs(spoken: np.ndarray, each_window_once: None) -> None:

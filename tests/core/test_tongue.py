@@ -36,10 +36,10 @@ def test_the_body_is_high_in_ee_and_low_in_ah(heard: np.ndarray) -> None:
 def test_values_are_shares_and_the_answer_does_not_depend_on_how_much_is_run_at_once(
     features: np.ndarray, heard: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert heard.shape == (len(features), 3) and heard.min() >= 0 and heard.max() <= 1
+    assert heard.shape == (len(features) - 2 * speech.CONTEXT, 3) and heard.min() >= 0 and heard.max() <= 1
     monkeypatch.setattr(tongue, "_CHUNK", 37)
     assert np.abs(tongue.predict(features, device="cpu") - heard).max() < 1e-5
-    assert tongue.predict(features[:0], device="cpu").shape == (0, 3)
+    assert tongue.predict(features[: 2 * speech.CONTEXT], device="cpu").shape == (0, 3)
     with pytest.raises(ValueError, match="features must be"):
         tongue.predict(features[:, :5], device="cpu")
 
@@ -47,7 +47,7 @@ def test_values_are_shares_and_the_answer_does_not_depend_on_how_much_is_run_at_
 def test_the_tongue_rests_in_silence_and_noise() -> None:
     noise = np.random.default_rng(0).normal(size=48000).astype(np.float32)
     for level in (0.0, 0.001, 0.1):
-        assert tongue.predict(speech.features(level * noise, "cpu"), device="cpu").max() < 0.15
+        assert tongue.predict(speech.surrounded(level * noise, "cpu"), device="cpu").max() < 0.15
 
 
 def test_a_performance_has_a_tongue_on_time_that_follows_articulation_and_strength(

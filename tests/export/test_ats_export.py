@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.voice.ats import CONTEXT
-from freetalk_blender.core.voice.speech import FEATURES
+from freetalk_blender.core.voice.speech import CONTEXT, FEATURES
 
 torch = pytest.importorskip("torch")
 

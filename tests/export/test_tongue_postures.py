@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.voice.tongue import CHANNELS, CONTEXT
+from freetalk_blender.core.voice.speech import CONTEXT
+from freetalk_blender.core.voice.tongue import CHANNELS
 
 pytest.importorskip("pocketsphinx")
 

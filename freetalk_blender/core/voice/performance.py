@@ -31,8 +31,8 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording as the networks hear it, at 50 Hz: features (T,384), speech probability (T,), accents (A,2), tongue
-    (T,3)."""
+    """A recording as the networks hear it, at 50 Hz: features (T + 28, 384), of the silence around it, too, speech
+    probability (T,), accents (A,2), tongue (T,3)."""
 
     features: np.ndarray
     speech: np.ndarray
@@ -133,7 +133,7 @@ def perform(
     frames = frame_count(len(audio), sample_rate, fps)
     weights = emotions.curve(emotion, frames)
     style.check(frames)
-    clock = np.arange(len(heard.features)) / speech.FEATURE_RATE
+    clock = np.arange(len(heard.speech)) / speech.FEATURE_RATE
     felt = emotions.eased(sample(weights, fps, clock), speech.FEATURE_RATE)
     acted = style.each(lambda curve: sample(curve, fps, clock))
     lids = liveliness.blinks(heard.speech, heard.accents, seed, acted.blinks)
@@ -151,8 +151,12 @@ def perform(
     looks = sample(eyes, speech.FEATURE_RATE, times)
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
-    spoken = bool((heard.speech > 0.5).any())
-    return Performance(displacement, neutral, fps, weights, tongue, turns, spoken)
+    return Performance(displacement, neutral, fps, weights, tongue, turns, _is_spoken(heard.speech))
+
+
+def _is_spoken(speaks: np.ndarray) -> bool:
+    """Is speech heard at all, by its probabilities (T,)?"""
+    return bool((speaks > 0.5).any())
 
 
 def _column(factor: float | np.ndarray) -> np.ndarray:
@@ -168,11 +172,15 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
         if key in _cache:
             _cache.move_to_end(key)
             return _cache[key]
-    features = speech.features(samples, device)
+    features = speech.surrounded(samples, device)
     speaks = ats.events(features, device=device)[:, 0]
     held = sustained.find(samples, speaks)
     if len(held):
-        features = sustained.stretched(speech.features(sustained.shortened(samples, held), device), held)
+        features = speech.surrounded(sustained.shortened(samples, held), device)
+        features = sustained.stretched(features, held + speech.CONTEXT)
+        speaks = ats.events(features, device=device)[:, 0]
+    if not _is_spoken(speaks):  # a sound that begins at once is no speech, but might be taken for some there
+        features = speech.surrounded(np.zeros_like(samples), device)
         speaks = ats.events(features, device=device)[:, 0]
     result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
     with _lock:

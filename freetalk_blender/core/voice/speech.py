@@ -8,7 +8,6 @@ can be cut into windows.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
@@ -19,6 +18,8 @@ from .audio import SPEECH_RATE
 #: Feature frames in a second and values in a frame.
 FEATURE_RATE = 50
 FEATURES = 384
+#: Frames that the networks hear to either side of one (280 ms): of the silence around a recording at its ends.
+CONTEXT = 14
 #: Audio samples in a feature frame.
 HOP = SPEECH_RATE // FEATURE_RATE
 MEL_BANDS = 80
@@ -85,46 +86,37 @@ def _power(samples: np.ndarray, centre: float) -> np.ndarray:
 
 
 def features(samples: np.ndarray, device: str = "auto") -> np.ndarray:
-    """(N,) float32 mono at 16 kHz -> (ceil(N / 320), 384) float32 features; frame i is centred on second i / 50.
+    """(N,) float32 mono at 16 kHz -> (ceil(N / 320), 384) float32 features; frame i is centred on second i / 50. Raises
+    ModelError where the encoder is missing."""
+    return surrounded(samples, device)[CONTEXT:-CONTEXT]
+
+
+def surrounded(samples: np.ndarray, device: str = "auto") -> np.ndarray:
+    """(N,) float32 mono at 16 kHz -> (ceil(N / 320) + 2 CONTEXT, 384) float32 features, of the silence around it, too:
+    frame CONTEXT + i is centred on second i / 50.
 
     The encoder hears a frame otherwise where it lies elsewhere in its window. So windows of 10 s follow each other
     every 2.5 s, and a frame counts the more the nearer it lies to the middle: four places average, and no frame steps.
-    There is half a second of context on either side. Memory beyond the result hardly grows with the recording. Raises
-    ModelError where the encoder is missing.
+    The encoder hears half a second of silence on either side. Memory beyond the result hardly grows with the recording.
+    Raises ModelError where the encoder is missing.
     """
     session = models.session("speech_encoder", device)
     frames = -(-len(samples) // HOP)
     centre = float(np.mean(samples, dtype=np.float64))
     scale = gain(samples, centre)
-    result = np.zeros((frames, FEATURES), np.float32)
-    total = np.zeros((frames, 1), np.float32)
-    for start, stop in windows(frames + 2 * _MARGIN):
+    result = np.zeros((frames + 2 * _MARGIN, FEATURES), np.float32)
+    total = np.zeros((len(result), 1), np.float32)
+    for start, stop in windows(len(result)):
         cancel.check()
         heard = _slice(samples, (start - _MARGIN) * HOP, (stop - _MARGIN) * HOP, centre) * scale
         energy = log_mel_energy(heard)
         log_mel = (np.maximum(energy, _LOUDEST - _RANGE) + 4.0) / 4.0
         encoded = session.run(["features"], {"log_mel": log_mel[None].astype(np.float32)})[0][0]
-        weight = _weight(start, stop, frames + 2 * _MARGIN)[:, None]
-        first, last = max(start, _MARGIN), min(stop, frames + _MARGIN)
-        inside = slice(first - start, last - start)
-        result[first - _MARGIN : last - _MARGIN] += weight[inside] * encoded[inside]
-        total[first - _MARGIN : last - _MARGIN] += weight[inside]
+        weight = _weight(start, stop, len(result))[:, None]
+        result[start:stop] += weight * encoded
+        total[start:stop] += weight
     result /= total
-    return result
-
-
-def with_context(heard: np.ndarray, start: int, stop: int, device: str = "auto") -> np.ndarray:
-    """heard[start:stop] of features (T,384), float32, with digital silence's where that reaches over either end."""
-    silence = _silence(device, models.folder())
-    before = np.repeat(silence, max(0, -start), 0)
-    after = np.repeat(silence, max(0, stop - len(heard)), 0)
-    return np.concatenate([before, heard[max(0, start) : stop], after]).astype(np.float32, copy=False)
-
-
-@lru_cache(maxsize=4)
-def _silence(device: str, _networks: Path) -> np.ndarray:
-    """(1,384) features of digital silence, which surrounds every recording, by the networks of that folder."""
-    return features(np.zeros(SPEECH_RATE, np.float32), device)[FEATURE_RATE // 2 :][:1]
+    return result[_MARGIN - CONTEXT : frames + _MARGIN + CONTEXT]
 
 
 def windows(frames: int) -> Iterator[tuple[int, int]]:
