@@ -1,7 +1,5 @@
 """ICT-FaceKit's expression shapes as canonical displacements of the 68 landmarks, and the fit to real lips."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from export import ict
@@ -33,6 +31,8 @@ JAW = np.arange(3, 14)
 ROUNDING = 0.5
 CORNERS = (48, 54)
 CHIN = 8
+#: How small `fit` keeps its weights.
+_RIDGE = 0.001
 
 
 def basis(model: ict.IctModel, controls: dict[str, tuple[str, ...]]) -> np.ndarray:
@@ -49,42 +49,28 @@ def rounding(model: ict.IctModel) -> np.ndarray:
     return shape - np.tensordot(gaps(shape, INNER_LIP_PAIRS), parting(), 1)
 
 
-@dataclass(frozen=True)
-class FitWeights:
-    """Relative weights of the least squares: how far each kind of evidence is to be believed."""
-
-    lips: float = 1.0
-    inner_gap: float = 1.5
-    width: float = 4.0
-    jaw: float = 0.5
-    chin: float = 1.5
-    depth: float = 0.25
-    ridge: float = 0.001
-
-
-def fit(displacement: np.ndarray, shapes: np.ndarray, trust: FitWeights) -> np.ndarray:
+def fit(displacement: np.ndarray, shapes: np.ndarray) -> np.ndarray:
     """Weights (T, K) in [0, 1] whose landmarks best explain displacement (T, 68, 3), canonical units.
 
     Bounded least squares over lips, inner-lip gaps, mouth width and lower contour, with a ridge.
     """
-    rows, target = _evidence(shapes, trust), _evidence(displacement, trust)
-    hessian = rows @ rows.T + trust.ridge * np.eye(len(shapes))
+    rows, target = _evidence(shapes), _evidence(displacement)
+    hessian = rows @ rows.T + _RIDGE * np.eye(len(shapes))
     return bounded_least_squares(hessian, target @ rows.T, 400)
 
 
-def _evidence(displacement: np.ndarray, trust: FitWeights) -> np.ndarray:
-    """(N, 68, 3) -> (N, M) weighted coordinates and gaps."""
-    axes = np.array([1.0, 1.0, trust.depth])
+def _evidence(displacement: np.ndarray) -> np.ndarray:
+    """(N, 68, 3) -> (N, M) coordinates and gaps, weighted by how far each kind is to be believed; depth little."""
     gaps = displacement[:, UPPER_INNER] - displacement[:, LOWER_INNER]
     width = displacement[:, CORNERS[1:]] - displacement[:, CORNERS[:1]]
     parts = [
-        displacement[:, LIPS] * trust.lips,
-        gaps * trust.inner_gap,
-        width * trust.width,
-        displacement[:, JAW] * trust.jaw,
-        displacement[:, [CHIN]] * trust.chin,
+        displacement[:, LIPS],
+        gaps * 1.5,
+        width * 4.0,
+        displacement[:, JAW] * 0.5,
+        displacement[:, [CHIN]] * 1.5,
     ]
-    return (np.concatenate(parts, axis=1) * axes).reshape(len(displacement), -1)
+    return (np.concatenate(parts, axis=1) * [1.0, 1.0, 0.25]).reshape(len(displacement), -1)
 
 
 def symmetric(displacement: np.ndarray) -> np.ndarray:

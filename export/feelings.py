@@ -40,15 +40,6 @@ ENERGY = {
 }  # fmt: skip
 
 
-def _controls(weights: dict[str, float], known: tuple[str, ...]) -> dict[str, float]:
-    """Both sides written out."""
-    sided: dict[str, float] = {}
-    for name, weight in weights.items():
-        for side in [name] if name in known else [f"{name}_L", f"{name}_R"]:
-            sided[side] = weight
-    return sided
-
-
 def shapes(model: ict.IctModel) -> np.ndarray:
     """(8,68,3) landmark displacement of each emotion at intensity 1, canonical units, in the order of EMOTIONS."""
     return np.stack([_shape(model, PROTOTYPES[emotion]) for emotion in EMOTIONS])
@@ -61,9 +52,11 @@ def brows(model: ict.IctModel) -> np.ndarray:
 
 def _shape(model: ict.IctModel, weights: dict[str, float]) -> np.ndarray:
     """(68,3) landmark displacement of weighted ICT shapes, canonical units."""
-    each = articulation.basis(model, {name: (name,) for name in model.expression_names})
-    sided = _controls(weights, model.expression_names)
-    return sum((weight * each[model.index(name)] for name, weight in sided.items()), np.zeros((68, 3)))
+    known = model.expression_names
+    each = articulation.basis(model, {name: (name,) for name in known})
+    sides = {name: (name,) if name in known else (f"{name}_L", f"{name}_R") for name in weights}
+    moved = [weight * each[known.index(side)] for name, weight in weights.items() for side in sides[name]]
+    return sum(moved, np.zeros((68, 3)))
 
 
 def lids(model: ict.IctModel) -> np.ndarray:

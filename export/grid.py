@@ -123,7 +123,7 @@ def load(data: Path, report: bool = False) -> tuple[list[Clip], np.ndarray]:
     common = np.nanmean(rests, axis=0)
     rests = np.where(np.isnan(rests), common, rests)
     displacement = articulation.symmetric(faces - rests[:, None])
-    flat = articulation.fit(displacement.reshape(-1, 68, 3), shapes, articulation.FitWeights())
+    flat = articulation.fit(displacement.reshape(-1, 68, 3), shapes)
     weights = flat.reshape(*displacement.shape[:2], -1)
     if report:
         _report(displacement, np.einsum("ntk,kld->ntld", weights, shapes), weights, speech)

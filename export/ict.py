@@ -42,12 +42,9 @@ class IctModel:
         second = quads[quads[:, 3] >= 0]
         return np.concatenate([quads[:, :3], second[:, [0, 2, 3]]]).astype(np.int32)
 
-    def face(self, identity: np.ndarray | None = None) -> np.ndarray:
-        """(V,3) neutral face of identity weights (<=100,), N(0,1) each."""
-        if identity is None:
-            return self.neutral.copy()
-        weights = np.asarray(identity, np.float32)
-        return self.neutral + np.tensordot(weights, self.identity[: len(weights)], 1)
+    def face(self, identity: np.ndarray) -> np.ndarray:
+        """(V,3) neutral face of identity weights (100,), N(0,1) each."""
+        return self.neutral + np.tensordot(np.asarray(identity, np.float32), self.identity, 1)
 
     def offsets(self, weights: np.ndarray) -> np.ndarray:
         """(T,V,3) expression displacements of weights (T,E) in [0,1]."""

@@ -130,13 +130,12 @@ def _carry_back(scan: Scan, points: np.ndarray, cluster: np.ndarray) -> sparse.c
     weights, squared = closest(points[new], *(scan.vertices[scan.triangles[face, corner]] for corner in range(3)))
     best = np.lexsort((squared, new))
     best = best[np.unique(new[best], return_index=True)[1]]
-    rows = sparse.lil_matrix((len(points), len(scan.vertices)), dtype=np.float32).tocsr()
     local = barycentric(scan.triangles[face[best]], weights[best], len(scan.vertices))
     place = sparse.csr_matrix(
         (np.ones(len(best), np.float32), (new[best], np.arange(len(best)))), (len(points), len(best))
     )
     rows = place @ local
-    invented = sparse.diags((rows @ scan.real.astype(np.float32) > 0.999).astype(np.float32))
-    carry = sparse.csr_matrix(invented @ (rows @ scan.carry))
+    real = sparse.diags((rows @ scan.real.astype(np.float32) > 0.999).astype(np.float32))
+    carry = sparse.csr_matrix(real @ (rows @ scan.carry))
     carry.eliminate_zeros()
     return carry

@@ -208,7 +208,7 @@ def load(path: Path) -> Sample:
     return Sample(**plain, **sparse)
 
 
-def prepare(model: ict.IctModel, cache: Path, count: int, report=print, first: int = 0) -> list[Path]:
+def prepare(model: ict.IctModel, cache: Path, count: int, first: int = 0) -> list[Path]:
     """Make what is missing of the samples of `count` scans from seed `first` in `cache`; returns the files."""
     cache.mkdir(parents=True, exist_ok=True)
     files = []
@@ -221,7 +221,7 @@ def prepare(model: ict.IctModel, cache: Path, count: int, report=print, first: i
                     save(path, sample)
             except (FreeTalkError, ValueError) as error:
                 lost.write_text(str(error))
-            report(f"scan {seed}: {'lost' if lost.exists() else 'made'}")
+            print(f"scan {seed}: {'lost' if lost.exists() else 'made'}")
         if not lost.exists():
             files += paths
     return files

@@ -20,12 +20,12 @@ from freetalk_blender.core.binding import stm
 class Basis(nn.Module):
     """features (N,F) -> basis (N,3,R), canonical units per unit of code."""
 
-    def __init__(self, rank: int = 96, width: int = 256, depth: int = 3):
+    def __init__(self, rank: int, width: int):
         super().__init__()
         self.rank = rank
         self.register_buffer("mean", torch.zeros(stm.FEATURES))
         self.register_buffer("deviation", torch.ones(stm.FEATURES))
-        sizes = [stm.FEATURES] + [width] * depth
+        sizes = [stm.FEATURES, width, width, width]
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(sizes):
             layers += [nn.Linear(before, after), nn.SiLU()]

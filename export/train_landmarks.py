@@ -238,7 +238,7 @@ def face_errors(network: FaceLandmarks, shots: Shots) -> dict[str, float]:
     return {
         "mean mm": float(error.mean()),
         "median mm": float(error.median()),
-        "p95 mm": float(error.quantile(0.95)) if len(error) < 10_000_000 else float("nan"),
+        "p95 mm": float(error.quantile(0.95)),
         "faces seen": float((torch.cat(faces) > 0).float().mean()),
         "others refused": float((torch.cat(others) < 0).float().mean()),
     }

@@ -2,7 +2,6 @@
 
 import tempfile
 import zipfile
-from functools import cached_property
 from pathlib import Path
 
 import ctranslate2
@@ -31,10 +30,7 @@ class Transcriber:
                 archive.extractall(folder)
             model = Path(folder) / Path(encoder_weights.MODEL_BIN).parent
             self._model = ctranslate2.models.Whisper(str(model), compute_type="float32", intra_threads=1)
-
-    @cached_property
-    def _bytes(self) -> dict[str, int]:
-        return _byte_of()
+        self._bytes = _byte_of()
 
     def __call__(self, samples: np.ndarray) -> str:
         """(N,) float32 at 16 kHz -> what is said."""
