@@ -64,7 +64,7 @@ def recordings(data: Path) -> Iterator[Recording]:
         if path.is_file():
             yield Recording(name, "dc_tts_voice", path, text)
     for name, spoken in grid.read_words(data).items():
-        text = " ".join(word for _, _, word in spoken if word not in ("sil", "sp"))
+        text = " ".join(word for _, _, word in spoken)
         yield Recording(name, GRID_VOICE, Path(data) / "grid_s1" / "audio" / f"{name}.flac", text)
     for path in command.files(speech / "librispeech", "*.flac"):
         yield Recording(path.stem, path.stem.split("-")[0], path, None)

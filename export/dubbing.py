@@ -20,7 +20,7 @@ _AGREE = 0.8
 
 def warp(real: list[Phone], dubbed: list[Phone], times: np.ndarray) -> np.ndarray | None:
     """times (T,) of the dubbed sentence -> the same moments of the real one; None where too few phones are the same."""
-    ours, theirs = _spoken(real), _spoken(dubbed)
+    ours, theirs = ([phone for phone in phones if phone.name != SILENCE] for phones in (real, dubbed))
     names, others = ([phone.name for phone in phones] for phones in (ours, theirs))
     blocks = SequenceMatcher(None, names, others, autojunk=False).get_matching_blocks()
     pairs = [(ours[a + i], theirs[b + i]) for a, b, size in blocks for i in range(size)]
@@ -32,10 +32,6 @@ def warp(real: list[Phone], dubbed: list[Phone], times: np.ndarray) -> np.ndarra
     before = np.minimum(times - dubbed_times[0], 0.0)
     after = np.maximum(times - dubbed_times[-1], 0.0)
     return inner + before + after
-
-
-def _spoken(phones: list[Phone]) -> list[Phone]:
-    return [phone for phone in phones if phone.name != SILENCE]
 
 
 def piece(recording: Aligned, weights: np.ndarray, real: list[Phone]) -> ats_data.Piece | None:

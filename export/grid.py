@@ -71,16 +71,16 @@ def gap(points: np.ndarray) -> np.ndarray:
 
 def spoken(words: list[tuple[float, float, str]], times: np.ndarray) -> np.ndarray:
     """(T,) True between the start of the first word and the end of the last."""
-    voiced = [(start, end) for start, end, word in words if word not in ("sil", "sp")]
-    return (times >= voiced[0][0]) & (times < voiced[-1][1])
+    return (times >= words[0][0]) & (times < words[-1][1])
 
 
 def read_words(data: Path) -> dict[str, list[tuple[float, float, str]]]:
-    """Clip -> [(start s, end s, word)]."""
+    """Clip -> [(start s, end s, word)], without its silences."""
     words: dict[str, list[tuple[float, float, str]]] = {}
     with open(Path(data) / "grid_s1" / "words.csv", encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
-            words.setdefault(row["clip"], []).append((float(row["start_s"]), float(row["end_s"]), row["word"]))
+            if row["word"] not in ("sil", "sp"):
+                words.setdefault(row["clip"], []).append((float(row["start_s"]), float(row["end_s"]), row["word"]))
     return words
 
 

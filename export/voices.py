@@ -165,9 +165,8 @@ def texts(data: Path, voice: Voice) -> Iterator[tuple[str, str]]:
     place = [other for other in VOICES if not other.held_out].index(voice)
     clips = [item for item in grid.read_words(data).items() if not ats_data.held_out(item[0])]
     for name, spoken in _share(clips, place * real, real):
-        words = [word for _, _, word in spoken if word not in ("sil", "sp")]
         # a lone letter is the letter's name; "a" in capitals too
-        yield name, " ".join(word.upper() if len(word) == 1 else word for word in words)
+        yield name, " ".join(word.upper() if len(word) == 1 else word for _, _, word in spoken)
     rows = (data / "speech/dc_tts_voice/transcripts.csv").read_text().splitlines()
     for row in _share(rows, place * open_, open_):
         name, text = row.split("|", 1)
