@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation.ats import CURVES, lag, pearson, table
+from evaluation.ats import table
 from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import LIPS
+from freetalk_blender.core.metrics import CURVES, lag, pearson
 from freetalk_blender.core.voice import audio, performance, speech
 
 
@@ -45,10 +47,10 @@ def main() -> None:
         wanted, got = measures(animator[: len(ours)]), measures(ours)
         row = {f"{name} r": pearson(got[name], wanted[name]) for name in wanted}
         error = np.linalg.norm(ours - animator[: len(ours)], axis=-1)
-        row["landmarks mm"] = articulation.mm(error).mean()
-        row["lips mm"] = articulation.mm(error[:, LIPS]).mean()
+        row["landmarks mm"] = EYE_DISTANCE_MM * error.mean()
+        row["lips mm"] = EYE_DISTANCE_MM * error[:, LIPS].mean()
         velocity = np.diff(ours - animator[: len(ours)], axis=0)[:, LIPS] * speech.FEATURE_RATE
-        row["lip velocity mm/s"] = articulation.mm(np.linalg.norm(velocity, axis=-1)).mean()
+        row["lip velocity mm/s"] = EYE_DISTANCE_MM * np.linalg.norm(velocity, axis=-1).mean()
         row["lag ms"] = lag(got["aperture"], wanted["aperture"], speech.FEATURE_RATE)
         rows.append(row)
     mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.ats import CURVES, Take, curves, held_out_clips, pearson, table
+from evaluation.ats import Take, held_out_clips, table
 from export import aligned, articulation, ats_data, ats_network, augment, command, grid, ict, train_ats
 from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.metrics import CURVES, curves, pearson
 from freetalk_blender.core.voice import speech
 
 #: The talker's voice: his own, and played this much faster.

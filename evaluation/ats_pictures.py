@@ -16,9 +16,10 @@ import matplotlib
 import numpy as np
 
 from evaluation.stm_pictures import behind_skin, picture
-from export import articulation, command
+from export import command
 from export.phones import SILENCE, Aligner, Phone
 from freetalk_blender.core import face, landmarks, movement
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.surface import raster, scan_file
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
@@ -106,7 +107,7 @@ def curve(motion: np.ndarray, name: str) -> np.ndarray:
     """(T,) mm by which one of CURVES differs from rest."""
     over, under, axis = CURVES[name]
     sides = [motion[:, side, axis].mean(1) if side else np.zeros(len(motion)) for side in (over, under)]
-    return articulation.mm(sides[0] - sides[1])
+    return EYE_DISTANCE_MM * (sides[0] - sides[1])
 
 
 def draw_curves(axes: np.ndarray, take: Take, neutral: np.ndarray, phones: list[Phone]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from export import dressing, ict, scanning
+from freetalk_blender.core.surface import mesh
 
 CHAIR = [((0, 0, 0), (5, 0.5, 5)), ((0, 5, -5), (5, 5, 0.5))] + [
     ((x, -5, z), (0.5, 5, 0.5)) for x in (-4.5, 4.5) for z in (-4.5, 4.5)
@@ -21,8 +22,8 @@ def objects(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     turn, around = np.meshgrid(np.linspace(0, 2 * np.pi, 48), np.linspace(0, 2 * np.pi, 24), indexing="ij")
     ring = 1 + 0.35 * np.cos(around)
     yield "torus", *_sheet(np.stack([ring * np.cos(turn), ring * np.sin(turn), 0.35 * np.sin(around)], -1))
-    yield "chair of boxes", *dressing.join([_box(*box) for box in CHAIR])
-    yield "hand of capsules", *dressing.join([_capsule(*bone) for bone in HAND])
+    yield "chair of boxes", *mesh.together([_box(*box) for box in CHAIR])
+    yield "hand of capsules", *mesh.together([_capsule(*bone) for bone in HAND])
     rng = np.random.default_rng(11)
     ball = _ball(60, 90)
     lumps = scanning.waves(ball.reshape(-1, 3), rng, 0.8).reshape(ball.shape[:2])

@@ -3,7 +3,6 @@
 import numpy as np
 
 from export import ict
-from freetalk_blender.core import frame
 from freetalk_blender.core.arkit import bounded_least_squares
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LIPS, LOWER_INNER, MIRRORED, UPPER_INNER, gaps
 from freetalk_blender.core.voice.lips import parting
@@ -77,8 +76,3 @@ def symmetric(displacement: np.ndarray) -> np.ndarray:
     """(..., 68, 3) averaged with its mirror image: gaps and widths stay, sideways motion goes."""
     mirrored = displacement[..., MIRRORED, :] * np.array([-1.0, 1.0, 1.0])
     return 0.5 * (displacement + mirrored)
-
-
-def mm(canonical: np.ndarray) -> np.ndarray:
-    """Canonical units -> millimetres of a face whose |36-45| is 90 mm."""
-    return canonical * frame.EYE_DISTANCE_MM

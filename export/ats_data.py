@@ -15,6 +15,7 @@ import numpy as np
 from export import articulation, augment, grid, postures
 from export.aligned import Aligned, trusted
 from export.phones import Phone
+from freetalk_blender.core import atomic
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.ats import EVENTS
@@ -167,14 +168,13 @@ def build(
         lengths += cut
         if known is None:
             features.append(_hear(parts, factor, cut, others[1], random if disturbed else None))
-    heard = np.concatenate(features) if known is None else known
     if known is None:
-        temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, heard)
-        temporary.replace(path)
+        known = np.concatenate(features)
+        with atomic.output(path) as partial:
+            np.save(partial, known)
     columns = {name: np.concatenate([part[i] for part in labels]) for i, name in enumerate(LABELS)}
     index = np.repeat(np.arange(len(lengths)), lengths)
-    return Streams(features=heard, **columns, stream=index)
+    return Streams(features=known, **columns, stream=index)
 
 
 def _groups(pieces: list[Piece], random: np.random.Generator) -> Iterator[list[Piece]]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from export import ict
 from export.scanning import waves
-from freetalk_blender.core.surface import raster
+from freetalk_blender.core.surface import mesh, raster
 from freetalk_blender.core.surface.rows import renumbered
 
 
@@ -69,7 +69,7 @@ def glasses(landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
         pieces.append(tube(start + (end - start) * np.linspace(0, 1, 12)[:, None], thick))
     bridge = np.stack([np.linspace(-1, 1, 6), np.full(6, landmarks[27:29, 1].mean()), np.full(6, front)], 1)
     pieces.append(tube(bridge, thick))
-    return join(pieces)
+    return mesh.together(pieces)
 
 
 def tube(path: np.ndarray, radius: float, sides: int = 6, *, closed: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -100,10 +100,3 @@ def grid(rows: int, columns: int, *, closed: bool = False) -> np.ndarray:
     one = np.where(flip, np.stack([a, d, b], -1), np.stack([a, d, e], -1))
     two = np.where(flip, np.stack([b, d, e], -1), np.stack([a, e, b], -1))
     return np.concatenate([one.reshape(-1, 3), two.reshape(-1, 3)])
-
-
-def join(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Several meshes as one."""
-    starts = np.cumsum([0, *(len(vertices) for vertices, _ in pieces[:-1])])
-    triangles = [triangles + start for (_, triangles), start in zip(pieces, starts, strict=True)]
-    return np.concatenate([vertices for vertices, _ in pieces]), np.concatenate(triangles)

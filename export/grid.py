@@ -136,13 +136,13 @@ def load(data: Path, report: bool = False) -> tuple[list[Clip], np.ndarray]:
 
 
 def _report(real: np.ndarray, fitted: np.ndarray, weights: np.ndarray, speech: np.ndarray) -> None:
-    error = articulation.mm(np.linalg.norm((real - fitted)[..., :2], axis=-1))[speech]
-    moved = articulation.mm(np.linalg.norm(real[..., :2], axis=-1))[speech]
+    error = frame.EYE_DISTANCE_MM * np.linalg.norm((real - fitted)[..., :2], axis=-1)[speech]
+    moved = frame.EYE_DISTANCE_MM * np.linalg.norm(real[..., :2], axis=-1)[speech]
     for name, points in (("lips", LIPS), ("lower contour", articulation.JAW)):
         print(f"{name}: moved {moved[:, points].mean():.2f} mm, fit error {error[:, points].mean():.2f} mm (frontal)")
     opening = [aperture(x) for x in (real, fitted)]
     print(f"inner-lip gap: r {np.corrcoef(opening[0].ravel(), opening[1].ravel())[0, 1]:.3f}, "
-          f"error {articulation.mm(np.abs(opening[0] - opening[1])).mean():.2f} mm")  # fmt: skip
+          f"error {frame.EYE_DISTANCE_MM * np.abs(opening[0] - opening[1]).mean():.2f} mm")  # fmt: skip
     for name, mean, top in sorted(
         zip(
             articulation.SPEECH_CONTROLS,

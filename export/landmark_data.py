@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from export import command, dressing, ict, reshaping, scanner, scanning
-from freetalk_blender.core import frame
+from freetalk_blender.core import atomic, frame
 from freetalk_blender.core.detection import face_view
 from freetalk_blender.core.detection.face_view import Camera
-from freetalk_blender.core.surface import raster
+from freetalk_blender.core.surface import mesh, raster
 
 SHARD = 50
 #: Pictures of one scan: for the landmark network (faces, and not a face) and for the search network.
@@ -209,7 +209,7 @@ def things(rng: np.random.Generator) -> np.ndarray:
         pieces.append(
             dressing.tube(ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 8)[:, None], rng.uniform(0.5, 2.5), 10)
         )
-    vertices, triangles = dressing.join(pieces)
+    vertices, triangles = mesh.together(pieces)
     camera = Camera(scanning.rotation(rng), rng.normal(0, 2, 3), rng.uniform(6, 20))
     normals = raster.vertex_normals(vertices, triangles)
     return _pack(face_view.picture(vertices, triangles, normals, camera, face_view.FACE_SIZE)[0])
@@ -277,10 +277,9 @@ def write(
         if path.exists():
             continue
         made = [make(model, seed) for seed in range(first, first + SHARD)]
-        temporary = path.with_suffix(".tmp.npz")
         arrays: dict[str, Any] = {key: np.concatenate([one[key] for one in made]) for key in made[0]}
-        np.savez(temporary, **arrays)
-        temporary.rename(path)
+        with atomic.output(path) as partial:
+            np.savez(partial, **arrays)
         print(path.name, flush=True)
 
 

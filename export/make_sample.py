@@ -27,6 +27,7 @@ from export import command, dressing, fusing, ict, remeshing, scanner, scanning
 from freetalk_blender.core import landmarks
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import Similarity
+from freetalk_blender.core.surface import mesh
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SEED = 20260515
@@ -128,7 +129,7 @@ def main() -> None:
     surface = scanning.project(scan, nearest, points)
     landmarks.write(EXAMPLES / "head.landmarks.json", landmarks.Landmarks(surface.round(2), nearest))
     gap = np.linalg.norm(points - surface, axis=1)
-    parts = np.bincount(scanning.components(scan))
+    parts = np.bincount(mesh.connected_components(scan.triangles, len(scan.vertices)))
     print(f"{len(scan.vertices)} vertices, {len(scan.triangles)} triangles, components {sorted(parts)[::-1]}")
     print(f"landmark to the surface: mean {gap.mean():.2f} mm, largest {gap.max():.2f} mm")
     if arguments.voice:

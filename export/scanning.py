@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from export import ict
@@ -80,13 +79,6 @@ def add(scan: Scan, vertices: np.ndarray, triangles: np.ndarray) -> Scan:
         np.concatenate([scan.triangles, triangles + len(scan.vertices)]).astype(np.int32),
         sparse.vstack([scan.carry, nothing], "csr"),
     )
-
-
-def components(scan: Scan) -> np.ndarray:
-    """(V,) label of each vertex's connected component."""
-    edges = scan.triangles[:, [0, 1, 1, 2]].reshape(-1, 2)
-    graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(scan.vertices),) * 2)
-    return connected_components(graph, directed=False)[1]
 
 
 def identity(rng: np.random.Generator, model: ict.IctModel, spread: float = 1.0) -> np.ndarray:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
 from export import ict, scanner, scanning
-from freetalk_blender.core import frame
+from freetalk_blender.core import atomic, frame
 from freetalk_blender.core.binding import stm
 from freetalk_blender.core.binding.interpolant import interpolant
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
@@ -188,13 +188,12 @@ def lip_side(model: ict.IctModel) -> np.ndarray:
 
 def save(path: Path, sample: Sample) -> None:
     """Write one sample atomically."""
-    partial = path.with_suffix(".tmp.npz")
     arrays = {k: v for k, v in vars(sample).items() if not sp.issparse(v)}
     for name in ("carry", "landmark_carry"):
         matrix = getattr(sample, name).tocsr()
         arrays |= {f"{name}_{part}": getattr(matrix, part) for part in ("data", "indices", "indptr", "shape")}
-    np.savez(partial, **arrays)
-    partial.rename(path)
+    with atomic.output(path) as partial:
+        np.savez(partial, **arrays)
 
 
 def load(path: Path) -> Sample:

@@ -12,6 +12,7 @@ import scipy.sparse as sparse
 from scipy.spatial import cKDTree
 
 from export import dressing, fusing, remeshing, scanner, scanning
+from freetalk_blender.core.surface import mesh
 
 
 def tube(rows: int = 40, columns: int = 60) -> scanning.Scan:
@@ -47,7 +48,7 @@ def test_invented_surface_carries_nothing() -> None:
     scan = scanning.add(start, *dressing.tube(np.array([[0, 0, 9.0], [0, 3, 9], [0, 6, 9]]), 0.3))
     assert scan.real[: len(start.vertices)].all() and not scan.real[len(start.vertices) :].any()
     assert not scan.transfer(np.ones((len(start.vertices), 1)))[len(start.vertices) :].any()
-    assert scanning.components(scan).max() == 1
+    assert mesh.connected_components(scan.triangles, len(scan.vertices)).max() == 1
 
 
 def test_sealing_closes_a_rim_without_new_vertices() -> None:
@@ -92,8 +93,7 @@ def test_the_committed_sample_is_one_head_and_one_shirt() -> None:
     words = [line.split() for line in (Path(__file__).parents[2] / "examples/head.obj").read_text().splitlines()]
     triangles = np.array([word[1:] for word in words if word[0] == "f"], np.int32) - 1
     count = sum(word[0] == "v" for word in words)
-    scan = scanning.Scan(np.zeros((count, 3), np.float32), triangles, sparse.csr_matrix((count, 1), dtype=np.float32))
-    sizes = sorted(np.bincount(scanning.components(scan)))
+    sizes = sorted(np.bincount(mesh.connected_components(triangles, count)))
     assert len(sizes) == 2 and sizes[0] > 1_500 and sizes[1] > 9_000
 
 
