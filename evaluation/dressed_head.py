@@ -81,8 +81,7 @@ def dressed(model: ict.IctModel, seed: int) -> tuple[np.ndarray, dict[str, np.nd
     """(V,3) vertices, mm, and the triangles of each of COLOURS."""
     rng = np.random.default_rng([8, seed])
     face = model.face(scanning.identity(rng, model))
-    parts = scanning.part_mask(model, "head", mouth=True, teeth=True)
-    scan = scanning.select(scanning.registered(face, model.triangles), parts)
+    scan = scanning.parts(model, face, "head", mouth=True, teeth=True)
     frame = frame_in_mm(face[model.landmark_vertices])
     points, marks = frame.to_canonical(scan.vertices), frame.to_canonical(face[model.landmark_vertices])
     registered = scan.carry.indices[scan.triangles[:, 0]]

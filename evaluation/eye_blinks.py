@@ -77,11 +77,8 @@ def coloured(picture: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def rows(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """A row of the table and the pictures of each eye; motion (1,68,3): the blink."""
-    whole = scanning.registered(neutral, model.triangles)
-    scan = scanning.select(whole, scanning.part_mask(model, "head", eyeballs=False, mouth=True))
-    place = np.full(len(neutral), -1)
-    place[scan.carry.indices] = np.arange(len(scan.vertices))
-    handles = place[model.landmark_vertices]
+    scan = scanning.parts(model, neutral, "head", eyeballs=False, mouth=True)
+    handles = scan.owner[model.landmark_vertices]
     bound = face.prepare(scan.vertices, scan.triangles, handles, eyeballs=True)
     opened, mm = bound.opened, frame.EYE_DISTANCE_MM
 
@@ -128,9 +125,7 @@ def scanned(model: ict.IctModel, neutral: np.ndarray, motion: np.ndarray) -> Ite
     """Of each eye a table (2,T+1), without and with correction: `backs` in each of motion (T,68,3), and how far bare
     skin moves in the first (mm); and its pictures."""
     rng, mm = np.random.default_rng(95), frame.EYE_DISTANCE_MM
-    whole = scanning.registered(neutral, model.triangles)
-    head = scanning.select(whole, scanning.part_mask(model, "head", eyeballs=True))
-    scan = remeshing.remesh(fusing.fuse(head, rng), VERTICES, rng, "quadric")
+    scan = remeshing.remesh(fusing.fuse(scanning.parts(model, neutral, "head"), rng), VERTICES, rng, "quadric")
     bound = face.prepare(scan.vertices, scan.triangles, neutral[model.landmark_vertices], inner_mouth="none")
     rest = mm * bound.frame.to_canonical(scan.vertices.astype(float))
     raw, held = (
@@ -180,9 +175,7 @@ def main() -> None:
     parser.add_argument("--skin", type=Path, help="picture of those that are one skin with their lids")
     arguments = parser.parse_args()
     model = ict.load(arguments.data)
-    offsets = model.offsets(stm_contact.weights(model, stm_contact.BLINK))[:, model.landmark_vertices]
-    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
-    motion = similarity.vectors_to_canonical(offsets).astype(np.float32)
+    motion = model.landmark_motion(model.weights(stm_contact.BLINK))
     columns = [
         f"{state}: {what}" for state in ("open", "uncorrected blink", "blink") for what in ("mm²", "mm", "cut mm")
     ]

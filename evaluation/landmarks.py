@@ -284,8 +284,7 @@ def defects(part: Part) -> None:
         for seed in range(SEEDS + 100_000, SEEDS + 100_000 + part.count):
             rng = np.random.default_rng(seed)
             vertices = model.face(scanning.identity(rng, model))
-            scan = scanning.registered(vertices, model.triangles)
-            scan = scanning.select(scan, scanning.part_mask(model, "head"))
+            scan = scanning.parts(model, vertices, "head")
             scan, move = scanning.pose(damage(remeshing.remesh(scan, 12_000, rng, "quadric"), rng), rng)
             result = attempt(scan.vertices, scan.triangles)
             if not isinstance(result, str):
@@ -329,7 +328,7 @@ def _faceless(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 def seconds(part: Part) -> None:
     """Time against size: one head, subdivided."""
     model = ict.load(part.data)
-    scan = scanning.select(scanning.registered(model.neutral, model.triangles), scanning.part_mask(model, "head"))
+    scan = scanning.parts(model, model.neutral, "head")
     print("\nseconds for one detection (all of it, networks loaded)")
     attempt(scan.vertices, scan.triangles)
     for _ in range(5):

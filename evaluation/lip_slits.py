@@ -15,7 +15,7 @@ import numpy as np
 
 from evaluation import makehuman
 from evaluation.mouth_opening import SENTENCE
-from evaluation.stm_contact import thicker, weights
+from evaluation.stm_contact import thicker
 from export import command, ict, remeshing, scanning, stm_data
 from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
@@ -40,13 +40,12 @@ HEADER = (
 def heads(data: Path, identities: int, people: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Names, vertices (V,3) and triangles (F,3) of neutral heads."""
     model = ict.load(data)
-    part = scanning.part_mask(model, "head", mouth=True)
     for number, seed in enumerate(stm_data.TEST[:identities]):
         face = model.face(scanning.identity(np.random.default_rng([96, seed]), model))
         full = thicker(face, face[model.landmark_vertices], 1.8)
-        full += model.offsets(weights(model, {"jawOpen": 0.07}))[0]
+        full += model.offsets(model.weights({"jawOpen": 0.07}))[0]
         for name, vertices in ((f"identity {number + 1}", face), (f"identity {number + 1}, thick and ajar", full)):
-            scan = scanning.select(scanning.registered(vertices, model.triangles), part)
+            scan = scanning.parts(model, vertices, "head", mouth=True)
             yield name, scan.vertices, scan.triangles
             coarse = remeshing.decimate(scan, 3000)
             yield f"{name}, few facets", coarse.vertices, coarse.triangles

@@ -116,10 +116,8 @@ def lips(model: ict.IctModel) -> np.ndarray:
 def truth(model: ict.IctModel, rng: np.random.Generator, side: np.ndarray, kind: str = "") -> Truth:
     """A random identity, with the mouth of a kind."""
     vertices = model.face(rng.normal(size=len(model.identity)) * 0.8)
-    weights = np.zeros(len(model.expression_names), np.float32)
-    for name, (low, high) in MOUTHS.get(kind.partition(",")[0], {}).items():
-        weights[model.index(name)] = rng.uniform(low, high)
-    vertices = vertices + model.offsets(weights[None])[0]
+    drawn = {name: rng.uniform(*limits) for name, limits in MOUTHS.get(kind.partition(",")[0], {}).items()}
+    vertices = vertices + model.offsets(model.weights(drawn))[0]
     landmarks = vertices[model.landmark_vertices]
     return Truth(vertices, landmarks, side, float(np.linalg.norm(landmarks[36] - landmarks[45])) / 90)
 
@@ -179,14 +177,14 @@ def fused(
     """The face with its lips made one surface, re-meshed; the true lip line (n,3) on it; (V,) which lip each vertex is
     known to come from, 0 on the welded line itself, on a web between the lips and off them."""
     how, count, part = KINDS[kind]
-    whole = scanning.registered(face.vertices, model.triangles)
     if how == "weld":
         both = np.concatenate([contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])])
         side = np.where(np.isin(np.arange(len(face.side)), both), 0, face.side)
-        scan = welded(replace(whole, triangles=model.triangles[scanning.part_mask(model, part, eyeballs=False)]), model)
+        outer = model.triangles[scanning.part_mask(model, part, eyeballs=False)]
+        scan = welded(scanning.registered(face.vertices, outer), model)
         line = true_line(scan, replace(face, side=side))
     else:
-        scan = scanning.select(whole, scanning.part_mask(model, part, eyeballs=how == "scan"))
+        scan = scanning.parts(model, face.vertices, part, eyeballs=how == "scan")
         scan = fusing.seal(scan, fusing.openings(model)) if how == "seal" else fusing.fuse(scan, rng)
         side, line = face.side, true_line(scan, face)
     scan = scanner.rough(remeshing.remesh(scan, count, rng), rng)

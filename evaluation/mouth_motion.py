@@ -218,9 +218,7 @@ def main() -> None:
             truth, marks = mouth.truth(model, rng, origin), model.landmark_vertices
             offsets = expressions(model, JUDGED, rng)
             scan, _, side = mouth.fused(model, truth, kind, rng)
-            whole = scanning.select(
-                scanning.registered(truth.vertices, model.triangles), scanning.part_mask(model, "face", eyeballs=False)
-            )
+            whole = scanning.parts(model, truth.vertices, "face", eyeballs=False)
             whole = scanner.rough(remeshing.remesh(whole, mouth.KINDS[kind][1], rng), rng)
             errors = (
                 lip_error(whole, np.rint(whole.carry @ truth.side), truth, marks, offsets, cut=False),

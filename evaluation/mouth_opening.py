@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation import mouth
-from evaluation.stm_contact import thicker, weights
+from evaluation.stm_contact import thicker
 from export import command, ict, scanning
 from freetalk_blender.core import face, perform
 from freetalk_blender.core.argument_types import whole_number
@@ -50,10 +50,9 @@ def scans(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tup
             scan = mouth.fused(model, mouth.truth(model, rng, origin, kind), kind, rng)[0]
         else:
             jaw, thickness = APART[kind]
-            vertices = model.face(scanning.identity(rng, model)) + model.offsets(weights(model, {"jawOpen": jaw}))[0]
+            vertices = model.face(scanning.identity(rng, model)) + model.offsets(model.weights({"jawOpen": jaw}))[0]
             vertices = thicker(vertices, vertices[model.landmark_vertices], thickness)
-            part = scanning.part_mask(model, "head", eyeballs=False, mouth=True)
-            scan = scanning.select(scanning.registered(vertices, model.triangles), part)
+            scan = scanning.parts(model, vertices, "head", eyeballs=False, mouth=True)
         yield scan.vertices, scan.triangles
 
 

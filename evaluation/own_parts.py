@@ -44,12 +44,8 @@ _RESTS = 5.0
 def of_ict(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
     """Part -> (M,2) mean error and mean true motion (mm) in each of MOTIONS, of one identity."""
     face = model.face(scanning.identity(np.random.default_rng([99, seed]), model))
-    parts = scanning.part_mask(model, "head", mouth=True, teeth=True)
-    scan = scanning.select(scanning.registered(face, model.triangles), parts)
-    weights = np.zeros((len(MOTIONS), len(model.expression_names)), np.float32)
-    for row, shapes in zip(weights, MOTIONS.values(), strict=True):
-        row[[model.expression_names.index(name) for name in shapes]] = list(shapes.values())
-    offsets = model.offsets(weights)
+    scan = scanning.parts(model, face, "head", mouth=True, teeth=True)
+    offsets = model.offsets(model.weights(*MOTIONS.values()))
     off, moves = _errors(scan, face[model.landmark_vertices], offsets, offsets[:, model.landmark_vertices])
     registered = scan.carry.indices
     answer = {}

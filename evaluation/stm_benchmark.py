@@ -49,8 +49,7 @@ def seconds(action: Callable[[], object], least: float = 0.5) -> float:
 
 def head(model: ict.IctModel, count: int) -> tuple[scanning.Scan, np.ndarray]:
     """A re-meshed head of about `count` vertices, in canonical units, and its landmark vertices."""
-    scan = scanning.registered(model.neutral, model.triangles)
-    scan = scanning.select(scan, scanning.part_mask(model, "head", mouth=True))
+    scan = scanning.parts(model, model.neutral, "head", mouth=True)
     halvings = 0
     while count / 4**halvings > _REMESHED:
         halvings += 1
@@ -150,13 +149,6 @@ def stand_in(model: ict.IctModel, motion: np.ndarray, count: int = 60_000) -> fl
     return float(apart[:, moved[0].any((0, 2))].mean())
 
 
-def _shape_motion(model: ict.IctModel) -> np.ndarray:
-    """(E,68,3) canonical motion of the landmarks of the average face in every shape."""
-    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
-    moved = model.expression[stm_data.skin_expressions(model)][:, model.landmark_vertices]
-    return similarity.vectors_to_canonical(moved).astype(np.float32)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
@@ -176,7 +168,7 @@ def main() -> None:
             del scan
             with context.Pool(1) as pool:
                 print(pool.apply(measure, (path, arguments.frames, peak)), flush=True)
-    motion = _shape_motion(model)
+    motion = model.landmark_motion(np.eye(len(model.expression))[stm_data.skin_expressions(model)])
     print(
         "\nThe same face sampled otherwise, mean difference over all shapes: "
         + "; ".join(agreement(model, motion, (3_000, 10_000, 59_000)))

@@ -39,15 +39,6 @@ HEADER = (
 )
 
 
-def weights(model: ict.IctModel, *frames: dict[str, float]) -> np.ndarray:
-    """(T,E) weights of frames that name shapes."""
-    found = np.zeros((len(frames), len(model.expression_names)), np.float32)
-    for row, shapes in zip(found, frames, strict=True):
-        for name, weight in shapes.items():
-            row[model.index(name)] = weight
-    return found
-
-
 def thicker(vertices: np.ndarray, landmarks: np.ndarray, factor: float) -> np.ndarray:
     """The face (N,3) with lips `factor` as high; landmarks (68,3). The line where the lips meet stays."""
     middle = landmarks[60:68].mean(0)
@@ -74,7 +65,7 @@ def faces(model: ict.IctModel) -> Iterator[tuple[str, np.ndarray]]:
             "eyes half shut": {"eyeBlink_L": 0.5, "eyeBlink_R": 0.5},
             "eyes wide": {"eyeWide_L": 1.0, "eyeWide_R": 1.0},
         }.items():
-            yield f"identity {k + 1}, {name}", face + model.offsets(weights(model, shapes))[0]
+            yield f"identity {k + 1}, {name}", face + model.offsets(model.weights(shapes))[0]
 
 
 def columns(
@@ -106,12 +97,8 @@ def lids(points: np.ndarray) -> tuple[float, float]:
 
 def row(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray, side: np.ndarray) -> str:
     """A row of the table; motion (T,68,3): the frames of SHUT, then the blink."""
-    scan = scanning.select(
-        scanning.registered(neutral, model.triangles), scanning.part_mask(model, "head", eyeballs=False, mouth=True)
-    )
-    place = np.full(len(neutral), -1)
-    place[scan.carry.indices] = np.arange(len(scan.vertices))
-    handles = place[model.landmark_vertices]
+    scan = scanning.parts(model, neutral, "head", eyeballs=False, mouth=True)
+    handles = scan.owner[model.landmark_vertices]
     face = prepare(scan.vertices, scan.triangles, handles)
     labels = side[scan.carry.indices]
 
@@ -137,9 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     model = ict.load(parser.parse_args().data)
-    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
-    offsets = model.offsets(weights(model, *SHUT.values(), BLINK))[:, model.landmark_vertices]
-    motion = similarity.vectors_to_canonical(offsets).astype(np.float32)
+    motion = model.landmark_motion(model.weights(*SHUT.values(), BLINK))
     average = frame.mean_landmarks() + motion
     parted = gaps(average[:-1], INNER_LIP_PAIRS) * frame.EYE_DISTANCE_MM
     shown = ", ".join(f"{name} {gap.mean():.2f}" for name, gap in zip(SHUT, parted, strict=True))

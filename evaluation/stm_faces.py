@@ -56,8 +56,7 @@ class Case:
 def _ict_case(model: ict.IctModel, seed: int, weights: np.ndarray, names: tuple[str, ...], misplaced: bool) -> Case:
     rng = np.random.default_rng([99, seed])
     face = model.face(scanning.identity(rng, model))
-    scan = scanning.registered(face, model.triangles)
-    scan = scanning.select(scan, scanning.part_mask(model, "head", mouth=bool(rng.random() < 0.5)))
+    scan = scanning.parts(model, face, "head", mouth=bool(rng.random() < 0.5))
     scan = remeshing.remesh(scan, int(rng.uniform(6_000, 14_000)), rng)
     handles, _ = scanning.landmark_vertices(scan, model)
     similarity = frame.canonical_frame(scan.vertices[handles])
@@ -139,11 +138,8 @@ def _altered(
     elif variant == "fused":
         fused = fusing.fuse(replace(scan, vertices=scan.vertices * 10), rng)  # centimetres, as `fuse` expects
         scan = remeshing.remesh(replace(fused, vertices=fused.vertices / 10), 12_000, rng, "quadric")
-    owner = np.full(scan.carry.shape[1], -1)
-    single = np.flatnonzero(np.diff(scan.carry.indptr) == 1)
-    owner[scan.carry.indices[scan.carry.indptr[single]]] = single
     if not variant:
-        return scan, owner[registered].astype(np.int32)
+        return scan, scan.owner[registered].astype(np.int32)
     return scan, landmark_vertices(points, scan.vertices, scan.triangles)
 
 

@@ -77,16 +77,6 @@ def heat_map(case: stm_faces.Case, frames: tuple[str, ...]) -> np.ndarray:
     return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 
-def looks_motion(model: ict.IctModel) -> np.ndarray:
-    """(7,68,3) canonical landmark displacement of LOOKS on the average face."""
-    similarity = frame.canonical_frame(model.neutral[model.landmark_vertices])
-    weights = np.zeros((len(LOOKS), len(model.expression_names)), np.float32)
-    for row, shapes in zip(weights, LOOKS.values(), strict=True):
-        for name, weight in shapes.items():
-            row[model.index(name)] = weight
-    return similarity.vectors_to_canonical(model.offsets(weights)[:, model.landmark_vertices]).astype(np.float32)
-
-
 def behind_skin(opened: OpenedMouth) -> np.ndarray:
     """(V,) bool: vertices of an opened face that no triangle of its skin has."""
     behind = np.ones(len(opened.vertices), bool)
@@ -119,7 +109,8 @@ def main() -> None:
     parser.add_argument("--landmarks", type=Path, help="folder of the scans' landmark files; others are detected")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    motion = looks_motion(ict.load(arguments.data))
+    model = ict.load(arguments.data)
+    motion = model.landmark_motion(model.weights(*LOOKS.values()))
     for scan in arguments.scan:
         name = scan.stem.lower()
         known = arguments.landmarks / f"{name}.json" if arguments.landmarks else Path()

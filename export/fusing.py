@@ -53,10 +53,7 @@ def seal(scan: Scan, openings: tuple[int, ...]) -> Scan:
     The cheapest fused mouth and eyes: no new vertex, so the carry stays exact, and lips and lids become one surface.
     """
     strips = [scan.triangles]
-    owner = np.full(scan.carry.shape[1], -1)
-    rows = np.flatnonzero(np.diff(scan.carry.indptr) == 1)
-    owner[scan.carry.indices[scan.carry.indptr[rows]]] = rows
-    wanted = set(owner[list(openings)].tolist())
+    wanted = set(scan.owner[list(openings)].tolist())
     for loop in boundary_loops(scan.triangles):
         if wanted & set(loop.tolist()):
             strips.append(_zip(scan.vertices, loop))

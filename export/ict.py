@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from freetalk_blender.core import frame
+
 #: Vertex ranges of the registered model: name -> (first, last + 1).
 PARTS = {
     "face": (0, 9409),
@@ -49,6 +51,19 @@ class IctModel:
     def offsets(self, weights: np.ndarray) -> np.ndarray:
         """(T,V,3) expression displacements of weights (T,E) in [0,1]."""
         return np.tensordot(np.asarray(weights, np.float32), self.expression, 1)
+
+    def weights(self, *frames: dict[str, float]) -> np.ndarray:
+        """(T,E) float32 weights of frames that name their expression shapes."""
+        found = np.zeros((len(frames), len(self.expression_names)), np.float32)
+        for row, shapes in zip(found, frames, strict=True):
+            for name, weight in shapes.items():
+                row[self.index(name)] = weight
+        return found
+
+    def landmark_motion(self, weights: np.ndarray) -> np.ndarray:
+        """(T,68,3) float32 canonical motion of the average face's landmarks at weights (T,E)."""
+        face = frame.canonical_frame(self.neutral[self.landmark_vertices])
+        return face.vectors_to_canonical(self.offsets(weights)[:, self.landmark_vertices]).astype(np.float32)
 
     def index(self, name: str) -> int:
         """Row of one expression shape; KeyError with the known names otherwise."""

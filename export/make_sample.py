@@ -33,6 +33,8 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SEED = 20260515
 #: Vertices of the head; the shirt adds 2,000.
 VERTICES = 10_500
+#: The expression of someone who keeps still: lips together, lids a little low.
+STILL = {"eyeBlink_L": 0.12, "eyeBlink_R": 0.12, "mouthShrugLower": 0.1, "mouthSmile_L": 0.06}
 
 #: Bob and Mary put five blue plums by the pool, and a farmer's mother moved them to the barn before the moon came up.
 PHONES = (
@@ -47,11 +49,10 @@ def head(model: ict.IctModel) -> tuple[scanning.Scan, np.ndarray]:
     """The scan in millimetres and its true landmarks (68, 3)."""
     rng = np.random.default_rng(SEED)
     vertices = model.face(scanning.identity(rng, model, spread=0.9))
-    vertices = vertices + model.offsets(_closed(model)[None])[0]
+    vertices = vertices + model.offsets(model.weights(STILL))[0]
     points = vertices[model.landmark_vertices]
 
-    scan = scanning.registered(vertices, model.triangles)
-    scan = scanning.select(scan, scanning.part_mask(model, "head", eyeballs=True, mouth=True))
+    scan = scanning.parts(model, vertices, "head", mouth=True)
     scan = scanning.add(scan, *dressing.hair(vertices, model.triangles, rng, thickness=0.9))
     scan = fusing.fuse(scan, rng, depth=9, samples=400_000, views=60, size=400)
     scan = scanner.smooth(scan, rounds=2)
@@ -64,14 +65,6 @@ def head(model: ict.IctModel) -> tuple[scanning.Scan, np.ndarray]:
     turn = scanning.rotation(rng, limit=np.radians(15))
     place = Similarity(10.0, turn, np.array([34.0, 1520.0, -120.0]))
     return replace(scan, vertices=place.to_mesh(scan.vertices).astype(np.float32)), place.to_mesh(points)
-
-
-def _closed(model: ict.IctModel) -> np.ndarray:
-    """(E,) expression weights of someone who keeps still: lips together, lids a little low."""
-    weights = np.zeros(len(model.expression), np.float32)
-    for name, weight in {"eyeBlink_L": 0.12, "eyeBlink_R": 0.12, "mouthShrugLower": 0.1, "mouthSmile_L": 0.06}.items():
-        weights[model.index(name)] = weight
-    return weights
 
 
 def write_obj(path: Path, scan: scanning.Scan) -> None:

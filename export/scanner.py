@@ -13,7 +13,7 @@ from export import ict
 from export.dressing import glasses, hair, shirt
 from export.fusing import fuse, openings, seal
 from export.remeshing import jitter, remesh
-from export.scanning import KINDS, Scan, add, part_mask, registered, select, waves
+from export.scanning import KINDS, Scan, add, parts, select, waves
 from freetalk_blender.core.surface import raster
 from freetalk_blender.core.surface.edges import directed_edges
 
@@ -47,8 +47,7 @@ def random_scan(
         "mouth": lips == "fused" or (lips == "open" and bool(rng.random() < 0.5)),
         "teeth": lips == "open" and bool(rng.random() < 0.2),
     }
-    scan = registered(vertices, model.triangles)
-    scan = select(scan, part_mask(model, kind, **inner))
+    scan = parts(model, vertices, kind, **inner)
     if lips == "sealed":
         scan = seal(scan, openings(model)[2:] if inner["eyeballs"] else openings(model))
     if lips == "fused":

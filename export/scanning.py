@@ -16,7 +16,7 @@ from export import ict
 from freetalk_blender.core.frame import Similarity
 from freetalk_blender.core.surface.rows import renumbered
 
-#: Parts of the registered model that each kind of scan may keep (vertex ranges of ict.PARTS, then NARROW_FACE).
+#: How much of the registered head a scan may hold, as `part_mask` tells.
 KINDS = ("mask", "face", "head")
 #: Plane waves whose sum is a random field.
 _WAVES = 48
@@ -35,6 +35,14 @@ class Scan:
     def real(self) -> np.ndarray:
         """(V,) bool: vertices that lie on the registered face."""
         return np.diff(self.carry.indptr) > 0
+
+    @property
+    def owner(self) -> np.ndarray:
+        """(N,) the vertex that lies on each registered one; -1 where none does."""
+        rows = np.flatnonzero(np.diff(self.carry.indptr) == 1)
+        found = np.full(self.carry.shape[1], -1)
+        found[self.carry.indices[self.carry.indptr[rows]]] = rows
+        return found
 
     def transfer(self, values: np.ndarray) -> np.ndarray:
         """(..., N, C) values of the registered vertices -> (..., V, C); 0 on invented surface."""
@@ -69,6 +77,11 @@ def part_mask(
     for name, keep in extra.items():
         wanted[slice(*ict.PARTS[name])] |= keep
     return wanted[model.triangles].all(1)
+
+
+def parts(model: ict.IctModel, vertices: np.ndarray, kind: str, **inner: bool) -> Scan:
+    """A registered face (N, 3) without what `part_mask` leaves out, every vertex carrying itself."""
+    return select(registered(vertices, model.triangles), part_mask(model, kind, **inner))
 
 
 def add(scan: Scan, vertices: np.ndarray, triangles: np.ndarray) -> Scan:

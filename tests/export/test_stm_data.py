@@ -36,9 +36,7 @@ def test_unfamiliar_motion_is_small_and_new_in_every_frame() -> None:
 @pytest.mark.skipif(not (DATA / "ict_facekit").exists(), reason="needs ICT-FaceKit")
 def test_lips_that_were_sealed_and_cut_follow_the_jaw_each_on_its_side() -> None:
     model = ict.load(DATA)
-    scan = scanning.select(
-        scanning.registered(model.neutral, model.triangles), scanning.part_mask(model, "mask", eyeballs=False)
-    )
+    scan = scanning.parts(model, model.neutral, "mask", eyeballs=False)
     scan = remeshing.remesh(fusing.seal(scan, fusing.openings(model)), 6000, np.random.default_rng(0))
     handles, _ = scanning.landmark_vertices(scan, model)
     opened, found = stm_data._cut_open(model, scan, handles, np.random.default_rng(0))
