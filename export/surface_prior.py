@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from export import command, ict, landmark_data
+from export import command, ict, landmark_prior
 from freetalk_blender.core import frame
 from freetalk_blender.core.detection import surface_fit
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -39,17 +39,6 @@ def skin_points(model: ict.IctModel, count: int) -> np.ndarray:
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
         chosen.append(int(distance.argmax()))
     return candidates[chosen]
-
-
-def canonical_faces(model: ict.IctModel, rows: np.ndarray, count: int) -> np.ndarray:
-    """(count, 68 + R, 3) canonical landmarks and rows of random faces."""
-    every = np.concatenate([model.landmark_vertices, rows])
-    faces = []
-    for seed in range(count):
-        rng = np.random.default_rng(seed)
-        points = landmark_data.registered_face(model, rng, every, reshaped=bool(seed % 2)).astype(float)
-        faces.append(frame.canonical_frame(points[:68]).to_canonical(points))
-    return np.stack(faces)
 
 
 def smoothing_modes(model: ict.IctModel, rows: np.ndarray) -> np.ndarray:
@@ -90,17 +79,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
     model = ict.load(parser.parse_args().data)
     rows = skin_points(model, POINTS)
-    faces = canonical_faces(model, rows, FACES)
+    faces = landmark_prior.aligned_faces(model, np.concatenate([model.landmark_vertices, rows]), FACES, reshaped=True)
     mean = faces.mean(0)
-    # Similarity is fitted apart, so what it explains is taken out first: each face is aligned to the mean.
-    for _ in range(3):
-        faces = np.stack([frame.align(face, mean).to_mesh(face) for face in faces])
-        mean = faces.mean(0)
-    _, singular, vt = np.linalg.svd((faces - mean).reshape(FACES, -1).astype(np.float32), full_matrices=False)
-    modes = (vt[:MODES] * (singular[:MODES, None] / np.sqrt(FACES))).reshape(MODES, -1, 3)
-    modes = np.concatenate([modes, smoothing_modes(model, rows)])
+    modes, left = landmark_prior.principal((faces - mean).reshape(FACES, -1).astype(np.float32), MODES)
+    modes = np.concatenate([modes.reshape(MODES, -1, 3), smoothing_modes(model, rows)])
     normals = raster.vertex_normals(model.neutral, model.triangles[(model.triangles < ict.SKIN).all(1)])[rows]
-    left = 1 - (singular[:MODES] ** 2).sum() / (singular**2).sum()
     np.savez_compressed(
         OUTPUT, mean=mean.astype(np.float32), modes=modes.astype(np.float16), normals=normals.astype(np.float16)
     )
