@@ -1,5 +1,6 @@
 """The trained ATS trunk with its face as onnx_models/ats.onnx."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from freetalk_blender.core.voice.speech import CONTEXT, FEATURES
 def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> float:
     """Write the graph; the largest difference between it and PyTorch (canonical units)."""
     network.eval()
-    temporary = output.with_suffix(".tmp")
+    traced = io.BytesIO()
     frames = 60
     random = np.random.default_rng(0)
     inputs = (
@@ -30,7 +31,7 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
     torch.onnx.export(
         network,
         inputs,
-        str(temporary),
+        traced,
         input_names=names,
         output_names=["displacement", "events"],
         dynamic_axes={
@@ -40,9 +41,7 @@ def export(network: ats_network.Ats, output: Path, metadata: dict[str, str]) -> 
         opset_version=17,
         dynamo=False,
     )  # fmt: skip
-    model = onnx.load(temporary)
-    onnx_file.save(model, output, metadata)
-    temporary.unlink()
+    onnx_file.save(onnx.load_from_string(traced.getvalue()), output, metadata)
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     ours = session.run(None, dict(zip(names, [x.numpy() for x in inputs], strict=True)))
     with torch.no_grad():

@@ -8,7 +8,6 @@ import argparse
 import copy
 import json
 import math
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -276,20 +275,16 @@ def as_onnx(
     """
     sample = torch.randn(shape)
     axes = {0: torch.export.Dim("batch", max=4096)} | (free or {})
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole.onnx"
-        torch.onnx.export(
-            network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
-            (sample,),
-            whole,
-            input_names=["picture"],
-            output_names=outputs,
-            opset_version=18,
-            dynamic_shapes=(axes,),
-            external_data=False,
-            verbose=False,
-        )
-        model = onnx.load(whole)
+    program = torch.onnx.export(
+        network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+        (sample,),
+        input_names=["picture"],
+        output_names=outputs,
+        opset_version=18,
+        dynamic_shapes=(axes,),
+        verbose=False,
+    )
+    model = program.model_proto
     onnx_file.halve_weights(model)
     truth = network(sample)
     truth = truth if isinstance(truth, tuple) else (truth,)

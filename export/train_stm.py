@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 from torch import Tensor
 
@@ -199,8 +200,6 @@ def train(
 
 def export(network: Mean, path: Path) -> float:
     """Write the ONNX file; returns the largest difference between torch and onnxruntime on random features."""
-    import onnxruntime
-
     network.eval()
     example = torch.randn(100, stm.FEATURES)
     program = torch.onnx.export(

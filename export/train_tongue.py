@@ -7,6 +7,7 @@ Voices held out for evaluation are never heard; CHOICE ones are not trained on e
 """
 
 import argparse
+import io
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -201,13 +202,12 @@ def export(network: Tongue, output: Path, metadata: dict[str, str]) -> float:
     """Write the graph; the largest difference between it and PyTorch."""
     answer = Answer(network).eval()
     features = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 60 + 2 * CONTEXT, 384)).astype(np.float32))
-    temporary = output.with_suffix(".tmp")
+    traced = io.BytesIO()
     torch.onnx.export(
-        answer, (features,), str(temporary), input_names=["features"], output_names=["tongue"], opset_version=17,
+        answer, (features,), traced, input_names=["features"], output_names=["tongue"], opset_version=17,
         dynamic_axes={"features": {1: "frames_and_context"}, "tongue": {1: "frames"}}, dynamo=False,
     )  # fmt: skip
-    model = onnx.load(temporary)
-    temporary.unlink()
+    model = onnx.load_from_string(traced.getvalue())
     onnx_file.halve_weights(model)
     onnx_file.save(model, output, metadata)
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])

