@@ -102,6 +102,12 @@ def validate(network: Basis | Mean, faces: Faces, plain: float = 1.0) -> dict[st
     return {name: (float(ours), float(smooth)) for name, (ours, smooth) in means.items()}
 
 
+def told(network: Basis | Mean, faces: Faces, plain: float) -> str:
+    """What `validate` finds."""
+    scores = validate(network, faces, plain).items()
+    return ", ".join(f"{region} {ours:.3f} ({smooth:.3f})" for region, (ours, smooth) in scores)
+
+
 def calibration(network: Basis | Mean, faces: Faces, plain: float) -> dict[str, list[float]]:
     """Region -> mean error (mm) when the shares SHARES of the correction are used; of all faces a share `plain` is in
     ICT-FaceKit's own style. For `stm.LIP_TRUST`."""
@@ -189,9 +195,7 @@ def train(
                 f"scale {scale:.3f}, noise {noise:.1e}"
             )
             for name, (probe, plain) in probes.items():
-                scores = validate(network, probe, plain).items()
-                shown = ", ".join(f"{region} {ours:.3f} ({smooth:.3f})" for region, (ours, smooth) in scores)
-                report(f"  {name}, mm (interpolant): {shown}")
+                report(f"  {name}, mm (interpolant): {told(network, probe, plain)}")
             state = {"network": network.state_dict(), "done": step + 1}
             state["optimisers"] = [optimiser.state_dict() for optimiser in running_optimisers]
             checkpoint.save(path, state, settings, faces.read)
@@ -232,13 +236,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="one network is trained for each")
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="files (.onnx) of networks to take in too")
     parser.add_argument("--name", default="stm", help="name of the checkpoints")
-    parser.add_argument("--style", type=float, default=Drawing.style, help="strength of the expression styles")
-    parser.add_argument("--plain", type=float, default=Drawing.plain, help="share of faces without a style")
-    parser.add_argument("--dense", type=float, default=Drawing.dense, help="weight of lips and lids on those")
-    parser.add_argument("--unfamiliar", type=float, default=Drawing.unfamiliar, help="strength of unexplained motion")
-    parser.add_argument("--rate", type=float, default=Options.rate)
-    parser.add_argument("--rank", type=int, default=Options.rank)
-    parser.add_argument("--width", type=int, default=Options.width)
     parser.add_argument("--hold-out", type=int, default=0, help="leave every n-th shape out, to compare settings")
     parser.add_argument("--threads", type=int, default=1, help="of the machine's cores")
     parser.add_argument("--no-export", action="store_true")
@@ -249,14 +246,7 @@ def main() -> None:
     validation = arguments.work / "validation"
     kept = stm_data.prepare(model, validation, len(stm_data.VALIDATION), first=stm_data.VALIDATION[0])
     held_out = stm_data.held_out(model, arguments.hold_out)
-    options = Options(
-        arguments.steps,
-        arguments.rate,
-        Drawing(arguments.style, arguments.plain, arguments.dense, arguments.unfamiliar),
-        rank=arguments.rank,
-        width=arguments.width,
-        held_out=held_out,
-    )
+    options = Options(arguments.steps, held_out=held_out)
     unseen = Faces(model, kept)
     probes = {"unseen identities": (unseen, 1.0), "in other styles": (unseen, 0.0)}
     if held_out:
@@ -270,8 +260,7 @@ def main() -> None:
     networks += [network for path in arguments.beside for network in read(path)]
     for smoother in SMOOTHERS:
         for name, (probe, plain) in probes.items():
-            scores = validate(Mean(networks, smoother), probe, plain).items()
-            shown = ", ".join(f"{region} {ours:.3f} ({smooth:.3f})" for region, (ours, smooth) in scores)
+            shown = told(Mean(networks, smoother), probe, plain)
             print(f"mean of {len(networks)}, smoother x {smoother:g}, {name}, mm (interpolant): {shown}")
     network = Mean(networks, SMOOTHER)
     print(f"error, mm, when these shares of the correction are used: {SHARES}")
