@@ -21,7 +21,7 @@ from evaluation import makehuman as other
 from export import command, ict, landmark_data, remeshing, scanner, scanning
 from freetalk_blender.core import atomic, frame, landmarks
 from freetalk_blender.core.argument_types import whole_number
-from freetalk_blender.core.detection import detector, face_placing, face_search, landmark_preview
+from freetalk_blender.core.detection import detector, face_placing, face_search
 from freetalk_blender.core.errors import LandmarkError
 from freetalk_blender.core.surface import raster, scan_file
 
@@ -167,9 +167,8 @@ def seen(who: landmark_data.Subject) -> np.ndarray:
     for view in face_placing.VIEWS:
         camera = face_placing.face_camera(who.face, *view)
         depth = raster.render(camera.to_picture(who.scan.vertices).astype(np.float32), who.scan.triangles, 256).depth
-        placed = camera.to_picture(who.points)
-        column, row = ((placed[:, :2] * [1, -1] + 1) * 128 - 0.5).round().clip(0, 255).astype(int).T
-        found |= np.abs(depth[row, column] - placed[:, 2]) * camera.half < 0.03 * who.face.scale
+        off = landmark_data.off_surface(depth, camera.to_picture(who.points))
+        found |= off * camera.half < 0.03 * who.face.scale
     return found
 
 
@@ -343,18 +342,6 @@ def seconds(part: Part) -> None:
         scan = remeshing.subdivide(scan)
 
 
-def previews(data: Path, folder: Path) -> None:
-    """A picture of every real scan with its landmarks."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, path in SCANS.items():
-        vertices, triangles = scan_file.read(data / "scans" / path)
-        result = attempt(vertices, triangles)
-        if isinstance(result, str):
-            print(f"  {name}: {result}")
-        else:
-            landmark_preview.preview(vertices, triangles, result, folder / f"{name}.png", 400)
-
-
 TABLES = {
     "identities": (identities, 500),
     "strangers": (strangers, 200),
@@ -377,13 +364,10 @@ def main() -> None:
     parser.add_argument("--count", type=whole_number(1), help="scans, rotations or heads per table")
     parser.add_argument("--first", type=int, default=0, help="the first of the random scans")
     parser.add_argument("--keep", type=Path, help="what random and turned scans gave is kept here for the next run")
-    parser.add_argument("--previews", type=Path, help="also write a picture of every real scan into this folder")
     chosen = parser.parse_args()
     for name in chosen.only:
         table, usual = TABLES[name]
         table(Part(chosen.data, chosen.count or usual, chosen.first, chosen.keep))
-    if chosen.previews:
-        previews(chosen.data, chosen.previews)
 
 
 if __name__ == "__main__":

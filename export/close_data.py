@@ -1,16 +1,12 @@
-"""Close-ups that train the refinement of landmarks: `python -m export.close_data --data ../shared/data --out FOLDER`.
+"""Close-ups that train the refinement of landmarks.
 
 Scans as in export/landmark_data.py; half of them keep the registered mesh, which is quick. Each is photographed part by
 part by the very code that runs at inference, from where first answers really put the cameras.
-Each shard is one .npz of 50 scans; scans already written are kept, so the command resumes.
 """
-
-import argparse
-from pathlib import Path
 
 import numpy as np
 
-from export import command, ict, landmark_data
+from export import ict, landmark_data
 from freetalk_blender.core import frame
 from freetalk_blender.core.detection import close_view, closeups
 from freetalk_blender.core.detection.close_view import PARTS, SIDES, Side
@@ -40,10 +36,7 @@ def close_sample(
     camera = _camera(who, side, view, rng)
     channels, image = close_view.close_picture(who.scan.vertices, who.scan.triangles, who.normals, camera, side.left)
     placed = camera.to_picture(who.points[side.points])
-    size = len(image.depth)
-    columns = ((placed[:, 0] + 1) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
-    rows = ((1 - placed[:, 1]) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
-    visible = np.abs(image.depth[rows, columns] - placed[:, 2]) < 0.04 * who.face.scale / camera.half
+    visible = landmark_data.off_surface(image.depth, placed) < 0.04 * who.face.scale / camera.half
     visible &= (np.abs(placed[:, :2]) < 1).all(1)
     place = placed[:, :2] * [-1, 1] if side.left else placed[:, :2]
     padding = MOST_POINTS - len(place)
@@ -81,17 +74,3 @@ def photograph(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
         "visible": np.stack(visible),
         "part": np.array([PARTS.index(side.part) for side, _ in shots], np.int64),
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--scans", type=int, default=2000)
-    parser.add_argument("--start", type=int, default=FIRST_SEED, help="first seed")
-    given = parser.parse_args()
-    landmark_data.write(ict.load(given.data), given.out, given.start, given.scans, make=photograph)
-
-
-if __name__ == "__main__":
-    command.run(main)

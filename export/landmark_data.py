@@ -1,11 +1,9 @@
-"""Pictures that train landmark detection: `python -m export.landmark_data --data ../shared/data --out FOLDER`.
+"""Pictures that train landmark detection.
 
 Every scan is a random ICT identity (held-out seeds for validation), warped, mildly expressive, with what scanners do to
-it (export/scanner.py), photographed from random directions by the very code that runs at inference. Each shard is one
-.npz of 50 scans; scans already written are kept, so the command resumes.
+it (export/scanner.py), photographed from random directions by the very code that runs at inference.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export import command, dressing, ict, reshaping, scanner, scanning
+from export import dressing, ict, reshaping, scanner, scanning
 from freetalk_blender.core import atomic, frame
 from freetalk_blender.core.detection import face_view
 from freetalk_blender.core.detection.face_view import Camera
@@ -219,11 +217,15 @@ def face_sample(who: Subject, camera: Camera, over: int) -> tuple[np.ndarray, np
     """Picture (4, S, S) int8, landmarks (68, 2) in [-1, 1] x right y up, visible (68,) bool."""
     channels, image = _picture(who, camera, face_view.FACE_SIZE, over)
     placed = camera.to_picture(who.points)
-    size = len(image.depth)
-    columns = ((placed[:, 0] + 1) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
-    rows = ((1 - placed[:, 1]) * size / 2 - 0.5).round().clip(0, size - 1).astype(int)
-    visible = np.abs(image.depth[rows, columns] - placed[:, 2]) < 0.08 * who.face.scale / camera.half
+    visible = off_surface(image.depth, placed) < 0.08 * who.face.scale / camera.half
     return _pack(channels), placed[:, :2].astype(np.float32), visible & (np.abs(placed[:, :2]) < 1).all(1)
+
+
+def off_surface(depth: np.ndarray, placed: np.ndarray) -> np.ndarray:
+    """(P,) how far points (P, 3) in a picture lie before or behind what it shows there; depth (S, S)."""
+    size = len(depth)
+    columns, rows = ((placed[:, :2] * [1, -1] + 1) * size / 2 - 0.5).round().clip(0, size - 1).astype(int).T
+    return np.abs(depth[rows, columns] - placed[:, 2])
 
 
 def search_sample(who: Subject, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -270,7 +272,7 @@ def write(
     scans: int,
     make: Callable[[ict.IctModel, int], dict[str, np.ndarray]] = photograph,
 ) -> None:
-    """Shards of SHARD scans with seeds from `start` on, each as `make` photographs it."""
+    """Shards of SHARD scans with seeds from `start` on, each as `make` photographs it; what is there is kept."""
     out.mkdir(parents=True, exist_ok=True)
     for first in range(start, start + scans, SHARD):
         path = out / f"{first:07d}.npz"
@@ -281,17 +283,3 @@ def write(
         with atomic.output(path) as partial:
             np.savez(partial, **arrays)
         print(path.name, flush=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--scans", type=int, default=3000)
-    parser.add_argument("--start", type=int, default=0, help=f"first seed; from {VALIDATION} on for validation")
-    given = parser.parse_args()
-    write(ict.load(given.data), given.out, given.start, given.scans)
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -40,23 +40,17 @@ HALVED = 1e-2
 
 
 class Shots:
-    """All shards of a folder in memory, as int8; `refresh` reads the new ones. read: checksums of what was read of each
-    file, by its name."""
+    """All shards of a folder in memory, as int8. read: checksums of what was read of each file, by its name."""
 
     def __init__(self, folder: Path, keys: tuple[str, ...]) -> None:
-        self.folder, self.keys = folder, keys
+        self.folder = folder
         self.read: dict[str, list[int]] = {}
         self.arrays: dict[str, list[np.ndarray]] = {key: [] for key in keys}
-        self.refresh()
-
-    def refresh(self) -> None:
-        for path in sorted(self.folder.glob("???????.npz")):
-            if path.name in self.read:
-                continue
+        for path in sorted(folder.glob("???????.npz")):
             with np.load(path) as shard:
-                for key in self.keys:
+                for key in keys:
                     self.arrays[key].append(shard[key])
-                self.read[path.name] = [shard.zip.getinfo(f"{key}.npy").CRC for key in self.keys]
+                self.read[path.name] = [shard.zip.getinfo(f"{key}.npy").CRC for key in keys]
         self.count = {key: sum(map(len, parts)) for key, parts in self.arrays.items()}
 
     def take(self, rng: np.random.Generator, number: int, *keys: str) -> tuple[Tensor, ...]:
@@ -214,7 +208,6 @@ def train(name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps
             parts = {"network": network, "average": average, "optimizer": optimizer}
             state = {part: value.state_dict() for part, value in parts.items()}
             checkpoint.save(path, {**state, "step": step}, settings, shots.read)
-            shots.refresh()
             pace = (time.time() - began) / CHECKPOINT_STEPS
             print(f"{name} step {step}/{steps} loss {running:.3f} {pace:.2f} s/step {shots.count}", flush=True)
             began = time.time()
