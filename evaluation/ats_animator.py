@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evaluation.ats import table
-from export import aligned, articulation, ats_data, command, grid, ict, postures, train_ats
+from export import aligned, articulation, ats_data, ats_network, command, grid, ict, postures, train_ats
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.metrics import CURVES, lag, pearson
@@ -39,9 +39,7 @@ def main() -> None:
         if recording.voice == aligned.GRID_VOICE or not ats_data.held_out(recording.voice):
             continue
         samples, rate = audio.load(recording.path)
-        features = speech.surrounded(samples, "cpu")
-        with torch.no_grad():
-            taught = teacher(torch.from_numpy(features[None]))[0][0].numpy()
+        taught = ats_network.controls_of(teacher, speech.features(samples, "cpu"))
         animator = np.tensordot(postures.correct(taught, recording.phones, by_phone), shapes, 1)
         ours = performance.perform(samples, rate, fps=speech.FEATURE_RATE, device="cpu").displacement[: len(animator)]
         wanted, got = measures(animator[: len(ours)]), measures(ours)

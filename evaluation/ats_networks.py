@@ -47,9 +47,7 @@ def judge(trunk: ats_network.Trunk, shapes: np.ndarray, takes: list[Take], facto
     neutral, rows = frame.mean_landmarks(), []
     for take in takes:
         heard = speech.features(augment.change_voice(take.samples, factor).astype(np.float32), "cpu")
-        features = np.pad(heard, ((speech.CONTEXT, speech.CONTEXT), (0, 0)), mode="edge")
-        with torch.no_grad():
-            controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()
+        controls = ats_network.controls_of(trunk, heard)
         place = np.minimum(np.arange(len(take.faces)) * 2 / factor, len(controls) - 1)
         at_video = np.stack([np.interp(place, np.arange(len(controls)), column) for column in controls.T], 1)
         ours, real = curves(neutral + np.tensordot(at_video, shapes, 1)), curves(take.faces)

@@ -12,6 +12,7 @@ bilabial is heard they meet, whatever the emotion and the style, and where a lab
 lids.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -133,6 +134,13 @@ class Trunk(nn.Module):
         heard = standard + NOISE * torch.randn_like(standard) if self.training else standard
         controls = self.leave(self.body(heard)) + self.straight(near).transpose(1, 2)
         return controls, self.decide(self.ears(heard))
+
+
+def controls_of(trunk: Trunk, features: np.ndarray) -> np.ndarray:
+    """(T,K) what a trunk answers to features (T,384), whose ends are held."""
+    padded = np.pad(features.astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+    with torch.no_grad():
+        return trunk(torch.from_numpy(padded[None]))[0][0].numpy()
 
 
 def fade(value: Tensor, limits: tuple[float, float]) -> Tensor:

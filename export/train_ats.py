@@ -265,9 +265,7 @@ def teach(
             heard = speech.features(audio.load(recording.path)[0], "cpu").astype(np.float16)
             with atomic.output(path) as partial:
                 np.save(partial, heard)
-        features = np.pad(np.load(path).astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
-        with torch.no_grad():
-            controls = trunk(torch.from_numpy(features[None]))[0][0].numpy()
+        controls = ats_network.controls_of(trunk, np.load(path))
         pieces.append(ats_data.aligned_piece(recording, controls, by_phone))
     return pieces
 
@@ -305,9 +303,7 @@ def amplitude(trunk: ats_network.Trunk, pieces: list[ats_data.Piece], shapes: np
     saw, in UNKNOWN voices and rooms: what is predicted moves less than what is, the more so the less certain it is."""
     heard = ats_data.build(pieces, 99, work / f"unknown_{ats_data.digest(pieces)}.npy", True, UNKNOWN)
     speech_ = heard.events[:, 0] > 0.5
-    features = np.pad(heard.features.astype(np.float32), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
-    with torch.no_grad():
-        predicted = trunk(torch.from_numpy(features[None]))[0][0].numpy()[speech_]
+    predicted = ats_network.controls_of(trunk, heard.features)[speech_]
     ends = {"width": CURVES["width"], "gap": CURVES["aperture"]}
     factors = []
     for name, (a, b, axis) in ends.items():
