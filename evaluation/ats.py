@@ -120,27 +120,15 @@ def loudness(samples: np.ndarray, shapes: np.ndarray) -> np.ndarray:
     return 0.35 * open_[:, None, None] * shapes[ats_data.CONTROLS.index("jawOpen")]
 
 
-@dataclass(frozen=True)
-class Ridge:
-    """Linear map from five frames, 40 ms apart, to the mouth's controls."""
-
-    weights: np.ndarray
-    features: Callable[[np.ndarray], np.ndarray]
-    shapes: np.ndarray
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        controls = stack(self.features(samples)) @ self.weights
-        return np.tensordot(controls, self.shapes, 1)[::2]
-
-
 def stack(features: np.ndarray) -> np.ndarray:
     """(T,C) at 50 Hz -> (T, 5 C + 1): frames at -80, -40, 0, 40, 80 ms, and 1."""
     rows = np.clip(np.arange(len(features))[:, None] + np.arange(-4, 5, 2), 0, len(features) - 1)
     return np.concatenate([features[rows].reshape(len(features), -1), np.ones((len(features), 1), np.float32)], axis=1)
 
 
-def ridge(pieces: list[ats_data.Piece], features: Callable[[np.ndarray], np.ndarray], shapes: np.ndarray) -> Ridge:
-    """Fitted on the clips that the network was trained on; the ridge is a tenth of a percent of the mean variance."""
+def ridge(pieces: list[ats_data.Piece], features: Callable[[np.ndarray], np.ndarray], shapes: np.ndarray) -> Method:
+    """A linear map from five frames, 40 ms apart, to the mouth's controls, fitted on the clips that the network was
+    trained on; the ridge is a tenth of a percent of the mean variance."""
     size = 5 * features(pieces[0].samples).shape[1] + 1
     gram, target = np.zeros((size, size)), np.zeros((size, len(shapes)))
     for piece in pieces:
@@ -148,7 +136,8 @@ def ridge(pieces: list[ats_data.Piece], features: Callable[[np.ndarray], np.ndar
         gram += x.T @ x
         target += x.T @ piece.controls[: len(x)]
     gram[np.diag_indices(size)] += 1e-3 * np.trace(gram) / size
-    return Ridge(np.linalg.solve(gram, target).astype(np.float32), features, shapes)
+    weights = np.linalg.solve(gram, target).astype(np.float32)
+    return lambda samples: np.tensordot(stack(features(samples)) @ weights, shapes, 1)[::2]
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
@@ -163,8 +152,9 @@ def encoder(samples: np.ndarray) -> np.ndarray:
     return speech.features(samples, "cpu")
 
 
-def _peers(folder: Path, speaker: ats_rules.Speaker, shapes: np.ndarray) -> dict[str, Method]:
-    return {name: Posed(detect, shapes) for name, detect in ats_peers.detectors(folder, speaker).items()}
+def by_postures(detect: ats_peers.Detector, shapes: np.ndarray) -> Method:
+    """Visemes as lips: by the postures written down for them."""
+    return lambda samples: np.tensordot(detect(samples) @ ats_peers.posed(), shapes, 1)[::2]
 
 
 def stillness(data: Path) -> dict[str, float]:
@@ -205,17 +195,6 @@ def speed(samples: np.ndarray) -> dict[str, float]:
     return {"clock": min(run[0] for run in runs), "processor": min(run[1] for run in runs), "network": min(moved)}
 
 
-@dataclass(frozen=True)
-class Posed:
-    """Visemes as lips: by the postures written down for them."""
-
-    detect: ats_peers.Detector
-    shapes: np.ndarray
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        return np.tensordot(self.detect(samples) @ ats_peers.posed(), self.shapes, 1)[::2]
-
-
 def rules(data: Path, file: Path, speaker: ats_rules.Speaker, shapes: np.ndarray) -> Method:
     """The oracle: the training talker's mean postures, in the phones that are truly said."""
     found = {recording.name: recording.phones for recording in aligned.read(file)}
@@ -224,16 +203,15 @@ def rules(data: Path, file: Path, speaker: ats_rules.Speaker, shapes: np.ndarray
 
 
 def _plot(takes: list[Take], methods: dict[str, Method], path: Path) -> None:
-    """Curves of ours and of the best baseline over the tracked ones."""
+    """Curves of some methods over the tracked ones."""
     from evaluation import ats_plots  # matplotlib is needed for pictures alone
 
     neutral = frame.mean_landmarks()
-    shown = {name: method for name, method in methods.items() if name in COMPARED}
     rows = [
         (
             take.name,
             curves(take.faces),
-            {name: curves(neutral + method(take.samples)) for name, method in shown.items()},
+            {name: curves(neutral + method(take.samples)) for name, method in methods.items()},
         )
         for take in takes
     ]
@@ -287,14 +265,15 @@ def main() -> None:
         speaker = ats_rules.oracle(everything, arguments.aligned)
         methods["phoneme rules (oracle)"] = rules(arguments.data, arguments.aligned, speaker, shapes)
         if arguments.peers:
-            methods |= _peers(arguments.peers, speaker, shapes)
+            peers = ats_peers.detectors(arguments.peers, speaker)
+            methods |= {name: by_postures(detect, shapes) for name, detect in peers.items()}
+    shown = {name: method for name, method in methods.items() if name in COMPARED}
     for title, takes in groups.items():
         print(table(title, {name: judge(method, takes) for name, method in methods.items()}), "\n", flush=True)
         if len(takes) == len(TALKERS):
-            shown = {name: method for name, method in methods.items() if name in COMPARED}
             print(table("talker by talker", each(shown, takes)), "\n", flush=True)
         if arguments.plots:
-            _plot(takes[:4], methods, arguments.plots / f"ats_{title.replace(' ', '_').replace(',', '')}.png")
+            _plot(takes[:4], shown, arguments.plots / f"ats_{title.replace(' ', '_').replace(',', '')}.png")
     for name, share in stillness(arguments.data).items():
         print(f"lip motion in {name}: {100 * share:.2f} % of that in speech")
     took = speed(audio.load(Path(arguments.data) / "video_grid" / "lbax4n.flac")[0])

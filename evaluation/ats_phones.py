@@ -60,10 +60,6 @@ class Spoken:
     gap: np.ndarray
     width: np.ndarray
 
-    def at(self, curve: np.ndarray, phone: Phone, slack: float = 0.0) -> np.ndarray:
-        """The curve's frames within a phone."""
-        return within(curve, phone, slack)
-
     def tokens(self, *names: str, shortest: float = 0.0) -> list[Phone]:
         """The phones of these names that last long enough and lie within the curves."""
         inside = [phone for phone in self.phones if phone.end * FEATURE_RATE < len(self.gap)]
@@ -114,29 +110,29 @@ def over(samples: np.ndarray, other: np.ndarray, decibel: float) -> np.ndarray:
 def judge(takes: list[Spoken]) -> dict[str, float]:
     """Checks over all phones of the takes; see the names. Rounding is narrower than the same voice's spread vowels,
     labiodental less than half as far apart as in its open and middle vowels."""
-    closures = [s.at(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
-    with_pauses = [s.at(s.gap, s.burst_alone(p), _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
-    wide = _by_voice(takes, lambda s: [s.at(s.width, p).mean() for p in s.tokens(*SPREAD, shortest=_SHORTEST)])
-    apart = _by_voice(takes, lambda s: [s.at(s.gap, p).mean() for p in s.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)])
-    round_ = [s.at(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
-    bitten = [s.at(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens(*LABIODENTAL)]
+    closures = [within(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
+    with_pauses = [within(s.gap, s.burst_alone(p), _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
+    wide = _by_voice(takes, lambda s: [within(s.width, p).mean() for p in s.tokens(*SPREAD, shortest=_SHORTEST)])
+    apart = _by_voice(takes, lambda s: [within(s.gap, p).mean() for p in s.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)])
+    round_ = [within(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
+    bitten = [within(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens(*LABIODENTAL)]
     vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
     others = [(s, p) for s in takes for p in s.left_apart()]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
     heights = {
-        name: _mean([s.at(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)])
+        name: _mean([within(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)])
         for name, kind in {"open": OPEN, "middle": MIDDLE, "close": CLOSE}.items()
     }
-    shut = _mean([s.at(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])
+    shut = _mean([within(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])
     descent = [heights["open"], heights["close"], shut]
     return {
         "bilabials": len(closures),
         "closure recall": _mean(closures),
         **dict(zip(("95 % from", "to"), surely(sum(closures), len(closures)), strict=True)),
         "pauses before stops counted": _mean(with_pauses),
-        "closed vowels": _mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in vowels]),
-        "closed consonants": _mean([s.at(s.gap, p).min() < TOUCH for s, p in others]),
-        "closed open vowels": _mean([np.median(s.at(s.gap, p)) < TOUCH for s, p in wide_open]),
+        "closed vowels": _mean([np.median(within(s.gap, p)) < TOUCH for s, p in vowels]),
+        "closed consonants": _mean([within(s.gap, p).min() < TOUCH for s, p in others]),
+        "closed open vowels": _mean([np.median(within(s.gap, p)) < TOUCH for s, p in wide_open]),
         "rounding": _mean(round_),
         "labiodental": _mean(bitten),
         "gap open (mm)": 90 * heights["open"],
