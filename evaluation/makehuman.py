@@ -91,21 +91,22 @@ def load(data: Path) -> MakeHuman:
     triangles = groups["body"]
     used = np.unique(triangles)
     head = used[(vertices[used, 1] > NECK)]
-    mirrored = {i: int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
-                for i, v in _RIGHT.items()}  # fmt: skip
-    known = {**_RIGHT, **{MIRRORED[i]: v for i, v in mirrored.items()}, **_RIGHT}
-    right_skin = head[vertices[head, 0] < 1e-3]
-    jaw = _jaw(vertices, right_skin, known)
-    for i, v in jaw.items():
-        known[i] = v
-        known[MIRRORED[i]] = int(head[np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1).argmin()])
+
+    def mirrored(right: dict[int, int]) -> dict[int, int]:
+        there = {i: np.linalg.norm(vertices[head] - vertices[v] * [-1, 1, 1], axis=1) for i, v in right.items()}
+        return {MIRRORED[i]: int(head[distance.argmin()]) for i, distance in there.items()}
+
+    known = mirrored(_RIGHT) | _RIGHT
+    jaw = _jaw(vertices, head[vertices[head, 0] < 1e-3], known)
+    known |= jaw
+    known |= mirrored(jaw)
     parts = {name.removeprefix("helper-"): faces for name, faces in groups.items() if name.startswith("helper-")}
     return MakeHuman(vertices, triangles, np.array([known[i] for i in range(68)], np.int32), parts)
 
 
-def head(body: MakeHuman) -> np.ndarray:
-    """(F,3) the triangles above NECK."""
-    return body.triangles[(body.vertices[body.triangles][..., 1] > NECK).all(1)]
+def head(body: MakeHuman, above: float = NECK) -> np.ndarray:
+    """(F,3) the triangles above a height (decimetres)."""
+    return body.triangles[(body.vertices[body.triangles][..., 1] > above).all(1)]
 
 
 def carried_points(body: MakeHuman) -> np.ndarray:

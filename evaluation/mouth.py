@@ -65,6 +65,8 @@ MOUTHS = {
 #: Three times the noise of the points that "scanned" faces are reconstructed from, and by how much longer the way along
 #: the face is than twice the straight one where two places are two lips (mm).
 WEB, ROUND = 0.3, 5.0
+#: Landmarks along the inner upper and lower lip, corner to corner.
+CONTOURS = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]
 #: Root-mean-square distance of the given landmarks from the true ones (mm).
 NOISE = (0.0, 1.0, 2.0)
 
@@ -97,7 +99,7 @@ def contour(model: ict.IctModel, through: list[int]) -> np.ndarray:
 
 def lips(model: ict.IctModel) -> np.ndarray:
     """(N,) +1 upper lip, -1 lower lip, 0 neither: skin in front of the corners, by the side of the lip opening."""
-    upper, lower = contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])
+    upper, lower = (contour(model, marks) for marks in CONTOURS)
     curve = model.neutral[np.concatenate([upper, lower])]
     near = cKDTree(curve).query(model.neutral)[0] < 1.0
     corner = model.neutral[model.landmark_vertices[[60, 64]], 0]
@@ -153,7 +155,7 @@ def _resampled(path: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 def welded(scan: scanning.Scan, model: ict.IctModel) -> scanning.Scan:
     """The inner lips' contours made one line, and what lies behind them left out; scan still registered."""
-    upper, lower = contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])
+    upper, lower = (contour(model, marks) for marks in CONTOURS)
     loop = np.zeros(len(model.neutral), bool)
     loop[upper] = loop[lower] = True
     free = ~loop[scan.triangles].any(1)
@@ -168,7 +170,7 @@ def welded(scan: scanning.Scan, model: ict.IctModel) -> scanning.Scan:
     vertices[partner] = (scan.vertices[partner] + scan.vertices[lower]) / 2
     triangles = index[triangles]
     distinct = (np.diff(np.sort(triangles, 1), axis=1) > 0).all(1)
-    return scanning.select(scanning.Scan(vertices, triangles, scan.carry), distinct[np.arange(len(triangles))])
+    return scanning.select(scanning.Scan(vertices, triangles, scan.carry), distinct)
 
 
 def fused(
@@ -178,7 +180,7 @@ def fused(
     known to come from, 0 on the welded line itself, on a web between the lips and off them."""
     how, count, part = KINDS[kind]
     if how == "weld":
-        both = np.concatenate([contour(model, [60, 61, 62, 63, 64]), contour(model, [60, 67, 66, 65, 64])])
+        both = np.concatenate([contour(model, marks) for marks in CONTOURS])
         side = np.where(np.isin(np.arange(len(face.side)), both), 0, face.side)
         outer = model.triangles[scanning.part_mask(model, part, eyeballs=False)]
         scan = welded(scanning.registered(face.vertices, outer), model)

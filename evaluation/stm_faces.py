@@ -98,7 +98,7 @@ def makehuman_cases(data: Path, identities: int, variant: str = "") -> Iterator[
     """
     body, fused = makehuman.load(data), variant == "fused"
     count = len(body.vertices)
-    head = body.triangles[(body.vertices[body.triangles][..., 1] > _NECK).all(1)]
+    head = makehuman.head(body, _NECK)
     for group in ("african", "asian", "caucasian"):
         units = makehuman.expression_units(data, group, count)
         for identity in range(identities):
