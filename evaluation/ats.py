@@ -6,7 +6,6 @@ Curves are read off tracked video landmarks with the head's pose removed: apertu
 in eye distances. Every method is heard through the same audio and judged at the video's 25 frames a second.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -236,10 +235,7 @@ def _number(column: str, value: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the ATS against real talkers and baselines.")
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder that holds grid_s1/, video_grid/, ict_facekit/, speech/"
-    )
+    parser = command.parser(__doc__, "grid_s1/, video_grid/, ict_facekit/, speech/")
     parser.add_argument("--plots", type=Path, help="folder for PNG plots of the curves")
     parser.add_argument("--quick", action="store_true", help="leave out the fitted baselines")
     parser.add_argument("--aligned", type=Path, help="file written by python -m export.aligned: judge the oracle too")

@@ -4,7 +4,6 @@ The animator is what open speech was taught with: the first network, that saw on
 (export/postures.py). On voices that training never heard, does the network do the same without knowing the phones?
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,7 @@ def measures(moved: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the ATS against the animator on voices it never heard.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
+    parser = command.parser(__doc__, "grid_s1/ and ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/ats"), help="where export.train_ats worked")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -4,7 +4,6 @@ Readers that training never heard (LibriSpeech; the file comes from `python -m e
 evaluation/ats_phones.py: as they are, whispering, on a telephone, in rooms, under babble, and as giants and dwarfs.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -63,7 +62,7 @@ def under_babble(samples: np.ndarray, others: list[np.ndarray], decibel: float) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser(__doc__)
     parser.add_argument("--aligned", type=Path, required=True, help="file of aligned recordings")
     parser.add_argument("--limit", type=whole_number(1), default=1000, help="recordings to judge")
     arguments = parser.parse_args()

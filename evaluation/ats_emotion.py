@@ -7,7 +7,6 @@ Tibshirani 1996, "Discriminant analysis by Gaussian mixtures"). Then each emotio
 action units are looked for, one by one: does what the unit moves go the way that FACS says (Ekman & Friesen 1978)?
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +106,7 @@ def learn(recordings: list[aligned.Aligned]) -> Classifier:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge whether ATS output shows the emotion that was asked for.")
+    parser = command.parser(__doc__)
     parser.add_argument("--aligned", type=Path, required=True, help="file written by python -m export.aligned")
     parser.add_argument("--limit", type=whole_number(1), help="recordings to judge (all)")
     arguments = parser.parse_args()

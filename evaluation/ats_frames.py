@@ -6,9 +6,6 @@ shows: at second i / fps, and as `lips.shown` chooses. A closure is shown where 
 lips within .9 mm of shut; closures are times of up to 0.3 s with lips within .2 mm of shut, between open ones.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from evaluation.ats import recordings, table
@@ -40,8 +37,7 @@ def missed(gap: np.ndarray, found: np.ndarray, times: np.ndarray, fps: float) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Count the closures that fall between frames.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
+    parser = command.parser(__doc__, "speech/")
     data = parser.parse_args().data
     rows: dict[str, dict[str, float]] = {
         f"{fps} frames a second": {"closures": 0, "at second i / fps": 0, "as shown": 0} for fps in _RATES

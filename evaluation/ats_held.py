@@ -6,9 +6,6 @@ the mean between 0.1 s from either end, and the share of it with shut lips are c
 it, and hearing it shortened (`core/voice/sustained.py`).
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from evaluation.ats import recordings, table
@@ -50,8 +47,7 @@ def gap_of(features: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the mouth in vowels that are held.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
+    parser = command.parser(__doc__, "speech/")
     data = parser.parse_args().data
     found: dict[str, list[dict[str, float]]] = {f"{length} s": [] for length in _LENGTHS}
     for file in recordings(data):

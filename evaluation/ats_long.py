@@ -5,7 +5,6 @@ is compared with the same gap where every window begins elsewhere, with what sin
 silence of several lengths, all as shares of its range. Then memory and seconds for hours of speech.
 """
 
-import argparse
 import resource
 import time
 from collections.abc import Iterator
@@ -103,8 +102,7 @@ def people(data: Path) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the ATS on long, loud, coarse and foreign sound.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
+    parser = command.parser(__doc__, "speech/")
     parser.add_argument("--hours", type=float, default=2.0)
     arguments = parser.parse_args()
     files = command.files(arguments.data / "speech" / "dc_tts_voice", "*.flac")[:12]

@@ -6,7 +6,6 @@ linear path alone beside them. Judged on his clips that training never saw, as h
 speaker.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +55,7 @@ def judge(trunk: ats_network.Trunk, shapes: np.ndarray, takes: list[Take], facto
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare kinds of network on the real talker's clips.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
+    parser = command.parser(__doc__, "grid_s1/ and ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/ats"))
     parser.add_argument("--clips", type=whole_number(1), default=40, help="held-out clips to judge")
     arguments = parser.parse_args()

@@ -5,7 +5,6 @@ The files come from `python -m export.aligned` (people), `python -m export.voice
 never heard count.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -183,7 +182,7 @@ def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[alig
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the ATS on aligned speech of voices it never heard.")
+    parser = command.parser(__doc__)
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
     parser.add_argument("--limit", type=whole_number(1), default=40, help="recordings to judge in each group")
     parser.add_argument("--emotions", action="store_true", help="also under every emotion at intensity 1")

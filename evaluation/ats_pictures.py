@@ -7,7 +7,6 @@ front and turned, over the curves of mouth, brows and lids with the phones benea
 emotion in a row of faces, small. Needs matplotlib and PocketSphinx (`.venv-train`).
 """
 
-import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +164,7 @@ def overview(takes: list[Take]) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser(__doc__)
     parser.add_argument("--scan", type=Path, required=True)
     parser.add_argument("--landmarks", type=Path, help="the scan's landmarks; else they are detected")
     parser.add_argument("--sound", type=Path, default=SPEECH)

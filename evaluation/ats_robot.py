@@ -5,7 +5,6 @@ So its voices that training never heard are judged here by their own times, with
 and nothing aligned; so are languages for which the aligner's English ears will not do.
 """
 
-import argparse
 from dataclasses import replace
 from itertools import islice
 
@@ -34,7 +33,7 @@ def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the ATS on espeak-ng's held-out voices by their own times.")
+    parser = command.parser(__doc__)
     parser.add_argument("--limit", type=whole_number(1), help="sentences of each voice (all)")
     arguments = parser.parse_args()
     robot = espeak.Robot()

@@ -4,7 +4,6 @@ ICT-FaceKit's model with what it has behind its lips and lids, and what it has n
 stands on the skin, as artists model them, the glasses in one piece before it. All are loose parts of one mesh.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +113,7 @@ def write(path: Path, vertices: np.ndarray, faces: dict[str, np.ndarray]) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=2)
     arguments = parser.parse_args()

@@ -11,7 +11,6 @@ face (mean mm). Its picture has an iris painted on that skin: open, and in each 
 and with it.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -169,8 +168,7 @@ def bare(bound: face.Face, rest: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("-o", "--output", type=Path, help="picture of the eyes with balls")
     parser.add_argument("--skin", type=Path, help="picture of those that are one skin with their lids")
     arguments = parser.parse_args()

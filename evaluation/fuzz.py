@@ -331,7 +331,7 @@ def summary(lines: list[dict]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser(__doc__)
     parser.add_argument("--data", type=Path, help="folder that holds scans/")
     parser.add_argument("--cases", type=whole_number(1), default=2000)
     parser.add_argument("--seed", type=int, default=11)

@@ -7,9 +7,6 @@ the head is lower a fifth of a second after an accent than half a second before.
 his tracked rigid landmarks, whose depth is a guess of the tracker: roll is the surest, pitch and yaw are rough.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation
@@ -49,8 +46,7 @@ def told(curves: list[np.ndarray], accents: list[np.ndarray]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/")
+    parser = command.parser(__doc__, "grid_s1/")
     parser.add_argument("--clips", type=whole_number(1), default=150)
     arguments = parser.parse_args()
     names, tracked = grid.read_landmarks(arguments.data)

@@ -7,7 +7,6 @@ from where they move when the sample is bound as it is (mm of a face of eye dist
 those that move); and triangles at the mouth's corners that are turned over, in the mean of the frames.
 """
 
-import argparse
 import multiprocessing
 import time
 from pathlib import Path
@@ -88,7 +87,7 @@ def row(halvings: int, on_floor: bool) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser(__doc__)
     parser.add_argument("--halvings", type=int, nargs="*", default=[0, 2, 3, 4])
     scans = [(halvings, False) for halvings in parser.parse_args().halvings] + [(2, True)]
     print(HEADER)

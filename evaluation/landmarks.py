@@ -6,7 +6,6 @@ orientations and 10 random ones), given (DemoFace's five landmarks), defects (de
 and heads without a face), time. Millimetres are those of a face whose outer eye corners are 90 mm apart.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -356,10 +355,7 @@ TABLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder that holds ict_facekit/, scans/ and makehuman/"
-    )
+    parser = command.parser(__doc__, "ict_facekit/, scans/ and makehuman/")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--count", type=whole_number(1), help="scans, rotations or heads per table")
     parser.add_argument("--first", type=int, default=0, help="the first of the random scans")

@@ -7,7 +7,6 @@ tallest slit is, and the share of frames with one taller than TALL. Millimetres 
 90 mm apart. "Without contact": the same motion without `core/lip_contact/contact.py`.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,8 +88,7 @@ def row(name: str, vertices: np.ndarray, triangles: np.ndarray, take: np.ndarray
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
+    parser = command.parser(__doc__, "ict_facekit/ and makehuman/")
     parser.add_argument("--identities", type=whole_number(1), default=3)
     parser.add_argument("--people", type=whole_number(1), default=6, help="MakeHuman's")
     given = parser.parse_args()

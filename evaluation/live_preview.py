@@ -7,7 +7,6 @@ shown frame, and a frame of a film at 30 a second; on a busy machine the work is
 compares with baked shape keys. The face is examples/head.obj, made finer; the speech is examples/speech.flac, repeated.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +28,7 @@ SLIDER, FRAME = 150.0, 1000.0 / 30
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__doc__)
     parser.add_argument("--vertices", type=whole_number(1), default=50_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()

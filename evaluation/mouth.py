@@ -13,12 +13,10 @@ along x, the seam's mean step, and the seconds taken. Vertices on the web that P
 lips, no nearer to one of them than to the other by WEB, belong to neither (`export/fusing.py`, `on_web`).
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
@@ -245,8 +243,7 @@ def rows(model: ict.IctModel, kind: str, count: int, seed: int) -> Iterator[tupl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--faces", type=whole_number(1), default=10)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))

@@ -15,10 +15,8 @@ the mean of all frames. At last what the correction costs a frame, beside `defor
 the lips that were open from the start.
 """
 
-import argparse
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -202,8 +200,7 @@ def cost(bound: faces.Face, motion: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--faces", type=whole_number(1), default=5)
     parser.add_argument("--frames", type=whole_number(1), default=PERFORMED, help="random frames performed on each")
     parser.add_argument("--seed", type=int, default=7)

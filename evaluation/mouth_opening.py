@@ -7,7 +7,6 @@ of a kind, and what one face differs from another (standard deviation). "landmar
 place of those of the surface (core/retarget.py). mm of a face of eye distance 90 mm. `--scan FILE ...` asks scans.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,8 +85,7 @@ def show(name: str, values: np.ndarray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--faces", type=whole_number(1), default=8)
     parser.add_argument("--seed", type=int, default=51)
     parser.add_argument("--kinds", nargs="+", choices=[*mouth.KINDS, *APART], default=[*FUSED, *APART])

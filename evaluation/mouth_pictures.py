@@ -11,7 +11,6 @@ With a sound: a column for each moment (seconds; --at, or --frames of them sprea
 quarters, and the lips close to.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -171,7 +170,7 @@ def spoken(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser(__doc__)
     parser.add_argument("scan", type=Path)
     parser.add_argument("landmarks", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)

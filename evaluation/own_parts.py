@@ -5,7 +5,6 @@ MakeHuman's head with its lashes, eyeballs and teeth go through `prepare` and `d
 parts are, where they truly move and where they truly rest.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,8 +96,7 @@ def show(found: Sequence[dict[str, np.ndarray]], motions: Sequence[str]) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
+    parser = command.parser(__doc__, "ict_facekit/ and makehuman/")
     parser.add_argument("--identities", type=whole_number(1), default=8)
     parser.add_argument("--shapes", type=whole_number(1), default=3, help="of MakeHuman's face")
     arguments = parser.parse_args()

@@ -12,7 +12,6 @@ All are for evaluation alone, and nothing of them is packaged:
 Asterisk's sounds are decoded by ffmpeg (`--ffmpeg`, for example of the PyPI package imageio-ffmpeg).
 """
 
-import argparse
 import gzip
 import re
 import subprocess
@@ -112,7 +111,7 @@ def music(packages: Path, work: Path, ffmpeg: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Align real voices in seven languages.")
+    parser = command.parser(__doc__)
     parser.add_argument("--packages", type=Path, required=True, help="folder with the unpacked Debian packages")
     parser.add_argument("--ffmpeg", default="ffmpeg")
     parser.add_argument("--work", type=Path, default=Path("build/ats"))

@@ -3,7 +3,6 @@
 Prints Markdown tables, all rows of a table from the same frames of the same faces.
 """
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,8 +177,7 @@ TABLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
+    parser = command.parser(__doc__, "ict_facekit/ and makehuman/")
     parser.add_argument("--identities", type=whole_number(1), default=10, help="ICT identities of the test")
     parser.add_argument("--shapes", type=whole_number(1), default=3, help="MakeHuman face shapes of each group")
     parser.add_argument("--units", action="store_true", help="also print every expression unit")

@@ -5,7 +5,6 @@ seconds: other programs do not count. Compared with a biharmonic field of 68 han
 once per frame. "share of sgemm": of what this machine's own matrix product, measured here, would allow.
 """
 
-import argparse
 import multiprocessing
 import os
 import tempfile
@@ -150,8 +149,7 @@ def stand_in(model: ict.IctModel, motion: np.ndarray, count: int = 60_000) -> fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000]
     )

@@ -7,9 +7,7 @@ landmarks: columns of 2 mm along the middle 80 % of the mouth, and the lids at t
 whose outer eye corners are 90 mm apart. "displacement as it is" is the same motion without retargeting and contact.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -121,8 +119,7 @@ def row(model: ict.IctModel, name: str, neutral: np.ndarray, motion: np.ndarray,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     model = ict.load(parser.parse_args().data)
     motion = model.landmark_motion(model.weights(*SHUT.values(), BLINK))
     average = frame.mean_landmarks() + motion

@@ -3,7 +3,6 @@
 `python -m evaluation.stm_pictures --data ../shared/data -o FOLDER [--scan FILE ... --landmarks FOLDER]`
 """
 
-import argparse
 from itertools import islice
 from pathlib import Path
 
@@ -102,8 +101,7 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/ and makehuman/")
+    parser = command.parser(__doc__, "ict_facekit/ and makehuman/")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pictures")
     parser.add_argument("--scan", type=Path, action="append", default=[])
     parser.add_argument("--landmarks", type=Path, help="folder of the scans' landmark files; others are detected")

@@ -12,7 +12,6 @@ meanwhile); how long that work went on, and whether the scene is as it was befor
 writing that nobody stopped, in processor seconds of the main thread. The Blender is the one of tests/ui.
 """
 
-import argparse
 import os
 import pickle
 import shutil
@@ -121,7 +120,7 @@ def listing():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__doc__)
     parser.add_argument("scan", nargs="?", type=Path, default=first_clip.SCAN)
     parser.add_argument("--vertices", type=whole_number(1), default=600_000)
     parser.add_argument("--moments", type=whole_number(0), default=20)

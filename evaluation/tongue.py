@@ -4,7 +4,6 @@ The files are those of `evaluation.ats_phones`; only voices that training never 
 same run, what can be told without one: from how far apart and how wide our lips are (`by_lips`).
 """
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,7 @@ def correlation(ours: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the tongue on aligned speech of voices it never heard.")
+    parser = command.parser(__doc__)
     parser.add_argument("--aligned", type=Path, nargs="+", required=True, help="files of aligned recordings")
     parser.add_argument("--limit", type=whole_number(1), default=40, help="recordings to judge in each group")
     arguments = parser.parse_args()

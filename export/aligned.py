@@ -6,7 +6,6 @@ Resumable: one JSON line for each recording in the work folder. A recording whos
 the reason and left out of training; where a single phone is not, its surroundings are (`trusted`).
 """
 
-import argparse
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -144,8 +143,7 @@ def report(output: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Align the phones of the speech collections.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds speech/")
+    parser = command.parser(__doc__, "speech/")
     parser.add_argument(
         "--wheel", type=Path, required=True, help="the speech encoder's wheel (it holds all of Whisper-tiny)"
     )

@@ -1,8 +1,5 @@
 """Write ARKit's blend shapes as motion of 68 landmarks: `python -m export.arkit_shapes --data ../shared/data`."""
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from export import articulation, command, ict
@@ -19,8 +16,7 @@ def members(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     model = ict.load(parser.parse_args().data)
     parts = {name: members(name, model.expression_names) for name in arkit.NAMES}
     shapes = articulation.basis(model, parts).astype(np.float32)

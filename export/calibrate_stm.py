@@ -6,7 +6,6 @@ them, and what they do on the identities kept for validation; then the errors by
 Samples stay in the work folder; about two minutes of one core.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,8 +223,7 @@ def eyes_table(errors: np.ndarray) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/stm"), help="folder of samples")
     arguments = parser.parse_args()
     model = ict.load(arguments.data)

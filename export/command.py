@@ -1,5 +1,6 @@
 """How the commands of `export` and `evaluation` begin and end."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,15 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def parser(told: str | None, data: str = "") -> argparse.ArgumentParser:
+    """What reads a command's words, and shows its module's docstring as it stands; data: what the folder holds that
+    --data names, where the command needs one."""
+    made = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if data:
+        made.add_argument("--data", type=Path, required=True, help=f"folder that holds {data}")
+    return made
 
 
 def files(folder: Path, pattern: str) -> list[Path]:

@@ -6,7 +6,6 @@ Source of the recordings: Cooke, Barker, Cunningham & Shao 2006, "An audio-visua
 automatic speech recognition" (CC-BY 4.0, Zenodo record 3625687).
 """
 
-import argparse
 import csv
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,8 +155,7 @@ def _report(real: np.ndarray, fitted: np.ndarray, weights: np.ndarray, speech: n
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Map GRID talker 1's tracked lips to ICT-FaceKit and print the fit.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and ict_facekit/")
+    parser = command.parser(__doc__, "grid_s1/ and ict_facekit/")
     clips, _ = load(parser.parse_args().data, report=True)
     print(f"{len(clips)} clips, {sum(len(clip.speech) for clip in clips) / FEATURE_RATE / 60:.1f} minutes")
 

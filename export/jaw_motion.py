@@ -6,7 +6,6 @@ face in a mirror too. Prints errors on identities that it was not fitted to, bes
 --write it is fitted and written first.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +74,7 @@ def fitted(model: ict.IctModel) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--write", action="store_true", help="fit it anew and write core/mouth/jaw_motion.npy")
     given = parser.parse_args()
     model = ict.load(given.data)

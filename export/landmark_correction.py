@@ -6,7 +6,6 @@ in a mirror, so that left and right are corrected alike. What was detected is ke
 resumes, and two of them, one with `--backwards`, share the work.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,8 +140,7 @@ def errors(found: Found, step: Correction | None = None) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--work", type=Path, required=True, help="folder for what was detected")
     parser.add_argument("--backwards", action="store_true", help="begin with the last scan")
     given = parser.parse_args()

@@ -4,7 +4,6 @@ Principal components of the canonical landmarks of random ICT identities with th
 the networks are trained on; 40 modes, one standard deviation each.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +41,7 @@ def principal(deviations: np.ndarray, count: int) -> tuple[np.ndarray, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     model = ict.load(parser.parse_args().data)
     faces = aligned_faces(model, model.landmark_vertices, FACES)
     mean = faces.mean(0)

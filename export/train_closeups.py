@@ -4,7 +4,6 @@ Photographs the close-ups that FOLDER does not hold yet, trains the network (it 
 writes onnx_models/landmark_closeups.onnx and prints the errors on held-out identities.
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -206,8 +205,7 @@ def close_errors(model: onnx.ModelProto, shots: Shots) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
     parser.add_argument("--scans", type=int, default=1000, help="training scans to photograph; 0 takes what is there")
     parser.add_argument("--first", type=int, default=close_data.FIRST_SEED, help="the first of the training scans")

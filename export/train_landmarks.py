@@ -4,7 +4,6 @@ Photographs the scans that FOLDER does not hold yet, trains the search and the l
 checkpoint in FOLDER), writes onnx_models/{face_search,landmarks}.onnx and prints the errors on held-out identities.
 """
 
-import argparse
 import copy
 import json
 import math
@@ -342,8 +341,7 @@ def jobs(search_steps: int, steps: int) -> dict[str, Job]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--work", type=Path, required=True, help="folder for pictures and checkpoints")
     parser.add_argument("--scans", type=int, default=1300, help="training scans to photograph; 0 takes what is there")
     parser.add_argument("--steps", type=int, default=2100, help="batches of the landmark network")

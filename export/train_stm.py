@@ -7,7 +7,6 @@ each network. Writes onnx_models/stm.onnx when the mean beats the interpolant al
 validation.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -228,8 +227,7 @@ def export(network: Mean, path: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ict_facekit/")
+    parser = command.parser(__doc__, "ict_facekit/")
     parser.add_argument("--work", type=Path, default=Path("build/stm"), help="folder of samples and checkpoints")
     parser.add_argument("--scans", type=int, default=191, help="random scans to train on")
     parser.add_argument("--steps", type=int, default=Options.steps)

