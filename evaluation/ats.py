@@ -63,6 +63,11 @@ def judge(method: Method, takes: list[Take]) -> dict[str, float]:
             row[f"{name} ratio"] = float(ours[name].std() / real[name].std())
         row["lag ms"] = lag(ours["aperture"], real["aperture"], grid.VIDEO_RATE)
         rows.append(row)
+    return means(rows)
+
+
+def means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each column."""
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation.ats import table
+from evaluation.ats import means, table
 from export import aligned, articulation, ats_data, ats_network, command, grid, ict, postures, train_ats
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import LIPS
@@ -49,8 +49,7 @@ def main() -> None:
         row["lip velocity mm/s"] = EYE_DISTANCE_MM * np.linalg.norm(velocity, axis=-1).mean()
         row["lag ms"] = lag(got["aperture"], wanted["aperture"], speech.FEATURE_RATE)
         rows.append(row)
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    print(table(f"{len(rows)} voices never heard", {"ours": mean}))
+    print(table(f"{len(rows)} voices never heard", {"ours": means(rows)}))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ it, and hearing it shortened (`core/voice/sustained.py`).
 
 import numpy as np
 
-from evaluation.ats import recordings, table
+from evaluation.ats import means, recordings, table
 from export import command
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import aperture
@@ -66,11 +66,7 @@ def main() -> None:
                 gap = gap_of(features)[inside]
                 row |= {f"gap mm, {name}": gap.mean(), f"shut, {name}": (gap < PARTED[1]).mean()}
             rows.append(row)
-    print(table("vowels held for", {name: _mean(rows) for name, rows in found.items()}))
-
-
-def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    print(table("vowels held for", {name: means(rows) for name, rows in found.items()}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ats import TOUCH, table
-from export import aligned, ats_data, command, voices
+from export import aligned, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core.argument_types import whole_number
@@ -119,21 +119,21 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
     others = [(s, p) for s in takes for p in s.left_apart()]
     wide_open = [(s, p) for s in takes for p in s.tokens(*OPEN, shortest=2 * _SHORTEST)]
     heights = {
-        name: _mean([within(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)])
+        name: mean([within(s.gap, p).mean() for s in takes for p in s.tokens(*kind, shortest=_SHORTEST)])
         for name, kind in {"open": OPEN, "middle": MIDDLE, "close": CLOSE}.items()
     }
-    shut = _mean([within(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])
+    shut = mean([within(s.gap, p, _SLACK).min() for s in takes for p in s.tokens(*BILABIAL)])
     descent = [heights["open"], heights["close"], shut]
     return {
         "bilabials": len(closures),
-        "closure recall": _mean(closures),
+        "closure recall": mean(closures),
         **dict(zip(("95 % from", "to"), surely(sum(closures), len(closures)), strict=True)),
-        "pauses before stops counted": _mean(with_pauses),
-        "closed vowels": _mean([np.median(within(s.gap, p)) < TOUCH for s, p in vowels]),
-        "closed consonants": _mean([within(s.gap, p).min() < TOUCH for s, p in others]),
-        "closed open vowels": _mean([np.median(within(s.gap, p)) < TOUCH for s, p in wide_open]),
-        "rounding": _mean(round_),
-        "labiodental": _mean(bitten),
+        "pauses before stops counted": mean(with_pauses),
+        "closed vowels": mean([np.median(within(s.gap, p)) < TOUCH for s, p in vowels]),
+        "closed consonants": mean([within(s.gap, p).min() < TOUCH for s, p in others]),
+        "closed open vowels": mean([np.median(within(s.gap, p)) < TOUCH for s, p in wide_open]),
+        "rounding": mean(round_),
+        "labiodental": mean(bitten),
         "gap open (mm)": 90 * heights["open"],
         "gap middle (mm)": 90 * heights["middle"],
         "gap close (mm)": 90 * heights["close"],
@@ -153,7 +153,7 @@ def surely(found: int, count: int) -> tuple[float, float]:
     return float((share + room / 2.0 - half) / (1.0 + room)), float((share + room / 2.0 + half) / (1.0 + room))
 
 
-def _mean(values: list[float]) -> float:
+def mean(values: list[float]) -> float:
     """Their mean; not a number where there are none."""
     return float(np.mean(values)) if len(values) else np.nan
 
@@ -161,14 +161,12 @@ def _mean(values: list[float]) -> float:
 def _by_voice(takes: list[Spoken], values: Callable[[Spoken], list[float]]) -> dict[str, float]:
     """The mean of some values over everything that each voice says."""
     voices_ = {take.voice for take in takes}
-    return {voice: _mean([x for s in takes if s.voice == voice for x in values(s)]) for voice in voices_}
+    return {voice: mean([x for s in takes if s.voice == voice for x in values(s)]) for voice in voices_}
 
 
 def never_heard(voice: str) -> bool:
     """True for voices that training did not hear: held-out people and programs, and all prompts."""
-    if voice.startswith(aligned.SYNTHETIC):
-        return voices.is_held_out(voice)
-    return voice.startswith("prompts") or (voice != aligned.GRID_VOICE and ats_data.held_out(voice))
+    return voice.startswith("prompts") or voices.is_held_out(voice)
 
 
 def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[aligned.Aligned]]:

@@ -4,14 +4,13 @@ The files are those of `evaluation.ats_phones`; only voices that training never 
 same run, what can be told without one: from how far apart and how wide our lips are (`by_lips`).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.ats import table
-from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, groups, within
+from evaluation.ats_phones import CLOSE, MIDDLE, OPEN, groups, mean, within
 from export import aligned, command, tongue_postures
 from export.phones import Phone
 from freetalk_blender.core.argument_types import whole_number
@@ -66,10 +65,10 @@ def judge(takes: list[Said]) -> dict[str, float]:
     """Checks over all phones of the takes; see the names. Low: vowels and k, g, ng, in their middles."""
 
     def reached(curves: list[np.ndarray], names: tuple[str, ...], there: float = THERE) -> float:
-        return share(x.max() >= there for s, c in zip(takes, curves, strict=True) for x in s.at(c, names, SLACK))
+        return mean([x.max() >= there for s, c in zip(takes, curves, strict=True) for x in s.at(c, names, SLACK)])
 
     def raised(curves: list[np.ndarray], names: tuple[str, ...]) -> float:
-        return share(x[len(x) // 2] >= HALF for s, c in zip(takes, curves, strict=True) for x in s.at(c, names))
+        return mean([x[len(x) // 2] >= HALF for s, c in zip(takes, curves, strict=True) for x in s.at(c, names)])
 
     up, out, body = ([take.tongue[:, i] for take in takes] for i in range(len(CHANNELS)))
     lips = [take.by_lips for take in takes]
@@ -91,12 +90,6 @@ def judge(takes: list[Said]) -> dict[str, float]:
         "in AA, AE": heights["AA, AE"],
         **{f"r {name}": correlation(ours[:, i], wanted[:, i]) for i, name in enumerate(CHANNELS)},
     }
-
-
-def share(found: Iterable[bool]) -> float:
-    """The mean, nan of nothing."""
-    values = list(found)
-    return float(np.mean(values)) if values else float("nan")
 
 
 def correlation(ours: np.ndarray, wanted: np.ndarray) -> float:

@@ -88,11 +88,6 @@ def is_choice(voice: str) -> bool:
     return voice in CHOICE if program else voice != aligned.GRID_VOICE and ats_data.held_out(voice, CHOICE_SHARE)
 
 
-def is_held_out(voice: str) -> bool:
-    """True for voices of evaluation."""
-    return voices.is_held_out(voice) if voice.startswith(aligned.SYNTHETIC) else ats_data.held_out(voice)
-
-
 def hear(recording: aligned.Aligned, disturbed: bool, folder: Path) -> Part:
     """features (T,384) float16, targets (T,3) and trust (T,) of one recording; the features are kept in the folder."""
     samples = audio.load(recording.path)[0]
@@ -224,7 +219,7 @@ def main() -> None:
     folder = arguments.work / "tongue"
     folder.mkdir(parents=True, exist_ok=True)
     files = [arguments.work / name for name in ("aligned.jsonl", "synthetic.jsonl")]
-    recordings = [r for file in files for r in aligned.read(file) if not is_held_out(r.voice)]
+    recordings = [r for file in files for r in aligned.read(file) if not voices.is_held_out(r.voice)]
     chosen = [r for r in recordings if is_choice(r.voice)]
     seen = [r for r in recordings if not is_choice(r.voice)]
     print(f"{len(seen)} recordings of {len({r.voice for r in seen})} voices; chosen by {len(chosen)} others")

@@ -129,9 +129,11 @@ _COUNTING = (
 _SPEAKERS, _COUNTERS, _IN_THE_CROWD, _ROWS = 12, 4, 5, 2
 
 
-def is_held_out(title: str) -> bool:
-    """True for synthetic voices that training never hears."""
-    return any(voice.held_out for voice in VOICES if voice.title == title)
+def is_held_out(name: str) -> bool:
+    """True for voices of programs and of people that training never hears."""
+    if not name.startswith(aligned.SYNTHETIC):
+        return ats_data.held_out(name)
+    return any(voice.held_out for voice in VOICES if voice.title == name)
 
 
 def crowd() -> list[Voice]:
