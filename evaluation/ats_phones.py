@@ -17,6 +17,7 @@ from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.landmarks import aperture
+from freetalk_blender.core.series import runs
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.speech import FEATURE_RATE
@@ -39,6 +40,8 @@ _SHORTEST = 0.05
 #: A stop's closure lasts so long at least (Loefqvist & Gracco 1997). An aligner may hear its burst alone and take the
 #: closure for a pause; then the closure is looked for there too.
 _CLOSURE = 0.07
+#: A contact of so few frames is a brief one; what asks for it lies within so many seconds.
+_BRIEF, _NEAR = 2, 0.08
 
 
 def within(curve: np.ndarray, phone: Phone, slack: float = 0.0) -> np.ndarray:
@@ -79,6 +82,14 @@ class Spoken:
         missing = max(0.0, _CLOSURE - (phone.end - phone.start))
         return replace(phone, start=max(before.start, phone.start - missing))
 
+    def needless(self) -> int:
+        """How many times the lips touch for 40 ms or less with no sound or pause beside that closes them."""
+        asked = np.array([(p.start - _NEAR, p.end + _NEAR) for p in self.phones if p.name in CLOSING]).reshape(-1, 2)
+        touching = runs(self.gap < TOUCH)
+        brief = touching[touching[:, 1] - touching[:, 0] <= _BRIEF] / FEATURE_RATE
+        near = (asked[:, 0] < brief[:, 1:]) & (asked[:, 1] > brief[:, :1])
+        return int((~near.any(1)).sum())
+
 
 def lips(samples: np.ndarray, emotion: dict[str, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Gap and width (T,) of our lips in 16 kHz sound, at 50 Hz, canonical units beyond rest."""
@@ -107,13 +118,14 @@ def over(samples: np.ndarray, other: np.ndarray, decibel: float) -> np.ndarray:
 
 
 def judge(takes: list[Spoken]) -> dict[str, float]:
-    """Checks over all phones of the takes; see the names. Rounding is narrower than the same voice's spread vowels,
-    labiodental less than half as far apart as in its open and middle vowels."""
+    """Checks over all phones of the takes; see the names. Rounded is how much narrower than the same voice's spread
+    vowels; labiodental less than half as far apart as in its open and middle vowels."""
     closures = [within(s.gap, p, _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
     with_pauses = [within(s.gap, s.burst_alone(p), _SLACK).min() < TOUCH for s in takes for p in s.tokens(*BILABIAL)]
     wide = _by_voice(takes, lambda s: [within(s.width, p).mean() for p in s.tokens(*SPREAD, shortest=_SHORTEST)])
     apart = _by_voice(takes, lambda s: [within(s.gap, p).mean() for p in s.tokens(*OPEN, *MIDDLE, shortest=_SHORTEST)])
-    round_ = [within(s.width, p, _SLACK).min() < wide[s.voice] for s in takes for p in s.tokens("UW", "W", "OW")]
+    round_ = [wide[s.voice] - within(s.width, p).mean() for s in takes for p in s.tokens("UW", "W", "OW")]
+    minutes = sum(len(s.gap) for s in takes) / FEATURE_RATE / 60
     bitten = [within(s.gap, p, _SLACK).min() < 0.5 * apart[s.voice] for s in takes for p in s.tokens(*LABIODENTAL)]
     vowels = [(s, p) for s in takes for p in s.tokens(*OPEN, *MIDDLE, *CLOSE, shortest=_SHORTEST)]
     others = [(s, p) for s in takes for p in s.left_apart()]
@@ -132,7 +144,8 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         "closed vowels": mean([np.median(within(s.gap, p)) < TOUCH for s, p in vowels]),
         "closed consonants": mean([within(s.gap, p).min() < TOUCH for s, p in others]),
         "closed open vowels": mean([np.median(within(s.gap, p)) < TOUCH for s, p in wide_open]),
-        "rounding": mean(round_),
+        "needless contacts a minute": sum(s.needless() for s in takes) / minutes,
+        "rounded (mm)": 90 * mean(round_),
         "labiodental": mean(bitten),
         "gap open (mm)": 90 * heights["open"],
         "gap middle (mm)": 90 * heights["middle"],

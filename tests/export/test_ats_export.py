@@ -43,7 +43,7 @@ def test_the_exported_graph_moves_landmarks_as_pytorch_does(tmp_path, frames: in
     torch.manual_seed(0)
     trunk = ats_network.Trunk(6)
     torch.nn.init.normal_(trunk.leave.weight)
-    shapes = [torch.randn(*size) * 0.05 for size in ((6, 68, 3), (68, 3), (8, 68, 3), (68, 3), (68, 3), (8,))]
+    shapes = [torch.randn(*size) * 0.05 for size in ((6, 68, 3), (68, 3), (68, 3), (8, 68, 3), (68, 3), (68, 3), (8,))]
     network = ats_network.Ats(trunk, ats_network.Face(*shapes)).eval()
     path = tmp_path / "ats.onnx"
     assert ats_export.export(network, path, {"version": "test"}) < 1e-4
@@ -62,8 +62,29 @@ def test_the_exported_graph_moves_landmarks_as_pytorch_does(tmp_path, frames: in
 def test_an_unsure_contact_is_made_at_its_peak_and_a_sure_one_as_long_as_it_is() -> None:
     from export import ats_network
 
-    heard = torch.tensor([0.0, 0.15, 0.35, 0.15, 0.0, 0.72, 0.98, 0.72, 0.0, 0.09, 0.1, 0.09])[None, :, None]
+    heard = torch.tensor([0.0, 0.2, 0.52, 0.2, 0.0, 0.72, 0.98, 0.72, 0.0, 0.29, 0.3, 0.29])[None, :, None]
     made = ats_network._contact(heard)[0, :, 0].tolist()
     assert made[2] == 1.0 and max(made[1], made[3]) < 0.1
     assert made[5] == made[6] == made[7] == 1.0
     assert made[0] == made[4] == made[8] == 0.0 and max(made[9:]) < 1e-6
+
+
+def test_what_is_heard_as_rounding_brings_the_corners_in_and_keeps_the_lips_as_far_apart() -> None:
+    from export import ats_network
+
+    shape = torch.zeros(68, 3)
+    shape[48, 0], shape[54, 0] = 0.1, -0.1
+    rest = torch.zeros(68, 3)
+    jaw = rest.clone()
+    jaw[8, 1] = -1.0
+    face = ats_network.Face(torch.zeros(1, 68, 3), jaw, shape, torch.zeros(8, 68, 3), rest, rest, torch.zeros(8))
+    events = torch.zeros(1, 9, 4)
+    events[..., 0], events[:, 4:, 3] = 1.0, 1.0
+    style = torch.ones(1, 9, 4)
+    still = torch.zeros(1, 9, 1)
+    moved = face(torch.zeros(1, 9, 1), events, torch.zeros(1, 9, 8), style, still, still)[0]
+    narrower = (moved[:, 48, 0] - moved[:, 54, 0]).tolist()
+    assert (
+        narrower[:3] == [0.0] * 3 and narrower[5:8] == pytest.approx([0.2] * 3) and 0 < narrower[3] < narrower[4] < 0.2
+    )
+    assert moved[..., 1].abs().max() == 0.0
