@@ -25,6 +25,9 @@ from .style import AS_PERFORMED, Style, StyleError
 _cache_bytes = 256 * 2**20
 _CACHE_ENTRIES = 8
 _cache: OrderedDict[tuple[bytes, str, Path], "Heard"] = OrderedDict()
+#: Somebody speaks where that is more probable. A recording begins without speech that has none in these frames; a noise
+#: from its first sample on, which sounds like a consonant after silence, is none then.
+_SPOKEN, _BEGIN = 0.5, slice(10, 20)
 #: Jobs and previews hear in threads, the panel asks in another; networks run without it.
 _lock = threading.Lock()
 
@@ -151,12 +154,8 @@ def perform(
     looks = sample(eyes, speech.FEATURE_RATE, times)
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
-    return Performance(displacement, neutral, fps, weights, tongue, turns, _is_spoken(heard.speech))
-
-
-def _is_spoken(speaks: np.ndarray) -> bool:
-    """Is speech heard at all, by its probabilities (T,)?"""
-    return bool((speaks > 0.5).any())
+    spoken = bool((heard.speech > _SPOKEN).any())
+    return Performance(displacement, neutral, fps, weights, tongue, turns, spoken)
 
 
 def _column(factor: float | np.ndarray) -> np.ndarray:
@@ -179,8 +178,8 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
         features = speech.surrounded(sustained.shortened(samples, held), device)
         features = sustained.stretched(features, held + speech.CONTEXT)
         speaks = ats.events(features, device=device)[:, 0]
-    if not _is_spoken(speaks):  # a sound that begins at once is no speech, but might be taken for some there
-        features = speech.surrounded(np.zeros_like(samples), device)
+    if not (speaks[min(_BEGIN.start, 2 * len(speaks) // 3) : _BEGIN.stop] > _SPOKEN).any():
+        features[: speech.CONTEXT] = speech.silence(device)
         speaks = ats.events(features, device=device)[:, 0]
     result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
     with _lock:

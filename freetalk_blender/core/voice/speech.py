@@ -8,6 +8,7 @@ can be cut into windows.
 
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
@@ -117,6 +118,16 @@ def surrounded(samples: np.ndarray, device: str = "auto") -> np.ndarray:
         total[start:stop] += weight
     result /= total
     return result[_MARGIN - CONTEXT : frames + _MARGIN + CONTEXT]
+
+
+def silence(device: str = "auto") -> np.ndarray:
+    """(384,) features of digital silence."""
+    return _silence(device, models.folder())
+
+
+@lru_cache(maxsize=4)
+def _silence(device: str, _networks: Path) -> np.ndarray:
+    return features(np.zeros(SPEECH_RATE, np.float32), device)[FEATURE_RATE // 2]
 
 
 def windows(frames: int) -> Iterator[tuple[int, int]]:
