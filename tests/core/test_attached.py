@@ -25,11 +25,10 @@ def sheet(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return points.reshape(-1, 3), squares(columns, rows)
 
 
-def lashes(skin: np.ndarray, placed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A strip that stands on the right eye's upper lid, mm."""
-    edge = placed[[36, 37, 38, 39]]
-    at = np.linspace(0.3, 2.7, COLUMNS)
-    line = np.stack([np.interp(at, range(4), axis) for axis in edge.T], 1)
+def lashes(skin: np.ndarray, edge: np.ndarray, first: float = 0.3, last: float = 2.7) -> tuple[np.ndarray, np.ndarray]:
+    """A strip that stands on a lid, mm, between two of its landmarks (n,3)."""
+    at = np.linspace(first, last, COLUMNS)
+    line = np.stack([np.interp(at, range(len(edge)), axis) for axis in edge.T], 1)
     line = skin[landmarks.nearest_vertices(line, skin)] + [0, 0, 0.1]
     along = np.linspace(0, LONG, ROWS)[:, None, None] * np.array([0, 0.35, 0.94])
     return sheet(line + along)
@@ -72,7 +71,8 @@ def with_parts(scan):
     skin, placed = frame.to_canonical(scan[0].astype(float)), frame.to_canonical(scan[2])
     normals = raster.vertex_normals(skin, scan[1])
     parts = {
-        "lashes": lashes(skin, placed),
+        "lashes": lashes(skin, placed[36:40]),
+        "lashes round the corners": lashes(skin, placed[[47, 42, 43, 44, 45, 46]], 0.6, 4.4),
         "a second layer of the cheek": layer(skin, scan[1], normals, placed[54] + [8, 4, 0], 9, 0.5),
         "a layer far off the chin": layer(skin, scan[1], normals, placed[8], 9, 9.0),
         "a long beard": tube(placed[8] + down(2, -110), np.linspace(14, 2, 16)),
@@ -111,6 +111,15 @@ def test_lashes_stay_on_their_lid_and_their_tips_go_further(scan, with_parts, bo
     assert (np.linalg.norm(motion[tips], axis=1) > 1.2 * far)[far > 2].all()
     steps = np.linalg.norm(np.diff(motion[tips], axis=0), axis=1)
     assert steps.max() < 3 * np.linalg.norm(np.diff(lid, axis=0), axis=1).max(), "neighbours go together"
+
+
+def test_lashes_that_go_round_the_corners_stay_on_their_lid(scan, with_parts, bound):
+    vertices, _, rows = with_parts
+    motion = moved(bound)
+    roots = rows["lashes round the corners"].reshape(ROWS, COLUMNS)[0]
+    lid = motion[landmarks.nearest_vertices(vertices[roots], scan[0])]
+    assert np.linalg.norm(lid, axis=1).max() > 5
+    assert np.linalg.norm(motion[roots] - lid, axis=1).max() < 1
 
 
 def test_a_second_layer_of_skin_goes_with_the_first(scan, with_parts, bound):
