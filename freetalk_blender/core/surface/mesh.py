@@ -20,6 +20,8 @@ from .edges import directed_edges, edge_components, edges_of, split
 
 #: Vertices on open borders closer than this share of the bounding box's diagonal are one point of the surface.
 WELD_TOLERANCE = 1e-6
+#: Sheets that stand on each other may be so many times as far apart, where shaping a face has parted them a little.
+_NEARLY = 10.0
 #: Vertices at one place that a mesh's own shapes part by more than the first are different skin, and are put apart by
 #: the second (as shares of the mesh's size).
 _PARTED, _PUT_APART = 2e-4, 5e-5
@@ -159,19 +161,25 @@ def weld(
 
     Only vertices on open borders are welded: that is where seams split a surface, whereas lips or lids that touch
     inside a closed surface are different skin and must stay apart. Where an edge would be of three faces or more,
-    sheets stand on each other, as layers of lashes do: there only what meets along an edge of two is.
+    sheets stand on each other, or nearly so, as layers of lashes do: there only what meets along an edge of two is.
     """
-    border, pairs = touching(points, faces, apart, tolerance)
+    if not len(faces):
+        return np.arange(len(points))
+    if tolerance is None:
+        tolerance = WELD_TOLERANCE * _size(points, faces)
+    border, nearly = touching(points, faces, apart, _NEARLY * tolerance)
+    nearly = border[nearly]
+    pairs = nearly[np.linalg.norm(points[nearly[:, 0]] - points[nearly[:, 1]], axis=1) <= tolerance]
     if not len(pairs):
         return np.arange(len(points))
-    pairs = border[pairs]
     first = _first_of(pairs, len(points))
-    beside = np.isin(faces, pairs).any(1)
-    crowded = _crowded(points, faces, first, beside)
+    place = first if len(pairs) == len(nearly) else _first_of(nearly, len(points))
+    beside = np.isin(faces, nearly).any(1)
+    crowded = _crowded(points, faces, place, beside)
     if not crowded.any():
         return first
-    elsewhere = pairs[~crowded[first[pairs[:, 0]]]]
-    return _first_of(np.concatenate([elsewhere, _along_seams(faces[beside], first)]), len(points))
+    elsewhere, seams = pairs[~crowded[place[pairs[:, 0]]]], _along_seams(faces[beside], place)
+    return _first_of(np.concatenate([elsewhere, seams[first[seams[:, 0]] == first[seams[:, 1]]]]), len(points))
 
 
 def _crowded(points: np.ndarray, faces: np.ndarray, first: np.ndarray, beside: np.ndarray) -> np.ndarray:
