@@ -40,7 +40,7 @@ SPEECH_FADE = (0.02, 0.12)
 #: A contact that is sure is held as long as it is; one that is not is made where its probability peaks, as onsets are
 #: picked (Bello et al. 2005, "A tutorial on onset detection in music signals"), and beside the peak by how far the
 #: probability has fallen, to this power. So short closures are made whose neighbours stay open.
-SURE_FADE, PEAK_FADE, PEAK_POWER = (0.4, 0.7), (0.3, 0.5), 3
+SURE_FADE, PEAK_FADE, PEAK_POWER = (0.4, 0.7), (0.2, 0.4), 3
 #: Frames to either side of one among which its probability may be the peak.
 PEAK_BESIDE = 1
 #: Rounding is heard as the mean of probabilities within BESIDE frames, the nearer the more.

@@ -62,7 +62,7 @@ def test_the_exported_graph_moves_landmarks_as_pytorch_does(tmp_path, frames: in
 def test_an_unsure_contact_is_made_at_its_peak_and_a_sure_one_as_long_as_it_is() -> None:
     from export import ats_network
 
-    heard = torch.tensor([0.0, 0.2, 0.52, 0.2, 0.0, 0.72, 0.98, 0.72, 0.0, 0.29, 0.3, 0.29])[None, :, None]
+    heard = torch.tensor([0.0, 0.18, 0.42, 0.18, 0.0, 0.72, 0.98, 0.72, 0.0, 0.19, 0.2, 0.19])[None, :, None]
     made = ats_network._contact(heard)[0, :, 0].tolist()
     assert made[2] == 1.0 and max(made[1], made[3]) < 0.1
     assert made[5] == made[6] == made[7] == 1.0
