@@ -7,10 +7,10 @@ import bpy
 import numpy as np
 import pytest
 from baking import baked, duplicate
-from read_glb import document, read
+from read_glb import read
 
 from freetalk_blender.blender import bake, compat, marks, meshes, sound
-from freetalk_blender.blender.formats import files, gltf, saving
+from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -146,25 +146,3 @@ def test_gltf_keeps_time_at_frame_rates_that_are_no_whole_numbers(
     saving.save(tmp_path / "head.glb")
     assert np.allclose(read(tmp_path / "head.glb").times, np.arange(30) * 1.001 / 30, atol=1e-5)
     assert sound.scene_fps(bpy.context.scene) == pytest.approx(30 / 1.001)
-
-
-def test_colours_of_skin_without_a_material_are_not_darkened_in_gltf(empty: bpy.types.Scene, tmp_path: Path) -> None:
-    item = quad(empty)
-    for colours, shade in ((False, 0.8), (True, 1.0)):
-        if colours:
-            item.data.color_attributes.new("Col", "FLOAT_COLOR", "POINT")
-        gltf.write(tmp_path / "quad.glb", [item], selected=False)
-        tree, _ = document(tmp_path / "quad.glb")
-        (surface,), (material,) = tree["meshes"][0]["primitives"], tree["materials"]
-        assert ("COLOR_0" in surface["attributes"]) == colours
-        assert material["pbrMetallicRoughness"]["baseColorFactor"] == [shade, shade, shade, 1.0]
-
-
-def test_skin_without_a_material_is_no_metal_in_gltf(scan: files.Scan, chin_keys: ShapeKeys, tmp_path: Path) -> None:
-    baked(duplicate(scan.item), chin_keys, 0)
-    saving.save(tmp_path / "head.glb")
-    tree, _ = document(tmp_path / "head.glb")
-    (surface,) = tree["meshes"][0]["primitives"]
-    material = tree["materials"][surface["material"]]
-    assert material["name"] == "FreeTalk skin" and material["pbrMetallicRoughness"]["metallicFactor"] == 0
-    assert len(read(tmp_path / "head.glb").shapes) == 2

@@ -13,7 +13,8 @@ from freetalk_blender.core.surface import scan_file
 
 #: The voice begins at frame 20 of 51.
 FPS, FRAMES = 25, 51
-TEETH, TONGUE, MOUTH = "FreeTalk teeth", "FreeTalk gums and tongue", "FreeTalk mouth"
+SKIN, MOUTH = "FreeTalk skin", "FreeTalk mouth"
+TEETH, TONGUE = "FreeTalk teeth", "FreeTalk gums and tongue"
 EYES = ("FreeTalk eye white", "FreeTalk iris", "FreeTalk pupil")
 FORMATS = ("glb", "fbx", "usdc")
 
@@ -68,7 +69,8 @@ def test_what_furnishes_the_face_travels_and_moves_with_it(exports: Path, suffix
     assert all(len(part) > 50 for part in eyes[:2]) and len(eyes[2]) > 10
     assert travel[np.concatenate(eyes)].max() < 1e-3, "eyeballs look ahead"
     teeth, tongue = of_material(item, TEETH), of_material(item, TONGUE)
-    assert len(of_material(item, MOUTH)) > 50
+    mouth, skin = of_material(item, MOUTH), of_material(item, SKIN)
+    assert 50 < len(mouth) < 0.1 * len(skin), "the scan, which has no material, is not as dark as its mouth"
     still, moving = travel[teeth] < 1e-3, travel[teeth] > 5e-3
     assert still.sum() > 100 and moving.sum() > 100, "upper teeth stay with the skull, lower ones follow the jaw"
     assert travel[tongue].max() > 5e-3

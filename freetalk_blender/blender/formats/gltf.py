@@ -1,20 +1,14 @@
 """glTF by Blender's exporter, and what it gets wrong put right."""
 
-import json
-import shutil
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import bpy
 
-from ...core import atomic
 from .. import compat, movers, takes
-from ..marks import PREFIX, all_copies
+from ..marks import all_copies
 
-#: Sizes of a .glb's header, and of a chunk's, in bytes.
-_HEADER, _CHUNK = 12, 8
 #: Types of objects of which a file has the place alone: nothing is seen of how they move.
 _NOT_WRITTEN = ("CAMERA", "LIGHT", "SPEAKER")
 
@@ -47,7 +41,6 @@ def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
     as_exported = nullcontext() if sampled else takes.linear(all_copies())
     with its_frame_rate(bpy.context.scene.render), as_exported:
         operator(filepath=str(path), **options)
-    _give_skin(path)
 
 
 @contextmanager
@@ -60,27 +53,3 @@ def its_frame_rate(render: bpy.types.RenderSettings) -> Iterator[None]:
         yield
     finally:
         render.fps_base = base
-
-
-def _give_skin(path: Path) -> None:
-    """Give surfaces without a material a plain one: glTF's own default is metal, which is black where nothing but
-    lamps is around it."""
-    with path.open("rb") as stream:
-        magic, version, length, size, kind = struct.unpack("<4s4I", stream.read(_HEADER + _CHUNK))
-        document = json.loads(stream.read(size))
-    surfaces = [surface for mesh in document.get("meshes", ()) for surface in mesh["primitives"]]
-    bare = [surface for surface in surfaces if "material" not in surface]
-    if not bare:
-        return
-    materials = document.setdefault("materials", [])
-    for surface in bare:
-        grey = 1.0 if "COLOR_0" in surface["attributes"] else 0.8
-        factors = {"baseColorFactor": [grey, grey, grey, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.5}
-        surface["material"] = len(materials)
-        materials.append({"name": f"{PREFIX} skin", "doubleSided": True, "pbrMetallicRoughness": factors})
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    with atomic.output(path) as temporary, path.open("rb") as stream, temporary.open("wb") as out:
-        out.write(struct.pack("<4s4I", magic, version, length - size + len(text), len(text), kind) + text)
-        stream.seek(_HEADER + _CHUNK + size)
-        shutil.copyfileobj(stream, out)

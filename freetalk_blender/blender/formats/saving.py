@@ -14,7 +14,7 @@ import bpy
 from ...core import atomic, wording
 from ...core.errors import FreeTalkError
 from .. import hanging, linked, movers, seen, spoken, takes
-from . import fbx, gltf, plain_keys, usd
+from . import fbx, gltf, plain_keys, plain_skin, usd
 
 
 @seen.beyond_local_view()
@@ -28,7 +28,8 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
     first, keys, carried = _from_first_line(written, path), plain_keys.written(written), hanging.carried(written)
-    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), _pictures_found(), first, keys:
+    found, skin = _pictures_found(), plain_skin.worn(written, coloured=writer is not usd.write)
+    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, first, keys, skin:
         try:
             writer(temporary, only or [*written, *rigs], only is not None)
         except RuntimeError as error:
