@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_VECTORS = ("POSITION", "NORMAL")
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 @dataclass
 class Morphs:
-    """positions (V,3) in the world; shapes (K,V,3); names of the shapes; times (T,) s; weights (T,K)."""
+    """positions (V,3) in the world; shapes (K,V,3); names of the shapes; times (T,) s; weights (T,K); normals (V,3) in
+    the mesh's own axes and what shapes add to them (K,V,3)."""
 
     positions: np.ndarray
     shapes: np.ndarray
     names: list[str]
     times: np.ndarray
     weights: np.ndarray
+    normals: np.ndarray
+    turns: np.ndarray
 
 
 def document(path: Path) -> tuple[dict, bytes]:
@@ -38,29 +42,40 @@ def read(path: Path) -> Morphs:
     def accessor(index: int) -> np.ndarray:
         entry = tree["accessors"][index]
         width = _WIDTHS[entry["type"]]
-        values = np.zeros(entry["count"] * width)
+        values = np.zeros((entry["count"], width))
         if "bufferView" in entry:
-            view = tree["bufferViews"][entry["bufferView"]]
-            start = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
-            values = np.frombuffer(binary, _COMPONENTS[entry["componentType"]], entry["count"] * width, start)
-        assert "sparse" not in entry
-        return values.reshape(entry["count"], width).squeeze(-1 if width == 1 else ())
+            values[:] = numbers(entry, entry["componentType"], entry["count"] * width).reshape(-1, width)
+        if "sparse" in entry:
+            few = entry["sparse"]
+            index = numbers(few["indices"], few["indices"]["componentType"], few["count"])
+            assert (np.diff(index.astype(int)) > 0).all()
+            values[index] = numbers(few["values"], entry["componentType"], few["count"] * width).reshape(-1, width)
+        return values.squeeze(-1 if width == 1 else ())
+
+    def numbers(entry: dict, kind: int, count: int) -> np.ndarray:
+        view = tree["bufferViews"][entry["bufferView"]]
+        start = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
+        return np.frombuffer(binary, _COMPONENTS[kind], count, start)
 
     number = next(i for i, mesh in enumerate(tree["meshes"]) if mesh["primitives"][0].get("targets"))
     mesh = tree["meshes"][number]
     node_number = next(i for i, node in enumerate(tree["nodes"]) if node.get("mesh") == number)
     turn = matrix(tree["nodes"][node_number])
     parts = mesh["primitives"]
-    positions = np.concatenate([accessor(part["attributes"]["POSITION"]) for part in parts])
     count = len(parts[0]["targets"])
-    shapes = np.stack([np.concatenate([accessor(p["targets"][k]["POSITION"]) for p in parts]) for k in range(count)])
+    positions, normals = (np.concatenate([accessor(p["attributes"][name]) for p in parts]) for name in _VECTORS)
+    shapes, turns = (
+        np.stack([np.concatenate([accessor(p["targets"][k][name]) for p in parts]) for k in range(count)])
+        for name in _VECTORS
+    )
     animation = tree["animations"][0]
     channel = next(c for c in animation["channels"] if c["target"] == {"node": node_number, "path": "weights"})
     sampler = animation["samplers"][channel["sampler"]]
     assert sampler.get("interpolation", "LINEAR") == "LINEAR"
     times, weights = accessor(sampler["input"]), accessor(sampler["output"]).reshape(-1, count)
     names = mesh["extras"]["targetNames"]
-    return Morphs(positions @ turn[:3, :3].T + turn[:3, 3], shapes @ turn[:3, :3].T, names, times, weights)
+    placed, moved = positions @ turn[:3, :3].T + turn[:3, 3], shapes @ turn[:3, :3].T
+    return Morphs(placed, moved, names, times, weights, normals, turns)
 
 
 def matrix(node: dict) -> np.ndarray:

@@ -8,6 +8,7 @@ import bpy
 
 from .. import compat, movers, takes
 from ..marks import all_copies
+from . import morph_normals
 
 #: Types of objects of which a file has the place alone: nothing is seen of how they move.
 _NOT_WRITTEN = ("CAMERA", "LIGHT", "SPEAKER")
@@ -15,9 +16,9 @@ _NOT_WRITTEN = ("CAMERA", "LIGHT", "SPEAKER")
 
 def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
     """Objects, which are the scene's visible ones, or the selected ones, as .glb, with shape keys and what they do."""
-    # Morph normals would triple the file and viewers recompute them. Sampling re-keys every curve and works out each
-    # frame of the scene, but the exporter knows nothing else than curves without it; of those that ease Blender's
-    # default alone, where all keys have it; and of objects and bones none that turn by angles, or beside deltas.
+    # Sampling re-keys every curve and works out each frame of the scene, but the exporter knows nothing else than
+    # curves without it; of those that ease Blender's default alone, where all keys have it; and of objects and bones
+    # none that turn by angles, or beside deltas.
     sampled = movers.by_more_than_shape_keys(item for item in items if item.type not in _NOT_WRITTEN)
     mode = {"export_animation_mode": "SCENE", "export_anim_scene_split_object": False}
     operator = bpy.ops.export_scene.gltf
@@ -32,7 +33,7 @@ def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
         export_morph_normal=False,
         export_morph_tangent=False,
         export_force_sampling=sampled,
-        export_try_sparse_sk=False,
+        export_try_sparse_sk=True,
         export_extras=False,
         export_apply=False,
         export_rest_position_armature=False,
@@ -41,6 +42,7 @@ def write(path: Path, items: list[bpy.types.Object], selected: bool) -> None:
     as_exported = nullcontext() if sampled else takes.linear(all_copies())
     with its_frame_rate(bpy.context.scene.render), as_exported:
         operator(filepath=str(path), **options)
+    morph_normals.add(path)
 
 
 @contextmanager
