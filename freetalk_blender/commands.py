@@ -124,7 +124,8 @@ def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:
     if arguments.preview:
         with steps("draw the preview"), atomic.output(arguments.preview) as temporary:
             landmark_preview.preview(vertices, triangles, found, temporary)
-    answer: dict = {"outputs": [str(path) for path in outputs], "points": np.round(placed.points, 6).tolist()}
+    points = np.round(placed.points, landmarks.decimals(placed.points, 6))
+    answer: dict = {"outputs": [str(path) for path in outputs], "points": points.tolist()}
     if placed.confidence is not None:
         answer["confidence"] = np.round(placed.confidence, 3).tolist()
     return answer | {"check": list(landmarks.doubtful(placed))}

@@ -164,6 +164,25 @@ def test_landmarks_of_a_scan_far_from_its_origin_are_in_the_files_coordinates(
     assert np.abs(landmarks.read(out).points - offset - points).max() < 1e-3
 
 
+def test_landmarks_of_a_scan_in_tiny_units_are_as_exact(
+    tmp_path: Path, head: Path, head_landmarks: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Ten thousand kilometres: a millimetre is 1e-7."""
+    vertices, triangles = scan_file.read(head)
+    points, millimetre = landmarks.read(head_landmarks).points, 1e-7
+    corners = "".join(f"v {x!r} {y!r} {z!r}\n" for x, y, z in (vertices.astype(float) * millimetre).tolist())
+    (tmp_path / "tiny.obj").write_text(corners + "".join(f"f {a} {b} {c}\n" for a, b, c in triangles + 1))
+    np.savetxt(tmp_path / "tiny.xyz", points * millimetre)
+    for command in ("landmarks", "check"):
+        words = [command, tmp_path / "tiny.obj", "--landmarks", tmp_path / "tiny.xyz", "--json"]
+        assert cli.main([*map(str, words)]) == cli.DONE
+        told = json.loads(capsys.readouterr().out)
+        found = told["points"] if command == "landmarks" else told["facts"]["landmarks"]
+        assert np.abs(np.array(found) - points * millimetre).max() < 1e-3 * millimetre
+    eyes = np.linalg.norm(points[45] - points[36])
+    assert told["facts"]["eye_distance"] == pytest.approx(eyes * millimetre, rel=1e-5)
+
+
 def test_parts_of_a_scan_that_are_uncertain_are_named(tmp_path: Path, head: Path, head_landmarks: Path) -> None:
     truth = landmarks.read(head_landmarks)
     sure = np.ones(68)

@@ -18,7 +18,7 @@ from .errors import FreeTalkError, LandmarkError, MeshError
 from .eyes import eye_state, eyeballs
 from .face import Step, no_step
 from .frame import EYE_DISTANCE_MM
-from .landmarks import INNER_LIP_PAIRS, Landmarks, by_network, doubt, gaps, nearest_vertices
+from .landmarks import INNER_LIP_PAIRS, Landmarks, by_network, decimals, doubt, gaps, nearest_vertices
 from .mouth import fused_mouth, hole_bag, mouth_hollow, mouth_web
 from .surface import mesh, repairs
 from .surface.edges import directed_edges, edges_of
@@ -203,8 +203,9 @@ def _uv_seams(triangles: np.ndarray, uvs: np.ndarray) -> int:
 
 
 def _face(landmarks: Landmarks | np.ndarray, points: np.ndarray, similarity: frame.Similarity, facts: dict) -> list:
-    facts["landmarks"] = np.round(points, 6).tolist()
-    facts["eye_distance"] = round(similarity.scale, 6)
+    precision = decimals(points, 6)
+    facts["landmarks"] = np.round(points, precision).tolist()
+    facts["eye_distance"] = round(similarity.scale, precision)
     facts["up"], facts["forward"] = (_axis(similarity.rotation[:, k]) for k in (1, 2))
     found = [Finding("face", GOOD, "The face is where the landmarks say.")]
     if isinstance(landmarks, Landmarks) and landmarks.confidence is not None:

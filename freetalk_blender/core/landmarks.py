@@ -5,6 +5,7 @@ Order: iBUG / Multi-PIE, 0-based; "right" is the subject's. Source: Gross et al.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,8 @@ _FEW = 10_000
 DOUBTFUL = 0.5
 
 FORMAT, VERSION = "freetalk-landmarks", 1
+#: Numbers in its files have so many decimals where the face is not tiny.
+_DECIMALS = 7
 #: A landmark further than this from the surface is not on this face (in eye distances; a 90 mm face: 27 mm). Those that
 #: are found beyond an edge or under hair lie up to face_placing.FURTHEST off it.
 FAR = 0.3
@@ -139,13 +142,21 @@ def read(path: Path) -> Landmarks:
     )
 
 
+def decimals(points: np.ndarray, least: int) -> int:
+    """How many decimals places (68,3) of a face need: so many, or more where these are not a millionth of its size, as
+    in kilometres."""
+    size = np.ptp(points, axis=0).max()
+    return max(least, 6 - math.floor(math.log10(size))) if size > 0 else least
+
+
 def write(path: Path, landmarks: Landmarks) -> None:
     """Write a landmark file, whole or not at all."""
-    content: dict[str, object] = {"format": FORMAT, "version": VERSION, "points": _listed(landmarks.points)}
+    points = _listed(landmarks.points, decimals(landmarks.points, _DECIMALS))
+    content: dict[str, object] = {"format": FORMAT, "version": VERSION, "points": points}
     if landmarks.vertices is not None:
         content["vertices"] = [int(vertex) for vertex in landmarks.vertices]
     if landmarks.confidence is not None:
-        content["confidence"] = _listed(landmarks.confidence)
+        content["confidence"] = _listed(landmarks.confidence, _DECIMALS)
     with atomic.output(Path(path)) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
@@ -241,5 +252,5 @@ def _numbers(values: object, shape: tuple[int, ...], name: str, path: Path) -> n
     return array
 
 
-def _listed(array: np.ndarray) -> list:
-    return np.round(np.asarray(array, np.float64), 7).tolist()
+def _listed(array: np.ndarray, decimals: int) -> list:
+    return np.round(np.asarray(array, np.float64), decimals).tolist()

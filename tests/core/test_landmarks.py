@@ -25,6 +25,17 @@ def test_a_file_comes_back_as_written(tmp_path):
     assert found.confidence == pytest.approx(given.confidence, abs=1e-7)
 
 
+@pytest.mark.parametrize("millimetre", [1e3, 1.0, 1e-3, 1e-7, 1e-12])
+def test_files_keep_a_face_in_any_unit_and_are_not_longer_in_usual_ones(tmp_path, millimetre):
+    points = landmarks.read(REAL[0]).points
+    points = points / np.linalg.norm(points[45] - points[36]) * frame.EYE_DISTANCE_MM * millimetre
+    landmarks.write(tmp_path / "face.json", Landmarks(points))
+    found = landmarks.read(tmp_path / "face.json").points
+    assert np.abs(found - points).max() < 1e-4 * millimetre
+    if millimetre >= 1e-3:
+        assert np.array_equal(found, np.round(points, 7))
+
+
 def test_a_file_that_an_editor_of_windows_saved_is_read(tmp_path):
     saved = tmp_path / "face.json"
     saved.write_text(REAL[0].read_text(encoding="utf-8"), encoding="utf-8-sig")
