@@ -47,10 +47,10 @@ NAMES = (
 #: performance's gaze has keys of its own (`turns`), which eyes of one skin follow too.
 _GAZES = np.array([name.startswith("eyeLook") for name in NAMES])
 #: What the gap between the lips, open and shut, counts in the fit besides each landmark (1) and those of lips (2).
-_GAP_OPEN, _GAP_SHUT = 3.0, 15.0
+_GAP_OPEN, _GAP_SHUT = 3.0, 13.0
 #: Keeps shapes that undo each other from doing so; small against one shape's own motion.
 _RIDGE = 1e-4
-_STEPS = 600
+_STEPS = 1200
 #: How far an eyeball turns at weight 1: down, and out (degrees).
 _LOOKS = {"Down": (25, 0), "Up": (-25, 0), "In": (0, -30), "Out": (0, 30)}
 
