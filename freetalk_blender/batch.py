@@ -223,7 +223,7 @@ def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
 
 def run(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     """Outcomes as they come, of at most `workers` jobs at a time; where the caller stops, those at work are ended."""
-    threads, ended = max(1, (os.cpu_count() or 1) // workers), threading.Event()
+    threads, ended = max(1, processors() // workers), threading.Event()
     with ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(work, job, threads, ended.is_set) for job in jobs]
         try:
@@ -233,6 +233,11 @@ def run(jobs: list[Job], workers: int) -> Iterator[Outcome]:
             ended.set()
             for future in waiting:
                 future.cancel()
+
+
+def processors() -> int:
+    """How many this process may use, which a container or a farm may have made fewer than there are."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def work(job: Job, threads: int, ended: Callable[[], bool]) -> Outcome:
@@ -262,7 +267,7 @@ def work(job: Job, threads: int, ended: Callable[[], bool]) -> Outcome:
 def _environment(threads: int) -> dict[str, str]:
     package = Path(__file__).resolve().parent
     paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    limits = dict.fromkeys(("FREETALK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return {**limits, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 

@@ -247,8 +247,8 @@ def _add_batch(adding: _Commands) -> None:
     command.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
     where = command.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=whole_number(1), default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
-        help="jobs at a time (half of the processor's cores)",
+        "--workers", type=whole_number(1), default=max(1, batch.processors() // 2), metavar="N",
+        help="jobs at a time (half of the processors that it may use)",
     )  # fmt: skip
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
     command.add_argument("--resume", action="store_true", help="leave out what JOBS.results.jsonl knows as done")

@@ -9,7 +9,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
-import os
 import uuid
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -106,5 +105,5 @@ def _work(job: Job, ended: str) -> Outcome:
     """On a worker: do one job, with this thread's share of the machine, until the event of that name is set."""
     from distributed import Event, get_worker
 
-    share = max(1, (os.cpu_count() or 1) // get_worker().state.nthreads)
+    share = max(1, batch.processors() // get_worker().state.nthreads)
     return batch.work(job, share, Event(ended).is_set)

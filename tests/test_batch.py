@@ -3,11 +3,12 @@
 import functools
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from doors import call, stand_in
+from doors import call, freetalk, stand_in
 
 from freetalk_blender import batch, cli
 
@@ -202,16 +203,28 @@ def test_a_stopped_batch_ends_the_jobs_at_work(tmp_path: Path, monkeypatch: pyte
     assert batch.work(jobs[1], 1, begun.exists).sentence == "interrupted"
 
 
+@pytest.mark.parametrize("name", ["FREETALK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
 def test_jobs_share_the_processors_unless_the_person_says_how_many_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in(monkeypatch, tmp_path, "import json, os; print(json.dumps(os.environ.get('OMP_NUM_THREADS')))")
+    stand_in(monkeypatch, tmp_path, f"import json, os; print(json.dumps(os.environ.get('{name}')))")
     one = batch.Job(1, ("animate", "a.obj"), ())
     for own, given in ((None, "2"), ("7", "7")):
-        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.delenv(name, raising=False)
         if own:
-            monkeypatch.setenv("OMP_NUM_THREADS", own)
+            monkeypatch.setenv(name, own)
         assert batch.work(one, 2, lambda: False).answer == given
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process is not told which processors it may use")
+def test_processors_that_a_container_keeps_back_are_not_counted() -> None:
+    code = (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "from freetalk_blender import batch, cli\n"
+        "print(batch.processors(), cli.parser().parse_args(['batch', 'jobs.json']).workers)"
+    )
+    done = freetalk(door=("-c", code))
+    assert done.stdout.split() == ["1", "1"], done.stderr
 
 
 def test_a_batch_animates_real_scans(

@@ -30,10 +30,10 @@ def test_jobs_run_on_the_workers_and_failures_are_told(
         "if 'bad' in sys.argv[2]: print('freetalk: No face was found.', file=sys.stderr); sys.exit(3)\n"
         "out = next(w for w in sys.argv if w.startswith('--output=')).partition('=')[2]\n"
         "pathlib.Path(out).write_text('x')\n"
-        "print(json.dumps({'threads': os.environ['OMP_NUM_THREADS']}))\n"
+        "print(json.dumps({'threads': os.environ['FREETALK_THREADS']}))\n"
     )
     stand_in(monkeypatch, tmp_path, code)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("FREETALK_THREADS", raising=False)
     jobs = [{"scan": f"{n}.obj", "audio": "b.wav", "outputs": f"{n}.glb"} for n in ("a", "bad", "c")]
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps(jobs))
@@ -43,7 +43,7 @@ def test_jobs_run_on_the_workers_and_failures_are_told(
     assert (tmp_path / "a.glb").is_file() and (tmp_path / "c.glb").is_file()
     lines = [json.loads(line) for line in (tmp_path / "jobs.results.jsonl").read_text().splitlines()]
     threads = {line["answer"]["threads"] for line in lines if line["done"]}
-    assert threads == {str(max(1, (cluster.os.cpu_count() or 1) // 2))}
+    assert threads == {str(max(1, batch.processors() // 2))}
 
 
 def test_a_stopped_batch_ends_the_jobs_at_work(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

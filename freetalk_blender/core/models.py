@@ -41,7 +41,8 @@ _settings = _Settings()
 
 
 def configure(threads: int = 0, folder: Path | None = None) -> None:
-    """Threads of each network (0: onnxruntime decides) and a folder of other networks; loaded ones are let go."""
+    """Threads of each network (0: as FREETALK_THREADS says, else onnxruntime decides) and a folder of other networks;
+    loaded ones are let go."""
     global _settings
     wanted = _Settings(threads, folder)
     if wanted != _settings:
@@ -95,7 +96,8 @@ def forget() -> None:
 def _loaded(name: str, device: str) -> onnxruntime.InferenceSession:
     file = path(name)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _settings.threads
+    options.intra_op_num_threads = _threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # who waits leaves its core to others
     options.log_severity_level = 4  # a provider that does not load is told by `device_report`, in one sentence
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=_available(device))
@@ -104,6 +106,12 @@ def _loaded(name: str, device: str) -> onnxruntime.InferenceSession:
     except Exception as error:  # onnxruntime raises many unrelated types for a damaged or foreign file
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"The network {file} cannot be loaded ({reason}); install FreeTalk again.") from error
+
+
+def _threads() -> int:
+    """As configured, else as FREETALK_THREADS says; 0: onnxruntime decides."""
+    said = os.environ.get("FREETALK_THREADS", "")
+    return _settings.threads or (int(said) if said.isdecimal() else 0)
 
 
 def metadata(name: str) -> dict[str, str]:

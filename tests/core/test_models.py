@@ -53,3 +53,21 @@ def test_a_network_takes_the_threads_that_it_is_given(monkeypatch):
             assert models.session("stm", "cpu").get_session_options().intra_op_num_threads == threads
     finally:
         models.forget()
+
+
+@pytest.mark.parametrize(("configured", "said", "taken"), [(0, "3", 3), (2, "3", 2), (0, "many", 0), (0, "", 0)])
+def test_where_nothing_is_configured_a_network_takes_the_threads_of_the_environment(
+    configured, said, taken, monkeypatch
+):
+    monkeypatch.setattr(models, "_settings", models._Settings(configured))
+    monkeypatch.setenv("FREETALK_THREADS", said)
+    models.forget()
+    try:
+        assert models.session("stm", "cpu").get_session_options().intra_op_num_threads == taken
+    finally:
+        models.forget()
+
+
+def test_threads_that_wait_leave_their_core_to_others():
+    options = models.session("stm", "cpu").get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
