@@ -7,8 +7,9 @@ folder of JOBS.json.
 
 Every job runs in a process of its own, so that none can harm another: on this machine, or with --scheduler on the
 workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each, and what it
-said of scan and sound, is a line of JOBS.results.jsonl beside the list; `--resume` leaves out the jobs that are done
-there, as they stand and as the files that they read are now, while what they wrote is there.
+said of scan and sound, is a line of JOBS.results.jsonl beside the list, the last one of each counts; `--resume` leaves
+out the jobs that are done there, as they stand and as the files that they read are now, while what they wrote is there
+and no other job wrote it since.
 """
 
 import hashlib
@@ -200,22 +201,34 @@ def results_path(path: Path) -> Path:
 
 
 def left(path: Path, jobs: list[Job]) -> list[Job]:
-    """The jobs that the results' file does not know as done, or whose files are gone."""
+    """The jobs that the results' file does not know as done, or whose files are gone, or another job's by now."""
     results = results_path(path)
     known = json_lines.read(results) if results.is_file() else []
-    done = {line.get("fingerprint") for line in known if line.get("done")}
-    return [job for job in jobs if job.fingerprint not in done or not all(p.is_file() for p in job.outputs)]
+    last = {output: line for line in known for output in line.get("outputs") or ()}
+
+    def stands(job: Job, output: Path) -> bool:
+        line = last.get(str(output), {})
+        return bool(line.get("done")) and line.get("fingerprint") == job.fingerprint and output.is_file()
+
+    return [job for job in jobs if not all(stands(job, output) for output in job.outputs)]
 
 
 @contextmanager
 def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
-    """A function that adds an outcome to the results' file; keep: after what is there."""
-    target = results_path(path)
-    if not keep:
-        with atomic.output(target):
-            pass  # an empty file in place of the last run's
+    """A function that adds an outcome to the results' file; keep: what is there stays, else only until every job is
+    through, so that a run that is stopped takes nothing back that it did not do again."""
+    target, lines = results_path(path), list[dict]()
     with json_lines.adding(target) as add:
-        yield lambda outcome: add(outcome.line())
+
+        def note(outcome: Outcome) -> None:
+            lines.append(outcome.line())
+            add(lines[-1])
+
+        yield note
+    if not keep:
+        with atomic.output(target) as temporary, json_lines.adding(temporary) as add:
+            for line in lines:
+                add(line)
 
 
 # Running --------------------------------------------------------------------------------------------------------------

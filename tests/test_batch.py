@@ -194,6 +194,32 @@ def test_resume_does_a_job_again_whose_files_have_changed(
     assert (quick / "one.glb").read_text() == "xx" and (quick / "two.glb").read_text() == "x"
 
 
+def test_resume_does_a_job_again_whose_file_another_job_wrote_since(quick: Path, capsys: pytest.CaptureFixture) -> None:
+    """A list that goes back to what it said before: what is there is of what it said in between."""
+    path = quick / "jobs.json"
+    for happy, run in ((0.6, 1), (1.0, 1), (0.6, 1), (0.6, 0)):
+        write(path, [job("a", emotion={"happy": happy})])
+        assert call("batch", path, "--resume", "--json") == cli.DONE
+        assert json.loads(capsys.readouterr().out)["run"] == run
+
+
+def test_a_run_that_is_stopped_takes_back_only_what_it_did_again(quick: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(quick / "jobs.json", [*map(job, "abc")])
+    results = batch.results_path(path)
+    for _ in range(2):
+        assert call("batch", path) == cli.DONE
+        assert len(results.read_text().splitlines()) == 3, "a run that went through tells of itself alone"
+    first, second, _ = batch.read(path, cli._animate_options(), accept)
+    with pytest.raises(KeyboardInterrupt), batch.record(path, keep=False) as add:
+        add(batch.Outcome(first, 1.0, answer={}))
+        add(batch.Outcome(second, 1.0, "No face was found."))
+        raise KeyboardInterrupt
+    capsys.readouterr()
+    assert call("batch", path, "--resume", "--json") == cli.DONE
+    assert json.loads(capsys.readouterr().out)["run"] == 1
+    assert [len((quick / f"{name}.glb").read_text()) for name in "abc"] == [2, 3, 2]
+
+
 def test_a_stopped_batch_ends_the_jobs_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = tmp_path / "begun"
     stand_in(monkeypatch, tmp_path, f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
