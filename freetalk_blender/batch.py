@@ -32,6 +32,8 @@ from .core.errors import FreeTalkError
 #: Keys of a job whose values are paths.
 _PATHS = ("scan", "audio", "outputs", "landmarks", "emotion_curve", "style_curve")
 _REQUIRED = ("scan", "audio", "outputs")
+#: Of so many jobs that are wrong it is told at once.
+_TOLD = 5
 #: Seconds between looks whether a job is still wanted.
 _PATIENCE = 0.5
 
@@ -88,7 +90,7 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
     """The jobs of a file; known: what a job may say; check(words) says what is wrong with a command's words, empty
     where nothing is.
 
-    Raises BatchError with the file and the job where the list is not one that can be done.
+    Raises BatchError with the file and the first jobs that are wrong where the list is not one that can be done.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -105,7 +107,15 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
         or set(whole) - {"jobs", "defaults"}
     ):
         raise BatchError(f'{path} must hold a list of jobs, or "jobs" and "defaults"; see freetalk batch --help.')
-    jobs = [_job(path, number, job, defaults, known, check) for number, job in enumerate(listed, 1)]
+    jobs, wrong = list[Job](), list[str]()
+    for number, job in enumerate(listed, 1):
+        try:
+            jobs.append(_job(path, number, job, defaults, known, check))
+        except BatchError as error:
+            wrong.append(str(error))
+    if wrong:
+        more = [f"And {len(wrong) - _TOLD} more."] if len(wrong) > _TOLD else []
+        raise BatchError("\n".join(wrong[:_TOLD] + more))
     _refuse_shared_files(path, jobs)
     return jobs
 

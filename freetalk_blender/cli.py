@@ -7,6 +7,7 @@ refuses (one sentence, nothing half-written); 4 some jobs of a batch, or network
 
 import argparse
 import contextlib
+import functools
 import io
 import json
 import math
@@ -298,12 +299,16 @@ def _animate_options() -> set[str]:
     return set(vars(parsed)) - {"command", "run", "show", "json"}
 
 
+#: For thousands of jobs: to make a parser takes longer than to use it.
+_same_parser = functools.cache(parser)
+
+
 def _wrong(words: list[str]) -> str:
     """What is wrong with a command's words, as argparse says it; empty where nothing is."""
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
-            parser().parse_args(words)
+            _same_parser().parse_args(words)
     except SystemExit:
         return told.getvalue().strip().splitlines()[-1].partition("error: ")[2] or "wrong words"
     return ""

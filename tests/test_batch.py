@@ -114,6 +114,29 @@ def test_a_list_that_cannot_be_done_is_refused_before_any_job_runs(
     assert list(tmp_path.iterdir()) == [jobs]
 
 
+@pytest.mark.parametrize(("wrong", "told", "more"), [(2, 2, ""), (5, 5, ""), (8, 5, "And 3 more.")])
+def test_the_first_jobs_that_are_wrong_are_told_at_once(wrong: int, told: int, more: str, tmp_path: Path) -> None:
+    jobs = [job(str(n), mood="good") for n in range(wrong)]
+    del jobs[0]["mood"], jobs[0]["outputs"]
+    jobs.insert(1, job("right"))
+    with pytest.raises(batch.BatchError) as raised:
+        batch.read(write(tmp_path / "jobs.json", jobs), cli._animate_options(), accept)
+    lines = str(raised.value).splitlines()
+    assert [line.partition(" of ")[0] for line in lines[:told]] == [f"Job {n}" for n in (1, 3, 4, 5, 6)[:told]]
+    assert lines[told:] == [more] * bool(more)
+
+
+def test_a_long_list_is_read_in_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    add = cli.argparse.ArgumentParser.add_subparsers
+    monkeypatch.setattr(
+        cli.argparse.ArgumentParser, "add_subparsers", lambda self, **words: made.append(self) or add(self, **words)
+    )
+    jobs = [job(str(n), seed=n) for n in range(100)]
+    assert len(batch.read(write(tmp_path / "jobs.json", jobs), {*jobs[0]}, cli._wrong)) == 100
+    assert len(made) <= 1, "one parser tells what is wrong with every job"
+
+
 def test_jobs_that_write_one_file_through_a_link_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     jobs = [job("a", outputs=output) for output in ("c.glb", "link/c.glb")]
