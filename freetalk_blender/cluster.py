@@ -6,9 +6,9 @@ jobs under the same paths. `distributed` is needed here and there: the extra `cl
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
+import queue
 import uuid
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -30,7 +30,7 @@ def run(jobs: list[Job], address: str) -> Iterator[Outcome]:
         ended = distributed.Event(f"freetalk-{uuid.uuid4().hex}", client)
         waiting = {client.submit(_work, job, ended.name, pure=False): job for job in jobs}
         try:
-            for future in _as_they_end(distributed, client, list(waiting)):
+            for future in _as_they_end(client, list(waiting)):
                 yield _outcome(future, waiting.pop(future))
                 future.release()  # else a worker that is lost later has it done again
         finally:
@@ -39,19 +39,22 @@ def run(jobs: list[Job], address: str) -> Iterator[Outcome]:
                 client.cancel(list(waiting))
 
 
-def _as_they_end(distributed: Any, client: Any, futures: Collection[Any]) -> Iterator[Any]:
+def _as_they_end(client: Any, futures: Collection[Any]) -> Iterator[Any]:
     """The futures that have ended, as they do; where no worker is left and none joins for a while, the others too."""
-    while futures:
-        with client.as_current():
-            try:
-                ended, futures = distributed.wait(list(futures), PATIENCE, "FIRST_COMPLETED")
-            except TimeoutError:
-                if client.nthreads():
-                    continue
-                ended, futures = futures, []
-            except concurrent.futures.CancelledError:  # some were, and `wait` does not say which
-                ended, futures = futures, []
-        yield from ended
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    waiting = set(futures)
+    while waiting:
+        try:
+            future = ended.get(timeout=PATIENCE)
+        except queue.Empty:
+            if client.nthreads():
+                continue
+            yield from waiting
+            return
+        waiting.remove(future)
+        yield future
 
 
 def _library() -> Any:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import distributed
@@ -72,6 +72,25 @@ def test_what_a_worker_cannot_do_is_a_sentence(address: str, monkeypatch: pytest
     monkeypatch.setattr(batch, "_door", lambda: ["/no/such/program"])
     (outcome,) = cluster.run([batch.Job(1, ("animate", "a.obj"), ())], address)
     assert not outcome.done and "FileNotFoundError" in outcome.sentence and outcome.sentence.endswith("log.")
+
+
+def test_every_job_of_a_long_list_is_waited_for_once() -> None:
+    """To wait for all that are left after each would take longer than the jobs."""
+
+    class Ended:
+        asked = 0
+
+        def add_done_callback(self, tell: Callable[["Ended"], None]) -> None:
+            self.asked += 1
+            tell(self)
+
+    class Connection:
+        def nthreads(self) -> dict:
+            raise AssertionError("nobody needs to ask while jobs end")
+
+    jobs = [Ended() for _ in range(1000)]
+    assert list(cluster._as_they_end(Connection(), jobs)) == jobs
+    assert {job.asked for job in jobs} == {1}
 
 
 @pytest.mark.parametrize(("lost", "sentence"), [("workers", "has no workers any more"), ("scheduler", "was lost")])
