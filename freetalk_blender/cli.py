@@ -2,7 +2,7 @@
 
 Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input, or a file that the system
 refuses (one sentence, nothing half-written); 4 some jobs of a batch, or networks in doctor, failed; 130 interrupted;
-143 ended by SIGTERM. bpy is imported by the commands that need it.
+143 ended by SIGTERM or SIGHUP. bpy is imported by the commands that need it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TypeAlias
 
 from . import batch, cluster, commands, options
-from .core import doctor, key_sets
+from .core import cancel, doctor, key_sets
 from .core.argument_types import whole_number
 from .core.errors import FreeTalkError, sentence
 from .progress import Progress
@@ -74,8 +74,9 @@ def _print(text: str) -> None:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[Callable[[], bool]]:
-    """What ends a process (SIGTERM: a farm, docker stop, a batch) ends the command as Ctrl C does, so that nothing
-    half-written stays; yields whether it did. Threads, and a Blender with a window, are left as they are."""
+    """What ends a process (SIGTERM: a farm, docker stop, a batch; SIGHUP: a connection that is lost, unless nohup has
+    it ignored) ends the command as Ctrl C does, so that nothing half-written stays; yields whether it did. Threads, and
+    a Blender with a window, are left as they are."""
     bpy, ended = sys.modules.get("bpy"), False
     if threading.current_thread() is not threading.main_thread() or (bpy is not None and not bpy.app.background):
         yield lambda: ended
@@ -84,16 +85,21 @@ def _terminable() -> Iterator[Callable[[], bool]]:
     def end(_number: int, frame: FrameType | None) -> None:
         nonlocal ended
         ended = True
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it cleans up, and ends
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # it cleans up, and ends
         pressed = signal.getsignal(signal.SIGINT)
         (pressed if callable(pressed) else signal.default_int_handler)(signal.SIGINT, frame)
 
-    before = signal.signal(signal.SIGTERM, end)
+    handlers = {number: signal.getsignal(number) for number in cancel.SIGNALS}
+    before = {n: handler for n, handler in handlers.items() if n == signal.SIGTERM or handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, end)
     try:
         yield lambda: ended
     finally:
         if not ended:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _attached(words: list[str]) -> list[str]:

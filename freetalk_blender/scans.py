@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .core import cancel, landmarks, movement
 from .core import face as faces
-from .core import landmarks, movement
 from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.frame import transformed
@@ -57,7 +57,7 @@ def _uninterrupted() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *cancel.SIGNALS)}
     heard = [number for number, handler in before.items() if callable(handler)]
     for number in heard:
         signal.signal(number, lambda number, _frame: came.append(number))

@@ -12,7 +12,7 @@ import pytest
 from doors import call, freetalk, without_bpy
 
 from freetalk_blender import cli, scans
-from freetalk_blender.core import landmarks
+from freetalk_blender.core import cancel, landmarks
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -196,23 +196,25 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking")
+@pytest.mark.parametrize("ending", cancel.SIGNALS)
 def test_what_ends_a_process_leaves_nothing_half_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path
+    ending: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path
 ) -> None:
-    """SIGTERM as Ctrl C, also where that is ignored, as of a shell's jobs behind &; whoever asks again is not heard."""
+    """As Ctrl C, also where that is ignored, as of a shell's jobs behind &; whoever asks again is not heard."""
 
     def stopped(stream: object, **_: object) -> None:
         (half,) = tmp_path.iterdir()
         assert half.name.startswith(".freetalk-")
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(ending)
         finally:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(ending)
 
     monkeypatch.setattr(np, "savez_compressed", stopped)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *cancel.SIGNALS)}
     for pressed in (signal.default_int_handler, signal.SIG_IGN):
         signal.signal(signal.SIGINT, pressed)
+        signal.signal(ending, signal.SIG_DFL)
         try:
             assert call("perform", sentence, "-o", tmp_path / "out.npz") == cli.TERMINATED
         finally:
@@ -220,24 +222,40 @@ def test_what_ends_a_process_leaves_nothing_half_written(
                 signal.signal(number, handler)
         assert list(tmp_path.iterdir()) == []
     assert call("check", tmp_path / "none.obj") == cli.BAD_INPUT
-    assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+    assert signal.getsignal(ending) is before[ending]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGHUP")
+def test_a_command_under_nohup_outlives_its_connection() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with cli._terminable() as was_terminated:
+            signal.raise_signal(signal.SIGHUP)
+        assert not was_terminated() and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking")
-def test_what_ends_a_process_while_blender_starts_is_heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    swallows = "import signal\ntry:\n    signal.raise_signal(signal.SIGTERM)\nexcept KeyboardInterrupt:\n    pass\n"
+@pytest.mark.parametrize("ending", cancel.SIGNALS)
+def test_what_ends_a_process_while_blender_starts_is_heard(
+    ending: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    swallows = f"import signal\ntry:\n    signal.raise_signal({ending:d})\nexcept KeyboardInterrupt:\n    pass\n"
     (tmp_path / "bpy.py").write_text(swallows)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("BLENDER_USER_RESOURCES", str(tmp_path))
     monkeypatch.delitem(sys.modules, "bpy", raising=False)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in cancel.SIGNALS}
+    signal.signal(ending, signal.SIG_DFL)
     try:
         with cli._terminable() as was_terminated, pytest.raises(KeyboardInterrupt):
             scans.import_bpy()
         assert was_terminated() and "bpy" in sys.modules
     finally:
         sys.modules.pop("bpy", None)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")

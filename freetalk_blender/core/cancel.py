@@ -6,11 +6,15 @@
 What is told holds for one thread. Work that nobody watches goes on to its end.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from .errors import Cancelled
+
+#: What ends a process from outside, as far as this system knows it.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def _never() -> bool:
