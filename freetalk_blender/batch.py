@@ -2,8 +2,8 @@
 
 JOBS.json holds a list of jobs, or {"defaults": {...}, "jobs": [...]}. A job names what `animate` takes: "scan",
 "audio", "outputs" (one or a list), and any of its options by its long name: "emotion" ("happy=0.8" or {"happy": 0.8}),
-"vad" ([V, A, D]), "landmarks", "fps", "keep-mouth" (true), ...; null takes a default back. Paths are relative to the
-folder of JOBS.json.
+"vad" ([V, A, D]), "landmarks", "fps", "keep-mouth" (true), ...; null takes a default back, and so does an empty path.
+Paths are relative to the folder of JOBS.json.
 
 Every job runs in a process of its own, so that none can harm another: on this machine, or with --scheduler on the
 workers of a Dask cluster, which have FreeTalk installed and see the same folders. What became of each, and what it
@@ -129,7 +129,7 @@ def _job(
     unknown = sorted(set(said) - set(known))
     if unknown:
         raise BatchError(f"Job {number} of {path} says {' and '.join(unknown)}, which animate does not know; fix it.")
-    given = {key: value for key, value in said.items() if value is not None}
+    given = {key: value for key, value in said.items() if value is not None and not (key in _PATHS and value == "")}
     missing = [key for key in _REQUIRED if not given.get(key)]
     if missing:
         raise BatchError(f"Job {number} of {path} does not say its {' and '.join(missing)}; add it.")

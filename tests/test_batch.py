@@ -58,11 +58,12 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
             },
             {"scan": "a.obj", "audio": "b.wav", "outputs": "d.glb", "vad": [-0.5, 0.2, 0], "landmarks": "../a.json"},
             {"scan": "a.obj", "audio": "b.wav", "outputs": "e.glb", "landmarks": None, "fps": None},
+            {"scan": "a.obj", "audio": "b.wav", "outputs": "f.glb", "landmarks": "", "style_curve": "", "fps": 30},
         ],
     }
     seen, known = [], cli._animate_options()
     path = write(tmp_path / "jobs.json", content)
-    first, second, third = batch.read(path, known, lambda words: seen.append(words) or "")
+    first, second, third, fourth = batch.read(path, known, lambda words: seen.append(words) or "")
     assert first.words[:3] == ("animate", str(tmp_path / "a.obj"), "/elsewhere/b.wav")
     assert first.words[3:] == (
         f"--output={tmp_path / 'c.glb'}", f"--output={tmp_path / 'c.npz'}", "--fps=25", "--emotion=happy=0.5,sad=0.1"
@@ -70,7 +71,8 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
     assert f"--landmarks={tmp_path.parent / 'a.json'}" in second.words
     assert {"--vad=-0.5,0.2,0", "--keep-mouth"} <= set(second.words)
     assert third.words[3:] == (f"--output={tmp_path / 'e.glb'}", "--keep-mouth"), "null takes a default back"
-    assert [tuple(words) for words in seen] == [first.words, second.words, third.words]
+    assert fourth.words[3:] == (f"--output={tmp_path / 'f.glb'}", "--fps=30", "--keep-mouth"), "no path is no folder"
+    assert [tuple(words) for words in seen] == [first.words, second.words, third.words, fourth.words]
 
 
 def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
@@ -87,6 +89,7 @@ def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
         ({"jobs": {}}, "must hold a list of jobs"),
         (["talk"], "Job 1"),
         ([{"scan": "a.obj", "audio": "b.wav"}], "does not say its outputs"),
+        ([job("a", scan="")], "does not say its scan"),
         ([job("a", scan=3)], "needs a path as its scan"),
         ([job("a\0b", outputs="c.glb")], "needs a path as its scan"),
         ([job("\ud800", outputs="c.glb")], "needs a path as its scan"),
