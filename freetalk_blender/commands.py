@@ -266,6 +266,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
             raise FreeTalkError(f"{path} is read by this command; write to another file.")
         if path.is_dir():
             raise FreeTalkError(f"Cannot write {path} (it is a folder); choose another name.")
+        atomic.refuse_protected(path)
         there = next((folder for folder in path.absolute().parents if folder.exists()), path.parent)
         if not there.is_dir():
             raise FreeTalkError(f"Cannot write to {path.parent} ({there} is not a folder); choose another folder.")

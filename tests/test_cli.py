@@ -279,6 +279,18 @@ def test_an_answer_that_nobody_takes_is_no_bug(where: str, code: int, words: str
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
 
 
+def test_a_protected_file_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.commands, "points_of", lambda _: pytest.fail("the work began"))
+    out = tmp_path / "out.npz"
+    out.write_bytes(b"approved")
+    out.chmod(0o444)
+    assert call("animate", "head.obj", "speech.wav", "-o", out) == cli.BAD_INPUT
+    assert f"Cannot write {out} (it is write-protected); " in capsys.readouterr().err
+    assert out.read_bytes() == b"approved"
+
+
 def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     scan = tmp_path / "head.glb"
     scan.write_bytes(b"a scan")

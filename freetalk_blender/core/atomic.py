@@ -12,6 +12,8 @@ from .errors import FreeTalkError
 
 #: With less than so many bytes left, a disk is full.
 _BLOCK = 4096
+#: Of a file's permissions: that somebody may write it. The system lets its administrator write what nobody may.
+_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextmanager
@@ -19,9 +21,10 @@ def output(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix; renamed to it on success, deleted on failure. Where `path` is a
     link, what it points to is written; a file that was there keeps its permissions.
 
-    Raises FreeTalkError where the folder cannot be written to, and where its disk is full afterwards: not every writer
-    says that its file was cut off.
+    Raises FreeTalkError where the folder or a file that is there cannot be written to, and where the disk is full
+    afterwards: not every writer says that its file was cut off.
     """
+    refuse_protected(path)
     suffix, path = Path(path).suffix, Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +41,16 @@ def output(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_protected(path: Path) -> None:
+    """FreeTalkError where nobody shall write a file that is there, though its folder lets it be replaced."""
+    try:
+        writable = Path(path).stat().st_mode & _WRITE and os.access(path, os.W_OK)
+    except OSError:  # there is none
+        return
+    if not writable:
+        raise FreeTalkError(f"Cannot write {path} (it is write-protected); choose another name, or let it be written.")
 
 
 def _umask() -> int:

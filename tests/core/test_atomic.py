@@ -48,6 +48,21 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_permissions(tmp_path):
         kept.chmod(0o640)
 
 
+@pytest.mark.parametrize("through", ["itself", "a link"])
+def test_a_file_that_is_protected_is_not_replaced(through, tmp_path):
+    kept = tmp_path / "approved.txt"
+    kept.write_text("approved")
+    kept.chmod(0o444)
+    named = kept
+    if through == "a link":
+        named = tmp_path / "latest.txt"
+        named.symlink_to(kept)
+    there = set(tmp_path.iterdir())
+    with pytest.raises(FreeTalkError, match=r"Cannot write .*\.txt \(it is write-protected\);"), atomic.output(named):
+        raise AssertionError("nothing is made first")
+    assert kept.read_text() == "approved" and set(tmp_path.iterdir()) == there
+
+
 def test_a_folder_that_is_a_file_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FreeTalkError, match="Cannot write to"), atomic.output(tmp_path / "file" / "a.txt"):
