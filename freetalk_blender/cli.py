@@ -32,10 +32,35 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command, or the jobs that a batch hands over; the exit code."""
     _open_streams()
+    words = sys.argv[1:] if words is None else words
+    return _serve() if words == [batch.TOGETHER] else _run(words, {})
+
+
+def _serve() -> int:
+    """Run commands one after the other: lines of words come in, a line of what became of each goes out, and what one
+    has bound stays for the next. Whatever else is written goes to stderr; a command that is ended ends them all."""
+    sys.stdout.flush()
+    kept: dict = {}
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        for line in sys.stdin:
+            printed, told = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+                code = _run(json.loads(line), kept)
+            if code in (INTERRUPTED, TERMINATED):
+                sys.stderr.write(told.getvalue())
+                return code
+            answers.write(f"{batch.ANSWER}{json.dumps([code, printed.getvalue(), told.getvalue()])}\n")
+            answers.flush()
+    return DONE
+
+
+def _run(words: list[str], kept: dict) -> int:
+    """Run one command; kept: what it leaves for another one; the exit code."""
     try:
-        arguments = parser().parse_args(_attached(sys.argv[1:] if words is None else words))
+        arguments = parser().parse_args(_attached(words), argparse.Namespace(kept=kept))
     except SystemExit as stopped:  # argparse has printed its own words; in Blender the process must go on
         return int(stopped.code or 0)
     with Progress(sys.stderr) as steps, _terminable() as was_terminated:
@@ -269,7 +294,7 @@ def _add_doctor(adding: _Commands) -> None:
 
 
 def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
-    """Every job of the list, each in a process of its own; what became of each."""
+    """Every job of the list, in processes of their own; what became of each."""
     listed = batch.read(arguments.jobs, _animate_options(), _wrong)
     jobs = batch.left(arguments.jobs, listed) if arguments.resume else listed
     failed: list[dict] = []

@@ -147,11 +147,13 @@ def missing_pictures(arguments: argparse.Namespace, loaded: "Scan | None") -> li
 
 
 class Binder:
-    """Binds scans as the command asks for, and tells their notes; the scan that it bound last at once."""
+    """Binds scans as the command asks for, and tells their notes; the scan that was bound last at once, also by another
+    command where both have been given the same dictionary as arguments.kept."""
 
     def __init__(self, arguments: argparse.Namespace, steps: Progress) -> None:
         self._arguments, self._steps = arguments, steps
-        self._last: tuple[tuple[object, ...], Face] | None = None
+        self._kept: dict[str, tuple[tuple[object, ...], Face]] = getattr(arguments, "kept", {})
+        self._told: Face | None = None
 
     def bind(
         self,
@@ -161,10 +163,24 @@ class Binder:
         beside: Surfaces = (),
     ) -> Face:
         """marks: landmarks, None to find them, and beside: other objects' surfaces, as `prepare` takes them."""
-        scan, arguments = (vertices, triangles, marks, *(array for one in beside for array in one)), self._arguments
-        if self._last is not None and len(scan) == len(self._last[0]) and all(map(_same, scan, self._last[0])):
-            return self._last[1]
-        face = faces.prepare(
+        arguments = self._arguments
+        options = (arguments.keep_mouth, arguments.inner_mouth, arguments.eyeballs, arguments.device)
+        points = (marks.points, marks.vertices, marks.confidence) if isinstance(marks, Landmarks) else (marks,)
+        scan = (options, len(points), *points, vertices, triangles, *(array for one in beside for array in one))
+        last, face = self._kept.get("face", ((), None))
+        if face is None or len(scan) != len(last) or not all(map(_same, scan, last)):
+            face = self._prepared(vertices, triangles, marks, beside)
+            self._kept["face"] = scan, face
+        if face is not self._told:
+            tell(face.notes, self._steps)
+            self._told = face
+        return face
+
+    def _prepared(
+        self, vertices: np.ndarray, triangles: np.ndarray, marks: Landmarks | np.ndarray | None, beside: Surfaces
+    ) -> Face:
+        arguments = self._arguments
+        return faces.prepare(
             vertices,
             triangles,
             marks,
@@ -175,15 +191,12 @@ class Binder:
             device=arguments.device,
             step=self._steps,
         )
-        tell(face.notes, self._steps)
-        self._last = scan, face
-        return face
 
 
 def _same(one: object, other: object) -> bool:
-    return one is other or (
-        isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
-    )
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one is other or np.array_equal(one, other)
+    return type(one) is type(other) and bool(one == other)
 
 
 def own_vertices(

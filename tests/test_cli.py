@@ -1,6 +1,7 @@
 """The command line as such: exit codes, one sentence for what a person can mend, whole files or none."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from doors import call, freetalk, without_bpy
 
-from freetalk_blender import cli, scans
+from freetalk_blender import batch, cli, scans
 from freetalk_blender.core import cancel, landmarks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -234,6 +235,27 @@ def test_a_command_under_nohup_outlives_its_connection() -> None:
         assert not was_terminated() and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_commands_that_are_handed_over_are_answered_one_by_one_until_one_is_ended() -> None:
+    """Whatever else is written to stdout, as by C, is not taken for an answer."""
+    code = (
+        "import os, sys\n"
+        "from freetalk_blender import batch, cli\n"
+        "def run(words, kept):\n"
+        "    kept['words'] = [*kept.get('words', []), *words]\n"
+        "    os.write(1, b'Saved: x.blend')\n"
+        "    print(*kept['words'])\n"
+        "    print('freetalk: told.', file=sys.stderr)\n"
+        "    return cli.INTERRUPTED if words == ['end'] else cli.DONE\n"
+        "cli._run = run\n"
+        "sys.exit(cli.main([batch.TOGETHER]))\n"
+    )
+    lines = "".join(f"{json.dumps([word])}\n" for word in ("one", "two", "end", "never"))
+    done = freetalk(door=("-c", code), input=lines)
+    answers = [json.loads(line.removeprefix(batch.ANSWER)) for line in done.stdout.splitlines()]
+    assert answers == [[0, "one\n", "freetalk: told.\n"], [0, "one two\n", "freetalk: told.\n"]]
+    assert done.returncode == cli.INTERRUPTED and done.stderr.endswith("freetalk: told.\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking")
