@@ -7,29 +7,20 @@ Paths are relative to the folder of JOBS.json.
 
 Jobs run in processes of their own, so that none can harm another: on this machine, where jobs of the same face, bound
 in the same way, follow each other in one process and bind it once, or with --scheduler on the workers of a Dask
-cluster, which have FreeTalk installed and see the same folders. What became of each, and what it
-said of scan and sound, is a line of JOBS.results.jsonl beside the list, the last one of each counts; `--resume` leaves
-out the jobs that are done there, as they stand and as the files that they read are now, while what they wrote is there
-and no other job wrote it since.
+cluster, which have FreeTalk installed and see the same folders. What became of each, and what it said of scan and
+sound, is a line of JOBS.results.jsonl beside the list; the last one of each counts. `--resume` leaves out the jobs that
+are done there, as they stand and as the files that they read are now, while what they wrote is there and no other job
+wrote it since.
 """
 
 import hashlib
 import json
-import math
 import os
-import queue
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .core import atomic, json_lines
 from .core.errors import FreeTalkError
@@ -37,14 +28,10 @@ from .core.errors import FreeTalkError
 #: Keys of a job whose values are paths.
 _PATHS = ("scan", "audio", "outputs", "landmarks", "emotion_curve", "style_curve")
 _REQUIRED = ("scan", "audio", "outputs")
-#: The word that has a process do jobs as they are handed over, what its answers begin with, and how many it does.
-TOGETHER, ANSWER, _AT_MOST = "jobs-of-a-batch", "freetalk answers: ", 50
 #: Options by which one scan is bound in several ways.
 _BINDING = ("--landmarks", "--object", "--keep-mouth", "--inner-mouth", "--eyeballs", "--device")
 #: Of so many jobs that are wrong it is told at once.
 _TOLD = 5
-#: Seconds between looks whether a job is still wanted.
-_PATIENCE = 0.5
 
 
 class BatchError(FreeTalkError):
@@ -64,7 +51,7 @@ class Job:
 
     @property
     def face(self) -> tuple[str, ...]:
-        """Jobs in which this is the same work on the same face once it is bound."""
+        """The same of jobs that bind one face in one way."""
         return self.words[1], *sorted(word for word in self.words if word.partition("=")[0] in _BINDING)
 
     @property
@@ -253,202 +240,3 @@ def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
         with atomic.output(target) as temporary, json_lines.adding(temporary) as add:
             for line in lines:
                 add(line)
-
-
-# Running --------------------------------------------------------------------------------------------------------------
-
-
-def run(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    """Outcomes as they come, of at most `workers` jobs at a time; where the caller stops, those at work are ended."""
-    threads, ended = max(1, processors() // workers), threading.Event()
-    outcomes: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
-
-    def work_on(group: list[Job]) -> None:
-        try:
-            for outcome in _one_by_one(group, threads, ended.is_set):
-                outcomes.put(outcome)
-        except BaseException as error:
-            outcomes.put(error)
-
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(work_on, group) for group in groups(jobs, workers)]
-        try:
-            for _ in jobs:
-                outcome = outcomes.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                yield outcome
-        finally:
-            ended.set()
-            for future in waiting:
-                future.cancel()
-
-
-def groups(jobs: list[Job], workers: int) -> list[list[Job]]:
-    """Jobs that one process shall do: of the same face, and so few that every worker has some."""
-    size, of_face = min(_AT_MOST, math.ceil(len(jobs) / workers)), dict[tuple[str, ...], list[Job]]()
-    for job in jobs:
-        of_face.setdefault(job.face, []).append(job)
-    return [alike[start : start + size] for alike in of_face.values() for start in range(0, len(alike), size)]
-
-
-def _one_by_one(group: list[Job], threads: int, ended: Callable[[], bool]) -> Iterator[Outcome]:
-    """Do jobs in one process, and after one that ends it the others in a new one."""
-    if len(group) == 1:
-        yield work(group[0], threads, ended)
-        return
-    waiting = deque(group)
-    while waiting:
-        with _worker(threads) as worker:
-            while waiting and worker.lives:
-                yield worker.do(waiting.popleft(), ended)
-
-
-@contextmanager
-def _worker(threads: int) -> Iterator["_Worker"]:
-    """A process that does jobs one after the other (`cli.main` with TOGETHER); without more of them it ends."""
-    with (
-        tempfile.TemporaryFile() as told,
-        subprocess.Popen(
-            [*_door(), TOGETHER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=told,
-            encoding="utf-8",
-            errors="replace",
-            env=_environment(threads),
-        ) as process,
-    ):
-        worker = _Worker(process, told)
-        try:
-            yield worker
-        finally:
-            worker.close()
-
-
-class _Worker:
-    """What hands jobs to such a process, for as long as it lives."""
-
-    def __init__(self, process: subprocess.Popen, told: IO[bytes]) -> None:
-        self.lives = True
-        self._process, self._told = process, told
-        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reading = threading.Thread(target=self._read)
-        self._reading.start()
-
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
-            if line.startswith(ANSWER):
-                self._answers.put(line.removeprefix(ANSWER))
-        self._answers.put("")
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._hand("")
-        self._process.wait()
-        self._reading.join()
-
-    def _hand(self, line: str) -> None:
-        """One more line to do; without one there are no more."""
-        stream = self._process.stdin
-        if stream and line:
-            stream.write(line + "\n")
-            stream.flush()
-        elif stream:
-            stream.close()
-
-    def do(self, job: Job, ended: Callable[[], bool]) -> Outcome:
-        """Do one job; the process is ended once ended() holds."""
-        if ended():
-            return Outcome(job, 0.0, "interrupted")
-        start = time.perf_counter()
-        with suppress(OSError):  # a process that has ended says nothing
-            self._hand(json.dumps([*job.words, "--json"]))
-        if answer := self._answer(ended):
-            code, printed, told = json.loads(answer)
-        else:
-            self.lives, code, printed = False, self._process.wait(), ""
-            self._told.seek(0)
-            told = self._told.read().decode("utf-8", "replace")
-        return _outcome(job, time.perf_counter() - start, code, printed, told)
-
-    def _answer(self, ended: Callable[[], bool]) -> str:
-        """What the process answers, nothing where it has ended."""
-        while True:
-            try:
-                return self._answers.get(timeout=_PATIENCE)
-            except queue.Empty:
-                if ended():
-                    self._process.terminate()
-
-
-def processors() -> int:
-    """How many this process may use, which a container or a farm may have made fewer than there are."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def work(job: Job, threads: int, ended: Callable[[], bool]) -> Outcome:
-    """Do one job in a process with so many threads; the process is ended once ended() holds."""
-    if ended():
-        return Outcome(job, 0.0, "interrupted")
-    start = time.perf_counter()
-    command = [*_door(), *job.words, "--json"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        env=_environment(threads),
-    ) as process:
-        printed, told = _said(process, ended)
-    return _outcome(job, time.perf_counter() - start, process.returncode, printed, told)
-
-
-def _outcome(job: Job, seconds: float, code: int, printed: str, told: str) -> Outcome:
-    """What became of a job by its exit code and what it wrote to either stream."""
-    if code == 0:
-        try:
-            return Outcome(job, seconds, answer=json.loads(printed.strip().splitlines()[-1]), notes=_sentences(told))
-        except (ValueError, IndexError):
-            return Outcome(job, seconds, "The job ended without an answer; run it by itself to see why.")
-    return Outcome(job, seconds, _why(told, code))
-
-
-def _environment(threads: int) -> dict[str, str]:
-    package = Path(__file__).resolve().parent
-    paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    limits = dict.fromkeys(("FREETALK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return {**limits, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _said(process: subprocess.Popen, ended: Callable[[], bool]) -> tuple[str, str]:
-    """What a process wrote to either stream; it is ended once ended() holds."""
-    while True:
-        try:
-            return process.communicate(timeout=_PATIENCE)
-        except subprocess.TimeoutExpired:
-            if ended():
-                process.terminate()
-
-
-def _why(told: str, code: int) -> str:
-    """The sentence of a job that failed, as the command line said it."""
-    if sentences := _sentences(told):
-        return sentences[-1]
-    last = (told.strip().splitlines() or ["nothing was said"])[-1]
-    return f"The job ended with exit code {code} ({last}); run it by itself to see why."
-
-
-def _sentences(told: str) -> tuple[str, ...]:
-    """What a command line said to the person."""
-    start = "freetalk: "
-    return tuple(line.removeprefix(start) for line in told.splitlines() if line.startswith(start))
-
-
-def _door() -> list[str]:
-    """The command that starts FreeTalk anew: this Blender, or this Python."""
-    bpy = sys.modules.get("bpy")
-    if bpy is not None and bpy.app.binary_path:
-        return [bpy.app.binary_path, "--command", "freetalk"]
-    return [sys.executable, "-m", __package__]

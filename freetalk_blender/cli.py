@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
 
-from . import batch, cluster, commands, options
+from . import batch, cluster, commands, options, processes
 from .core import cancel, doctor, key_sets
 from .core.argument_types import whole_number
 from .core.errors import FreeTalkError, sentence
@@ -35,26 +35,8 @@ def main(words: list[str] | None = None) -> int:
     """Run one command, or the jobs that a batch hands over; the exit code."""
     _open_streams()
     words = sys.argv[1:] if words is None else words
-    return _serve() if words == [batch.TOGETHER] else _run(words, {})
-
-
-def _serve() -> int:
-    """Run commands one after the other: lines of words come in, a line of what became of each goes out, and what one
-    has bound stays for the next. Whatever else is written goes to stderr; a command that is ended ends them all."""
-    sys.stdout.flush()
-    kept: dict = {}
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        for line in sys.stdin:
-            printed, told = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
-                code = _run(json.loads(line), kept)
-            if code in (INTERRUPTED, TERMINATED):
-                sys.stderr.write(told.getvalue())
-                return code
-            answers.write(f"{batch.ANSWER}{json.dumps([code, printed.getvalue(), told.getvalue()])}\n")
-            answers.flush()
-    return DONE
+    run = functools.partial(_run, kept={})
+    return processes.serve(run, (INTERRUPTED, TERMINATED)) if words == [processes.TOGETHER] else run(words)
 
 
 def _run(words: list[str], kept: dict) -> int:
@@ -279,7 +261,7 @@ def _add_batch(adding: _Commands) -> None:
     command.add_argument("jobs", type=Path, metavar="JOBS.json", help="a list of jobs")
     where = command.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=whole_number(1), default=max(1, batch.processors() // 2), metavar="N",
+        "--workers", type=whole_number(1), default=max(1, processes.processors() // 2), metavar="N",
         help="jobs at a time (half of the processors that it may use)",
     )  # fmt: skip
     where.add_argument("--scheduler", metavar="ADDRESS", help="do the jobs on the workers of this Dask scheduler")
@@ -299,7 +281,7 @@ def run_batch(arguments: argparse.Namespace, steps: Progress) -> dict:
     jobs = batch.left(arguments.jobs, listed) if arguments.resume else listed
     failed: list[dict] = []
     recording, where = batch.record(arguments.jobs, arguments.resume), arguments.scheduler
-    outcomes = batch.run(jobs, arguments.workers) if where is None else cluster.run(jobs, where)
+    outcomes = processes.run(jobs, arguments.workers) if where is None else cluster.run(jobs, where)
     with recording as add, steps(f"animate {len(jobs)} of {len(listed)} jobs") as share:
         for finished, outcome in enumerate(outcomes, 1):
             add(outcome)

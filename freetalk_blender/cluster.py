@@ -1,8 +1,8 @@
 """The jobs of a batch on other machines: `freetalk batch JOBS.json --scheduler ADDRESS`.
 
 ADDRESS is a scheduler of Dask (`dask scheduler`, then `dask worker ADDRESS` on every machine); each thread of a worker
-does one job at a time, as `batch.work` does on this machine. Workers have FreeTalk installed and see the folders of the
-jobs under the same paths. `distributed` is needed here and there: the extra `cluster` of pyproject.toml.
+does one job at a time, as `processes.work` does on this machine. Workers have FreeTalk installed and see the folders of
+the jobs under the same paths. `distributed` is needed here and there: the extra `cluster` of pyproject.toml.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from . import batch
+from . import processes
 from .batch import BatchError, Job, Outcome
 
 #: Seconds in which the scheduler must answer, and a first worker join it.
@@ -108,5 +108,5 @@ def _work(job: Job, ended: str) -> Outcome:
     """On a worker: do one job, with this thread's share of the machine, until the event of that name is set."""
     from distributed import Event, get_worker
 
-    share = max(1, batch.processors() // get_worker().state.nthreads)
-    return batch.work(job, share, Event(ended).is_set)
+    share = max(1, processes.processors() // get_worker().state.nthreads)
+    return processes.work(job, share, Event(ended).is_set)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from freetalk_blender import batch, cli
+from freetalk_blender import cli, processes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,4 +31,4 @@ def without_bpy(*words: object) -> subprocess.CompletedProcess:
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
     """Jobs of a batch run this code instead of the command line."""
     (folder / "stand_in.py").write_text(code, encoding="utf-8")
-    monkeypatch.setattr(batch, "_door", lambda: [sys.executable, str(folder / "stand_in.py")])
+    monkeypatch.setattr(processes, "_door", lambda: [sys.executable, str(folder / "stand_in.py")])

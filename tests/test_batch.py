@@ -1,20 +1,13 @@
 """Batches: jobs of a list, each on its own, what became of them, and going on where a run stopped."""
 
-import argparse
-import functools
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from doors import call, freetalk, stand_in
+from doors import call, stand_in
 
-from freetalk_blender import batch, cli, scans
-from freetalk_blender.core.landmarks import Landmarks
+from freetalk_blender import batch, cli, processes
 
 
 def accept(_words: list[str]) -> str:
@@ -175,16 +168,6 @@ def test_what_a_job_says_of_its_scan_is_told_where_it_is_done_too(quick: Path, c
     assert dim["notes"] == ["One eye is open.", "No blinks."] and "notes" not in clear
 
 
-def test_words_of_any_script_end_no_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What jobs say is UTF-8, whatever this system's own encoding; other programs' words may be in neither."""
-    monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, encoding="cp1252"))
-    told = "freetalk: No face was found in скан.obj."
-    code = f"import sys; sys.stderr.buffer.write(b'\\xff\\n' + {told!a}.encode()); sys.exit(3)"
-    stand_in(monkeypatch, tmp_path, code)
-    (outcome,) = batch.run([batch.Job(1, ("animate", "скан.obj"), ())], 1)
-    assert outcome.sentence == "No face was found in скан.obj."
-
-
 def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, capsys: pytest.CaptureFixture) -> None:
     jobs = [*map(job, ("c", "a", "b", "bad"))]
     path = write(quick / "jobs.json", jobs)
@@ -250,86 +233,6 @@ def test_a_run_that_is_stopped_takes_back_only_what_it_did_again(quick: Path, ca
     assert [len((quick / f"{name}.glb").read_text()) for name in "abc"] == [2, 3, 2]
 
 
-def test_a_stopped_batch_ends_the_jobs_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = tmp_path / "begun"
-    stand_in(monkeypatch, tmp_path, f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
-    jobs = [batch.Job(n, ("animate", f"{n}.obj"), ()) for n in (1, 2)]
-    outcome = batch.work(jobs[0], 1, begun.exists)
-    assert begun.exists() and not outcome.done and outcome.seconds < 30
-    assert batch.work(jobs[1], 1, begun.exists).sentence == "interrupted"
-
-
-def test_jobs_of_one_face_go_to_one_process_and_every_worker_has_some() -> None:
-    def listed(number: int, *words: str) -> batch.Job:
-        return batch.Job(number, ("animate", *words), ())
-
-    told_apart = [
-        listed(1, "a.obj", "b.wav", "--keep-mouth", "--fps=25"),
-        listed(2, "a.obj", "b.wav"),
-        listed(3, "a.obj", "c.wav", "--fps=30", "--keep-mouth"),
-        listed(4, "c.obj", "b.wav"),
-        listed(5, "a.obj", "b.wav", "--landmarks=a.json"),
-        listed(6, "a.obj", "b.wav", "--emotion=happy=1"),
-    ]
-    assert [[one.number for one in group] for group in batch.groups(told_apart, 2)] == [[1, 3], [2, 6], [4], [5]]
-    for many, workers, sizes in ((4, 4, [1] * 4), (5, 2, [3, 2]), (120, 1, [50, 50, 20])):
-        alike = [listed(number, "a.obj", f"{number}.wav") for number in range(many)]
-        assert [len(group) for group in batch.groups(alike, workers)] == sizes
-
-
-@pytest.fixture
-def company(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for the process that does several jobs: each says which process did it; some sounds end it."""
-    stand_in(
-        monkeypatch,
-        tmp_path,
-        "import json, os, pathlib, sys, time\n"
-        f"assert sys.argv[1:] == [{batch.TOGETHER!r}]\n"
-        "print('Blender 4.5')\n"
-        "for line in sys.stdin:\n"
-        "    words = json.loads(line)\n"
-        "    if 'crash' in words[2]: print('MemoryError', file=sys.stderr); os._exit(9)\n"
-        "    if 'slow' in words[2]: pathlib.Path(words[2]).touch(); time.sleep(60)\n"
-        "    said = 'freetalk: Silence.\\n' if 'bad' in words[2] else 'freetalk: One eye is open.\\n'\n"
-        "    code = 3 if 'bad' in words[2] else 0\n"
-        f"    print({batch.ANSWER!r} + json.dumps([code, json.dumps(os.getpid()), said]), flush=True)\n"
-        "    print('some words', flush=True)\n",
-    )
-    return tmp_path
-
-
-def test_a_job_that_ends_its_process_harms_no_other_of_its_face(company: Path) -> None:
-    sounds = ("a.wav", "b.wav", "crash.wav", "c.wav", "bad.wav", "d.wav")
-    jobs = [batch.Job(number, ("animate", "a.obj", sound), ()) for number, sound in enumerate(sounds, 1)]
-    one, two, crash, three, bad, four = batch.run(jobs, 1)
-    assert [outcome.job for outcome in (one, two, crash, three, bad, four)] == jobs
-    assert one.answer == two.answer != three.answer == four.answer
-    assert one.notes == four.notes == ("One eye is open.",)
-    assert crash.sentence == "The job ended with exit code 9 (MemoryError); run it by itself to see why."
-    assert bad.sentence == "Silence."
-
-
-def test_a_stopped_batch_ends_the_process_of_several_jobs(company: Path) -> None:
-    slow = company / "slow.wav"
-    jobs = [batch.Job(n, ("animate", "a.obj", sound), ()) for n, sound in enumerate(("a.wav", str(slow), "b.wav"), 1)]
-    start = time.monotonic()
-    outcomes = batch.run(jobs, 1)
-    assert next(outcomes).done
-    while not slow.exists():
-        assert time.monotonic() < start + 30
-        time.sleep(0.05)
-    outcomes.close()
-    assert time.monotonic() < start + 30
-
-
-def test_without_a_program_several_jobs_end_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_door", lambda: ["/no/such/program"])
-    jobs = [batch.Job(number, ("animate", "a.obj"), ()) for number in (1, 2)]
-    for group in (jobs, jobs[:1]):
-        with pytest.raises(FileNotFoundError):
-            next(batch.run(group, 1))
-
-
 def test_jobs_of_one_face_bind_it_once_and_write_what_each_does_alone(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:
@@ -342,61 +245,13 @@ def test_jobs_of_one_face_bind_it_once_and_write_what_each_does_alone(
     assert "none.wav does not exist" in failed["error"]
     assert "bind the face" in first["answer"]["seconds"] and "bind the face" not in second["answer"]["seconds"]
     together = (tmp_path / "1.npz").read_bytes()
-    alone = batch.work(batch.read(path, cli._animate_options(), accept)[2], batch.processors(), lambda: False).line()
+    alone = processes.work(
+        batch.read(path, cli._animate_options(), accept)[2], processes.processors(), lambda: False
+    ).line()
     assert "bind the face" in alone["answer"]["seconds"]
     for line in (alone, second):
         del line["seconds"], line["answer"]["seconds"]
     assert alone == second and (tmp_path / "1.npz").read_bytes() == together
-
-
-def test_a_face_that_another_command_has_bound_is_told_of_and_bound_anew_only_in_another_way(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(scans.faces, "prepare", lambda *_, **__: SimpleNamespace(notes=("One eye is open.",)))
-    steps, kept = SimpleNamespace(say=told.append), {}
-    vertices, triangles, points = np.zeros((3, 3)), np.array([[0, 1, 2]]), np.zeros((68, 3))
-
-    def bound(marks: Landmarks | np.ndarray, *words: str) -> object:
-        """As a command with these words binds it, once for arrays and once for a scene; it tells of it once."""
-        told.clear()
-        words = ("animate", "a.obj", "b.wav", "--output=c.npz", *words)
-        binder = scans.Binder(cli.parser().parse_args(words, argparse.Namespace(kept=kept)), steps)
-        first = binder.bind(vertices.copy(), triangles.copy(), marks)
-        assert binder.bind(vertices, triangles, marks) is first and told == ["freetalk: One eye is open."]
-        return first
-
-    first = bound(points)
-    assert bound(points.copy(), "--fps=25") is first
-    placed = bound(Landmarks(points))
-    assert placed is not first and bound(Landmarks(points.copy())) is placed
-    for other in ("--keep-mouth", "--eyeballs", "--inner-mouth=none", "--device=cpu"):
-        assert bound(Landmarks(points), other) is not placed
-        placed = bound(Landmarks(points))
-
-
-@pytest.mark.parametrize("name", ["FREETALK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
-def test_jobs_share_the_processors_unless_the_person_says_how_many_threads(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stand_in(monkeypatch, tmp_path, f"import json, os; print(json.dumps(os.environ.get('{name}')))")
-    one = batch.Job(1, ("animate", "a.obj"), ())
-    for own, given in ((None, "2"), ("7", "7")):
-        monkeypatch.delenv(name, raising=False)
-        if own:
-            monkeypatch.setenv(name, own)
-        assert batch.work(one, 2, lambda: False).answer == given
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process is not told which processors it may use")
-def test_processors_that_a_container_keeps_back_are_not_counted() -> None:
-    code = (
-        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-        "from freetalk_blender import batch, cli\n"
-        "print(batch.processors(), cli.parser().parse_args(['batch', 'jobs.json']).workers)"
-    )
-    done = freetalk(door=("-c", code))
-    assert done.stdout.split() == ["1", "1"], done.stderr
 
 
 def test_a_batch_animates_real_scans(

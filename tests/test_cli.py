@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from doors import call, freetalk, without_bpy
 
-from freetalk_blender import batch, cli, scans
+from freetalk_blender import cli, processes, scans
 from freetalk_blender.core import cancel, landmarks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -241,7 +241,7 @@ def test_commands_that_are_handed_over_are_answered_one_by_one_until_one_is_ende
     """Whatever else is written to stdout, as by C, is not taken for an answer."""
     code = (
         "import os, sys\n"
-        "from freetalk_blender import batch, cli\n"
+        "from freetalk_blender import cli, processes\n"
         "def run(words, kept):\n"
         "    kept['words'] = [*kept.get('words', []), *words]\n"
         "    os.write(1, b'Saved: x.blend')\n"
@@ -249,11 +249,11 @@ def test_commands_that_are_handed_over_are_answered_one_by_one_until_one_is_ende
         "    print('freetalk: told.', file=sys.stderr)\n"
         "    return cli.INTERRUPTED if words == ['end'] else cli.DONE\n"
         "cli._run = run\n"
-        "sys.exit(cli.main([batch.TOGETHER]))\n"
+        "sys.exit(cli.main([processes.TOGETHER]))\n"
     )
     lines = "".join(f"{json.dumps([word])}\n" for word in ("one", "two", "end", "never"))
     done = freetalk(door=("-c", code), input=lines)
-    answers = [json.loads(line.removeprefix(batch.ANSWER)) for line in done.stdout.splitlines()]
+    answers = [json.loads(line.removeprefix(processes.ANSWER)) for line in done.stdout.splitlines()]
     assert answers == [[0, "one\n", "freetalk: told.\n"], [0, "one two\n", "freetalk: told.\n"]]
     assert done.returncode == cli.INTERRUPTED and done.stderr.endswith("freetalk: told.\n")
 

@@ -10,7 +10,7 @@ import distributed
 import pytest
 from doors import call, stand_in
 
-from freetalk_blender import batch, cli, cluster
+from freetalk_blender import batch, cli, cluster, processes
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_jobs_run_on_the_workers_and_failures_are_told(
     assert (tmp_path / "a.glb").is_file() and (tmp_path / "c.glb").is_file()
     lines = [json.loads(line) for line in (tmp_path / "jobs.results.jsonl").read_text().splitlines()]
     threads = {line["answer"]["threads"] for line in lines if line["done"]}
-    assert threads == {str(max(1, batch.processors() // 2))}
+    assert threads == {str(max(1, processes.processors() // 2))}
 
 
 def test_a_stopped_batch_ends_the_jobs_at_work(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_a_stopped_batch_ends_the_jobs_at_work(address: str, tmp_path: Path, mon
 
 
 def test_what_a_worker_cannot_do_is_a_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_door", lambda: ["/no/such/program"])
+    monkeypatch.setattr(processes, "_door", lambda: ["/no/such/program"])
     (outcome,) = cluster.run([batch.Job(1, ("animate", "a.obj"), ())], address)
     assert not outcome.done and "FileNotFoundError" in outcome.sentence and outcome.sentence.endswith("log.")
 

@@ -1,14 +1,16 @@
 """What the commands answer and write that need no Blender."""
 
+import argparse
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 from doors import call, without_bpy
 
-from freetalk_blender import cli
+from freetalk_blender import cli, scans
 from freetalk_blender.core import landmarks, models
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import LandmarkError
@@ -306,3 +308,29 @@ def test_the_place_of_a_face_may_begin_with_a_minus(head: Path, monkeypatch: pyt
     monkeypatch.setattr(detector, "detect", detect)
     assert call("landmarks", head, "--near", "-20,-3.5,80") == cli.BAD_INPUT
     assert len(places) == 1 and places[0] == pytest.approx([-20, -3.5, 80])
+
+
+def test_a_face_that_another_command_has_bound_is_told_of_and_bound_anew_only_in_another_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(scans.faces, "prepare", lambda *_, **__: SimpleNamespace(notes=("One eye is open.",)))
+    steps, kept = SimpleNamespace(say=told.append), {}
+    vertices, triangles, points = np.zeros((3, 3)), np.array([[0, 1, 2]]), np.zeros((68, 3))
+
+    def bound(marks: landmarks.Landmarks | np.ndarray, *words: str) -> object:
+        """As a command with these words binds it, once for arrays and once for a scene; it tells of it once."""
+        told.clear()
+        words = ("animate", "a.obj", "b.wav", "--output=c.npz", *words)
+        binder = scans.Binder(cli.parser().parse_args(words, argparse.Namespace(kept=kept)), steps)
+        first = binder.bind(vertices.copy(), triangles.copy(), marks)
+        assert binder.bind(vertices, triangles, marks) is first and told == ["freetalk: One eye is open."]
+        return first
+
+    first = bound(points)
+    assert bound(points.copy(), "--fps=25") is first
+    placed = bound(landmarks.Landmarks(points))
+    assert placed is not first and bound(landmarks.Landmarks(points.copy())) is placed
+    for other in ("--keep-mouth", "--eyeballs", "--inner-mouth=none", "--device=cpu"):
+        assert bound(landmarks.Landmarks(points), other) is not placed
+        placed = bound(landmarks.Landmarks(points))
