@@ -74,12 +74,12 @@ def groups(jobs: list[Job], workers: int) -> list[list[Job]]:
 
 
 def _one_by_one(group: list[Job], threads: int, ended: Callable[[], bool]) -> Iterator[Outcome]:
-    """Do jobs in one process, and after one that ends it the others in a new one."""
+    """Do jobs in one process, and after one that ends it the others in a new one, until ended() holds."""
     if len(group) == 1:
         yield work(group[0], threads, ended)
         return
     waiting = deque(group)
-    while waiting:
+    while waiting and not ended():
         with _worker(threads) as worker:
             while waiting and worker.lives:
                 yield worker.do(waiting.popleft(), ended)

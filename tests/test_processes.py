@@ -82,7 +82,11 @@ def test_a_job_that_ends_its_process_harms_no_other_of_its_face(company: Path) -
     assert bad.sentence == "Silence."
 
 
-def test_a_stopped_batch_ends_the_process_of_several_jobs(company: Path) -> None:
+def test_a_stopped_batch_ends_the_process_of_several_jobs_and_starts_no_other(
+    company: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, started = processes._door(), []
+    monkeypatch.setattr(processes, "_door", lambda: started.append(1) or door)
     slow = company / "slow.wav"
     jobs = [Job(n, ("animate", "a.obj", sound), ()) for n, sound in enumerate(("a.wav", str(slow), "b.wav"), 1)]
     start = time.monotonic()
@@ -92,7 +96,7 @@ def test_a_stopped_batch_ends_the_process_of_several_jobs(company: Path) -> None
         assert time.monotonic() < start + 30
         time.sleep(0.05)
     outcomes.close()
-    assert time.monotonic() < start + 30
+    assert time.monotonic() < start + 30 and len(started) == 1
 
 
 def test_without_a_program_several_jobs_end_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
