@@ -28,7 +28,7 @@ from .batch import Job, Outcome
 TOGETHER = "jobs-of-a-batch"
 #: What its answers begin with.
 ANSWER = "freetalk answers: "
-#: So many jobs at most are handed to one process.
+#: So many jobs at most are handed to one process, for Blender keeps some memory of each.
 _AT_MOST = 50
 #: Seconds between looks whether a job is still wanted.
 _PATIENCE = 0.5
