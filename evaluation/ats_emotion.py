@@ -15,6 +15,7 @@ import numpy as np
 
 from export import aligned, ats_data, command
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.voice import audio, performance
 from freetalk_blender.core.voice.emotion import EMOTIONS
 from freetalk_blender.core.voice.speech import FEATURE_RATE
@@ -133,7 +134,8 @@ def main() -> None:
     neutral = np.mean(moved_by["neutral"], axis=0)
     for emotion, units in SHOWN.items():
         felt = np.mean(moved_by[emotion], axis=0) - neutral
-        print(f"{emotion}: " + ", ".join(f"AU {unit} {90 * UNITS[unit](felt):+.1f} mm" for unit in units))
+        moves = (f"AU {unit} {EYE_DISTANCE_MM * UNITS[unit](felt):+.1f} mm" for unit in units)
+        print(f"{emotion}: " + ", ".join(moves))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from export import aligned, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.series import runs
 from freetalk_blender.core.voice import audio, performance
@@ -145,12 +146,12 @@ def judge(takes: list[Spoken]) -> dict[str, float]:
         "closed consonants": mean([within(s.gap, p).min() < TOUCH for s, p in others]),
         "closed open vowels": mean([np.median(within(s.gap, p)) < TOUCH for s, p in wide_open]),
         "needless contacts a minute": sum(s.needless() for s in takes) / minutes,
-        "rounded (mm)": 90 * mean(round_),
+        "rounded (mm)": EYE_DISTANCE_MM * mean(round_),
         "labiodental": mean(bitten),
-        "gap open (mm)": 90 * heights["open"],
-        "gap middle (mm)": 90 * heights["middle"],
-        "gap close (mm)": 90 * heights["close"],
-        "gap bilabial (mm)": 90 * shut,
+        "gap open (mm)": EYE_DISTANCE_MM * heights["open"],
+        "gap middle (mm)": EYE_DISTANCE_MM * heights["middle"],
+        "gap close (mm)": EYE_DISTANCE_MM * heights["close"],
+        "gap bilabial (mm)": EYE_DISTANCE_MM * shut,
         "open > close > bilabial": np.nan if np.isnan(descent).any() else int(all(np.diff(descent) < 0)),
     }
 
@@ -213,7 +214,8 @@ def main() -> None:
         levels = {f"{x} dB": judge(animate_over(found["LibriSpeech"], music, x)) for x in LEVELS}
         print(table("LibriSpeech over music", levels))
         apart = np.concatenate([lips(piece)[0] for piece in music]) > TOUCH
-        print(f"music alone: lips more than {90 * TOUCH:.1f} mm apart in {100 * apart.mean():.2f} % of the frames")
+        share = 100 * apart.mean()
+        print(f"music alone: lips more than {EYE_DISTANCE_MM * TOUCH:.1f} mm apart in {share:.2f} % of the frames")
 
 
 if __name__ == "__main__":

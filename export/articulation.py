@@ -60,11 +60,11 @@ def fit(displacement: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 def _evidence(displacement: np.ndarray) -> np.ndarray:
     """(N, 68, 3) -> (N, M) coordinates and gaps, weighted by how far each kind is to be believed; depth little."""
-    gaps = displacement[:, UPPER_INNER] - displacement[:, LOWER_INNER]
+    apart = displacement[:, UPPER_INNER] - displacement[:, LOWER_INNER]
     width = displacement[:, CORNERS[1:]] - displacement[:, CORNERS[:1]]
     parts = [
         displacement[:, LIPS],
-        gaps * 1.5,
+        apart * 1.5,
         width * 4.0,
         displacement[:, JAW] * 0.5,
         displacement[:, [CHIN]] * 1.5,

@@ -41,8 +41,6 @@ SPEECH_FADE = (0.02, 0.12)
 #: picked (Bello et al. 2005, "A tutorial on onset detection in music signals"), and beside the peak by how far the
 #: probability has fallen, to this power. So short closures are made whose neighbours stay open.
 SURE_FADE, PEAK_FADE, PEAK_POWER = (0.4, 0.7), (0.2, 0.4), 3
-#: Frames to either side of one among which its probability may be the peak.
-PEAK_BESIDE = 1
 #: Rounding is heard as the mean of probabilities within BESIDE frames, the nearer the more.
 ROUND_FADE = (0.1, 0.9)
 #: An emotion that opens the mouth gives way earlier, to any sound that brings lip to lip or lip to teeth.
@@ -228,7 +226,7 @@ class Face(nn.Module):
 
 def _contact(heard: Tensor) -> Tensor:
     """(B,T,N) probabilities of N contacts -> (B,T,N) how far each is made, 0 to 1."""
-    peak = functional.max_pool1d(heard.transpose(1, 2), 2 * PEAK_BESIDE + 1, 1, PEAK_BESIDE).transpose(1, 2)
+    peak = functional.max_pool1d(heard.transpose(1, 2), 2 * BESIDE + 1, 1, BESIDE).transpose(1, 2)
     return torch.maximum(fade(heard, SURE_FADE), fade(peak, PEAK_FADE) * (heard / peak.clamp(min=1e-6)) ** PEAK_POWER)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.surface import rows
+from ...core.surface import raster, rows
 from .glb import Glb
 
 #: Turns of normals that are less are not seen: 0.06 degrees.
@@ -74,11 +74,11 @@ def turned(points: np.ndarray, triangles: np.ndarray, normals: np.ndarray, moves
     for move in moves():
         moved = move[first].astype(float)
         near = np.zeros(len(first), bool)
-        near[corners[_touching(corners, _dot(moved, moved) > 0)]] = True
+        near[corners[_touching(corners, raster.dot(moved, moved) > 0)]] = True
         bent = _of_surface(places + moved, corners[_touching(corners, near)])
         change = np.zeros_like(places)
         change[near] = _as_turned(own[near], rest[near], bent[near]) - own[near]
-        change[~(_dot(change, change) >= _UNSEEN**2)] = 0  # nor what no number says
+        change[~(raster.dot(change, change) >= _UNSEEN**2)] = 0  # nor what no number says
         yield change[one].astype(np.float32)
 
 
@@ -95,13 +95,7 @@ def _joined(points: np.ndarray, normals: np.ndarray, moves: Moves) -> tuple[np.n
 
 def _of_surface(places: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """(G,3) normals at places (G,3): those of the triangles around, each as much as it has of the angle there."""
-    edges = np.roll(places[corners], -1, axis=1) - places[corners]
-    faces = _unit(np.cross(edges[:, 0], edges[:, 1]))
-    edges = _unit(edges)
-    angles = np.arccos(np.clip(-_dot(edges, np.roll(edges, 1, axis=1)), -1, 1))
-    weighted = (faces[:, None] * angles[..., None]).reshape(-1, 3)
-    sums = [np.bincount(corners.ravel(), weights=column, minlength=len(places)) for column in weighted.T]
-    return _unit(np.stack(sums, 1))
+    return raster.unit(raster.angle_normals(places, corners))
 
 
 def _touching(corners: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -109,21 +103,11 @@ def _touching(corners: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return chosen[corners[:, 0]] | chosen[corners[:, 1]] | chosen[corners[:, 2]]
 
 
-def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(...) inner products of vectors (...,3); numpy's own sums of three are ten times as slow."""
-    return np.einsum("...i,...i", first, second)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.sqrt(_dot(vectors, vectors))[..., None]
-    return np.divide(vectors, length, out=np.zeros(vectors.shape), where=length > 0)
-
-
 def _as_turned(vectors: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """(n,3) vectors turned as `before` has to be to become `after`, all of length 1; as they are where one is zero, or
     where it turns right round."""
-    axis, cosine = np.cross(before, after), _dot(before, after)[:, None]
-    along = _dot(axis, vectors)[:, None]
+    axis, cosine = np.cross(before, after), raster.dot(before, after)[:, None]
+    along = raster.dot(axis, vectors)[:, None]
     turned = cosine * vectors + np.cross(axis, vectors) + axis * along / np.maximum(1 + cosine, 1e-6)
     whole = before.any(1) & after.any(1) & (cosine[:, 0] > -0.999)
     return np.where(whole[:, None], turned, vectors)

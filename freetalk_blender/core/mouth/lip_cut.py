@@ -103,22 +103,18 @@ def _smoothed(cut: Cut) -> Cut:
     move[:, 2] -= SUNK * np.minimum(1, ends / 4)
     beside = np.isin(cut.triangles, np.concatenate([cut.upper, cut.lower])).any(1)
     triangles = cut.triangles[beside]
-    before = _unit_normals(cut.points, triangles)
+    before = raster.unit(raster.triangle_normals(cut.points[triangles]), 1e-12)
     for _ in range(8):
         points = cut.points.copy()
         points[cut.upper] += move
         points[cut.lower[1:-1]] = points[cut.upper[1:-1]]
-        turned = np.isin(np.arange(len(points)), triangles[(_unit_normals(points, triangles) * before).sum(1) < 0.3])
+        after = raster.unit(raster.triangle_normals(points[triangles]), 1e-12)
+        turned = np.isin(np.arange(len(points)), triangles[(after * before).sum(1) < 0.3])
         bad = turned[cut.upper] | turned[cut.lower]
         if not bad.any():
             break
         move[bad] *= 0.5
     return replace(cut, points=points)
-
-
-def _unit_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    normal = raster.triangle_normals(points[triangles])
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
 
 def _evened(cut: Cut) -> Cut:

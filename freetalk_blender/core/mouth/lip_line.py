@@ -148,7 +148,9 @@ def _lean(patch: Patch, curve: MouthCurve, walker: np.ndarray, mass: np.ndarray)
     as far as they are known; mass (P,): what a point counts for in a lip's mean normal. Normals are weighted by angles
     (Thürmer & Wüthrich 1998, "Computing vertex normals from polygonal facets"): refining the patch does not turn them.
     """
-    normals = _unit(patch.weights @ _angle_normals(patch.points, patch.triangles)[: len(patch.origin)])
+    normals = raster.unit(
+        patch.weights @ raster.angle_normals(patch.points, patch.triangles)[: len(patch.origin)], 1e-12
+    )
     knots = np.linspace(curve.x[0], curve.x[-1], 9)
     near = mass * np.exp(-0.5 * ((patch.points[:, 0] - knots[:, None]) / (knots[2] - knots[1])) ** 2)
     lips = []
@@ -163,21 +165,6 @@ def _lean(patch: Patch, curve: MouthCurve, walker: np.ndarray, mass: np.ndarray)
     inside = np.minimum(patch.points[:, 0] - curve.x[0], curve.x[-1] - patch.points[:, 0])
     lean = np.clip(lean, -1, 1) + behind * np.clip(inside / CORNER, 0, 1)
     return np.clip(lean, -1, 1) * np.minimum(apart / APART, 1)
-
-
-def _angle_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(P,3) sums of the triangles' unit normals around each point, weighted by their angles there."""
-    corner = points[triangles]
-    normal = _unit(raster.triangle_normals(corner))
-    total = np.zeros_like(points)
-    for k in range(3):
-        u, v = (_unit(corner[:, (k + step) % 3] - corner[:, k]) for step in (1, 2))
-        np.add.at(total, triangles[:, k], normal * np.arccos(np.clip((u * v).sum(1), -1, 1))[:, None])
-    return total
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _halfway(points: np.ndarray, edges: np.ndarray, lip: np.ndarray) -> np.ndarray:

@@ -172,18 +172,23 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
             _cache.move_to_end(key)
             return _cache[key]
     features = speech.surrounded(samples, device)
-    speaks = ats.events(features, device=device)[:, 0]
+    speaks = _speech(features, device)
     held = sustained.find(samples, speaks)
     if len(held):
         features = speech.surrounded(sustained.shortened(samples, held), device)
         features = sustained.stretched(features, held + speech.CONTEXT)
-        speaks = ats.events(features, device=device)[:, 0]
+        speaks = _speech(features, device)
     if not (speaks[min(_BEGIN.start, 2 * len(speaks) // 3) : _BEGIN.stop] > _SPOKEN).any():
         features[: speech.CONTEXT] = speech.silence(device)
-        speaks = ats.events(features, device=device)[:, 0]
+        speaks = _speech(features, device)
     result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
     with _lock:
         if features.nbytes <= _cache_bytes:
             _cache[key] = result
         _trim()
     return result
+
+
+def _speech(features: np.ndarray, device: str) -> np.ndarray:
+    """(T,) how probable speech is in features (T + 28, 384)."""
+    return ats.events(features, device=device)[:, ats.EVENTS.index("speech")]
