@@ -34,8 +34,9 @@ PYTHONS_OF = {
     "macos-arm64": ("3.11", "3.13"),
     "macos-x64": ("3.11",),
 }
-#: Edition -> its platforms. CUDA is NVIDIA's, which has left the Mac.
-EDITIONS = {"cpu": tuple(PLATFORMS), "cuda": ("linux-x64", "windows-x64")}
+#: Edition -> its platforms -> their Pythons. CUDA is NVIDIA's, which has left the Mac; pyproject.toml says why it is
+#: not for every Windows.
+EDITIONS = {"cpu": PYTHONS_OF, "cuda": {"linux-x64": PYTHONS_OF["linux-x64"], "windows-x64": ("3.13",)}}
 #: Blenders of each Python bring these themselves; a second copy would break them.
 IN_BLENDER = {
     "3.11": {"numpy"},
@@ -80,12 +81,11 @@ def here(python: Path) -> Target:
 
 def targets(name: str, version: str, edition: str) -> Iterator[Target]:
     """The zips asked for; "all" stands for every platform or Python. BuildError where there is none."""
-    names = EDITIONS[edition] if name == "all" else (name,)
     found = [
         Target(one, python, edition)
-        for one in names
-        if one in EDITIONS[edition]
-        for python in PYTHONS_OF[one]
+        for one, pythons in EDITIONS[edition].items()
+        if name in ("all", one)
+        for python in pythons
         if version in ("all", python)
     ]
     if not found:

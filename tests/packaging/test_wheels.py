@@ -47,7 +47,23 @@ def test_a_zip_bundles_pinned_packages_and_nothing_that_blender_has(target: exte
 def test_an_intel_mac_gets_the_last_onnxruntime_made_for_it() -> None:
     pins = {target.tag: extension.bundled(HERE, target) for target in TARGETS}
     assert "onnxruntime==1.23.2" in pins["macos-x64-py311"]
-    assert all("onnxruntime==1.31.1" in pins[tag] for tag in pins if tag != "macos-x64-py311")
+    assert all("onnxruntime==1.31.1" in pins[tag] for tag in set(pins) - {"macos-x64-py311", "windows-x64-py311"})
+
+
+def test_what_a_blender_for_windows_loads_suits_the_cpp_runtime_that_it_brings() -> None:
+    """Blender 4.2 to 5.0 bring msvcp140.dll 14.29, and a process has one. What is built by Visual Studio 17.10 or later
+    locks mutexes that it never initialised (imports `_Mtx_lock` without `_Mtx_init_in_situ`), which that runtime takes
+    for a null pointer: Blender ends, or the add-on cannot be enabled. onnxruntime does so from 1.21 on and
+    robust_laplacian from 1.1 on; before another version is pinned here, look at the imports of its wheel."""
+    pins = extension.bundled(HERE, extension.Target("windows-x64", "3.11"))
+    assert {"onnxruntime==1.20.1", "robust_laplacian==1.0.0"} <= set(pins)
+    assert [target.python for target in CUDA if target.platform == "windows-x64"] == ["3.13"]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.tag)
+def test_every_package_has_one_version_on_each_platform(target: extension.Target) -> None:
+    pins = extension.bundled(HERE, target)
+    assert len(names(pins)) == len(pins)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.tag)
@@ -64,6 +80,8 @@ def test_asking_for_a_zip_that_cannot_be_gets_a_sentence() -> None:
         list(extension.targets("macos-x64", "3.13", "cpu"))
     with pytest.raises(steps.BuildError, match="no cuda zip for macos-arm64"):
         list(extension.targets("macos-arm64", "all", "cuda"))
+    with pytest.raises(steps.BuildError, match=r"no cuda zip for windows-x64 with Python 3\.11"):
+        list(extension.targets("windows-x64", "3.11", "cuda"))
 
 
 def interpreter(version: str) -> list[str]:
