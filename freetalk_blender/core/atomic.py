@@ -1,11 +1,11 @@
 """Files that appear whole or not at all."""
 
 import os
+import secrets
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import FreeTalkError
@@ -28,11 +28,9 @@ def output(path: Path) -> Iterator[Path]:
     suffix, path = Path(path).suffix, Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".freetalk-", suffix=suffix, dir=path.parent)
-        os.close(handle)
+        temporary = _new(path.parent, suffix, _new_file)
     except OSError as error:
         raise FreeTalkError(f"Cannot write to {path.parent} ({error.strerror}); choose another folder.") from error
-    temporary = Path(name)
     try:
         yield temporary
         if shutil.disk_usage(path.parent).free < _BLOCK:
@@ -41,6 +39,30 @@ def output(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder(parent: Path) -> Iterator[Path]:
+    """A new folder in another, deleted afterwards with what is in it."""
+    made = _new(parent, "", lambda path: os.mkdir(path, 0o700))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _new(parent: Path, suffix: str, make: Callable[[Path], None]) -> Path:
+    """What make() made under a name that nothing has. On Windows, `tempfile` takes the PermissionError of a folder that
+    lets nothing be made in it for a name that is taken, and tries 2^31 of them."""
+    while True:
+        path = parent / f".freetalk-{secrets.token_hex(4)}{suffix}"
+        with suppress(FileExistsError):
+            make(path)
+            return path
+
+
+def _new_file(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def refuse_protected(path: Path) -> None:

@@ -1,5 +1,6 @@
 """A file appears whole or not at all."""
 
+import errno
 import os
 
 import pytest
@@ -67,6 +68,32 @@ def test_a_folder_that_is_a_file_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FreeTalkError, match="Cannot write to"), atomic.output(tmp_path / "file" / "a.txt"):
         pass
+
+
+def test_a_folder_that_lets_nothing_be_made_in_it_is_told_at_once(tmp_path, monkeypatch):
+    """What Windows answers there: os.access lets it pass, and opening a new file is not permitted."""
+    asked = []
+
+    def refuse(path, *_):
+        asked.append(path)
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(FreeTalkError, match=r"Cannot write to .* \(Permission denied\)"), atomic.output(tmp_path / "a"):
+        pass
+    with pytest.raises(PermissionError), atomic.folder(tmp_path):
+        pass
+    assert len([path for path in asked if path.parent == tmp_path]) == 2
+
+
+def test_a_name_that_is_taken_is_left_to_whom_it_belongs(tmp_path, monkeypatch):
+    names = iter(["taken", "free"])
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: next(names))
+    (tmp_path / ".freetalk-taken.txt").write_text("another's")
+    with atomic.output(tmp_path / "a.txt") as temporary:
+        assert temporary.name == ".freetalk-free.txt"
+    assert (tmp_path / ".freetalk-taken.txt").read_text() == "another's"
 
 
 def test_a_disk_that_is_full_afterwards_is_told_and_leaves_nothing(tmp_path, monkeypatch):

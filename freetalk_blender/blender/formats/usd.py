@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import bpy
 
+from ...core import atomic
 from ...core.errors import FreeTalkError
 from .. import compat
 from . import pictures
@@ -37,8 +38,8 @@ def write(path: Path, items: Iterable[bpy.types.Object], selected: bool) -> None
         export_lights=False,
         convert_world_material=False,
     )
-    with TemporaryDirectory(prefix=".freetalk-", dir=path.parent) as folder:
-        made = Path(folder) / path.name
+    with atomic.folder(path.parent) as folder:
+        made = folder / path.name
         with TemporaryDirectory() as renamed, pictures.named_by_content(pictures.shown(items), Path(renamed), _name):
             operator(filepath=str(made), **options)
         for picture in (made.parent / _FOLDER).glob("*"):
