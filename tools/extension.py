@@ -211,9 +211,12 @@ def bare_blender(python: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry in library.iterdir():
-        if entry.name in ours or "__mypyc" in entry.name:
-            if os.name == "nt" and entry.is_dir():
-                subprocess.run(["cmd", "/c", "mklink", "/J", str(folder / entry.name), str(entry)], check=True)
-            else:
-                (folder / entry.name).symlink_to(entry)
+        if entry.name not in ours:
+            continue
+        if not entry.is_dir():  # Windows lets not everybody make symbolic links
+            _link(entry, folder / entry.name)
+        elif os.name == "nt":
+            subprocess.run(["cmd", "/c", "mklink", "/J", str(folder / entry.name), str(entry)], check=True)
+        else:
+            (folder / entry.name).symlink_to(entry)
     return folder

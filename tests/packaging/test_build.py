@@ -1,6 +1,7 @@
 """build.py: what it takes for success, and which wheel; the source suits every system, and NOTICE names its data."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import build
+from tools import extension
 from tools.steps import ROOT
 
 
@@ -42,6 +44,25 @@ def test_text_is_in_a_named_encoding_on_every_system() -> None:
     calls = [(file, node) for file in files for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
     unnamed = [f"{file.relative_to(ROOT)}:{call.lineno}" for file, call in calls if is_text(call) and not names(call)]
     assert unnamed == []
+
+
+def test_a_bare_blender_is_made_without_links_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses symbolic links (WinError 1314) unless Developer Mode is on; folders have junctions there."""
+
+    def only_to_folders(link: Path, target: Path) -> None:
+        if target.is_file():
+            raise OSError(f"a required privilege is not held by the client: {target.name}")
+        os.symlink(target, link)
+
+    library, folder = tmp_path / "library", tmp_path / "bare"
+    for name in ("bpy", "numpy", "scipy", "cattrs"):
+        (library / name).mkdir(parents=True)
+    for name in ("typing_extensions.py", "cython.py", "abc__mypyc.pyd"):
+        (library / name).write_text(name, encoding="utf-8")
+    monkeypatch.setattr(extension, "_library", lambda python: library)
+    monkeypatch.setattr(Path, "symlink_to", only_to_folders)
+    extension.bare_blender(Path("python"), folder)
+    assert {entry.name for entry in folder.iterdir()} == {"bpy", "numpy", "cattrs", "typing_extensions.py"}
 
 
 @pytest.mark.parametrize("file", ["build.py", "tools/steps.py", "tools/desktop.py", "tools/extension.py"])
