@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .core import atomic, json_lines
+from .core import atomic, json_lines, same_file
 from .core.errors import FreeTalkError
 
 #: Keys of a job whose values are paths.
@@ -187,15 +187,15 @@ def _option(key: str, value: Any) -> Iterator[str]:
 
 def _refuse_shared_files(path: Path, jobs: list[Job]) -> None:
     """Jobs run side by side, and in any order: none may write what another writes or reads."""
-    owner: dict[Path, int] = {}  # of a file, whichever link leads to it
+    owner: dict[str, int] = {}  # of a file, whichever path leads to it
     for job in jobs:
         for output in job.outputs:
-            first = owner.setdefault(output.resolve(), job.number)
+            first = owner.setdefault(same_file.identity(output), job.number)
             if first != job.number:
                 raise BatchError(f"Jobs {first} and {job.number} of {path} both write {output}; rename one.")
     for job in jobs:
         for read in job.reads:
-            first = owner.get(read.resolve(), job.number)
+            first = owner.get(same_file.identity(read), job.number)
             if first != job.number:
                 raise BatchError(
                     f"Job {job.number} of {path} reads {read}, which job {first} writes, and jobs run side by "

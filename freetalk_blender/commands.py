@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .core import atomic, checkup, frame, key_sets, landmarks, metrics, models
+from .core import atomic, checkup, frame, key_sets, landmarks, metrics, models, same_file
 from .core import doctor as doctors
 from .core.detection import detector, landmark_preview
 from .core.errors import FreeTalkError
@@ -255,14 +255,14 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     nothing is made yet."""
     single = [getattr(arguments, name, None) for name in ("output", "preview")]
     read = [getattr(arguments, name, None) for name in ("scan", "audio", "motion", "truth", "scene")]
-    inputs = {path.resolve() for path in read if path is not None}
+    inputs = {same_file.identity(path) for path in read if path is not None}
     for path in filter(None, read):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise FreeTalkError(
                 f"{path} is no file but a pipe or a device; write what it holds to a file and name that."
             )
     for path in filter(None, [*getattr(arguments, "outputs", []), *single]):
-        if path.resolve() in inputs:
+        if same_file.identity(path) in inputs:
             raise FreeTalkError(f"{path} is read by this command; write to another file.")
         if path.is_dir():
             raise FreeTalkError(f"Cannot write {path} (it is a folder); choose another name.")

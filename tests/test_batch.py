@@ -8,6 +8,7 @@ import pytest
 from doors import call, stand_in
 
 from freetalk_blender import batch, cli, processes
+from freetalk_blender.core import same_file
 
 
 def accept(_words: list[str]) -> str:
@@ -140,6 +141,15 @@ def test_a_long_list_is_read_in_a_moment(tmp_path: Path, monkeypatch: pytest.Mon
 def test_jobs_that_write_one_file_through_a_link_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     jobs = [job("a", outputs=output) for output in ("c.glb", "link/c.glb")]
+    assert call("batch", write(tmp_path / "jobs.json", jobs)) == cli.BAD_INPUT
+    assert "Jobs 1 and 2" in capsys.readouterr().err
+
+
+def test_jobs_that_write_one_file_where_case_is_ignored_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(same_file, "_ignores_case", lambda folder: True)
+    jobs = [job("a", outputs=output) for output in ("Talk.glb", "talk.glb")]
     assert call("batch", write(tmp_path / "jobs.json", jobs)) == cli.BAD_INPUT
     assert "Jobs 1 and 2" in capsys.readouterr().err
 
