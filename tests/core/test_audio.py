@@ -72,13 +72,23 @@ def test_one_channel_is_heard_where_each_speaker_has_one(tmp_path: Path) -> None
         audio.mono(both[:, 0], 2)
 
 
-def test_samples_that_are_not_finite_count_as_silence(tmp_path: Path) -> None:
-    samples = tone(0.5)
+def test_damaged_samples_count_as_silence(tmp_path: Path) -> None:
+    samples, damaged = tone(0.5), [*range(100, 200), 300, 301]
     samples[100:200] = np.nan
-    samples[300] = np.inf
+    samples[300:302] = np.inf, -3e38
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
     loaded, _ = audio.load(tmp_path / "a.wav")
-    assert np.isfinite(loaded).all() and not loaded[100:200].any() and np.allclose(loaded[400:], samples[400:])
+    assert not loaded[damaged].any() and np.allclose(np.delete(loaded, damaged), np.delete(samples, damaged))
+    assert np.array_equal(audio.mono(samples), loaded)
+    with pytest.raises(AudioError, match="no valid samples"):
+        audio.mono(np.full(100, 3e38, np.float32))
+
+
+@pytest.mark.parametrize("full_scale", [2**15, 2**31])
+def test_floating_point_files_may_have_the_scale_of_integers(tmp_path: Path, full_scale: int) -> None:
+    samples = tone(0.5) * np.float32(full_scale)
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    assert np.array_equal(audio.load(tmp_path / "a.wav")[0], samples)
 
 
 def test_a_file_longer_than_a_block_has_no_seam(tmp_path: Path) -> None:

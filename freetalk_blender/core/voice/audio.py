@@ -21,6 +21,8 @@ RATES = (1000, 768000)
 _BLOCK = 1 << 18
 #: A mean of channels with less than this share of the loudest one's energy: they cancel each other.
 _CANCELLED = 0.01
+#: Larger samples are damage: full scale is 1, or 2^31 in floating-point files that keep the numbers of 32-bit integers.
+_LOUDEST = 1e10
 #: More channels are samples: the array is (channels, N).
 _CHANNELS = 64
 #: A sound file with more bytes holds more than a header.
@@ -33,10 +35,10 @@ def load(path: str | Path, channel: int | None = None) -> tuple[np.ndarray, int]
     """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as (N,) float32 mono at SPEECH_RATE, and that rate.
 
     channel: the one that is heard, counted from 1; None averages all, but where they cancel each other (one is the
-    other's negative) the loudest is taken. Samples that are not finite count as silence. Memory is bounded by the
-    result: the file is read, mixed and resampled block by block. Raises AudioError in one sentence where the file is
-    missing, is a folder, is not a sound, is damaged, is empty, or has no such channel; UnknownSoundError where its kind
-    is not known here, or its header says that it is empty and it is not.
+    other's negative) the loudest is taken. Damaged samples (not finite, or huge) count as silence. Memory is bounded by
+    the result: the file is read, mixed and resampled block by block. Raises AudioError in one sentence where the file
+    is missing, is a folder, is not a sound, is damaged, is empty, or has no such channel; UnknownSoundError where its
+    kind is not known here, or its header says that it is empty and it is not.
     """
     file = _existing(path)
     try:
@@ -96,7 +98,7 @@ def _existing(path: str | Path) -> Path:
 
 
 def mono(audio: np.ndarray, channel: int | None = None) -> np.ndarray:
-    """(N,) or (N, channels) numbers -> (N,) float32, channels averaged, integers scaled to [-1, 1], not finite -> 0.
+    """(N,) or (N, channels) numbers -> (N,) float32, channels averaged, integers scaled to [-1, 1], damaged -> 0.
 
     channel: as `load` takes it. Where the channels cancel each other, the loudest is taken.
     Raises AudioError where there is no sample, none is a finite number, no such channel, or the array is no sound.
@@ -113,11 +115,11 @@ def mono(audio: np.ndarray, channel: int | None = None) -> np.ndarray:
     if heard is not None:
         array = array.reshape(len(array), channels)[:, heard]
     samples = _as_float(array)
-    finite = np.isfinite(samples)
-    if not finite.any():
+    valid = _valid(samples)
+    if not valid.any():
         raise AudioError("The audio contains no valid samples; the recording is damaged.")
-    if not finite.all():
-        samples = np.where(finite, samples, np.float32(0.0))
+    if not valid.all():
+        samples = np.where(valid, samples, np.float32(0.0))
     if samples.ndim == 1:
         return samples
     mean = samples.mean(axis=1, dtype=np.float32)
@@ -151,6 +153,11 @@ def _as_float(array: np.ndarray) -> np.ndarray:
     return ((array.astype(np.float64) - centre) / half).astype(np.float32)
 
 
+def _valid(samples: np.ndarray) -> np.ndarray:
+    """Which samples can be of a sound: not NaN, not infinite, and not so large that sums of squares overflow."""
+    return np.abs(samples) <= _LOUDEST
+
+
 def _checked_rate(rate: float) -> float:
     if not isinstance(rate, Real) or not RATES[0] <= rate <= RATES[1]:
         raise AudioError(f"A sample rate of {rate} Hz is not plausible; expected {RATES[0]} to {RATES[1]} Hz.")
@@ -160,7 +167,7 @@ def _checked_rate(rate: float) -> float:
 def _blocks(sound: soundfile.SoundFile, energy: np.ndarray, channel: int | None) -> Iterator[np.ndarray]:
     """The rest of the file, a block at a time: one channel, None for their mean; `energy` is added to as it goes."""
     while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
-        clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        clean = np.where(_valid(block), block, np.float32(0.0))
         mean = clean.mean(axis=1, dtype=np.float32)
         energy += _energy(clean, mean)
         yield mean if channel is None else clean[:, channel]
