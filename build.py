@@ -107,11 +107,16 @@ def find_python() -> Interpreter:
     """The best Python for the product; BuildError where there is none."""
     found = find_pythons()
     if not found:
-        raise BuildError(
-            "FreeTalk needs Python 3.11 (or 3.13) with venv; install python3.11 and python3.11-venv, or run "
-            "`uv python install 3.11` or `pyenv install 3.11`, and start again."
-        )
+        raise BuildError(f"FreeTalk needs Python 3.11 (or 3.13) with venv; {_how_to_get_it()}, and start again.")
     return found[0]
+
+
+def _how_to_get_it() -> str:
+    """How this system's people get a Python 3.11."""
+    if os.name == "nt":
+        return "install Python 3.11 from python.org, or run `winget install Python.Python.3.11`"
+    packages = "python3.11 and python3.11-venv" if shutil.which("apt-get") else "python3.11"
+    return f"install {packages}, or run `uv python install 3.11` or `pyenv install 3.11`"
 
 
 # --- environments ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reporter.flush()
         shutil.rmtree(_RESOURCES, ignore_errors=True)
         os._exit(config.stash.get(_STATUS, 1))
+
+
+@pytest.fixture
+def link() -> Callable[[Path, Path], None]:
+    """Makes the first path a symbolic link to the second; skips the test where the system refuses that."""
+
+    def make(path: Path, target: Path) -> None:
+        try:
+            path.symlink_to(target, target.is_dir())
+        except OSError as error:
+            pytest.skip(f"symbolic links cannot be made here ({error.strerror}); on Windows they need Developer Mode")
+
+    return make
 
 
 @pytest.fixture(scope="session")

