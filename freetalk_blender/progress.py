@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -18,6 +19,7 @@ class Progress:
         self._terminal = stream.isatty()
         self._stream = _duplicate(stream)
         self._name = ""
+        self._columns = 0  # of the bar that a terminal shows
 
     def __enter__(self) -> "Progress":
         return self
@@ -51,12 +53,17 @@ class Progress:
     def _share(self, share: float) -> None:
         if self._terminal:
             filled = round(_BAR * min(max(share, 0.0), 1.0))
-            self._write(f"[{'#' * filled}{'.' * (_BAR - filled)}] {self._name}")
+            bar = f"[{'#' * filled}{'.' * (_BAR - filled)}] {self._name}"
+            self._write(bar)
+            self._columns = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in bar)
 
     def _write(self, text: str) -> None:
-        """In the place of a terminal's last line. Where nobody reads it any more the work goes on."""
+        """In the place of a bar, which spaces wipe out, with a ^C behind it: Windows' console may show escape sequences
+        as they stand. Where nobody reads it any more the work goes on."""
+        wiped = f"\r{' ' * (self._columns + 2)}\r" if self._columns else ""
+        self._columns = 0
         with suppress(OSError):
-            self._stream.write(("\r\x1b[K" if self._terminal else "") + text)
+            self._stream.write(wiped + text)
             self._stream.flush()
 
 
