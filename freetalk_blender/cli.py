@@ -2,7 +2,7 @@
 
 Results go to stdout, progress to stderr. Exit codes: 0 done; 2 wrong usage; 3 bad input, or a file that the system
 refuses (one sentence, nothing half-written); 4 some jobs of a batch, or networks in doctor, failed; 130 interrupted;
-143 ended by SIGTERM or SIGHUP. bpy is imported by the commands that need it.
+143 ended by SIGTERM, SIGHUP or SIGBREAK. bpy is imported by the commands that need it.
 """
 
 import argparse
@@ -82,8 +82,8 @@ def _print(text: str) -> None:
 @contextlib.contextmanager
 def _terminable() -> Iterator[Callable[[], bool]]:
     """What ends a process (SIGTERM: a farm, docker stop, a batch; SIGHUP: a connection that is lost, unless nohup has
-    it ignored) ends the command as Ctrl C does, so that nothing half-written stays; yields whether it did. Threads, and
-    a Blender with a window, are left as they are."""
+    it ignored; SIGBREAK: Ctrl Break on Windows) ends the command as Ctrl C does, so that nothing half-written stays;
+    yields whether it did. Threads, and a Blender with a window, are left as they are."""
     bpy, ended = sys.modules.get("bpy"), False
     if threading.current_thread() is not threading.main_thread() or (bpy is not None and not bpy.app.background):
         yield lambda: ended

@@ -32,6 +32,9 @@ ANSWER = "freetalk answers: "
 _AT_MOST = 50
 #: Seconds between looks whether a job is still wanted.
 _PATIENCE = 0.5
+#: Seconds in which a process that is not wanted may end by itself: Windows ends it without asking, so that half-written
+#: files stay, but a Ctrl C reaches all processes of a console there.
+_GRACE = 5.0 if os.name == "nt" else 0.0
 
 
 def processors() -> int:
@@ -105,7 +108,7 @@ def _said(process: subprocess.Popen[str], ended: Callable[[], bool]) -> tuple[st
             return process.communicate(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
             if ended():
-                process.terminate()
+                _end(process)
 
 
 # Jobs that are handed over --------------------------------------------------------------------------------------------
@@ -174,7 +177,7 @@ class _Worker:
                 return self._answers.get(timeout=_PATIENCE)
             except queue.Empty:
                 if ended():
-                    self._process.terminate()
+                    _end(self._process)
 
 
 def serve(run: Callable[[list[str]], int], last: Collection[int]) -> int:
@@ -196,6 +199,14 @@ def serve(run: Callable[[list[str]], int], last: Collection[int]) -> int:
 
 
 # Either ---------------------------------------------------------------------------------------------------------------
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process that does not end by itself in time."""
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.terminate()
 
 
 def _freetalk(words: list[str], threads: int, **streams: Any) -> subprocess.Popen[str]:

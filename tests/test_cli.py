@@ -281,7 +281,6 @@ def test_what_ends_a_process_while_blender_starts_is_heard(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
-@pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
 @pytest.mark.parametrize(
     ("where", "code", "words"),
     [

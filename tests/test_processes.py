@@ -32,6 +32,18 @@ def test_a_stopped_batch_ends_the_jobs_at_work(tmp_path: Path, monkeypatch: pyte
     assert processes.work(jobs[1], 1, begun.exists).sentence == "interrupted"
 
 
+def test_a_job_that_ends_by_itself_in_time_is_not_ended_where_that_would_be_without_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where it has got the Ctrl C of the batch, too."""
+    begun, cleaned = tmp_path / "begun", tmp_path / "cleaned"
+    code = f"pathlib.Path({str(begun)!r}).touch(); time.sleep(2); pathlib.Path({str(cleaned)!r}).touch()"
+    stand_in(monkeypatch, tmp_path, f"import pathlib, sys, time; {code}; sys.exit(130)")
+    monkeypatch.setattr(processes, "_GRACE", 60)
+    assert not processes.work(Job(1, ("animate", "a.obj"), ()), 1, begun.exists).done
+    assert cleaned.exists()
+
+
 def test_jobs_of_one_face_go_to_one_process_and_every_worker_has_some() -> None:
     def listed(number: int, *words: str) -> Job:
         return Job(number, ("animate", *words), ())

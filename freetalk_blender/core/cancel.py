@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from .errors import Cancelled
 
 #: What ends a process from outside, as far as this system knows it.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
 def _never() -> bool:
