@@ -104,7 +104,12 @@ def _loaded(name: str, device: str) -> onnxruntime.InferenceSession:
     except ModelError:
         raise
     except Exception as error:  # onnxruntime raises many unrelated types for a damaged or foreign file
-        reason = str(error).splitlines()[0][:200]
+        reason, weights = str(error).splitlines()[0][:200], file.with_suffix(".data")
+        if name == "speech_encoder" and not weights.is_file():
+            raise ModelError(
+                f"The weights {weights} are missing, for git does not hold them; run `python3 build.py setup` in the "
+                "checkout, which fetches them, and where FreeTalk was installed from it, install it again."
+            ) from error
         raise ModelError(f"The network {file} cannot be loaded ({reason}); install FreeTalk again.") from error
 
 

@@ -1,5 +1,7 @@
 """Networks say what they run on, and a missing or damaged file is told in a sentence."""
 
+import shutil
+
 import pytest
 
 from freetalk_blender.core import models
@@ -23,6 +25,12 @@ def test_a_damaged_network_is_told_in_a_sentence(model_folder):
     (model_folder / "stm.onnx").write_bytes(b"not a network")
     with pytest.raises(ModelError, match="cannot be loaded"):
         models.session("stm", "cpu")
+
+
+def test_who_lacks_what_git_does_not_hold_is_told_how_to_get_it(model_folder):
+    shutil.copy(models._PACKAGE.parent / "onnx_models" / "speech_encoder.onnx", model_folder)
+    with pytest.raises(ModelError, match=r"speech_encoder\.data are missing, .*; run `python3 build\.py setup`"):
+        models.session("speech_encoder", "cpu")
 
 
 def test_an_unknown_device_is_told_in_a_sentence():
