@@ -99,9 +99,11 @@ def _render(scene: bpy.types.Scene, **options) -> None:
     """By another context than this scene's Blender draws every frame as the first."""
     try:
         with bpy.context.temp_override(scene=scene):
-            bpy.ops.render.render(**options)
+            answer = bpy.ops.render.render(**options)
     except RuntimeError as error:
         raise FreeTalkError(f"Blender could not render ({str(error).strip().splitlines()[-1]}).") from error
+    if answer != {"FINISHED"}:
+        raise FreeTalkError("Blender could not render (it stopped before the last frame).")
 
 
 @contextmanager

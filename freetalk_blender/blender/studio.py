@@ -78,6 +78,7 @@ def studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types.
     try:
         _clear(scene)
         keep_sound(scene)
+        scene.render.use_compositing = False  # its nodes may show another scene, and write files of their own
         scene.view_settings.view_transform = "Standard"
         scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
         lamps += _light(scene, item, face)

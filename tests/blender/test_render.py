@@ -3,6 +3,7 @@
 import signal
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -14,6 +15,7 @@ from wheel import NEEDS_SOUND
 
 from freetalk_blender.blender import compat, render, scene, sound
 from freetalk_blender.blender.studio import head_view
+from freetalk_blender.core.errors import FreeTalkError
 
 
 def seen(item: bpy.types.Object) -> np.ndarray:
@@ -174,6 +176,53 @@ def test_pictures_are_the_same_whatever_the_persons_settings_are(face: bpy.types
     assert clip.frame_duration == 4 and list(clip.size) == [render.FILM_SIZE] * 2
     assert settings_of_pictures(current) == before and current.timeline_markers[0].camera == away
     assert [*bpy.data.scenes] == [current] and not layer.use
+
+
+def compositor(current: bpy.types.Scene) -> bpy.types.NodeTree:
+    """An empty compositor that the scene's renders go through."""
+    if not hasattr(current, "compositing_node_group"):
+        current.use_nodes = True
+        current.node_tree.nodes.clear()
+        return current.node_tree
+    tree = bpy.data.node_groups.new("compositor", "CompositorNodeTree")
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    current.compositing_node_group = tree
+    return tree
+
+
+def test_pictures_do_not_go_through_the_persons_compositor_nor_write_its_files(
+    face: bpy.types.Object, tmp_path: Path
+) -> None:
+    current, folder = bpy.context.scene, tmp_path / "theirs"
+    current.frame_start = current.frame_end = 2
+    plain, tree = sheet(face, tmp_path), compositor(current)
+    layers, inverted = tree.nodes.new("CompositorNodeRLayers"), tree.nodes.new("CompositorNodeInvert")
+    files, shared = tree.nodes.new("CompositorNodeOutputFile"), hasattr(current, "compositing_node_group")
+    shown = tree.nodes.new("NodeGroupOutput" if shared else "CompositorNodeComposite")
+    setattr(files, "directory" if shared else "base_path", str(folder))
+    if shared:
+        files.file_output_items.new("RGBA", "Image")
+    tree.links.new(layers.outputs[0], inverted.inputs["Color"])
+    for node in (shown, files):
+        tree.links.new(inverted.outputs[0], node.inputs[0])
+    assert np.array_equal(sheet(face, tmp_path), plain)
+    render.film(tmp_path / "face.mp4", face, lambda share: None)
+    assert not folder.exists() and current.render.use_compositing
+
+
+def test_a_film_that_blender_stopped_is_no_film(
+    face: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender may say why on the console alone, and leave a header without frames."""
+
+    def stopped(**_options) -> set[str]:
+        next(tmp_path.iterdir()).write_bytes(b"header")
+        return {"CANCELLED"}
+
+    monkeypatch.setattr(bpy.ops, "render", SimpleNamespace(render=stopped), raising=False)
+    with pytest.raises(FreeTalkError, match="could not render"):
+        render.film(tmp_path / "face.mp4", face, lambda share: None)
+    assert not list(tmp_path.iterdir())
 
 
 @NEEDS_SOUND
