@@ -137,12 +137,16 @@ def keep(context: bpy.types.Context) -> None:
 
 
 def reset(context: bpy.types.Context) -> None:
-    """The selected points, or all where none is selected, go back to where they began."""
+    """The selected points, or all where none is selected, go back to where they began, with their counterparts where
+    these are moved as in a mirror."""
     global _seen
-    start = _start()
-    chosen = [item for item in points() if item.select_get()] or points()
-    for item in chosen:
-        item.location = start[item[NUMBER]].tolist()
+    start, there = _start(), points()
+    numbers = {item[NUMBER] for item in there if item.select_get()} or {item[NUMBER] for item in there}
+    if context.scene.freetalk.mirror:
+        numbers |= {int(MIRRORED[number]) for number in numbers}
+    for item in there:
+        if item[NUMBER] in numbers:
+            item.location = start[item[NUMBER]].tolist()
     _seen = None
     context.view_layer.update()
 

@@ -146,6 +146,16 @@ def test_reset_puts_selected_points_back_and_all_where_none_is_selected(talker: 
     assert np.array_equal(locations(), start)
 
 
+def test_reset_puts_the_mirrored_counterpart_of_a_selected_point_back(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.landmarks_edit()
+    start = locations()
+    drag(48, (-3, 0, 0))
+    drag(36, (-1, 0, 0))
+    landmark_points.points()[48].select_set(True)
+    bpy.ops.freetalk.landmarks_reset()
+    assert set(np.flatnonzero(np.abs(locations() - start).max(1))) == {36, MIRRORED[36]}
+
+
 def test_editing_shows_the_original_and_gives_everything_back(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.animate()
     (copy,) = marks.all_copies()
