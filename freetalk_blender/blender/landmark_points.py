@@ -144,9 +144,10 @@ def reset(context: bpy.types.Context) -> None:
     numbers = {item[NUMBER] for item in there if item.select_get()} or {item[NUMBER] for item in there}
     if context.scene.freetalk.mirror:
         numbers |= {int(MIRRORED[number]) for number in numbers}
-    for item in there:
-        if item[NUMBER] in numbers:
-            item.location = start[item[NUMBER]].tolist()
+    back = [item for item in there if item[NUMBER] in numbers]
+    _drop_keys(back)
+    for item in back:
+        item.location = start[item[NUMBER]].tolist()
     _seen = None
     context.view_layer.update()
 
@@ -189,13 +190,20 @@ def _delete(collection: bpy.types.Collection) -> None:
     if at_rest is not None:
         bpy.data.meshes.remove(at_rest.data)  # and the object with it
     dragged = points()
-    keyed = {item.animation_data.action for item in dragged if item.animation_data} - {None}
+    _drop_keys(dragged)
     for item in dragged:
         bpy.data.objects.remove(item)
-    for action in keyed:  # Auto Keying keys what is dragged
+    bpy.data.collections.remove(collection)
+
+
+def _drop_keys(dragged: list[bpy.types.Object]) -> None:
+    """Without what Auto Keying has keyed of points that were dragged."""
+    keyed = {item.animation_data.action for item in dragged if item.animation_data} - {None}
+    for item in dragged:
+        item.animation_data_clear()
+    for action in keyed:
         if not action.users:
             bpy.data.actions.remove(action)
-    bpy.data.collections.remove(collection)
 
 
 def _hide(context: bpy.types.Context, item: bpy.types.Object, hidden: bool) -> None:

@@ -156,6 +156,21 @@ def test_reset_puts_the_mirrored_counterpart_of_a_selected_point_back(talker: bp
     assert set(np.flatnonzero(np.abs(locations() - start).max(1))) == {36, MIRRORED[36]}
 
 
+def test_reset_holds_where_auto_keying_has_keyed_the_drag(talker: bpy.types.Object) -> None:
+    current = bpy.context.scene
+    bpy.ops.freetalk.landmarks_edit()
+    start = locations()
+    for number in (48, 30):
+        drag(number, (-3, 0, 0))
+        landmark_points.points()[number].keyframe_insert("location", frame=current.frame_current)
+    kept = locations()[30]
+    landmark_points.points()[48].select_set(True)
+    bpy.ops.freetalk.landmarks_reset()
+    current.frame_set(current.frame_current + 1)
+    assert set(np.flatnonzero(np.abs(locations() - start).max(1))) == {30} and np.array_equal(locations()[30], kept)
+    assert len(bpy.data.actions) == 1
+
+
 def test_editing_shows_the_original_and_gives_everything_back(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.animate()
     (copy,) = marks.all_copies()
