@@ -90,6 +90,16 @@ def assign(owner: bpy.types.ID, action: bpy.types.Action | None, through: Any) -
         owner.animation_data.action_slot = through
 
 
+def own_action(holder: bpy.types.AnimData | bpy.types.NlaStrip) -> bpy.types.Action:
+    """A copy of its action, which it plays from now on, through the same slot."""
+    before = getattr(holder, "action_slot", None)
+    through = before.identifier if before else None
+    holder.action = holder.action.copy()
+    if through is not None:
+        holder.action_slot = holder.action.slots[through]
+    return holder.action
+
+
 def fcurves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection:
     """The curves that drive `owner`, in its action (5.x: in the channel bag of its slot, made where missing)."""
     return curves(owner.animation_data.action, slot(owner))
@@ -120,14 +130,14 @@ def _existing(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_coll
     return bag.fcurves if bag else []
 
 
+def held_curves(holder: bpy.types.AnimData | bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection | list:
+    """The curves that it plays of its action; nothing is made."""
+    return _existing(holder.action, getattr(holder, "action_slot", None))
+
+
 def strip_slot(strip: bpy.types.NlaStrip) -> Any:
     """Through which slot of its action a strip plays (5.x, 4.4 and later)."""
     return getattr(strip, "action_slot", None)
-
-
-def strip_curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection | list:
-    """The curves that a strip plays of its action; nothing is made."""
-    return _existing(strip.action, strip_slot(strip))
 
 
 def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:
@@ -165,7 +175,7 @@ def playing_strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:
 def curves_of_strips(owner: bpy.types.ID) -> list[bpy.types.FCurve]:
     """The curves that these strips play of their actions; nothing is made."""
     strips = [strip for strip in playing_strips(owner) if strip.action is not None]
-    return [curve for strip in strips for curve in strip_curves(strip)]
+    return [curve for strip in strips for curve in held_curves(strip)]
 
 
 def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any) -> None:

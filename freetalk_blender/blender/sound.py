@@ -21,6 +21,8 @@ from .marks import STRIP
 
 #: Suffixes of films.
 _FILMS = frozenset(bpy.path.extensions_movie - bpy.path.extensions_audio)
+#: How the paths begin of what is animated in a scene's sound.
+_OF_SOUND = ("sequence_editor.", "audio_volume")
 
 
 @dataclass(frozen=True)
@@ -297,6 +299,28 @@ def keep_sound(scene: bpy.types.Scene) -> None:
             strip.frame_final_start, strip.frame_final_end = first, end
     for channel in scene.sequence_editor.channels if scene.sequence_editor else ():
         channel.mute = False
+
+
+@contextmanager
+def alone_animated(scene: bpy.types.Scene) -> Iterator[None]:
+    """Nothing that is keyed or driven in a copy of a scene moves but its sound: fades to black and the like. Actions
+    are shared with the scene, so copies of them play meanwhile."""
+    data = scene.animation_data
+    if data is None:
+        yield
+        return
+    data.use_tweak_mode = False
+    strips = [strip for track in data.nla_tracks for strip in track.strips]
+    holders = [holder for holder in (data, *strips) if holder.action is not None]
+    made = [compat.own_action(holder) for holder in holders]
+    try:
+        for curves in (data.drivers, *(compat.held_curves(holder) for holder in holders)):
+            for curve in [each for each in curves if not each.data_path.startswith(_OF_SOUND)]:
+                curves.remove(curve)
+        yield
+    finally:
+        for action in made:
+            bpy.data.actions.remove(action)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from mathutils import Matrix
 from ..core.frame import Similarity, canonical_frame
 from ..core.landmarks import INNER_LIPS, OUTER_LIPS
 from .scene import subdivided
-from .sound import keep_sound
+from .sound import alone_animated, keep_sound
 
 #: What a picture shows, in eye distances: height, and how far the middle lies above the eyes' line.
 HEAD_HEIGHT, HEAD_RISE = 3.1, -0.2
@@ -82,7 +82,8 @@ def studio(item: bpy.types.Object, landmarks: np.ndarray) -> Iterator[bpy.types.
         scene.view_settings.view_transform = "Standard"
         scene.view_settings.exposure = CLAY if _colour_type(item) in ("SINGLE", "MATERIAL") else PHOTOGRAPHED
         lamps += _light(scene, item, face)
-        with _clay(item), _welded(item), subdivided(item, _subdivisions(len(item.data.vertices)), scene):
+        few = subdivided(item, _subdivisions(len(item.data.vertices)), scene)
+        with alone_animated(scene), _clay(item), _welded(item), few:
             yield scene
     finally:
         for thing in lamps:

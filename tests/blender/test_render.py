@@ -210,6 +210,35 @@ def test_pictures_do_not_go_through_the_persons_compositor_nor_write_its_files(
     assert not folder.exists() and current.render.use_compositing
 
 
+@NEEDS_SOUND
+@pytest.mark.parametrize("in_nla", [False, True])
+def test_of_what_is_animated_in_the_scene_its_sound_alone_is_in_pictures(
+    face: bpy.types.Object, tmp_path: Path, in_nla: bool
+) -> None:
+    import aud
+
+    current = bpy.context.scene
+    current.frame_start, current.frame_end = 1, 25
+    soundfile.write(tmp_path / "hum.wav", 0.3 * np.sin(np.arange(16000) / 5), 16000)
+    strip, view, plain = sound.add_strip(current, tmp_path / "hum.wav", 1), current.view_settings, sheet(face, tmp_path)
+    for frame, exposure, volume in ((1, 0, 1), (12, -8, 1), (13, -8, 0)):
+        view.exposure, strip.volume = exposure, volume
+        view.keyframe_insert("exposure", frame=frame)
+        strip.keyframe_insert("volume", frame=frame)
+    view.driver_add("gamma").driver.expression = "0.2"
+    keyed, data = compat.existing_curves(current)[:], current.animation_data
+    if in_nla:
+        compat.stash(current, "mine", data.action, compat.slot(current))
+        compat.assign(current, None, None)
+        data.nla_tracks[0].mute = False
+    assert np.array_equal(sheet(face, tmp_path), plain)
+    render.film(tmp_path / "face.mp4", face, lambda share: None)
+    heard = aud.Sound(str(tmp_path / "face.mp4")).data()
+    assert np.std(heard[: len(heard) // 3]) > 0.01 and np.std(heard[-len(heard) // 3 :]) < 1e-3
+    assert len(bpy.data.actions) == 1 and len(data.drivers) == 1
+    assert [curve.data_path.rpartition(".")[2] for curve in keyed] == ["exposure", "volume"]
+
+
 def test_a_film_that_blender_stopped_is_no_film(
     face: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

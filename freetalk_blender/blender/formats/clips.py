@@ -40,7 +40,7 @@ def unclamp() -> None:
     for keys in [owner for owner in _animated() if isinstance(owner, bpy.types.Key)]:
         blocks = {block.path_from_id("value"): block for block in keys.key_blocks}
         strips = [strip for track in keys.animation_data.nla_tracks for strip in track.strips if strip.action]
-        for curves in (compat.existing_curves(keys), *map(compat.strip_curves, strips)):
+        for curves in (compat.existing_curves(keys), *map(compat.held_curves, strips)):
             for curve in [curve for curve in curves if curve.data_path in blocks and len(curve.keyframe_points)]:
                 block, values = blocks[curve.data_path], curve_keys.read(curve, "co")["co"][:, 1]
                 block.slider_max = max(block.slider_max, float(values.max()))
