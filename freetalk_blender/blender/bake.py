@@ -175,6 +175,7 @@ def shaping(
 
 def finish(item: bpy.types.Object, shaped: Shaped) -> None:
     """Let the take's curves drive the shapes, with a key a frame."""
+    takes.own(item)
     blocks, final = item.data.shape_keys.key_blocks, {}
     muted = {meaning for meaning, name in meant_keys(item).items() if name in shaped.gone and blocks[name].mute}
     _drop_shapes(item, shaped.gone)
@@ -214,6 +215,7 @@ def _read_shapes(item: bpy.types.Object, names: list[str]) -> Steps[np.ndarray]:
 
 def prune(item: bpy.types.Object) -> None:
     """Take out FreeTalk's shape keys that no take moves."""
+    takes.own(item)
     moved = takes.moved_names(item)
     _drop_shapes(item, [block.name for block in own_blocks(item) if block.name not in moved])
 

@@ -90,14 +90,13 @@ def assign(owner: bpy.types.ID, action: bpy.types.Action | None, through: Any) -
         owner.animation_data.action_slot = through
 
 
-def own_action(holder: bpy.types.AnimData | bpy.types.NlaStrip) -> bpy.types.Action:
-    """A copy of its action, which it plays from now on, through the same slot."""
+def replace_action(holder: bpy.types.AnimData | bpy.types.NlaStrip, action: bpy.types.Action) -> None:
+    """Let it play a copy of the action that it plays, through the same slot."""
     before = getattr(holder, "action_slot", None)
     through = before.identifier if before else None
-    holder.action = holder.action.copy()
+    holder.action = action
     if through is not None:
-        holder.action_slot = holder.action.slots[through]
-    return holder.action
+        holder.action_slot = action.slots[through]
 
 
 def fcurves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection:

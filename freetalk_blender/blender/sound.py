@@ -312,8 +312,10 @@ def alone_animated(scene: bpy.types.Scene) -> Iterator[None]:
     data.use_tweak_mode = False
     strips = [strip for track in data.nla_tracks for strip in track.strips]
     holders = [holder for holder in (data, *strips) if holder.action is not None]
-    made = [compat.own_action(holder) for holder in holders]
+    made = [holder.action.copy() for holder in holders]
     try:
+        for holder, action in zip(holders, made, strict=True):
+            compat.replace_action(holder, action)
         for curves in (data.drivers, *(compat.held_curves(holder) for holder in holders)):
             for curve in [each for each in curves if not each.data_path.startswith(_OF_SOUND)]:
                 curves.remove(curve)

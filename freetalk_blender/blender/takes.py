@@ -169,6 +169,23 @@ def _push_down(owner: bpy.types.ID) -> None:
     compat.assign(owner, None, None)
 
 
+def own(item: bpy.types.Object) -> None:
+    """What will be written into a talking copy's takes is written into no other's: a duplicate shares them where the
+    preferences say so, and keeps what it shares."""
+    data = _animation(item)
+    if data is None:
+        return
+    for take in dict.fromkeys([*listed(item), *filter(None, [current(item)])]):
+        users = bpy.data.user_map(subset=[take])[take]
+        if any(isinstance(user, bpy.types.Key) and user != item.data.shape_keys for user in users):
+            strips = [strip for track in data.nla_tracks for strip in track.strips]
+            mine, name = take.copy(), take.name
+            for holder in [holder for holder in (data, *strips) if holder.action == take]:
+                compat.replace_action(holder, mine)
+            if take.library is None:
+                take.name, mine.name = f"{name}.001", name
+
+
 def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
     """Let a take play."""
     strip = next(strip for strip in _strips(item) if strip.action == take)

@@ -72,6 +72,29 @@ def test_a_duplicate_can_say_something_else(talker: bpy.types.Object, other_clip
     assert spoken.lines(takes.current(talking))[0].told == "file other.wav"
 
 
+def test_a_duplicate_that_shares_the_takes_keeps_what_it_says(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Preferences > Editing > Duplicate Data > Action makes it where that is off."""
+    monkeypatch.setattr(bpy.context.preferences.edit, "use_duplicate_action", False)
+    copy = animate(talker)
+    twin, name = duplicate(copy, "twin"), takes.current(copy).name
+    assert takes.current(twin) == takes.current(copy)
+    bpy.context.scene.frame_set(25)
+    before = meshes.posed(twin)
+    bpy.context.scene.freetalk.happy = 1.0
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    bpy.context.scene.frame_set(25)
+    assert np.array_equal(meshes.posed(twin), before) and not np.array_equal(meshes.posed(copy), before)
+    assert takes.current(copy).name == name and takes.listed(copy) == [takes.current(copy)]
+    assert takes.listed(twin) == [takes.current(twin)] != takes.listed(copy)
+    bpy.ops.freetalk.take_new()
+    assert bpy.ops.freetalk.take_delete(take=name) == {"FINISHED"}
+    bpy.context.scene.frame_set(24)
+    bpy.context.scene.frame_set(25)
+    assert np.array_equal(meshes.posed(twin), before) and len(bpy.data.actions) == 2
+
+
 def test_a_deleted_original_leaves_a_face_that_talks(talker: bpy.types.Object) -> None:
     copy = animate(talker)
     bpy.context.scene.collection.objects.unlink(talker)

@@ -104,6 +104,7 @@ class FREETALK_OT_lines_delete(_OnCopy, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         copy = chosen.talking(context)
+        takes.own(copy)
         take = takes.current(copy)
         lost = heard.lost(take) if take is not None else []
         if not lost:
