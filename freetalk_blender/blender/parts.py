@@ -83,6 +83,7 @@ def join(copy: bpy.types.Object, original: bpy.types.Object, names: Sequence[str
             surfaces.append(item.data)
             _share_colours(item.data, copy.data)
             _share_uv(item.data, copy.data)
+        _share_rest([copy.data, *surfaces])
         for item in chosen:  # before 4.5, what has no slot gets the others' material
             if not len(item.data.materials):
                 item.data.materials.append(None)
@@ -93,6 +94,14 @@ def join(copy: bpy.types.Object, original: bpy.types.Object, names: Sequence[str
             bpy.data.objects.remove(bpy.data.objects[name])
         for surface in surfaces:
             bpy.data.meshes.remove(surface)
+
+
+def _share_rest(surfaces: Sequence[bpy.types.Mesh]) -> None:
+    """The shape that each has at rest under one name, for it is called otherwise in every language, and shape keys are
+    joined by their names."""
+    keyed = [mesh.shape_keys for mesh in surfaces if mesh.shape_keys]
+    for keys in keyed[1:]:
+        keys.reference_key.name = keyed[0].reference_key.name
 
 
 def _share_colours(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from baking import animate, ball_at, teeth_behind
 
-from freetalk_blender.blender import cleanup, left_behind, marks, meshes, parts
+from freetalk_blender.blender import bake, cleanup, left_behind, marks, meshes, parts
 from freetalk_blender.core import landmarks
 
 
@@ -107,6 +107,29 @@ def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, 
     teeth.modifiers.new("rig", "LATTICE")
     (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
     assert not part.joinable
+
+
+def test_what_rests_is_one_shape_key_whatever_it_is_called_in_each_object(cube: bpy.types.Object) -> None:
+    """Blender calls it in the language in which it was made."""
+    face = cube
+    names = {"face": "ベース", "teeth": "Basis", "tongue": "基型"}
+    for name, basis in names.items():
+        if name != "face":
+            bpy.ops.mesh.primitive_cube_add(size=0.1)
+        item = bpy.context.object
+        item.name = name
+        item.shape_key_add(name=basis)
+        item.shape_key_add(name="jawOpen").points[0].co.z -= 0.01
+    bpy.context.view_layer.update()
+    keys = bake.copied(face, ("teeth", "tongue")).data.shape_keys
+    assert [(block.name, block.relative_key.name) for block in keys.key_blocks] == [
+        ("ベース", "ベース"),
+        ("jawOpen", "ベース"),
+    ]
+    moved = meshes.places(keys.key_blocks[1]) - meshes.places(keys.reference_key)
+    assert np.flatnonzero(moved.any(1)).tolist() == [0, 8, 16]
+    for name, basis in names.items():
+        assert bpy.data.objects[name].data.shape_keys.reference_key.name == basis
 
 
 def test_nothing_is_left_of_parts_that_could_not_be_joined(
