@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from importing import POINTS, write_with_blender
 from wheel import NEEDS_USD
 
-from freetalk_blender.blender import meshes
+from freetalk_blender.blender import log, meshes
 from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.blender.marks import ORIGINAL
 from freetalk_blender.core.errors import MeshError
@@ -185,6 +186,7 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
         ("a.txt", b"x", "is not a scan that FreeTalk reads"),
         ("a.glb", b"not a glb", "cannot be read"),
         ("a.fbx", b"not an fbx", "cannot be read"),
+        ("a.fbx", b"Kaydara FBX Binary  \0\x1a\0\xff", "cannot be read [(].*damaged"),
         ("a.obj", b"v 0 0 0\n", "holds no mesh with faces"),
         (
             "a.stl",
@@ -208,6 +210,22 @@ def test_what_is_no_scan_is_refused_in_a_sentence(tmp_path: Path, name: str, con
     with pytest.raises(MeshError, match=words) as caught:
         files.load(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_scan_is_refused_in_any_language_of_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are translated, and so is the word in front of them."""
+
+    def told(**_options) -> None:
+        raise RuntimeError("Fehler: ASCII-FBX-Dateien werden nicht unterstützt\n")
+
+    german = SimpleNamespace(pgettext_rpt=lambda word: "Fehler", pgettext_tip=lambda word: word)
+    monkeypatch.setattr(log, "bpy", SimpleNamespace(app=SimpleNamespace(translations=german)))
+    for name, words in (("a.fbx", "Blender reads binary FBX alone"), ("a.glb", "[(]ASCII-FBX-Dateien werden nicht ")):
+        path = tmp_path / name
+        path.write_text("; FBX 7.3.0 project file")
+        with monkeypatch.context() as patch, pytest.raises(MeshError, match=words):
+            patch.setattr(bpy.ops, "import_scene", SimpleNamespace(fbx=told, gltf=told), raising=False)
+            files.load(path)
 
 
 def test_a_missing_scan_is_refused_in_a_sentence(tmp_path: Path) -> None:

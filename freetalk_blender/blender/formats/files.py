@@ -19,7 +19,7 @@ from ...core import wording
 from ...core.detection import detector
 from ...core.errors import MeshError
 from ...core.frame import transformed
-from .. import compat, linked, meshes, seen, sound
+from .. import compat, linked, log, meshes, seen, sound
 from ..marks import copy_of, original_of
 from . import clips, gltf, usd_motion
 
@@ -93,8 +93,8 @@ def read(path: Path, fps: float | None = None) -> np.ndarray:
     try:
         file_to_world = reader(path.resolve())
     except RuntimeError as error:  # how Blender's operators tell that a file is damaged
-        reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
-        if "ASCII FBX" in reason:
+        reason = log.reported(str(error).strip().splitlines()[-1]).rstrip(".")
+        if path.suffix.lower() == ".fbx" and _is_text(path):
             raise MeshError(
                 f"The scan {path} cannot be read: Blender reads binary FBX alone; export it as that."
             ) from error
@@ -106,6 +106,12 @@ def read(path: Path, fps: float | None = None) -> np.ndarray:
         raise MeshError(f"The scan {path} cannot be read ({reason}); the file may be damaged.") from error
     bpy.context.view_layer.update()
     return file_to_world
+
+
+def _is_text(path: Path) -> bool:
+    """Does a file begin with text, as an FBX does that is not binary?"""
+    with path.open("rb") as file:
+        return b"\0" not in file.read(64)
 
 
 def last_key() -> float | None:

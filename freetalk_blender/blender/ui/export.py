@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...core import wording
 from ...core.errors import FreeTalkError, sentence
-from .. import compat, movers, seen, sound, spoken, takes, unwritten
+from .. import compat, log, movers, seen, sound, spoken, takes, unwritten
 from ..formats import saving
 from ..marks import named_keys, original_of
 from ..spoken import Line
@@ -47,7 +47,7 @@ def _baked_again(context: bpy.types.Context) -> bpy.types.Object:
     try:
         bpy.ops.freetalk.rebake()
     except RuntimeError as error:  # how Blender hands on what an operator reports
-        raise FreeTalkError(str(error).strip().removeprefix("Error: ")) from error
+        raise FreeTalkError(log.reported(str(error).strip())) from error
     copy = chosen.talking(context)
     assert copy is not None, "baked"
     return copy
