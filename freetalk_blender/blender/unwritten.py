@@ -1,5 +1,5 @@
 """What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface,
-its shading, UV maps and materials, and pictures in tiles."""
+its shading, UV maps and materials, pictures in tiles, and its size."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,14 +24,27 @@ _WITH_LEVELS = ("SUBSURF", "MULTIRES")
 
 
 def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
-    """What to tell of a talking copy's modifiers and pictures where one of these files cannot hold them."""
+    """What to tell of a talking copy's modifiers, pictures and size where one of these files cannot hold them."""
     suffixes = {path.suffix.lower() for path in written}
     told: tuple[str, ...] = ()
     if suffixes & (saving.EXPORTS - {".blend"}):
         told += _of_modifiers(copy)
     if ".fbx" in suffixes:
         told += _of_tiles(copy)
+    if suffixes & (saving.EXPORTS - {".blend", ".fbx"}):
+        told += _of_size(copy)
     return told
+
+
+def _of_size(copy: bpy.types.Object) -> tuple[str, ...]:
+    """Blender's exporters of glTF and USD take its unit for a metre, whatever the scene does."""
+    scale = bpy.context.scene.unit_settings.scale_length
+    if scale == 1:
+        return ()
+    return (
+        f"glTF and USD hold {copy.name} {1 / scale:g} times as large as it is here, where Unit Scale is {scale:g} and "
+        "they take a unit for a metre; scale it where the file is used, or write FBX.",
+    )
 
 
 def _of_tiles(copy: bpy.types.Object) -> tuple[str, ...]:

@@ -151,3 +151,13 @@ def test_a_modifier_that_acts_while_the_face_speaks_alone_is_told(face: bpy.type
     bpy.context.scene.frame_set(1, subframe=0.5)
     (told,) = unwritten.notes(copy, [Path("a.usdc")])
     assert ": relax;" in told and bpy.context.scene.frame_current_final == 1.5
+
+
+def test_a_size_that_formats_do_not_hold_is_told(cube: bpy.types.Object) -> None:
+    units, cube.name = bpy.context.scene.unit_settings, "head"
+    files = [Path("a.glb"), Path("a.usdc"), Path("a.blend"), Path("a.fbx")]
+    assert unwritten.notes(cube, files) == ()
+    units.scale_length = 0.001
+    (told,) = unwritten.notes(cube, files[:2])
+    assert told.startswith("glTF and USD hold head 1000 times as large as it is here, where Unit Scale is 0.001")
+    assert unwritten.notes(cube, files[2:]) == ()
