@@ -310,3 +310,30 @@ def test_saved_into_another_folder_a_file_names_the_same_sound(
     assert bpy.ops.freetalk.rebake() == {"FINISHED"} and len(sources()) == 1
     bpy.ops.wm.open_mainfile(filepath=str(second))
     assert chosen.source(bpy.context.scene).clip().samples.any()
+
+
+def test_of_main_windows_with_scenes_of_their_own_the_one_whose_sliders_move_shows_it(talker: bpy.types.Object) -> None:
+    copy, first = talking(), bpy.context.scene
+    before = evaluated(copy)
+    other = bpy.data.scenes.new("other")
+    other.collection.objects.link(bpy.data.objects.new("plain", bpy.data.meshes.new("plain")))
+    other.freetalk.face = other.objects["plain"]
+    windows = [SimpleNamespace(scene=scene, view_layer=scene.view_layers[0]) for scene in (other, first)]
+
+    def look() -> None:
+        view = live._asking(windows)
+        live.watch(view.scene, view)
+
+    with bpy.context.temp_override(scene=other):
+        look()
+        assert not live.is_shown(copy)
+        first.freetalk.happy = 1.0
+        live.watch(other)
+        assert not live.is_shown(copy), "the first window's scene has another face"
+        look()
+        assert live.is_shown(copy)
+    assert np.linalg.norm(evaluated(copy) - before, axis=1).max() > 2
+    first.freetalk.happy = 0.0
+    with bpy.context.temp_override(scene=other):
+        look()
+    assert not live.is_shown(copy) and np.array_equal(evaluated(copy), before)

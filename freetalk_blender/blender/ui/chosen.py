@@ -1,6 +1,7 @@
 """What the panel's choices come to: which face, which sound, and why a step cannot be taken yet."""
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import bpy
 
@@ -10,6 +11,9 @@ from .. import landmark_points, sound, takes
 from ..marks import HEARD, copy_of, is_deleted, original_of
 from ..sound import Source
 
+#: What shows a scene in one of its view layers.
+View: TypeAlias = bpy.types.Context | bpy.types.Window
+
 
 def explained(operator: type, reason: str) -> bool:
     """What an operator's `poll` answers: it can run where there is no reason why not, which Blender else shows."""
@@ -18,7 +22,7 @@ def explained(operator: type, reason: str) -> bool:
     return not reason
 
 
-def face(context: bpy.types.Context) -> bpy.types.Object | None:
+def face(context: View) -> bpy.types.Object | None:
     """The person's own object that is to talk: the one picked, else the active mesh; None where there is neither."""
     picked = landmark_points.editing() or context.scene.freetalk.face
     original = original_of(picked) if picked is not None else None
@@ -44,7 +48,7 @@ def face_or_error(context: bpy.types.Context) -> bpy.types.Object:
     return found
 
 
-def talking(context: bpy.types.Context) -> bpy.types.Object | None:
+def talking(context: View) -> bpy.types.Object | None:
     """The chosen face's talking copy; None where it has none."""
     original = face(context)
     return copy_of(original) if original is not None else None

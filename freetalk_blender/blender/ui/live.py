@@ -8,6 +8,7 @@ written on the copy, so that it follows undo; what is shown is looked at anew af
 
 import json
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from ...core.voice import emotion as emotions
 from .. import meshes, scene, spoken, takes
 from ..marks import BAKED, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
 from . import chosen, job, request, staleness
+from .chosen import View
 from .request import Voice
 
 #: How often the sliders, and a performance in a thread, are looked at (s).
@@ -89,17 +91,31 @@ def _look() -> float | None:
     """The timer, as long as there is something to preview."""
     if not _states:
         return None
+    windows = bpy.context.window_manager.windows
+    view = _asking(windows) if len(windows) > 1 else bpy.context
     if _thread is not None and not _thread.is_alive():
-        _take(bpy.context.scene)
-    watch(bpy.context.scene)
+        _take(view.scene)
+    watch(view.scene, view)
     return _TICK
 
 
-def watch(current: bpy.types.Scene) -> None:
-    """Where sliders moved, perform anew and show it on the chosen face; all else shows what was baked."""
+def _asking(windows: Iterable[bpy.types.Window]) -> View:
+    """The first window whose scene's sliders ask for a preview of the face that is chosen there, else what is at
+    hand: each main window may show a scene of its own."""
+    return next((window for window in windows if _is_asked_for(window)), bpy.context)
+
+
+def _is_asked_for(window: bpy.types.Window) -> bool:
+    copy = chosen.talking(window)
+    return copy is not None and copy.session_uid in _states and _wanted(window.scene, copy) is not None
+
+
+def watch(current: bpy.types.Scene, view: View | None = None) -> None:
+    """Where sliders moved, perform anew and show it on the chosen face; all else shows what was baked. view: where the
+    face is chosen, if not in what is at hand."""
     if not _states or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
-    original = chosen.face(bpy.context)
+    original = chosen.face(view or bpy.context)
     for uid, state in _states.items():
         copy = _copy(uid)
         mine = copy if copy is not None and copy.get(ORIGINAL) == original else None
@@ -113,7 +129,7 @@ def watch(current: bpy.types.Scene) -> None:
         elif wanted != state.shown:
             state.shown = wanted
             _perform(current, uid)
-    _hide_duplicates()
+    _hide_duplicates(view or bpy.context)
 
 
 def _copy(uid: int) -> bpy.types.Object | None:
@@ -229,10 +245,10 @@ def hide(copy: bpy.types.Object) -> None:
     copy.shape_key_remove(copy.data.shape_keys.key_blocks[PREVIEW])
 
 
-def _hide_duplicates() -> None:
+def _hide_duplicates(view: View) -> None:
     """What was duplicated while a preview was seen shows what was baked; few meshes have shape keys to be looked at."""
     keys = [key for key in bpy.data.shape_keys if PREVIEW in key.key_blocks]
-    mine = chosen.talking(bpy.context) if keys else None
+    mine = chosen.talking(view) if keys else None
     others = [key for key in keys if mine is None or key != mine.data.shape_keys]
     for copy in all_copies() if others else ():
         if copy.data.shape_keys in others and copy.mode == "OBJECT":
