@@ -12,7 +12,7 @@ from doors import call
 from wheel import NEEDS_SOUND
 
 from freetalk_blender import cli
-from freetalk_blender.blender import cleanup, compat, heard, marks, placed, sound, spoken, takes
+from freetalk_blender.blender import cleanup, compat, heard, marks, placed, sound, spoken, takes, telling
 from freetalk_blender.blender.formats import saving
 
 pytestmark = NEEDS_SOUND
@@ -68,6 +68,21 @@ def test_the_file_is_heard_where_it_is_said_and_remove_takes_it_back(talker: bpy
     assert [strip.frame_final_start for strip in compat.all_strips(scene)] == [3], "it moves with the line"
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert scene.sequence_editor is None and not bpy.data.sounds and list(cleanup.found()) == []
+
+
+def test_a_bake_is_finished_whatever_is_wrong_with_what_comes_after_it(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> tuple[str, ...]:
+        raise PermissionError(13, "Permission denied", "skin.png")
+
+    monkeypatch.setattr(telling, "notes", refused)
+    scene = bpy.context.scene
+    scene.sequence_editor_clear()
+    for channel in range(1, 129):
+        sound.new_strip(scene, f"{channel}", Path(scene.freetalk.sound_file), 1000)
+    animate()
+    assert marks.BAKED in marks.copy_of(talker) and len(compat.all_strips(scene)) == 128
 
 
 def test_each_take_sounds_as_it_was_spoken(talker: bpy.types.Object, short_clip: Path, tmp_path: Path) -> None:

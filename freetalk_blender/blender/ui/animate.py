@@ -1,10 +1,14 @@
 """Animate: from the panel's choices to a talking copy, and again from what is remembered."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import bpy
 import numpy as np
 
 from ...core import wording
 from ...core.compress import ShapeKeys
+from ...core.errors import FreeTalkError, sentence
 from .. import hanging, heard, landmark_points, placed, scene, session, sound, telling
 from ..marks import KEY_SET, RANGE, TOLERANCE, copy_of
 from ..steps import Steps
@@ -60,6 +64,10 @@ class _Animating(JobOperator):
         gone = scene.takes_given_up(original, result.fingerprint)
         bound = hanging.bound_to(copy_of(original))
         copy = yield from writing(context, original, self._request, result)
+        with self._warning():
+            _sound(context.scene, copy, self._request)
+        with self._warning():
+            heard.tune(context.scene, *copy.users_scene)
         staleness.keep_face(copy, self._face_asked)
         live.baked(copy, self._request.voice, self._asked, result.performance.emotion)
         if gone > 1:
@@ -71,13 +79,23 @@ class _Animating(JobOperator):
                 "brings it back",
             )
         heard_notes = result.performance.notes(self._request.voice.source.name)
-        left = hanging.loosened(bound, copy) + hanging.parented(copy) + telling.notes(copy)
-        for note in heard_notes + request.unfollowed(context.scene) + result.face.notes + left:
+        for note in heard_notes + request.unfollowed(context.scene) + result.face.notes:
             self.report({"WARNING"}, note)
+        with self._warning():
+            for note in hanging.loosened(bound, copy) + hanging.parented(copy) + telling.notes(copy):
+                self.report({"WARNING"}, note)
         frames = len(result.keys.weights)
         company = f" with {wording.named(result.joined)}" if result.joined else ""
         own = f" by {self._request.lent.of_arkit} shape keys of its own" if self._request.lent.of_arkit else ""
         self.report({"INFO"}, f"{copy.name} talks{company}{own}: {frames} frames, ran on {session.device}")
+
+    @contextmanager
+    def _warning(self) -> Iterator[None]:
+        """What is done once the face talks does not undo it: what fails is told, and the rest goes on."""
+        try:
+            yield
+        except (FreeTalkError, OSError) as error:
+            self.report({"WARNING"}, sentence(error))
 
 
 class FREETALK_OT_animate(_Animating, bpy.types.Operator):
@@ -116,7 +134,7 @@ def why_not_again(context: bpy.types.Context) -> str:
 def writing(
     context: bpy.types.Context, original: bpy.types.Object, wanted: Request, answer: Answer
 ) -> Steps[bpy.types.Object]:
-    """The answer in the scene: landmarks, talking copy, its sound, frame range; the copy becomes active."""
+    """The answer in the scene: landmarks, talking copy, frame range; the copy becomes active."""
     source = wanted.voice.source
     copy = yield from scene.talking(
         original,
@@ -140,7 +158,6 @@ def writing(
         context.view_layer.objects.active = copy
         copy.select_set(True)
     _reach(context.scene, copy, answer.keys, source.start)
-    _sound(context.scene, copy, wanted)
     return copy
 
 
@@ -155,7 +172,6 @@ def _sound(current: bpy.types.Scene, copy: bpy.types.Object, wanted: Request) ->
     for where in (current, *copy.users_scene) if kind == "file" else ():
         if where.freetalk.hear and (where == current or heard.own(where)):
             heard.hear(where, wanted.voice.source, wanted.source)
-    heard.tune(current, *copy.users_scene)
 
 
 def _reach(current: bpy.types.Scene, copy: bpy.types.Object, keys: ShapeKeys, start: float) -> None:
