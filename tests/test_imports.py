@@ -56,8 +56,8 @@ ALLOWED = {
 LAYERS = ("surface", "detection", "binding", "lip_contact", "voice", "mouth", "eyes")
 #: Modules beside them that know no mouth and no voice. The others beside them put a face together, and may import all.
 FOUNDATION = {
-    "atomic", "cancel", "compress", "errors", "frame", "landmark_files", "landmarks", "models", "ramp", "series",
-    "wording",
+    "atomic", "cancel", "compress", "errors", "frame", "landmark_files", "landmarks", "models", "ramp", "readable",
+    "series", "wording",
 }  # fmt: skip
 #: The one call back: the add-on registers the command line as `blender --command freetalk`.
 EXCEPTIONS = {("freetalk_blender/blender/ui/registration.py", "freetalk_blender/cli.py")}

@@ -10,6 +10,7 @@ from wheel import NEEDS_USD
 
 from freetalk_blender.blender import compat
 from freetalk_blender.blender.formats import files, pictures, saving
+from freetalk_blender.core import readable
 
 
 def test_pictures_of_a_blend_are_found_from_the_folder_of_another(empty: bpy.types.Scene, tmp_path: Path) -> None:
@@ -172,6 +173,20 @@ def test_a_picture_that_is_not_there_is_told(empty: bpy.types.Scene, tmp_path: P
     for name in ("lost/skin.png", "skin.1001.png"):
         (tmp_path / name).touch()
     assert pictures.notes(item) == ()
+
+
+def test_a_picture_that_may_not_be_looked_at_is_told_and_left(
+    empty: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is too long for a file, or nobody may read it."""
+    long, shut = painted("long", tmp_path), painted("shut", tmp_path)
+    long.filepath_raw = str(tmp_path / f"{300 * 'x'}.png")
+    monkeypatch.setattr(pictures, "is_readable", lambda path: "shut" not in str(path) and readable.is_readable(path))
+    item = with_pictures(long, shut)
+    (told,) = pictures.notes(item)
+    assert long.filepath_raw in told and shut.filepath_raw in told
+    with pictures.named_by_content([long, shut], tmp_path, lambda image, mark: None):
+        assert [long.name, shut.name] == ["long", "shut"]
 
 
 def test_a_picture_named_as_windows_does_is_in_the_fbx(tmp_path: Path) -> None:

@@ -65,6 +65,15 @@ def test_pictures_of_an_obj_that_are_not_where_blender_looks_are_told(tmp_path: 
     assert scan_file.missing_pictures(tmp_path / "a.ply") == []
 
 
+def test_a_picture_or_library_whose_name_is_too_long_for_a_file_is_missing(tmp_path: Path) -> None:
+    long = 300 * "x"
+    (tmp_path / "a.obj").write_text(f"mtllib {long}.mtl\nmtllib a.mtl\nv 0 0 0\n")
+    (tmp_path / "a.mtl").write_text(f"newmtl a\nmap_Kd {long}.png\n")
+    assert scan_file.missing_pictures(tmp_path / "a.obj") == [tmp_path / f"{long}.png"]
+    with pytest.raises(MeshError, match="cannot be read"):
+        scan_file.read(tmp_path / f"{long}.obj")
+
+
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
 @pytest.mark.parametrize("faces", [[[0, 2, 3, 4], [4, 3, 2]], [[0, 2, 3], [0, 3, 4], [4, 3, 2]]])
 def test_ply_is_read_in_each_of_its_forms(tmp_path: Path, form: str, faces: list[list[int]]) -> None:

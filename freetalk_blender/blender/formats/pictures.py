@@ -11,6 +11,7 @@ from typing import Any
 import bpy
 
 from ...core import wording
+from ...core.readable import is_readable
 from .. import meshes
 
 #: So many letters of a hash tell pictures of one name apart.
@@ -43,8 +44,8 @@ def paths(image: bpy.types.Image) -> list[Path]:
 
 
 def missing(items: Iterable[bpy.types.Object]) -> list[Path]:
-    """Files of the objects' pictures that are not there."""
-    return [path for image in shown(items) for path in paths(image) if not path.is_file()]
+    """Files of the objects' pictures that are not there, or that nobody may read."""
+    return [path for image in shown(items) for path in paths(image) if not is_readable(path)]
 
 
 def notes(item: bpy.types.Object) -> tuple[str, ...]:
@@ -60,12 +61,12 @@ def named_by_content(
     images: Iterable[bpy.types.Image], folder: Path, name_held: Callable[[bpy.types.Image, str], None]
 ) -> Iterator[None]:
     """In an export images have a hash of what is in them in their names, and their files so called lie in a folder.
-    name_held(image, mark) does it for one that Blender alone holds as it is; one whose file is missing is left."""
+    name_held(image, mark) does it for one that Blender alone holds as it is; one whose file is `missing` is left."""
     before: list[tuple[Any, str, str]] = []
     try:
         for image in images:
             files = paths(image)
-            if not all(file.is_file() for file in files):
+            if not all(map(is_readable, files)):
                 continue
             before += [(image, "name", image.name), (image, "filepath_raw", image.filepath_raw)]
             mark = f"-{_hash(image, files)}"

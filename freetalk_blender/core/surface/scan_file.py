@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MeshError
+from ..readable import is_readable
 from . import mesh
 
 _PLY_TYPES = {
@@ -49,9 +50,9 @@ def read_near(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     bits can, as georeferenced scans are. Raises MeshError as `read` does.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MeshError(f"The scan {path} does not exist; check the path.")
     try:
+        if not path.is_file():
+            raise MeshError(f"The scan {path} does not exist; check the path.")
         with np.errstate(over="ignore", invalid="ignore"):  # numbers that are none of a place or of a vertex
             exact, triangles = READERS[path.suffix.lower()](path)
             offset = _offset(exact)
@@ -101,15 +102,16 @@ def read_uvs(path: Path) -> np.ndarray | None:
 
 
 def missing_pictures(path: Path) -> list[Path]:
-    """Pictures of colour that an OBJ's materials name and that are nowhere Blender looks for them; none of others."""
+    """Pictures of colour that an OBJ's materials name and that are nowhere Blender looks for them, or that nobody may
+    read; none of others."""
     if path.suffix.lower() != ".obj":
         return []
     named = _OBJ_LIBRARY.findall(path.read_text(encoding="utf-8-sig", errors="replace"))
-    libraries = [library for name in named if (library := path.parent / name).is_file()]
+    libraries = [library for name in named if is_readable(library := path.parent / name)]
     told = [_MTL_COLOUR.findall(library.read_text(encoding="utf-8-sig", errors="replace")) for library in libraries]
     names = dict.fromkeys(name.strip('"').replace("\\", "/") for found in told for name in found)
     places = {name: [name, name.replace("_", " "), Path(name).name] for name in names}
-    return [path.parent / name for name in names if not any((path.parent / at).is_file() for at in places[name])]
+    return [path.parent / name for name in names if not any(is_readable(path.parent / at) for at in places[name])]
 
 
 def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
