@@ -97,7 +97,7 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BatchError(f"The jobs {path} cannot be read ({error.strerror or error}); check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BatchError(f"The jobs {path} are not valid JSON ({error}); fix the file.") from error
     whole = content if isinstance(content, dict) else {"jobs": content}
     defaults, listed = whole.get("defaults", {}), whole.get("jobs")

@@ -12,7 +12,7 @@ def read(path: Path) -> list[dict]:
     for text in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         try:
             found.append(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     return [row for row in found if isinstance(row, dict)]
 

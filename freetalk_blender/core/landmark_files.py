@@ -46,10 +46,11 @@ def _read_list(text: str, path: Path) -> list[list[float]]:
 
 def _read_pts(text: str, path: Path) -> list[list[float]]:
     """iBUG's version 1 files with three numbers a line; the usual two are places in a photograph."""
-    inside = re.search(r"\{(.*?)\}", text, re.DOTALL)
-    if inside is None:
+    before, _, rest = text.partition("{")
+    inside, end, _ = rest.partition("}")
+    if not end:
         raise LandmarkError(f"The landmark file {path} has no points between {{ and }}; is it a .pts file of iBUG?")
-    lines = list(_lines("\n" * text[: inside.start(1)].count("\n") + inside[1]))
+    lines = list(_lines("\n" * before.count("\n") + inside))
     if lines and all(len(words) == 2 for _, words in lines):
         raise LandmarkError(
             f"The landmark file {path} holds places in a photograph (x y); a scan needs x y z, so let FreeTalk find "
@@ -72,7 +73,7 @@ def _read_markups(text: str, path: Path) -> list[list[float]]:
         markup = json.loads(text)["markups"][0]
         points = [(place.get("positionStatus", "defined"), place["position"]) for place in markup["controlPoints"]]
         system = str(markup.get("coordinateSystem", "LPS"))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise LandmarkError(
             f"The landmark file {path} holds no list of control points as 3D Slicer writes it; save it there again."
         ) from error
@@ -102,7 +103,7 @@ def _three(words: list[str], line: int, path: Path) -> list[float]:
 def _numbers(values: list, where: str, path: Path) -> list[float]:
     try:
         numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != 3 or not np.isfinite(numbers).all():
         raise LandmarkError(f"The landmark file {path} needs three finite numbers x y z in {where}.")

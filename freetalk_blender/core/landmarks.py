@@ -125,7 +125,7 @@ def read(path: Path) -> Landmarks:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LandmarkError(f"The landmark file {path} is not valid JSON ({error}); write it again.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LandmarkError(f'The landmark file {path} does not say "format": "{FORMAT}"; is it another file?')
@@ -245,7 +245,7 @@ def _check_distance(points: np.ndarray, vertices: np.ndarray, triangles: np.ndar
 def _numbers(values: object, shape: tuple[int, ...], name: str, path: Path) -> np.ndarray:
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.shape != shape or not np.isfinite(array).all():
         raise LandmarkError(f'The landmark file {path} needs "{name}" of shape {shape}, all finite numbers.')

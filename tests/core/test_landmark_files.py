@@ -71,6 +71,9 @@ def test_points_come_in_the_coordinates_of_the_mesh_file(tmp_path, name, text):
         ("none.mrk.json", '{"markups": []}', "save it there again"),
         ("unset.mrk.json", markups(POINTS, "LPS", positionStatus="undefined"), "not placed yet"),
         ("nothing.mrk.json", markups(POINTS, "LPS").replace(str(POINTS[3, 0]), "null"), "point 3"),
+        ("huge.mrk.json", markups(POINTS, "LPS").replace(str(POINTS[3, 0]), "1" + 400 * "0"), "point 3"),
+        pytest.param("deep.mrk.json", 200_000 * "[", "save it there again", id="nested without end"),
+        pytest.param("braces.pts", 300_000 * "{", "between", id="braces without end"),
     ],
 )
 def test_a_wrong_file_is_told_in_a_sentence(tmp_path, name, text, says):

@@ -63,6 +63,8 @@ def test_mirroring_twice_is_the_face_itself():
         ('{"format": "freetalk-landmarks", "version": 9}', "has version 9"),
         ('{"format": "freetalk-landmarks", "version": 1, "points": [[1, 2]]}', 'needs "points"'),
         (json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, None]] * 68}), 'needs "points"'),
+        (json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, 10**400]] * 68}), "all finite"),
+        pytest.param(200_000 * "[", "is not valid JSON", id="nested without end"),
         (
             json.dumps({"format": "freetalk-landmarks", "version": 1, "points": [[0, 0, 0]] * 68, "vertices": [1]}),
             '"vertices"',

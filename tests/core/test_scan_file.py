@@ -1,6 +1,7 @@
 """Scan files as the arrays they hold."""
 
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,14 @@ def test_a_picture_or_library_whose_name_is_too_long_for_a_file_is_missing(tmp_p
     assert scan_file.missing_pictures(tmp_path / "a.obj") == [tmp_path / f"{long}.png"]
     with pytest.raises(MeshError, match="cannot be read"):
         scan_file.read(tmp_path / f"{long}.obj")
+
+
+def test_blank_lines_of_a_text_stl_take_no_time(tmp_path: Path) -> None:
+    facet = "facet normal 0 0 1\nouter loop\n vertex 0 0 0\n\tvertex 1 0 0\nvertex 0 1 0\nendloop\nendfacet\n"
+    (tmp_path / "a.stl").write_text("solid a\n" + 100_000 * "\n" + facet + "endsolid a\n")
+    began = time.process_time()
+    assert len(scan_file.read(tmp_path / "a.stl")[0]) == 3
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])

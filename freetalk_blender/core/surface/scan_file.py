@@ -28,7 +28,7 @@ _OBJ_TEXTURE = re.compile(r"\d/(-?\d+)\S*")
 #: The file of an OBJ's materials; the picture of a material's colour, after options.
 _OBJ_LIBRARY = re.compile(r"^[ \t]*mtllib[ \t]+(.*?)\s*$", re.MULTILINE)
 _MTL_COLOUR = re.compile(r"^[ \t]*map_Kd[ \t]+(?:-\w+ +(?:(?:on|off|[-\d.]+) +)*)*(.*?)\s*$", re.MULTILINE)
-_STL_VERTEX = re.compile(rb"^\s*vertex\s(.*)$", re.MULTILINE | re.IGNORECASE)
+_STL_VERTEX = re.compile(rb"^[ \t]*vertex\s(.*)$", re.MULTILINE | re.IGNORECASE)
 #: Bytes of a binary STL up to the end of its first facet.
 _STL_START = 134
 _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
