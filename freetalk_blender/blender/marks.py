@@ -91,8 +91,9 @@ def original_of(item: bpy.types.Object) -> bpy.types.Object:
 
 
 def is_deleted(item: bpy.types.Object) -> bool:
-    """Is the object in no collection? Then only a pointer holds it, or nobody has seen it yet."""
-    return not item.users_collection
+    """Is the object in no collection? Then only a pointer holds it, or nobody has seen it yet. All collections are
+    looked through only where it is not in the view layer at hand, seen or hidden there."""
+    return not (item.visible_get() or item.hide_get() or item.users_collection)
 
 
 def copies_of(original: bpy.types.Object) -> list[bpy.types.Object]:

@@ -103,6 +103,23 @@ def test_a_deleted_original_leaves_a_face_that_talks(talker: bpy.types.Object) -
     assert animate(copy).name == "head FreeTalk FreeTalk"
 
 
+def test_what_is_in_no_collection_is_deleted_and_what_is_hidden_is_not(cube: bpy.types.Object) -> None:
+    assert not marks.is_deleted(cube)
+    cube.hide_set(True)
+    assert not marks.is_deleted(cube)
+    shelf = bpy.data.collections.new("shelf")
+    bpy.context.scene.collection.children.link(shelf)
+    shelf.objects.link(cube)
+    for other in set(cube.users_collection) - {shelf}:
+        other.objects.unlink(cube)
+    bpy.context.view_layer.layer_collection.children["shelf"].exclude = True
+    assert not marks.is_deleted(cube)
+    bpy.context.view_layer.layer_collection.children["shelf"].exclude = False
+    assert not marks.is_deleted(cube)
+    shelf.objects.unlink(cube)
+    assert marks.is_deleted(cube)
+
+
 def test_a_deleted_copy_leaves_a_way_back(talker: bpy.types.Object) -> None:
     copy = animate(talker)
     bpy.data.objects.remove(copy)
