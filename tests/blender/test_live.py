@@ -11,7 +11,7 @@ import pytest
 from previewing import evaluated, move, talking
 
 import freetalk_blender
-from freetalk_blender.blender import heard, marks, spoken, takes
+from freetalk_blender.blender import heard, marks, sound, spoken, takes
 from freetalk_blender.blender.marks import PREVIEW
 from freetalk_blender.blender.ui import chosen, live, staleness
 
@@ -87,6 +87,30 @@ def test_switched_off_while_it_is_shown_what_was_baked_is_back(talker: bpy.types
     settings.live = True
     live.watch(bpy.context.scene)
     assert live.is_shown(copy)
+
+
+def test_it_asks_no_more_of_a_large_scene_than_it_needs(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked many times a second: of the chosen face alone, of no strip where none has sliders of its own, and of
+    nothing where it is switched off."""
+
+    def unasked(*_: object) -> None:
+        raise AssertionError
+
+    copy, scene = talking(), bpy.context.scene
+    for what in ("identities", "sound_strips"):
+        monkeypatch.setattr(sound, what, unasked)
+    scene.freetalk.sound = "STRIP"
+    staleness.key(scene)
+    scene.freetalk.sound = "FILE"
+    monkeypatch.setattr(live, "_copy", unasked)
+    move("happy", 0.0)
+    assert not live.is_shown(copy)
+    monkeypatch.setattr(chosen, "talking", unasked)
+    scene.freetalk.live = False
+    move("happy", 0.5)
+    assert not live.is_shown(copy)
 
 
 def test_a_preview_waits_until_a_render_is_done_or_sculpt_mode_is_left(

@@ -62,7 +62,8 @@ def strip(scene: bpy.types.Scene) -> bpy.types.ID | None:
         return None
     if settings.sound == "STRIP" and settings.strip:
         return sound.find_strip(scene, settings.strip)
-    return min(_strips(scene), key=sound.is_muted, default=None)
+    own = _strips(scene)
+    return next((found for found in own if not sound.is_muted(found)), own[0] if own else None)
 
 
 def _strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:

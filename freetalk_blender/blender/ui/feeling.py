@@ -19,7 +19,9 @@ def group_of(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.Pr
 
 def own_group(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.PropertyGroup | None:
     """The sliders of this strip alone; None where it has none."""
-    return scene.freetalk.strips.get(sound.identity(scene, strip)) if strip is not None else None
+    if strip is None or not scene.freetalk.strips:
+        return None
+    return scene.freetalk.strips.get(sound.identity(scene, strip))
 
 
 def give_own(scene: bpy.types.Scene, strip: bpy.types.ID) -> bpy.types.PropertyGroup:

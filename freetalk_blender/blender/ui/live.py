@@ -22,7 +22,7 @@ from ...core.errors import FreeTalkError
 from ...core.movement import Moves
 from ...core.voice import emotion as emotions
 from .. import meshes, scene, spoken, takes
-from ..marks import BAKED, MUTED, ORIGINAL, PREVIEW, SAID, all_copies
+from ..marks import BAKED, MUTED, PREVIEW, SAID, all_copies
 from . import chosen, job, request, staleness
 from .chosen import View
 from .request import Voice
@@ -106,7 +106,7 @@ def _asking(windows: Iterable[bpy.types.Window]) -> View:
 
 
 def _is_asked_for(window: bpy.types.Window) -> bool:
-    copy = chosen.talking(window)
+    copy = chosen.talking(window) if window.scene.freetalk.live else None
     return copy is not None and copy.session_uid in _states and _wanted(window.scene, copy) is not None
 
 
@@ -115,21 +115,26 @@ def watch(current: bpy.types.Scene, view: View | None = None) -> None:
     face is chosen, if not in what is at hand."""
     if not _states or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
-    original = chosen.face(view or bpy.context)
+    if not (current.freetalk.live or _shown() is not None or _previews()):
+        return  # this is asked in large scenes too, all the time
+    mine = chosen.talking(view or bpy.context)
     for uid, state in _states.items():
-        copy = _copy(uid)
-        mine = copy if copy is not None and copy.get(ORIGINAL) == original else None
-        if mine is not None and mine.mode != "OBJECT":
-            continue
-        wanted = _wanted(current, mine) if mine is not None else None
-        if wanted is None:
+        if mine is None or mine.session_uid != uid:
             state.shown = None
-            if copy is not None and copy.mode == "OBJECT":
-                hide(copy)
-        elif wanted != state.shown:
-            state.shown = wanted
-            _perform(current, uid)
-    _hide_duplicates(view or bpy.context)
+        elif mine.mode == "OBJECT":
+            _follow(current, mine, state)
+    _hide_others(mine)
+
+
+def _follow(current: bpy.types.Scene, copy: bpy.types.Object, state: _State) -> None:
+    """The chosen face's copy shows what the sliders ask for."""
+    wanted = _wanted(current, copy)
+    if wanted is None:
+        state.shown = None
+        hide(copy)
+    elif wanted != state.shown:
+        state.shown = wanted
+        _perform(current, copy.session_uid)
 
 
 def _copy(uid: int) -> bpy.types.Object | None:
@@ -245,11 +250,14 @@ def hide(copy: bpy.types.Object) -> None:
     copy.shape_key_remove(copy.data.shape_keys.key_blocks[PREVIEW])
 
 
-def _hide_duplicates(view: View) -> None:
-    """What was duplicated while a preview was seen shows what was baked; few meshes have shape keys to be looked at."""
-    keys = [key for key in bpy.data.shape_keys if PREVIEW in key.key_blocks]
-    mine = chosen.talking(view) if keys else None
-    others = [key for key in keys if mine is None or key != mine.data.shape_keys]
+def _previews() -> list[bpy.types.Key]:
+    """The shape keys of meshes that show a preview; few meshes have any to be looked at."""
+    return [key for key in bpy.data.shape_keys if PREVIEW in key.key_blocks]
+
+
+def _hide_others(mine: bpy.types.Object | None) -> None:
+    """All but the chosen face's copy show what was baked, also what was duplicated while a preview was seen."""
+    others = [key for key in _previews() if mine is None or key != mine.data.shape_keys]
     for copy in all_copies() if others else ():
         if copy.data.shape_keys in others and copy.mode == "OBJECT":
             hide(copy)

@@ -124,7 +124,7 @@ def _part(current: bpy.types.Scene, strip: bpy.types.ID, name: str) -> tuple:
 def sliders(current: bpy.types.Scene) -> tuple:
     """All that shapes the performance: values, and curves where a slider is animated."""
     settings = current.freetalk
-    group = feeling.group_of(current, chosen.strip(current))
+    group = feeling.group_of(current, chosen.strip(current)) if settings.strips else settings
     style = tuple(_slider(current, settings, name) for name in PERFORMANCE_SLIDERS)
     emotion = tuple(_slider(current, group, name) for name in EMOTION_SLIDERS)
     return (style, settings.seed, group.emotion_mode, emotion)
