@@ -52,12 +52,12 @@ class Source:
 
     def clip(self) -> Clip:
         """The samples; AudioError where they cannot be read or none of them is heard."""
+        rate, first, part = audio.SPEECH_RATE, 0, None
+        if self.seconds is not None:
+            wanted, first = round(self.seconds * rate), round(self.skipped * rate)
+            part = slice(max(first, 0), max(first + wanted, 0))
         with _file(self.content, self.name) as path:
-            samples, rate = load(path, self.channel)
-        if self.seconds is None:
-            return Clip(samples, rate, self.start)
-        wanted, first = round(self.seconds * rate), round(self.skipped * rate)
-        heard = samples[max(first, 0) : max(first + wanted, 0)]
+            heard, rate = load(path, self.channel, part)
         if not len(heard):
             raise _silent(self.name)
         return Clip(np.pad(heard, (max(-first, 0), 0)), rate, self.start)
@@ -77,17 +77,18 @@ def _silent(name: str) -> AudioError:
     return AudioError(f"The strip {name} shows no part of its sound; drag its handles over the recording.")
 
 
-def load(path: Path, channel: int | None = None) -> tuple[np.ndarray, int]:
+def load(path: Path, channel: int | None = None, part: slice | None = None) -> tuple[np.ndarray, int]:
     """As core.voice.audio.load; also what Blender alone can read, as it plays it: m4a, the sound of films."""
     try:
-        return audio.load(path, channel=channel)
+        return audio.load(path, channel, part)
     except UnknownSoundError as error:
         decoder = _decoder(path, mixed=channel is None)
         if decoder is None and compat.can_make_sound() and path.suffix.lower() in _FILMS:
             raise AudioError(f"The film {path} has no sound; choose one with speech in it, or a recording.") from error
         if decoder is None:
             raise
-        return audio.resample(audio.mono(decoder.data(), channel), decoder.specs[0]), audio.SPEECH_RATE
+        samples = audio.resample(audio.mono(decoder.data(), channel), decoder.specs[0])
+        return samples if part is None else samples[part], audio.SPEECH_RATE
 
 
 @lru_cache(maxsize=8)

@@ -57,6 +57,52 @@ def test_channels_that_cancel_each_other_are_not_lost(tmp_path: Path, name: str)
     assert np.array_equal(audio.mono(stereo), voice)
 
 
+@pytest.mark.parametrize(
+    ("name", "rate", "subtype", "seconds"),
+    [
+        ("a.wav", 44100, "PCM_16", 3),
+        ("b.wav", 16000, "FLOAT", 3),
+        ("c.wav", 11025, "ULAW", 3),
+        ("d.wav", 44099, "PCM_24", 5),
+        ("e.flac", 48000, "PCM_16", 3),
+        ("f.ogg", 11025, "VORBIS", None),
+        ("g.mp3", 44100, "MPEG_LAYER_III", None),
+    ],
+)
+def test_a_part_is_that_of_the_whole_and_little_around_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, rate: int, subtype: str, seconds: float | None
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (20 * rate + 17, 2))
+    soundfile.write(tmp_path / name, noise, rate, subtype=subtype)
+    whole, decoded = audio.load(tmp_path / name)[0], list[int]()
+    read = soundfile.SoundFile.read
+
+    def counted(*words: object, **named: object) -> np.ndarray:
+        block = read(*words, **named)
+        decoded.append(len(block))
+        return block
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    end = len(whole)
+    for first, last in [(0, 100), (3, 1603), (100_001, 100_008), (150_000, 166_000), (end - 5, end + 9), (0, 2 * end)]:
+        decoded.clear()
+        part = audio.load(tmp_path / name, part=slice(first, last))[0]
+        assert len(part) == len(whole[first:last]) and np.abs(part - whole[first:last]).max() < 1e-5
+        assert seconds is None or last > end or sum(decoded) <= seconds * rate
+    for nothing in (slice(0, 0), slice(end, end + 5), slice(10 * end, 11 * end)):
+        assert not len(audio.load(tmp_path / name, part=nothing)[0])
+
+
+def test_a_part_in_which_channels_cancel_each_other_is_not_lost(tmp_path: Path) -> None:
+    voice, rest = tone(10), np.random.default_rng(0).normal(0, 0.5, (10 * RATE, 2))
+    soundfile.write(tmp_path / "a.wav", np.concatenate([rest, np.stack([-voice, voice], 1)]), RATE, subtype="FLOAT")
+    assert audio.load(tmp_path / "a.wav", part=slice(15 * RATE, 16 * RATE))[0].std() > 0.2
+    second = audio.load(tmp_path / "a.wav", 2, slice(15 * RATE, 16 * RATE))[0]
+    assert np.allclose(second, voice[5 * RATE : 6 * RATE], atol=1e-6)
+    with pytest.raises(AudioError, match="no channel 3"):
+        audio.load(tmp_path / "a.wav", 3, slice(0, RATE))
+
+
 def test_one_channel_is_heard_where_each_speaker_has_one(tmp_path: Path) -> None:
     both = np.random.default_rng(0).uniform(-0.5, 0.5, (RATE, 2)).astype(np.float32)
     both[:, 1] = 0.0

@@ -3,8 +3,10 @@
 Silence is legal (the face stays still); a file that cannot be read, or holds no sample, is an AudioError.
 """
 
+import math
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
 
@@ -27,35 +29,75 @@ _LOUDEST = 1e10
 _CHANNELS = 64
 #: A sound file with more bytes holds more than a header.
 _HEADER = 1 << 12
+#: Encodings that can be decoded from any frame on as from the first. Others carry over what was before, and in Ogg
+#: libsndfile 1.2 comes to a wrong frame, if it does not crash.
+_ENTERED = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
+#: So much before and after a part is decoded too (s): the resampler's filter reaches into it.
+_MARGIN = 0.5
 #: libsndfile's SF_ERR_UNRECOGNISED_FORMAT, and what it says of FLAC in Ogg.
 _UNRECOGNISED = (1, 161)
 
 
-def load(path: str | Path, channel: int | None = None) -> tuple[np.ndarray, int]:
+def load(path: str | Path, channel: int | None = None, part: slice | None = None) -> tuple[np.ndarray, int]:
     """Read a sound file (wav, flac, mp3, ogg, aiff, ...) as (N,) float32 mono at SPEECH_RATE, and that rate.
 
     channel: the one that is heard, counted from 1; None averages all, but where they cancel each other (one is the
     other's negative) the loudest is taken. Damaged samples (not finite, or huge) count as silence. Memory is bounded by
-    the result: the file is read, mixed and resampled block by block. Raises AudioError in one sentence where the file
-    is missing, is a folder, is not a sound, is damaged, is empty, or has no such channel; UnknownSoundError where its
-    kind is not known here, or its header says that it is empty and it is not.
+    the result: the file is read, mixed and resampled block by block.
+
+    part: of these samples the ones that are wanted, `[first:end]`. Of wav, aiff, flac and what else can be entered
+    anywhere, only these and a little around them are decoded, and whether channels cancel is judged there.
+
+    Raises AudioError in one sentence where the file is missing, is a folder, is not a sound, is damaged, is empty, or
+    has no such channel; UnknownSoundError where its kind is not known here, or its header says that it is empty and it
+    is not.
     """
     file = _existing(path)
+    alone = _part(file, channel, part) if part is not None else None
+    if alone is not None:
+        return alone, SPEECH_RATE
     try:
         with soundfile.SoundFile(str(file)) as sound:
-            own, energy = _checked_rate(sound.samplerate), np.zeros(sound.channels + 1)
-            heard = _index(channel, sound.channels, f"sound {file}")
-            samples = _concatenate(_resampled(_blocks(sound, energy, heard), own, SPEECH_RATE))
-            loudest = _instead_of_mean(energy) if heard is None else None
-            if loudest is not None:
-                sound.seek(0)
-                samples = _concatenate(_resampled(_blocks(sound, energy, loudest), own, SPEECH_RATE))
+            samples = _decoded(sound, _index(channel, sound.channels, f"sound {file}"))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _kind(error)(
             f"The sound {file} cannot be read ({_reason(error)}); convert it to wav, flac, mp3 or ogg and try again."
         ) from error
     _check_length(len(samples), file)
-    return samples, SPEECH_RATE
+    return samples if part is None else samples[part], SPEECH_RATE
+
+
+def _part(file: Path, channel: int | None, part: slice) -> np.ndarray | None:
+    """A part of a file's samples without those far from it; None where all have to be decoded to have any of it.
+
+    It begins where a frame of the file and one of the result fall together, as they do again and again.
+    """
+    with suppress(soundfile.SoundFileError, RuntimeError), soundfile.SoundFile(str(file)) as sound:
+        if sound.subtype in _ENTERED:
+            heard = _index(channel, sound.channels, f"sound {file}")
+            both = math.gcd(sound.samplerate, SPEECH_RATE)
+            own, target = sound.samplerate // both, SPEECH_RATE // both
+            around = math.ceil(_MARGIN * both)
+            begin = max(part.start // target - around, 0)
+            frames = (math.ceil(part.stop / target) + around - begin) * own
+            first = begin * target
+            found = _decoded(sound, heard, begin * own, frames)[part.start - first : part.stop - first]
+            return found if len(found) else None
+    return None
+
+
+def _decoded(sound: soundfile.SoundFile, channel: int | None, begin: int = 0, frames: int | None = None) -> np.ndarray:
+    """A file that was just opened, or so many frames of it from one on, at SPEECH_RATE; channel: its index, None for
+    the mean of all, or the loudest where they cancel each other."""
+    own, energy = _checked_rate(sound.samplerate), np.zeros(sound.channels + 1)
+    if begin:
+        sound.seek(begin)
+    samples = _concatenate(_resampled(_blocks(sound, energy, channel, frames), own, SPEECH_RATE))
+    loudest = _instead_of_mean(energy) if channel is None else None
+    if loudest is None:
+        return samples
+    sound.seek(begin)
+    return _concatenate(_resampled(_blocks(sound, energy, loudest, frames), own, SPEECH_RATE))
 
 
 def file_duration(path: str | Path) -> float:
@@ -164,9 +206,14 @@ def _checked_rate(rate: float) -> float:
     return float(rate)
 
 
-def _blocks(sound: soundfile.SoundFile, energy: np.ndarray, channel: int | None) -> Iterator[np.ndarray]:
-    """The rest of the file, a block at a time: one channel, None for their mean; `energy` is added to as it goes."""
-    while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
+def _blocks(
+    sound: soundfile.SoundFile, energy: np.ndarray, channel: int | None, frames: int | None
+) -> Iterator[np.ndarray]:
+    """The rest of the file, or so many frames, a block at a time: one channel, None for their mean; `energy` is added
+    to as it goes."""
+    left = math.inf if frames is None else frames
+    while len(block := sound.read(int(min(_BLOCK, left)), dtype="float32", always_2d=True)):
+        left -= len(block)
         clean = np.where(_valid(block), block, np.float32(0.0))
         mean = clean.mean(axis=1, dtype=np.float32)
         energy += _energy(clean, mean)
