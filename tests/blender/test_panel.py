@@ -232,6 +232,23 @@ def test_a_sound_is_looked_at_again_where_its_file_is_another_one(addon: None, t
         assert len(waveform._known) == 0 and looked().seconds == seconds
 
 
+def test_sounds_are_looked_at_one_at_a_time_and_the_last_one_is_at_last(
+    addon: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = SimpleNamespace(background=False, timers=SimpleNamespace(is_registered=lambda function: True))
+    monkeypatch.setattr(waveform, "bpy", SimpleNamespace(app=app, context=bpy.context))
+    begun = list[str]()
+    monkeypatch.setattr(waveform._Reading, "start", lambda reading: begun.append(reading.source.name))
+    files.empty_scene()
+    for name in ("a.wav", "b.wav", "c.wav"):
+        bpy.context.scene.freetalk.sound_file = str(tmp_path / name)
+        assert waveform.look(bpy.context.scene) == waveform._Looked()
+    assert begun == ["a.wav"]
+    waveform._collect()
+    waveform.look(bpy.context.scene)
+    assert begun == ["a.wav", "c.wav"]
+
+
 def test_words_that_blender_means_otherwise_are_not_translated(addon: None) -> None:
     for cls in registration.CLASSES:
         kind = cls.bl_rna

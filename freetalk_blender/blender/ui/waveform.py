@@ -66,9 +66,11 @@ def picture(samples: np.ndarray) -> np.ndarray:
 
 def look(scene: bpy.types.Scene) -> _Looked:
     """What is known of the sound that is said; where that is nothing yet, a thread finds out, and the sidebar is drawn
-    again."""
+    again. One at a time: a strip that is dragged is another sound in each frame."""
     key = _key(scene)
     if key not in _known:
+        if _waiting:
+            return _Looked()
         _known[key] = _Looked()
         reading = _Reading(key, chosen.source(scene))
         _waiting.append(reading)
