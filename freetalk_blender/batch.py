@@ -215,13 +215,19 @@ def left(path: Path, jobs: list[Job]) -> list[Job]:
     """The jobs that the results' file does not know as done, or whose files are gone, or another job's by now."""
     results = results_path(path)
     known = json_lines.read(results) if results.is_file() else []
-    last = {output: line for line in known for output in line.get("outputs") or ()}
+    last = {output: line for line in known for output in _outputs(line)}
 
     def stands(job: Job, output: Path) -> bool:
         line = last.get(str(output), {})
         return bool(line.get("done")) and line.get("fingerprint") == job.fingerprint and output.is_file()
 
     return [job for job in jobs if not all(stands(job, output) for output in job.outputs)]
+
+
+def _outputs(line: dict) -> list[str]:
+    """The files that a line of results names; none where it is damaged."""
+    named = line.get("outputs")
+    return [output for output in named if isinstance(output, str)] if isinstance(named, list) else []
 
 
 @contextmanager

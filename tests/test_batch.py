@@ -187,7 +187,7 @@ def test_resume_runs_what_failed_what_changed_and_what_is_gone(quick: Path, caps
     path = write(quick / "jobs.json", jobs)
     assert call("batch", path) == cli.SOME_FAILED
     with (quick / "jobs.results.jsonl").open("a") as stream:
-        stream.write(200_000 * "[" + "\n")
+        stream.write(200_000 * "[" + '\n{"outputs": 3}\n{"outputs": [[3]]}\n')
         stream.write('{"job": 1, "fing')  # a run that was killed
     (quick / "b.glb").unlink()
     jobs[0]["fps"], jobs[3]["scan"] = 25, "mended.obj"
