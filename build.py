@@ -18,10 +18,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 from tools import desktop, extension
+from tools.pythons import Interpreter, find_python, find_pythons, probe
 from tools.steps import (
     BUILD,
     ROOT,
@@ -39,8 +39,6 @@ from tools.steps import (
 
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
-#: Pythons that a bpy wheel exists for, the preferred one first.
-PYTHONS = ((3, 11), (3, 13))
 #: Blenders that the tests try besides .venv's: version, wheel and what blender.org ships it with, Python.
 OTHER_BLENDERS = (("4.2", ("bpy==4.2.23", "numpy==1.24.3"), (3, 11)), ("5.2", ("bpy==5.2.3",), (3, 13)))
 #: The tests that start them; what their environments have of the tests' packages, to run the others in them by hand.
@@ -49,74 +47,6 @@ TEST_PACKAGES = ("pytest", "hypothesis")
 #: Seconds that the tests of Blender's window may take; they need four minutes on two idle cores.
 UI_SECONDS = 1200
 GLTF_VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
-
-
-@dataclass(frozen=True)
-class Interpreter:
-    """A Python that can make virtual environments."""
-
-    command: tuple[str, ...]
-    version: tuple[int, int]
-
-
-# --- which Python ---------------------------------------------------------------------------------------------------
-
-
-def candidates() -> Iterator[tuple[str, ...]]:
-    """Commands that may start a fitting Python: this one, PATH, pyenv, uv."""
-    yield (sys.executable,)
-    for major, minor in PYTHONS:
-        for folder in os.environ.get("PATH", "").split(os.pathsep):
-            name = f"python{major}.{minor}" + (".exe" if os.name == "nt" else "")
-            if (Path(folder) / name).is_file():
-                yield (str(Path(folder) / name),)
-        if os.name == "nt" and shutil.which("py"):
-            yield ("py", f"-{major}.{minor}")
-        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-        yield from ((str(path),) for path in sorted(pyenv.glob(f"{major}.{minor}.*/bin/python"), reverse=True))
-        if shutil.which("uv"):
-            found = subprocess.run(
-                ["uv", "python", "find", f"{major}.{minor}"], capture_output=True, encoding="utf-8", errors="replace"
-            )
-            if found.returncode == 0:
-                yield (found.stdout.strip(),)
-
-
-def probe(command: tuple[str, ...]) -> Interpreter | None:
-    """The interpreter behind a command, or None where it does not start or cannot make an environment with pip."""
-    code = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1])"
-    try:
-        done = subprocess.run(
-            [*command, "-c", code], capture_output=True, encoding="utf-8", errors="replace", timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode:
-        return None
-    major, minor = done.stdout.split()
-    return Interpreter(command, (int(major), int(minor)))
-
-
-def find_pythons() -> list[Interpreter]:
-    """Every Python that fits, PYTHONS' order first."""
-    found = [interpreter for interpreter in map(probe, candidates()) if interpreter and interpreter.version in PYTHONS]
-    return sorted(found, key=lambda interpreter: PYTHONS.index(interpreter.version))
-
-
-def find_python() -> Interpreter:
-    """The best Python for the product; BuildError where there is none."""
-    found = find_pythons()
-    if not found:
-        raise BuildError(f"FreeTalk needs Python 3.11 (or 3.13) with venv; {_how_to_get_it()}, and start again.")
-    return found[0]
-
-
-def _how_to_get_it() -> str:
-    """How this system's people get a Python 3.11."""
-    if os.name == "nt":
-        return "install Python 3.11 from python.org, or run `winget install Python.Python.3.11`"
-    packages = "python3.11 and python3.11-venv" if shutil.which("apt-get") else "python3.11"
-    return f"install {packages}, or run `uv python install 3.11` or `pyenv install 3.11`"
 
 
 # --- environments ---------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def sliders_moved() -> np.ndarray:
             scene.freetalk.articulation = 1.0 + 0.05 * step
         else:
             scene.freetalk.happy = 0.05 * (step + 1)
-        live.watch(scene)
+        live.watch(bpy.context)
         bpy.context.view_layer.update()
         times.append(clocks() - start)
     return 1000 * np.array(times)

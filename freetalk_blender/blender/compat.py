@@ -1,12 +1,14 @@
 """Where Blender 4.2, 4.5 and 5.x differ, and nothing else."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import bpy
 
 from . import meshes
 
+#: What plays an action: all that is animated, or one strip of its NLA.
+Holder: TypeAlias = bpy.types.AnimData | bpy.types.NlaStrip
 #: Whether an edge or a polygon is marked for Freestyle, and the domains that have this beside their attributes: 5.x has
 #: it among them.
 FREESTYLE = "use_freestyle_mark"
@@ -67,12 +69,12 @@ def copy_action(owner: bpy.types.ID, source: bpy.types.ID, name: str) -> bpy.typ
     before = source.animation_data
     if before is None or before.action is None:
         return new_action(owner, name)
-    slot = before.action_slot.identifier if getattr(before, "action_slot", None) else None
+    through = _slot_name(before)
     data = owner.animation_data_create()
     data.action = before.action.copy()
     data.action.name = name
-    if slot is not None:
-        data.action_slot = data.action.slots[slot]
+    if through is not None:
+        data.action_slot = data.action.slots[through]
     elif hasattr(data.action, "slots"):
         data.action_slot = data.action.slots.new(id_type=owner.id_type, name=owner.name)
     return data.action
@@ -80,7 +82,7 @@ def copy_action(owner: bpy.types.ID, source: bpy.types.ID, name: str) -> bpy.typ
 
 def slot(owner: bpy.types.ID) -> Any:
     """The slot through which the owner's action drives it; None in Blenders without slots."""
-    return getattr(owner.animation_data, "action_slot", None)
+    return held_slot(owner.animation_data)
 
 
 def assign(owner: bpy.types.ID, action: bpy.types.Action | None, through: Any) -> None:
@@ -90,13 +92,17 @@ def assign(owner: bpy.types.ID, action: bpy.types.Action | None, through: Any) -
         owner.animation_data.action_slot = through
 
 
-def replace_action(holder: bpy.types.AnimData | bpy.types.NlaStrip, action: bpy.types.Action) -> None:
+def replace_action(holder: Holder, action: bpy.types.Action) -> None:
     """Let it play a copy of the action that it plays, through the same slot."""
-    before = getattr(holder, "action_slot", None)
-    through = before.identifier if before else None
+    through = _slot_name(holder)
     holder.action = action
     if through is not None:
         holder.action_slot = action.slots[through]
+
+
+def _slot_name(holder: Holder) -> str | None:
+    through = held_slot(holder)
+    return through.identifier if through else None
 
 
 def fcurves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection:
@@ -116,11 +122,22 @@ def curves(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collect
 def existing_curves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection | list:
     """The curves that drive `owner`; an empty list where nothing does. Nothing is made."""
     data = owner.animation_data
-    return [] if data is None or data.action is None else _existing(data.action, slot(owner))
+    return [] if data is None or data.action is None else held_curves(data)
 
 
-def _existing(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collection | list:
-    """The same of an action's curves for one slot."""
+def nla_strips(data: bpy.types.AnimData | None) -> list[bpy.types.NlaStrip]:
+    """Everything on the tracks of the NLA."""
+    return [strip for track in data.nla_tracks for strip in track.strips] if data is not None else []
+
+
+def holders(data: bpy.types.AnimData | None) -> list[Holder]:
+    """Of these and what holds them, what plays an action."""
+    return [holder for holder in (data, *nla_strips(data)) if holder is not None and holder.action is not None]
+
+
+def held_curves(holder: Holder) -> bpy.types.bpy_prop_collection | list:
+    """The curves that it plays of its action; nothing is made."""
+    action, through = holder.action, held_slot(holder)
     if not hasattr(action, "slots"):
         return action.fcurves
     if through is None or not action.layers or not action.layers[0].strips:
@@ -129,14 +146,9 @@ def _existing(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_coll
     return bag.fcurves if bag else []
 
 
-def held_curves(holder: bpy.types.AnimData | bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection | list:
-    """The curves that it plays of its action; nothing is made."""
-    return _existing(holder.action, getattr(holder, "action_slot", None))
-
-
-def strip_slot(strip: bpy.types.NlaStrip) -> Any:
-    """Through which slot of its action a strip plays (5.x, 4.4 and later)."""
-    return getattr(strip, "action_slot", None)
+def held_slot(holder: Holder | None) -> Any:
+    """Through which slot it plays its action; None in Blenders without slots."""
+    return getattr(holder, "action_slot", None)
 
 
 def find_curve(owner: bpy.types.ID, path: str) -> bpy.types.FCurve | None:

@@ -12,7 +12,7 @@ import numpy as np
 from ..core import atomic
 from ..core.errors import FreeTalkError
 from ..core.surface import raster
-from . import compat, meshes
+from . import compat, log, meshes
 from .scene import world_landmarks
 from .sound import scene_fps
 from .studio import head_view, lips_view, studio
@@ -101,7 +101,9 @@ def _render(scene: bpy.types.Scene, **options) -> None:
         with bpy.context.temp_override(scene=scene):
             answer = bpy.ops.render.render(**options)
     except RuntimeError as error:
-        raise FreeTalkError(f"Blender could not render ({str(error).strip().splitlines()[-1]}).") from error
+        raise FreeTalkError(
+            f"Blender could not render ({log.reported(str(error).strip().splitlines()[-1])})."
+        ) from error
     if answer != {"FINISHED"}:
         raise FreeTalkError("Blender could not render (it stopped before the last frame).")
 

@@ -311,8 +311,7 @@ def alone_animated(scene: bpy.types.Scene) -> Iterator[None]:
         yield
         return
     data.use_tweak_mode = False
-    strips = [strip for track in data.nla_tracks for strip in track.strips]
-    holders = [holder for holder in (data, *strips) if holder.action is not None]
+    holders = compat.holders(data)
     made = [holder.action.copy() for holder in holders]
     try:
         for holder, action in zip(holders, made, strict=True):

@@ -27,9 +27,7 @@ def _animation(item: bpy.types.Object) -> bpy.types.AnimData | None:
 
 
 def _strips(item: bpy.types.Object) -> list[bpy.types.NlaStrip]:
-    data = _animation(item)
-    strips = [strip for track in (data.nla_tracks if data else ()) for strip in track.strips]
-    own = [strip for strip in strips if strip.action is not None and TAKE in strip.action]
+    own = [strip for strip in compat.nla_strips(_animation(item)) if strip.action is not None and TAKE in strip.action]
     return [*{strip.action: strip for strip in own}.values()]  # a take that was pushed down has two
 
 
@@ -172,15 +170,11 @@ def _push_down(owner: bpy.types.ID) -> None:
 def own(item: bpy.types.Object) -> None:
     """What will be written into a talking copy's takes is written into no other's: a duplicate shares them where the
     preferences say so, and keeps what it shares."""
-    data = _animation(item)
-    if data is None:
-        return
-    for take in dict.fromkeys([*listed(item), *filter(None, [current(item)])]):
-        users = bpy.data.user_map(subset=[take])[take]
+    written = {*listed(item), *filter(None, [current(item)])}
+    for take, users in (bpy.data.user_map(subset=written) if written else {}).items():
         if any(isinstance(user, bpy.types.Key) and user != item.data.shape_keys for user in users):
-            strips = [strip for track in data.nla_tracks for strip in track.strips]
             mine, name = take.copy(), take.name
-            for holder in [holder for holder in (data, *strips) if holder.action == take]:
+            for holder in [holder for holder in compat.holders(_animation(item)) if holder.action == take]:
                 compat.replace_action(holder, mine)
             if take.library is None:
                 take.name, mine.name = f"{name}.001", name
@@ -189,7 +183,7 @@ def own(item: bpy.types.Object) -> None:
 def choose(item: bpy.types.Object, take: bpy.types.Action) -> None:
     """Let a take play."""
     strip = next(strip for strip in _strips(item) if strip.action == take)
-    compat.assign(item.data.shape_keys, take, compat.strip_slot(strip))
+    compat.assign(item.data.shape_keys, take, compat.held_slot(strip))
 
 
 def delete(item: bpy.types.Object, take: bpy.types.Action) -> None:
@@ -296,7 +290,7 @@ def _curves_of_takes(item: bpy.types.Object) -> dict[bpy.types.Action, bpy.types
 
 
 def _curves(strip: bpy.types.NlaStrip) -> bpy.types.bpy_prop_collection:
-    return compat.curves(strip.action, compat.strip_slot(strip))
+    return compat.curves(strip.action, compat.held_slot(strip))
 
 
 def _stash(item: bpy.types.Object, take: bpy.types.Action) -> None:

@@ -16,7 +16,7 @@ def evaluated(item: bpy.types.Object) -> np.ndarray:
 
 def move(name: str, value: float) -> None:
     setattr(bpy.context.scene.freetalk, name, value)
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
 
 
 def talking() -> bpy.types.Object:

@@ -79,11 +79,11 @@ def test_another_take_and_the_preview_do_not_disturb_them(character: bpy.types.O
     bpy.ops.freetalk.take_choose(take="head take 1")
     assert weights(copy, "jawOpen") == pytest.approx(said)
     bpy.context.scene.freetalk.articulation = 1.5
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     blocks = copy.data.shape_keys.key_blocks
     assert live.is_shown(copy) and blocks["jawOpen"].mute and not blocks["Fat"].mute
     bpy.context.scene.freetalk.articulation = 0.0
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert not live.is_shown(copy) and not blocks["jawOpen"].mute
 
 

@@ -44,7 +44,7 @@ def test_lips_are_closed_and_parted_where_it_was_asked_for(talker: bpy.types.Obj
         scene.frame_set(frame)
         assert bpy.ops.freetalk.lips(lips=lips) == {"FINISHED"}
     assert (keys()[widest], keys()[shut]) == (1, -1) and keys()[widest - 2] == keys()[shut + 2] == 0
-    live.watch(scene)
+    live.watch(bpy.context)
     assert live.is_shown(copy) and staleness.is_stale(bpy.context)
     assert opening(copy, widest) < 1.5 and opening(copy, shut) > 2
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
@@ -55,7 +55,7 @@ def test_lips_are_closed_and_parted_where_it_was_asked_for(talker: bpy.types.Obj
 
     scene.frame_set(widest)
     assert bpy.ops.freetalk.lips(lips="HEARD") == {"FINISHED"}
-    live.watch(scene)
+    live.watch(bpy.context)
     assert opening(copy, widest) == pytest.approx(before[widest], abs=0.3)
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert compat.find_curve(scene, PATH) is None

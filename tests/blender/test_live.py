@@ -80,12 +80,12 @@ def test_switched_off_while_it_is_shown_what_was_baked_is_back(talker: bpy.types
     move("happy", 1.0)
     assert live.is_shown(copy)
     settings.live = False
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert not live.is_shown(copy) and np.array_equal(evaluated(copy), before)
     bpy.context.scene.frame_set(20)
     assert not live.is_shown(copy) and not any(block.mute for block in copy.data.shape_keys.key_blocks)
     settings.live = True
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert live.is_shown(copy)
 
 
@@ -124,10 +124,10 @@ def test_a_preview_waits_until_a_render_is_done_or_sculpt_mode_is_left(
     assert not live.is_shown(copy)
     bpy.context.view_layer.objects.active = copy
     bpy.ops.object.mode_set(mode="SCULPT")
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert not live.is_shown(copy)
     bpy.ops.object.mode_set(mode="OBJECT")
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert live.is_shown(copy)
 
 
@@ -163,7 +163,7 @@ def test_renamed_while_it_is_shown_a_copy_goes_on_talking(talker: bpy.types.Obje
     before = evaluated(copy)
     move("happy", 1.0)
     copy.name = "Anna"
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert live.is_shown(copy)
     shown = evaluated(copy)
     bpy.context.scene.frame_set(20)
@@ -203,20 +203,20 @@ def test_sliders_move_the_chosen_face_and_another_goes_on_as_baked(talker: bpy.t
     move("happy", 1.0)
     assert live.is_shown(first)
     scene.freetalk.face = other
-    live.watch(scene)
+    live.watch(bpy.context)
     assert not kept_still(first) and not staleness.is_stale(bpy.context), "the other has nothing to bake again"
     second = talking()
     assert np.array_equal(evaluated(first), as_baked) and not kept_still(second)
     move("happy", 0.5)
     assert live.is_shown(second) and staleness.is_stale(bpy.context) and not kept_still(first)
     scene.freetalk.face = talker
-    live.watch(scene)
+    live.watch(bpy.context)
     assert live.is_shown(first) and staleness.is_stale(bpy.context) and not kept_still(second)
     scene.freetalk.face = other
     assert bpy.ops.freetalk.rebake() == {"FINISHED"} and not staleness.is_stale(bpy.context)
     assert not kept_still(first) and not kept_still(second), "at once, for a script may save it now"
     scene.freetalk.face = talker
-    live.watch(scene)
+    live.watch(bpy.context)
     first.name = "renamed"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
     assert not kept_still(first) and not kept_still(second)
@@ -263,7 +263,7 @@ def test_what_is_duplicated_while_a_preview_is_seen_shows_what_was_baked(talker:
     double = copy.copy()
     double.data = copy.data.copy()
     bpy.context.scene.collection.objects.link(double)
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert live.is_shown(copy) and not live.is_shown(double)
     assert not any(block.mute for block in double.data.shape_keys.key_blocks)
 
@@ -346,13 +346,13 @@ def test_of_main_windows_with_scenes_of_their_own_the_one_whose_sliders_move_sho
 
     def look() -> None:
         view = live._asking(windows)
-        live.watch(view.scene, view)
+        live.watch(view)
 
     with bpy.context.temp_override(scene=other):
         look()
         assert not live.is_shown(copy)
         first.freetalk.happy = 1.0
-        live.watch(other)
+        live.watch(bpy.context)
         assert not live.is_shown(copy), "the first window's scene has another face"
         look()
         assert live.is_shown(copy)

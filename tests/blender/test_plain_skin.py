@@ -1,7 +1,5 @@
 """Surfaces without a material have a plain one in files, and none in Blender."""
 
-import json
-import struct
 from pathlib import Path
 
 import bpy
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 from baking import baked, duplicate, from_library
 from importing import opened
-from read_glb import read
+from read_glb import document, read
 
 from freetalk_blender.blender import compat, exchange, mouth
 from freetalk_blender.blender.formats import files, plain_skin, saving
@@ -33,11 +31,6 @@ def names(path: Path) -> list[str]:
     item = opened(path, 25)
     slots = [slot.material.name.replace("_", " ") for slot in item.material_slots]
     return [slots[face.material_index] for face in item.data.polygons]
-
-
-def documented(path: Path) -> dict:
-    content = path.read_bytes()
-    return json.loads(content[20 : 20 + struct.unpack_from("<I", content, 12)[0]])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -98,7 +91,7 @@ def test_what_a_collection_shows_and_what_a_library_holds_have_a_plain_material_
     bpy.context.scene.collection.objects.link(shown)
     bpy.context.view_layer.update()
     saving.save(tmp_path / "shown.glb")
-    tree = documented(tmp_path / "shown.glb")
+    tree, _ = document(tmp_path / "shown.glb")
     (surface,) = (surface for mesh in tree["meshes"] for surface in mesh["primitives"])
     assert tree["materials"][surface["material"]]["name"] == "FreeTalk skin"
     (item,) = shared.all_objects
@@ -118,7 +111,7 @@ def test_colours_of_skin_without_a_material_are_not_darkened_in_gltf(cube: bpy.t
         if colours:
             cube.data.color_attributes.new("Col", "FLOAT_COLOR", "POINT")
         saving.save(tmp_path / "cube.glb")
-        tree = documented(tmp_path / "cube.glb")
+        tree, _ = document(tmp_path / "cube.glb")
         (surface,), (found,) = tree["meshes"][0]["primitives"], tree["materials"]
         assert ("COLOR_0" in surface["attributes"]) == colours
         factor = found["pbrMetallicRoughness"].get("baseColorFactor", [1.0, 1.0, 1.0, 1.0])
@@ -128,7 +121,7 @@ def test_colours_of_skin_without_a_material_are_not_darkened_in_gltf(cube: bpy.t
 def test_skin_without_a_material_is_no_metal_in_gltf(scan: files.Scan, chin_keys: ShapeKeys, tmp_path: Path) -> None:
     baked(duplicate(scan.item), chin_keys, 0)
     saving.save(tmp_path / "head.glb")
-    tree = documented(tmp_path / "head.glb")
+    tree, _ = document(tmp_path / "head.glb")
     (surface,) = tree["meshes"][0]["primitives"]
     found = tree["materials"][surface["material"]]
     assert found["name"] == "FreeTalk skin" and found["doubleSided"]

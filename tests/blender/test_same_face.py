@@ -33,7 +33,7 @@ def test_a_face_that_an_animation_squashes_is_the_same_in_each_frame(talker: bpy
     animate(talker)
     current.frame_set(20)
     current.freetalk.happy = 1.0
-    live.watch(current)
+    live.watch(bpy.context)
     previewed = meshes.places(copy.data.shape_keys.key_blocks[marks.PREVIEW])
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
     assert marks.copy_of(talker) == copy and len(takes.listed(copy)) == 2

@@ -113,7 +113,7 @@ def test_sliders_that_a_driver_or_the_nla_moves_are_told_and_ask_for_nothing_in_
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
     assert f"{told}, which FreeTalk does not follow: Sad, Jaw; " in capfd.readouterr().out
     scene.frame_set(10)
-    live.watch(scene)
+    live.watch(bpy.context)
     assert not staleness.is_stale(bpy.context) and not live.is_shown(copy)
     data.drivers[0].mute = data.nla_tracks[0].mute = True
     assert staleness.is_stale(bpy.context), "now they stay where they are"

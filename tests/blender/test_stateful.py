@@ -65,12 +65,12 @@ class Panel(RuleBasedStateMachine):
     @rule(name=st.sampled_from(SLIDERS), value=st.sampled_from((0.0, 0.6, 1.5)))
     def moves_an_emotion(self, name: str, value: float) -> None:
         setattr(bpy.context.scene.freetalk, name, value)
-        live.watch(bpy.context.scene)
+        live.watch(bpy.context)
 
     @rule(name=st.sampled_from(STYLE), value=st.sampled_from((0.0, 1.0, 2.0)))
     def moves_a_style(self, name: str, value: float) -> None:
         setattr(bpy.context.scene.freetalk, name, value)
-        live.watch(bpy.context.scene)
+        live.watch(bpy.context)
 
     @rule(preset=st.sampled_from(("NEUTRAL", "HAPPY", "SHOCKED")))
     def takes_a_preset(self, preset: str) -> None:

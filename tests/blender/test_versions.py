@@ -81,7 +81,7 @@ keys = [block.points[own] for block in copy.data.shape_keys.key_blocks]
 moved = [(there.co - here.co).length for shape in keys[1:] for there, here in zip(shape, keys[0])]
 assert max(moved) > 0.01 * canonical.scale and teeth.hide_get(), "teeth of their own go with the jaw"
 scene.freetalk.happy = 0.9
-live.watch(scene)
+live.watch(bpy.context)
 assert PREVIEW in copy.data.shape_keys.key_blocks
 scene.frame_set(30)
 assert bpy.ops.freetalk.rebake() == {"FINISHED"} and PREVIEW not in copy.data.shape_keys.key_blocks

@@ -38,7 +38,7 @@ def test_a_slider_that_was_moved_meanwhile_is_previewed_and_asks_to_be_baked(
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     copy = marks.copy_of(talker)
     assert staleness.is_stale(bpy.context)
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     assert live.is_shown(copy)
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
     assert not staleness.is_stale(bpy.context) and not live.is_shown(copy)
@@ -56,7 +56,7 @@ def test_a_frame_rate_or_sound_that_was_changed_meanwhile_is_not_what_was_baked(
     meanwhile(lambda: setattr(scene.freetalk, "sound_file", str(other)))
     assert bpy.ops.freetalk.rebake() == {"FINISHED"}
     scene.freetalk.happy = 1.0
-    live.watch(scene)
+    live.watch(bpy.context)
     assert not live.is_shown(copy), "of another sound than is chosen"
     assert [line.told for line in spoken.lines(takes.current(copy))] == ["file short.wav"]
 

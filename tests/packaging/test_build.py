@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import build
-from tools import extension
+from tools import extension, pythons
 from tools.steps import ROOT
 
 
@@ -28,7 +28,7 @@ def test_lint_fails_where_a_check_fails_or_is_killed(codes: tuple[int, int], mon
 def test_who_has_no_fitting_python_is_told_how_to_get_it(
     system: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "find_pythons", list)
+    monkeypatch.setattr(pythons, "find_pythons", list)
     with monkeypatch.context() as there, pytest.raises(build.BuildError) as raised:
         there.setattr("os.name", system)
         build.find_python()

@@ -19,7 +19,7 @@ SEQUENCES = int(os.environ.get("FREETALK_UNDO_SEQUENCES", "20"))
 _WALK = """
 def preview():
     # the live preview catches up, as it does between a person's clicks
-    live.watch(bpy.context.scene)
+    live.watch(bpy.context)
     while live._thread is not None:
         time.sleep(0.005)
         live._look()

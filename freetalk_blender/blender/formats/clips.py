@@ -19,7 +19,7 @@ def play_together() -> None:
     for clip in moved.values():
         if all(isinstance(owner, bpy.types.Object) and owner.animation_data.action is None for owner, _ in clip):
             for owner, strip in clip:
-                compat.assign(owner, strip.action, compat.strip_slot(strip))
+                compat.assign(owner, strip.action, compat.held_slot(strip))
 
 
 def left_out(path: Path) -> tuple[str, ...]:
@@ -39,8 +39,7 @@ def unclamp() -> None:
     importers of glTF and USD leave ends that curves go beyond."""
     for keys in [owner for owner in _animated() if isinstance(owner, bpy.types.Key)]:
         blocks = {block.path_from_id("value"): block for block in keys.key_blocks}
-        strips = [strip for track in keys.animation_data.nla_tracks for strip in track.strips if strip.action]
-        for curves in (compat.existing_curves(keys), *map(compat.held_curves, strips)):
+        for curves in map(compat.held_curves, compat.holders(keys.animation_data)):
             for curve in [curve for curve in curves if curve.data_path in blocks and len(curve.keyframe_points)]:
                 block, values = blocks[curve.data_path], curve_keys.read(curve, "co")["co"][:, 1]
                 block.slider_max = max(block.slider_max, float(values.max()))

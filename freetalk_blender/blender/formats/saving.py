@@ -13,7 +13,7 @@ import bpy
 
 from ...core import atomic, wording
 from ...core.errors import FreeTalkError
-from .. import hanging, linked, movers, seen, spoken, takes
+from .. import hanging, linked, log, movers, seen, spoken, takes
 from . import fbx, gltf, plain_keys, plain_skin, usd
 
 
@@ -37,7 +37,7 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
             if "KeyboardInterrupt" in told:
                 raise KeyboardInterrupt from error
             lines = [line for line in told.splitlines() if line.strip() and not line.startswith("Location: ")]
-            raise FreeTalkError(f"{path} could not be written ({lines[-1].strip()}).") from error
+            raise FreeTalkError(f"{path} could not be written ({log.reported(lines[-1].strip())}).") from error
 
 
 def _seen() -> list[bpy.types.Object]:

@@ -10,6 +10,7 @@ from ...core.errors import FreeTalkError
 from .. import landmark_points, sound, takes
 from ..marks import HEARD, copy_of, is_deleted, original_of
 from ..sound import Source
+from . import feeling
 
 #: What shows a scene in one of its view layers.
 View: TypeAlias = bpy.types.Context | bpy.types.Window
@@ -64,6 +65,11 @@ def strip(scene: bpy.types.Scene) -> bpy.types.ID | None:
         return sound.find_strip(scene, settings.strip)
     own = _strips(scene)
     return next((found for found in own if not sound.is_muted(found)), own[0] if own else None)
+
+
+def sliders(scene: bpy.types.Scene) -> bpy.types.PropertyGroup:
+    """The emotion's sliders that count for what is said; the strip is looked for only where any has its own."""
+    return feeling.group_of(scene, strip(scene)) if scene.freetalk.strips else scene.freetalk
 
 
 def _strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:

@@ -19,9 +19,8 @@ def group_of(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.Pr
 
 def own_group(scene: bpy.types.Scene, strip: bpy.types.ID | None) -> bpy.types.PropertyGroup | None:
     """The sliders of this strip alone; None where it has none."""
-    if strip is None or not scene.freetalk.strips:
-        return None
-    return scene.freetalk.strips.get(sound.identity(scene, strip))
+    own = scene.freetalk.strips
+    return own.get(sound.identity(scene, strip)) if strip is not None and own else None
 
 
 def give_own(scene: bpy.types.Scene, strip: bpy.types.ID) -> bpy.types.PropertyGroup:

@@ -95,7 +95,7 @@ def _look() -> float | None:
     view = _asking(windows) if len(windows) > 1 else bpy.context
     if _thread is not None and not _thread.is_alive():
         _take(view.scene)
-    watch(view.scene, view)
+    watch(view)
     return _TICK
 
 
@@ -110,19 +110,18 @@ def _is_asked_for(window: bpy.types.Window) -> bool:
     return copy is not None and copy.session_uid in _states and _wanted(window.scene, copy) is not None
 
 
-def watch(current: bpy.types.Scene, view: View | None = None) -> None:
-    """Where sliders moved, perform anew and show it on the chosen face; all else shows what was baked. view: where the
-    face is chosen, if not in what is at hand."""
+def watch(view: View) -> None:
+    """Where sliders moved, perform anew and show it on the face that is chosen there; all else shows what was baked."""
     if not _states or job.current is not None or bpy.app.is_job_running("RENDER"):
         return
-    if not (current.freetalk.live or _shown() is not None or _previews()):
+    if not (view.scene.freetalk.live or _shown() is not None or _previews()):
         return  # this is asked in large scenes too, all the time
-    mine = chosen.talking(view or bpy.context)
+    mine = chosen.talking(view)
     for uid, state in _states.items():
         if mine is None or mine.session_uid != uid:
             state.shown = None
         elif mine.mode == "OBJECT":
-            _follow(current, mine, state)
+            _follow(view.scene, mine, state)
     _hide_others(mine)
 
 

@@ -29,7 +29,7 @@ class FREETALK_OT_preset(bpy.types.Operator):
     preset: EnumProperty(name="Preset", items=[(name.upper(), name, "") for name in PRESETS])
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        group = feeling.group_of(context.scene, chosen.strip(context.scene))
+        group = chosen.sliders(context.scene)
         weights = next(weights for name, weights in PRESETS.items() if name.upper() == self.preset)
         group.emotion_mode = "SLIDERS"
         for name in (*SLIDERS, "neutral"):

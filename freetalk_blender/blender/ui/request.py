@@ -226,7 +226,7 @@ def with_sliders(voice: Voice, current: bpy.types.Scene, copy: bpy.types.Object 
     """The same words, said as the sliders say now, in the take of the talking copy that plays."""
     settings = current.freetalk
     frames = feeling.frames_of(voice.source.duration(), voice.fps)
-    group = feeling.group_of(current, chosen.strip(current))
+    group = chosen.sliders(current)
     emotion = feeling.weights(current, group, voice.source.start, frames)
     factors = feeling.values(current, settings, PERFORMANCE_SLIDERS, voice.source.start, frames)
     strength = factors.pop("strength")
@@ -239,7 +239,7 @@ def with_sliders(voice: Voice, current: bpy.types.Scene, copy: bpy.types.Object 
 
 def unfollowed(current: bpy.types.Scene) -> tuple[str, ...]:
     """What to tell of sliders that are moved otherwise than by keys."""
-    group = feeling.group_of(current, chosen.strip(current))
+    group = chosen.sliders(current)
     sliders = [(group, name) for name in feeling.sliders_of(group)]
     sliders += [(current.freetalk, name) for name in PERFORMANCE_SLIDERS]
     driven = [

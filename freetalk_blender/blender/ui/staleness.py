@@ -10,7 +10,7 @@ from ...core import key_sets
 from ...core.landmarks import by_network
 from .. import compat, curve_keys, placed, session, sound, spoken, takes
 from ..marks import BAKED, KEY_SET, MADE, TOLERANCE, original_of
-from . import chosen, feeling, request
+from . import chosen, request
 from .properties import EMOTION_SLIDERS, PERFORMANCE_SLIDERS
 
 #: Settings of a curve's modifier that do nothing to the curve.
@@ -124,7 +124,7 @@ def _part(current: bpy.types.Scene, strip: bpy.types.ID, name: str) -> tuple:
 def sliders(current: bpy.types.Scene) -> tuple:
     """All that shapes the performance: values, and curves where a slider is animated."""
     settings = current.freetalk
-    group = feeling.group_of(current, chosen.strip(current)) if settings.strips else settings
+    group = chosen.sliders(current)
     style = tuple(_slider(current, settings, name) for name in PERFORMANCE_SLIDERS)
     emotion = tuple(_slider(current, group, name) for name in EMOTION_SLIDERS)
     return (style, settings.seed, group.emotion_mode, emotion)
