@@ -1,8 +1,8 @@
 """ATS on open speech, against the phones: `python -m evaluation.ats_phones --aligned FILE ...`.
 
-The files come from `python -m export.aligned` (people), `python -m export.voices` (synthetic voices) and
-`python -m evaluation.prompts` (real voices in seven languages, and music to lie under them). Only voices that training
-never heard count.
+The files come from `python -m export.aligned` (people), `python -m export.recorded` (people in other languages),
+`python -m export.voices` (synthetic voices) and `python -m evaluation.prompts` (real voices in seven languages, and
+music to lie under them). Only voices that training never heard count.
 """
 
 from collections.abc import Callable
@@ -184,10 +184,11 @@ def never_heard(voice: str) -> bool:
 
 
 def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[aligned.Aligned]]:
-    """People as one group; every program and every language of prompts as its own."""
+    """People of LibriSpeech as one group; every program, language of stamps and language of prompts as its own."""
     result: dict[str, list[aligned.Aligned]] = {}
     for recording in filter(lambda r: never_heard(r.voice), recordings):
-        title = recording.voice if recording.voice.startswith((aligned.SYNTHETIC, "prompts")) else "LibriSpeech"
+        named = recording.voice.startswith((aligned.SYNTHETIC, aligned.STAMPS, "prompts"))
+        title = recording.voice if named else "LibriSpeech"
         if len(result.setdefault(title, [])) < limit:
             result[title].append(recording)
     return result

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation.ats import table
 from evaluation.ats_phones import Spoken, judge, lips
-from export import command, espeak, voices
+from export import aligned, command, espeak, voices
 from export.synthesisers import Voice
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.voice import audio
@@ -27,8 +27,8 @@ FURTHER = tuple(
 def animate(robot: espeak.Robot, voice: Voice, text: str) -> Spoken:
     """Our lips on one sentence, with silence around it as around the recordings of export/voices.py."""
     sound, phones = robot.say(voice.name, text)
-    samples = np.pad(sound, round(voices.AROUND * audio.SPEECH_RATE))
-    spoken = [replace(p, start=p.start + voices.AROUND, end=p.end + voices.AROUND) for p in phones]
+    samples = np.pad(sound, round(aligned.AROUND * audio.SPEECH_RATE))
+    spoken = [replace(p, start=p.start + aligned.AROUND, end=p.end + aligned.AROUND) for p in phones]
     return Spoken(voice.title, spoken, *lips(samples))
 
 

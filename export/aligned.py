@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from export import command, grid, phones, transcribe
-from freetalk_blender.core import json_lines
+from freetalk_blender.core import atomic, json_lines
 from freetalk_blender.core.voice import audio
 from freetalk_blender.core.voice.speech import FEATURE_RATE
 
@@ -23,18 +24,22 @@ from freetalk_blender.core.voice.speech import FEATURE_RATE
 #: nor what lies around it (s).
 PHONE_RATE = (6.0, 22.0)
 LONGEST_PHONE = 0.45
-_AROUND = 0.3
+_DOUBTED = 0.3
 #: At most this share of a recording's phones is too long.
 _TOO_LONG = 0.05
 GRID_VOICE = "grid_s1"
+#: Silence around what is kept (s).
+AROUND = 0.25
 #: Voices that a program speaks are named "synthetic ENGINE NAME".
 SYNTHETIC = "synthetic"
+#: Who describes Tux Paint's stamps in a language is named "stamps LANGUAGE" (export/recorded.py).
+STAMPS = "stamps"
 
 
 @dataclass(frozen=True)
 class Recording:
     """voice: who speaks (held out as a whole); text: None where it must be recognised; told: the phones where a program
-    spoke and told them."""
+    spoke and told them; others: texts that it may say instead, for its own is not sure."""
 
     name: str
     voice: str
@@ -42,6 +47,7 @@ class Recording:
     text: str | None
     language: str = "en-us"
     told: list[phones.Phone] | None = None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,15 @@ def trusted(found: list[phones.Phone], frames: int) -> np.ndarray:
     times = np.arange(frames) / FEATURE_RATE
     result = np.ones(frames, np.float32)
     for phone in filter(_too_long, found):
-        result[(times > phone.start - _AROUND) & (times < phone.end + _AROUND)] = 0.0
+        result[(times > phone.start - _DOUBTED) & (times < phone.end + _DOUBTED)] = 0.0
     return result
+
+
+def keep(samples: np.ndarray, path: Path) -> None:
+    """Write 16 kHz samples at half of full scale, with silence around them."""
+    padded = np.pad(0.5 * samples / np.abs(samples).max(), round(AROUND * audio.SPEECH_RATE))
+    with atomic.output(path) as partial:
+        soundfile.write(partial, padded, audio.SPEECH_RATE)
 
 
 def read(path: Path) -> list[Aligned]:
@@ -117,13 +130,27 @@ def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
                 continue
             samples, _ = audio.load(recording.path)
             text = recording.text or (transcriber(samples) if transcriber else "")
-            spoken = recording.told or aligner.align(samples, text, recording.language)
+            spoken, reason = _spoken(aligner, samples, text, recording)
             row = {
                 "name": recording.name, "voice": recording.voice, "path": str(recording.path), "text": text,
-                "doubt": doubt(spoken), "seconds": len(samples) / audio.SPEECH_RATE,
+                "doubt": reason, "seconds": len(samples) / audio.SPEECH_RATE,
                 "phones": [[p.name, round(p.start, 3), round(p.end, 3)] for p in spoken or []],
             }  # fmt: skip
             add(row)
+
+
+def _spoken(
+    aligner: phones.Aligner, samples: np.ndarray, text: str, recording: Recording
+) -> tuple[list[phones.Phone] | None, str]:
+    """A recording's phones, and why they are not to be believed."""
+    if recording.told:
+        return recording.told, doubt(recording.told)
+    own = aligner.read(samples, text, recording.language)
+    others = (aligner.read(samples, other, recording.language) for other in recording.others)
+    reason = doubt(own.phones)
+    if not reason and any(other.likelihood >= own.likelihood for other in others):
+        reason = "another text is likelier"
+    return own.phones, reason
 
 
 def report(output: Path) -> None:
@@ -131,8 +158,9 @@ def report(output: Path) -> None:
     rows = json_lines.read(output)
     for title, kind in (
         ("GRID talker 1", lambda voice: voice == GRID_VOICE),
-        ("open speech", lambda voice: voice != GRID_VOICE and not voice.startswith(SYNTHETIC)),
+        ("open speech", lambda voice: voice != GRID_VOICE and not voice.startswith((SYNTHETIC, STAMPS))),
         ("synthetic voices", lambda voice: voice.startswith(SYNTHETIC)),
+        ("stamps", lambda voice: voice.startswith(STAMPS)),
     ):
         mine = [row for row in rows if kind(row["voice"])]
         good = [row for row in mine if not row["doubt"]]

@@ -31,6 +31,15 @@ class Phone:
     end: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A text's phones in a sound, None where no path through the grammar exists; likelihood: a logarithm that compares
+    texts of the same sound."""
+
+    phones: list[Phone] | None
+    likelihood: float
+
+
 class Aligner:
     """Forced alignment of 16 kHz speech with its words. `work` holds the phone dictionary that PocketSphinx reads."""
 
@@ -58,16 +67,22 @@ class Aligner:
 
     def align(self, samples: np.ndarray, text: str, language: str = "en-us") -> list[Phone] | None:
         """Phones of 16 kHz samples that say the text, or None where no path through the grammar exists."""
+        return self.read(samples, text, language).phones
+
+    def read(self, samples: np.ndarray, text: str, language: str = "en-us") -> Reading:
+        """The text as 16 kHz samples say it."""
         transitions, last = self._grammar([self._forms(word, language) for word in words(text)])
         self._decoder.add_fsg("text", self._decoder.create_fsg("text", 0, last, transitions))
         self._decoder.activate_search("text")
         self._decoder.start_utt()
         self._decoder.process_raw((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
         self._decoder.end_utt()
-        if self._decoder.hyp() is None:
-            return None
+        best = self._decoder.hyp()
+        if best is None:
+            return Reading(None, -np.inf)
         found = [(s.word, s.start_frame, s.end_frame + 1) for s in self._decoder.seg() if s.word != "(NULL)"]
-        return [Phone(n, max(0.0, a / FRAME_RATE - _LATE), b / FRAME_RATE - _LATE) for n, a, b in found if b > a]
+        times = [(name, a / FRAME_RATE - _LATE, b / FRAME_RATE - _LATE) for name, a, b in found if b > a]
+        return Reading([Phone(name, max(0.0, start), end) for name, start, end in times], float(best.score))
 
     def _forms(self, word: str, language: str) -> list[list[str]]:
         """The ways to say a word: the dictionary's, else espeak-ng's."""

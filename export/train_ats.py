@@ -372,10 +372,12 @@ def from_nothing(
     by_phone = learned_postures(clips, controls, phones)
     said = work / "synthetic.jsonl"
     synthetic = [r for r in aligned.read(said) if not voices.is_held_out(r.voice)] if said.is_file() else []
+    described = work / "recorded.jsonl"
+    stamps = [r for r in aligned.read(described) if not voices.is_held_out(r.voice)] if described.is_file() else []
     open_speech = [r for r in recordings if r.voice != aligned.GRID_VOICE and not ats_data.held_out(r.voice)]
     dubbed = dub(synthetic, clips, controls, phones)
     real_names = {clip.name for clip in clips}
-    spoken = [*open_speech, *[r for r in synthetic if real_clip(r) not in real_names]]
+    spoken = [*open_speech, *stamps, *[r for r in synthetic if real_clip(r) not in real_names]]
     taught = teach(teacher, spoken, by_phone, work / "open_speech")
     more_quiet = passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
     said_by_others = passes("dubbed", dubbed, DUBBED_PASSES, work) + passes("open", taught, OPEN_PASSES, work)
@@ -385,7 +387,8 @@ def from_nothing(
     people, programs = ({r.voice for r in source} for source in (open_speech, synthetic))
     return trunk, (
         f"GRID talker 1 (CC-BY 4.0): lips; LibriSpeech (CC-BY 4.0) and dc_tts_voice (Apache-2.0): "
-        f"{len(open_speech)} recordings of {len(people)} voices; {len(synthetic)} recordings of {len(programs)} "
+        f"{len(open_speech)} recordings of {len(people)} voices; Tux Paint's stamps (GPL-2.0-or-later): {len(stamps)} "
+        f"recordings in {len({r.voice for r in stamps})} languages; {len(synthetic)} recordings of {len(programs)} "
         "synthetic voices; ICT-FaceKit (MIT): shapes"
     )
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import soundfile
 
-from export import aligned, ats_data, command, grid
+from export import aligned, ats_data, command, grid, recorded
 from export.phones import Phone
 from export.sentences import SENTENCES
 from export.synthesisers import ENGINES, ESPEAK, Voice
@@ -29,8 +28,6 @@ JUDGED = Path(__file__).resolve().parents[1] / "evaluation"
 #: How many sentences a training voice says in English: of the real talker's (his lips are known), of open text, and of
 #: ours; and Kokoro's, which takes thirty times as long to speak. In other languages it says all of ours.
 SAID, SAID_SLOWLY = (20, 15, 30), (6, 8, 18)
-#: Silence around what is said (s).
-AROUND = 0.25
 
 _Item = TypeVar("_Item")
 
@@ -131,6 +128,8 @@ _SPEAKERS, _COUNTERS, _IN_THE_CROWD, _ROWS = 12, 4, 5, 2
 
 def is_held_out(name: str) -> bool:
     """True for voices of programs and of people that training never hears."""
+    if name.startswith(aligned.STAMPS):
+        return recorded.is_held_out(name)
     if not name.startswith(aligned.SYNTHETIC):
         return ats_data.held_out(name)
     return any(voice.held_out for voice in VOICES if voice.title == name)
@@ -210,11 +209,10 @@ def synthesise(
                 wav = Path(temporary) / "out.wav"
                 phones = ENGINES[voice.engine](voice, text, wav, packages)
                 samples = audio.load(wav)[0]
-            padded = np.pad(0.5 * samples / np.abs(samples).max(), round(AROUND * audio.SPEECH_RATE))
-            with atomic.output(path) as partial:
-                soundfile.write(partial, padded, audio.SPEECH_RATE)
+            aligned.keep(samples, path)
+            later = [[p.name, p.start + aligned.AROUND, p.end + aligned.AROUND] for p in phones or []]
             with atomic.output(told) as partial:
-                partial.write_text(json.dumps([[p.name, p.start + AROUND, p.end + AROUND] for p in phones or []]))
+                partial.write_text(json.dumps(later))
         known = None if voice.held_out else [Phone(*phone) for phone in json.loads(told.read_text())]
         title = f"{voice.engine}_{voice.name}_{name}"
         yield aligned.Recording(title, voice.title, path, text, ESPEAK.get(voice.language, voice.language), known)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from freetalk_blender.core import json_lines
 
@@ -56,7 +57,7 @@ def test_what_a_synthetic_voice_says_is_told_whole_or_not_at_all(tmp_path, inter
     from export import voices
 
     def speak(_voice, _text, wav, _packages):
-        voices.soundfile.write(wav, np.sin(np.arange(1600) / 9), 16000)
+        soundfile.write(wav, np.sin(np.arange(1600) / 9), 16000)
         return [voices.Phone("AA", 0.0, 0.1)]
 
     monkeypatch.setitem(voices.ENGINES, "flite", speak)
