@@ -38,7 +38,7 @@ FEATURES = 9 + COUNT * (1 + len(SIGHT))
 LIP_TRUST, LIP_REACH = 0.85, 0.08
 #: Share of what the landmarks of nose, mouth and jaw add to it that is trusted at lids and brows, and how near to a
 #: landmark of lids and of brows; from there to twice as far it rises to 1. Lids and brows follow their own landmarks:
-#: from 1 to this their error rises by 2 % in the artist's own style and falls in others (`export.calibrate_stm`).
+#: from 1 to this their error rises by 3 % in the artist's own style and falls in others (`export.calibrate_stm`).
 FAR_TRUST, LID_REACH, BROW_REACH = 0.35, 0.05, 0.12
 #: Landmarks of nose, mouth and jaw.
 _FAR = np.delete(np.arange(COUNT), np.r_[BROWS, LIDS])
