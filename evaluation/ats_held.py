@@ -1,43 +1,28 @@
 """Vowels that are held: `python -m evaluation.ats_held --data ../shared/data`.
 
-In read speech of LibriSpeech and one synthetic voice the widest vowel of each recording is stretched to a length by
-waveform similarity (Verhelst and Roelands 1993, WSOLA), which leaves pitch and vowel as they are; its gap of the lips,
-the mean between 0.1 s from either end, and the share of it with shut lips are compared with the encoder hearing all of
-it, and hearing it shortened (`core/voice/sustained.py`).
+In read speech of LibriSpeech by voices that training never heard the widest vowel of each recording is stretched to a
+length (`export.augment.hold`); its gap of the lips, the mean between 0.1 s from either end, and the share of it with
+shut lips are compared with the encoder hearing all of it, and hearing it shortened (`core/voice/sustained.py`).
 """
 
 import numpy as np
 
-from evaluation.ats import means, recordings, table
-from export import command
+from evaluation.ats import means, table
+from export import ats_data, augment, command
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.lip_contact.contact import PARTED
 from freetalk_blender.core.voice import ats, audio, performance, speech, sustained
 
 _SECONDS, _LENGTHS = 8, (0.4, 0.8, 1.5, 3.0)
-#: Frames to either side of the widest that are stretched, and samples of a grain, of half of it, and of the search.
-_AROUND, _GRAIN, _HOP, _SEARCH = 4, 800, 400, 200
+#: Frames to either side of the widest that are stretched.
+_AROUND = 4
 _EDGE = 5
 
 
 def widest(gap: np.ndarray) -> int:
     """Frame at which the lips are furthest apart; gap (T,)."""
     return _AROUND * 4 + int(gap[_AROUND * 4 : -_AROUND * 4].argmax())
-
-
-def held(samples: np.ndarray, first: int, end: int, length: int) -> np.ndarray:
-    """The sound with samples[first:end] stretched to `length` samples."""
-    window = np.hanning(_GRAIN + 1)[:-1].astype(np.float32)
-    longer, at = np.zeros(length + _GRAIN, np.float32), first
-    for place in range(0, length, _HOP):
-        target = first + (end - first) * place // length
-        places = np.arange(target - _SEARCH, target + _SEARCH)
-        follows = samples[at + _HOP : at + _HOP + _GRAIN]
-        likeness = [samples[start : start + _GRAIN] @ follows for start in places]
-        at = int(places[np.argmax(likeness)]) if place else first
-        longer[place : place + _GRAIN] += window * samples[at : at + _GRAIN]
-    return np.concatenate([samples[: first + _HOP], longer[_HOP:length], samples[end:]])
 
 
 def gap_of(features: np.ndarray) -> np.ndarray:
@@ -50,12 +35,13 @@ def main() -> None:
     parser = command.parser(__doc__, "speech/")
     data = parser.parse_args().data
     found: dict[str, list[dict[str, float]]] = {f"{length} s": [] for length in _LENGTHS}
-    for file in recordings(data):
+    files = command.files(data / "speech/librispeech", "*.flac")
+    for file in (file for file in files if ats_data.held_out(file.stem.split("-")[0])):
         samples = audio.load(file)[0][: _SECONDS * audio.SPEECH_RATE]
         middle = widest(gap_of(speech.surrounded(samples)))
         first, end = (middle - _AROUND) * speech.HOP, (middle + _AROUND) * speech.HOP
         for length, rows in zip(_LENGTHS, found.values(), strict=True):
-            longer = held(samples, first, end, round(length * audio.SPEECH_RATE))
+            longer = augment.hold(samples, first, end, round(length * audio.SPEECH_RATE))
             inside = slice(
                 first // speech.HOP + _EDGE, first // speech.HOP + round(length * speech.FEATURE_RATE) - _EDGE
             )

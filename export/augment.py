@@ -8,6 +8,8 @@ from freetalk_blender.core.voice.audio import SPEECH_RATE
 
 #: The frame that formants are moved in, and the cepstral coefficients that hold them.
 _FRAME, _LIFTER = 512, 40
+#: Samples of a grain of what is held, of half of it, and of the search for the next one to either side.
+_GRAIN, _HOP, _SEARCH = 800, 400, 200
 
 
 def change_voice(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -35,6 +37,21 @@ def change_formants(samples: np.ndarray, factor: float) -> np.ndarray:
     after = np.minimum(before + 1, len(envelope) - 1)
     moved = envelope[before] * (1.0 - share) + envelope[after] * share
     return transform.istft(spectrum * np.exp(np.clip(moved - envelope, -5.0, 5.0)), k1=len(samples))
+
+
+def hold(samples: np.ndarray, first: int, end: int, length: int) -> np.ndarray:
+    """The sound with samples[first:end] stretched to `length` samples by waveform similarity, which leaves pitch and
+    timbre as they are (Verhelst and Roelands 1993, WSOLA)."""
+    window = np.hanning(_GRAIN + 1)[:-1].astype(np.float32)
+    longer, at = np.zeros(length + _GRAIN, np.float32), first
+    for place in range(0, length, _HOP):
+        target = first + (end - first) * place // length
+        places = np.arange(target - _SEARCH, target + _SEARCH)
+        follows = samples[at + _HOP : at + _HOP + _GRAIN]
+        likeness = [samples[start : start + _GRAIN] @ follows for start in places]
+        at = int(places[np.argmax(likeness)]) if place else first
+        longer[place : place + _GRAIN] += window * samples[at : at + _GRAIN]
+    return np.concatenate([samples[: first + _HOP], longer[_HOP:length], samples[end:]])
 
 
 def colour(samples: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -33,6 +33,7 @@ from export import (
     dubbing,
     encoder_weights,
     grid,
+    holding,
     ict,
     postures,
     steadying,
@@ -54,6 +55,9 @@ GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2
 #: others: beside much synthetic speech, fewer would show in the talker's unseen clips, and in lips that move in noise.
 REAL_COUNTS, QUIET_COUNTS = 3, 4
 QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 40
+#: One of how many recordings of programs has a sound that is held, beside one in each of people's; and how often these
+#: are met.
+HELD_EVERY, HELD_COUNTS = 8, 2
 #: Voices in which amplitude is judged, wider than those of training on either side, for an unknown talker may well be
 #: neither of these: tempo and pitch, resonances.
 UNKNOWN = ((0.68, 1.42), (0.82, 1.2))
@@ -381,7 +385,11 @@ def from_nothing(
     taught = teach(teacher, spoken, by_phone, work / "open_speech")
     more_quiet = passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
     said_by_others = passes("dubbed", dubbed, DUBBED_PASSES, work) + passes("open", taught, OPEN_PASSES, work)
-    parts = REAL_COUNTS * real + said_by_others + QUIET_COUNTS * (quiet + more_quiet)
+    programs_begin = len(open_speech) + len(stamps)
+    holders = [*range(len(open_speech)), *range(programs_begin, len(spoken), HELD_EVERY)]
+    held = holding.pieces([spoken[i] for i in holders], [taught[i] for i in holders], seed=10)
+    holding_on = [holding.streams(held, work / f"held_{ats_data.digest(held)}.npy")]
+    parts = REAL_COUNTS * real + said_by_others + HELD_COUNTS * holding_on + QUIET_COUNTS * (quiet + more_quiet)
     trunk = train(ats_data.join(parts), shapes, work / "checkpoint.pt", EPOCHS)
 
     people, programs = ({r.voice for r in source} for source in (open_speech, synthetic))
