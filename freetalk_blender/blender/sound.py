@@ -1,6 +1,5 @@
 """The sound that a scene plays, as samples from the frame where it starts: read from bpy here, loaded anywhere."""
 
-import math
 import os
 import re
 from collections.abc import Container, Iterator
@@ -211,8 +210,19 @@ def span(strip: bpy.types.ID) -> tuple[int, int]:
 
 
 def origin(strip: bpy.types.ID) -> float:
-    """The frame at which a strip's recording begins, trimmed or not; what Hold Split cut off counts too."""
-    return float(strip.frame_start) - strip.animation_offset_start
+    """The frame at which a strip's recording begins as Blender plays it, trimmed or not; what Hold Split cut off counts
+    too, and the strip's sound offset."""
+    return _content_start(strip) + getattr(strip, "sound_offset", 0.0) * scene_fps(strip.id_data)
+
+
+def _content_start(strip: bpy.types.ID) -> int:
+    """The same without the sound offset. Blender skips whole frames of a recording, though another frame rate of the
+    scene leaves trims of fractions, and counts them otherwise in meta strips."""
+    start, cut = strip.frame_start, strip.animation_offset_start
+    if strip.parent_meta() is None:
+        return strip.frame_final_start - int(strip.frame_offset_start + cut)
+    skipped = int(span(strip)[0] - start)
+    return int(start + skipped) - skipped - cut
 
 
 def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
@@ -224,7 +234,7 @@ def from_strip(scene: bpy.types.Scene, strip: bpy.types.ID) -> Source:
     start, seconds = float(first), (end - first) / fps
     if len(strip.retiming_keys):
         return Source(strip.name, _played(scene, strip), start, 0.0, seconds)
-    skipped = (first - origin(strip)) / fps - getattr(strip, "sound_offset", 0.0)
+    skipped = (first - origin(strip)) / fps
     packed = strip.sound.packed_file
     return Source(strip.name, file_of(strip) if packed is None else packed.data, start, skipped, seconds)
 
@@ -265,7 +275,7 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
     first, end = span(strip)
     if first == end:
         raise _silent(strip.name)
-    later = -min(math.floor(origin(strip)), first)
+    later = -min(_content_start(strip), first)
     with _alone(scene, strip, later) as stage, TemporaryDirectory() as folder:
         path = Path(folder) / "strip.wav"
         stage.frame_start, stage.frame_end = first + later, end - 1 + later

@@ -31,6 +31,15 @@ def seconds_at(clip: sound.Clip, offset: float) -> float:
     return 4 * float(clip.samples[round(offset * clip.rate)])
 
 
+def second_played(scene: bpy.types.Scene, frame: int, folder: Path) -> float:
+    """Which second of the recording Blender itself plays at a frame, each of two channels 3 dB lower."""
+    scene.frame_start, scene.frame_end = frame, frame + 2
+    bpy.ops.sound.mixdown(filepath=str(folder / "mix.wav"), container="WAV", codec="PCM", format="F32")
+    samples, rate = soundfile.read(folder / "mix.wav")
+    settled = rate // 50  # mixing begins with a step, which rings
+    return 4 * float(samples[settled].mean()) * 2**0.5 - settled / rate
+
+
 def test_a_whole_strip_starts_at_its_own_frame(empty: bpy.types.Scene, ramp: Path) -> None:
     clip = sound.from_strip(empty, sound.add_strip(empty, ramp, 40)).clip()
     assert clip.start == 40 and abs(len(clip.samples) / clip.rate - 4) < 0.05
@@ -79,6 +88,40 @@ def test_a_fractional_frame_rate_is_obeyed(empty: bpy.types.Scene, ramp: Path) -
     strip = sound.add_strip(empty, ramp, 1)
     strip.frame_final_start = 31
     assert abs(seconds_at(sound.from_strip(empty, strip).clip(), 0.0) - 30 / 29.97) < 2e-3
+
+
+@pytest.mark.parametrize("in_meta", [False, True])
+@pytest.mark.parametrize(("trim", "fps"), [(15, 24), (13, 30 / 1.001), (13, 12), (-13, 24)])
+def test_a_trimmed_strip_stays_on_time_where_the_frame_rate_changes(
+    empty: bpy.types.Scene, ramp: Path, tmp_path: Path, trim: int, fps: float, in_meta: bool
+) -> None:
+    """Blender then leaves trims of fractions of a frame, and plays what whole frames of them leave."""
+    strip = sound.add_strip(empty, ramp, 40)
+    strip.frame_final_start += trim
+    if in_meta:
+        meta = compat.strips(empty).new_meta("meta", 5, 20)
+        strip.move_to_meta(meta)
+        meta.frame_final_end = 200
+    sound.set_scene_fps(empty, fps)
+    clip, later = sound.from_strip(empty, strip).clip(), 20
+    assert clip.start == strip.frame_final_start and strip.frame_offset_start % 1
+    expected = second_played(empty, strip.frame_final_start + later, tmp_path)
+    assert abs(seconds_at(clip, later / fps) - expected) < 2e-3
+
+
+def test_a_strips_sound_offset_is_followed_and_asks_for_a_bake(
+    addon: None, empty: bpy.types.Scene, ramp: Path, tmp_path: Path
+) -> None:
+    strip = sound.add_strip(empty, ramp, 40)
+    if not hasattr(strip, "sound_offset"):
+        pytest.skip("this Blender has none")
+    empty.freetalk.sound, empty.freetalk.strip = "STRIP", strip.name
+    before = staleness.said(empty)
+    strip.sound_offset = 0.5
+    assert staleness.said(empty) != before, "it is to be baked again"
+    assert abs(seconds_at(sound.from_strip(empty, strip).clip(), 1.0) - second_played(empty, 65, tmp_path)) < 2e-3
+    strip.sound_offset = 0.0
+    assert staleness.said(empty) == before
 
 
 def test_a_packed_sound_needs_no_file(empty: bpy.types.Scene, ramp: Path) -> None:
