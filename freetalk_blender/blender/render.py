@@ -14,7 +14,7 @@ from ..core.errors import FreeTalkError
 from ..core.surface import raster
 from . import compat, log, meshes
 from .scene import world_landmarks
-from .sound import scene_fps
+from .sound import on_time, scene_fps
 from .studio import head_view, lips_view, studio
 
 FILM_SIZE = 640
@@ -31,7 +31,7 @@ def film(path: Path, item: bpy.types.Object, report: Callable[[float], None]) ->
     report(share) is called after each frame. Raises FreeTalkError where Blender cannot.
     """
     landmarks = world_landmarks(item)
-    with studio(item, landmarks) as scene, atomic.output(path) as temporary:
+    with studio(item, landmarks) as scene, on_time(scene), atomic.output(path) as temporary:
         total = scene.frame_end - scene.frame_start + 1
         scene.camera.matrix_world = head_view(landmarks)
         _size(scene, FILM_SIZE if scene.render.engine == "BLENDER_WORKBENCH" else TRACED_SIZE)

@@ -22,6 +22,9 @@ from .marks import STRIP
 _FILMS = frozenset(bpy.path.extensions_movie - bpy.path.extensions_audio)
 #: How the paths begin of what is animated in a scene's sound.
 _OF_SOUND = ("sequence_editor.", "audio_volume")
+#: Suffixes of sounds that Blender plays up to 25 ms beside their time while it reads them bit by bit, and how long one
+#: may be (s) to be read at once: ten minutes take 200 MB.
+_LOOSE, _LONGEST = frozenset((".mp3", ".ogg", ".oga", ".opus", ".webm")), 600
 
 
 @dataclass(frozen=True)
@@ -310,6 +313,22 @@ def keep_sound(scene: bpy.types.Scene) -> None:
             strip.frame_final_start, strip.frame_final_end = first, end
     for channel in scene.sequence_editor.channels if scene.sequence_editor else ():
         channel.mute = False
+
+
+@contextmanager
+def on_time(scene: bpy.types.Scene) -> Iterator[None]:
+    """While a scene is rendered, its sounds are read at once where Blender else plays them beside their time."""
+    fps, heard = scene_fps(scene), [strip for strip in sound_strips(scene) if not is_muted(strip)]
+    loose = [strip for strip in heard if file_of(strip).suffix.lower() in _LOOSE]
+    short = dict.fromkeys(strip.sound for strip in loose if strip.frame_duration <= _LONGEST * fps)
+    read = [each for each in short if not each.use_memory_cache]
+    for each in read:
+        each.use_memory_cache = True
+    try:
+        yield
+    finally:
+        for each in read:
+            each.use_memory_cache = False
 
 
 @contextmanager

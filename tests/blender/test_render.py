@@ -288,6 +288,25 @@ def test_a_picture_in_the_sequencer_does_not_cover_the_face_and_its_sound_is_hea
     assert loudness() < 1e-4
 
 
+@NEEDS_SOUND
+def test_the_sound_of_a_film_is_on_time_whatever_its_format(
+    face: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read bit by bit, an mp3 would be 25 ms before the lips."""
+    monkeypatch.setattr(render, "FILM_SIZE", 64)
+    monkeypatch.setattr(render, "TRACED_SIZE", 64)
+    current = bpy.context.scene
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 3 * 44100)
+    soundfile.write(tmp_path / "noise.mp3", np.stack([noise, noise], 1), 44100)
+    strip = sound.add_strip(current, tmp_path / "noise.mp3", 1)
+    current.frame_start, current.frame_end = 1, 50
+    render.film(tmp_path / "face.mp4", face, lambda share: None)
+    heard, _ = sound.load(tmp_path / "face.mp4")
+    said = sound.from_strip(current, strip).clip().samples[: len(heard)]
+    alike = np.correlate(heard, said[1600:-1600])
+    assert abs(int(alike.argmax()) - 1600) < 40 and not strip.sound.use_memory_cache, "16000 samples a second"
+
+
 def test_ctrl_c_ends_a_film_at_the_next_frame_and_leaves_nothing(face: bpy.types.Object, tmp_path: Path) -> None:
     current, frames = bpy.context.scene, []
     current.frame_start, current.frame_end = 1, 40
