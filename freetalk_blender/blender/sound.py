@@ -300,6 +300,7 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
 def keep_sound(scene: bpy.types.Scene) -> None:
     """Take all pictures out of a scene's sequencer, which sounds as before; meta strips come apart, for Blender takes
     them for pictures whatever is in them."""
+    began = {strip.name: origin(strip) for strip in sound_strips(scene)}
     heard = {strip.name: (is_muted(strip), *span(strip)) for strip in compat.all_strips(scene)}
     while others := [strip for strip in compat.strips(scene) if strip.type != "SOUND"]:
         if others[0].type == "META":
@@ -311,6 +312,10 @@ def keep_sound(scene: bpy.types.Scene) -> None:
         strip.mute = muted or first == end
         if not strip.mute and (first, end) != (strip.frame_final_start, strip.frame_final_end):
             strip.frame_final_start, strip.frame_final_end = first, end
+        late = origin(strip) - began.get(strip.name, origin(strip))
+        if late and hasattr(strip, "sound_offset") and not len(strip.retiming_keys):
+            # Fractions of frames, which are counted otherwise now.
+            strip.sound_offset -= late / scene_fps(scene)
     for channel in scene.sequence_editor.channels if scene.sequence_editor else ():
         channel.mute = False
 

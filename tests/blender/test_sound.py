@@ -276,6 +276,27 @@ def test_trims_of_meta_strips_are_followed_and_kept_where_these_come_apart(
     assert (heard.frame_final_start, heard.frame_final_end, heard.mute, gone.mute) == (10, 25, False, True)
 
 
+@pytest.mark.parametrize("trimmed", [False, True])
+def test_fractions_of_frames_stay_on_time_where_meta_strips_come_apart(
+    empty: bpy.types.Scene, ramp: Path, tmp_path: Path, trimmed: bool
+) -> None:
+    """As in a film."""
+    sound.set_scene_fps(empty, 24)
+    strip = sound.add_strip(empty, ramp, 40)
+    if not hasattr(strip, "sound_offset"):
+        pytest.skip("this Blender has none")
+    strip.frame_final_start += 15
+    meta = compat.strips(empty).new_meta("meta", 5, 20)
+    strip.move_to_meta(meta)
+    meta.frame_final_end = 200
+    if trimmed:
+        meta.frame_final_start = 64
+    sound.set_scene_fps(empty, 30 / 1.001)
+    before = second_played(empty, 80, tmp_path)
+    sound.keep_sound(empty)
+    assert strip.parent_meta() is None and abs(second_played(empty, 80, tmp_path) - before) < 2e-3
+
+
 def test_a_strip_that_gets_anothers_old_name_is_not_taken_for_it(empty: bpy.types.Scene, ramp: Path) -> None:
     first, second = (sound.add_strip(empty, ramp, frame) for frame in (1, 120))
     first.name = "line"
