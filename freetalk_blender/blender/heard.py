@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, seen, sound, spoken, takes
+from . import bake, compat, seen, sound, spoken, takes
 from .marks import HEARD, PREFIX, SEQUENCER, VOICE, all_copies, original_of
 from .sound import Source
 
@@ -39,10 +39,23 @@ def let_speak(scene: bpy.types.Scene, path: Path, start: int, said: str) -> None
     tune(scene)
 
 
-def leave(strip: bpy.types.ID) -> None:
-    """A strip that a command put there is said by itself: it is the person's own from now on."""
-    if strip.pop(VOICE, None) is not None:
-        strip.mute = False
+def leave(scene: bpy.types.Scene, strip: bpy.types.ID, copy: bpy.types.Object) -> None:
+    """A strip that was put there for a line is said by itself, by a talking copy: it is the person's own from now on,
+    and so are other pieces that it was cut into. Where no other strip lets that line be heard, it is not spoken any
+    more."""
+    said = _heard_in(strip)
+    if said is None:
+        return
+    others = [other for other in _placed(scene) if other != strip and _heard_in(other) == said]
+    for each in (strip, *filter(_is_changed, others)):
+        each.mute = False
+        for name in (HEARD, VOICE):
+            each.pop(name, None)
+    take = takes.current(copy)
+    unheard = [line for line in spoken.lines(take) if line.source == said and not _let_hear(others, line)]
+    if unheard:
+        takes.silence(copy, take, unheard)
+        bake.prune(copy)
 
 
 def tune(*scenes: bpy.types.Scene) -> None:
@@ -70,6 +83,24 @@ def lost(take: bpy.types.Action) -> list[spoken.Line]:
     said = [line for line in spoken.lines(take) if line.is_strip]
     there = {f"strip {name}" for scene in bpy.data.scenes if said for name in sound.identities(scene).values()}
     return [line for line in said if line.source not in there]
+
+
+def moved(scene: bpy.types.Scene, take: bpy.types.Action) -> list[str]:
+    """Names of the strips that were put there for lines of a take, and that the person moved, trimmed or gave another
+    speed since."""
+    lines: dict[str | None, spoken.Line] = {line.source: line for line in spoken.lines(take)}
+    placed = [strip for strip in _placed(scene) if _heard_in(strip) in lines]
+    return [strip.name for strip in placed if not _let_hear([strip], lines[_heard_in(strip)])]
+
+
+def _let_hear(strips: list[bpy.types.ID], line: spoken.Line) -> bool:
+    """Does any of these strips let all of a line be heard where it is said?"""
+    return any(sound.origin(strip) == int(line.start) and not _is_changed(strip) for strip in strips)
+
+
+def _is_changed(strip: bpy.types.ID) -> bool:
+    """Is not all of its sound heard, or not as fast as it was spoken?"""
+    return strip.frame_offset_start > 0 or strip.frame_offset_end > 0 or len(strip.retiming_keys) > 0
 
 
 def own(scene: bpy.types.Scene) -> list[bpy.types.ID]:

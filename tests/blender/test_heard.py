@@ -223,6 +223,50 @@ def test_a_commands_strip_that_the_panel_says_is_the_persons_from_then_on(
     assert on_screen() == {"short.wav": (1, True)} and list(cleanup.found()) == []
 
 
+@pytest.mark.parametrize("later", [0, 20, 100])
+def test_a_files_strip_that_was_moved_is_told_and_speaks_where_it_is(talker: bpy.types.Object, later: int) -> None:
+    scene = bpy.context.scene
+    scene.sequence_editor_clear()
+    animate()
+    take, name = takes.current(marks.copy_of(talker)), "FreeTalk short.wav"
+    (strip,) = compat.all_strips(scene)
+    assert not heard.moved(scene, take)
+    sound.set_scene_fps(scene, 24)
+    assert not heard.moved(scene, take), "longer in frames, and whole"
+    sound.set_scene_fps(scene, 25)
+    strip.frame_final_end -= 5
+    assert heard.moved(scene, take) == [name]
+    strip.frame_final_end += 5
+    strip.frame_start += later
+    assert heard.moved(scene, take) == ([name] if later else [])
+    scene.freetalk.sound, scene.freetalk.strip = "STRIP", name
+    animate()
+    assert on_screen() == {name: (1 + later, True)}, "it is the person's own now, and heard"
+    (line,) = spoken.lines(take)
+    assert (line.source, line.start) == (f"strip {name}", 1 + later) and not heard.moved(scene, take)
+    curves = compat.fcurves(marks.copy_of(talker).data.shape_keys)
+    assert not any(curve.evaluate(frame) for curve in curves for frame in range(1, int(line.reach[0]))), (
+        "it rests before"
+    )
+    scene.freetalk.sound = "FILE"
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert on_screen() == {name: (1 + later, True)}
+
+
+def test_pieces_of_a_files_strip_stay_where_one_of_them_is_said_by_itself(talker: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    scene.sequence_editor_clear()
+    animate()
+    (left,) = compat.all_strips(scene)
+    right = left.split(frame=40, split_method="SOFT")
+    take = takes.current(marks.copy_of(talker))
+    assert heard.moved(scene, take) == [left.name, right.name]
+    scene.freetalk.sound, scene.freetalk.strip = "STRIP", left.name
+    animate()
+    assert on_screen() == {left.name: (1, True), right.name: (1, True)} and not heard.moved(scene, take)
+    assert [line.start for line in spoken.lines(take)] == [1]
+
+
 def test_what_two_faces_say_by_commands_is_heard_together(command: Callable[..., None], short_clip: Path) -> None:
     command("head", short_clip)
     command("other", short_clip, "--start", "61")

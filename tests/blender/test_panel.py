@@ -182,6 +182,15 @@ def test_each_line_of_a_take_asks_for_a_bake_by_its_own_sliders_place_and_speed(
     assert asks in seen("two"), "no take has it so"
 
 
+@NEEDS_SOUND
+def test_a_files_strip_that_was_moved_is_named(talker: bpy.types.Object) -> None:
+    animate(talker)
+    assert "Moved or trimmed" not in " ".join(drawn())
+    sound.find_strip(bpy.context.scene, "FreeTalk short.wav").frame_start += 9
+    told = "Moved or trimmed away from the lips: FreeTalk short.wav; choose it under Speech (Strip) and press Animate"
+    assert told in " ".join(drawn())
+
+
 def test_a_result_and_a_running_job_are_drawn(talker: bpy.types.Object) -> None:
     assert bpy.ops.freetalk.animate() == {"FINISHED"}
     assert {"head take 1", "Live Preview", "Bake Again", "glTF"} <= set(drawn())

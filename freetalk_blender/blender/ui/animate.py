@@ -168,7 +168,7 @@ def _sound(current: bpy.types.Scene, copy: bpy.types.Object, wanted: Request) ->
     strip = sound.find_strip(current, name) if kind == "strip" else None
     if strip is not None:
         sound.remember(current, strip)
-        heard.leave(strip)
+        heard.leave(current, strip, copy)
     for where in (current, *copy.users_scene) if kind == "file" else ():
         if where.freetalk.hear and (where == current or heard.own(where)):
             heard.hear(where, wanted.voice.source, wanted.source)

@@ -95,7 +95,12 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
             anew = staleness.has_other_face(context.scene, copy)
             where = ": to a new talking copy, without other takes and lines" if anew else ""
             say(layout, f"Bake Again applies your changes{where}", "KEYFRAME")
-        self._other_lines(layout, [] if reason else staleness.moved_lines(context), takes.current(copy))
+        take = takes.current(copy)
+        self._other_lines(layout, [] if reason else staleness.moved_lines(context), take)
+        moved = heard.moved(context.scene, take) if take is not None else []
+        if moved:
+            told = f"Moved or trimmed away from the lips: {wording.named(moved)}"
+            say(layout, f"{told}; choose it under Speech (Strip) and press Animate", "KEYFRAME")
 
     def _takes(self, layout: bpy.types.UILayout, copy: bpy.types.Object) -> None:
         """Each take with its buttons, another one, and the way back."""
