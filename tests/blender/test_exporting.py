@@ -72,6 +72,30 @@ def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
 
 
 @NEEDS_SOUND
+def test_an_export_tells_of_lines_whose_time_is_another_now(
+    talker: bpy.types.Object, tmp_path: Path, short_clip: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    current = bpy.context.scene
+    animate(talker)
+    strip = sound.new_strip(current, "second", short_clip, 90)
+    current.freetalk.sound, current.freetalk.strip = "STRIP", strip.name
+    animate(talker)
+
+    def told() -> str:
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / "face.glb")) == {"FINISHED"}
+        said = "face.glb says what was baked before its sound was moved or trimmed, or the frame rate changed: "
+        return capfd.readouterr().out.partition(said)[2].partition(";")[0]
+
+    assert told() == ""
+    current.render.fps = 30
+    assert told() == "file short.wav, second"
+    assert bpy.ops.freetalk.rebake() == {"FINISHED"}
+    assert told() == "file short.wav"
+    strip.frame_start += 5
+    assert told() == "file short.wav, second"
+
+
+@NEEDS_SOUND
 def test_an_export_refuses_what_is_said_before_frame_0(
     talker: bpy.types.Object, tmp_path: Path, short_clip: Path
 ) -> None:

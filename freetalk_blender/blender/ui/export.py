@@ -116,10 +116,20 @@ class FREETALK_OT_export(bpy.types.Operator):
             return {"CANCELLED"}
         for note in unwritten.notes(copy, [path]) + sound.notes(context.scene):
             self.report({"WARNING"}, note)
+        take = takes.current(copy)
+        self._tell_of_time(path, staleness.off_time(context.scene, take) if take is not None else [])
         if context.scene.freetalk.keys == "ARKIT":
             self._tell_of_others(path, lines_by_other_keys(copy))
         self.report({"INFO"}, f"{path} written, {path.stat().st_size / 1e6:.1f} MB")
         return {"FINISHED"}
+
+    def _tell_of_time(self, path: Path, lines: list[str]) -> None:
+        if lines:
+            self.report(
+                {"WARNING"},
+                f"{path.name} says what was baked before its sound was moved or trimmed, or the frame rate changed: "
+                f"{wording.named(lines)}; choose each of these sounds, press Bake Again, and export again.",
+            )
 
     def _tell_of_others(self, path: Path, lines: list[Line]) -> None:
         if lines:

@@ -2,6 +2,7 @@
 part of which sound, the set of shape keys and their tolerance, the face's landmarks and options."""
 
 import json
+from collections.abc import Iterator
 
 import bpy
 import numpy as np
@@ -53,20 +54,26 @@ def moved_lines(context: bpy.types.Context) -> list[str]:
     take = takes.current(copy) if copy is not None else None
     if take is None:
         return []
-    source, found = chosen.line_source(current), []
+    source, told = chosen.line_source(current), spoken.lines(take)
+    others = _followed(current, [line for line in told if not line.is_of(source)])
+    return [name for line, name, moved in others if moved or spoken.is_rejoined(told, line)]
+
+
+def off_time(current: bpy.types.Scene, take: bpy.types.Action) -> list[str]:
+    """Names of all lines of a take that are not spoken where, or as fast as, their sound plays now."""
+    return [name for _, name, moved in _followed(current, spoken.lines(take)) if moved]
+
+
+def _followed(current: bpy.types.Scene, said: list[spoken.Line]) -> Iterator[tuple[spoken.Line, str, bool]]:
+    """Those of some lines that files and strips of a scene say, what these are called now, and whether a line was baked
+    before its strip was moved or trimmed, or the frame rate changed."""
     strips = {f"strip {name}": (strip, name) for strip, name in sound.identities(current).items()}
-    told = spoken.lines(take)
-    for line in told:
-        if line.is_of(source):
-            continue
+    for line in said:
         if line.source in strips:
             strip, name = strips[line.source]
-            moved = _is_moved(line, _part(current, strip, name))
-            found += [strip.name] * (moved or spoken.is_rejoined(told, line))
+            yield line, strip.name, _is_moved(line, _part(current, strip, name))
         elif line.is_file:
-            moved = json.loads(line.said)[2] != sound.scene_fps(current)
-            found += [line.told] * (moved or spoken.is_rejoined(told, line))
-    return found
+            yield line, line.told, json.loads(line.said)[2] != sound.scene_fps(current)
 
 
 def has_other_keys(current: bpy.types.Scene, copy: bpy.types.Object) -> bool:
