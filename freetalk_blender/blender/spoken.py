@@ -133,6 +133,26 @@ def note(take: bpy.types.Action, sliders: str, said: str, felt: str) -> None:
     keep(take, [*others, replace(last, sliders=sliders, said=said, felt=felt)])
 
 
+def torn(stay: list[Line], gone: list[Line], new: Line | None = None) -> list[Line]:
+    """Lines that stay where others go: of those that shared frames with one that goes, and have no keys there any more,
+    nothing is known that they were baked from, so that they ask for it. new: the line that comes, with keys."""
+    return [_unknown(line) if any(_loses(line, other, new) for other in gone) else line for line in stay]
+
+
+def _loses(line: Line, other: Line, new: Line | None) -> bool:
+    """Do two lines share more frames than the one in which a cut meets, and not all of them with a new one?"""
+    first, last = max(line.start, other.start), min(line.end, other.end)
+    return last - first > 1 and not (new is not None and new.start <= first and last <= new.end)
+
+
+def _unknown(line: Line) -> Line:
+    """A line that was baked from the same sound, nobody knows where and how fast."""
+    if not line.said:
+        return line
+    sound, *rest = json.loads(line.said)
+    return replace(line, said=json.dumps([sound, *(None for _ in rest)]))
+
+
 def replaced(take: bpy.types.Action, line: Line) -> list[tuple[float, float]]:
     """The spans of a take, first and last frame, whose keys a new line takes the place of."""
     others = kept(take, line)

@@ -219,7 +219,8 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
         else:
             _fill(item, name, np.concatenate([points, rests, outside]), None, leading)
     _rest_elsewhere(item, take, [name for name in names if name not in known])
-    spoken.keep(take, [*others, line])
+    replaced = [known for known in spoken.lines(take) if known not in others]
+    spoken.keep(take, [*spoken.torn(others, replaced, line), line])
     _stash(item, take)
 
 
@@ -234,7 +235,7 @@ def silence(item: bpy.types.Object, take: bpy.types.Action, gone: Container[Line
         if curve is not None:
             goes = _goes(curve_keys.read(curve, "co")["co"][:, 0], said, gone)
             curve_keys.merge(curve, ~goes, rests, np.ones(len(rests), bool))
-    spoken.keep(take, left)
+    spoken.keep(take, spoken.torn(left, [line for line in said if line in gone]))
     _stash(item, take)
 
 

@@ -53,6 +53,27 @@ def test_a_line_whose_strip_was_deleted_is_told_and_can_be_taken_out(three: bpy.
     assert bpy.ops.freetalk.lines_delete() == {"CANCELLED"}
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_line_whose_last_frames_went_with_another_asks_to_be_baked(three: bpy.types.Object, is_deleted: bool) -> None:
+    scene, told, asks = bpy.context.scene, "the line before them: one;", "Bake Again applies your changes"
+    assert told not in " ".join(drawn())
+    compat.strips(scene)["two"].frame_start = 300
+    scene.freetalk.strip = "two"
+    if is_deleted:
+        compat.strips(scene).remove(compat.strips(scene)["two"])
+        scene.freetalk.strip = "three"
+        assert bpy.ops.freetalk.lines_delete() == {"FINISHED"}
+    else:
+        assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    assert told in " ".join(drawn()) and asks not in drawn()
+    torn = curves(three, 48)
+    scene.freetalk.strip = "one"
+    assert asks in drawn() and bpy.ops.freetalk.rebake() == {"FINISHED"} and asks not in drawn()
+    assert np.abs(curves(three, 48) - torn).max() > 0.5, "it is said to its end"
+    scene.freetalk.strip = "three"
+    assert told not in " ".join(drawn())
+
+
 def curves(copy: bpy.types.Object, frame: int) -> np.ndarray:
     """What the keys make of the mesh at a frame."""
     bpy.context.scene.frame_set(frame)
