@@ -190,10 +190,13 @@ def exchanging(
     mesh.clear_geometry()  # 5.2 crashes where edges, corners or polygons are added to others
     yield
     yield from _built(mesh, points, plan.topology)
-    made = {attribute.name for attribute in attributes} - kinds.keys()
+    # 5.0 keeps numbers where edges are selected, of meshes whose edges it worked out itself.
+    made = {attribute.name for attribute in attributes if attribute.data_type != kinds.get(attribute.name)}
     for domain in _DOMAINS:
         kept = plan.kept.get(domain)
         for name, old in before[domain].items():
+            if name in made:
+                continue
             attribute = attributes.get(name) or attributes.new(name, kinds[name], domain)
             new = np.concatenate([old if kept is None else old[kept], filled(domain, name, old)])
             write(attribute, new.astype(old.dtype))

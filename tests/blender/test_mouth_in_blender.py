@@ -298,6 +298,20 @@ def test_attributes_of_every_kind_stay_with_what_is_not_cut(face):
         assert all(held(attribute, old) == held(copied, new) for old, new in pairs[attribute.domain][::7])
 
 
+def test_a_selection_of_edges_that_holds_numbers_does_not_hinder_the_cut(face):
+    """As 5.0 leaves it in meshes that were made without edges."""
+    item, landmarks = face
+    copy = duplicate(item)
+    attributes = copy.data.attributes
+    if ".select_edge" in attributes:
+        attributes.remove(attributes[".select_edge"])
+    attributes.new(".select_edge", "INT32_2D", "EDGE")
+    cut(copy, landmarks)
+    assert len(copy.data.vertices) > len(item.data.vertices)
+    kinds = {attribute.name: attribute.data_type for attribute in copy.data.attributes}
+    assert kinds.get(".select_edge", "BOOLEAN") == "BOOLEAN"
+
+
 @pytest.mark.skipif(not compat.FREESTYLE_DOMAINS, reason="this Blender has these marks among the attributes")
 def test_freestyle_marks_stay_with_what_is_not_cut(face):
     item, landmarks = face
