@@ -7,14 +7,14 @@ encoder makes of it is kept in the work folder; the labels are made anew each ti
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from export import articulation, augment, grid, postures
 from export.aligned import Aligned, trusted
-from export.phones import Phone
+from export.phones import SILENCE, Phone
 from freetalk_blender.core import atomic
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, speech
@@ -128,6 +128,16 @@ def aligned_piece(recording: Aligned, teacher: np.ndarray, by_phone: dict[tuple[
     return Piece(
         samples[: length * speech.HOP], controls, (believed * credible).astype(np.float32), events, trust * credible
     )
+
+
+def heard_alone(piece: Piece, phones: list[Phone]) -> Piece:
+    """A piece that teaches ears alone, not lips, and no silence: an aligner takes the end of a slow word for one."""
+    times = np.arange(len(piece.controls)) / speech.FEATURE_RATE
+    spoken = np.array([(phone.start, phone.end) for phone in phones if phone.name != SILENCE])
+    inside = ((times[:, None] >= spoken[:, 0]) & (times[:, None] <= spoken[:, 1])).any(1)
+    trust = piece.event_trust.copy()
+    trust[:, EVENTS.index("speech")] *= inside
+    return replace(piece, control_trust=np.zeros_like(piece.control_trust), event_trust=trust)
 
 
 def quiet_pieces(count: int, seed: int) -> list[Piece]:

@@ -6,7 +6,9 @@ learns from both, and from the real talker's lips under synthetic voices (export
 
 What is kept is then steadied (export/steadying.py) and given its amplitude.
 
-Synthetic voices are taken from WORK/synthetic.jsonl (`python -m export.voices`), where that is there.
+People who describe stamps in other languages teach ears alone (`python -m export.recorded`: WORK/recorded.jsonl), and
+sounds that are held are made of the others (export/holding.py). Synthetic voices are taken from WORK/synthetic.jsonl
+(`python -m export.voices`). What is not there is left out.
 Resumable: alignment, features and the last epoch of each stage are kept in the work folder. Fixed seeds.
 """
 
@@ -47,7 +49,7 @@ from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.ats import EVENTS
 from freetalk_blender.core.voice.speech import CONTEXT, FEATURES
 
-VERSION = "10"
+VERSION = "11"
 TEACHER_EPOCHS, EPOCHS = 4, 4
 #: How often each source is heard, each time by other voices and in other rooms.
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2
@@ -350,7 +352,7 @@ def main() -> None:
     metadata = {
         "version": VERSION,
         "unit": "displacement: outer eye distances, canonical face frame, 50 Hz; events: " + ", ".join(EVENTS),
-        "licence": "GPL-3.0-or-later; made from CC-BY 4.0, Apache-2.0 and MIT data, see NOTICE",
+        "licence": "GPL-3.0-or-later; made from CC-BY 4.0, GPL, Apache-2.0 and MIT data, see NOTICE",
         "training data": origin,
     }
     unseen = [ats_data.grid_piece(c, w) for c, w in zip(clips, controls, strict=True) if ats_data.held_out(c.name)]
@@ -381,22 +383,24 @@ def from_nothing(
     open_speech = [r for r in recordings if r.voice != aligned.GRID_VOICE and not ats_data.held_out(r.voice)]
     dubbed = dub(synthetic, clips, controls, phones)
     real_names = {clip.name for clip in clips}
-    spoken = [*open_speech, *stamps, *[r for r in synthetic if real_clip(r) not in real_names]]
-    taught = teach(teacher, spoken, by_phone, work / "open_speech")
+    programs = [r for r in synthetic if real_clip(r) not in real_names]
+    by_people, by_describers, by_programs = (
+        teach(teacher, source, by_phone, work / "open_speech") for source in (open_speech, stamps, programs)
+    )
+    for_ears = [ats_data.heard_alone(piece, r.phones) for piece, r in zip(by_describers, stamps, strict=True)]
+    taught = [*by_people, *for_ears, *by_programs]
+    held = holding.pieces([*open_speech, *programs[::HELD_EVERY]], [*by_people, *by_programs[::HELD_EVERY]], seed=10)
     more_quiet = passes("more_quiet", ats_data.quiet_pieces(MORE_QUIET_STREAMS, seed=8), 1, work)
     said_by_others = passes("dubbed", dubbed, DUBBED_PASSES, work) + passes("open", taught, OPEN_PASSES, work)
-    programs_begin = len(open_speech) + len(stamps)
-    holders = [*range(len(open_speech)), *range(programs_begin, len(spoken), HELD_EVERY)]
-    held = holding.pieces([spoken[i] for i in holders], [taught[i] for i in holders], seed=10)
     holding_on = [holding.streams(held, work / f"held_{ats_data.digest(held)}.npy")]
     parts = REAL_COUNTS * real + said_by_others + HELD_COUNTS * holding_on + QUIET_COUNTS * (quiet + more_quiet)
     trunk = train(ats_data.join(parts), shapes, work / "checkpoint.pt", EPOCHS)
 
-    people, programs = ({r.voice for r in source} for source in (open_speech, synthetic))
+    people, crowd, languages = (len({r.voice for r in source}) for source in (open_speech, synthetic, stamps))
     return trunk, (
         f"GRID talker 1 (CC-BY 4.0): lips; LibriSpeech (CC-BY 4.0) and dc_tts_voice (Apache-2.0): "
-        f"{len(open_speech)} recordings of {len(people)} voices; Tux Paint's stamps (GPL-2.0-or-later): {len(stamps)} "
-        f"recordings in {len({r.voice for r in stamps})} languages; {len(synthetic)} recordings of {len(programs)} "
+        f"{len(open_speech)} recordings of {people} voices; Tux Paint's stamps (GPL-2.0-or-later): {len(stamps)} "
+        f"recordings in {languages} languages; {len(synthetic)} recordings of {crowd} "
         "synthetic voices; ICT-FaceKit (MIT): shapes"
     )
 

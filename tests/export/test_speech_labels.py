@@ -165,3 +165,16 @@ def test_windows_of_training_lie_within_their_stream_and_short_streams_are_heard
             assert stream[first] == stream[last]
             heard.add(int(stream[start]))
     assert heard == {0, 2, 3}
+
+
+def test_who_describes_stamps_teaches_ears_alone_and_no_silence() -> None:
+    phones = [Phone("SIL", 0.0, 0.5), *spoken(("M", 0.1), ("AA", 0.3)), Phone("SIL", 0.9, 1.5)]
+    events, trust = postures.events(phones, 75)
+    controls = np.zeros((75, len(articulation.SPEECH_CONTROLS)), np.float32)
+    piece = ats_data.Piece(np.zeros(75 * speech.HOP, np.float32), controls, np.ones_like(controls), events, trust)
+    taught = ats_data.heard_alone(piece, phones)
+    assert not taught.control_trust.any()
+    speaks, bilabial = ats_data.EVENTS.index("speech"), ats_data.EVENTS.index("bilabial")
+    believed = taught.event_trust[:, speaks] > 0
+    assert believed[round(0.7 * RATE)] and not believed[: round(0.48 * RATE)].any() and not believed[47:].any()
+    np.testing.assert_array_equal(taught.event_trust[:, bilabial], trust[:, bilabial])
