@@ -55,7 +55,7 @@ TEACHER_EPOCHS, EPOCHS = 4, 4
 GRID_PASSES, DUBBED_PASSES, OPEN_PASSES = 2, 2, 2
 #: How often the network that is kept meets the real talker's passes, and noise and silence, for once that it meets the
 #: others: beside much synthetic speech, fewer would show in the talker's unseen clips, and in lips that move in noise.
-REAL_COUNTS, QUIET_COUNTS = 3, 4
+REAL_COUNTS, QUIET_COUNTS = 3, 8
 QUIET_STREAMS, MORE_QUIET_STREAMS = 40, 40
 #: One of how many recordings of programs has a sound that is held, beside one in each of people's; and how often these
 #: are met.
