@@ -6,7 +6,7 @@ encoder makes of it is kept in the work folder; the labels are made anew each ti
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -154,6 +154,15 @@ def digest(pieces: list[Piece]) -> str:
     for piece in pieces:
         state.update(np.int64(len(piece.samples)).tobytes() + np.asarray(piece.samples[::97], np.float32).tobytes())
     return state.hexdigest()[:10]
+
+
+def kept(path: Path, hear: Callable[[], np.ndarray]) -> np.ndarray:
+    """The features that a file holds; where it is missing, what is heard, float16, and kept there."""
+    if not path.is_file():
+        heard = hear().astype(np.float16)
+        with atomic.output(path) as partial:
+            np.save(partial, heard)
+    return np.load(path)
 
 
 def build(

@@ -11,10 +11,9 @@ import numpy as np
 
 from export import augment
 from export.aligned import Aligned
-from export.ats_data import LABELS, Piece, Streams
+from export.ats_data import LABELS, Piece, Streams, kept
 from export.phones import Phone
 from export.postures import HEIGHTS, ROUNDED, SPREAD
-from freetalk_blender.core import atomic
 from freetalk_blender.core.series import sample
 from freetalk_blender.core.voice import speech, sustained
 from freetalk_blender.core.voice.speech import CONTEXT, FEATURE_RATE, HOP
@@ -40,11 +39,7 @@ def pieces(recordings: list[Aligned], heard: list[Piece], seed: int) -> list[Pie
 
 def streams(held: list[Piece], path: Path) -> Streams:
     """Each piece as a stream of its own; `path` keeps the features."""
-    known = np.load(path) if path.is_file() else None
-    if known is None:
-        known = np.concatenate([_hear(piece).astype(np.float16) for piece in held])
-        with atomic.output(path) as partial:
-            np.save(partial, known)
+    known = kept(path, lambda: np.concatenate([_hear(piece) for piece in held]))
     ends = ((CONTEXT, CONTEXT), (0, 0))
     columns = {name: np.concatenate([np.pad(getattr(x, name), ends, mode="edge") for x in held]) for name in LABELS}
     index = np.repeat(np.arange(len(held)), [len(piece.controls) + 2 * CONTEXT for piece in held])

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export import aligned, command
+from export.synthesisers import ESPEAK
 from freetalk_blender.core.voice import audio
 
-#: The languages of the recordings, as the package names them and as espeak-ng does where that is another name.
+#: The languages of the recordings.
 LANGUAGES = ("ro", "es", "fr", "bg", "ca", "be", "el", "da", "nl", "ru")
-_ESPEAK = {"fr": "fr-fr"}
 #: What training never hears.
 _HELD_OUT = ("ru",)
 #: How many other texts are less likely than a recording's own.
@@ -70,7 +70,7 @@ def recordings(packages: Path, language: str, work: Path) -> Iterator[aligned.Re
             f"{aligned.STAMPS} {language}",
             path,
             text,
-            _ESPEAK.get(language, language),
+            ESPEAK.get(language, language),
             others=tuple(others[:_OTHERS]),
         )
 

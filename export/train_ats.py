@@ -15,6 +15,7 @@ Resumable: alignment, features and the last epoch of each stage are kept in the 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from export import (
     voices,
 )
 from export.phones import Phone
-from freetalk_blender.core import atomic, models
+from freetalk_blender.core import models
 from freetalk_blender.core.landmarks import COUNT, LIPS, aperture
 from freetalk_blender.core.metrics import CURVES
 from freetalk_blender.core.voice import audio, speech
@@ -255,6 +256,10 @@ def resume(path: Path, settings: dict[str, Any], read: checkpoint.Read, parts: d
     return int(state["epoch"])
 
 
+def _features(path: Path) -> np.ndarray:
+    return speech.features(audio.load(path)[0], "cpu")
+
+
 def teach(
     trunk: ats_network.Trunk,
     recordings: list[aligned.Aligned],
@@ -265,12 +270,8 @@ def teach(
     folder.mkdir(exist_ok=True)
     pieces = []
     for recording in recordings:
-        path = folder / f"{recording.name}.npy"
-        if not path.is_file():
-            heard = speech.features(audio.load(recording.path)[0], "cpu").astype(np.float16)
-            with atomic.output(path) as partial:
-                np.save(partial, heard)
-        controls = ats_network.controls_of(trunk, np.load(path))
+        heard = ats_data.kept(folder / f"{recording.name}.npy", partial(_features, recording.path))
+        controls = ats_network.controls_of(trunk, heard)
         pieces.append(ats_data.aligned_piece(recording, controls, by_phone))
     return pieces
 
