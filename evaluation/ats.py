@@ -109,6 +109,12 @@ def recordings(data: Path) -> list[Path]:
     return files[:: max(1, len(files) // 24)]
 
 
+def unheard_readers(data: Path) -> list[Path]:
+    """LibriSpeech's recordings by voices that training never heard."""
+    files = command.files(Path(data) / "speech" / "librispeech", "*.flac")
+    return [file for file in files if ats_data.held_out(file.stem.split("-")[0])]
+
+
 def ours(samples: np.ndarray) -> np.ndarray:
     """The product's own path."""
     return performance.perform(samples, audio.SPEECH_RATE, fps=grid.VIDEO_RATE, device="cpu").displacement

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from evaluation.ats import means, table
-from export import aligned, articulation, ats_data, ats_network, command, grid, ict, postures, train_ats
+from export import aligned, articulation, ats_data, ats_network, ats_training, command, grid, ict, postures, train_ats
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import LIPS
 from freetalk_blender.core.metrics import CURVES, lag, pearson
@@ -31,7 +31,7 @@ def main() -> None:
     phones = {recording.name: recording.phones for recording in recordings}
     by_phone = train_ats.learned_postures(*grid.load(arguments.data), phones)
     shapes = articulation.basis(ict.load(arguments.data), articulation.SPEECH_CONTROLS)
-    teacher = train_ats.load(arguments.work / "teacher.pt")
+    teacher = ats_training.load(arguments.work / "teacher.pt")
     rows: list[dict[str, float]] = []
     for recording in recordings:
         if recording.voice == aligned.GRID_VOICE or not ats_data.held_out(recording.voice):

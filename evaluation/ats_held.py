@@ -7,8 +7,8 @@ shut lips are compared with the encoder hearing all of it, and hearing it shorte
 
 import numpy as np
 
-from evaluation.ats import means, table
-from export import ats_data, augment, command
+from evaluation.ats import means, table, unheard_readers
+from export import augment, command
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.lip_contact.contact import PARTED
@@ -35,8 +35,7 @@ def main() -> None:
     parser = command.parser(__doc__, "speech/")
     data = parser.parse_args().data
     found: dict[str, list[dict[str, float]]] = {f"{length} s": [] for length in _LENGTHS}
-    files = command.files(data / "speech/librispeech", "*.flac")
-    for file in (file for file in files if ats_data.held_out(file.stem.split("-")[0])):
+    for file in unheard_readers(data):
         samples = audio.load(file)[0][: _SECONDS * audio.SPEECH_RATE]
         middle = widest(gap_of(speech.surrounded(samples)))
         first, end = (middle - _AROUND) * speech.HOP, (middle + _AROUND) * speech.HOP

@@ -15,7 +15,8 @@ from unittest import mock
 
 import numpy as np
 
-from export import ats_data, augment, command
+from evaluation.ats import unheard_readers
+from export import augment, command
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.voice import audio, performance, speech
 
@@ -95,9 +96,7 @@ def _rms(values: np.ndarray) -> float:
 
 def people(data: Path) -> np.ndarray:
     """Some of LibriSpeech's voices that training never heard, one after another, each at the same level."""
-    files = command.files(data / "speech" / "librispeech", "*.flac")
-    unheard = [file for file in files if ats_data.held_out(file.stem.split("-")[0])]
-    sounds = [audio.load(file)[0] for file in unheard[:PEOPLE]]
+    sounds = [audio.load(file)[0] for file in unheard_readers(data)[:PEOPLE]]
     return np.concatenate([sound * speech.gain(sound) for sound in sounds])
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.ats import Take, held_out_clips, table
-from export import aligned, articulation, ats_data, ats_network, augment, command, grid, ict, train_ats
+from export import aligned, articulation, ats_data, ats_network, ats_training, augment, command, grid, ict, train_ats
 from freetalk_blender.core import frame
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.metrics import CURVES, curves, pearson
@@ -71,7 +71,7 @@ def main() -> None:
     for name, body in BODIES.items():
         epochs = 1 if body is Nothing else train_ats.TEACHER_EPOCHS
         checkpoint = arguments.work / f"compare_{body.__name__}.pt"
-        trunks[name] = train_ats.train(data, shapes, checkpoint, epochs, body)
+        trunks[name] = ats_training.train(data, shapes, checkpoint, epochs, body)
     for voice, factor in VOICES.items():
         print(table(voice, {name: judge(trunk, shapes, takes, factor) for name, trunk in trunks.items()}), "\n")
 

@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from export import aligned, ats_data, augment, checkpoint, command, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
-from export.train_ats import BATCH, DECAY, LENGTH, resume, starts
+from export.ats_training import BATCH, DECAY, LENGTH, resume, starts
 from freetalk_blender.core import atomic, models
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.speech import CONTEXT
@@ -219,7 +219,7 @@ def main() -> None:
     folder = arguments.work / "tongue"
     folder.mkdir(parents=True, exist_ok=True)
     files = [arguments.work / name for name in ("aligned.jsonl", "synthetic.jsonl")]
-    recordings = [r for file in files for r in aligned.read(file) if not voices.is_held_out(r.voice)]
+    recordings = [recording for file in files for recording in voices.for_training(file)]
     chosen = [r for r in recordings if is_choice(r.voice)]
     seen = [r for r in recordings if not is_choice(r.voice)]
     print(f"{len(seen)} recordings of {len({r.voice for r in seen})} voices; chosen by {len(chosen)} others")

@@ -135,6 +135,11 @@ def is_held_out(name: str) -> bool:
     return any(voice.held_out for voice in VOICES if voice.title == name)
 
 
+def for_training(path: Path) -> list[aligned.Aligned]:
+    """The credible recordings of a file by voices that training may hear."""
+    return [recording for recording in aligned.read(path) if not is_held_out(recording.voice)]
+
+
 def crowd() -> list[Voice]:
     """Many voices of training that say little each."""
     counts = [(language, _SPEAKERS) for language in _SPEAKING] + [(language, _COUNTERS) for language in _COUNTING]

@@ -14,7 +14,8 @@ from ..core.errors import FreeTalkError
 from ..core.surface import raster
 from . import compat, log, meshes
 from .scene import world_landmarks
-from .sound import on_time, scene_fps
+from .sound import scene_fps
+from .soundtrack import on_time
 from .studio import head_view, lips_view, studio
 
 FILM_SIZE = 640

@@ -17,7 +17,7 @@ from mathutils import Matrix
 from ..core.frame import Similarity, canonical_frame
 from ..core.landmarks import INNER_LIPS, OUTER_LIPS
 from .scene import subdivided
-from .sound import alone_animated, keep_sound
+from .soundtrack import alone_animated, keep_sound
 
 #: What a picture shows, in eye distances: height, and how far the middle lies above the eyes' line.
 HEAD_HEIGHT, HEAD_RISE = 3.1, -0.2

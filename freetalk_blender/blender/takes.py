@@ -219,7 +219,7 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
         else:
             _fill(item, name, np.concatenate([points, rests, outside]), None, leading)
     _rest_elsewhere(item, take, [name for name in names if name not in known])
-    replaced = [known for known in spoken.lines(take) if known not in others]
+    replaced = [told for told in spoken.lines(take) if told not in others]
     spoken.keep(take, [*spoken.torn(others, replaced, line), line])
     _stash(item, take)
 

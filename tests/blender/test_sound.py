@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import compat, sound
+from freetalk_blender.blender import compat, sound, soundtrack
 from freetalk_blender.blender.ui import chosen, staleness
 from freetalk_blender.core.errors import AudioError
 from freetalk_blender.core.voice import audio
@@ -271,7 +271,7 @@ def test_trims_of_meta_strips_are_followed_and_kept_where_these_come_apart(
     before = staleness.said(empty)
     outer.frame_final_end = 25
     assert staleness.said(empty) != before, "it is to be baked again"
-    sound.keep_sound(empty)
+    soundtrack.keep_sound(empty)
     heard, gone = (compat.strips(empty)[name] for name in (heard.name, gone.name))
     assert (heard.frame_final_start, heard.frame_final_end, heard.mute, gone.mute) == (10, 25, False, True)
 
@@ -293,7 +293,7 @@ def test_fractions_of_frames_stay_on_time_where_meta_strips_come_apart(
         meta.frame_final_start = 64
     sound.set_scene_fps(empty, 30 / 1.001)
     before = second_played(empty, 80, tmp_path)
-    sound.keep_sound(empty)
+    soundtrack.keep_sound(empty)
     assert strip.parent_meta() is None and abs(second_played(empty, 80, tmp_path) - before) < 2e-3
 
 

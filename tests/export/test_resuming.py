@@ -83,7 +83,7 @@ def test_what_the_teacher_hears_is_kept_whole_or_not_at_all(tmp_path, interrupte
 def test_a_mouth_is_not_trained_on_from_a_checkpoint_of_other_speech(tmp_path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("pocketsphinx", reason="needs the training environment")
-    from export import ats_data, train_ats
+    from export import ats_data, ats_training
     from freetalk_blender.core.errors import FreeTalkError
 
     random, frames = np.random.default_rng(0), 16 * 150 + 200
@@ -96,12 +96,12 @@ def test_a_mouth_is_not_trained_on_from_a_checkpoint_of_other_speech(tmp_path) -
         )
 
     path, shapes = tmp_path / "checkpoint.pt", random.normal(size=(4, 68, 3))
-    weights = train_ats.train(heard(0.5), shapes, path, 1).state_dict()
-    again = train_ats.train(heard(0.5), shapes, path, 1).state_dict()
+    weights = ats_training.train(heard(0.5), shapes, path, 1).state_dict()
+    again = ats_training.train(heard(0.5), shapes, path, 1).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
     for data, epochs, why in (
         (heard(0.4), 1, "synthetic.jsonl is not what it was"),
         (heard(0.5), 2, "epochs 1, now 2"),
     ):
         with pytest.raises(FreeTalkError, match=f"{why}.*delete it to begin anew"):
-            train_ats.train(data, shapes, path, epochs)
+            ats_training.train(data, shapes, path, epochs)

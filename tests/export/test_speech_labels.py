@@ -8,7 +8,17 @@ import pytest
 pytest.importorskip("pocketsphinx", reason="the training environment aligns speech")
 
 from evaluation.ats_phones import Spoken
-from export import aligned, articulation, ats_data, dubbing, espeak, postures, synthesisers, train_ats, voices
+from export import (
+    aligned,
+    articulation,
+    ats_data,
+    ats_training,
+    dubbing,
+    espeak,
+    postures,
+    synthesisers,
+    voices,
+)
 from export.phones import Phone, words
 from export.pronounce import arpabet
 from freetalk_blender.core.voice import speech
@@ -160,8 +170,8 @@ def test_windows_of_training_lie_within_their_stream_and_short_streams_are_heard
     stream = np.repeat(np.arange(4), lengths)
     heard = set()
     for seed in range(20):
-        for start in train_ats.starts(stream, np.random.default_rng(seed)):
-            first, last = start - train_ats.CONTEXT, start + train_ats.LENGTH + train_ats.CONTEXT - 1
+        for start in ats_training.starts(stream, np.random.default_rng(seed)):
+            first, last = start - ats_training.CONTEXT, start + ats_training.LENGTH + ats_training.CONTEXT - 1
             assert stream[first] == stream[last]
             heard.add(int(stream[start]))
     assert heard == {0, 2, 3}
