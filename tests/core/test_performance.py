@@ -13,7 +13,7 @@ import pytest
 
 from freetalk_blender.core import frame, models
 from freetalk_blender.core.errors import AudioError, FreeTalkError, ModelError
-from freetalk_blender.core.landmarks import LID_PAIRS, gaps
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LID_PAIRS, gaps
 from freetalk_blender.core.voice import ats, audio, lips, performance, prosody, speech, tongue
 from freetalk_blender.core.voice.performance import Performance
 from freetalk_blender.core.voice.style import Style, StyleError
@@ -268,6 +268,29 @@ def test_a_line_that_is_cut_close_moves_at_its_ends_as_it_does_within_more_speec
         moved = cut - whole[round(first * 50) :][: len(cut)]
         missed += list(moved[[0, 1, 2, -4, -3, -2], 62, 1] - moved[[0, 1, 2, -4, -3, -2], 66, 1])
     assert frame.EYE_DISTANCE_MM * np.abs(missed).mean() < 1.4
+
+
+@pytest.mark.parametrize("lead", [0.1, 0.2, 0.4])
+def test_a_recording_that_begins_in_silence_begins_at_rest(spoken: np.ndarray, lead: float) -> None:
+    """Breath before a phrase would part the lips by millimetres in the first frame."""
+    sounds = spoken[round(3.5 * RATE) :]
+    first = round(speech.lead(sounds) * RATE)
+    alone = np.concatenate([np.zeros(round(lead * RATE), np.float32), sounds[first:]])
+    moved, within = perform(alone), perform(np.concatenate([np.zeros(RATE, np.float32), alone]))[50:]
+    assert speech.lead(alone) == pytest.approx(lead)
+    assert frame.EYE_DISTANCE_MM * np.abs(gaps(within, INNER_LIP_PAIRS)[0]).max() > 1 or lead == 0.4
+    assert frame.EYE_DISTANCE_MM * np.abs(moved[0, LIPS]).max() < 0.1
+    assert frame.EYE_DISTANCE_MM * np.abs(moved - within)[round(lead * 50) - 2 :, LIPS].mean() < 0.3
+
+
+@pytest.mark.parametrize("sound", ["silence", "noise", "speech at once"])
+def test_what_sounds_from_the_start_or_never_has_no_silence_before_it(spoken: np.ndarray, sound: str) -> None:
+    sounds = {
+        "silence": np.zeros(RATE),
+        "noise": np.random.default_rng(0).normal(0, 0.01, RATE),
+        "speech at once": spoken[round(0.3 * RATE) :],
+    }
+    assert speech.lead(sounds[sound].astype(np.float32)) == 0
 
 
 def test_half_an_hour_performs(spoken: np.ndarray, each_window_once: None) -> None:

@@ -8,6 +8,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from ..frame import EYE_DISTANCE_MM
 from ..landmarks import INNER_LIP_PAIRS, LOWER_INNER, UPPER_INNER, gaps
 from ..lip_contact.contact import PARTED
+from ..ramp import smooth_step
 from ..series import shown_too
 from .style import Style
 
@@ -22,6 +23,9 @@ _LEFT = 0.5
 #: (canonical units): of 1,994 narrowest moments of consonants in speech as performed the median share is 0.6, nine of
 #: ten are 2.3 mm wide and more.
 _APART, _WITHIN, _LEAST = 0.5, 0.2, 0.025
+#: Where a recording begins in silence, lips leave their rest within so many seconds, until so long before the first
+#: sound, and in no less: talkers breathe in before they speak, and a first frame would show it.
+_LEAVES, _BEFORE, _SHORTEST = 0.2, 0.06, 0.04
 
 
 def parting() -> np.ndarray:
@@ -52,6 +56,12 @@ def shown(motion: np.ndarray, rate: float, frames: int, fps: float) -> np.ndarra
     gap = EYE_DISTANCE_MM * gaps(motion, INNER_LIP_PAIRS).max(1)
     shut = (gap <= PARTED[0]) | (gap < PARTED[1]) & (gap == minimum_filter1d(gap, 3, mode="nearest"))
     return shown_too(shut, rate, frames, fps)
+
+
+def begun(lead: float, times: np.ndarray) -> np.ndarray:
+    """(T,) share of the articulation at times (T,) of a recording that is silent for the first `lead` seconds."""
+    room = min(lead - _BEFORE, _LEAVES)
+    return smooth_step(times / room) if room >= _SHORTEST else np.ones(len(times))
 
 
 def relaxed(style: Style) -> Style:

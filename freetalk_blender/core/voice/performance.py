@@ -35,12 +35,13 @@ _lock = threading.Lock()
 @dataclass(frozen=True)
 class Heard:
     """A recording as the networks hear it, at 50 Hz: features (T + 28, 384), of the silence around it, too, speech
-    probability (T,), accents (A,2), tongue (T,3)."""
+    probability (T,), accents (A,2), tongue (T,3); seconds of silence that it begins with."""
 
     features: np.ndarray
     speech: np.ndarray
     accents: np.ndarray
     tongue: np.ndarray
+    lead: float
 
 
 def limit_cache(size: int) -> None:
@@ -141,7 +142,8 @@ def perform(
     acted = style.each(lambda curve: sample(curve, fps, clock))
     lids = liveliness.blinks(heard.speech, heard.accents, seed, acted.blinks)
     brows = liveliness.beats(heard.accents, len(clock), seed)
-    motion = ats.predict(heard.features, felt, lids, brows, style=lips.relaxed(acted), device=device)
+    spoken = lips.relaxed(replace(acted, articulation=acted.articulation * lips.begun(heard.lead, clock)))
+    motion = ats.predict(heard.features, felt, lids, brows, style=spoken, device=device)
     neutral = frame.mean_landmarks()
     motion = liveliness.with_open_eyes(motion, neutral, lids)
     times, shown = np.arange(frames) / fps, lips.shown(motion, speech.FEATURE_RATE, frames, fps)
@@ -154,8 +156,8 @@ def perform(
     looks = sample(eyes, speech.FEATURE_RATE, times)
     displacement = liveliness.with_lids(displacement, neutral, looks[:, 0])
     turns = np.concatenate([sample(head, speech.FEATURE_RATE, times), looks], 1)
-    spoken = bool((heard.speech > _SPOKEN).any())
-    return Performance(displacement, neutral, fps, weights, tongue, turns, spoken)
+    anybody = bool((heard.speech > _SPOKEN).any())
+    return Performance(displacement, neutral, fps, weights, tongue, turns, anybody)
 
 
 def _column(factor: float | np.ndarray) -> np.ndarray:
@@ -181,7 +183,8 @@ def hear(samples: np.ndarray, device: str = "auto") -> Heard:
     if not (speaks[min(_BEGIN.start, 2 * len(speaks) // 3) : _BEGIN.stop] > _SPOKEN).any():
         features[: speech.CONTEXT] = speech.silence(device)
         speaks = _speech(features, device)
-    result = Heard(features, speaks, prosody.accents(samples, speaks), tongues.predict(features, device=device))
+    accents, tongue = prosody.accents(samples, speaks), tongues.predict(features, device=device)
+    result = Heard(features, speaks, accents, tongue, speech.lead(samples))
     with _lock:
         if features.nbytes <= _cache_bytes:
             _cache[key] = result

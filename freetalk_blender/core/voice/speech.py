@@ -67,14 +67,22 @@ def log_mel_energy(samples: np.ndarray) -> np.ndarray:
 
 
 def gain(samples: np.ndarray, centre: float = 0.0) -> float:
-    """The factor that brings the speech in a recording (less its mean, `centre`) to a fixed level.
-
-    Speech is what lies within 30 dB of the 95th percentile of the energy in 20 ms, as in ITU-T P.56's active level.
-    """
+    """The factor that brings the speech in a recording (less its mean, `centre`) to a fixed level."""
     power = _power(samples, centre)
-    active = power[power >= 1e-3 * np.percentile(power, 95)]
-    level = float(np.sqrt(active.mean()))
+    level = float(np.sqrt(power[_active(power)].mean()))
     return min(_LEVEL / level, _MAX_GAIN) if level > 0 else 1.0
+
+
+def lead(samples: np.ndarray) -> float:
+    """Seconds before the first sound in (N,) float32 at 16 kHz that is as loud as speech in it; 0 in silence."""
+    power = _power(samples, float(np.mean(samples, dtype=np.float64)))
+    return float(np.argmax(_active(power))) / FEATURE_RATE
+
+
+def _active(power: np.ndarray) -> np.ndarray:
+    """(T,) where somebody speaks: within 30 dB of the 95th percentile of the energy in 20 ms, as in ITU-T P.56's active
+    level."""
+    return power >= 1e-3 * np.percentile(power, 95)
 
 
 def _power(samples: np.ndarray, centre: float) -> np.ndarray:
