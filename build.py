@@ -40,7 +40,11 @@ from tools.steps import (
 VENV = ROOT / ".venv"
 TRAIN_VENV = ROOT / ".venv-train"
 #: Blenders that the tests try besides .venv's: version, wheel and what blender.org ships it with, Python.
-OTHER_BLENDERS = (("4.2", ("bpy==4.2.23", "numpy==1.24.3"), (3, 11)), ("5.2", ("bpy==5.2.3",), (3, 13)))
+OTHER_BLENDERS = (
+    ("4.2", ("bpy==4.2.23", "numpy==1.24.3"), (3, 11)),
+    ("5.2", ("bpy==5.2.3",), (3, 13)),
+    ("5.3", ("bpy==5.3.0",), (3, 13)),
+)
 #: The tests that start them; what their environments have of the tests' packages, to run the others in them by hand.
 OTHER_BLENDERS_TESTS = "tests/blender/test_versions.py"
 TEST_PACKAGES = ("pytest", "hypothesis")
@@ -285,7 +289,7 @@ COMMANDS = {
     "setup": (command_setup, "the product's environment in .venv, the speech encoder's weights, nothing else"),
     "blenders": (
         command_blenders,
-        "Blender 4.2 and 5.2 for the tests, in .venv-blender-*, where their Python is found",
+        "Blender 4.2, 5.2 and 5.3 for the tests, in .venv-blender-*, where their Python is found",
     ),
     "pictures": (command_pictures, "the user guide's screenshots, from a real Blender"),
     "train-env": (command_train_env, "PyTorch's environment in .venv-train"),
@@ -303,7 +307,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         if name == "test":
             command.add_argument("--ui", action="store_true", help="make a Blender with a window where there is none")
             command.add_argument(
-                "--blenders", action="store_true", help="in Blender 4.2 and 5.2 too, as `blenders` does"
+                "--blenders", action="store_true", help="in Blender 4.2, 5.2 and 5.3 too, as `blenders` does"
             )
         if name == "build":
             command.add_argument("--platform", choices=[*extension.PLATFORMS, "all"], help="default: this machine")

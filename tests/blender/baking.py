@@ -43,6 +43,14 @@ def from_library(items: list[bpy.types.Object], file: Path) -> bpy.types.Collect
     return bpy.data.collections["hero"]
 
 
+def override(character: bpy.types.Collection) -> None:
+    """What *Make Library Override* does; Blender 5.3 overrides only what is in a scene."""
+    scene = bpy.context.scene
+    scene.collection.children.link(character)
+    character.override_hierarchy_create(scene, bpy.context.view_layer, do_fully_editable=True)
+    scene.collection.children.unlink(character)
+
+
 def animate(face: bpy.types.Object) -> bpy.types.Object:
     """The face's talking copy after Animate."""
     assert bpy.ops.freetalk.animate() == {"FINISHED"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from baking import animate, from_library, teeth_behind
+from baking import animate, from_library, override, teeth_behind
 
 from freetalk_blender.blender import cleanup, marks, placed, takes
 from freetalk_blender.core.landmarks import Landmarks
@@ -24,7 +24,7 @@ def hero(request: pytest.FixtureRequest, talker: bpy.types.Object, tmp_path: Pat
     if request.param == "linked":
         current.collection.children.link(character)
     else:
-        character.override_hierarchy_create(current, bpy.context.view_layer, do_fully_editable=True)
+        override(character)
     face = current.objects["head"]
     placed.keep(face, Landmarks(points))
     current.freetalk.face = face

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from baking import animate, from_library, teeth_behind
+from baking import animate, from_library, override, teeth_behind
 
 from freetalk_blender.blender import cleanup, linked, marks, parts, placed, scene
 from freetalk_blender.blender.ui import chosen
@@ -35,7 +35,7 @@ def test_an_overridden_face_is_known_again_when_the_file_is_opened(talker: bpy.t
     teeth, known = teeth_behind(talker, placed.points(talker), "teeth"), placed.landmarks(talker)
     placed.forget(talker)
     character, current = from_library([talker, teeth], tmp_path / "hero.blend"), bpy.context.scene
-    character.override_hierarchy_create(current, bpy.context.view_layer, do_fully_editable=True)
+    override(character)
     face, teeth = (current.objects[name] for name in ("head", "teeth"))
     assert face.override_library and teeth.override_library
     placed.keep(face, known)
@@ -60,9 +60,10 @@ def test_overridden_hair_knows_what_it_grew_on_when_the_file_is_opened(empty: bp
     with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (there, here):
         here.hair_curves = there.hair_curves
     face = bpy.data.objects.new("face", None)
-    grown = bpy.data.objects.new("grown", here.hair_curves[0].override_create())
+    grown = bpy.data.objects.new("grown", here.hair_curves[0])
     for item in (face, grown):
         empty.collection.objects.link(item)
+    grown.data = grown.data.override_create()
     grown.data[marks.GROWS_ON] = face
     with linked.kept():
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))

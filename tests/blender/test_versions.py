@@ -1,4 +1,4 @@
-"""The same code in the other Blenders: 4.2 LTS, 5.2. `build.py blenders` makes their environments."""
+"""The same code in the other Blenders: 4.2 LTS, 5.2 LTS, 5.3. `build.py blenders` makes their environments."""
 
 import json
 import os
@@ -40,7 +40,7 @@ print("ANSWER" + json.dumps({"code": code, "version": bpy.app.version_string, "k
 """
 
 
-@pytest.mark.parametrize("version", ["4.2", "5.2"])
+@pytest.mark.parametrize("version", ["4.2", "5.2", "5.3"])
 def test_another_blender_bakes_and_exports_the_same(
     version: str, tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:
@@ -143,15 +143,17 @@ def run_in(version: str, script: str, *words: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("version", ["4.2", "5.2"])
+@pytest.mark.parametrize(
+    ("version", "later"), [("4.2", ("", "5.2", "5.3")), ("5.2", ("5.2", "5.3")), ("5.3", ("5.3",))]
+)
 def test_the_panel_works_in_another_blender_and_its_file_opens_in_the_others(
-    version: str, tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
+    version: str, later: tuple[str, ...], tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:
     """An older file in a newer Blender; a newer file in the same, which is all that Blender itself promises."""
     saved = tmp_path / "saved.blend"
     assert "SAVED" in run_in(version, _PANEL, saved, head, short_clip, head_landmarks)
     assert {f"saved.blend.{suffix}" for suffix in ("glb", "fbx", "usdc")} <= {path.name for path in tmp_path.iterdir()}
-    for other in ("5.2",) if version == "5.2" else ("", "5.2"):
+    for other in later:
         assert "PLAYED" in run_in(other, _PLAYED, saved)
 
 
@@ -264,7 +266,7 @@ render.film(Path(sys.argv[2]), bpy.context.object, lambda share: None)
 """
 
 
-@pytest.mark.parametrize("version", ["4.2", "5.2"])
+@pytest.mark.parametrize("version", ["4.2", "5.2", "5.3"])
 def test_a_film_is_written_where_a_folder_has_braces_in_its_name(version: str, tmp_path: Path) -> None:
     """Blender 4.5 and later read variables there, of which it knows some."""
     run_in(version, _FILM, tmp_path / "v{fps} {x}" / "face.mp4")
