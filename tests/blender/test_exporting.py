@@ -45,22 +45,24 @@ def test_only_the_face_and_what_hangs_on_it_is_exported(talker: bpy.types.Object
     assert export.hanging_on(copy) == [copy, hat]
 
 
-@pytest.mark.parametrize("suffix", [".fbx", ".usdc"])
-def test_an_export_holds_what_is_said_before_the_scene_begins_and_ends_at_rest(
+@pytest.mark.parametrize("suffix", export.formats())
+def test_an_export_holds_what_is_said_beyond_the_scenes_ends_and_ends_at_rest(
     talker: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    copy = animate(talker)
+    """A rig that is keyed makes glTF's exporter work out each frame of the scene too."""
     current = bpy.context.scene
-    current.frame_start = 30
+    rigged(talker, "bone", current.collection).keyframe_insert("location", frame=1)
+    copy = animate(talker)
+    current.frame_start, current.frame_end = 30, 40
     path = tmp_path / f"early{suffix}"
     assert bpy.ops.freetalk.export(filepath=str(path)) == {"FINISHED"}
-    assert (current.frame_start, current.frame_end) == (30, 61)
-    with monkeypatch.context() as patched, saving._from_first_line([copy], path):
-        assert current.frame_start == 1
+    assert (current.frame_start, current.frame_end) == (30, 40)
+    with monkeypatch.context() as patched, saving._with_all_lines([copy], path):
+        assert (current.frame_start, current.frame_end) == (1, 61)
         patched.setattr(spoken, "lines", lambda _: [spoken.Line("comes from rest", 20, 10, 10.0)])
         current.frame_start = 30
-        with saving._from_first_line([copy], path):
-            assert current.frame_start == 10
+        with saving._with_all_lines([copy], path):
+            assert (current.frame_start, current.frame_end) == (10, 61)
     files.read(path, 25)
     (keys,) = bpy.data.shape_keys
     curves = compat.existing_curves(keys)

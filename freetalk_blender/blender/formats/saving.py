@@ -27,9 +27,9 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     writer = _WRITERS[path.suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
-    first, keys, carried = _from_first_line(written, path), plain_keys.written(written), hanging.carried(written)
+    said, keys, carried = _with_all_lines(written, path), plain_keys.written(written), hanging.carried(written)
     found, skin = _pictures_found(), plain_skin.worn(written, coloured=writer is not usd.write)
-    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, first, keys, skin:
+    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, said, keys, skin:
         try:
             writer(temporary, only or [*written, *rigs], only is not None)
         except RuntimeError as error:
@@ -45,8 +45,8 @@ def _seen() -> list[bpy.types.Object]:
 
 
 @contextmanager
-def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[None]:
-    """The scene begins early enough for what these objects say, for as long as they are written.
+def _with_all_lines(items: Iterable[bpy.types.Object], path: Path) -> Iterator[None]:
+    """The scene begins early and ends late enough for what these objects say, for as long as they are written.
 
     Raises FreeTalkError where something is said before frame 0: a scene cannot begin there, nor do times in glTF.
     """
@@ -58,12 +58,13 @@ def _from_first_line(items: Iterable[bpy.types.Object], path: Path) -> Iterator[
                 f"{name} speaks from frame {line.start:g} on, and {path.name} cannot hold what is before frame 0; move "
                 "its sound (or the scene) to later frames and animate it again."
             )
-    before = scene.frame_start
-    scene.frame_start = max(0, min([before, *(math.floor(line.reach[0]) for line, _ in said)]))
+    first, last = scene.frame_start, scene.frame_end
+    scene.frame_start = max(0, min([first, *(math.floor(line.reach[0]) for line, _ in said)]))
+    scene.frame_end = max([last, *(math.ceil(line.reach[1]) for line, _ in said)])
     try:
         yield
     finally:
-        scene.frame_start = before
+        scene.frame_start, scene.frame_end = first, last
 
 
 @contextmanager
