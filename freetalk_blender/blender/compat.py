@@ -57,11 +57,9 @@ def save_copy(image: bpy.types.Image, path: Path) -> None:
 
 def new_action(owner: bpy.types.ID, name: str) -> bpy.types.Action:
     """An empty action that drives `owner` (4.4 and later: through a slot of its own)."""
-    data = owner.animation_data_create()
-    data.action = bpy.data.actions.new(name)
-    if hasattr(data.action, "slots"):
-        data.action_slot = data.action.slots.new(id_type=owner.id_type, name=owner.name)
-    return data.action
+    action = bpy.data.actions.new(name)
+    assign(owner, action, _new_slot(action, owner))
+    return action
 
 
 def copy_action(owner: bpy.types.ID, source: bpy.types.ID, name: str) -> bpy.types.Action:
@@ -69,15 +67,10 @@ def copy_action(owner: bpy.types.ID, source: bpy.types.ID, name: str) -> bpy.typ
     before = source.animation_data
     if before is None or before.action is None:
         return new_action(owner, name)
-    through = _slot_name(before)
-    data = owner.animation_data_create()
-    data.action = before.action.copy()
-    data.action.name = name
-    if through is not None:
-        data.action_slot = data.action.slots[through]
-    elif hasattr(data.action, "slots"):
-        data.action_slot = data.action.slots.new(id_type=owner.id_type, name=owner.name)
-    return data.action
+    action = before.action.copy()
+    action.name = name
+    assign(owner, action, _same_slot(action, before) or _new_slot(action, owner))
+    return action
 
 
 def slot(owner: bpy.types.ID) -> Any:
@@ -87,22 +80,29 @@ def slot(owner: bpy.types.ID) -> Any:
 
 def assign(owner: bpy.types.ID, action: bpy.types.Action | None, through: Any) -> None:
     """Let the action drive the owner, through that slot."""
-    owner.animation_data_create().action = action
-    if action is not None and through is not None:
-        owner.animation_data.action_slot = through
+    _play(owner.animation_data_create(), action, through)
 
 
 def replace_action(holder: Holder, action: bpy.types.Action) -> None:
     """Let it play a copy of the action that it plays, through the same slot."""
-    through = _slot_name(holder)
+    _play(holder, action, _same_slot(action, holder))
+
+
+def _play(holder: Holder, action: bpy.types.Action | None, through: Any) -> None:
     holder.action = action
-    if through is not None:
-        holder.action_slot = action.slots[through]
+    if action is not None and through is not None:
+        holder.action_slot = through
 
 
-def _slot_name(holder: Holder) -> str | None:
+def _same_slot(action: bpy.types.Action, holder: Holder) -> Any:
+    """The slot of an action, which is a copy of the one that is played there, through which that is played."""
     through = held_slot(holder)
-    return through.identifier if through else None
+    return action.slots[through.identifier] if through else None
+
+
+def _new_slot(action: bpy.types.Action, owner: bpy.types.ID) -> Any:
+    """A slot for an owner; None in Blenders without slots."""
+    return action.slots.new(id_type=owner.id_type, name=owner.name) if hasattr(action, "slots") else None
 
 
 def fcurves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection:
