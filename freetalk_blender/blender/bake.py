@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.compress import ShapeKeys, extend
-from . import drivers, hair, hanging, linked, meshes, parts, seen, spoken, steps, takes
+from . import drivers, hair, hanging, linked, meshes, movers, parts, seen, spoken, steps, takes
 from .marks import (
     BEFORE,
     LENT,
@@ -45,6 +45,7 @@ def copied(original: bpy.types.Object, joined: tuple[str, ...] = ()) -> bpy.type
     copy.show_only_shape_key = False
     meshes.smooth(copy.data)
     takes.detach(copy)
+    movers.own(copy, copy_of(original))
     for name in OF_COPIES:  # the original may be a talking copy whose own original is gone
         copy.pop(name, None)
     copy[ORIGINAL] = original
@@ -76,13 +77,6 @@ def put(copy: bpy.types.Object, original: bpy.types.Object, joined: tuple[str, .
     copy.hide_get()  # the layer sees it now; an update would work out its shape too
 
 
-def discard(copy: bpy.types.Object) -> None:
-    """Delete a copy that nobody has seen."""
-    mesh = copy.data
-    bpy.data.objects.remove(copy)
-    bpy.data.meshes.remove(mesh)
-
-
 def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -> None:
     """Delete the object's talking copy with its mesh and takes; show the original as it was; on it hangs what hung on
     the copy. spared: takes its place, for what hangs on it or aims at it. Duplicates that the person made stay, and are
@@ -95,7 +89,7 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
         hanging.hand_back(here, original)
     for copy in copies:
         if copy == here or is_deleted(copy):
-            _delete(copy)
+            discard(copy)
         else:
             for name in OF_COPIES:
                 copy.pop(name, None)
@@ -106,8 +100,9 @@ def remove(original: bpy.types.Object, spared: bpy.types.Object | None = None) -
     hair.root_back(original)
 
 
-def _delete(copy: bpy.types.Object) -> None:
-    mesh, actions = copy.data, takes.listed(copy)
+def discard(copy: bpy.types.Object) -> None:
+    """Delete a copy with its mesh, its takes and what moves it alone."""
+    mesh, actions = copy.data, [*takes.listed(copy), *movers.owned(copy)]
     bpy.data.objects.remove(copy)
     if mesh.users == 0:
         bpy.data.meshes.remove(mesh)

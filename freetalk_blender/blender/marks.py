@@ -77,6 +77,8 @@ HEARD = "freetalk_heard"
 #: the line that is heard there.
 VOICE = "freetalk_voice"
 SEQUENCER = "freetalk_sequencer"
+#: Custom property of an action that moves a talking copy: the one of its original that it was copied from.
+MOTION = "freetalk_motion"
 #: Custom property of an action that is a take: its lines, as JSON.
 TAKE = "freetalk_take"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import bpy
 
 from . import compat
+from .marks import MOTION
 
 
 def with_parents(items: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
@@ -34,6 +35,33 @@ def by_more_than_shape_keys(items: Iterable[bpy.types.Object]) -> bool:
         or any(_has_more(owner) for owner in (*movers, *keys))
         or any(not each.mute for item in movers for each in constraints(item))
     )
+
+
+def own(copy: bpy.types.Object, before: bpy.types.Object | None) -> None:
+    """What moves a copy of an object, takes apart, moves that copy alone from now on: as the object is moved, or as the
+    talking copy before it was edited to be. Another file's actions, which nobody edits here, are shared."""
+    mine = {action[MOTION]: action for action in owned(before)} if before is not None else {}
+    if copy.animation_data is not None:
+        copy.animation_data.use_tweak_mode = False
+    for holder in _holders(copy):
+        action = holder.action
+        if action.library is None:
+            if action not in mine:
+                mine[action] = action.copy()
+                mine[action][MOTION] = action
+            compat.replace_action(holder, mine[action])
+
+
+def owned(copy: bpy.types.Object) -> list[bpy.types.Action]:
+    """The actions that move a talking copy in place of its original's."""
+    return [*dict.fromkeys(holder.action for holder in _holders(copy) if MOTION in holder.action)]
+
+
+def _holders(item: bpy.types.Object) -> list[compat.Holder]:
+    """What plays the actions that move an object, and strips of its shape keys'."""
+    keys = item.data.shape_keys
+    strips = compat.nla_strips(keys.animation_data) if keys is not None else []
+    return [*compat.holders(item.animation_data), *(strip for strip in strips if strip.action is not None)]
 
 
 def constraints(item: bpy.types.Object) -> list[bpy.types.Constraint]:

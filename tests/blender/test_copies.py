@@ -10,7 +10,7 @@ from baking import animate, weights
 from mathutils import Matrix
 from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import bake, heard, marks, meshes, placed, scene, sound, spoken, takes
+from freetalk_blender.blender import bake, cleanup, compat, heard, marks, meshes, placed, scene, sound, spoken, takes
 from freetalk_blender.blender.ui import chosen, result
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import FreeTalkError
@@ -93,6 +93,41 @@ def test_a_duplicate_that_shares_the_takes_keeps_what_it_says(
     bpy.context.scene.frame_set(24)
     bpy.context.scene.frame_set(25)
     assert np.array_equal(meshes.posed(twin), before) and len(bpy.data.actions) == 2
+
+
+def test_a_copy_moves_as_its_original_does_and_its_keys_can_be_edited(talker: bpy.types.Object) -> None:
+    """In the action that plays, and in one that was pushed down and repeats. What was edited outlives another mouth."""
+    for axis, name in enumerate(("pushed down", "plays")):
+        for frame in (1, 11):
+            talker.location[axis] = frame
+            talker.keyframe_insert("location", index=axis, frame=frame)
+        talker.animation_data.action.name = name
+        if not axis:
+            compat.stash(talker, name, talker.animation_data.action, compat.slot(talker))
+            compat.assign(talker, None, None)
+    data = talker.animation_data
+    (track,) = data.nla_tracks
+    (strip,) = track.strips
+    track.mute, strip.repeat = False, 3
+
+    def places() -> list[list[float]]:
+        """x and y of the original and of its copy in a frame when the strip repeats."""
+        bpy.context.scene.frame_set(26)
+        return [[round(value, 3) for value in item.matrix_world.translation[:2]] for item in (talker, copy)]
+
+    copy = animate(talker)
+    assert places() == [[6, 11], [6, 11]]
+    for holder in compat.holders(copy.animation_data):
+        for key in compat.held_curves(holder)[0].keyframe_points:
+            key.co_ui.y += 100
+    assert places() == [[6, 11], [106, 111]]
+    bpy.context.scene.freetalk.inner_mouth = "none"
+    data.nla_tracks.active, strip.select, data.use_tweak_mode = track, True, True
+    copy = animate(talker)
+    data.use_tweak_mode = False
+    assert places() == [[6, 11], [106, 111]] and len(marks.all_copies()) == 1
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert bpy.data.actions.keys() == ["plays", "pushed down"] and not list(cleanup.found())
 
 
 def test_a_deleted_original_leaves_a_face_that_talks(talker: bpy.types.Object) -> None:
