@@ -16,15 +16,27 @@ def hear(scene: bpy.types.Scene, source: Source, said: str) -> None:
     """
     if not isinstance(source.content, Path) or not compat.can_make_sound():
         return
-    for strip in sound.sound_strips(scene):
-        if sound.file_of(strip) != source.content or sound.origin(strip) != int(source.start):
-            continue
-        if _heard_in(strip) in (None, said):
-            return
+    there = [strip for strip in sound.sound_strips(scene) if sound.file_of(strip) == source.content]
+    there = [strip for strip in there if sound.origin(strip) == int(source.start)]
+    persons = [strip for strip in there if _heard_in(strip) is None]
+    if any(_heard_in(strip) == said for strip in there) or _are_whole(persons, int(source.start)):
+        return
     for strip in [strip for strip in own(scene) if strip[HEARD] == said]:
         _drop(strip)
     _make_room(scene)
     sound.new_strip(scene, f"{PREFIX} {source.name}", source.content, int(source.start))[HEARD] = said
+
+
+def _are_whole(strips: list[bpy.types.ID], start: int) -> bool:
+    """Do strips of one file that begins in that frame let all of it be heard, one piece after the other?"""
+    reached = start
+    for strip in sorted(strips, key=sound.span):
+        first, end = sound.span(strip)
+        if first <= reached and not len(strip.retiming_keys):
+            if strip.frame_offset_end < 1 and end == strip.frame_final_end:
+                return True
+            reached = max(reached, end)
+    return False
 
 
 def let_speak(scene: bpy.types.Scene, path: Path, start: int, said: str) -> None:

@@ -105,6 +105,18 @@ def test_what_the_person_lets_be_heard_already_is_not_heard_twice(talker: bpy.ty
     assert strips() == {"mine": True} and mine.name == "mine"
 
 
+def test_what_the_person_lets_be_heard_in_part_is_heard_whole(talker: bpy.types.Object, short_clip: Path) -> None:
+    """Pieces that a blade made let all of it be heard, and what is left where one of them is deleted does not."""
+    scene = bpy.context.scene
+    first, last = (sound.new_strip(scene, name, short_clip, 1) for name in ("first", "last"))
+    first.frame_final_end = last.frame_final_start = 20
+    animate()
+    assert set(strips()) == {"first", "last"}
+    compat.strips(scene).remove(first)
+    animate()
+    assert strips() == {"last": True, "FreeTalk short.wav": True}
+
+
 def test_remove_in_a_full_copy_of_the_scene_takes_the_sound_from_there_alone(talker: bpy.types.Object) -> None:
     animate()
     scene = bpy.context.scene
