@@ -1,5 +1,5 @@
 """FreeTalk's marks on other files' objects, linked or overridden here: Blender saves none of them, and makes these
-objects anew where their file is read again, so this file's scene holds them meanwhile."""
+objects anew where their file is read again, so this file's scene, or a talking copy, holds them meanwhile."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import seen
-from .marks import BEFORE, GROWS_ON, KEPT, ORIGINAL, OWN, PART_OF, all_copies, copy_of, is_deleted
+from .marks import BEFORE, GROWS_ON, KEPT, ORIGINAL, OWN, PART_OF, POINTS, all_copies, copy_of, is_deleted
 
 #: Is other files' content being read?
 _importing = False
@@ -24,8 +24,9 @@ def keep(*_: object) -> None:
 
 
 def remember(original: bpy.types.Object) -> None:
-    """What a talking copy knows of its original, and of what goes with it: Blender makes these anew without telling,
-    where an override is resynced."""
+    """What a talking copy knows of its original, and of what goes with it, or the scene before there is one: Blender
+    makes these anew without telling, where an override is resynced."""
+    let_go()
     copy = copy_of(original)
     if copy is None or copy.library is not None:
         return
@@ -37,9 +38,12 @@ def remember(original: bpy.types.Object) -> None:
 
 @persistent
 def let_go(*_: object) -> None:
-    """After it was saved."""
+    """After it was saved: the scene holds on to faces alone of which no talking copy does."""
     for scene in bpy.data.scenes:
         scene.pop(KEPT, None)
+    waiting = _entries([item for item in _blocks() if POINTS in item and copy_of(item) is None])
+    if waiting:
+        bpy.context.scene[KEPT] = waiting
 
 
 @persistent
@@ -52,9 +56,11 @@ def give_back(*_: object) -> None:
 
 @persistent
 def found_anew(_scene: bpy.types.Scene, graph: bpy.types.Depsgraph) -> None:
-    """After an update: what a talking copy shows and Blender made anew has its marks again and is hidden again."""
+    """After an update: what Blender made anew has its marks again, and what a talking copy shows is hidden again."""
     if not bpy.data.libraries or not graph.id_type_updated("OBJECT"):
         return
+    for scene in bpy.data.scenes:
+        _mark(scene)
     for copy in all_copies():
         if KEPT in copy and copy[ORIGINAL] is not None and BEFORE not in copy[ORIGINAL] and not is_deleted(copy):
             for item in _mark(copy):

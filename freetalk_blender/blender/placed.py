@@ -92,3 +92,4 @@ def forget(item: bpy.types.Object) -> None:
     """Take landmarks and check-up off the object."""
     for name in (POINTS, CONFIDENCE, SKIN, CHECKUP):
         item.pop(name, None)
+    linked.remember(item)

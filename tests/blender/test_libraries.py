@@ -10,9 +10,6 @@ from baking import animate, from_library, override, teeth_behind
 from freetalk_blender.blender import cleanup, marks, placed, takes
 from freetalk_blender.core.landmarks import Landmarks
 
-#: Blender 4.2 tells nobody that it reads a library again.
-TOLD = pytest.mark.skipif(not hasattr(bpy.app.handlers, "blend_import_pre"), reason="this Blender has no such handler")
-
 
 @pytest.fixture(params=["linked", "overridden"])
 def hero(request: pytest.FixtureRequest, talker: bpy.types.Object, tmp_path: Path) -> bpy.types.Object:
@@ -82,10 +79,13 @@ def test_landmarks_that_were_dragged_since_are_those_that_come_back(hero: bpy.ty
     assert np.array_equal(placed.points(bpy.context.scene.freetalk.face), known)
 
 
-@TOLD
-def test_landmarks_that_were_placed_stay_where_the_library_is_reloaded_before_the_face_talks(
-    hero: bpy.types.Object,
-) -> None:
-    known = placed.points(hero)
-    reload()
-    assert np.array_equal(placed.points(bpy.context.scene.freetalk.face), known)
+@pytest.mark.parametrize("read_again", [reload, resync, save_and_resync])
+def test_landmarks_that_were_placed_stay_before_the_face_talks(hero: bpy.types.Object, read_again) -> None:
+    known, current = placed.points(hero), bpy.context.scene
+    for _ in range(2):
+        read_again()
+        face = current.freetalk.face
+        assert np.array_equal(placed.points(face), known)
+    placed.forget(face)
+    read_again()
+    assert placed.points(current.freetalk.face) is None and marks.KEPT not in current
