@@ -16,6 +16,7 @@ wrote it since.
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -233,16 +234,24 @@ def _outputs(line: dict) -> list[str]:
 @contextmanager
 def record(path: Path, keep: bool) -> Iterator[Callable[[Outcome], None]]:
     """A function that adds an outcome to the results' file; keep: what is there stays, else only until every job is
-    through, so that a run that is stopped takes nothing back that it did not do again."""
-    target, lines = results_path(path), list[dict]()
+    through, so that a run that is stopped takes nothing back that it did not do again. What another run of the list
+    adds meanwhile stays."""
+    target, mine = results_path(path), set[str]()
+    before = Counter(_written(target))
     with json_lines.adding(target) as add:
 
         def note(outcome: Outcome) -> None:
-            lines.append(outcome.line())
-            add(lines[-1])
+            add(outcome.line())
+            mine.add(json.dumps(outcome.line()))
 
         yield note
     if not keep:
-        with atomic.output(target) as temporary, json_lines.adding(temporary) as add:
-            for line in lines:
-                add(line)
+        there = [*(Counter(_written(target)) - before).elements()]
+        taken = sorted(mine.difference(there))  # by another run, which took them for older ones
+        with atomic.output(target) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in (*taken, *there)), encoding="utf-8")
+
+
+def _written(results: Path) -> list[str]:
+    """The lines of a results' file; none where it is not there."""
+    return [json.dumps(row) for row in json_lines.read(results)] if results.is_file() else []

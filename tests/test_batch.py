@@ -248,6 +248,22 @@ def test_a_run_that_is_stopped_takes_back_only_what_it_did_again(quick: Path, ca
     assert [len((quick / f"{name}.glb").read_text()) for name in "abc"] == [2, 3, 2]
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_two_runs_of_a_list_do_at_once_is_recorded_together(quick: Path, keep: bool) -> None:
+    """One is through while the other, with or without --resume, is at work; what is older is told by neither."""
+    path = write(quick / "jobs.json", [*map(job, "abc")])
+    assert call("batch", path) == cli.DONE
+    jobs = batch.read(path, cli._animate_options(), accept)
+    one, two, three = (batch.Outcome(job, 0.0, answer={}) for job in jobs)
+    with batch.record(path, keep) as other:
+        with batch.record(path, keep=False) as add:
+            add(one)
+            other(two)
+        other(three)
+    told = [json.loads(line) for line in batch.results_path(path).read_text().splitlines()]
+    assert [(line["job"], line["answer"]) for line in told] == [(1, {}), (2, {}), (3, {})]
+
+
 def test_jobs_of_one_face_bind_it_once_and_write_what_each_does_alone(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:

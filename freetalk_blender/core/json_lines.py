@@ -19,14 +19,15 @@ def read(path: Path) -> list[dict]:
 
 @contextmanager
 def adding(path: Path) -> Iterator[Callable[[dict], None]]:
-    """A function that adds an object to a file, which is made where it is missing."""
+    """A function that adds an object to a file, which is made where it is missing. Others may add to it, or write
+    another in its place, meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
         if path.read_bytes()[-1:] not in (b"", b"\n"):
             stream.write("\n")  # after half a line of a run that was killed
 
-        def add(row: dict) -> None:
+    def add(row: dict) -> None:
+        with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
-            stream.flush()
 
-        yield add
+    yield add
