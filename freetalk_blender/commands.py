@@ -171,7 +171,7 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
     with steps.blender("read the scene"):
         files.read(arguments.scene)
         face = scene.talking_object()
-    tell(sound.notes_on_pictures(bpy.context.scene), steps)
+    tell(sound.notes(bpy.context.scene), steps)
     for path in arguments.outputs:
         with steps.blender(f"write {path.name}") as share:
             write(path, face, share)

@@ -122,27 +122,16 @@ def set_scene_fps(scene: bpy.types.Scene, fps: float) -> None:
 
 
 def notes(scene: bpy.types.Scene) -> tuple[str, ...]:
-    """What to tell of a scene in which animation is stretched: no Blender stretches its sound."""
-    return tuple(
-        f"{told}, so the mouth does not move with its voice; set Old and New to 100." for told in _stretched(scene)
-    )
-
-
-def notes_on_pictures(scene: bpy.types.Scene) -> tuple[str, ...]:
-    """What to tell of pictures of such a scene: render.py shows every frame at its own time."""
-    return tuple(
-        f"{told}, but its pictures do not: the mouth moves with its voice in them alone; set Old and New to 100."
-        for told in _stretched(scene)
-    )
-
-
-def _stretched(scene: bpy.types.Scene) -> tuple[str, ...]:
-    """How the scene stretches animation; none where it does not."""
+    """What to tell of a scene in which animation is stretched: no Blender stretches its sound, and what FreeTalk writes
+    holds every frame at its own time."""
     old, new = scene.render.frame_map_old, scene.render.frame_map_new
     if old == new:
         return ()
     pace = "slower" if new > old else "faster"
-    return (f"{scene.name} plays animation {pace} than sound (Output > Frame Range > Time Stretching)",)
+    return (
+        f"{scene.name} plays animation {pace} than sound (Output > Frame Range > Time Stretching): the mouth moves "
+        "with its voice in glTF, FBX, USD, FreeTalk's films and contact sheets alone; set Old and New to 100.",
+    )
 
 
 def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.ID]:

@@ -12,7 +12,7 @@ from importing import opened
 from read_glb import read
 from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import compat, marks, movers, scene, session, sound, spoken
+from freetalk_blender.blender import compat, marks, meshes, movers, scene, session, sound, spoken
 from freetalk_blender.blender.formats import files, saving
 from freetalk_blender.blender.ui import chosen, export
 from freetalk_blender.core.errors import FreeTalkError
@@ -71,6 +71,29 @@ def test_an_export_holds_what_is_said_beyond_the_scenes_ends_and_ends_at_rest(
     assert max(abs(curve.evaluate(frame)) for curve in curves for frame in range(20, 30)) > 0.05
     steps = [sum(abs(curve.evaluate(frame + 1) - curve.evaluate(frame)) for curve in curves) for frame in (51, 55, 60)]
     assert 0 < steps[0] < 0.3 * steps[1] and 0 < steps[2] < 0.3 * steps[1], "slowly at both ends"
+
+
+@pytest.mark.parametrize("stretched", [50, 200])
+@pytest.mark.parametrize("suffix", export.formats())
+def test_an_export_moves_the_mouth_with_its_voice_where_the_scene_stretches_time(
+    talker: bpy.types.Object, tmp_path: Path, suffix: str, stretched: int
+) -> None:
+    """A rig that is keyed makes glTF's exporter work out each frame of the scene too."""
+    scene = bpy.context.scene
+    rigged(talker, "bone", scene.collection).keyframe_insert("location", frame=1)
+    copy = animate(talker)
+    curves = compat.existing_curves(copy.data.shape_keys)
+    wanted = [sum(abs(curve.evaluate(frame)) for curve in curves) for frame in range(1, 62)]
+    scene.render.frame_map_new = stretched
+    scene.frame_set(20)
+    before = meshes.posed(copy)
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / f"face{suffix}")) == {"FINISHED"}
+    assert scene.render.frame_map_new == stretched and np.array_equal(meshes.posed(copy), before)
+    opened(tmp_path / f"face{suffix}", 25)
+    (keys,) = bpy.data.shape_keys
+    curves = compat.existing_curves(keys)
+    written = [sum(abs(curve.evaluate(frame)) for curve in curves) for frame in range(1, 62)]
+    assert np.abs(np.subtract(written, wanted)).max() < 1e-3
 
 
 @NEEDS_SOUND

@@ -5,7 +5,7 @@ A file appears whole or not at all, and what has to be changed for an exporter i
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,12 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
     said, keys, carried = _with_all_lines(written, path), plain_keys.written(written), hanging.carried(written)
-    found, skin = _pictures_found(), plain_skin.worn(written, coloured=writer is not usd.write)
-    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, said, keys, skin:
+    found, pace, skin = (
+        _pictures_found(),
+        _unstretched(written),
+        plain_skin.worn(written, coloured=writer is not usd.write),
+    )
+    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, pace, said, keys, skin:
         try:
             writer(temporary, only or [*written, *rigs], only is not None)
         except RuntimeError as error:
@@ -65,6 +69,22 @@ def _with_all_lines(items: Iterable[bpy.types.Object], path: Path) -> Iterator[N
         yield
     finally:
         scene.frame_start, scene.frame_end = first, last
+
+
+@contextmanager
+def _unstretched(items: Collection[bpy.types.Object]) -> Iterator[None]:
+    """The scene stretches no time for as long as objects are written: no Blender stretches sound."""
+    scene, render = bpy.context.scene, bpy.context.scene.render
+    old, new = render.frame_map_old, render.frame_map_new
+    if not items or old == new:
+        yield
+        return
+    render.frame_map_old = render.frame_map_new = 100
+    try:
+        yield
+    finally:
+        render.frame_map_old, render.frame_map_new = old, new
+        scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
 
 
 @contextmanager
