@@ -10,13 +10,15 @@ _console = logging.StreamHandler()
 _console.setFormatter(logging.Formatter("FreeTalk: %(message)s"))
 
 
-def reported(error: str) -> str:
-    """What an operator has reported, without Blender's word in front for an error, which is of the person's language.
-    error: as the exception says it that Blender makes of a report."""
+def reported(error: Exception) -> str:
+    """Why an operator failed, in a line: of what it has reported the first, or what Python's traceback ends with,
+    without Blender's word in front for an error, which is of the person's language."""
+    told = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Location: ")]
+    line = told[-1] if "Traceback (most recent call last)" in told[0] else told[0]
     translations = bpy.app.translations
     for word in ("Error", translations.pgettext_rpt("Error"), translations.pgettext_tip("Error")):
-        error = error.removeprefix(f"{word}: ")
-    return error
+        line = line.removeprefix(f"{word}: ")
+    return line
 
 
 def tell(level: str) -> None:

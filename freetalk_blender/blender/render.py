@@ -102,9 +102,7 @@ def _render(scene: bpy.types.Scene, **options) -> None:
         with bpy.context.temp_override(scene=scene):
             answer = bpy.ops.render.render(**options)
     except RuntimeError as error:
-        raise FreeTalkError(
-            f"Blender could not render ({log.reported(str(error).strip().splitlines()[-1])})."
-        ) from error
+        raise FreeTalkError(f"Blender could not render ({log.reported(error)}).") from error
     if answer != {"FINISHED"}:
         raise FreeTalkError("Blender could not render (it stopped before the last frame).")
 

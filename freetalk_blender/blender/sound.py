@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.errors import AudioError, FreeTalkError, UnknownSoundError
 from ..core.voice import audio
-from . import compat
+from . import compat, log
 from .marks import STRIP
 
 #: Suffixes of films.
@@ -271,7 +271,9 @@ def _played(scene: bpy.types.Scene, strip: bpy.types.ID) -> bytes:
                 bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="F32")
             played = path.read_bytes()
         except (RuntimeError, OSError) as error:
-            raise AudioError(f"The strip {strip.name} has another speed and cannot be played ({error}).") from error
+            raise AudioError(
+                f"The strip {strip.name} has another speed and cannot be played ({log.reported(error)})."
+            ) from error
         missing = end - first - audio.file_duration(path) * scene_fps(scene)
         if missing > 1:  # 5.2, where a rendering failed or was stopped before
             raise AudioError(

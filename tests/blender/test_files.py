@@ -198,6 +198,12 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
             b"; FBX 7.3.0 project file\nFBXHeaderExtension:  {\n}\n",
             "cannot be read: Blender reads binary FBX alone; export",
         ),
+        (
+            "a.gltf",  # its accessors are cut off
+            b'{"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}], '
+            b'"meshes": [{"primitives": [{"attributes": {"POSITION": 7}}]}]}',
+            r"cannot be read \(\w+Error: .*damaged",
+        ),
         ("a.stl", b"x" * 200, "(cannot be read|holds no mesh)"),
         ("a.ply", b"plyx", "(cannot be read|holds no mesh)"),
         ("a.usdc", b"not usd", "(cannot be read|holds no mesh)"),
@@ -226,6 +232,11 @@ def test_a_scan_is_refused_in_any_language_of_blender(tmp_path: Path, monkeypatc
         with monkeypatch.context() as patch, pytest.raises(MeshError, match=words):
             patch.setattr(bpy.ops, "import_scene", SimpleNamespace(fbx=told, gltf=told), raising=False)
             files.load(path)
+
+
+def test_of_several_reports_the_first_tells_the_cause() -> None:
+    told = "Error: The disk is full\nError: The film was not closed\n"
+    assert log.reported(RuntimeError(told)) == "The disk is full"
 
 
 def test_a_missing_scan_is_refused_in_a_sentence(tmp_path: Path) -> None:

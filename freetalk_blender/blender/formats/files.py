@@ -93,7 +93,7 @@ def read(path: Path, fps: float | None = None) -> np.ndarray:
     try:
         file_to_world = reader(path.resolve())
     except RuntimeError as error:  # how Blender's operators tell that a file is damaged
-        reason = log.reported(str(error).strip().splitlines()[-1]).rstrip(".")
+        reason = log.reported(error).rstrip(".")
         if path.suffix.lower() == ".fbx" and _is_text(path):
             raise MeshError(
                 f"The scan {path} cannot be read: Blender reads binary FBX alone; export it as that."

@@ -28,20 +28,15 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
     said, keys, carried = _with_all_lines(written, path), plain_keys.written(written), hanging.carried(written)
-    found, pace, skin = (
-        _pictures_found(),
-        _unstretched(written),
-        plain_skin.worn(written, coloured=writer is not usd.write),
-    )
+    found, pace = _pictures_found(), _unstretched(written)
+    skin = plain_skin.worn(written, coloured=writer is not usd.write)
     with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, pace, said, keys, skin:
         try:
             writer(temporary, only or [*written, *rigs], only is not None)
         except RuntimeError as error:
-            told = str(error)
-            if "KeyboardInterrupt" in told:
+            if "KeyboardInterrupt" in str(error):
                 raise KeyboardInterrupt from error
-            lines = [line for line in told.splitlines() if line.strip() and not line.startswith("Location: ")]
-            raise FreeTalkError(f"{path} could not be written ({log.reported(lines[-1].strip())}).") from error
+            raise FreeTalkError(f"{path} could not be written ({log.reported(error)}).") from error
 
 
 def _seen() -> list[bpy.types.Object]:

@@ -47,7 +47,7 @@ def _baked_again(context: bpy.types.Context) -> bpy.types.Object:
     try:
         bpy.ops.freetalk.rebake()
     except RuntimeError as error:  # how Blender hands on what an operator reports
-        raise FreeTalkError(log.reported(str(error).strip())) from error
+        raise FreeTalkError(log.reported(error)) from error
     copy = chosen.talking(context)
     assert copy is not None, "baked"
     return copy
