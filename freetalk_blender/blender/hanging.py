@@ -3,10 +3,11 @@ sentence for each kind, and for what is bound to a talking copy that gives way t
 copy where it can."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import bpy
+from mathutils import Matrix
 
 from ..core import arkit, wording
 from . import compat, drivers, movers, seen
@@ -134,21 +135,56 @@ def parented(copy: bpy.types.Object) -> tuple[str, ...]:
 def hand_back(copy: bpy.types.Object, original: bpy.types.Object) -> None:
     """What the person parented to a talking copy, which goes, hangs on its original."""
     above = movers.with_parents([original])
-    _hang([(child, original) for child in copy.children if child not in above])
+    for child in [child for child in copy.children if child not in above]:
+        _hang(child, original, *_hung(child)[1:])
+    bpy.context.view_layer.update()
 
 
 @contextmanager
-def carried(written: Iterable[bpy.types.Object]) -> Iterator[None]:
+def carried(written: Iterable[bpy.types.Object], on_bones: bool) -> Iterator[None]:
     """What is parented to faces hangs on their talking copies for as long as these are written: in a file that lacks
-    the face it would stand beside the head, and glTF's exporter fails where bones move a parent that it leaves out."""
+    the face it would stand beside the head. on_bones: what else hangs through objects that are not written on a bone
+    hangs on that itself, for glTF's exporter fails there."""
     items = {*written}
     faces = [(original_of(copy), copy) for copy in items if original_of(copy) not in items]
-    moved = [(child, face, copy) for face, copy in faces for child in _by_place(face, copy)]
+    moved = {child: copy for face, copy in faces for child in _by_place(face, copy)}
+    before = {item: _hung(item) for item in (*moved, *items)}
+    held: dict[bpy.types.Object, bpy.types.PoseBone] = {}
     try:
-        _hang([(child, copy) for child, _, copy in moved])
+        for child, copy in moved.items():
+            _hang(child, copy, *before[child][1:])
+        held = {item: bone for item in items if on_bones and (bone := _bone_above(item, items))}
+        _hang_on_bones(held)
         yield
     finally:
-        _hang([(child, face) for child, face, _ in moved])
+        for item in (*moved, *held):
+            _hang(item, *before[item])
+        bpy.context.view_layer.update()
+
+
+def _bone_above(item: bpy.types.Object, items: Container[bpy.types.Object]) -> bpy.types.PoseBone | None:
+    """The bone on which an object hangs through others that are none of these; None where there is none."""
+    above = item.parent
+    while above is not None and above not in items and above.type != "ARMATURE":
+        if above.parent_type == "BONE":
+            return above.parent.pose.bones.get(above.parent_bone)
+        above = above.parent
+    return None
+
+
+def _hang_on_bones(wanted: Mapping[bpy.types.Object, bpy.types.PoseBone]) -> None:
+    """Each object on a bone, at the place that it has in this frame."""
+    bpy.context.view_layer.update()
+    places = {item: item.matrix_world.copy() for item in wanted}
+    for item, bone in wanted.items():
+        _hang(item, bone.id_data, "BONE", bone.name, Matrix())
+    bpy.context.view_layer.update()
+    for item, bone in wanted.items():
+        rest = bone.bone.matrix_local.inverted()
+        end = bone.id_data.matrix_world @ bone.matrix
+        end @= rest if bone.bone.use_relative_parent else Matrix.Translation((0, bone.length, 0))
+        item.matrix_parent_inverse = end.inverted_safe() @ places[item] @ item.matrix_world.inverted_safe() @ end
+    bpy.context.view_layer.update()
 
 
 def _by_place(face: bpy.types.Object, copy: bpy.types.Object) -> list[bpy.types.Object]:
@@ -168,14 +204,15 @@ def _followed(item: bpy.types.Object) -> list[bpy.types.Object]:
     return movers.with_parents([item, *(each for each in seen_by if isinstance(each, bpy.types.Object))])
 
 
-def _hang(pairs: list[tuple[bpy.types.Object, bpy.types.Object]]) -> None:
-    """Each first object on the second, as it was on its parent."""
-    for child, parent in pairs:
-        offset = child.matrix_parent_inverse.copy()  # another parent clears it
-        child.parent = parent
-        child.matrix_parent_inverse = offset
-    if pairs:
-        bpy.context.view_layer.update()
+def _hung(item: bpy.types.Object) -> tuple[bpy.types.Object | None, str, str, Matrix]:
+    """On what an object hangs, how, on which bone, and off it by how much."""
+    return item.parent, item.parent_type, item.parent_bone, item.matrix_parent_inverse.copy()
+
+
+def _hang(item: bpy.types.Object, parent: bpy.types.Object | None, kind: str, bone: str, offset: Matrix) -> None:
+    item.parent = parent
+    item.parent_type, item.parent_bone = kind, bone
+    item.matrix_parent_inverse = offset  # another parent clears it
 
 
 def _is_bound_to(item: bpy.types.Object, copy: bpy.types.Object) -> bool:

@@ -188,6 +188,40 @@ def test_what_is_parented_to_the_face_hangs_on_the_talking_copy_in_files(
     assert np.abs(np.subtract(*places)).max() > 1
 
 
+@pytest.mark.parametrize("through", ["skinned face", "face's vertices", "hidden object"])
+def test_what_hangs_on_a_bone_through_what_no_file_holds_hangs_on_it_in_a_glb(
+    talker: bpy.types.Object, tmp_path: Path, through: str
+) -> None:
+    scene, hat = bpy.context.scene, bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
+    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    scene.collection.objects.link(hat)
+    rig, above = rigged(talker, "neck", scene.collection), talker
+    if through == "hidden object":
+        above = bpy.data.objects.new("hidden", None)
+        scene.collection.objects.link(above)
+        above.hide_set(True)
+    if through != "skinned face":
+        talker.modifiers.clear()
+    above.parent, above.parent_type, above.parent_bone, above.rotation_euler.x = rig, "BONE", "neck", 0.5
+    hat.parent, hat.location, hat.matrix_parent_inverse.translation = above, (0, -900, 300), (1, 2, 3)
+    if through == "face's vertices":
+        hat.parent_type, hat.parent_vertices = "VERTEX_3", (0, 10, 20)
+    before = [hat.parent, hat.parent_type, *hat.parent_vertices, hat.matrix_parent_inverse.copy()]
+    neck = rig.pose.bones["neck"]
+    neck.rotation_mode = "XYZ"
+    for frame, turn in ((1, 0.0), (20, 1.0)):
+        neck.rotation_euler.y = turn
+        neck.keyframe_insert("rotation_euler", frame=frame)
+    animate(talker)
+    places, scene.freetalk.only_face = [place_of(hat, frame) for frame in (1, 20)], False
+    assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
+    assert [hat.parent, hat.parent_type, *hat.parent_vertices, hat.matrix_parent_inverse] == before
+    opened(tmp_path / "head.glb", 25)
+    hat = next(item for item in bpy.data.objects if item.type == "MESH" and len(item.data.vertices) == 3)
+    assert np.abs(np.subtract([place_of(hat, frame) for frame in (1, 20)], places)).max() < 0.01
+    assert np.abs(np.subtract(*places)).max() > 100
+
+
 def place_of(item: bpy.types.Object, frame: int) -> np.ndarray:
     """(3,) where an object's first vertex is in a frame."""
     bpy.context.scene.frame_set(frame)

@@ -52,7 +52,7 @@ def test_what_a_talking_copy_follows_is_not_hung_on_it_in_files(face: bpy.types.
     copy.constraints.new("COPY_LOCATION").target = aim
     variable = copy.driver_add("location", 0).driver.variables.new()
     variable.type, variable.targets[0].id = "TRANSFORMS", read
-    with hanging.carried([copy]):
+    with hanging.carried([copy], on_bones=True):
         assert [item.parent for item in items] == [above, face, face, copy]
     assert [item.parent for item in items] == [above, face, face, face]
 

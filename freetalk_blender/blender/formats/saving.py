@@ -27,8 +27,8 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     writer = _WRITERS[path.suffix.lower()]
     written = [] if writer is _write_blend else only or _seen()
     rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
-    said, keys, carried = _with_all_lines(written, path), plain_keys.written(written), hanging.carried(written)
-    found, pace = _pictures_found(), _unstretched(written)
+    said, keys, found = _with_all_lines(written, path), plain_keys.written(written), _pictures_found()
+    pace, carried = _unstretched(written), hanging.carried(written, on_bones=writer is gltf.write)
     skin = plain_skin.worn(written, coloured=writer is not usd.write)
     with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, pace, said, keys, skin:
         try:
