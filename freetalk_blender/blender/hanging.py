@@ -136,8 +136,19 @@ def hand_back(copy: bpy.types.Object, original: bpy.types.Object) -> None:
     """What the person parented to a talking copy, which goes, hangs on its original."""
     above = movers.with_parents([original])
     for child in [child for child in copy.children if child not in above]:
-        _hang(child, original, *_hung(child)[1:])
+        hang(child, original, *hung(child)[1:])
     bpy.context.view_layer.update()
+
+
+def hung(item: bpy.types.Object) -> tuple[bpy.types.Object | None, str, str, Matrix]:
+    """On what an object hangs, how, on which bone, and off it by how much."""
+    return item.parent, item.parent_type, item.parent_bone, item.matrix_parent_inverse.copy()
+
+
+def hang(item: bpy.types.Object, parent: bpy.types.Object | None, kind: str, bone: str, offset: Matrix) -> None:
+    item.parent = parent
+    item.parent_type, item.parent_bone = kind, bone
+    item.matrix_parent_inverse = offset  # another parent clears it
 
 
 @contextmanager
@@ -148,17 +159,17 @@ def carried(written: Iterable[bpy.types.Object], on_bones: bool) -> Iterator[Non
     items = {*written}
     faces = [(original_of(copy), copy) for copy in items if original_of(copy) not in items]
     moved = {child: copy for face, copy in faces for child in _by_place(face, copy)}
-    before = {item: _hung(item) for item in (*moved, *items)}
+    before = {item: hung(item) for item in (*moved, *items)}
     held: dict[bpy.types.Object, bpy.types.PoseBone] = {}
     try:
         for child, copy in moved.items():
-            _hang(child, copy, *before[child][1:])
+            hang(child, copy, *before[child][1:])
         held = {item: bone for item in items if on_bones and (bone := _bone_above(item, items))}
         _hang_on_bones(held)
         yield
     finally:
         for item in (*moved, *held):
-            _hang(item, *before[item])
+            hang(item, *before[item])
         bpy.context.view_layer.update()
 
 
@@ -177,7 +188,7 @@ def _hang_on_bones(wanted: Mapping[bpy.types.Object, bpy.types.PoseBone]) -> Non
     bpy.context.view_layer.update()
     places = {item: item.matrix_world.copy() for item in wanted}
     for item, bone in wanted.items():
-        _hang(item, bone.id_data, "BONE", bone.name, Matrix())
+        hang(item, bone.id_data, "BONE", bone.name, Matrix())
     bpy.context.view_layer.update()
     for item, bone in wanted.items():
         rest = bone.bone.matrix_local.inverted()
@@ -202,17 +213,6 @@ def _followed(item: bpy.types.Object) -> list[bpy.types.Object]:
     read = [target.id for curve in curves for target in drivers.targets(curve.driver)]
     seen_by = [*read, *(getattr(each, "target", None) for each in item.constraints)]
     return movers.with_parents([item, *(each for each in seen_by if isinstance(each, bpy.types.Object))])
-
-
-def _hung(item: bpy.types.Object) -> tuple[bpy.types.Object | None, str, str, Matrix]:
-    """On what an object hangs, how, on which bone, and off it by how much."""
-    return item.parent, item.parent_type, item.parent_bone, item.matrix_parent_inverse.copy()
-
-
-def _hang(item: bpy.types.Object, parent: bpy.types.Object | None, kind: str, bone: str, offset: Matrix) -> None:
-    item.parent = parent
-    item.parent_type, item.parent_bone = kind, bone
-    item.matrix_parent_inverse = offset  # another parent clears it
 
 
 def _is_bound_to(item: bpy.types.Object, copy: bpy.types.Object) -> bool:

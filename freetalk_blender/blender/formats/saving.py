@@ -14,7 +14,7 @@ import bpy
 from ...core import atomic, wording
 from ...core.errors import FreeTalkError
 from .. import hanging, linked, log, movers, seen, spoken, takes
-from . import fbx, gltf, plain_keys, plain_skin, usd
+from . import fbx, gltf, plain_keys, plain_parents, plain_skin, usd
 
 
 @seen.beyond_local_view()
@@ -25,18 +25,20 @@ def save(path: Path, only: list[bpy.types.Object] | None = None) -> None:
     everything. Raises FreeTalkError where it cannot be written.
     """
     writer = _WRITERS[path.suffix.lower()]
-    written = [] if writer is _write_blend else only or _seen()
-    rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
-    said, keys, found = _with_all_lines(written, path), plain_keys.written(written), _pictures_found()
-    pace, carried = _unstretched(written), hanging.carried(written, on_bones=writer is gltf.write)
-    skin = plain_skin.worn(written, coloured=writer is not usd.write)
-    with atomic.output(path) as temporary, _shown(rigs), carried, _selected(only), found, pace, said, keys, skin:
-        try:
-            writer(temporary, only or [*written, *rigs], only is not None)
-        except RuntimeError as error:
-            if "KeyboardInterrupt" in str(error):
-                raise KeyboardInterrupt from error
-            raise FreeTalkError(f"{path} could not be written ({log.reported(error)}).") from error
+    items = [] if writer is _write_blend else only or _seen()
+    said, pace, kept = _with_all_lines(items, path), _unstretched(items), plain_parents.keyed(items)
+    with atomic.output(path) as temporary, said, pace, kept as empties:
+        written = [*items, *empties]
+        rigs = dict.fromkeys(rig for item in written for rig in movers.armatures(item))
+        carried = hanging.carried(written, on_bones=writer is gltf.write)
+        keys, skin = plain_keys.written(written), plain_skin.worn(written, coloured=writer is not usd.write)
+        with _shown(rigs), carried, _selected([*only, *empties] if only else None), _pictures_found(), keys, skin:
+            try:
+                writer(temporary, written if only else [*written, *rigs], only is not None)
+            except RuntimeError as error:
+                if "KeyboardInterrupt" in str(error):
+                    raise KeyboardInterrupt from error
+                raise FreeTalkError(f"{path} could not be written ({log.reported(error)}).") from error
 
 
 def _seen() -> list[bpy.types.Object]:

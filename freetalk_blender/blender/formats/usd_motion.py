@@ -4,19 +4,15 @@ What moves an object as a whole becomes curves, for the constraint that reads it
 read through, which is gone then. What moves a surface point by point goes on being read from the file itself.
 """
 
-from itertools import pairwise
 from math import ceil, floor
 from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Matrix
 
 from ...core import wording
-from .. import compat
-from ..curve_keys import LINEAR
-from ..movers import with_parents
 from ..sound import scene_fps
+from . import poses
 
 #: The stage plays at the scene's rate; of a file with fewer time codes a second than this the end is not looked at.
 _SLOWEST = 12
@@ -63,50 +59,9 @@ def _range(path: Path) -> tuple[int, int]:
 
 
 def _bake(moved: list[bpy.types.Object], frames: np.ndarray) -> None:
-    """Curves in the place of the constraints, from a scene that holds these objects alone."""
-    stage = bpy.data.scenes.new("stage")
-    poses = np.empty((len(moved), len(frames), 4, 4))
-    try:
-        for item in with_parents(moved):
-            stage.collection.objects.link(item)
-        for number, frame in enumerate(frames):
-            stage.frame_set(int(frame))
-            graph = stage.view_layers[0].depsgraph
-            for each, item in enumerate(moved):
-                poses[each, number] = _own_pose(item.evaluated_get(graph))
-    finally:
-        bpy.data.scenes.remove(stage)
-    for item, pose in zip(moved, poses, strict=True):
+    """Curves in the place of the constraints."""
+    found = poses.sampled(moved, frames)
+    for item, pose in zip(moved, found, strict=True):
         for constraint in _constraints(item):
             item.constraints.remove(constraint)
-        _key(item, pose, frames)
-
-
-def _own_pose(item: bpy.types.Object) -> np.ndarray:
-    """(4,4) what the object's own place, turn and scale have to be for it to be where it is."""
-    if item.parent is None:
-        return np.array(item.matrix_world)
-    return np.array((item.parent.matrix_world @ item.matrix_parent_inverse).inverted() @ item.matrix_world)
-
-
-def _key(item: bpy.types.Object, poses: np.ndarray, frames: np.ndarray) -> None:
-    """Curves, linear between frames, through poses (T,4,4); just the pose where it is always the same."""
-    item.matrix_basis = Matrix(poses[0].tolist())
-    steps = np.flatnonzero(np.abs(np.diff(poses, axis=0)).max((1, 2)) > 1e-9)
-    if not len(steps):
-        return
-    used = slice(steps[0], steps[-1] + 2)
-    item.rotation_mode = "QUATERNION"
-    placed = [Matrix(pose.tolist()).decompose() for pose in poses[used]]
-    for before, after in pairwise(placed):
-        after[1].make_compatible(before[1])
-    compat.new_action(item, item.name)
-    curves = compat.fcurves(item)
-    for name, values in zip(("location", "rotation_quaternion", "scale"), zip(*placed, strict=True), strict=True):
-        for axis, value in enumerate(np.array(values).T):
-            points = curves.new(name, index=axis).keyframe_points
-            points.add(len(value))
-            points.foreach_set("co", np.stack([frames[used], value], 1).astype(np.float32).ravel())
-            points.foreach_set("interpolation", np.full(len(value), LINEAR, np.int32))
-    for curve in curves:
-        curve.update()
+        poses.key(item, pose, frames)
