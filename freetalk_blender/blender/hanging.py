@@ -16,6 +16,8 @@ from .marks import lent_keys, original_of
 #: Types of modifiers that are bound to another object, of which they know the number of vertices and faces, and what
 #: names that.
 _BOUND = {"SURFACE_DEFORM": "target", "MESH_DEFORM": "object"}
+#: Those that lay an object on another one's surface.
+_LAYING = {**_BOUND, "SHRINKWRAP": "target"}
 #: A shape key that a driver reads, in the path to it.
 _KEY = re.compile(r"""key_blocks\[(["'])(.+?)\1\]\.value""")
 
@@ -51,10 +53,19 @@ def hangs_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:
     """Does an object, or do bones of it, follow single vertices of a face's surface, and not its place alone?"""
     if item.parent == face and item.parent_type in ("VERTEX", "VERTEX_3"):
         return True
-    laid = [each.target for each in item.modifiers if each.type in ("SURFACE_DEFORM", "SHRINKWRAP")]
     constraints = movers.constraints(item)
     held = [each.target for each in constraints if each.type == "SHRINKWRAP" or getattr(each, "subtarget", "")]
-    return face in laid + held
+    return face in held or _is_laid_on(item, face)
+
+
+def by_modifiers(copy: bpy.types.Object) -> list[str]:
+    """Names of the other meshes that are seen and that modifiers lay on a talking copy, or make of it."""
+    meshes = [item for item in seen.others(copy) if item.type == "MESH"]
+    return [item.name for item in meshes if _is_laid_on(item, copy) or _is_made_of(item, copy)]
+
+
+def _is_laid_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:
+    return any(getattr(each, _LAYING[each.type]) == face for each in item.modifiers if each.type in _LAYING)
 
 
 def _is_made_of(item: bpy.types.Object, face: bpy.types.Object) -> bool:

@@ -1,5 +1,5 @@
 """What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface,
-its shading, UV maps and materials, pictures in tiles, and its size."""
+its shading, UV maps and materials, pictures in tiles, its size, and how modifiers move others with it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from ..core import wording
-from . import meshes, spoken, takes
+from . import hanging, meshes, spoken, takes
 from .formats import pictures, saving
 from .marks import original_of
 from .scene import subdivided
@@ -29,6 +29,8 @@ def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
     told: tuple[str, ...] = ()
     if suffixes & (saving.EXPORTS - {".blend"}):
         told += _of_modifiers(copy)
+    if suffixes & {".glb", ".fbx"}:
+        told += _of_others(copy)
     if ".fbx" in suffixes:
         told += _of_tiles(copy)
     if suffixes & (saving.EXPORTS - {".blend", ".fbx"}):
@@ -52,6 +54,17 @@ def _of_tiles(copy: bpy.types.Object) -> tuple[str, ...]:
     if not tiled:
         return ()
     return (f"FBX holds no pictures in tiles, as {copy.name} shows them: {wording.named(tiled)}; write glTF or USD.",)
+
+
+def _of_others(copy: bpy.types.Object) -> tuple[str, ...]:
+    """What is bound to a talking copy rests in files without modifiers; Blender's exporter of USD works it out."""
+    names = hanging.by_modifiers(copy)
+    if not names:
+        return ()
+    return (
+        f"No glTF or FBX holds how modifiers move other objects with {copy.name}: {wording.named(names)}; write USD, "
+        f"or join them to {original_of(copy).name} and animate it again.",
+    )
 
 
 def _of_modifiers(copy: bpy.types.Object) -> tuple[str, ...]:

@@ -129,6 +129,20 @@ def test_modifiers_that_change_uv_maps_shading_or_materials_alone_are_told(empty
     assert f" make of {copy.name}: painted, flat; apply" in told
 
 
+@pytest.mark.parametrize("kind", ["SURFACE_DEFORM", "MESH_DEFORM", "SHRINKWRAP"])
+def test_what_modifiers_move_with_a_talking_copy_is_told_of_files_in_which_it_rests(
+    face: bpy.types.Object, kind: str
+) -> None:
+    copy, mask = talking(face), bpy.data.objects.new("mask", face.data.copy())
+    bpy.context.scene.collection.objects.link(mask)
+    modifier, files = mask.modifiers.new("with the face", kind), [Path("a.glb"), Path("a.fbx"), Path("a.usdc")]
+    assert unwritten.notes(copy, files) == ()
+    setattr(modifier, "object" if kind == "MESH_DEFORM" else "target", copy)
+    (told,) = unwritten.notes(copy, files)
+    assert told.startswith("No glTF or FBX holds how modifiers move other objects with face FreeTalk: mask; write USD")
+    assert unwritten.notes(copy, files[2:]) == ()
+
+
 def test_pictures_in_tiles_are_told_of_an_fbx(face: bpy.types.Object) -> None:
     copy = talking(face)
     copy.data.materials.append(bpy.data.materials.new("skin"))
