@@ -233,21 +233,27 @@ def place_of(item: bpy.types.Object, frame: int) -> np.ndarray:
 def test_what_hangs_on_vertices_of_a_talking_copy_moves_with_them_in_files(
     talker: bpy.types.Object, tmp_path: Path, suffix: str, corners: int
 ) -> None:
-    """A ring in the chin, at rest on its three vertices, or moved by curves of its own on one."""
+    """A ring in the chin, on a hidden object on three vertices, or moved by curves of its own on one."""
     scene, ring = bpy.context.scene, bpy.data.objects.new("ring", bpy.data.meshes.new("ring"))
     ring.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
     scene.collection.objects.link(ring)
     copy, chin = animate(talker), placed.points(talker)[8]
     near = meshes.nearest(meshes.vertices(copy.data), chin + 8 * np.eye(3)).tolist()
-    ring.parent, ring.parent_type, ring.parent_vertices = copy, "VERTEX_3" if corners == 3 else "VERTEX", near
-    ring.rotation_euler.x, ring.matrix_parent_inverse.translation = 1.0, (1, 2, 3)
+    pin = ring
+    if corners == 3:
+        pin = ring.parent = bpy.data.objects.new("pin", None)
+        scene.collection.objects.link(pin)
+        pin.hide_set(True)
+        scene.freetalk.only_face = False
+    pin.parent, pin.parent_type, pin.parent_vertices = copy, "VERTEX_3" if corners == 3 else "VERTEX", near
+    pin.rotation_euler.x, pin.matrix_parent_inverse.translation = 1.0, (1, 2, 3)
     for frame in (1, 20) if corners == 1 else ():
         ring.location.x = frame
         ring.keyframe_insert("location", index=0, frame=frame)
-    before = [ring.parent, ring.parent_type, *ring.parent_vertices, ring.matrix_parent_inverse.copy()]
+    before = [pin.parent, pin.parent_type, *pin.parent_vertices, pin.matrix_parent_inverse.copy()]
     places, count = [place_of(ring, frame) for frame in (20, 27, 40)], [len(bpy.data.objects), len(bpy.data.actions)]
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / f"head{suffix}")) == {"FINISHED"}
-    assert [ring.parent, ring.parent_type, *ring.parent_vertices, ring.matrix_parent_inverse] == before
+    assert [pin.parent, pin.parent_type, *pin.parent_vertices, pin.matrix_parent_inverse] == before
     assert [len(bpy.data.objects), len(bpy.data.actions)] == count and len(bpy.data.scenes) == 1
     opened(tmp_path / f"head{suffix}", 25)
     ring = next(item for item in bpy.data.objects if item.type == "MESH" and len(item.data.vertices) == 3)

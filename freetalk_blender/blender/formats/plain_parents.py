@@ -6,16 +6,17 @@ from contextlib import contextmanager
 import bpy
 import numpy as np
 
-from .. import hanging
+from .. import hanging, movers
 from ..marks import PREFIX
 from . import poses
 
 
 @contextmanager
 def keyed(items: Iterable[bpy.types.Object]) -> Iterator[list[bpy.types.Object]]:
-    """While one exports these objects: what hangs on vertices hangs on an empty, one of those that are given, which
-    curves move as the vertices are moved in each frame of the scene."""
-    held = [item for item in items if item.parent is not None and item.parent_type in ("VERTEX", "VERTEX_3")]
+    """While one exports these objects: what hangs on vertices, of them and of what they hang on, hangs on an empty, one
+    of those that are given, which curves move as the vertices are moved in each frame of the scene."""
+    above = movers.with_parents(items)
+    held = [item for item in above if item.parent is not None and item.parent_type in ("VERTEX", "VERTEX_3")]
     before, scene = {item: hanging.hung(item) for item in held}, bpy.context.scene
     frames = np.arange(scene.frame_start, scene.frame_end + 1)
     empties: list[bpy.types.Object] = []
