@@ -206,7 +206,9 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
         ),
         ("a.stl", b"x" * 200, "(cannot be read|holds no mesh)"),
         ("a.ply", b"plyx", "(cannot be read|holds no mesh)"),
-        ("a.usdc", b"not usd", "(cannot be read|holds no mesh)"),
+        ("a.usdc", b"PXR-USDC" + 99 * b"\1", r"cannot be read \(USD Import: unable to open stage"),
+        ("a.usda", b'#usda 1.0\ndef Mesh "face" {', r"cannot be read \(USD Import: unable to open stage"),
+        ("a.usda", b"#usda 1.0\n", "holds no mesh with faces"),
         ("a.blend", b"not a blend", "cannot be read"),
     ],
 )
