@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import bpy
 
 from . import bake, compat, heard, landmark_points, placed, spoken, takes
-from .marks import OWN, PREFIX, RANGE, STRIP, TAKE, all_copies, copy_of
+from .marks import MOTION, OWN, PREFIX, RANGE, STRIP, TAKE, all_copies, copy_of
 
 #: Kinds of data that may hold something of FreeTalk's.
 _KINDS = (
@@ -114,5 +114,6 @@ def _drop_unused() -> None:
     for blocks in (bpy.data.materials, bpy.data.collections):
         for block in [block for block in blocks if block.name.startswith(PREFIX) and block.users == 0]:
             blocks.remove(block)
-    for action in [action for action in bpy.data.actions if TAKE in action and action.users == 0]:
+    own = [action for action in bpy.data.actions if TAKE in action or MOTION in action]
+    for action in [action for action in own if action.users == 0]:
         bpy.data.actions.remove(action)

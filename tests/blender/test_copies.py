@@ -105,15 +105,18 @@ def test_a_copy_moves_as_its_original_does_and_its_keys_can_be_edited(talker: bp
         if not axis:
             compat.stash(talker, name, talker.animation_data.action, compat.slot(talker))
             compat.assign(talker, None, None)
-    data = talker.animation_data
-    (track,) = data.nla_tracks
-    (strip,) = track.strips
-    track.mute, strip.repeat = False, 3
+    (track,) = talker.animation_data.nla_tracks
+    track.mute, track.strips[0].repeat = False, 3
 
     def places() -> list[list[float]]:
         """x and y of the original and of its copy in a frame when the strip repeats."""
         bpy.context.scene.frame_set(26)
         return [[round(value, 3) for value in item.matrix_world.translation[:2]] for item in (talker, copy)]
+
+    def tweak(item: bpy.types.Object) -> None:
+        data = item.animation_data
+        data.nla_tracks.active, data.nla_tracks[0].strips[0].select = data.nla_tracks[0], True
+        data.use_tweak_mode = True
 
     copy = animate(talker)
     assert places() == [[6, 11], [6, 11]]
@@ -122,10 +125,11 @@ def test_a_copy_moves_as_its_original_does_and_its_keys_can_be_edited(talker: bp
             key.co_ui.y += 100
     assert places() == [[6, 11], [106, 111]]
     bpy.context.scene.freetalk.inner_mouth = "none"
-    data.nla_tracks.active, strip.select, data.use_tweak_mode = track, True, True
+    tweak(talker)
     copy = animate(talker)
-    data.use_tweak_mode = False
+    talker.animation_data.use_tweak_mode = False
     assert places() == [[6, 11], [106, 111]] and len(marks.all_copies()) == 1
+    tweak(copy)
     assert bpy.ops.freetalk.remove() == {"FINISHED"}
     assert bpy.data.actions.keys() == ["plays", "pushed down"] and not list(cleanup.found())
 
