@@ -226,6 +226,47 @@ def test_what_turns_in_a_usd_file_turns_the_shorter_way_between_frames(tmp_path:
         assert np.allclose(turned, [np.cos(angle), np.sin(angle), 0], atol=1e-2) and np.allclose(at, (5, 0, 0))
 
 
+#: A hand on an arm that moves and turns.
+_CARRIED = """#usda 1.0
+(
+    endTimeCode = 12
+    startTimeCode = 0
+    timeCodesPerSecond = 24
+    upAxis = "Y"
+)
+def Xform "arm"
+{
+    double3 xformOp:translate.timeSamples = { 0: (1, 2, 3), 12: (4, 2, 5) }
+    float xformOp:rotateX.timeSamples = { 0: 10, 12: 100 }
+    uniform token[] xformOpOrder = ["xformOp:translate", "xformOp:rotateX"]
+    def Mesh "hand"
+    {
+        int[] faceVertexCounts = [3]
+        int[] faceVertexIndices = [0, 1, 2]
+        point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
+    }
+}
+"""
+
+
+@NEEDS_USD
+def test_a_usd_file_whose_root_moves_is_set_upright_in_each_frame(tmp_path: Path) -> None:
+    path = tmp_path / "carried.usda"
+    path.write_text(_CARRIED)
+    scan = files.load(path)
+
+    def places() -> np.ndarray:
+        placed = []
+        for frame in (0, 6, 12, 20):
+            bpy.context.scene.frame_set(frame)
+            placed.append(meshes.world(scan.item))
+        return np.array(placed)
+
+    before = places()
+    files.upright(scan, np.array([0.0, 1.0, 0.0]))
+    assert np.allclose(places(), files.Y_UP @ before, atol=1e-5) and np.ptp(before, axis=0).max() > 0.9
+
+
 @pytest.mark.parametrize(("suffix", "fps"), [(".glb", 30), (".usdc", 30), (".fbx", 24), (".blend", 24)])
 def test_what_a_character_does_keeps_its_speed(
     empty: bpy.types.Scene, tmp_path: Path, head: Path, suffix: str, fps: float

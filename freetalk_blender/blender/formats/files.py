@@ -200,7 +200,7 @@ def upright(scan: Scan, up: np.ndarray) -> None:
         return
     for item in bpy.context.scene.objects:
         if item.parent is None:
-            item.matrix_world = Matrix((Y_UP @ meshes.world(item)).tolist())
+            usd_motion.turn(item, Matrix(Y_UP.tolist()))
     scan.file_to_world = Y_UP @ scan.file_to_world
     bpy.context.view_layer.update()
 
