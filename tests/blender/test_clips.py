@@ -267,6 +267,40 @@ def test_a_usd_file_whose_root_moves_is_set_upright_in_each_frame(tmp_path: Path
     assert np.allclose(places(), files.Y_UP @ before, atol=1e-5) and np.ptp(before, axis=0).max() > 0.9
 
 
+#: A head that stands where an instance of it does.
+_INSTANCED = """#usda 1.0
+(
+    upAxis = "Z"
+)
+class Xform "made"
+{
+    def Mesh "head"
+    {
+        int[] faceVertexCounts = [3]
+        int[] faceVertexIndices = [0, 1, 2]
+        point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
+    }
+}
+def Xform "here" (
+    instanceable = true
+    references = </made>
+)
+{
+    double3 xformOp:translate = (0, 0, 7)
+    uniform token[] xformOpOrder = ["xformOp:translate"]
+}
+"""
+
+
+@NEEDS_USD
+def test_an_instance_in_a_usd_file_is_read_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "instanced.usda"
+    path.write_text(_INSTANCED)
+    scan = files.load(path)
+    assert scan.notes == () and [*scan.item.matrix_world.translation] == [0, 0, 7]
+    assert [item.name for item in bpy.data.objects if item.type == "MESH"] == ["head"]
+
+
 @pytest.mark.parametrize(("suffix", "fps"), [(".glb", 30), (".usdc", 30), (".fbx", 24), (".blend", 24)])
 def test_what_a_character_does_keeps_its_speed(
     empty: bpy.types.Scene, tmp_path: Path, head: Path, suffix: str, fps: float
