@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .core import atomic, checkup, frame, key_sets, landmarks, metrics, models, same_file
+from .core import atomic, checkup, frame, key_sets, landmarks, metrics, models
 from .core import doctor as doctors
 from .core.detection import detector, landmark_preview
 from .core.errors import FreeTalkError
+from .core.surface import scan_file
 from .core.voice import audio, curve_file, performance
 from .core.voice.performance import Performance
 from .core.voice.style import STYLES, Style
@@ -24,10 +25,12 @@ from .scans import (
     load,
     missing_pictures,
     needs_blender,
+    outputs_of,
     own_vertices,
     points_of,
     read_own,
     read_uvs,
+    refuse_read,
     tell,
 )
 
@@ -166,10 +169,11 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
         import bpy
 
         from .blender import scene, sound
-        from .blender.formats import files
+        from .blender.formats import files, pictures
         from .stage import write
     with steps.blender("read the scene"):
         files.read(arguments.scene)
+        refuse_read(arguments, pictures.sources())
         face = scene.talking_object()
     tell(sound.notes(bpy.context.scene), steps)
     for path in arguments.outputs:
@@ -253,17 +257,16 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
 def check_outputs(arguments: argparse.Namespace) -> None:
     """FreeTalkError before the work rather than after it, where an output cannot be written, or an input is a pipe;
     nothing is made yet."""
-    single = [getattr(arguments, name, None) for name in ("output", "preview")]
     read = [getattr(arguments, name, None) for name in ("scan", "audio", "motion", "truth", "scene")]
-    inputs = {same_file.identity(path) for path in read if path is not None}
     for path in filter(None, read):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise FreeTalkError(
                 f"{path} is no file but a pipe or a device; write what it holds to a file and name that."
             )
-    for path in filter(None, [*getattr(arguments, "outputs", []), *single]):
-        if same_file.identity(path) in inputs:
-            raise FreeTalkError(f"{path} is read by this command; write to another file.")
+    refuse_read(arguments, filter(None, read))
+    if read[0] and any(path.suffix.lower() == ".png" for path in outputs_of(arguments)):
+        refuse_read(arguments, scan_file.pictures(read[0]))
+    for path in outputs_of(arguments):
         if path.is_dir():
             raise FreeTalkError(f"Cannot write {path} (it is a folder); choose another name.")
         atomic.refuse_protected(path)

@@ -9,14 +9,14 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .core import cancel, landmarks, movement
+from .core import cancel, landmarks, movement, same_file
 from .core import face as faces
 from .core.errors import FreeTalkError
 from .core.face import Face
@@ -70,6 +70,20 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(came[0])
 
 
+def outputs_of(arguments: argparse.Namespace) -> list[Path]:
+    """The files that the command writes."""
+    single = [getattr(arguments, name, None) for name in ("output", "preview")]
+    return [*getattr(arguments, "outputs", []), *filter(None, single)]
+
+
+def refuse_read(arguments: argparse.Namespace, read: Iterable[Path]) -> None:
+    """FreeTalkError where the command would write over a file that it reads."""
+    inputs = set(map(same_file.identity, read))
+    for path in outputs_of(arguments):
+        if same_file.identity(path) in inputs:
+            raise FreeTalkError(f"{path} is read by this command; write to another file.")
+
+
 def points_of(arguments: argparse.Namespace) -> np.ndarray | None:
     """(68,3) of the landmark file that the command names, in the scan file's coordinates."""
     return landmarks.read(arguments.landmarks).points if arguments.landmarks else None
@@ -101,10 +115,11 @@ def load(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progre
     """The scan in Blender's scene, which is started for it; points (68,3) choose the face among meshes."""
     with steps.blender("start Blender"):
         import_bpy()
-        from .blender.formats import files
+        from .blender.formats import files, pictures
     with steps.blender("read the scan"):
         fps = getattr(arguments, "fps", None) or FPS
         found = files.load(arguments.scan, points, arguments.device, arguments.object, fps)
+        refuse_read(arguments, pictures.sources())
         tell(found.notes, steps)
         return found
 

@@ -320,3 +320,15 @@ def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.Capture
     assert call("animate", scan, "speech.wav", "-o", tmp_path / "x.npz", "-o", again) == cli.BAD_INPUT
     assert "head.glb is read by this command; write to another file." in capsys.readouterr().err
     assert scan.read_bytes() == b"a scan"
+
+
+@pytest.mark.parametrize("kind", ["obj", "ply"])
+def test_a_picture_of_the_scan_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture, kind: str) -> None:
+    scan, picture = tmp_path / f"head.{kind}", tmp_path / "head.png"
+    scan.write_text("mtllib head.mtl\n" if kind == "obj" else "ply\ncomment TextureFile head.png\nend_header\n")
+    (tmp_path / "head.mtl").write_text("newmtl skin\nmap_Bump -bm 0.5 head.png\n")
+    picture.write_bytes(b"skin")
+    for words in (("landmarks", scan, "--preview", picture), ("animate", scan, "speech.wav", "-o", picture)):
+        assert call(*words) == cli.BAD_INPUT
+        assert f"{picture} is read by this command; write to another file." in capsys.readouterr().err
+    assert picture.read_bytes() == b"skin"

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import bpy
 import pytest
+from doors import call
 from wheel import NEEDS_USD
 
+from freetalk_blender import cli
 from freetalk_blender.blender import compat
 from freetalk_blender.blender.formats import files, pictures, saving
 from freetalk_blender.core import readable
@@ -54,6 +56,25 @@ def with_pictures(*images: bpy.types.Image) -> bpy.types.Object:
 def named_pictures(path: Path) -> list[Path]:
     """The pictures that a .usda names, as files."""
     return [path.parent / name for name in re.findall(r"asset inputs:file = @(.*?)@", path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("kind", ["blend", "gltf", "fbx"])
+def test_a_picture_of_what_is_read_is_not_written_over(
+    empty: bpy.types.Scene, tmp_path: Path, capsys: pytest.CaptureFixture, kind: str
+) -> None:
+    """Linked or packed, beside a scan or a scene."""
+    with_pictures(painted("head", tmp_path))
+    picture, path = tmp_path / "head/skin.png", tmp_path / f"head.{kind}"
+    if kind == "blend":
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    elif kind == "fbx":
+        bpy.ops.export_scene.fbx(filepath=str(path))
+    else:
+        bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLTF_SEPARATE", export_keep_originals=True)
+    before, words = picture.read_bytes(), ("render", path) if kind == "blend" else ("animate", path, "speech.wav")
+    assert call(*words, "-o", picture) == cli.BAD_INPUT
+    assert f"{picture} is read by this command; write to another file." in capsys.readouterr().err
+    assert picture.read_bytes() == before
 
 
 @NEEDS_USD

@@ -25,9 +25,15 @@ _PLY_TYPES = {
 #: The numbers of a corner's texture and normal; of its texture.
 _OBJ_SLASHED = re.compile(r"/\S*")
 _OBJ_TEXTURE = re.compile(r"\d/(-?\d+)\S*")
-#: The file of an OBJ's materials; the picture of a material's colour, after options.
+#: The file of an OBJ's materials; what a material shows a picture of, and the picture, after options; a PLY's picture.
 _OBJ_LIBRARY = re.compile(r"^[ \t]*mtllib[ \t]+(.*?)\s*$", re.MULTILINE)
-_MTL_COLOUR = re.compile(r"^[ \t]*map_Kd[ \t]+(?:-\w+ +(?:(?:on|off|[-\d.]+) +)*)*(.*?)\s*$", re.MULTILINE)
+_MTL_PICTURE = re.compile(
+    r"^[ \t]*(map_\w+|bump|disp|decal|norm|refl)[ \t]+(?:-\w+ +(?:(?:on|off|[-\d.]+) +)*)*(.*?)\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_PLY_PICTURE = re.compile(r"^comment[ \t]+TextureFile[ \t]+(.*?)\s*$", re.MULTILINE)
+#: A PLY's header is not longer (bytes).
+_PLY_HEADER = 1 << 16
 _STL_VERTEX = re.compile(rb"^[ \t]*vertex\s(.*)$", re.MULTILINE | re.IGNORECASE)
 #: Bytes of a binary STL up to the end of its first facet.
 _STL_START = 134
@@ -106,12 +112,34 @@ def missing_pictures(path: Path) -> list[Path]:
     read; none of others."""
     if path.suffix.lower() != ".obj":
         return []
-    named = _OBJ_LIBRARY.findall(path.read_text(encoding="utf-8-sig", errors="replace"))
-    libraries = [library for name in named if is_readable(library := path.parent / name)]
-    told = [_MTL_COLOUR.findall(library.read_text(encoding="utf-8-sig", errors="replace")) for library in libraries]
-    names = dict.fromkeys(name.strip('"').replace("\\", "/") for found in told for name in found)
-    places = {name: [name, name.replace("_", " "), Path(name).name] for name in names}
-    return [path.parent / name for name in names if not any(is_readable(path.parent / at) for at in places[name])]
+    places = {name: _places(path, name) for shows, name in _named_pictures(path) if shows == "map_kd"}
+    return [path.parent / name for name, at in places.items() if not any(map(is_readable, at))]
+
+
+def pictures(path: Path) -> list[Path]:
+    """Where the pictures may be that an OBJ's materials or a PLY's header name; none of others."""
+    return [place for _, name in _named_pictures(path) for place in _places(path, name)]
+
+
+def _places(path: Path, name: str) -> list[Path]:
+    """Where Blender looks for a picture of that name in a scan's materials."""
+    return [path.parent / at for at in (name, name.replace("_", " "), Path(name).name)]
+
+
+def _named_pictures(path: Path) -> list[tuple[str, str]]:
+    """What is shown by a picture that a scan names, in small letters, and the picture's name."""
+    found: list[tuple[str, str]] = []
+    if not is_readable(path):
+        return found
+    if path.suffix.lower() == ".ply":
+        with path.open("rb") as file:
+            header = file.read(_PLY_HEADER).partition(b"end_header")[0].decode("utf-8", "replace")
+        found += [("colour", name) for name in _PLY_PICTURE.findall(header)]
+    elif path.suffix.lower() == ".obj":
+        for named in _OBJ_LIBRARY.findall(path.read_text(encoding="utf-8-sig", errors="replace")):
+            if is_readable(library := path.parent / named):
+                found += _MTL_PICTURE.findall(library.read_text(encoding="utf-8-sig", errors="replace"))
+    return [(shows.lower(), name.strip('"').replace("\\", "/")) for shows, name in found]
 
 
 def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
