@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import arkit, compress, frame, landmarks, movement, perform
+from freetalk_blender.core import arkit, checkup, compress, frame, landmarks, movement, perform
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes.eye_state import EYES
@@ -25,6 +25,13 @@ def test_a_face_that_is_inside_out_at_given_landmarks_is_told(scan, face):
     vertices, triangles, points = scan
     (told,) = [note for note in prepare(vertices, triangles[:, ::-1], points).notes if "inside out" in note]
     assert "recalculate its normals" in told and not any("inside out" in note for note in face.notes)
+
+
+def test_triangles_of_unsigned_numbers_are_the_same(scan, face):
+    vertices, triangles, points = scan
+    given = triangles.astype(np.uint64)
+    assert np.array_equal(prepare(vertices, given, points).binding.matrix, face.binding.matrix)
+    assert checkup.check_up(vertices, given, points) == checkup.check_up(vertices, triangles, points)
 
 
 def jaw(opening: float = 0.25) -> np.ndarray:
