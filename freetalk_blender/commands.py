@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -310,8 +311,12 @@ def _shown(
 
 
 def _written(outputs: list[Path], arrays: dict) -> dict:
+    """Arrays by name in an .npz, and what is told of it. Where the disk is full numpy's own `savez` leaves an archive
+    open, of which Python complains later."""
     for path in outputs:
-        with atomic.output(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
+        with atomic.output(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+            for name, values in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, np.asanyarray(values), allow_pickle=False)
     shapes = {name: list(np.shape(values)) for name, values in arrays.items()}
     return {"outputs": [str(path) for path in outputs], "arrays": shapes}

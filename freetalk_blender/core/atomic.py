@@ -22,10 +22,10 @@ def output(path: Path) -> Iterator[Path]:
     link, what it points to is written; a file that was there keeps its permissions.
 
     Raises FreeTalkError where the folder or a file that is there cannot be written to, and where the disk is full
-    afterwards: not every writer says that its file was cut off.
+    afterwards: not every writer says that its file was cut off. What the system refuses (OSError) names `path`.
     """
     refuse_protected(path)
-    suffix, path = Path(path).suffix, Path(os.path.realpath(path))
+    named, suffix, path = path, Path(path).suffix, Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _new(path.parent, suffix, _new_file)
@@ -37,6 +37,10 @@ def output(path: Path) -> Iterator[Path]:
             raise FreeTalkError(f"The disk of {path.parent} is full; make room for {path.name} and write it again.")
         os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_UMASK)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(named)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
