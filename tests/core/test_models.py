@@ -1,6 +1,9 @@
 """Networks say what they run on, and a missing or damaged file is told in a sentence."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -31,6 +34,16 @@ def test_who_lacks_what_git_does_not_hold_is_told_how_to_get_it(model_folder):
     shutil.copy(models._PACKAGE.parent / "onnx_models" / "speech_encoder.onnx", model_folder)
     with pytest.raises(ModelError, match=r"speech_encoder\.data are missing, .*; run `python3 build\.py setup`"):
         models.session("speech_encoder", "cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="onnxruntime keeps them elsewhere")
+def test_networks_keep_and_send_nothing_of_this_computer(tmp_path):
+    """onnxruntime's telemetry makes a folder before it asks for the network."""
+    left = ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY")
+    home = {name: value for name, value in os.environ.items() if name not in left} | {"HOME": str(tmp_path)}
+    code = "from freetalk_blender.core import models; models.session('tongue', 'cpu')"
+    subprocess.run([sys.executable, "-c", code], env=home, cwd=models._PACKAGE.parent, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_device_is_told_in_a_sentence():
