@@ -1,5 +1,6 @@
 """Steps of a long command: their seconds, shown as a bar on a terminal and as plain lines elsewhere."""
 
+import ctypes
 import os
 import sys
 import time
@@ -81,8 +82,7 @@ def quiet() -> Iterator[None]:
     if os.environ.get("FREETALK_VERBOSE"):
         yield
         return
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -90,9 +90,15 @@ def quiet() -> Iterator[None]:
             os.dup2(nowhere, descriptor)
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         for descriptor, copy in kept:
             os.dup2(copy, descriptor)
             os.close(copy)
         os.close(nowhere)
+
+
+def _flush() -> None:
+    """What waits to be written goes where it belongs: the words of Python, and of C, where stdout is no terminal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL("ucrtbase" if os.name == "nt" else None).fflush(None)

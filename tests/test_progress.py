@@ -1,8 +1,15 @@
 """What a terminal shows of a command's steps."""
 
+import ctypes
 import io
+import os
+import subprocess
+import sys
 
-from freetalk_blender.progress import Progress
+import pytest
+from doors import ROOT
+
+from freetalk_blender.progress import Progress, quiet
 
 
 class Terminal(io.StringIO):
@@ -42,3 +49,20 @@ def test_a_file_gets_plain_lines() -> None:
         with steps("bake") as share:
             share(0.5)
         assert plain.getvalue().endswith(" s  bake\n") and "\r" not in plain.getvalue()
+
+
+def says_in_c() -> None:
+    """Words that C keeps until the process ends, before, in and after a step that is quiet."""
+    c = ctypes.CDLL(None)
+    c.puts(b"before")
+    with quiet():
+        c.puts(b"Blender's own")
+    c.puts(b"after")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="C has another name there")
+def test_what_c_writes_in_a_quiet_step_is_not_among_the_results() -> None:
+    waiting = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    code = "import sys; sys.path.insert(0, 'tests'); import test_progress; test_progress.says_in_c()"
+    words = subprocess.run([sys.executable, "-c", code], env=waiting, cwd=ROOT, capture_output=True, text=True)
+    assert words.stdout.splitlines() == ["before", "after"], words
