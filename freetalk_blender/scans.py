@@ -18,6 +18,7 @@ import numpy as np
 
 from .core import cancel, landmarks, movement, same_file
 from .core import face as faces
+from .core.compress import in_blocks
 from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.frame import transformed
@@ -102,8 +103,10 @@ class OwnVertices:
         if space == "mesh":
             motion = movement.validated_motion(motion) @ self.from_file[:3, :3].T
         dense = movement.deform(self.face, motion, space, turns)
-        turned = not np.array_equal(self.from_file[:3, :3], np.identity(3))
-        return (dense @ np.linalg.inv(self.from_file)[:3, :3].T).astype(np.float32) if turned else dense
+        if not np.array_equal(self.from_file[:3, :3], np.identity(3)):
+            for block in in_blocks(dense):
+                block[:] = block @ np.linalg.inv(self.from_file)[:3, :3].T
+        return dense
 
 
 def needs_blender(arguments: argparse.Namespace) -> bool:

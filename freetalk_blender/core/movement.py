@@ -7,7 +7,7 @@ import numpy as np
 
 from . import eyelids
 from . import turns as turnings
-from .compress import ShapeKeys, compress_factors
+from .compress import ShapeKeys, compress_factors, in_blocks
 from .errors import FreeTalkError
 from .eyes import lids
 from .face import Face
@@ -62,9 +62,11 @@ def deform(
     if face.eyelids and space == "canonical":
         face.eyelids.correct(dense, lids.closed(motion, face.neutral))
     dense = dense[:, : face.vertex_count]
-    if turning is None or not turning.any():
-        return dense
-    return dense + np.tensordot(turning, turnings.shapes(face)[:, : face.vertex_count], 1)
+    if turning is not None and turning.any():
+        shapes = turnings.shapes(face)[:, : face.vertex_count]
+        for block, weights in zip(in_blocks(dense), in_blocks(turning), strict=True):
+            block += np.tensordot(weights, shapes, 1)
+    return dense
 
 
 def moved_by(face: Face, motion: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A scan prepared and moved, answered for the vertices as they were given."""
 
+import tracemalloc
 from dataclasses import replace
 
 import fast_simplification
@@ -18,6 +19,7 @@ from freetalk_blender.core.mouth.opened_mouth import LOWER, SKIN
 from freetalk_blender.core.movement import deform, moves, shape_keys
 from freetalk_blender.core.surface import raster
 from freetalk_blender.core.voice import audio
+from freetalk_blender.scans import OwnVertices
 from tests.core.grids import squares
 
 
@@ -53,6 +55,20 @@ def test_no_motion_moves_nothing_and_a_jaw_moves_the_chin_but_not_the_scalp(scan
     chin = np.linalg.norm(canonical - face.frame.to_canonical(scan[2])[8], axis=1) < 0.05
     assert mm(face, dense[1, chin]).min() > 15
     assert mm(face, dense[1, canonical[:, 2] < -1.4]).max() < 0.1
+
+
+def test_the_motion_of_every_vertex_is_turned_in_its_own_memory(face):
+    """Of a scan whose file has other axes, and a head that turns."""
+    motion, turns = np.repeat(jaw(), 500, 0), np.full((1000, 5), 0.1)
+    axes = np.identity(4)[[0, 2, 1, 3]]
+    tracemalloc.start()
+    try:
+        dense = OwnVertices(face, axes).displacement(motion, turns=turns)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.allclose(dense[0], deform(face, motion[:1], turns=turns[:1])[0] @ axes[:3, :3], atol=1e-3)
+    assert peak < 2.7 * dense.nbytes, "what is moved, and it again for the vertices as given"
 
 
 def test_lips_open_alike_however_far_apart_the_landmarks_of_shut_lips_lie(scan, face):
