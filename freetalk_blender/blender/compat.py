@@ -119,6 +119,14 @@ def curves(action: bpy.types.Action, through: Any) -> bpy.types.bpy_prop_collect
     return strip.channelbag(through, ensure=True).fcurves
 
 
+def all_curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """The curves of an action, whatever they drive."""
+    if not hasattr(action, "slots"):
+        return [*action.fcurves]
+    strips = [strip for layer in action.layers for strip in layer.strips]
+    return [curve for strip in strips for bag in strip.channelbags for curve in bag.fcurves]
+
+
 def existing_curves(owner: bpy.types.ID) -> bpy.types.bpy_prop_collection | list:
     """The curves that drive `owner`; an empty list where nothing does. Nothing is made."""
     data = owner.animation_data

@@ -331,3 +331,20 @@ def test_what_a_character_does_keeps_its_speed(
     assert f"{path.name} was made at {fps} frames a second, and plays at 60 now" in told.getvalue()
     still = files.load(head)
     assert files.last_key() is None and Stage(still, Namespace(scan=head), Progress(told)).fps is None
+
+
+@pytest.mark.parametrize("fps", [24000 / 1001, 30000 / 1001])
+def test_an_fbx_of_a_fractional_frame_rate_keeps_its_time(empty: bpy.types.Scene, tmp_path: Path, fps: float) -> None:
+    """Within minutes a body would be frames away from the lips."""
+    path = tmp_path / "moving.fbx"
+    write_with_blender(path)
+    sound.set_scene_fps(bpy.context.scene, fps)
+    item = bpy.data.objects["solid"]
+    for frame in (0, 6000):
+        item.location.z = frame
+        item.keyframe_insert("location", frame=frame)
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 0, 6000
+    saving.save(path)
+    files.load(path)
+    assert sound.scene_fps(bpy.context.scene) == pytest.approx(fps)
+    assert files.last_key() == pytest.approx(6000, abs=0.01)

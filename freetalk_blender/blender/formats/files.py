@@ -238,6 +238,7 @@ def _read_gltf(path: Path) -> np.ndarray:
 
 def _read_fbx(path: Path) -> np.ndarray:
     bpy.ops.import_scene.fbx(filepath=str(path), use_anim=True, anim_offset=0.0)
+    clips.in_time(bpy.context.scene.render)
     return _fbx_to_world(path)
 
 
