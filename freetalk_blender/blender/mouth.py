@@ -289,9 +289,10 @@ def _paint(mesh: bpy.types.Mesh, new_part: np.ndarray, plan: Exchange, hollow: n
 
 
 def _material_index(mesh: bpy.types.Mesh) -> np.ndarray:
-    """(P,) material of each polygon; mesh.polygons would be asked one by one."""
+    """(P,) material of each polygon, as it is shown: the last one where it names more than there are; mesh.polygons
+    would be asked one by one."""
     attribute = mesh.attributes.get("material_index") or mesh.attributes.new("material_index", "INT", "FACE")
-    return exchange.values(attribute).ravel()
+    return exchange.values(attribute).ravel().clip(0, len(mesh.materials) - 1)
 
 
 def _material(name: str, colour: tuple[float, ...], roughness: float) -> bpy.types.Material:

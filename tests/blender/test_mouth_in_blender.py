@@ -215,6 +215,16 @@ def test_a_mesh_without_material_keeps_its_skin_without_one(face):
     assert index == {0, 1} and item.data.materials[0] is None and item.data.materials[1].name == mouth.MATERIAL
 
 
+def test_skin_that_names_more_materials_than_there_are_is_shown_as_before(face):
+    """Blender shows the last one; the mouth's own come after it."""
+    item, landmarks = face
+    item.data.polygons.foreach_set("material_index", np.full(len(item.data.polygons), 7, np.int32))
+    count = len(item.data.polygons)
+    cut(item, landmarks)
+    index = np.array([p.material_index for p in item.data.polygons])
+    assert {*index.tolist()} == {1, 2} and (index == 1).sum() >= count and item.data.materials[1].name == "other"
+
+
 def test_what_a_cut_takes_out_leaves_the_mesh_and_the_vertices_keep_their_numbers(face):
     item, landmarks = face
     wide = landmarks.copy()
