@@ -1,5 +1,6 @@
 """Export of the sidebar: what is in the file, and why there is none."""
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -335,6 +336,16 @@ def test_an_export_that_the_system_refuses_says_what_to_check(talker: bpy.types.
         bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb"))
     told = str(error.value).removeprefix("Error: ")
     assert told.startswith(f"{tmp_path / 'head.glb'} cannot be read or written (") and "check path and disk" in told
+
+
+def test_an_export_without_a_name_asks_for_one(talker: bpy.types.Object, tmp_path: Path) -> None:
+    animate(talker)
+    folder = tmp_path / "heads"
+    folder.mkdir()
+    for unnamed in ("", f"{folder}{os.sep}"):
+        with pytest.raises(RuntimeError, match="The file has no name yet; type one"):
+            bpy.ops.freetalk.export(filepath=unnamed)
+    assert [*tmp_path.rglob("*")] == [folder], "no file beside the folder, called as it is"
 
 
 def test_an_export_whose_bake_makes_another_copy_writes_that(talker: bpy.types.Object, tmp_path: Path) -> None:

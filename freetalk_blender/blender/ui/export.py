@@ -100,6 +100,9 @@ class FREETALK_OT_export(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
+        if not bpy.path.basename(self.filepath):
+            self.report({"ERROR"}, "The file has no name yet; type one, and export again.")
+            return {"CANCELLED"}
         if path.suffix.lower() not in saving.EXPORTS:
             path = path.with_name(path.name + self.format)
         copy = chosen.talking(context)
