@@ -209,11 +209,11 @@ def stash(owner: bpy.types.ID, name: str, action: bpy.types.Action, through: Any
 # Geometry nodes -------------------------------------------------------------------------------------------------------
 
 
-def object_inputs(modifier: bpy.types.NodesModifier) -> dict[str, bpy.types.Object | None]:
-    """The objects that a modifier hands to its geometry nodes, by the identifiers of the inputs."""
+def object_inputs(modifier: bpy.types.NodesModifier, kind: str = "Object") -> dict[str, bpy.types.ID | None]:
+    """The objects, or collections, that a modifier hands to its geometry nodes, by the identifiers of the inputs."""
     tree = modifier.node_group
     sockets = [each for each in tree.interface.items_tree if each.item_type == "SOCKET"] if tree else []
-    names = [each.identifier for each in sockets if each.in_out == "INPUT" and each.socket_type == "NodeSocketObject"]
+    names = [each.identifier for each in sockets if each.in_out == "INPUT" and each.socket_type == f"NodeSocket{kind}"]
     if hasattr(modifier, "properties"):  # 5.2
         return {name: getattr(modifier.properties.inputs, name).value for name in names}
     return {name: modifier.get(name) or None for name in names}

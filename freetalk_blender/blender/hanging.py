@@ -37,6 +37,11 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
             f"choose {copy.name} there instead",
         )
         + _told(
+            f"Geometry nodes of other objects show {original.name}, which rests, as one of a collection",
+            [item.name for item in others if _picks(item, original)],
+            f"move {original.name} into a collection of its own (M)",
+        )
+        + _told(
             f"Objects are instanced on vertices or faces of {original.name}, which is hidden",
             [child.name for child in original.children if original.instance_type in ("VERTS", "FACES")],
             f"parent them to {copy.name} instead",
@@ -70,22 +75,43 @@ def _is_laid_on(item: bpy.types.Object, face: bpy.types.Object) -> bool:
 
 def _is_made_of(item: bpy.types.Object, face: bpy.types.Object) -> bool:
     """Do its geometry nodes read a face, as an input or in a node?"""
-    nodes = [each for each in item.modifiers if each.type == "NODES" and each.show_viewport and each.node_group]
-    return any(face in compat.object_inputs(each).values() or _names(each.node_group, face) for each in nodes)
+    return any(face in compat.object_inputs(each).values() or _names(each.node_group, face) for each in _nodes(item))
+
+
+def _nodes(item: bpy.types.Object) -> list[bpy.types.NodesModifier]:
+    return [each for each in item.modifiers if each.type == "NODES" and each.show_viewport and each.node_group]
 
 
 def _names(tree: bpy.types.NodeTree, face: bpy.types.Object) -> bool:
     """Does it, or a group in it, have a node with this object in it?"""
-    known, waiting = {tree}, [tree]
+    given = [socket for node in _used(tree) for socket in node.inputs if socket.type == "OBJECT"]
+    return any(socket.default_value == face for socket in given if not socket.is_linked)
+
+
+def _picks(item: bpy.types.Object, face: bpy.types.Object) -> bool:
+    """Do its geometry nodes show the objects of a collection one by one, hidden or not, and this face is among them?"""
+    shown: list[bpy.types.ID | None] = []
+    for each in _nodes(item):
+        infos = [node for node in _used(each.node_group) if node.bl_idname == "GeometryNodeCollectionInfo"]
+        apart = [node.inputs["Collection"] for node in infos if node.inputs["Separate Children"].default_value]
+        shown += [socket.default_value for socket in apart if not socket.is_linked]
+        if any(socket.is_linked for socket in apart):
+            shown += compat.object_inputs(each, "Collection").values()
+    return any(
+        face.name in collection.all_objects for collection in shown if isinstance(collection, bpy.types.Collection)
+    )
+
+
+def _used(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:
+    """Its nodes that are not mute, and those of groups in it."""
+    known, waiting, found = {tree}, [tree], []
     for each in waiting:
         used = [node for node in each.nodes if not node.mute]
-        given = [socket for node in used for socket in node.inputs if socket.type == "OBJECT" and not socket.is_linked]
-        if any(socket.default_value == face for socket in given):
-            return True
         inner = {node.node_tree for node in used if node.type == "GROUP" and node.node_tree} - known
         known |= inner
         waiting += inner
-    return False
+        found += used
+    return found
 
 
 def _driven(copy: bpy.types.Object, original: bpy.types.Object) -> tuple[str, ...]:

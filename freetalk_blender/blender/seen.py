@@ -10,6 +10,8 @@ from bpy.app.handlers import persistent
 from . import compat
 from .marks import BEFORE, PART_OF, all_copies, copy_of, original_of
 
+#: What may show a collection where it is not linked to: instances by an object or a modifier, particles, nodes.
+_SHOWING = (bpy.types.Object, bpy.types.ParticleSettings, bpy.types.NodeTree)
 #: How many objects each view layer had at the last look, and which of those that a talking copy shows were in which
 #: (name of the scene, of the layer, session_uid); None where another file was opened since.
 _sizes: list[int] | None = None
@@ -67,9 +69,10 @@ def show(item: bpy.types.Object, shown: bool) -> None:
 
 
 def _is_instanced(item: bpy.types.Object) -> bool:
-    """Does any object show a collection of this file that the object is in, or that one in it is in?"""
-    shown = {other.instance_collection for other in bpy.data.objects if other.instance_type == "COLLECTION"} - {None}
-    return any(item.name in collection.all_objects for collection in shown if collection.library is None)
+    """Do other objects, particles or nodes show a collection of this file that it is in, or that one in it is in?"""
+    around = {each for each in bpy.data.collections if each.library is None and item.name in each.all_objects}
+    users = {user for each in bpy.data.user_map(subset=around).values() for user in each} if around else set()
+    return any(isinstance(user, _SHOWING) for user in users)
 
 
 def _layers(item: bpy.types.Object) -> list[bpy.types.ViewLayer]:

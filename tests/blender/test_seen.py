@@ -142,6 +142,73 @@ def test_an_instance_in_the_characters_own_file_shows_the_copy_alone(talker: bpy
     assert meshes_seen() == {"head"} and talker.visible_get()
 
 
+def scattered(heads: bpy.types.Collection, apart: bool = False) -> bpy.types.NodeTree:
+    """Geometry nodes that put a collection on each point; apart: one of its objects on each."""
+    tree = bpy.data.node_groups.new("scatter", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    points, shown, end, heads_info = map(
+        tree.nodes.new,
+        ("NodeGroupInput", "GeometryNodeInstanceOnPoints", "NodeGroupOutput", "GeometryNodeCollectionInfo"),
+    )
+    heads_info.inputs["Collection"].default_value = heads
+    heads_info.inputs["Separate Children"].default_value = shown.inputs["Pick Instance"].default_value = apart
+    tree.links.new(points.outputs[0], shown.inputs["Points"])
+    tree.links.new(heads_info.outputs[0], shown.inputs["Instance"])
+    tree.links.new(shown.outputs[0], end.inputs[0])
+    return tree
+
+
+@pytest.mark.parametrize("how", ["particles", "nodes"])
+def test_a_crowd_of_instances_shows_the_copy_alone(talker: bpy.types.Object, how: str) -> None:
+    heads = collected(talker)
+    bpy.context.scene.collection.children.link(heads)
+    bpy.ops.mesh.primitive_plane_add(size=2000)
+    crowd = bpy.context.object
+    if how == "nodes":
+        crowd.modifiers.new("scatter", "NODES").node_group = scattered(heads)
+    else:
+        crowd.modifiers.new("scatter", "PARTICLE_SYSTEM")
+        settings = crowd.particle_systems[0].settings
+        settings.type, settings.count, settings.render_type, settings.instance_collection = (
+            *("HAIR", 3, "COLLECTION"),
+            heads,
+        )
+    bpy.context.view_layer.objects.active = talker
+    assert meshes_seen() == {"Plane", "head"}
+    animate(talker)
+    bpy.context.view_layer.update()
+    assert meshes_seen() == {"Plane", "head FreeTalk"}
+    assert bpy.ops.freetalk.remove() == {"FINISHED"}
+    assert meshes_seen() == {"Plane", "head"} and talker.visible_get()
+
+
+@pytest.mark.parametrize("by_modifier", [False, True])
+def test_a_crowd_of_which_the_original_goes_on_being_one_is_told(face: bpy.types.Object, by_modifier: bool) -> None:
+    """Nodes show the objects of a collection one by one whether they are hidden or not."""
+    heads = collected(face)
+    bpy.context.scene.collection.children.link(heads)
+    bpy.ops.mesh.primitive_plane_add()
+    modifier = bpy.context.object.modifiers.new("scatter", "NODES")
+    modifier.node_group = tree = scattered(heads, apart=True)
+    if by_modifier:
+        tree.interface.new_socket("Heads", in_out="INPUT", socket_type="NodeSocketCollection")
+        reads = next(node for node in tree.nodes if node.bl_idname == "GeometryNodeCollectionInfo")
+        tree.links.new(tree.nodes["Group Input"].outputs["Heads"], reads.inputs["Collection"])
+        (name,) = compat.object_inputs(modifier, "Collection")
+        compat.set_object_input(modifier, name, heads)
+    copy = talking(face)
+    assert {"face", "face FreeTalk"} <= meshes_seen()
+    (told,) = telling.notes(copy)
+    assert told == (
+        "Geometry nodes of other objects show face, which rests, as one of a collection: Plane; move face into a "
+        "collection of its own (M)."
+    )
+    bpy.data.collections.new("scans").objects.link(face)
+    heads.objects.unlink(face)
+    assert telling.notes(copy) == () and "face" not in meshes_seen()
+
+
 def test_an_original_whose_visibility_is_animated_is_told(face: bpy.types.Object) -> None:
     face.hide_render = False
     face.keyframe_insert("hide_render", frame=1)
