@@ -15,7 +15,7 @@ from .errors import FreeTalkError
 _FRAMES_AT_ONCE = 256
 #: What is lost of a sequence before it is compressed, as a share of its largest component.
 _EXACT = 1e-6
-#: Directions of existing shapes weaker than this share of the strongest are not built upon: weights would explode.
+#: Existing shapes that, as if all were of one size, differ by less are not built upon apart: weights would explode.
 _SAME = 1e-5
 #: Existing shapes that a motion would need further out than this are not built upon: Blender ends weights at 10.
 _FURTHEST = 2.5
@@ -127,8 +127,9 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float) -> tuple[np.nd
 def _share(gram: np.ndarray, alike: np.ndarray, used: np.ndarray) -> np.ndarray:
     """(R,K) how much of K shapes comes nearest to each of R motions, of those `used` alone; arguments as
     `_most_telling` has them."""
-    share = np.zeros_like(alike)
-    share[:, used] = alike[:, used] @ np.linalg.pinv(gram[np.ix_(used, used)], rcond=_SAME, hermitian=True)
+    share, size = np.zeros_like(alike), np.sqrt(gram.diagonal()[used])
+    angles = gram[np.ix_(used, used)] / np.outer(size, size)
+    share[:, used] = (alike[:, used] / size) @ np.linalg.pinv(angles, rcond=_SAME, hermitian=True) / size
     return share
 
 

@@ -97,6 +97,15 @@ def test_existing_shapes_serve_again_and_only_what_they_lack_is_added() -> None:
     assert added.max_error >= 0.25, "what was lost before is not gained back"
 
 
+def test_small_shapes_beside_large_ones_serve_again() -> None:
+    """What holds lips apart is a thousandth of what a jaw moves: each line added its own anew."""
+    random = np.random.default_rng(4)
+    jaw, lips = random.normal(size=(2, 400, 3)) * [[[10.0]], [[0.01]]]
+    keys = ShapeKeys(np.stack([jaw, lips]).astype(np.float32), random.uniform(-1, 1, (30, 2)).astype(np.float32), 0.0)
+    again, added = extend(keys.shapes, keys, tolerance=1e-3)
+    assert len(added.shapes) == 0 and np.allclose(again, keys.weights, atol=1e-3)
+
+
 def test_a_motion_of_few_shapes_uses_few_of_many() -> None:
     random = np.random.default_rng(5)
     have = random.normal(size=(30, 40, 3)).astype(np.float32)
