@@ -106,22 +106,29 @@ def extend(shapes: np.ndarray, keys: ShapeKeys, tolerance: float) -> tuple[np.nd
 
     shapes (K,V,3), keys for the same V vertices. Answers weights (T,K) in [-2.5,2.5] and the missing ShapeKeys; both
     together are the motion of `keys` within `tolerance`, in the shapes' unit. No more of the shapes are used than
-    `keys` has: what a motion uses must stay as long as it does. Raises FreeTalkError where the vertices differ in
-    number.
+    `keys` has, as what a motion uses must stay as long as it does, unless with all of them fewer are missing: many
+    motions of a face need no more shapes in the end than it has ways to move. Raises FreeTalkError where the vertices
+    differ in number.
     """
     if shapes.shape[1:] != keys.shapes.shape[1:]:
         raise FreeTalkError(f"Shapes of {shapes.shape[1]} vertices cannot serve a mesh of {keys.shapes.shape[1]}.")
     have = shapes.reshape(len(shapes), -1).astype(np.float64)
     wanted = keys.shapes.reshape(len(keys.shapes), -1).astype(np.float64)
     gram, alike = have @ have.T, wanted @ have.T
-    used = _most_telling(gram, np.linalg.qr(keys.weights.astype(np.float64), mode="r") @ alike, len(wanted))
-    share = _share(gram, alike, used)
-    while len(keys.weights) and (peak := np.abs(keys.weights @ share).max(0)).max(initial=0) > _FURTHEST:
-        used = used[used != peak.argmax()]
+    told = np.linalg.qr(keys.weights.astype(np.float64), mode="r") @ alike
+
+    def on_top(most: int) -> tuple[np.ndarray, ShapeKeys]:
+        used = _most_telling(gram, told, most)
         share = _share(gram, alike, used)
-    missing = (wanted - share @ have).reshape(keys.shapes.shape)
-    added = compress_factors(keys.weights, missing, tolerance)
-    return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
+        while len(keys.weights) and (peak := np.abs(keys.weights @ share).max(0)).max(initial=0) > _FURTHEST:
+            used = used[used != peak.argmax()]
+            share = _share(gram, alike, used)
+        missing = (wanted - share @ have).reshape(keys.shapes.shape)
+        added = compress_factors(keys.weights, missing, tolerance)
+        return (keys.weights @ share).astype(np.float32), replace(added, max_error=added.max_error + keys.max_error)
+
+    few = on_top(len(wanted))
+    return min(few, on_top(len(have)), key=lambda found: len(found[1].shapes)) if len(have) > len(wanted) else few
 
 
 def _share(gram: np.ndarray, alike: np.ndarray, used: np.ndarray) -> np.ndarray:
