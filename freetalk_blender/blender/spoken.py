@@ -154,10 +154,12 @@ def _unknown(line: Line) -> Line:
 
 
 def replaced(take: bpy.types.Action, line: Line) -> list[tuple[float, float]]:
-    """The spans of a take, first and last frame, whose keys a new line takes the place of."""
-    others = kept(take, line)
-    spans = [(known.start, known.end) for known in [*lines(take), line] if known not in others]
-    return spans + [(at, at) for known in lines(take) for at in known.reach if not known.start <= at <= known.end]
+    """The spans of a take, first and last frame, whose keys a new line takes the place of; so it does of those at rest
+    beside lines, which within another are that line's own."""
+    said, others = lines(take), kept(take, line)
+    spans = [(known.start, known.end) for known in [*said, line] if known not in others]
+    beside = [at for known in said for at in known.reach if not any(each.start <= at <= each.end for each in said)]
+    return spans + [(at, at) for at in beside]
 
 
 def rests(said: list[Line]) -> list[float]:

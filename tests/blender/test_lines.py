@@ -54,6 +54,16 @@ def test_lines_with_no_room_between_them_follow_each_other_at_once() -> None:
     assert spoken.rests([first, word]) == [60], "said within another line"
 
 
+@pytest.mark.parametrize("gap", [0, 2, 9])
+def test_a_line_takes_no_frame_of_others_that_are_close_together(cube: bpy.types.Object, gap: int) -> None:
+    """The second would come from rest within the first, had it the time: no key at rest is there that a third takes."""
+    copy, swing = baking.duplicate(cube), np.cos(np.arange(30) * 2.0)[:, None].astype(np.float32)
+    keys = ShapeKeys(np.ones((1, 8, 3), np.float32), swing, 0.0)
+    for source, start in (("a", 1), ("b", 31 + gap), ("c", 100)):
+        baking.baked(copy, keys, start, source, ease=10)
+        assert np.allclose(baking.motion(copy, 1, 30)[:, 0, 0], swing[:, 0], atol=1e-5)
+
+
 def test_a_face_comes_from_rest_no_earlier_than_the_scene_begins(empty: bpy.types.Scene) -> None:
     empty.frame_start = 11
     lines = [scene._line(None, "a", start, 50, 0.4) for start in (5, 11, 15, 60)]
