@@ -6,7 +6,7 @@ import json
 
 import bpy
 
-from . import compat
+from . import compat, seen
 from .marks import GROWS_ON, INPUTS, ORIGINAL, original_of
 
 
@@ -52,11 +52,20 @@ def _hand_back(item: bpy.types.Object, original: bpy.types.Object) -> None:
     del item[INPUTS], item[GROWS_ON]
 
 
+def grown_on(copy: bpy.types.Object) -> list[str]:
+    """Names of the hair curves that are seen and grow on a talking copy, and of its particle hair."""
+    curves = [item.name for item in seen.others(copy) if item.type == "CURVES" and item.data.surface == copy]
+    return curves + _particles(copy)
+
+
+def _particles(copy: bpy.types.Object) -> list[str]:
+    return [system.name for system in copy.particle_systems if system.settings.type == "HAIR"]
+
+
 def spread_anew(copy: bpy.types.Object) -> tuple[str, ...]:
     """What to tell where particle hair grows on a talking copy whose faces are not its original's."""
     original = original_of(copy)
-    hairy = any(system.settings.type == "HAIR" for system in copy.particle_systems)
-    if not hairy or len(copy.data.polygons) == len(original.data.polygons):
+    if not _particles(copy) or len(copy.data.polygons) == len(original.data.polygons):
         return ()
     return (
         f"The particle hair of {original.name} is redistributed over the talking copy, because its mouth was "

@@ -1,5 +1,5 @@
 """What files for other programs lack of a talking copy: what its modifiers, armatures aside, make of its surface,
-its shading, UV maps and materials, pictures in tiles, its size, and how modifiers move others with it."""
+its shading, UV maps and materials, pictures in tiles, its size, its hair, and how modifiers move others with it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from ..core import wording
-from . import hanging, meshes, spoken, takes
+from . import hair, hanging, meshes, spoken, takes
 from .formats import pictures, saving
 from .marks import original_of
 from .scene import subdivided
@@ -30,7 +30,7 @@ def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
     if suffixes & (saving.EXPORTS - {".blend"}):
         told += _of_modifiers(copy)
     if suffixes & {".glb", ".fbx"}:
-        told += _of_others(copy)
+        told += _of_others(copy) + _of_hair(copy)
     if ".fbx" in suffixes:
         told += _of_tiles(copy)
     if suffixes & (saving.EXPORTS - {".blend", ".fbx"}):
@@ -64,6 +64,15 @@ def _of_others(copy: bpy.types.Object) -> tuple[str, ...]:
     return (
         f"No glTF or FBX holds how modifiers move other objects with {copy.name}: {wording.named(names)}; write USD, "
         f"or join them to {original_of(copy).name} and animate it again.",
+    )
+
+
+def _of_hair(copy: bpy.types.Object) -> tuple[str, ...]:
+    names = hair.grown_on(copy)
+    if not names:
+        return ()
+    return (
+        f"No glTF or FBX holds the hair of {copy.name}: {wording.named(names)}; write USD, or give it hair of mesh.",
     )
 
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import bpy
+import importing
 import numpy as np
 import pytest
+from baking import animate
 
-from freetalk_blender.blender import cleanup, compat, hair, marks, meshes, telling
+from freetalk_blender.blender import cleanup, compat, hair, marks, meshes, telling, unwritten
+from freetalk_blender.blender.ui import export
 from freetalk_blender.core import landmarks
 
 
@@ -116,3 +119,26 @@ def test_particle_hair_that_is_spread_anew_is_told(ready: bpy.types.PropertyGrou
         (copy,) = marks.copies_of(ready.face)
         told.append(hair.spread_anew(copy))
     assert told[0] == () and ready.face.name in told[1][0] and "Open Mouth" in told[1][0]
+
+
+@pytest.mark.parametrize("kind", ["curves", "particles"])
+def test_hair_is_told_of_files_that_lack_it_and_usd_holds_it(
+    talker: bpy.types.Object, tmp_path: Path, kind: str
+) -> None:
+    bpy.context.view_layer.objects.active, bpy.context.scene.freetalk.face = talker, talker
+    if kind == "curves":
+        bpy.ops.object.curves_empty_hair_add()
+        bpy.context.object.name = "beard"
+        bpy.context.object.data.add_curves([4])
+    else:
+        talker.modifiers.new("beard", "PARTICLE_SYSTEM")
+        talker.particle_systems[0].name = "beard"
+        talker.particle_systems[0].settings.type, talker.particle_systems[0].settings.count = "HAIR", 5
+    copy, files = animate(talker), [Path("a.glb"), Path("a.fbx"), Path("a.usdc")]
+    (told,) = unwritten.notes(copy, files)
+    assert told.startswith("No glTF or FBX holds the hair of head FreeTalk: beard; write USD")
+    assert unwritten.notes(copy, files[2:]) == ()
+    if ".usdc" in export.formats():
+        assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.usdc")) == {"FINISHED"}
+        importing.opened(tmp_path / "head.usdc", 25)
+        assert [item for item in bpy.data.objects if item.type in ("CURVES", "CURVE")]

@@ -31,6 +31,7 @@ def write(path: Path, items: Iterable[bpy.types.Object], selected: bool) -> None
         operator,
         export_animation=True,
         export_shapekeys=True,
+        export_hair=True,
         export_custom_properties=False,
         visible_objects_only=True,
         selected_objects_only=selected,
