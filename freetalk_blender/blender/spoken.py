@@ -167,7 +167,7 @@ def rests(said: list[Line]) -> list[float]:
     found = []
     for line in said:
         first, last = line.reach
-        if line.before and not any(other.start < line.start and other.reach[1] > first for other in said):
+        if line.before and not any(other.start < line.start and other.reach[1] >= first for other in said):
             found.append(first)
         if line.after and not any(
             other.end > line.end and (other.start <= last or other.reach[0] < last) for other in said

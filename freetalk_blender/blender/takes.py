@@ -206,8 +206,7 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     """
     others, gone = spoken.kept(take, line), spoken.replaced(take, line)
     rests = _at_rest(spoken.rests([*others, line]))
-    ends = [at for other in others for at in (other.start, other.end)]
-    outside = _at_rest([at for at in ends if not line.start <= at <= line.end])
+    beside = sorted({at for other in others for at in _ends_beside(other, line)})
     points = np.empty((line.frames, 2), np.float32)
     points[:, 0] = _frames(line)
     leading = [*rests[:, 0], *([line.end] if line.after else [])]
@@ -215,20 +214,38 @@ def write(item: bpy.types.Object, take: bpy.types.Action, names: list[str], weig
     for name, values in zip(names, weights.T, strict=True):
         points[:, 1] = values
         if name in known:
-            _fill(item, name, np.concatenate([points, rests]), gone, leading)
+            held = _held(item, name, beside, gone)
+            _fill(item, name, np.concatenate([points, rests, held]), gone, leading)
         else:
-            _fill(item, name, np.concatenate([points, rests, outside]), None, leading)
+            _fill(item, name, np.concatenate([points, rests, _at_rest(beside)]), None, leading)
     _rest_elsewhere(item, take, [name for name in names if name not in known])
     replaced = [told for told in spoken.lines(take) if told not in others]
     spoken.keep(take, [*spoken.torn(others, replaced, line), line])
     _stash(item, take)
 
 
+def _ends_beside(other: Line, line: Line) -> list[float]:
+    """The first and last frames of what is left of a line before and after another one."""
+    before = [other.start, min(other.end, line.start - 1)] if other.start < line.start else []
+    return before + ([max(other.start, line.end + 1), other.end] if other.end > line.end else [])
+
+
+def _held(item: bpy.types.Object, name: str, frames: list[float], gone: list[tuple[float, float]]) -> np.ndarray:
+    """(N,2) keys for those frames that lack one in a key's curve, or lose it with spans that go: what it is there."""
+    curve = compat.fcurves(item.data.shape_keys).find(_path(name))
+    if curve is None:
+        return _at_rest(frames)
+    at = curve_keys.read(curve, "co")["co"][:, 0]
+    keyed = at[_outside(at, gone)]
+    lacking = [frame for frame in frames if np.abs(keyed - frame).min(initial=1) > 1e-3]
+    return np.array([(frame, curve.evaluate(frame)) for frame in lacking], np.float32).reshape(-1, 2)
+
+
 def silence(item: bpy.types.Object, take: bpy.types.Action, gone: Container[Line]) -> None:
     """Take some of its lines out of the take that plays: between the others the face rests."""
     said = spoken.lines(take)
     left = [line for line in said if line not in gone]
-    rests = _at_rest(spoken.rests(left) or [said[0].start])
+    rests = _at_rest(spoken.rests(left) if left else [said[0].start])
     found = compat.fcurves(item.data.shape_keys)
     for name in own_names(item):
         curve = found.find(_path(name))

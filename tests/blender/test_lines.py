@@ -50,6 +50,9 @@ def test_lines_with_no_room_between_them_follow_each_other_at_once() -> None:
     assert spoken.rests([second, first]) == [114]
     far = spoken.Line("c", 134, 20, 10, 10)
     assert sorted(spoken.rests([first, second, far])) == [114, 124, 163]
+    assert spoken.rests([spoken.Line("e", 1, 50), first, second]) == [114], (
+        "the last frame of a line that does not rest"
+    )
     word = spoken.Line("d", 20, 10, 10, 10)
     assert spoken.rests([first, word]) == [60], "said within another line"
 
@@ -62,6 +65,34 @@ def test_a_line_takes_no_frame_of_others_that_are_close_together(cube: bpy.types
     for source, start in (("a", 1), ("b", 31 + gap), ("c", 100)):
         baking.baked(copy, keys, start, source, ease=10)
         assert np.allclose(baking.motion(copy, 1, 30)[:, 0, 0], swing[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("start", [30, 26])
+def test_a_line_that_begins_within_another_moves_nothing_before_it(
+    cube: bpy.types.Object, start: int, known: bool
+) -> None:
+    """Pieces of a strip that was cut share a frame; shapes that the first lacks grew all through it."""
+    copy, swing = baking.duplicate(cube), np.cos(np.arange(30) * 2.0)[:, None].astype(np.float32)
+    first = ShapeKeys(np.ones((1, 8, 3), np.float32), swing, 0.0)
+    second = ShapeKeys(np.eye(8, 3, dtype=np.float32)[None], np.ones((20, 1), np.float32), 0.0)
+    baking.baked(copy, first, 1, "a", ease=10)
+    if known:
+        baking.baked(copy, second, 100, "c", ease=10)
+    baking.baked(copy, second, start, "b", ease=10)
+    frames = start - 1
+    said = baking.motion(copy, 1, frames) - swing[:frames, :, None]
+    assert np.abs(said).max() < 1e-5
+
+
+def test_what_is_left_of_a_take_that_does_not_rest_keeps_its_first_frame(cube: bpy.types.Object) -> None:
+    """As a command bakes it."""
+    copy, ones = baking.duplicate(cube), np.ones((20, 1), np.float32)
+    for source, start, ease in (("a", 1, 0), ("b", 60, 10)):
+        baking.baked(copy, ShapeKeys(np.ones((1, 8, 3), np.float32), ones, 0.0), start, source, ease)
+    take = takes.current(copy)
+    takes.silence(copy, take, spoken.lines(take)[1:])
+    assert weights(copy, 1) == 1
 
 
 def test_a_face_comes_from_rest_no_earlier_than_the_scene_begins(empty: bpy.types.Scene) -> None:
