@@ -106,7 +106,7 @@ def _decoder(path: Path, mixed: bool) -> Any:
         found = aud.Sound(str(path))
         found = found.rechannel(1) if mixed and found.specs[1] > 2 else found
         return found if found.length > 0 else None
-    except aud.error:
+    except (aud.error, UnicodeEncodeError):  # a name that is no text
         return None
 
 
@@ -324,9 +324,18 @@ def add_strip(scene: bpy.types.Scene, path: Path, start: int) -> bpy.types.ID | 
     """Put the sound, packed, into the sequencer at a frame; None where this Blender has no audio library."""
     if not compat.can_make_sound():
         return None
-    strip = new_strip(scene, path.name, path, start)
-    strip.sound.pack()
+    with _file(path if _is_text(path.resolve()) else path.read_bytes(), path.name) as file:
+        strip = new_strip(scene, file.name, file, start)
+        strip.sound.pack()
     return strip
+
+
+def _is_text(path: Path) -> bool:
+    """Is a path one that Blender takes? Old archives have names in other encodings."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def new_strip(scene: bpy.types.Scene, name: str, path: Path, start: int) -> bpy.types.ID:

@@ -1,5 +1,8 @@
 """Sound strips: what is heard from which frame on."""
 
+import os
+import shutil
+import sys
 from pathlib import Path, PureWindowsPath
 
 import bpy
@@ -122,6 +125,16 @@ def test_a_strips_sound_offset_is_followed_and_asks_for_a_bake(
     assert abs(seconds_at(sound.from_strip(empty, strip).clip(), 1.0) - second_played(empty, 65, tmp_path)) < 2e-3
     strip.sound_offset = 0.0
     assert staleness.said(empty) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know names of letters alone")
+def test_a_sound_with_a_name_in_another_encoding_is_put_into_the_scene(
+    empty: bpy.types.Scene, ramp: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / os.fsdecode(b"M\xfcller.wav")
+    shutil.copy(ramp, old)
+    strip, plain = sound.add_strip(empty, old, 40), sound.add_strip(empty, ramp, 40)
+    assert np.array_equal(sound.from_strip(empty, strip).clip().samples, sound.from_strip(empty, plain).clip().samples)
 
 
 def test_a_packed_sound_needs_no_file(empty: bpy.types.Scene, ramp: Path) -> None:

@@ -1,5 +1,8 @@
 """Sound files and arrays: every legal one becomes one clean channel, every broken one one sentence."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,16 @@ def test_any_format_becomes_the_same_mono_tone(
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
     assert abs(np.argmax(spectrum) * RATE / len(middle) - 440) < 3
     assert abs(middle.std() - 0.3 / np.sqrt(2)) < 0.02
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know names of letters alone")
+def test_a_sound_with_a_name_in_another_encoding_is_read(tmp_path: Path) -> None:
+    plain, old = tmp_path / "plain.wav", tmp_path / os.fsdecode(b"M\xfcller.wav")
+    soundfile.write(plain, tone(0.5), RATE)
+    shutil.copy(plain, old)
+    for part in (None, slice(100, 900)):
+        assert np.array_equal(audio.load(old, part=part)[0], audio.load(plain, part=part)[0])
+    assert audio.file_duration(old) == 0.5
 
 
 def test_channels_are_averaged_not_summed(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def _read_usd(path: Path) -> np.ndarray:
             f'upAxis = "Z"\n    metersPerUnit = 1\n    timeCodesPerSecond = {rate!r}\n    subLayers = [@@@{layer}@@@]'
         )
         header = f"#usda 1.0\n(\n    {says}\n)\n"
-        stage.write_text(header, encoding="utf-8")
+        stage.write_text(header, encoding="utf-8", errors="surrogateescape")
         bpy.ops.wm.usd_import(filepath=str(stage), set_frame_range=False, support_scene_instancing=False)
         if not len(bpy.context.scene.objects):  # a damaged layer is none, without a word; a damaged stage fails
             bpy.ops.wm.usd_import(filepath=str(path))

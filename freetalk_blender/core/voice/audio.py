@@ -4,6 +4,7 @@ Silence is legal (the face stays still); a file that cannot be read, or holds no
 """
 
 import math
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,7 +58,7 @@ def load(path: str | Path, channel: int | None = None, part: slice | None = None
     if alone is not None:
         return alone, SPEECH_RATE
     try:
-        with soundfile.SoundFile(str(file)) as sound:
+        with _opened(file) as sound:
             samples = _decoded(sound, _index(channel, sound.channels, f"sound {file}"))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _kind(error)(
@@ -67,12 +68,17 @@ def load(path: str | Path, channel: int | None = None, part: slice | None = None
     return samples if part is None else samples[part], SPEECH_RATE
 
 
+def _opened(file: Path) -> soundfile.SoundFile:
+    """A sound file, whose name need be no text: old archives have names in other encodings."""
+    return soundfile.SoundFile(os.fsencode(file) if os.name == "posix" else str(file))
+
+
 def _part(file: Path, channel: int | None, part: slice) -> np.ndarray | None:
     """A part of a file's samples without those far from it; None where all have to be decoded to have any of it.
 
     It begins where a frame of the file and one of the result fall together, as they do again and again.
     """
-    with suppress(soundfile.SoundFileError, RuntimeError), soundfile.SoundFile(str(file)) as sound:
+    with suppress(soundfile.SoundFileError, RuntimeError), _opened(file) as sound:
         if sound.subtype in _ENTERED:
             heard = _index(channel, sound.channels, f"sound {file}")
             both = math.gcd(sound.samplerate, SPEECH_RATE)
@@ -104,11 +110,12 @@ def file_duration(path: str | Path) -> float:
     """Seconds of a sound file, as its header says; AudioError where it is missing or cannot be read."""
     file = _existing(path)
     try:
-        told = soundfile.info(str(file))
+        with _opened(file) as sound:
+            frames, seconds = sound.frames, sound.frames / sound.samplerate
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         raise _kind(error)(f"The sound {file} cannot be read ({_reason(error)}); check the path.") from error
-    _check_length(told.frames, file)
-    return float(told.duration)
+    _check_length(frames, file)
+    return seconds
 
 
 def _check_length(frames: int, file: Path) -> None:
