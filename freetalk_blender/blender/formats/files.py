@@ -21,7 +21,7 @@ from ...core.errors import MeshError
 from ...core.frame import transformed
 from .. import compat, linked, log, meshes, seen, sound
 from ..marks import copy_of, original_of
-from . import clips, gltf, usd_motion
+from . import clips, gltf, poses, usd_motion
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
@@ -200,7 +200,7 @@ def upright(scan: Scan, up: np.ndarray) -> None:
         return
     for item in bpy.context.scene.objects:
         if item.parent is None:
-            usd_motion.turn(item, Matrix(Y_UP.tolist()))
+            poses.turn(item, Matrix(Y_UP.tolist()))
     scan.file_to_world = Y_UP @ scan.file_to_world
     bpy.context.view_layer.update()
 

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix, Quaternion, Vector
 
 from .. import compat
-from ..curve_keys import LINEAR
+from ..curve_keys import LINEAR, read
 from ..movers import with_parents
 
 
@@ -56,3 +56,16 @@ def key(item: bpy.types.Object, poses: np.ndarray, frames: np.ndarray) -> None:
             points.foreach_set("interpolation", np.full(len(value), LINEAR, np.int32))
     for curve in curves:
         curve.update()
+
+
+def turn(item: bpy.types.Object, by: Matrix) -> None:
+    """An object without a parent is turned about the scene's origin, and so are the curves that `key` gave it."""
+    item.matrix_world = by @ item.matrix_world
+    for name, kind in (("location", Vector), ("rotation_quaternion", Quaternion)):
+        axes = sorted((c for c in compat.existing_curves(item) if c.data_path == name), key=lambda c: c.array_index)
+        keys = [read(curve, "co")["co"] for curve in axes]
+        turned = [by.to_quaternion() @ kind(values) for values in zip(*(key[:, 1] for key in keys), strict=True)]
+        for curve, key, values in zip(axes, keys, zip(*turned, strict=True), strict=True):
+            key[:, 1] = values
+            curve.keyframe_points.foreach_set("co", key.ravel())
+            curve.update()

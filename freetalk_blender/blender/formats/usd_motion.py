@@ -9,11 +9,8 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Quaternion, Vector
 
 from ...core import wording
-from .. import compat
-from ..curve_keys import read
 from ..sound import scene_fps
 from . import poses
 
@@ -30,19 +27,6 @@ def take_over(path: Path) -> None:
         _bake(moved, np.arange(floor(min(first, 0) * rate), ceil(max(last, 0) * rate) + 1))
     for cache in bpy.data.cache_files:
         cache.filepath = str(path)
-
-
-def turn(item: bpy.types.Object, by: Matrix) -> None:
-    """An object without a parent is turned about the scene's origin, and so are the curves that it was given here."""
-    item.matrix_world = by @ item.matrix_world
-    for name, kind in (("location", Vector), ("rotation_quaternion", Quaternion)):
-        axes = sorted((c for c in compat.existing_curves(item) if c.data_path == name), key=lambda c: c.array_index)
-        keys = [read(curve, "co")["co"] for curve in axes]
-        turned = [by.to_quaternion() @ kind(values) for values in zip(*(key[:, 1] for key in keys), strict=True)]
-        for curve, key, values in zip(axes, keys, zip(*turned, strict=True), strict=True):
-            key[:, 1] = values
-            curve.keyframe_points.foreach_set("co", key.ravel())
-            curve.update()
 
 
 def left_out(path: Path) -> tuple[str, ...]:
