@@ -195,7 +195,23 @@ def _own_modifiers(item: bpy.types.Object, original: bpy.types.Object) -> list[b
 
 @contextmanager
 def _surface(item: bpy.types.Object, original: bpy.types.Object) -> Iterator[bpy.types.Mesh]:
-    """The object's mesh as modifiers of its own make it, in the object's own axes."""
+    """The object's mesh as modifiers of its own make it, in the object's own axes; with its faces turned where a
+    negative scale mirrors the one and not the other, for in the face's axes they would look inwards."""
+    with _shaped(item, original) as mesh:
+        if np.linalg.det(meshes.world(item)[:3, :3]) * np.linalg.det(meshes.world(original)[:3, :3]) >= 0:
+            yield mesh
+            return
+        turned = mesh.copy()
+        try:
+            turned.flip_normals()
+            yield turned
+        finally:
+            bpy.data.meshes.remove(turned)
+
+
+@contextmanager
+def _shaped(item: bpy.types.Object, original: bpy.types.Object) -> Iterator[bpy.types.Mesh]:
+    """The mesh itself."""
     own = [modifier.name for modifier in _own_modifiers(item, original)]
     if not own or not _can_join(item, original):
         yield item.data

@@ -40,6 +40,22 @@ def test_teeth_that_are_another_object_turn_with_the_jaw_of_the_talking_copy(
     assert len(bpy.data.objects) == objects and not list(cleanup.found())
 
 
+def test_teeth_that_a_negative_scale_mirrors_are_joined_outside_out(
+    talker: bpy.types.Object, scan_landmarks: np.ndarray
+) -> None:
+    """As the second of two eyes is, or upper teeth of lower ones: inside out, they were taken for a bubble in flesh."""
+    teeth = teeth_behind(talker, scan_landmarks, "teeth")
+    teeth.scale.x, first, count = -1, len(talker.data.vertices), len(teeth.data.vertices)
+    bpy.context.view_layer.update()
+    bpy.context.view_layer.objects.active = talker
+    mesh = animate(talker).data
+    places = meshes.vertices(mesh)
+    middle = places[first : first + count].mean(0)
+    of_teeth = [each for each in mesh.polygons if first <= min(each.vertices) and max(each.vertices) < first + count]
+    assert len(of_teeth) == len(teeth.data.polygons)
+    assert all(np.dot(each.normal, np.array(each.center) - middle) > 0 for each in of_teeth)
+
+
 def test_in_local_view_teeth_that_it_leaves_out_are_a_part_of_the_face_and_all_of_it_is_exported(
     ready: bpy.types.PropertyGroup, teeth: bpy.types.Object, tmp_path: Path
 ) -> None:
