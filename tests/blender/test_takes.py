@@ -282,6 +282,18 @@ def test_takes_with_arkits_and_with_other_shape_keys_do_not_disturb_each_other(t
     assert len(bake.own_blocks(copy)) == count and marks.named_keys(copy) == [*inner_mouth.KEYS]
 
 
+def test_a_take_is_not_deleted_while_its_mesh_is_edited(talker: bpy.types.Object) -> None:
+    """Edit Mode brings shape keys back; ARKit's were in the way of new ones then, which got other names."""
+    copy = animate()
+    bpy.context.view_layer.objects.active = copy
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert not bpy.ops.freetalk.lines_delete.poll()
+    with pytest.raises(RuntimeError, match="Switch to Object Mode first"):
+        bpy.ops.freetalk.take_delete(take="head take 1")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert bpy.ops.freetalk.take_delete(take="head take 1") == {"FINISHED"} and not bake.own_blocks(copy)
+
+
 def test_so_many_shape_keys_and_no_more(talker: bpy.types.Object) -> None:
     bpy.context.scene.freetalk.keys, bpy.context.scene.freetalk.most = "MOST", 6
     assert len(bake.own_blocks(animate())) == 6

@@ -12,6 +12,8 @@ from ..marks import HEARD, copy_of, is_deleted, original_of
 from ..sound import Source
 from . import feeling
 
+#: What is told where another mode is in the way.
+OBJECT_MODE = "Switch to Object Mode first"
 #: What shows a scene in one of its view layers.
 View: TypeAlias = bpy.types.Context | bpy.types.Window
 
@@ -96,7 +98,7 @@ def line_source(scene: bpy.types.Scene) -> str:
 def why_no_face(context: bpy.types.Context) -> str:
     """Why the face cannot be worked on, in a few words; empty where it can."""
     if context.mode != "OBJECT":
-        return "Switch to Object Mode first"
+        return OBJECT_MODE
     picked = context.scene.freetalk.face
     if picked is not None and picked.type != "MESH":
         return "Choose a mesh as the face"

@@ -53,6 +53,16 @@ class FREETALK_OT_take_new(_OnCopy, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class _Pruning(_OnCopy):
+    """An operator that takes shape keys out, which Edit Mode brings back, when it is left, as nobody's."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        copy = chosen.talking(context)
+        edited = copy is not None and copy.data.is_editmode
+        return chosen.explained(cls, why_none(context) or (chosen.OBJECT_MODE if edited else ""))
+
+
 class _OnTake(_OnCopy):
     """An operator on the take of that name; `act` does it."""
 
@@ -84,7 +94,7 @@ class FREETALK_OT_take_choose(_OnTake, bpy.types.Operator):
         takes.choose(copy, take)
 
 
-class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
+class FREETALK_OT_take_delete(_Pruning, _OnTake, bpy.types.Operator):
     """Throw this take away; the others stay"""
 
     bl_idname = "freetalk.take_delete"
@@ -95,7 +105,7 @@ class FREETALK_OT_take_delete(_OnTake, bpy.types.Operator):
         bake.prune(copy)
 
 
-class FREETALK_OT_lines_delete(_OnCopy, bpy.types.Operator):
+class FREETALK_OT_lines_delete(_Pruning, bpy.types.Operator):
     """Take the lines out of this take whose sound strips were deleted; the face rests there"""
 
     bl_idname = "freetalk.lines_delete"
