@@ -121,6 +121,12 @@ def test_teeth_of_a_mouth_that_stands_wide_open_lie_inside_it():
     assert not jaw.lies_inside(tooth + middle + [4, -40, -24], mean_landmarks() * 90)
 
 
+def test_no_mouth_is_drawn_for_what_lies_far_from_the_lips(monkeypatch):
+    """In a scene of 6,000 objects Animate and Bake Again stood still for 4 s over them."""
+    monkeypatch.setattr(jaw.mouth_curve, "mouth_curve", lambda landmarks: pytest.fail("drawn"))
+    assert not jaw.lies_inside(block((200, 200, 200))[0] + [0, 900, 0], mean_landmarks() * 90)
+
+
 def test_they_go_with_the_jaw_of_a_heavy_scan_too(scan, with_parts, bound, opening, monkeypatch):
     vertices, triangles, rows = with_parts
     fine = mesh.subdivided(mesh.clean(vertices, triangles))

@@ -115,6 +115,8 @@ def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:
     """Does a part with these points (n,3) lie inside the mouth of landmarks (68,3), as teeth do? Canonical mm; nothing
     does where the landmarks draw no mouth."""
     middle = landmarks[LIPS].mean(0)
+    if not _around(points, middle).all():  # as most of a scene
+        return False
     centre = (points.max(0) + points.min(0)) / 2
     try:
         depth = -mouth_curve.mouth_curve(landmarks).in_front(centre[None])[0]
@@ -122,8 +124,7 @@ def lies_inside(points: np.ndarray, landmarks: np.ndarray) -> bool:
         return False
     apart = max(float(gaps(landmarks, INNER_LIP_PAIRS).mean()), 0.0)
     aside, off = np.abs(centre - middle)[:2] - [0, apart / 2]
-    central = aside < _WITHIN[0] and off < _WITHIN[1] and 0 < depth < _WITHIN[2]
-    return bool(central and _around(points, middle).all())
+    return bool(aside < _WITHIN[0] and off < _WITHIN[1] and 0 < depth < _WITHIN[2])
 
 
 def _around(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
