@@ -42,6 +42,11 @@ def notes(copy: bpy.types.Object) -> tuple[str, ...]:
             f"move {original.name} into a collection of its own (M)",
         )
         + _told(
+            f"Particles of other objects show {original.name}, which rests",
+            [item.name for item in others if _strews(item, original)],
+            f"choose {copy.name} there instead",
+        )
+        + _told(
             f"Objects are instanced on vertices or faces of {original.name}, which is hidden",
             [child.name for child in original.children if original.instance_type in ("VERTS", "FACES")],
             f"parent them to {copy.name} instead",
@@ -100,6 +105,12 @@ def _picks(item: bpy.types.Object, face: bpy.types.Object) -> bool:
     return any(
         face.name in collection.all_objects for collection in shown if isinstance(collection, bpy.types.Collection)
     )
+
+
+def _strews(item: bpy.types.Object, face: bpy.types.Object) -> bool:
+    """Do its particles show a face?"""
+    strewn = [each.settings for each in item.particle_systems]
+    return any(each.render_type == "OBJECT" and each.instance_object == face for each in strewn)
 
 
 def _used(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:

@@ -104,6 +104,19 @@ def test_geometry_nodes_of_others_that_read_the_original_are_told(face: bpy.type
     assert telling.notes(copy) == ()
 
 
+def test_particles_that_show_the_original_are_told(face: bpy.types.Object) -> None:
+    bpy.ops.mesh.primitive_plane_add()
+    crowd = bpy.context.object
+    crowd.modifiers.new("crowd", "PARTICLE_SYSTEM")
+    settings = crowd.particle_systems[0].settings
+    settings.render_type, settings.instance_object = "OBJECT", face
+    copy = talking(face)
+    (told,) = telling.notes(copy)
+    assert told == "Particles of other objects show face, which rests: Plane; choose face FreeTalk there instead."
+    settings.instance_object = copy
+    assert telling.notes(copy) == ()
+
+
 @pytest.mark.parametrize("kind", ["VERTS", "FACES"])
 def test_what_is_instanced_on_the_original_is_told(face: bpy.types.Object, kind: str) -> None:
     pore = bpy.data.objects.new("pore", bpy.data.meshes.new("pore"))
