@@ -264,7 +264,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
             raise FreeTalkError(
                 f"{path} is no file but a pipe or a device; write what it holds to a file and name that."
             )
-    refuse_read(arguments, filter(None, read))
+    refuse_read(arguments, filter(None, [*read, getattr(arguments, "landmarks", None)]))
     if read[0] and any(path.suffix.lower() == ".png" for path in outputs_of(arguments)):
         refuse_read(arguments, scan_file.pictures(read[0]))
     for path in outputs_of(arguments):

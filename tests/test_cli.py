@@ -322,7 +322,11 @@ def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.Capture
     again = f"{tmp_path}/../{tmp_path.name}/head.glb"
     assert call("animate", scan, "speech.wav", "-o", tmp_path / "x.npz", "-o", again) == cli.BAD_INPUT
     assert "head.glb is read by this command; write to another file." in capsys.readouterr().err
-    assert scan.read_bytes() == b"a scan"
+    points = tmp_path / "head.mrk.json"
+    points.write_bytes(b"of another program")
+    assert call("landmarks", scan, "--landmarks", points, "-o", points) == cli.BAD_INPUT
+    assert "head.mrk.json is read by this command; write to another file." in capsys.readouterr().err
+    assert scan.read_bytes() == b"a scan" and points.read_bytes() == b"of another program"
 
 
 @pytest.mark.parametrize("kind", ["obj", "ply"])
