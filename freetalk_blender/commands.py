@@ -170,11 +170,11 @@ def render(arguments: argparse.Namespace, steps: Progress) -> dict:
         import bpy
 
         from .blender import scene, sound
-        from .blender.formats import files, pictures
+        from .blender.formats import files
         from .stage import write
     with steps.blender("read the scene"):
         files.read(arguments.scene)
-        refuse_read(arguments, pictures.sources())
+        refuse_read(arguments, files.sources())
         face = scene.talking_object()
     tell(sound.notes(bpy.context.scene), steps)
     for path in arguments.outputs:

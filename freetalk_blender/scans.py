@@ -118,11 +118,11 @@ def load(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progre
     """The scan in Blender's scene, which is started for it; points (68,3) choose the face among meshes."""
     with steps.blender("start Blender"):
         import_bpy()
-        from .blender.formats import files, pictures
+        from .blender.formats import files
     with steps.blender("read the scan"):
         fps = getattr(arguments, "fps", None) or FPS
         found = files.load(arguments.scan, points, arguments.device, arguments.object, fps)
-        refuse_read(arguments, pictures.sources())
+        refuse_read(arguments, files.sources())
         tell(found.notes, steps)
         return found
 

@@ -77,6 +77,23 @@ def test_a_picture_of_what_is_read_is_not_written_over(
     assert picture.read_bytes() == before
 
 
+def test_a_library_of_what_is_read_is_not_written_over(
+    empty: bpy.types.Scene, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    library, path = tmp_path / "assets.blend", tmp_path / "shot.blend"
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.data.libraries.write(str(library), {bpy.data.materials.new("brass")}, fake_user=True)
+    with bpy.data.libraries.load(str(library), link=True) as (held, linked):
+        linked.materials = held.materials
+    bpy.context.object.data.materials.append(linked.materials[0])
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    before = library.read_bytes()
+    assert call("animate", path, "speech.wav", "-o", library) == cli.BAD_INPUT
+    assert f"{library} is read by this command; write to another file." in capsys.readouterr().err
+    assert library.read_bytes() == before
+
+
 @NEEDS_USD
 def test_usd_files_of_one_folder_have_each_their_own_pictures(empty: bpy.types.Scene, tmp_path: Path) -> None:
     """Also where these share a name, in one file too, are packed, made by Blender, painted on or tiled."""

@@ -21,7 +21,7 @@ from ...core.errors import MeshError
 from ...core.frame import transformed
 from .. import compat, linked, log, meshes, seen, sound
 from ..marks import copy_of, original_of
-from . import clips, gltf, poses, usd_motion
+from . import clips, gltf, pictures, poses, usd_motion
 
 #: +Y up to +Z up, a quarter turn about +X: how glTF stands in Blender.
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
@@ -112,6 +112,12 @@ def _is_text(path: Path) -> bool:
     """Does a file begin with text, as an FBX does that is not binary?"""
     with path.open("rb") as file:
         return b"\0" not in file.read(64)
+
+
+def sources() -> list[Path]:
+    """Files that what was read is made of: pictures, sounds, films, libraries, also where copies of them are packed."""
+    tiles = [path for image in bpy.data.images if image.source == "TILED" for path in pictures.named(image)]
+    return [*map(Path, bpy.utils.blend_paths(absolute=True, packed=True)), *tiles]
 
 
 def last_key() -> float | None:

@@ -36,15 +36,10 @@ def shown(items: Iterable[bpy.types.Object]) -> list[bpy.types.Image]:
 def paths(image: bpy.types.Image) -> list[Path]:
     """Where an image's file lies, or the files of its tiles; none where Blender makes it, and where it was painted on
     since or is packed."""
-    return [] if image.source == "GENERATED" or image.is_dirty or len(image.packed_files) else _named(image)
+    return [] if image.source == "GENERATED" or image.is_dirty or len(image.packed_files) else named(image)
 
 
-def sources() -> list[Path]:
-    """Files that all images of the scene were read from, or are packed copies of."""
-    return [path for image in bpy.data.images if image.filepath for path in _named(image)]
-
-
-def _named(image: bpy.types.Image) -> list[Path]:
+def named(image: bpy.types.Image) -> list[Path]:
     """The file that an image names, or those of its tiles."""
     name = bpy.path.abspath(image.filepath, library=image.library).replace("\\", "/")
     numbers = [str(tile.number) for tile in image.tiles] if image.source == "TILED" else [""]
