@@ -223,6 +223,15 @@ def test_a_recording_whose_header_was_never_finished_is_heard(tmp_path: Path) ->
     assert abs(source.duration() - 1) < 0.01
 
 
+def test_recordings_one_after_the_other_in_one_mp3_are_all_heard(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "one.mp3", np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE), RATE)
+    both = tmp_path / "both.mp3"
+    both.write_bytes(2 * (tmp_path / "one.mp3").read_bytes())
+    source = sound.from_file(str(both), 1)
+    assert len(source.clip().samples) / source.clip().rate == pytest.approx(4, abs=0.15)
+    assert source.duration() == pytest.approx(4, abs=0.15)
+
+
 def test_the_panels_channel_is_heard_of_files_films_and_strips(
     addon: None, empty: bpy.types.Scene, tmp_path: Path
 ) -> None:

@@ -191,6 +191,21 @@ def test_missing_and_empty_files_and_folders_are_told(tmp_path: Path) -> None:
         audio.load(tmp_path / "empty.wav")
 
 
+@pytest.mark.parametrize(("name", "kind"), [("a.mp3", UnknownSoundError), ("a.ogg", AudioError)])
+def test_recordings_one_after_the_other_in_one_file_are_told(tmp_path: Path, name: str, kind: type[AudioError]) -> None:
+    """With a tag before each, as mp3s have them, and after them."""
+    soundfile.write(tmp_path / name, tone(2.0), RATE)
+    once = (tmp_path / name).read_bytes()
+    tagged = b"ID3\4\0\0\0\0\x28\0" + bytes(5120) + once if name == "a.mp3" else once
+    (tmp_path / f"one {name}").write_bytes(tagged + b"TAG" + bytes(125))
+    (tmp_path / f"two {name}").write_bytes(tagged + tagged)
+    assert audio.file_duration(tmp_path / f"one {name}") == pytest.approx(2, abs=0.1)
+    for read in (audio.load, audio.file_duration):
+        with pytest.raises(AudioError, match=r"two a\..* holds several recordings one after the other") as told:
+            read(tmp_path / f"two {name}")
+        assert told.type is kind
+
+
 def test_a_recording_whose_header_was_never_finished_is_told(tmp_path: Path) -> None:
     path = tmp_path / "unfinished.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, RATE), RATE)

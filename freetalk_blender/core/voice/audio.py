@@ -16,6 +16,7 @@ import soundfile
 import soxr
 
 from ..errors import AudioError, UnknownSoundError
+from . import joined
 
 #: What the speech encoder hears (Hz).
 SPEECH_RATE = 16000
@@ -28,6 +29,8 @@ _CANCELLED = 0.01
 _LOUDEST = 1e10
 #: More channels are samples: the array is (channels, N).
 _CHANNELS = 64
+#: Formats whose files are whole ones again where they are put one after the other.
+_JOINED = frozenset({"OGG", "MP3"})
 #: A sound file with more bytes holds more than a header.
 _HEADER = 1 << 12
 #: Encodings that can be decoded from any frame on as from the first. Others carry over what was before, and in Ogg
@@ -50,8 +53,8 @@ def load(path: str | Path, channel: int | None = None, part: slice | None = None
     anywhere, only these and a little around them are decoded, and whether channels cancel is judged there.
 
     Raises AudioError in one sentence where the file is missing, is a folder, is not a sound, is damaged, is empty, or
-    has no such channel; UnknownSoundError where its kind is not known here, or its header says that it is empty and it
-    is not.
+    has no such channel, or the file holds several recordings; UnknownSoundError where others may read it: its kind is
+    not known here, its header says that it is empty and it is not, or it is an mp3 of several recordings.
     """
     file = _existing(path)
     alone = _part(file, channel, part) if part is not None else None
@@ -59,6 +62,7 @@ def load(path: str | Path, channel: int | None = None, part: slice | None = None
         return alone, SPEECH_RATE
     try:
         with _opened(file) as sound:
+            _check_whole(sound.format, file)
             samples = _decoded(sound, _index(channel, sound.channels, f"sound {file}"))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _kind(error)(
@@ -111,11 +115,22 @@ def file_duration(path: str | Path) -> float:
     file = _existing(path)
     try:
         with _opened(file) as sound:
+            _check_whole(sound.format, file)
             frames, seconds = sound.frames, sound.frames / sound.samplerate
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         raise _kind(error)(f"The sound {file} cannot be read ({_reason(error)}); check the path.") from error
     _check_length(frames, file)
     return seconds
+
+
+def _check_whole(form: str, file: Path) -> None:
+    """AudioError for a file of several recordings, of which libsndfile knows the first; UnknownSoundError where others
+    know all, as of an mp3: of an Ogg Blender plays the first alone."""
+    if form in _JOINED and joined.is_joined(file):
+        raise (UnknownSoundError if form == "MP3" else AudioError)(
+            f"The sound {file} holds several recordings one after the other, of which only the first would be heard; "
+            "convert it to wav or flac and try again."
+        )
 
 
 def _check_length(frames: int, file: Path) -> None:
