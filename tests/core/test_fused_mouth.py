@@ -328,6 +328,21 @@ def test_a_body_behind_the_lips_stays():
     assert np.isin(rows, answer.triangle_source).all()
 
 
+@pytest.mark.parametrize(("size", "turned", "left_out"), [(1.3, True, True), (1.3, False, False), (0.5, True, False)])
+def test_the_inner_wall_of_a_hollow_scan_is_left_out(size: float, turned: bool, left_out: bool):
+    """A wall turns its back to the face; what looks ahead behind the lips, or is as small as a mouth, is none."""
+    vertices, triangles = sheet()
+    middle = landmarks()[62]
+    wall = middle + size * (vertices - middle) - [0, 0, 3]
+    rows = triangles[:, ::-1] if turned else triangles
+    points = np.concatenate([vertices, wall]).astype(np.float32)
+    answer = fused_mouth.open_lips(points, np.concatenate([triangles, rows + len(vertices)]), landmarks())
+    of_wall = answer.triangle_source[answer.triangle_source >= len(triangles)]
+    assert len(of_wall) == (0 if left_out else len(triangles))
+    alone = fused_mouth.open_lips(vertices, triangles, landmarks())
+    assert np.allclose(answer.vertices[answer.upper_rim], alone.vertices[alone.upper_rim], atol=1e-4)
+
+
 @pytest.mark.parametrize("first", [1, -1])
 def test_a_vertex_in_the_crease_goes_to_the_lip_that_it_faces_with(first):
     """One row of a coarse sheet lies in the crease, its vertices by turns a little on the one and on the other lip."""

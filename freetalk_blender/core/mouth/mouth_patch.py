@@ -35,6 +35,8 @@ EDGE, SLOPE = 1.5, 0.5
 _ROUNDS = 6
 #: Half-width of the band in which the crease is looked for, first round and after re-centring (mm).
 BANDS = (5.0, 3.0)
+#: The inner wall of a hollow scan is at least so much of the face's width and height.
+_AS_LARGE = 0.8
 #: A hole wider than this share of the mouth is the mouth's own opening.
 _OPENING = 0.6
 
@@ -47,7 +49,7 @@ class Patch:
     vertices that the first O points are; weights (P,O) sparse, points = weights @ points[:O]. welded (V,): the first of
     the mesh's vertices at each one's place, where exporters split a surface along texture seams. spare (s,): triangles
     of the mesh that were left out since they repeat others or hang on an edge of two others. voids (v,): those of
-    bubbles in the flesh behind the lips.
+    bubbles in the flesh behind the lips, and of the inner wall of a hollow scan.
     """
 
     points: np.ndarray
@@ -87,7 +89,31 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     used, local = renumbered(around[inner], len(points))
     whole = sparse.identity(len(used), format="csr")
     patch = Patch(points[used], local, rows, used, whole, welded, touching[spare], np.empty(0, int))
-    return _without_holes(_sheet(patch, mouth), boundary_edges(around[~spare]), mouth_curve(landmarks))
+    sheet = _sheet(patch, mouth)
+    walls = _walls(points, triangles, sheet, rows, landmarks)
+    sheet = replace(sheet, voids=np.union1d(sheet.voids, walls))
+    return _without_holes(sheet, boundary_edges(around[~spare]), mouth_curve(landmarks))
+
+
+def _walls(
+    points: np.ndarray, triangles: np.ndarray, sheet: Patch, rows: np.ndarray, landmarks: np.ndarray
+) -> np.ndarray:
+    """Triangles of whole parts of the mesh that turn their backs to the face behind its lips and are as large as it is:
+    the inner wall of a hollow scan, as it is made for printing. rows: triangles around the mouth."""
+    others = np.setdiff1d(rows, sheet.source)
+    if not len(others):
+        return others
+    part = connected_components(triangles, len(points))[triangles[:, 0]]
+    ahead = np.bincount(part[others], raster.triangle_normals(points[triangles[others]])[:, 2], part.max() + 1)
+    outward = raster.triangle_normals(points[triangles[sheet.source]])[:, 2].sum()
+    large = np.ptp(landmarks[:, :2], axis=0) * _AS_LARGE
+    walls = [
+        np.flatnonzero(part == each)
+        for each in np.setdiff1d(part[others], part[sheet.source])
+        if ahead[each] * outward < 0
+    ]
+    walls = [wall for wall in walls if (np.ptp(points[triangles[wall]].reshape(-1, 3)[:, :2], axis=0) > large).all()]
+    return np.concatenate([np.empty(0, int), *walls])
 
 
 def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:

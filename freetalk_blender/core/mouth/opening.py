@@ -39,7 +39,7 @@ def opened(
 
 
 def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
-    """What to tell where the cut lips had closed bubbles behind them, which are left out."""
+    """What to tell where the cut lips had closed bubbles, or an inner wall, behind them, which are left out."""
     if not opened.is_cut:
         return ()
     left_out = np.ones(len(triangles), bool)
@@ -47,7 +47,8 @@ def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
     surface = np.zeros(len(opened.vertices), bool)
     surface[opened.triangles] = True
     count = int((~surface[triangles[left_out]].any(1)).sum())
-    told = f"A bubble in the flesh behind the lips was left out: {counted(count, 'face', 'faces')}."
+    faces = counted(count, "face", "faces")
+    told = f"A bubble behind the lips, or the inner wall of a hollow scan, was left out: {faces}."
     return (told,) if count else ()
 
 
