@@ -361,3 +361,24 @@ def test_of_main_windows_with_scenes_of_their_own_the_one_whose_sliders_move_sho
     with bpy.context.temp_override(scene=other):
         look()
     assert not live.is_shown(copy) and np.array_equal(evaluated(copy), before)
+
+
+def test_other_lines_are_seen_as_they_were_baked(talker: bpy.types.Object, other_clip: str) -> None:
+    """While the timeline plays they stood still, in the posture in which the previewed one begins or ends."""
+    copy, scene = talking(), bpy.context.scene
+    scene.frame_start, scene.freetalk.sound_file = 70, other_clip
+    assert bpy.ops.freetalk.animate() == {"FINISHED"}
+    muted = copy.data.shape_keys.key_blocks[1]
+    muted.mute = True
+    scene.frame_set(80)
+    second = evaluated(copy)
+    scene.frame_set(30)
+    first = evaluated(copy)
+    move("happy", 1.0)
+    assert live.is_shown(copy) and np.array_equal(evaluated(copy), first) and muted.mute
+    scene.frame_set(80)
+    assert np.linalg.norm(evaluated(copy) - second, axis=1).max() > 2, "mm"
+    scene.frame_set(30)
+    assert np.array_equal(evaluated(copy), first)
+    move("happy", 0.0)
+    assert not live.is_shown(copy) and muted.mute and np.array_equal(evaluated(copy), first)

@@ -210,13 +210,17 @@ def show(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) ->
         return
     remapped = current.render.frame_map_old / current.render.frame_map_new
     frame = (current.frame_current + current.frame_subframe) * remapped
-    moved = state.moves.at(frame - state.voice.source.start)
+    start = state.voice.source.start
+    moved = state.moves.at(frame - start)
     if len(copy.data.vertices) != len(moved):
         return  # another cut than the one that was bound
+    block = _block(copy)
+    if _is_of_another_line(copy, frame, start):
+        _give_way(copy, block)
+        return
     back = np.linalg.inv(meshes.to_true_shape(copy)).T
     if not np.array_equal(back, np.identity(3)):
         moved = (moved @ back).astype(np.float32)
-    block = _block(copy)
     block.points.foreach_set("co", (meshes.vertices(copy.data) + moved).ravel())
     copy.data.update_tag()
 
@@ -231,7 +235,26 @@ def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
         block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
     for block in takes.driven(copy):
         block.mute = True
+    blocks[PREVIEW].mute = False
     return blocks[PREVIEW]
+
+
+def _is_of_another_line(copy: bpy.types.Object, frame: float, start: float) -> bool:
+    """Is another line said in a frame than the one that begins at `start`?"""
+    take = takes.current(copy)
+    said = spoken.lines(take) if take is not None else []
+    mine = [line for line in said if line.start == start]
+    if any(line.start <= frame <= line.end for line in mine):
+        return False
+    return any(line.reach[0] < frame < line.reach[1] for line in said if line not in mine)
+
+
+def _give_way(copy: bpy.types.Object, preview: bpy.types.ShapeKey) -> None:
+    """What was baked is seen, for the preview is of another line."""
+    muted = json.loads(copy.get(MUTED, "[]"))
+    for block in takes.driven(copy):
+        block.mute = block.name in muted
+    preview.mute = True
 
 
 def is_shown(copy: bpy.types.Object) -> bool:
