@@ -117,6 +117,7 @@ def is_text(call: ast.Call) -> bool:
     function, words = ast.unparse(call.func), {ast.unparse(word) for word in (*call.args, *call.keywords)}
     name = function.rpartition(".")[2]
     opened = name in ("open", "fdopen", "makefile") and function != "os.open" and not words & {"'rb'", "'wb'"}
+    opened &= all(keyword.arg != "force_zip64" for keyword in call.keywords)  # what lies in a zip is bytes
     return opened or name in ("read_text", "write_text") or bool(words & {"text=True", "universal_newlines=True"})
 
 
