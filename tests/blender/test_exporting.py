@@ -157,24 +157,41 @@ def test_a_hidden_armature_is_exported_with_the_face_that_it_moves(talker: bpy.t
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.blend")) == {"FINISHED"}
 
 
+def hat_in(collection: bpy.types.Collection) -> bpy.types.Object:
+    """A triangle."""
+    hat = bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
+    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    collection.objects.link(hat)
+    return hat
+
+
+def turn(bone: bpy.types.PoseBone) -> None:
+    """By a radian, from frame 1 to frame 20."""
+    bone.rotation_mode = "XYZ"
+    for frame, angle in ((1, 0.0), (20, 1.0)):
+        bone.rotation_euler.y = angle
+        bone.keyframe_insert("rotation_euler", frame=frame)
+
+
+def place_of(item: bpy.types.Object, frame: int) -> np.ndarray:
+    """(3,) where an object's first vertex is in a frame."""
+    bpy.context.scene.frame_set(frame)
+    return np.array(item.matrix_world @ item.data.vertices[0].co)
+
+
 @pytest.mark.parametrize("suffix", export.formats())
 def test_what_is_parented_to_the_face_hangs_on_the_talking_copy_in_files(
     talker: bpy.types.Object, tmp_path: Path, suffix: str
 ) -> None:
     """A bone moves the head, which moves the hat: glTF's exporter knows no bone where the head between them is not
     written."""
-    scene, hat = bpy.context.scene, bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
-    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
-    scene.collection.objects.link(hat)
+    scene = bpy.context.scene
+    hat = hat_in(scene.collection)
     rig = rigged(talker, "neck", scene.collection)
     talker.modifiers.clear()
     talker.parent, talker.parent_type, talker.parent_bone, hat.parent = rig, "BONE", "neck", talker
     hat.matrix_parent_inverse.translation = (1, 2, 3)
-    neck = rig.pose.bones["neck"]
-    neck.rotation_mode = "XYZ"
-    for frame, turn in ((1, 0.0), (20, 1.0)):
-        neck.rotation_euler.y = turn
-        neck.keyframe_insert("rotation_euler", frame=frame)
+    turn(rig.pose.bones["neck"])
     animate(talker)
     places = [place_of(hat, frame) for frame in (1, 20)]
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / f"head{suffix}")) == {"FINISHED"}
@@ -193,9 +210,8 @@ def test_what_is_parented_to_the_face_hangs_on_the_talking_copy_in_files(
 def test_what_hangs_on_a_bone_through_what_no_file_holds_hangs_on_it_in_a_glb(
     talker: bpy.types.Object, tmp_path: Path, through: str
 ) -> None:
-    scene, hat = bpy.context.scene, bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
-    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
-    scene.collection.objects.link(hat)
+    scene = bpy.context.scene
+    hat = hat_in(scene.collection)
     rig, above = rigged(talker, "neck", scene.collection), talker
     if through == "hidden object":
         above = bpy.data.objects.new("hidden", None)
@@ -208,11 +224,7 @@ def test_what_hangs_on_a_bone_through_what_no_file_holds_hangs_on_it_in_a_glb(
     if through == "face's vertices":
         hat.parent_type, hat.parent_vertices = "VERTEX_3", (0, 10, 20)
     before = [hat.parent, hat.parent_type, *hat.parent_vertices, hat.matrix_parent_inverse.copy()]
-    neck = rig.pose.bones["neck"]
-    neck.rotation_mode = "XYZ"
-    for frame, turn in ((1, 0.0), (20, 1.0)):
-        neck.rotation_euler.y = turn
-        neck.keyframe_insert("rotation_euler", frame=frame)
+    turn(rig.pose.bones["neck"])
     animate(talker)
     places, scene.freetalk.only_face = [place_of(hat, frame) for frame in (1, 20)], False
     assert bpy.ops.freetalk.export(filepath=str(tmp_path / "head.glb")) == {"FINISHED"}
@@ -221,12 +233,6 @@ def test_what_hangs_on_a_bone_through_what_no_file_holds_hangs_on_it_in_a_glb(
     hat = next(item for item in bpy.data.objects if item.type == "MESH" and len(item.data.vertices) == 3)
     assert np.abs(np.subtract([place_of(hat, frame) for frame in (1, 20)], places)).max() < 0.01
     assert np.abs(np.subtract(*places)).max() > 100
-
-
-def place_of(item: bpy.types.Object, frame: int) -> np.ndarray:
-    """(3,) where an object's first vertex is in a frame."""
-    bpy.context.scene.frame_set(frame)
-    return np.array(item.matrix_world @ item.data.vertices[0].co)
 
 
 @pytest.mark.parametrize("corners", [1, 3])
@@ -268,9 +274,7 @@ def test_what_cannot_be_selected_is_exported_as_what_can(talker: bpy.types.Objec
     scene, outer, inner = bpy.context.scene, *(bpy.data.collections.new(name) for name in ("outer", "inner"))
     scene.collection.children.link(outer)
     outer.children.link(inner)
-    rig, hat = rigged(talker, "bone", scene.collection), bpy.data.objects.new("hat", bpy.data.meshes.new("hat"))
-    inner.objects.link(hat)
-    hat.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    rig, hat = rigged(talker, "bone", scene.collection), hat_in(inner)
     hat.parent = talker
     copy = animate(talker)
     path = tmp_path / f"head{suffix}"
