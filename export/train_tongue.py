@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from export import aligned, ats_data, augment, checkpoint, command, onnx_file, tongue_postures, voices
 from export.ats_network import NOISE, Convolutions
 from export.ats_training import BATCH, DECAY, LENGTH, resume, starts
-from freetalk_blender.core import atomic, models
+from freetalk_blender.core import models
 from freetalk_blender.core.voice import audio, speech
 from freetalk_blender.core.voice.speech import CONTEXT
 from freetalk_blender.core.voice.tongue import CHANNELS
@@ -90,18 +90,18 @@ def is_choice(voice: str) -> bool:
 
 def hear(recording: aligned.Aligned, disturbed: bool, folder: Path) -> Part:
     """features (T,384) float16, targets (T,3) and trust (T,) of one recording; the features are kept in the folder."""
-    samples = audio.load(recording.path)[0]
     random = np.random.default_rng([int(disturbed), *recording.name.encode()])
     factor = float(random.uniform(*ats_data.VOICES)) if disturbed else 1.0
-    path = folder / f"{recording.name}_{int(disturbed)}.npy"
-    if not path.is_file():
+
+    def heard() -> np.ndarray:
+        samples = audio.load(recording.path)[0]
         if disturbed:
             samples = augment.change_voice(samples, factor)
             samples = augment.change_formants(samples, float(random.uniform(*ats_data.FORMANTS)))
             samples = augment.disturb(samples, random)
-        with atomic.output(path) as partial:
-            np.save(partial, speech.features(samples.astype(np.float32), "cpu").astype(np.float16))
-    features = np.load(path)
+        return speech.features(samples.astype(np.float32), "cpu")
+
+    features = ats_data.kept(folder / f"{recording.name}_{int(disturbed)}.npy", heard)
     frames = round(len(features) * factor) + 1
     targets = tongue_postures.targets(recording.phones, frames)
     trust = aligned.trusted(recording.phones, frames)

@@ -324,13 +324,13 @@ def add_strip(scene: bpy.types.Scene, path: Path, start: int) -> bpy.types.ID | 
     """Put the sound, packed, into the sequencer at a frame; None where this Blender has no audio library."""
     if not compat.can_make_sound():
         return None
-    with _file(path if _is_text(path.resolve()) else path.read_bytes(), path.name) as file:
+    with _file(path if _is_unicode(path.resolve()) else path.read_bytes(), path.name) as file:
         strip = new_strip(scene, file.name, file, start)
         strip.sound.pack()
     return strip
 
 
-def _is_text(path: Path) -> bool:
+def _is_unicode(path: Path) -> bool:
     """Is a path one that Blender takes? Old archives have names in other encodings."""
     try:
         return bool(str(path).encode())

@@ -92,7 +92,7 @@ def check_up(
             found += _place(np.asarray(vertices), offset)
     except MeshError as error:
         return CheckUp((Finding("surface", PROBLEM, str(error)),), facts)
-    faces = np.asarray(triangles)[sound].astype(np.int32)
+    faces = np.asarray(triangles)[sound].astype(np.int32, copy=False)
     try:
         landmarks, points = detector.located(landmarks, vertices, faces, device, step)
         similarity = frame.canonical_frame(points)

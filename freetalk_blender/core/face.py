@@ -113,7 +113,7 @@ def prepare(
     where some are; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
     """
     sound = mesh.sound_triangles(vertices, triangles)
-    vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound].astype(np.int32)
+    vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound].astype(np.int32, copy=False)
     landmarks, points = detector.located(landmarks, vertices, faces, device, step)
     similarity = frame.canonical_frame(points)
     cancel.check()

@@ -215,9 +215,12 @@ def show(current: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) ->
     if len(copy.data.vertices) != len(moved):
         return  # another cut than the one that was bound
     block = _block(copy)
-    if _is_of_another_line(copy, frame, start):
-        _give_way(copy, block)
+    block.mute = _is_of_another_line(copy, frame, start)
+    if block.mute:
+        _unmute(copy, copy.get(MUTED, "[]"))
         return
+    for baked in takes.driven(copy):
+        baked.mute = True
     back = np.linalg.inv(meshes.to_true_shape(copy)).T
     if not np.array_equal(back, np.identity(3)):
         moved = (moved @ back).astype(np.float32)
@@ -233,9 +236,6 @@ def _block(copy: bpy.types.Object) -> bpy.types.ShapeKey:
             copy[MUTED] = json.dumps(muted)
         block = copy.shape_key_add(name=PREVIEW, from_mix=False)
         block.relative_key, block.value = copy.data.shape_keys.reference_key, 1.0
-    for block in takes.driven(copy):
-        block.mute = True
-    blocks[PREVIEW].mute = False
     return blocks[PREVIEW]
 
 
@@ -249,12 +249,11 @@ def _is_of_another_line(copy: bpy.types.Object, frame: float, start: float) -> b
     return any(line.reach[0] < frame < line.reach[1] for line in said if line not in mine)
 
 
-def _give_way(copy: bpy.types.Object, preview: bpy.types.ShapeKey) -> None:
-    """What was baked is seen, for the preview is of another line."""
-    muted = json.loads(copy.get(MUTED, "[]"))
+def _unmute(copy: bpy.types.Object, muted: str) -> None:
+    """What was baked is seen, but for shape keys that the person muted: a JSON list of their names."""
+    by_person = json.loads(muted)
     for block in takes.driven(copy):
-        block.mute = block.name in muted
-    preview.mute = True
+        block.mute = block.mute and block.name in by_person
 
 
 def is_shown(copy: bpy.types.Object) -> bool:
@@ -263,12 +262,10 @@ def is_shown(copy: bpy.types.Object) -> bool:
 
 
 def hide(copy: bpy.types.Object) -> None:
-    """The copy shows what was baked, but for shape keys that the person muted."""
+    """The copy shows what was baked."""
     if not is_shown(copy):
         return
-    muted = json.loads(copy.pop(MUTED, "[]"))
-    for block in takes.driven(copy):
-        block.mute = block.mute and block.name in muted
+    _unmute(copy, copy.pop(MUTED, "[]"))
     copy.shape_key_remove(copy.data.shape_keys.key_blocks[PREVIEW])
 
 
