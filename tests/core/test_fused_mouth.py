@@ -343,6 +343,27 @@ def test_the_inner_wall_of_a_hollow_scan_is_left_out(size: float, turned: bool, 
     assert np.allclose(answer.vertices[answer.upper_rim], alone.vertices[alone.upper_rim], atol=1e-4)
 
 
+@pytest.mark.parametrize("hole", [False, True])
+def test_an_inner_wall_that_is_joined_to_the_skin_is_left_out(hole: bool):
+    """As in a mask that was thickened: its edges, and those of its holes, join both walls, and no mouth would open."""
+    vertices, triangles = sheet()
+    if hole:
+        beside = vertices[triangles].mean(1) - landmarks()[57] + [20, 15, 0]
+        triangles = triangles[np.hypot(*beside[:, :2].T) > 5]
+    count, rim = len(vertices), boundary_edges(triangles)
+    middle = landmarks()[62]
+    points = np.concatenate([vertices, middle + 1.3 * (vertices - middle) - [0, 0, 3]]).astype(np.float32)
+    wall = triangles[:, ::-1] + count
+    edge = np.concatenate([np.c_[rim[:, ::-1], rim[:, :1] + count], np.c_[rim[:, 1], rim + count]])
+    answer = fused_mouth.open_lips(points, np.concatenate([triangles, wall, edge]), landmarks())
+    alone = fused_mouth.open_lips(vertices, triangles, landmarks())
+    assert np.allclose(answer.vertices[answer.upper_rim], alone.vertices[alone.upper_rim], atol=1e-4)
+    near = np.linalg.norm(points[wall].mean(1) - middle, axis=1) < 40
+    stays = np.isin(len(triangles) + np.flatnonzero(near), answer.triangle_source)
+    assert stays.mean() < 0.01
+    assert np.isin(alone.triangle_source, answer.triangle_source).all()
+
+
 @pytest.mark.parametrize("first", [1, -1])
 def test_a_vertex_in_the_crease_goes_to_the_lip_that_it_faces_with(first):
     """One row of a coarse sheet lies in the crease, its vertices by turns a little on the one and on the other lip."""

@@ -15,6 +15,7 @@ from ..surface.boundary import boundary_edges, filled, loops
 from ..surface.edges import edges_of, fans, split
 from ..surface.mesh import connected_components, weld
 from ..surface.rows import renumbered
+from . import inner_wall
 from .mouth_curve import LEFT_CORNER, RIGHT_CORNER, MouthCurve, mouth_curve
 
 #: How far the patch reaches beyond the lip landmarks: sideways, up and down, backward and forward (mm).
@@ -35,8 +36,6 @@ EDGE, SLOPE = 1.5, 0.5
 _ROUNDS = 6
 #: Half-width of the band in which the crease is looked for, first round and after re-centring (mm).
 BANDS = (5.0, 3.0)
-#: The inner wall of a hollow scan is at least so much of the face's width and height.
-_AS_LARGE = 0.8
 #: A hole wider than this share of the mouth is the mouth's own opening.
 _OPENING = 0.6
 
@@ -83,37 +82,18 @@ def mouth_patch(points: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray
     spare = np.zeros(len(inner), bool)
     spare[inner] = _spare(around[inner])
     inner &= ~spare
-    rows = touching[inner]
-    if not len(rows):
+    if not inner.any():
         raise MeshError("There is no surface at the lip landmarks; are the landmarks those of this mesh?")
+    wall = inner_wall.find(points, triangles, landmarks, touching[inner])
+    within_wall = np.isin(touching, wall)
+    inner &= ~within_wall
+    rows = touching[inner]
     used, local = renumbered(around[inner], len(points))
     whole = sparse.identity(len(used), format="csr")
     patch = Patch(points[used], local, rows, used, whole, welded, touching[spare], np.empty(0, int))
     sheet = _sheet(patch, mouth)
-    walls = _walls(points, triangles, sheet, rows, landmarks)
-    sheet = replace(sheet, voids=np.union1d(sheet.voids, walls))
-    return _without_holes(sheet, boundary_edges(around[~spare]), mouth_curve(landmarks))
-
-
-def _walls(
-    points: np.ndarray, triangles: np.ndarray, sheet: Patch, rows: np.ndarray, landmarks: np.ndarray
-) -> np.ndarray:
-    """Triangles of whole parts of the mesh that turn their backs to the face behind its lips and are as large as it is:
-    the inner wall of a hollow scan, as it is made for printing. rows: triangles around the mouth."""
-    others = np.setdiff1d(rows, sheet.source)
-    if not len(others):
-        return others
-    part = connected_components(triangles, len(points))[triangles[:, 0]]
-    ahead = np.bincount(part[others], raster.triangle_normals(points[triangles[others]])[:, 2], part.max() + 1)
-    outward = raster.triangle_normals(points[triangles[sheet.source]])[:, 2].sum()
-    large = np.ptp(landmarks[:, :2], axis=0) * _AS_LARGE
-    walls = [
-        np.flatnonzero(part == each)
-        for each in np.setdiff1d(part[others], part[sheet.source])
-        if ahead[each] * outward < 0
-    ]
-    walls = [wall for wall in walls if (np.ptp(points[triangles[wall]].reshape(-1, 3)[:, :2], axis=0) > large).all()]
-    return np.concatenate([np.empty(0, int), *walls])
+    sheet = replace(sheet, voids=np.union1d(sheet.voids, wall))
+    return _without_holes(sheet, boundary_edges(around[~spare & ~within_wall]), mouth_curve(landmarks))
 
 
 def _sheet(patch: Patch, mouth: np.ndarray) -> Patch:
