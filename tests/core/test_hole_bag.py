@@ -72,3 +72,38 @@ def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():
     web = opened.vertices[opened.triangles[opened.part == SKIN]].mean(1)
     inside = (np.abs(web[:, 0]) < 12) & (np.abs(web[:, 1] - points[60:68, 1].mean()) < 3)
     assert not inside.any(), "no skin is left between the lips"
+
+
+def as_islands(triangles: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each row of squares a piece of its own, as a texture's islands are: the vertices (V,) it was, and triangles."""
+    island = np.arange(len(triangles)) // (2 * (columns - 1))
+    pairs, corner = np.unique(np.c_[np.repeat(island, 3), triangles.ravel()], axis=0, return_inverse=True)
+    return pairs[:, 1], corner.reshape(-1, 3).astype(np.int32)
+
+
+def test_skin_beside_a_web_stays_where_a_texture_splits_it():
+    """The islands at the lips are small, and would go with the web that they hung on."""
+    vertices, triangles = sheet()
+    own, islands = as_islands(triangles, 61)
+    removed = mouth_web.removed(vertices[own], islands, landmarks(12))
+    assert len(removed.triangles) == len(mouth_web.removed(vertices, triangles, landmarks(12)).triangles)
+
+
+def laugh(teeth: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lips 12 mm apart around a hole, in which so many mm of teeth hang on the upper one: vertices, triangles."""
+    vertices, triangles = sheet()
+    place = vertices[triangles].mean(1) - landmarks()[60:68].mean(0)
+    hole = (np.abs(place[:, 0]) < 21) & (np.abs(place[:, 1] + teeth / 2) < 6 - teeth / 2)
+    return vertices, triangles[~hole]
+
+
+def test_teeth_that_hang_on_the_lips_of_a_laugh_are_taken_out():
+    """They moved with the upper lip, and lips could not meet in front of them."""
+    vertices, triangles = laugh(teeth=5.0)
+    points = landmarks(12)
+    assert not fused_mouth.state(vertices, triangles, points).fused
+    opened, notes = opening.opened(vertices, triangles, points, "dark")
+    middle = opened.vertices[opened.triangles[opened.part == SKIN]].mean(1) - points[60:68].mean(0)
+    assert not notes and BAG in opened.part
+    assert not ((np.abs(middle[:, 0]) < 12) & (np.abs(middle[:, 1]) < 5)).any()
+    assert not mouth_web.found(*laugh(teeth=0.5), points, fused=False), "what is as thin is the lips' edge"

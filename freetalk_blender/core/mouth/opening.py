@@ -25,9 +25,11 @@ def opened(
         raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
     try:
         found = fused_mouth.state(vertices, triangles, points)
-        if found.fused:
-            webbed = mouth_web.stands_open(points)
-            made = (_unwebbed if webbed else fused_mouth.open_lips)(vertices, triangles, points, found)
+        unwebbed = _unwebbed(vertices, triangles, points, found.fused)
+        if unwebbed is not None:
+            made = unwebbed
+        elif found.fused:
+            made = fused_mouth.open_lips(vertices, triangles, points, found)
         else:
             own = None if inner == "none" else _own_mouth(vertices, triangles, points)
             if own is None:
@@ -75,13 +77,11 @@ def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
     return opened if hollow.closed else None
 
 
-def _unwebbed(
-    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, found: fused_mouth.MouthState
-) -> OpenedMouth:
-    """A mouth that stood open while it was scanned: a bag instead of the skin between its lips; where that leaves no
-    hole that a bag fits, the lips are cut apart."""
+def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, fused: bool) -> OpenedMouth | None:
+    """A mouth that stood open while it was scanned: a bag instead of the skin or the teeth between its lips; None where
+    there are none, or where that leaves no hole that a bag fits."""
+    if not mouth_web.found(vertices, triangles, points, fused):
+        return None
     opened = mouth_web.removed(vertices, triangles, points)
     hole = hole_bag.find(opened.vertices, opened.triangles, points)
-    if hole is None:
-        return fused_mouth.open_lips(vertices, triangles, points, found)
-    return hole_bag.closed(opened, hole, triangles, points)
+    return None if hole is None else hole_bag.closed(opened, hole, triangles, points)
