@@ -118,6 +118,8 @@ def prepare(
     similarity = frame.canonical_frame(points)
     cancel.check()
     points, notes = _eyes(vertices, faces, points, by_network(landmarks))
+    if by_network(landmarks) and open_mouth:
+        points = opening.on_lips(vertices, faces, points)
     if isinstance(landmarks, Landmarks):
         notes += doubt(landmarks)
     beside = _solid(beside)

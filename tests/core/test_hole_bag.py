@@ -107,3 +107,20 @@ def test_teeth_that_hang_on_the_lips_of_a_laugh_are_taken_out():
     assert not notes and BAG in opened.part
     assert not ((np.abs(middle[:, 0]) < 12) & (np.abs(middle[:, 1]) < 5)).any()
     assert not mouth_web.found(*laugh(teeth=0.5), points, fused=False), "what is as thin is the lips' edge"
+
+
+def test_inner_lips_that_lie_on_teeth_go_to_the_edges_of_the_lips():
+    """So they are found on a laugh, 2 mm inside its lips, which then stayed apart where they should shut."""
+    vertices, triangles = sheet(121, 121, None, depth=0.0)
+    middle = landmarks()[60:68].mean(0)
+    step = (np.abs(vertices[:, 0]) < 24) & (np.abs(vertices[:, 1] - middle[1]) < 6)
+    vertices[step, 2] -= 5
+    moved = opening.on_lips(vertices, triangles, landmarks(8))
+    assert np.abs(np.abs(moved[[62, 66], 1] - middle[1]) - 6).max() < 0.6
+    assert np.abs(moved[[62, 66], 2] - vertices[~step, 2].max()).max() < 0.6
+    others = np.setdiff1d(np.arange(68), [61, 62, 63, 65, 66, 67])
+    assert np.array_equal(moved[others], landmarks(8)[others])
+    left = mouth_web.removed(vertices, triangles, landmarks(8))
+    place = left.vertices[left.triangles].mean(1) - middle
+    assert not ((np.abs(place[:, 0]) < 15) & (np.abs(place[:, 1]) < 5)).any(), "teeth go to the lips' edges"
+    assert np.array_equal(opening.on_lips(vertices, triangles, landmarks()), landmarks()), "lips that touch stay"

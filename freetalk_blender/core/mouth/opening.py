@@ -40,6 +40,19 @@ def opened(
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
 
 
+def on_lips(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Landmarks (68,3) that a network found, those of the inner lips on the lips' edges where a scanner saw teeth, or
+    spanned skin, between lips that stand open."""
+    try:
+        if not mouth_web.stands_open(points):
+            return points
+        fused = fused_mouth.state(vertices, triangles, points).fused
+        found = mouth_web.found(vertices, triangles, points, fused)
+        return mouth_web.at_edges(vertices, triangles, points) if found else points
+    except (LandmarkError, MeshError):
+        return points
+
+
 def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
     """What to tell where the cut lips had closed bubbles, or an inner wall, behind them, which are left out."""
     if not opened.is_cut:
