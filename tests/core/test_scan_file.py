@@ -2,6 +2,8 @@
 
 import struct
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +158,14 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, name: str, content: byte
     with pytest.raises(MeshError, match=words) as caught:
         scan_file.read(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_scans_read_side_by_side_leave_the_programs_warnings_as_they_are(head: Path) -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as threads:
+        read = list(threads.map(scan_file.read, [head] * 16))
+    assert warnings.filters == before
+    assert all(len(vertices) == len(read[0][0]) for vertices, _ in read)
 
 
 def test_a_file_that_the_system_does_not_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ Importers drop vertices that no face uses and merge others; displacement for "th
 """
 
 import re
-import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +35,8 @@ _PLY_PICTURE = re.compile(r"^comment[ \t]+TextureFile[ \t]+(.*?)\s*$", re.MULTIL
 #: A PLY's header is not longer (bytes).
 _PLY_HEADER = 1 << 16
 _STL_VERTEX = re.compile(rb"^[ \t]*vertex\s(.*)$", re.MULTILINE | re.IGNORECASE)
+#: Put after a text's numbers: where it is not the last that is read, something before it is none.
+_END = -(2**31 - 1)
 #: Bytes of a binary STL up to the end of its first facet.
 _STL_START = 134
 _STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
@@ -142,14 +144,13 @@ def _named_pictures(path: Path) -> list[tuple[str, str]]:
     return [(shows.lower(), name.strip('"').replace("\\", "/")) for shows, name in found]
 
 
-def _numbers(text: str | bytes, kind: type = float) -> np.ndarray:
+def _numbers(text: str, kind: type = float) -> np.ndarray:
     """(N,) the numbers of a text, whatever white space is between them; ValueError where anything else is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # of what it does not understand numpy 1 only warns
-        try:
-            return np.fromstring(text, kind, sep=" ")
-        except (DeprecationWarning, ValueError) as error:
-            raise ValueError("it has something else where a number should be") from error
+    with suppress(DeprecationWarning, ValueError):  # numpy 1 only warns, and answers what is before it
+        numbers: np.ndarray = np.fromstring(f"{text} {_END}", kind, sep=" ")
+        if numbers[-1:].tolist() == [_END]:
+            return numbers[:-1]
+    raise ValueError("it has something else where a number should be")
 
 
 def _fans(corners: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -200,7 +201,7 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     form, elements = _ply_header(content[:end].decode("utf-8", "replace"))
     body = content[content.index(b"\n", end) + 1 :]
     if form == "ascii":
-        body = _numbers(body).tobytes()
+        body = _numbers(body.decode("latin-1")).tobytes()
     vertices, triangles = np.empty((0, 3), np.float32), np.empty((0, 3), np.int32)
     at = 0
     for element in elements:
@@ -290,7 +291,7 @@ def _read_stl(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(content) == end or (count > 0 and end < len(content) and not is_text):  # some programs append their own
         corners = np.frombuffer(content, _STL_RECORD, count, 84)["corners"]
     elif is_text:
-        corners = _numbers(b" ".join(_STL_VERTEX.findall(content))).reshape(-1, 3, 3)
+        corners = _numbers(b" ".join(_STL_VERTEX.findall(content)).decode("latin-1")).reshape(-1, 3, 3)
     else:
         raise ValueError("it is neither a text STL nor a binary one of the length that it states")
     vertices = corners.reshape(-1, 3)
