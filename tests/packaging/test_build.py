@@ -93,6 +93,7 @@ def test_a_wheel_has_every_module_and_every_data_file(tmp_path: Path) -> None:
     for name in ("freetalk_blender", "onnx_models"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     sources = [file for name in ("freetalk_blender", "onnx_models") for file in (tmp_path / name).rglob("*")]
+    assert tmp_path / "freetalk_blender/py.typed" in sources, "else type checkers take all of it for Any"
     wanted = {str(file.relative_to(tmp_path).as_posix()) for file in sources if file.is_file()}
     wanted = {name.replace("onnx_models/", "freetalk_blender/onnx_models/", 1) for name in wanted}
     code = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
@@ -103,7 +104,7 @@ def test_a_wheel_has_every_module_and_every_data_file(tmp_path: Path) -> None:
 
 def test_every_data_file_has_its_source_in_notice() -> None:
     files = [file for folder in ("freetalk_blender", "onnx_models", "examples") for file in (ROOT / folder).rglob("*")]
-    data = [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc", ".md")]
+    data = [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc", ".typed", ".md")]
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     assert len(data) > 10 and [file.name for file in data if str(file.relative_to(ROOT).as_posix()) not in notice] == []
 
