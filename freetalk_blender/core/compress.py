@@ -23,7 +23,7 @@ _FURTHEST = 2.5
 _WEAK = 1e-2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShapeKeys:
     """dense ~ weights @ shapes: shapes (K,V,3) float32 displacement at weight 1; weights (T,K) float32 in [-1,1];
     max_error: the largest distance of any vertex in any frame, in the unit of the shapes; names: K of them where shapes

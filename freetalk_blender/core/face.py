@@ -36,7 +36,7 @@ def no_step(_: str) -> AbstractContextManager:
     return nullcontext()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """A bound scan.
 

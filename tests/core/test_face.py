@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from freetalk_blender.core import arkit, checkup, compress, frame, landmarks, movement, perform
+from freetalk_blender.core import Performance, arkit, checkup, compress, frame, landmarks, movement, perform
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
 from freetalk_blender.core.eyes.eye_state import EYES
@@ -230,6 +230,13 @@ def test_motion_in_mesh_space_is_taken_as_it_is(face):
     motion = jaw()
     own = face.frame.vectors_to_mesh(movement.landmark_motion(face, motion))
     assert deform(face, own, space="mesh") == pytest.approx(deform(face, motion), abs=1e-3 * face.frame.scale)
+
+
+def test_faces_performances_and_shape_keys_are_found_in_lists_and_dictionaries(face):
+    take = Performance(jaw(), face.neutral, 30.0, np.zeros((2, 8)), np.zeros((2, 3)), np.zeros((2, 5)))
+    for one in (face, take, shape_keys(face, jaw())):
+        another = replace(one)
+        assert [one, another].index(another) == 1 and {one: 1, another: 2}[another] == 2
 
 
 def test_a_face_says_how_much_memory_it_holds_once_and_with_what_it_makes(face):

@@ -73,7 +73,7 @@ def _trim() -> None:
         _cache.popitem(last=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Performance:
     """displacement (T,68,3) of neutral (68,3), canonical units; frame i is second i / fps; emotion (T,8); tongue (T,3)
     as tongue.CHANNELS names it, 0 to 1; turns (T,5) of head and eyes as turns.KEYS names them (radians); spoken: was
