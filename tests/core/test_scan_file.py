@@ -150,6 +150,7 @@ def test_stl_keeps_its_three_corners_a_triangle(tmp_path: Path) -> None:
             "'y' is missing or unknown",
         ),
         ("a.stl", b"\0" * 90, "neither a text STL nor a binary one"),
+        ("a.glb", b"glTF", r"reads without Blender; use \.obj, \.ply, \.stl\.$"),
     ],
 )
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, name: str, content: bytes, words: str) -> None:

@@ -61,6 +61,8 @@ def read_near(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         if not path.is_file():
             raise MeshError(f"The scan {path} does not exist; check the path.")
+        if path.suffix.lower() not in READERS:
+            raise MeshError(f"{path} is not a scan that FreeTalk reads without Blender; use {', '.join(READERS)}.")
         with np.errstate(over="ignore", invalid="ignore"):  # numbers that are none of a place or of a vertex
             exact, triangles = READERS[path.suffix.lower()](path)
             offset = _offset(exact)
