@@ -1,6 +1,7 @@
 """Which shape keys a performance becomes: as few as its accuracy needs, ARKit's, or so many at most."""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 
@@ -40,4 +41,4 @@ def shape_keys(
         weights = inner_mouth.risen(take.tongue, movement.landmark_motion(face, take.displacement))
         keys = with_named(keys, slice(tongue.shape[1]), tongue, weights, inner_mouth.KEYS)
     keys = with_turns(keys, face, take.turns)
-    return limited(keys, wanted) if isinstance(wanted, int) else keys
+    return limited(keys, int(wanted)) if isinstance(wanted, Integral) else keys

@@ -84,7 +84,7 @@ def test_lips_that_meet_stay_together(face, still):
     assert np.abs(gap).max() < 1e-3 * face.frame.units_per_mm
 
 
-@pytest.mark.parametrize("wanted", [key_sets.AUTO, key_sets.ARKIT, 5])
+@pytest.mark.parametrize("wanted", [key_sets.AUTO, key_sets.ARKIT, 5, np.int64(5)])
 def test_shape_keys_preview_and_dense_motion_turn_alike(face, wanted):
     motion = np.zeros((len(TURNS), 68, 3), np.float32)
     motion[:, [7, 8, 9, 56, 57, 58, 65, 66, 67], 1] = -0.15 * np.linspace(0, 1, len(TURNS))[:, None]
