@@ -126,6 +126,9 @@ def read(path: Path) -> Landmarks:
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
+        if path.suffix.lower() != ".json":
+            kinds = ", ".join([".json", *landmark_files.READERS])
+            raise LandmarkError(f"The landmark file {path} is of no kind that FreeTalk reads; use {kinds}.") from error
         raise LandmarkError(f"The landmark file {path} is not valid JSON ({error}); write it again.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LandmarkError(f'The landmark file {path} does not say "format": "{FORMAT}"; is it another file?')

@@ -58,6 +58,7 @@ def test_points_come_in_the_coordinates_of_the_mesh_file(tmp_path, name, text):
         ("few.xyz", rows(POINTS[:67]), "holds 67 points; 68"),
         ("empty.txt", "", "holds 0 points"),
         ("word.xyz", rows(POINTS[:3]) + "\n1 2 nose", "x y z in line 4"),
+        ("table.csv", rows(POINTS), r"of no kind that FreeTalk reads; use \.json, \.xyz"),
         ("two.xyz", "1 2\n", "x y z in line 1"),
         ("endless.xyz", "1 2 inf\n", "finite"),
         ("picture.pts", f"version: 1\nn_points: 68\n{{\n{rows(POINTS[:, :2])}\n}}\n", "in a photograph"),
