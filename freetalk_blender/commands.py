@@ -258,7 +258,7 @@ def _read_pair(motion: Path, truth: Path) -> tuple[np.ndarray, np.ndarray, dict]
 def check_outputs(arguments: argparse.Namespace) -> None:
     """FreeTalkError before the work rather than after it, where an output cannot be written, or an input is a pipe;
     nothing is made yet."""
-    read = [getattr(arguments, name, None) for name in ("scan", "audio", "motion", "truth", "scene")]
+    read = [getattr(arguments, name, None) for name in ("scan", "audio", "motion", "truth", "scene", "jobs")]
     for path in filter(None, read):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise FreeTalkError(

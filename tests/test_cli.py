@@ -184,9 +184,9 @@ def test_the_console_script_is_the_same_parser() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
-def test_a_pipe_is_told_as_such(tmp_path: Path) -> None:
-    words = ["perform", "/dev/stdin", "-o", tmp_path / "out.npz"]
-    done = freetalk(*words, input="sound")
+@pytest.mark.parametrize("words", [("perform", "/dev/stdin", "-o", "out.npz"), ("batch", "/dev/stdin")])
+def test_a_pipe_is_told_as_such(words: tuple[str, ...]) -> None:
+    done = freetalk(*words, input="sound or jobs")
     assert done.returncode == cli.BAD_INPUT and "/dev/stdin is no file but a pipe or a device;" in done.stderr
 
 
