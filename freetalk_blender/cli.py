@@ -23,7 +23,7 @@ from typing import TypeAlias
 from . import batch, cluster, commands, options, processes
 from .core import cancel, doctor, key_sets
 from .core.argument_types import whole_number
-from .core.errors import FreeTalkError, sentence
+from .core.errors import TOLD, sentence
 from .progress import Progress
 
 DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 4, 130, 143
@@ -50,7 +50,7 @@ def _run(words: list[str], kept: dict) -> int:
             commands.check_outputs(arguments)
             answer = arguments.run(arguments, steps)
             _print(_json({**answer, "seconds": steps.seconds}) if arguments.json else arguments.show(answer))
-        except (FreeTalkError, OSError) as error:
+        except TOLD as error:
             steps.say(f"freetalk: {sentence(error)}")
             return BAD_INPUT
         except KeyboardInterrupt:

@@ -232,6 +232,8 @@ def _read_motion(path: Path) -> tuple[np.ndarray, float, np.ndarray | None]:
             moved, fps, turns = arrays["displacement"], float(arrays.get("fps", FPS)), arrays.get("turns")
     except OSError as error:
         raise FreeTalkError(f"The motion {path} cannot be read ({error.strerror or error}); check the path.") from error
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile, zlib and numpy raise many unrelated types for a damaged file
         raise FreeTalkError(f"The motion {path} is not an .npz with a displacement; write one with perform.") from error
     if not 0 < fps < float("inf"):

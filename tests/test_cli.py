@@ -190,6 +190,14 @@ def test_a_pipe_is_told_as_such(words: tuple[str, ...]) -> None:
     assert done.returncode == cli.BAD_INPUT and "/dev/stdin is no file but a pipe or a device;" in done.stderr
 
 
+def test_what_memory_does_not_hold_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("freetalk_blender.core.voice.performance.perform", lambda *_, **__: np.empty(2**58))
+    assert call("perform", sentence, "-o", tmp_path / "out.npz") == cli.BAD_INPUT
+    assert "freetalk: There is not enough memory (Unable to allocate 2.00 EiB" in capsys.readouterr().err
+
+
 def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sentence: Path) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

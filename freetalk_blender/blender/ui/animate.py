@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core import wording
 from ...core.compress import ShapeKeys
-from ...core.errors import FreeTalkError, sentence
+from ...core.errors import TOLD, sentence
 from .. import hanging, heard, landmark_points, placed, scene, session, sound, telling
 from ..marks import KEY_SET, RANGE, TOLERANCE, copy_of
 from ..steps import Steps
@@ -94,7 +94,7 @@ class _Animating(JobOperator):
         """What is done once the face talks does not undo it: what fails is told, and the rest goes on."""
         try:
             yield
-        except (FreeTalkError, OSError) as error:
+        except TOLD as error:
             self.report({"WARNING"}, sentence(error))
 
 

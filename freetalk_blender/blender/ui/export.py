@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...core import wording
-from ...core.errors import FreeTalkError, sentence
+from ...core.errors import TOLD, FreeTalkError, sentence
 from .. import compat, log, movers, seen, sound, spoken, takes, unwritten
 from ..formats import saving
 from ..marks import named_keys, original_of
@@ -114,7 +114,7 @@ class FREETALK_OT_export(bpy.types.Operator):
             if live.is_shown(copy) or staleness.has_other_keys(context.scene, copy):
                 copy = _baked_again(context)
             saving.save(path, hanging_on(copy) if context.scene.freetalk.only_face else None)
-        except (FreeTalkError, OSError) as error:
+        except TOLD as error:
             self.report({"ERROR"}, sentence(error))
             return {"CANCELLED"}
         for note in unwritten.notes(copy, [path]) + sound.notes(context.scene):

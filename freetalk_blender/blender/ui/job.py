@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from ...core import cancel
-from ...core.errors import FreeTalkError, sentence
+from ...core.errors import TOLD, FreeTalkError, sentence
 from .. import steps
 from ..log import log
 from ..steps import Steps
@@ -120,7 +120,7 @@ class JobOperator:
             self._job.run()
             with self._at_home(context):
                 steps.run(self._answered(context))
-        except (FreeTalkError, OSError) as error:
+        except TOLD as error:
             return self._told(error)
         return {"FINISHED"}
 
@@ -131,7 +131,7 @@ class JobOperator:
             return self.execute(context)
         try:
             self._job = current = self._begun(context)
-        except (FreeTalkError, OSError) as error:
+        except TOLD as error:
             return self._told(error)
         _operator = self
         self._job.start()
@@ -170,7 +170,7 @@ class JobOperator:
             return {"FINISHED"}
         except BaseException as error:
             self._end(context)
-            if not isinstance(error, FreeTalkError | OSError):
+            if not isinstance(error, TOLD):
                 raise
             return self._told(error)
 
@@ -224,7 +224,7 @@ class JobOperator:
             raise self._job.error
         yield from self.finish(context, self._job.result)
 
-    def _told(self, error: FreeTalkError | OSError) -> set[str]:
+    def _told(self, error: FreeTalkError | OSError | MemoryError) -> set[str]:
         log.debug("%s", error)
         self.report({"ERROR"}, sentence(error))
         return {"CANCELLED"}

@@ -9,7 +9,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ...core.errors import FreeTalkError, sentence
+from ...core.errors import TOLD, sentence
 from .. import session, sound
 from ..sound import Source
 from . import chosen, job, staleness
@@ -47,7 +47,7 @@ class _Reading(threading.Thread):
     def run(self) -> None:
         try:
             clip = session.clip(self.source)
-        except (FreeTalkError, OSError) as error:
+        except TOLD as error:
             self.looked.problem = sentence(error)
             return
         self.looked.seconds = len(clip.samples) / clip.rate
