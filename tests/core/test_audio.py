@@ -191,6 +191,17 @@ def test_missing_and_empty_files_and_folders_are_told(tmp_path: Path) -> None:
         audio.load(tmp_path / "empty.wav")
 
 
+def test_a_sound_that_nobody_may_read_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(0.1), RATE)
+    with monkeypatch.context() as there, pytest.raises(AudioError, match=r"read \(Permission denied\); check the path"):
+        there.setattr(Path, "open", refuse)
+        audio.load(tmp_path / "a.wav")
+
+
+def refuse(*_: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
 @pytest.mark.parametrize(("name", "kind"), [("a.mp3", UnknownSoundError), ("a.ogg", AudioError)])
 def test_recordings_one_after_the_other_in_one_file_are_told(tmp_path: Path, name: str, kind: type[AudioError]) -> None:
     """With a tag before each, as mp3s have them, and after them."""

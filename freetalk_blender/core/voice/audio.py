@@ -146,10 +146,12 @@ def _check_length(frames: int, file: Path) -> None:
 
 
 def _existing(path: str | Path) -> Path:
-    """The file; AudioError where there is none, or the system does not let it be looked at."""
+    """The file; AudioError where there is none, or the system does not let it be read."""
     file = Path(path)
     try:
         kind = file.stat().st_mode
+        if stat.S_ISREG(kind):
+            file.open("rb").close()  # of what the system refuses libsndfile tells nothing
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError(f"The sound {file} does not exist; check the path.") from None
     except OSError as error:
