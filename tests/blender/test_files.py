@@ -180,6 +180,16 @@ def test_a_talking_copy_in_a_file_stands_for_its_original(tmp_path: Path, head: 
     assert scan.item.name == name and scan.notes == ()
 
 
+def test_a_scan_that_nobody_may_read_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a.fbx").write_bytes(b"Kaydara FBX Binary")
+    with monkeypatch.context() as there, pytest.raises(MeshError, match=r"read \(Permission denied\); check the path"):
+        there.setattr(Path, "open", refuse)
+        files.read(tmp_path / "a.fbx")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -86,6 +86,10 @@ def read(path: Path, fps: float | None = None) -> np.ndarray:
         raise MeshError(f"{path} is not a scan that FreeTalk reads; use {', '.join(sorted(_READERS))}.")
     if not path.is_file():
         raise MeshError(f"The scan {path} does not exist; check the path.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise MeshError(f"The scan {path} cannot be read ({error.strerror}); check the path.") from error
     if path.suffix.lower() != ".blend":
         empty_scene()
         if fps is not None:
