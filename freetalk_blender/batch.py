@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .core import atomic, json_lines, same_file
+from .core import atomic, json_lines, readable, same_file
 from .core.errors import FreeTalkError
 
 #: Keys of a job whose values are paths.
@@ -95,7 +95,7 @@ def read(path: Path, known: Collection[str], check: Callable[[list[str]], str]) 
     Raises BatchError with the file and the first jobs that are wrong where the list is not one that can be done.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(readable.text(path))
     except OSError as error:
         raise BatchError(f"The jobs {path} cannot be read ({error.strerror or error}); check the path.") from error
     except (ValueError, RecursionError) as error:

@@ -74,9 +74,10 @@ def test_options_of_a_job_become_the_words_of_the_command(tmp_path: Path) -> Non
     assert [tuple(words) for words in seen] == [first.words, second.words, third.words, fourth.words]
 
 
-def test_a_list_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_that_windows_wrote_is_read(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "jobs.json"
-    path.write_text(json.dumps([job("a")]), encoding="utf-8-sig")
+    path.write_text(json.dumps([job("a")]), encoding=encoding)
     assert len(batch.read(path, cli._animate_options(), accept)) == 1
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import readable
 from .errors import LandmarkError
 
 COUNT = 68
@@ -22,7 +23,7 @@ def read_points(path: Path) -> np.ndarray:
     """(68, 3) points of a .xyz, .txt, .fcsv, .mrk.json or .pts file; LandmarkError says what is wrong with it."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = readable.text(path)
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:

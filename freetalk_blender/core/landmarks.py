@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from . import atomic, frame, landmark_files
+from . import atomic, frame, landmark_files, readable
 from .errors import LandmarkError
 from .surface import rows
 from .surface.nearest import surface_distance
@@ -122,7 +122,7 @@ def read(path: Path) -> Landmarks:
     if landmark_files.suffix(path) in landmark_files.READERS:
         return Landmarks(landmark_files.read_points(path))
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(readable.text(path))
     except OSError as error:
         raise LandmarkError(f"The landmark file {path} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:

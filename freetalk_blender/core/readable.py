@@ -1,5 +1,7 @@
-"""Whether a file that another file names can be read: it may be anywhere, and called anything."""
+"""Whether a file that another file names can be read: it may be anywhere, and called anything. What a text
+says, whatever wrote it."""
 
+import codecs
 import os
 from pathlib import Path
 
@@ -14,3 +16,10 @@ def is_readable(path: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def text(path: Path) -> str:
+    """A text in UTF-8, or in UTF-16 that says so, as Windows PowerShell's > writes it; OSError, UnicodeDecodeError."""
+    with path.open("rb") as file:
+        wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return path.read_text(encoding="utf-16" if wide else "utf-8-sig")

@@ -45,8 +45,9 @@ def markups(points: np.ndarray, system: str | None, **extra: str) -> str:
         ("silent.mrk.json", markups(POINTS, None)),
     ],
 )
-def test_points_come_in_the_coordinates_of_the_mesh_file(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_points_come_in_the_coordinates_of_the_mesh_file(tmp_path, name, text, encoding):
+    (tmp_path / name).write_text(text, encoding=encoding)
     found = landmarks.read(tmp_path / name)
     assert found.points == pytest.approx(POINTS)
     assert found.vertices is None and found.confidence is None

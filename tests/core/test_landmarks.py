@@ -36,9 +36,10 @@ def test_files_keep_a_face_in_any_unit_and_are_not_longer_in_usual_ones(tmp_path
         assert np.array_equal(found, np.round(points, 7))
 
 
-def test_a_file_that_an_editor_of_windows_saved_is_read(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_windows_wrote_is_read(tmp_path, encoding):
     saved = tmp_path / "face.json"
-    saved.write_text(REAL[0].read_text(encoding="utf-8"), encoding="utf-8-sig")
+    saved.write_text(REAL[0].read_text(encoding="utf-8"), encoding=encoding)
     assert np.array_equal(landmarks.read(saved).points, landmarks.read(REAL[0]).points)
 
 

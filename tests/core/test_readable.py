@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from freetalk_blender.core.readable import is_readable
+from freetalk_blender.core.readable import is_readable, text
 
 
 def test_what_is_no_file_or_cannot_be_one_is_not_readable(tmp_path: Path) -> None:
@@ -29,3 +29,10 @@ def test_what_nobody_may_read_or_look_into_is_not_readable(tmp_path: Path) -> No
     finally:
         os.seteuid(tester)
         within.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_text_is_read_as_programs_of_windows_write_it(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "a").write_text(f"{mark}größer\n1 2 3\n", encoding=encoding)
+    assert text(tmp_path / "a") == "größer\n1 2 3\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import readable
 from ..errors import FreeTalkError
 from .emotion import EMOTIONS, EmotionError
 from .style import STYLES, StyleError, limits
@@ -36,8 +37,8 @@ def _read(
 ) -> dict[str, np.ndarray]:
     """Name of each column -> its values (T,) at `clock` (T,), seconds; known: names, and between what each lies."""
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+        lines = readable.text(Path(path)).splitlines()
+        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as reason:
         told = getattr(reason, "strerror", None) or reason
         raise error(f"The {what} file {path} cannot be read ({told}); check the path.") from reason
