@@ -20,6 +20,7 @@ from .blender.steps import run
 from .core import key_sets, wording
 from .core.compress import ShapeKeys
 from .core.detection import detector
+from .core.errors import FreeTalkError
 from .core.face import Face
 from .core.frame import transformed
 from .core.landmarks import Landmarks
@@ -90,6 +91,12 @@ class Stage:
                 current.frame_start, current.frame_end = 0, math.ceil(files.last_key() or 0)
             start = current.frame_start if arguments.start is None else arguments.start
             end = start + len(take.displacement) - 1
+            last = current.bl_rna.properties["frame_end"].hard_max
+            if end > last:  # Blender would put all later keys there
+                raise FreeTalkError(
+                    f"The speech would end at frame {end}, and Blender has none after {last}; begin it earlier "
+                    "(--start), or take fewer frames a second (--fps)."
+                )
             ease = scene.EASE if self._is_scene or current.frame_end > end else 0.0
             scene.extend_range(start, end + round(ease * take.fps))
             bound = hanging.bound_to(copy_of(item))

@@ -46,6 +46,16 @@ def test_a_blend_talks_in_its_own_scene(
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (101, 168), "the first speaker's"
 
 
+@pytest.mark.parametrize("start", [1_048_570, 10**11])
+def test_speech_beyond_blenders_last_frame_is_refused(
+    tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path, capsys: pytest.CaptureFixture, start: int
+) -> None:
+    words = ["animate", head, short_clip, "--landmarks", head_landmarks, "--keep-mouth", "--start", start]
+    assert call(*words, "-o", tmp_path / "late.blend") == cli.BAD_INPUT
+    assert "Blender has none after 1048574; begin it earlier" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_arrays_of_a_blend_keep_its_rate_and_hear_what_blender_hears(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:
