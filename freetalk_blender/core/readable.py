@@ -2,6 +2,7 @@
 says, whatever wrote it."""
 
 import codecs
+import io
 import os
 from pathlib import Path
 
@@ -20,6 +21,6 @@ def is_readable(path: Path) -> bool:
 
 def text(path: Path) -> str:
     """A text in UTF-8, or in UTF-16 that says so, as Windows PowerShell's > writes it; OSError, UnicodeDecodeError."""
-    with path.open("rb") as file:
-        wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return path.read_text(encoding="utf-16" if wide else "utf-8-sig")
+    content = path.read_bytes()  # once: of a pipe there is no second time
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-16" if wide else "utf-8-sig").read()

@@ -36,3 +36,12 @@ def test_a_text_is_read_as_programs_of_windows_write_it(tmp_path: Path, encoding
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     (tmp_path / "a").write_text(f"{mark}größer\n1 2 3\n", encoding=encoding)
     assert text(tmp_path / "a") == "größer\n1 2 3\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of Linux and macOS")
+def test_a_text_may_come_from_a_pipe() -> None:
+    end, begin = os.pipe()
+    os.write(begin, b"1 2 3\n")
+    os.close(begin)
+    assert text(Path(f"/dev/fd/{end}")) == "1 2 3\n"
+    os.close(end)
