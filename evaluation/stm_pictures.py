@@ -103,7 +103,7 @@ def looks(face: Face, vertices: np.ndarray, triangles: np.ndarray, motion: np.nd
 def main() -> None:
     parser = command.parser(__doc__, "ict_facekit/ and makehuman/")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--scan", type=Path, action="append", default=[])
+    parser.add_argument("--scan", type=Path, nargs="*", default=[], help="scans to show instead")
     parser.add_argument("--landmarks", type=Path, help="folder of the scans' landmark files; others are detected")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

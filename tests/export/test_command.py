@@ -93,6 +93,16 @@ def test_a_kind_that_there_is_not_is_argparse_s_own_sentence(name, monkeypatch, 
     assert "--kinds: invalid choice: 'nonsense'" in capsys.readouterr().err
 
 
+def test_scans_of_pictures_are_given_one_after_the_other(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("pymeshlab", reason="needs the training environment")
+    from evaluation import stm_pictures
+
+    words = ["--data", str(tmp_path), "-o", str(tmp_path), "--scan", "one.obj", "two.obj"]
+    monkeypatch.setattr(sys, "argv", ["stm_pictures", *words])
+    with pytest.raises(FileNotFoundError, match="ict_facekit"):  # the words were taken, the data is not there
+        stm_pictures.main()
+
+
 def test_every_command_ends_so() -> None:
     commands = {
         path.name: text.split('if __name__ == "__main__":\n')[1]
