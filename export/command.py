@@ -6,16 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from export.encoder_weights import EncoderWeightsError
 from freetalk_blender.core.errors import FreeTalkError, sentence
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Call a command and end the process: with 3 and one sentence on standard error for a FreeTalkError or what the
-    system refused, with 130 after Ctrl C. Any other exception is a bug and keeps its traceback."""
+    """Call a command and end the process: with 3 and one sentence on standard error for a FreeTalkError, a wheel that
+    is another or what the system refused, with 130 after Ctrl C. Any other exception is a bug and keeps its traceback.
+    """
     try:
         main()
-    except (FreeTalkError, OSError) as error:
-        print(f"{Path(sys.argv[0]).name}: {sentence(error)}", file=sys.stderr)
+    except (FreeTalkError, EncoderWeightsError, OSError) as error:
+        told = str(error) if isinstance(error, EncoderWeightsError) else sentence(error)
+        print(f"{Path(sys.argv[0]).name}: {told}", file=sys.stderr)
         sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)

