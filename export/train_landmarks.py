@@ -53,7 +53,9 @@ class Shots:
         self.count = {key: sum(map(len, parts)) for key, parts in self.arrays.items()}
 
     def take(self, rng: np.random.Generator, number: int, *keys: str) -> tuple[Tensor, ...]:
-        """`number` random rows, the same of every key."""
+        """`number` random rows, the same of every key; FreeTalkError where there are none."""
+        if not self.read:
+            raise FreeTalkError(f"{self.folder} has no pictures to train on; give --scans.")
         parts = rng.integers(0, len(self.arrays[keys[0]]), number)
         rows = [rng.integers(0, len(self.arrays[keys[0]][part])) for part in parts]
         chosen = ([self.arrays[key][part][row] for part, row in zip(parts, rows, strict=True)] for key in keys)
@@ -171,10 +173,8 @@ def train(name: str, network: nn.Module, loss, shots: Shots, folder: Path, steps
     """AdamW with a cosine rate and averaged weights, resumed from folder/NAME.pt; returns the averaged network.
 
     FreeTalkError where what is there was trained otherwise: from other weights, by other settings, on other data (more
-    is welcome).
+    is welcome), and where there are no pictures.
     """
-    if not shots.read:
-        raise FreeTalkError(f"{shots.folder} has no pictures to train on; give --scans.")
     weights = sum(float(one.detach().double().abs().sum()) for one in network.parameters())
     settings = {"steps": steps, "seed": SEED, "rate": rate, "first weights": round(weights, 3)}
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

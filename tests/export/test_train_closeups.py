@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from export import train_closeups  # noqa: E402
+from freetalk_blender.core.errors import FreeTalkError  # noqa: E402
 
 
 def picture(batch=3, size=64):
@@ -70,3 +71,10 @@ def test_an_export_that_is_interrupted_leaves_the_network_that_was_there(tmp_pat
     with pytest.raises(KeyboardInterrupt):
         train_closeups.main()
     assert committed.read_bytes() == b"as it was"
+
+
+def test_a_folder_without_close_ups_is_one_sentence_also_with_first_weights(tmp_path, monkeypatch):
+    words = f"train --data {tmp_path} --work {tmp_path} --scans 0 --start {tmp_path / 'first.onnx'}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(FreeTalkError, match="close has no pictures to train on; give --scans"):
+        train_closeups.main()
