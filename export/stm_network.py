@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from export import onnx_file
 from freetalk_blender.core.binding import stm
+from freetalk_blender.core.errors import FreeTalkError
 
 
 class Basis(nn.Module):
@@ -68,9 +69,11 @@ class Mean(nn.Module):
 
 
 def read(path: Path) -> list[Basis]:
-    """The networks in an ONNX file that was written from a `Basis` or a `Mean`."""
-    weights = {name: torch.from_numpy(value.copy()) for name, value in onnx_file.weights(path).items()}
+    """The networks in an ONNX file that was written from a `Basis` or a `Mean`; FreeTalkError where it is another."""
     metadata = {item.key: item.value for item in onnx.load(path).metadata_props}
+    if not {"smooth_scale", "noise"} <= set(metadata):
+        raise FreeTalkError(f"{path} is no network of STM; give one that export.train_stm wrote.")
+    weights = {name: torch.from_numpy(value.copy()) for name, value in onnx_file.weights(path).items()}
     networks = []
     for k, variances in enumerate(stm.variances(metadata)):
         prefix = "" if "head.bias" in weights else f"networks.{k}."

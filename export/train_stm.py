@@ -238,6 +238,7 @@ def main() -> None:
     parser.add_argument("--no-export", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    beside = [network for path in arguments.beside for network in read(path)]
     model = ict.load(arguments.data)
     files = stm_data.prepare(model, arguments.work / "samples", arguments.scans)
     validation = arguments.work / "validation"
@@ -254,7 +255,7 @@ def main() -> None:
         train(faces, replace(options, seed=seed), arguments.work / f"{arguments.name}_{seed}.pt", probes)
         for seed in arguments.seeds
     ]
-    networks += [network for path in arguments.beside for network in read(path)]
+    networks += beside
     for smoother in SMOOTHERS:
         for name, (probe, plain) in probes.items():
             shown = told(Mean(networks, smoother), probe, plain)

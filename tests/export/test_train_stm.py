@@ -82,3 +82,12 @@ def test_a_checkpoint_that_says_nothing_of_its_training_is_refused(run, tmp_path
     torch.save({"network": {}, "done": 1}, tmp_path / "stm_0.pt")
     with pytest.raises(FreeTalkError, match="steps unknown, now 1"):
         run()
+
+
+def test_a_file_beside_that_holds_no_network_is_told_before_anything_is_trained(tmp_path, monkeypatch):
+    empty = tmp_path / "former.onnx"
+    empty.touch()  # as `git show` leaves it in a clone without that commit
+    words = ["train_stm", "--data", str(tmp_path), "--beside", str(empty)]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(FreeTalkError, match=r"former\.onnx is no network of STM"):
+        train_stm.main()
