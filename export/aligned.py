@@ -1,7 +1,7 @@
 """Aligned speech: `python -m export.aligned --data ../shared/data --wheel FILE` writes the phones of every recording.
 
-LibriSpeech (CC-BY 4.0, 251 speakers; its words are recognised, then aligned), dc_tts_voice (Apache-2.0, transcripts),
-the real talker's GRID clips (CC-BY 4.0, words) and synthetic voices (`python -m export.voices`).
+LibriSpeech (CC-BY 4.0, 251 speakers; its words are recognised, then aligned), dc_tts_voice (Apache-2.0, transcripts)
+and the real talker's GRID clips (CC-BY 4.0, words). Synthetic voices are aligned by `python -m export.voices`.
 Resumable: one JSON line for each recording in the work folder. A recording whose alignment is not credible is kept with
 the reason and left out of training; where a single phone is not, its surroundings are (`trusted`).
 """
@@ -171,7 +171,7 @@ def report(output: Path) -> None:
 
 
 def main() -> None:
-    parser = command.parser(__doc__, "speech/")
+    parser = command.parser(__doc__, "grid_s1/ and speech/")
     parser.add_argument(
         "--wheel", type=Path, required=True, help="the speech encoder's wheel (it holds all of Whisper-tiny)"
     )

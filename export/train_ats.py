@@ -38,6 +38,7 @@ from export import (
 )
 from export.phones import Phone
 from freetalk_blender.core import models
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.metrics import CURVES
 from freetalk_blender.core.voice import audio, speech
@@ -170,9 +171,12 @@ def from_nothing(
     data: Path, wheel: Path | None, work: Path, clips: list[grid.Clip], controls: np.ndarray, shapes: np.ndarray
 ) -> tuple[ats_network.Trunk, str]:
     """Both stages of training: the trunk, and a sentence on what it heard."""
+    phones_file = work / "aligned.jsonl"
     if wheel:
-        aligned.write(aligned.recordings(data), wheel, work / "aligned.jsonl")
-    recordings = aligned.read(work / "aligned.jsonl")
+        aligned.write(aligned.recordings(data), wheel, phones_file)
+    elif not phones_file.is_file():
+        raise FreeTalkError(f"{phones_file} is not there yet; give --wheel FILE, by which the speech is aligned first.")
+    recordings = aligned.read(phones_file)
     phones = {recording.name: recording.phones for recording in recordings}
 
     quiet = passes("quiet", ats_data.quiet_pieces(QUIET_STREAMS, seed=7), 1, work)

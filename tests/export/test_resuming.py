@@ -80,6 +80,16 @@ def test_what_the_teacher_hears_is_kept_whole_or_not_at_all(tmp_path, interrupte
     assert list((tmp_path / "heard").iterdir()) == []
 
 
+def test_a_training_whose_speech_is_not_aligned_asks_for_the_wheel(tmp_path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from export import train_ats
+    from freetalk_blender.core.errors import FreeTalkError
+
+    with pytest.raises(FreeTalkError, match=r"aligned\.jsonl is not there yet; give --wheel"):
+        train_ats.from_nothing(tmp_path, None, tmp_path, [], np.zeros(0), np.zeros(0))
+
+
 def test_a_mouth_is_not_trained_on_from_a_checkpoint_of_other_speech(tmp_path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("pocketsphinx", reason="needs the training environment")
