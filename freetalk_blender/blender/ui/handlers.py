@@ -1,6 +1,6 @@
 """What Blender calls by itself: added when the add-on is enabled, taken back when it is disabled.
 
-Handlers left behind at exit hang Blender 4.5 and crash 4.2.
+Handlers and timers left behind at exit hang Blender 4.5 and crash 4.2.
 """
 
 import bpy
@@ -46,7 +46,9 @@ def add() -> None:
     for name, function in _HANDLERS:
         if hasattr(bpy.app.handlers, name):  # 4.2 has no blend_import_...
             getattr(bpy.app.handlers, name).append(function)
-    bpy.app.timers.register(live.put_away)  # what a version before this one showed; there is no bpy.data yet
+    # What a version before this one showed; there is no bpy.data yet. Where a file is opened first, Blender drops a
+    # timer that is not persistent, and `remove` no longer finds it.
+    bpy.app.timers.register(live.put_away, persistent=True)
 
 
 def remove() -> None:
