@@ -14,7 +14,7 @@ from scipy.linalg import solve_toeplitz
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from evaluation.ats import table
-from evaluation.ats_phones import Spoken, groups, judge, lips, over
+from evaluation.ats_phones import Spoken, groups, judge, lips, over, readers
 from export import aligned, augment, command
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.voice import audio
@@ -66,8 +66,8 @@ def main() -> None:
     parser.add_argument("--aligned", type=Path, required=True, help="file of aligned recordings")
     parser.add_argument("--limit", type=whole_number(1), default=1000, help="recordings to judge")
     arguments = parser.parse_args()
-    readers = groups(aligned.read(arguments.aligned), arguments.limit)["LibriSpeech"]
-    others = [audio.load(reader.path)[0] for reader in readers[:_BABBLING]]
+    people = readers(groups(aligned.read(arguments.aligned), arguments.limit))
+    others = [audio.load(reader.path)[0] for reader in people[:_BABBLING]]
     #: What becomes of the sound, and how many times faster it is then.
     disturbances: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
         "as it is": (np.asarray, 1.0),
@@ -83,12 +83,12 @@ def main() -> None:
     rows = {}
     for name, (disturb, faster) in disturbances.items():
         takes = []
-        for reader in readers:
+        for reader in people:
             sound = disturb(audio.load(reader.path)[0].astype(np.float64)).astype(np.float32)
             phones = [replace(p, start=p.start / faster, end=p.end / faster) for p in reader.phones]
             takes.append(Spoken(reader.voice, phones, *lips(sound)))
         rows[name] = judge(takes)
-    print(table(f"{len(readers)} recordings of readers never heard", rows))
+    print(table(f"{len(people)} recordings of readers never heard", rows))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.ats_phones import groups, readers
 from export import aligned, ats_data, command
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
@@ -113,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
     people = [r for r in aligned.read(arguments.aligned) if r.voice != aligned.GRID_VOICE]
     others = [r for r in people if not ats_data.held_out(r.voice)]
-    recordings = [r for r in people if ats_data.held_out(r.voice)][: arguments.limit]
+    recordings = readers(groups(people, arguments.limit or len(people)))
     classify = learn(others[:: max(1, len(others) // LEARNED)][:LEARNED])
     print(f"{len(recordings)} recordings of voices never heard in training")
     moved_by: dict[str, list[np.ndarray]] = {emotion: [] for emotion in EMOTIONS}

@@ -16,6 +16,7 @@ from export import aligned, command, voices
 from export.phones import SILENCE, Phone
 from export.postures import BILABIAL, LABIODENTAL
 from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.landmarks import aperture
 from freetalk_blender.core.series import runs
@@ -33,6 +34,8 @@ APART = (
     "T", "D", "N", "S", "Z", "K", "G", "NG", "L", "R", "HH", "Y", "TH", "DH", "SH", "ZH", "CH", "JH",
 )  # fmt: skip
 CLOSING = {*BILABIAL, *LABIODENTAL, "W", SILENCE}
+#: What people who read are called together.
+READERS = "LibriSpeech"
 #: By how many dB music is lower than the speech over it.
 LEVELS = (20, 10, 5, 0)
 #: Alignment and video frames are no finer than this (s); shorter vowels are reduced and say nothing.
@@ -184,14 +187,26 @@ def never_heard(voice: str) -> bool:
 
 
 def groups(recordings: list[aligned.Aligned], limit: int) -> dict[str, list[aligned.Aligned]]:
-    """People of LibriSpeech as one group; every program, language of stamps and language of prompts as its own."""
+    """People of LibriSpeech as one group; every program, language of stamps and language of prompts as its own.
+
+    FreeTalkError where nobody is left.
+    """
     result: dict[str, list[aligned.Aligned]] = {}
     for recording in filter(lambda r: never_heard(r.voice), recordings):
         named = recording.voice.startswith((aligned.SYNTHETIC, aligned.STAMPS, "prompts"))
-        title = recording.voice if named else "LibriSpeech"
+        title = recording.voice if named else READERS
         if len(result.setdefault(title, [])) < limit:
             result[title].append(recording)
+    if not result:
+        raise FreeTalkError("Nobody whom training never heard was aligned; let export.aligned run to its end.")
     return result
+
+
+def readers(found: dict[str, list[aligned.Aligned]]) -> list[aligned.Aligned]:
+    """Those of the groups who read; FreeTalkError where there are none."""
+    if READERS not in found:
+        raise FreeTalkError(f"Nobody of {READERS} whom training never heard is in these files; give export.aligned's.")
+    return found[READERS]
 
 
 def main() -> None:
@@ -207,12 +222,12 @@ def main() -> None:
     rows = {title: judge([animate(recording) for recording in found[title]]) for title in found}
     print(table("neutral", rows), flush=True)
     if arguments.emotions:
-        people = found["LibriSpeech"]
+        people = readers(found)
         felt = {name: judge([animate(recording, {name: 1.0}) for recording in people]) for name in EMOTIONS}
-        print(table("LibriSpeech", felt), flush=True)
+        print(table(READERS, felt), flush=True)
     if arguments.music:
         music = [audio.load(path)[0] for path in sorted(arguments.music.iterdir())]
-        levels = {f"{x} dB": judge(animate_over(found["LibriSpeech"], music, x)) for x in LEVELS}
+        levels = {f"{x} dB": judge(animate_over(readers(found), music, x)) for x in LEVELS}
         print(table("LibriSpeech over music", levels))
         apart = np.concatenate([lips(piece)[0] for piece in music]) > TOUCH
         share = 100 * apart.mean()

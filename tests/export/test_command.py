@@ -83,6 +83,19 @@ def test_no_recordings_are_no_perfect_score(tmp_path) -> None:
         ats.recordings(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("voices", "told"), [((), "was aligned"), (("grid_s1",), "was aligned"), (("prompts it",), "is in these files")]
+)
+def test_files_of_heard_voices_alone_are_no_table(voices, told, tmp_path) -> None:
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from evaluation import ats_phones
+    from export import aligned
+
+    spoken = [aligned.Aligned("one", voice, tmp_path, []) for voice in voices]
+    with pytest.raises(FreeTalkError, match=f"Nobody .*{told}; "):
+        ats_phones.readers(ats_phones.groups(spoken, 5))
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "2.5", "many"])
 def test_a_count_of_nothing_is_argparse_s_own_sentence(text, capsys) -> None:
     parser = argparse.ArgumentParser()
