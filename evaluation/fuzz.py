@@ -6,11 +6,12 @@ the caller's vertices, or one sentence (FreeTalkError). Bad: any other exception
 values that are not finite, an input array that changed. With --blender every case goes through `freetalk animate` as
 an OBJ file.
 
-The log holds one line a case; a second run goes on where the first stopped. A case depends on --seed and its number
-alone.
+The log holds one line a case; a second run with the same options goes on where the first stopped. A case depends on
+--data, --seed and its number alone. --blender needs the Python of .venv.
 """
 
 import argparse
+import importlib.util
 import multiprocessing
 import signal
 import subprocess
@@ -299,6 +300,7 @@ def _worker(arguments: argparse.Namespace, whole: list) -> tuple[BaseProcess, Co
 
 def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
     """Append a line for each case; a worker that hangs or dies is replaced."""
+    of = options(arguments)
     whole = faces(arguments.data)
     worker, pipe = _worker(arguments, whole)
     with json_lines.adding(arguments.log) as add:
@@ -313,8 +315,13 @@ def run_all(arguments: argparse.Namespace, todo: list[int]) -> None:
                 worker.kill()
                 worker, pipe = _worker(arguments, whole)
                 line = {"case": number, "damage": [], "good": False, "outcome": reason, "seconds": LIMIT}
-            add(line)
+            add(line | {"of": of})
     worker.kill()
+
+
+def options(arguments: argparse.Namespace) -> list:
+    """What the cases of a log have in common."""
+    return [str(arguments.data), arguments.seed, arguments.blender]
 
 
 def summary(lines: list[dict]) -> str:
@@ -338,8 +345,13 @@ def main() -> None:
     parser.add_argument("--blender", action="store_true", help="through `freetalk animate`, with bpy")
     parser.add_argument("--log", type=Path, required=True)
     arguments = parser.parse_args()
+    if arguments.blender and importlib.util.find_spec("bpy") is None:
+        raise FreeTalkError("--blender needs Blender as a module; take the Python of .venv.")
     arguments.log.parent.mkdir(parents=True, exist_ok=True)
-    done = {line["case"] for line in json_lines.read(arguments.log)} if arguments.log.is_file() else set()
+    before = json_lines.read(arguments.log) if arguments.log.is_file() else []
+    if any(line.get("of") != options(arguments) for line in before):
+        raise FreeTalkError(f"{arguments.log} holds cases of other options; give another --log.")
+    done = {line["case"] for line in before}
     run_all(arguments, [number for number in range(arguments.cases) if number not in done])
     lines = json_lines.read(arguments.log)
     print(summary([line for line in lines if line["case"] < arguments.cases]))
