@@ -28,6 +28,8 @@ _DOUBTED = 0.3
 #: At most this share of a recording's phones is too long.
 _TOO_LONG = 0.05
 GRID_VOICE = "grid_s1"
+#: After so many recordings it is printed how many there are.
+TOLD = 100
 #: Silence around what is kept (s).
 AROUND = 0.25
 #: Voices that a program speaks are named "synthetic ENGINE NAME".
@@ -120,7 +122,7 @@ def read(path: Path) -> list[Aligned]:
 
 def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
     """Align what the file does not hold yet, unless its phones are told; the wheel recognises words where there is no
-    text."""
+    text. Prints how far it has come."""
     done = {row["name"] for row in json_lines.read(output)} if output.is_file() else set()
     transcriber = transcribe.Transcriber(wheel) if wheel else None
     with json_lines.adding(output) as add:
@@ -137,6 +139,9 @@ def write(found: Iterable[Recording], wheel: Path | None, output: Path) -> None:
                 "phones": [[p.name, round(p.start, 3), round(p.end, 3)] for p in spoken or []],
             }  # fmt: skip
             add(row)
+            done.add(recording.name)
+            if len(done) % TOLD == 0:
+                print(f"{output.name}: {len(done)} recordings", flush=True)
 
 
 def _spoken(

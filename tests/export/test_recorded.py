@@ -45,7 +45,8 @@ def test_russian_is_never_trained_on() -> None:
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_a_recording_that_says_another_text_is_doubted(tmp_path, right: bool) -> None:
+def test_a_recording_that_says_another_text_is_doubted(tmp_path, monkeypatch, capsys, right: bool) -> None:
+    monkeypatch.setattr(aligned, "TOLD", 1)
     texts = [TEXT, "The five boxing wizards jump quickly, and nobody has seen them since that evening."]
     text, other = texts if right else reversed(texts)
     output = tmp_path / "recorded.jsonl"
@@ -54,3 +55,4 @@ def test_a_recording_that_says_another_text_is_doubted(tmp_path, right: bool) ->
     aligned.write([aligned.Recording("said", "stamps ro", path, text, others=(other,))], None, output)
     (row,) = json_lines.read(output)
     assert row["doubt"] == ("" if right else "another text is likelier")
+    assert capsys.readouterr().out == "recorded.jsonl: 1 recordings\n"
