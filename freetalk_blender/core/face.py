@@ -110,7 +110,8 @@ def prepare(
     find them; open_mouth: cut fused lips apart (on a copy; the answers stay for the caller's vertices); inner_mouth:
     one of opening.INNER_MOUTHS; eyeballs: put balls into eyes that are holes or hollow sockets; beside: other objects'
     surfaces, vertices and triangles of each, which rest: lids close over eyeballs among them, and no teeth are made
-    where some are; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError.
+    where some are; device: a key of models.DEVICES. Raises MeshError, LandmarkError, ModelError, and FreeTalkError on
+    another inner_mouth.
     """
     sound = mesh.sound_triangles(vertices, triangles)
     vertices, faces = np.asarray(vertices), np.asarray(triangles)[sound].astype(np.int32, copy=False)

@@ -52,7 +52,7 @@ def deform(
     (T,5): a performance's, at rest if None.
 
     The lips of a performance meet and never cross, and its lids stay in front of eyeballs; motion in mesh space is
-    followed as it is.
+    followed as it is. Raises FreeTalkError as `landmark_motion` and `turns.weights` do.
     """
     motion = landmark_motion(face, displacement, space)
     turning = None if turns is None else turnings.weights(turns, len(motion))

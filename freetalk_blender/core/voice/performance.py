@@ -121,7 +121,8 @@ def perform(
     emotion: None (neutral), name -> weight, (8,), or (T,8) with T = frame_count(N, sample_rate, fps), and so style.
     Frame i is second i / fps; lips and lids that shut between two frames alone are shown by the nearer one
     (`lips.shown`).
-    Deterministic for a seed. Raises AudioError, EmotionError, StyleError, ModelError, each one sentence.
+    Deterministic for a seed. Raises AudioError, EmotionError, StyleError, ModelError, and FreeTalkError where fps is
+    not 1 to 1000 or the seed no whole number from 0 on, each one sentence.
     """
     if not (isinstance(fps, Real) and 1 <= fps <= 1000):
         raise FreeTalkError(f"{fps} is not a valid frame rate; choose one between 1 and 1000.")
