@@ -24,6 +24,7 @@ import soundfile
 
 from export import aligned, espeak
 from export.phones import SILENCE, Phone
+from freetalk_blender.core.errors import FreeTalkError
 
 #: Below this amplitude (full scale 1; speech has 0.1) espeak-ng's echo says no more than its closures do.
 _ECHO = 0.01
@@ -47,7 +48,12 @@ class Voice:
 
 
 def _run(command: list[str]) -> str:
-    return subprocess.run(command, text=True, check=True, capture_output=True).stdout
+    """What a program prints; FreeTalkError where it is not there, or lacks what it is asked for."""
+    try:
+        return subprocess.run(command, text=True, check=True, capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = " ".join((getattr(error, "stderr", None) or str(error)).split())
+        raise FreeTalkError(f"{command[0]} failed ({why}); export/synthesisers.py tells what it needs.") from error
 
 
 #: Phones of flite and festival that the aligner has by other names; the rest are its own, in small letters.

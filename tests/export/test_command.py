@@ -75,6 +75,15 @@ def test_a_folder_without_such_files_is_named(tmp_path) -> None:
     assert command.files(tmp_path / "speech", "**/*.flac") == [tmp_path / "speech" / "one" / "a.flac"]
 
 
+@pytest.mark.parametrize("words", [["no_such_program"], [sys.executable, "-c", "import sys; sys.exit('no voice')"]])
+def test_a_program_that_lacks_a_voice_is_named(words) -> None:
+    pytest.importorskip("pocketsphinx", reason="needs the training environment")
+    from export import synthesisers
+
+    with pytest.raises(FreeTalkError, match=rf"{re.escape(words[0])} failed \(.*no.+\); export/synthesisers"):
+        synthesisers._run(words)
+
+
 def test_no_recordings_are_no_perfect_score(tmp_path) -> None:
     pytest.importorskip("pocketsphinx", reason="needs the training environment")
     from evaluation import ats
