@@ -89,6 +89,18 @@ def turn_by_bone(item: bpy.types.Object) -> None:
     bpy.context.view_layer.objects.active = item
 
 
+def test_in_edit_mode_done_says_to_leave_it(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.landmarks_edit()
+    with bpy.context.temp_override(active_object=talker, object=talker):
+        bpy.ops.object.mode_set(mode="EDIT")
+    with pytest.raises(RuntimeError, match="Switch to Object Mode first"):
+        bpy.ops.freetalk.landmarks_done()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert bpy.ops.freetalk.landmarks_done() == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="Press Edit Points first"):
+        bpy.ops.freetalk.landmarks_done()
+
+
 @pytest.mark.parametrize("deform", [turn_by_bone, morph])
 def test_points_of_a_face_that_something_deforms_lie_on_it_at_rest_and_stay_where_none_moves_them(
     talker: bpy.types.Object, tmp_path: Path, deform

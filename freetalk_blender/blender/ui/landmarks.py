@@ -82,7 +82,7 @@ class FREETALK_OT_landmarks_edit(bpy.types.Operator):
     """Drag the landmarks on the surface: select points and press G"""
 
     bl_idname = "freetalk.landmarks_edit"
-    bl_label = "Edit"
+    bl_label = "Edit Points"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -112,8 +112,9 @@ class _WhileEditing:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        editing = landmark_points.editing() is not None and context.mode == "OBJECT"
-        return chosen.explained(cls, "" if editing else "Press Edit Points first")
+        if landmark_points.editing() is None:
+            return chosen.explained(cls, "Press Edit Points first")
+        return chosen.explained(cls, "" if context.mode == "OBJECT" else chosen.OBJECT_MODE)
 
     def act(self, context: bpy.types.Context) -> None:
         raise NotImplementedError
