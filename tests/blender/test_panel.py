@@ -11,7 +11,7 @@ import soundfile
 from baking import animate
 from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import marks, placed, sound
+from freetalk_blender.blender import marks, placed, session, sound
 from freetalk_blender.blender.formats import files
 from freetalk_blender.blender.ui import feeling, job, panel_face, panel_result, panel_speech, registration, waveform
 from freetalk_blender.blender.ui.panel import FREETALK_PT_main
@@ -78,7 +78,7 @@ def drawn() -> list[str]:
 def test_an_empty_scene_says_what_to_do(addon: None, empty: bpy.types.Scene) -> None:
     words = drawn()
     assert words.count("Choose the face") == 2 and words.count("Animate the face first") == 1
-    assert "Select a face scan and press Animate" in words
+    assert "Select a face scan and press Animate" in " ".join(words)
 
 
 def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
@@ -94,6 +94,22 @@ def test_each_state_of_the_way_is_drawn(talker: bpy.types.Object) -> None:
     assert bpy.ops.freetalk.landmarks_edit() == {"FINISHED"}
     assert "Done" in drawn() and "Finish editing the landmarks" in " ".join(drawn())
     assert bpy.ops.freetalk.landmarks_cancel() == {"FINISHED"}
+
+
+def test_in_a_narrow_sidebar_sentences_are_broken_sooner_and_nothing_is_beside_a_header(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Animate finds the landmarks; Detect shows them before"
+    placed.forget(talker)
+    monkeypatch.setattr("freetalk_blender.blender.ui.panel._width", lambda: 222.0)
+    words = drawn()
+    assert said in " ".join(words) and max(len(word) for word in words if word in said) <= 25
+    placed.keep(talker, landmarks.Landmarks(np.zeros((68, 3))))
+    monkeypatch.setattr(session, "device", "CPU")
+    beside = {"68 landmarks, by hand", "Ran on CPU"}
+    assert not beside & set(drawn())
+    monkeypatch.setattr("freetalk_blender.blender.ui.panel._width", lambda: 280.0)
+    assert beside <= set(drawn())
 
 
 def test_which_shape_keys_are_made_can_be_chosen(talker: bpy.types.Object) -> None:

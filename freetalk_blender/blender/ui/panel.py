@@ -7,8 +7,10 @@ import bpy
 from . import chosen
 
 DONE, OPEN, WRONG, RUNNING = "CHECKMARK", "RADIOBUT_OFF", "ERROR", "TIME"
-#: Letters in a line of the sidebar as it opens.
-_WIDTH = 35
+#: Pixels across the sidebar as it opens, what of them is icons and margins, and those of a letter, at a UI scale of 1.
+_OPENED, _MARGIN, _LETTER = 280, 70, 6
+#: Letters in a line below which two buttons, or words in a header, have no room beside each other.
+_NARROW = 33
 
 
 class Tab:
@@ -27,7 +29,7 @@ class FREETALK_PT_main(Tab, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         if context.scene.freetalk.face is None and chosen.face(context) is None:
-            self.layout.label(text="Select a face scan and press Animate", translate=False, icon="INFO")
+            say(self.layout, "Select a face scan and press Animate")
 
 
 class Step(Tab):
@@ -44,12 +46,34 @@ class Step(Tab):
 
 
 def say(layout: bpy.types.UILayout, text: str, icon: str = "INFO") -> None:
-    """One sentence, broken where the sidebar ends."""
+    """One sentence, broken where the sidebar ends, as wide as it was dragged."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for line in textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False):
+    for line in textwrap.wrap(text, _letters(), break_long_words=False, break_on_hyphens=False):
         column.label(text=line, translate=False, icon=icon)
         icon = "BLANK1"
+
+
+def pair(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """For two buttons: side by side, or in a narrow sidebar one below the other, or their names would be cut."""
+    return layout.column(align=True) if is_narrow() else layout.row(align=True)
+
+
+def is_narrow() -> bool:
+    return _letters() < _NARROW
+
+
+def _letters() -> int:
+    """How many letters a line of a sentence may have."""
+    return max(int((_width() - _MARGIN) / _LETTER), 1)
+
+
+def _width() -> float:
+    """Pixels across the sidebar that is drawn, at a UI scale of 1."""
+    region = bpy.context.region
+    if region is None or region.type != Tab.bl_region_type:
+        return _OPENED
+    return region.width / bpy.context.preferences.system.ui_scale
 
 
 CLASSES = (FREETALK_PT_main,)

@@ -13,7 +13,7 @@ from .landmarks import (
     FREETALK_OT_landmarks_reset,
     why_not,
 )
-from .panel import DONE, OPEN, WRONG, Step, say
+from .panel import DONE, OPEN, WRONG, Step, is_narrow, pair, say
 
 _LIGHTS = {GOOD: "CHECKMARK", NOTICE: "INFO", PROBLEM: "ERROR"}
 
@@ -32,7 +32,7 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
     def draw_header_preset(self, context: bpy.types.Context) -> None:
         """How many landmarks are known, and how surely."""
         original = chosen.face(context)
-        if original is not None and placed.points(original) is not None:
+        if original is not None and placed.points(original) is not None and not is_narrow():
             sure = placed.confidence(original)
             how = "by hand" if sure is None else f"{100 * sure.mean():.0f} %"
             self.layout.label(text=f"68 landmarks, {how}", translate=False)
@@ -51,11 +51,11 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
             self._editing(layout, settings)
             return
         known = placed.points(original) if original is not None else None
-        row = layout.row(align=True)
+        row = pair(layout)
         reason = why_not(context)
         row.enabled = not reason
         row.operator(FREETALK_OT_detect.bl_idname, icon="VIEWZOOM", text="Detect" if known is None else "Detect Again")
-        row.operator(FREETALK_OT_landmarks_edit.bl_idname, icon="EMPTY_DATA", text="Edit Points")
+        row.operator(FREETALK_OT_landmarks_edit.bl_idname, icon="EMPTY_DATA")
         if job.current is None:  # that something runs is told beside Animate
             self._told(layout, settings, original, reason)
         if original is not None:
@@ -99,10 +99,10 @@ class FREETALK_PT_face(Step, bpy.types.Panel):
 
     def _editing(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
         say(layout, "Select points and press G: they stay on the surface")
-        row = layout.row(align=True)
+        row = pair(layout)
         row.prop(settings, "mirror", toggle=True, icon="MOD_MIRROR")
         row.operator(FREETALK_OT_landmarks_reset.bl_idname, icon="LOOP_BACK")
-        row = layout.row(align=True)
+        row = pair(layout)
         row.operator(FREETALK_OT_landmarks_done.bl_idname, icon="CHECKMARK")
         row.operator(FREETALK_OT_landmarks_cancel.bl_idname, icon="X")
 

@@ -8,7 +8,7 @@ from . import animate, chosen, export, job, preferences, result, staleness
 from .animate import FREETALK_OT_animate, FREETALK_OT_rebake
 from .export import FREETALK_OT_export
 from .lip_keys import LIPS, FREETALK_OT_lips
-from .panel import DONE, OPEN, RUNNING, Step, say
+from .panel import DONE, OPEN, RUNNING, Step, is_narrow, pair, say
 from .result import (
     FREETALK_OT_lines_delete,
     FREETALK_OT_remove,
@@ -50,7 +50,7 @@ class FREETALK_PT_animate(Step, bpy.types.Panel):
 
     def draw_header_preset(self, _context: bpy.types.Context) -> None:
         """What the networks ran on, or shall run on."""
-        if len(session.device) > _SHORT:
+        if len(session.device) > _SHORT or is_narrow():
             return
         device = preferences.get().device
         wanted = "Automatic" if device == "auto" else device.upper()
@@ -84,7 +84,7 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
         for lips, name, _ in LIPS:
             row.operator(FREETALK_OT_lips.bl_idname, text=name).lips = lips
         reason = animate.why_not(context) or animate.why_not_again(context)
-        row = layout.row(align=True)
+        row = pair(layout)
         row.prop(context.scene.freetalk, "live", toggle=True, icon="HIDE_OFF")
         row = row.row(align=True)
         row.enabled = not reason
@@ -110,7 +110,7 @@ class FREETALK_PT_result(Step, bpy.types.Panel):
             icon = "RADIOBUT_ON" if take == current else "RADIOBUT_OFF"
             row.operator(FREETALK_OT_take_choose.bl_idname, text=take.name, icon=icon).take = take.name
             row.operator(FREETALK_OT_take_delete.bl_idname, text="", icon="X").take = take.name
-        row = layout.row(align=True)
+        row = pair(layout)
         row.operator(FREETALK_OT_take_new.bl_idname, icon="ADD")
         row.operator(FREETALK_OT_remove.bl_idname, icon="TRASH")
 

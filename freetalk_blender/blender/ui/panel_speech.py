@@ -7,7 +7,7 @@ import bpy
 from .. import compat, sound
 from . import chosen, waveform
 from .feeling import group_of, own_group
-from .panel import DONE, OPEN, WRONG, Step, say
+from .panel import DONE, OPEN, WRONG, Step, is_narrow, pair, say
 from .presets import FREETALK_OT_own_emotion, FREETALK_OT_preset
 from .properties import SLIDERS, STYLE
 
@@ -36,7 +36,7 @@ class FREETALK_PT_speech(Step, bpy.types.Panel):
                 say(layout, reason)
             return
         self._sound(layout, scene, strip)
-        row = layout.row(align=True)
+        row = pair(layout)
         row.prop(settings, "channel")
         row.prop(settings, "strength", slider=True)
 
@@ -85,7 +85,7 @@ class FREETALK_PT_emotion(Step, bpy.types.Panel):
             for name in ("valence", "arousal", "dominance"):
                 column.prop(group, name, slider=True)
         else:
-            grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+            grid = layout.grid_flow(row_major=True, columns=1 if is_narrow() else 2, even_columns=True, align=True)
             for name in (*SLIDERS, "neutral"):
                 grid.prop(group, name, slider=True)
         layout.prop(group, "intensity", slider=True)
