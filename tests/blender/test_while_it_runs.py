@@ -118,7 +118,8 @@ class Waiting(job.JobOperator):
             scene=bpy.context.scene,
             view_layer=bpy.context.view_layer,
             window_manager=window,
-            workspace=SimpleNamespace(status_text_set=self.told.append),
+            workspace=SimpleNamespace(session_uid=-1, status_text_set=self.told.append),
+            temp_override=bpy.context.temp_override,
         )
         self._timer, self._job = None, self._begun(self.context)
         self._job.run()
@@ -153,6 +154,26 @@ def test_the_answer_waits_until_edit_mode_is_left(talker: bpy.types.Object) -> N
     bpy.ops.object.mode_set(mode="EDIT")
     work.turn()
     assert work.turn("ESC") == {"CANCELLED"} and not work.written and job.current is None
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_a_workspace_that_is_left_meanwhile_tells_nothing_any_more(
+    talker: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    monkeypatch.setattr(bpy.types.WorkSpace, "status_text_set", lambda _, text: said.append((here(), text)))
+
+    def here() -> str:
+        return bpy.context.workspace.name
+
+    work, (first, other, *_) = Waiting(), bpy.data.workspaces
+    bpy.ops.object.mode_set(mode="EDIT")
+    for workspace in (first, first, other):
+        work.context.workspace = workspace
+        with bpy.context.temp_override(workspace=workspace):
+            work.turn()
+    assert [place for place, text in said if text is None] == [first.name]
+    assert work.turn("ESC") == {"CANCELLED"}
     bpy.ops.object.mode_set(mode="OBJECT")
 
 

@@ -105,6 +105,8 @@ class JobOperator:
     _timer: bpy.types.Timer
     _writing: Steps[None] | None = None
     _shown: tuple[str, float] = ("", 0.0)
+    #: session_uid of the workspace whose status bar tells of it.
+    _told_in = 0
     report: Callable[[set[str], str], None]
 
     def begin(self, context: bpy.types.Context) -> Job:
@@ -142,6 +144,7 @@ class JobOperator:
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._follow(context)
         if event.type == "ESC":
             self._end(context)
             self.report({"INFO"}, "Cancelled; nothing was changed.")
@@ -192,6 +195,14 @@ class JobOperator:
         """Is an object of the scene where it began in Edit Mode?"""
         scene = survivor(bpy.data.scenes, self._home[0])
         return scene is not None and any(item.mode == "EDIT" for item in scene.objects)
+
+    def _follow(self, context: bpy.types.Context) -> None:
+        """Each workspace has a status bar of its own: one that the person has left tells nothing any more."""
+        left = survivor(bpy.data.workspaces, self._told_in)
+        self._told_in = context.workspace.session_uid
+        if left is not None and left != context.workspace:
+            with context.temp_override(workspace=left):
+                left.status_text_set(None)
 
     def _show(self, context: bpy.types.Context) -> None:
         stage, since = self._shown
