@@ -135,8 +135,8 @@ class Waiting(job.JobOperator):
     def report(self, _kind: set[str], text: str) -> None:
         self.told.append(text)
 
-    def turn(self, event: str = "TIMER") -> set[str]:
-        return self.modal(self.context, SimpleNamespace(type=event))
+    def turn(self, event: str = "TIMER", value: str = "PRESS") -> set[str]:
+        return self.modal(self.context, SimpleNamespace(type=event, value=value))
 
 
 def test_the_answer_waits_until_edit_mode_is_left(talker: bpy.types.Object) -> None:
@@ -155,6 +155,14 @@ def test_the_answer_waits_until_edit_mode_is_left(talker: bpy.types.Object) -> N
     work.turn()
     assert work.turn("ESC") == {"CANCELLED"} and not work.written and job.current is None
     bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_escape_that_ended_something_else_and_is_let_go_does_not_stop_it(talker: bpy.types.Object) -> None:
+    work = Waiting()
+    assert work.turn("ESC", "RELEASE") == {"PASS_THROUGH"} and job.current is not None
+    while work.turn() != {"FINISHED"}:
+        assert work.turn("ESC", "RELEASE") == {"RUNNING_MODAL"}
+    assert work.written == ["answer"]
 
 
 def test_a_workspace_that_is_left_meanwhile_tells_nothing_any_more(

@@ -145,7 +145,7 @@ class JobOperator:
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._follow(context)
-        if event.type == "ESC":
+        if event.type == "ESC" and event.value == "PRESS":  # what ends G or a field that is typed in lets it go here
             self._end(context)
             self.report({"INFO"}, "Cancelled; nothing was changed.")
             return {"CANCELLED"}
