@@ -102,14 +102,14 @@ class FREETALK_PT_performance(Step, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, layout = context.scene.freetalk, self.layout
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow()
         column = layout.column(align=True)
         for name in STYLE:
             column.prop(settings, name, slider=True)
         column = layout.column()
         column.prop(settings, "contact", slider=True)
         column.prop(settings, "seed")
-        column.prop(settings, "tolerance", text="Tolerance (mm)")
+        column.prop(settings, "tolerance")
         render = context.scene.render
         say(layout, f"{render.fps / render.fps_base:.5g} frames a second, as the scene", "TIME")
 
