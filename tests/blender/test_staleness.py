@@ -117,3 +117,9 @@ def test_sliders_that_a_driver_or_the_nla_moves_are_told_and_ask_for_nothing_in_
     assert not staleness.is_stale(bpy.context) and not live.is_shown(copy)
     data.drivers[0].mute = data.nla_tracks[0].mute = True
     assert staleness.is_stale(bpy.context), "now they stay where they are"
+
+
+@pytest.mark.parametrize("name", ["seed", "tolerance"])
+def test_what_counts_for_a_whole_line_is_not_keyed(addon: None, empty: bpy.types.Scene, name: str) -> None:
+    with pytest.raises(TypeError, match="not animatable"):
+        empty.freetalk.keyframe_insert(name)

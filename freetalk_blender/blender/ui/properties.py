@@ -132,7 +132,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         description="Put eyeballs into the eyes of the talking copy where those are holes or hollow sockets",
         default=False,
     )
-    seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0)
+    seed: IntProperty(name="Seed", description="Another seed, another take", default=0, min=0, options=set())
     contact: _axis("Contact", f"{MEANING['contact']}; key it where needed")
     tolerance: FloatProperty(
         name="Tolerance",
@@ -140,6 +140,7 @@ class FREETALK_PG_settings(bpy.types.PropertyGroup):
         default=0.1,
         min=0.001,
         max=5.0,
+        options=set(),
     )
     keys: EnumProperty(
         name="Shape Keys",
