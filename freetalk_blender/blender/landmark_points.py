@@ -223,11 +223,10 @@ def follow(scene: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) ->
     global _seen
     if COLLECTION not in bpy.data.collections:
         return
-    found = points()
-    if len(found) != COUNT:
-        _seen = None
-        return
-    now = np.array([item.location for item in found])
+    found = {item[NUMBER]: item for item in points()}
+    now = np.full((COUNT, 3), np.nan)  # of those that were deleted, which move nothing
+    for number, item in found.items():
+        now[number] = item.location
     before, _seen = _seen, now
     if before is None or not scene.freetalk.mirror:
         return
@@ -237,8 +236,10 @@ def follow(scene: bpy.types.Scene, _graph: bpy.types.Depsgraph | None = None) ->
         turn = canonical_frame(_start()).rotation
         across = turn @ np.diag([-1.0, 1.0, 1.0]) @ turn.T
         for number in np.flatnonzero(lead):
-            now[MIRRORED[number]] += across @ (now[number] - before[number])
-            found[MIRRORED[number]].location = now[MIRRORED[number]].tolist()
+            other = int(MIRRORED[number])
+            if other in found:
+                now[other] += across @ (now[number] - before[number])
+                found[other].location = now[other].tolist()
 
 
 @persistent

@@ -50,6 +50,24 @@ def test_a_dragged_point_takes_its_counterpart_along_as_in_a_mirror(talker: bpy.
     assert np.abs(again[45]).max() < 1e-4
 
 
+def test_a_point_that_was_deleted_leaves_the_others_their_mirror(talker: bpy.types.Object) -> None:
+    bpy.ops.freetalk.landmarks_edit()
+    points = landmark_points.points()
+    before = {item: np.array(item.location) for item in points}
+    for gone in (points[30], points[45]):
+        bpy.data.objects.remove(gone)
+        bpy.context.view_layer.update()
+    for number in (36, 48):
+        points[number].location.x -= 4
+        bpy.context.view_layer.update()
+    there = landmark_points.points()
+    assert [item[landmark_points.NUMBER] for item in there if not np.allclose(item.location, before[item])] == [
+        36,
+        48,
+        54,
+    ]
+
+
 def test_of_two_counterparts_that_are_dragged_at_once_neither_takes_the_other_along(talker: bpy.types.Object) -> None:
     bpy.ops.freetalk.landmarks_edit()
     points = landmark_points.points()
