@@ -262,10 +262,10 @@ def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: di
         fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
         return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]
     if mouth_web.found(vertices, faces, points, state.fused):
-        fix = "Animate takes that out on its copy and puts a dark mouth behind the lips."
+        fix = "Animate takes that out on its copy and makes a mouth behind the lips."
         return [Finding("lips", NOTICE, "The mouth stood open in the scan, with skin or teeth between the lips.", fix)]
     if state.fused:
-        fix = "Animate cuts them apart on its copy and puts a dark mouth behind; without the cut the skin stretches."
+        fix = "Animate cuts them apart on its copy and makes a mouth behind; without the cut the skin stretches."
         return [Finding("lips", NOTICE, "The lips are one surface, as scanners leave them.", fix)]
     return [Finding("lips", GOOD, "The lips are apart."), _cavity(vertices, faces, points, facts)]
 
