@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freetalk_blender.core.frame import mean_landmarks
-from freetalk_blender.core.mouth import fused_mouth, hole_bag, mouth_web, opening
+from freetalk_blender.core.mouth import fused_mouth, hole_bag, lip_edges, mouth_web, opening
 from freetalk_blender.core.mouth.opened_mouth import BAG, LIP, LOWER, SKIN, UPPER, OpenedMouth, untouched
 from freetalk_blender.core.surface.boundary import boundary_edges
 from tests.core.test_fused_mouth import sheet
@@ -65,7 +65,7 @@ def test_the_bag_lies_behind_the_lips_and_follows_them(closed):
 def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():
     vertices, triangles = sheet()
     points = landmarks(12)
-    assert mouth_web.stands_open(points) and not mouth_web.stands_open(landmarks())
+    assert lip_edges.stand_open(points) and not lip_edges.stand_open(landmarks())
     opened, notes = opening.opened(vertices, triangles, points, "dark")
     assert not notes and np.array_equal(opened.vertices[: len(vertices)], vertices)
     assert open_edges(opened.triangles) == open_edges(triangles)

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..errors import FreeTalkError, LandmarkError, MeshError
 from ..wording import counted
-from . import fused_mouth, hole_bag, mouth_hollow, mouth_web
+from . import fused_mouth, hole_bag, lip_edges, mouth_hollow, mouth_web
 from .opened_mouth import OpenedMouth
 
 #: What is put behind lips that can open: nothing but a cut's own bag; darkness; teeth and a tongue too.
@@ -43,14 +43,14 @@ def opened(
 def on_lips(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Landmarks (68,3) that a network found, those of the inner lips on the lips' edges where a scanner saw teeth, or
     spanned skin, between lips that stand open."""
+    if not lip_edges.stand_open(points):
+        return points
     try:
-        if not mouth_web.stands_open(points):
-            return points
         fused = fused_mouth.state(vertices, triangles, points).fused
-        found = mouth_web.found(vertices, triangles, points, fused)
-        return mouth_web.at_edges(vertices, triangles, points) if found else points
+        web = mouth_web.found(vertices, triangles, points, fused)
     except (LandmarkError, MeshError):
         return points
+    return lip_edges.on_edges(vertices, triangles, points) if web else points
 
 
 def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:

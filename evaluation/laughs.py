@@ -1,0 +1,102 @@
+"""Do lips shut on faces that were scanned with teeth to be seen? `python -m evaluation.laughs --data ../shared/data`
+
+ICT-FaceKit identities that training never saw, their mouths ajar, in a smile or a laugh, with gums, teeth and tongue,
+are reconstructed from what cameras see, so that teeth and lips are one surface. Landmarks are found, the mouth is made
+ready, and the performance rests: what lips do in m, b and p. Printed per kind, mm of a face of eye distance 90 mm:
+inner lips apart in the scan, truly, as found, and as they are put on the lips' edges; and, with either, how much of
+teeth, scanned ones too, and of the mouth's inside is seen from the front at rest (mm²).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from export import command, fusing, ict, scanning, stm_data
+from export.scanning import Scan
+from freetalk_blender.core import face, frame
+from freetalk_blender.core.argument_types import whole_number
+from freetalk_blender.core.detection import detector
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LIPS, gaps
+from freetalk_blender.core.lip_contact import contact
+from freetalk_blender.core.mouth.opened_mouth import SKIN
+from freetalk_blender.core.retarget import retarget
+from freetalk_blender.core.surface import raster
+
+#: Kind -> ICT-FaceKit's shapes, on both sides where there are two, and the range of their weights.
+KINDS = {
+    "ajar": {"jawOpen": (0.08, 0.3)},
+    "smile": {"mouthSmile": (0.4, 0.9), "mouthUpperUp": (0.3, 0.6), "mouthLowerDown": (0.3, 0.6)},
+    "laugh": {
+        "mouthSmile": (0.4, 1.0),
+        "mouthUpperUp": (0.2, 0.6),
+        "mouthLowerDown": (0.2, 0.6),
+        "jawOpen": (0.1, 0.4),
+    },
+}
+#: Half the side of the picture of the mouth (mm), and its pixels for each mm.
+HALF, PIXELS = 45, 8
+HEADER = "| scan | inner lips apart, mm | as found | at their edges | seen when shut, mm²: as found | at their edges |"
+
+
+def scans(model: ict.IctModel, kind: str, count: int) -> Iterator[tuple[Scan, np.ndarray]]:
+    """Reconstructed heads, and the true landmarks (68,3) of each."""
+    for seed in stm_data.TEST[:count]:
+        rng = np.random.default_rng([95, seed])
+        drawn = {name: float(rng.uniform(*span)) for name, span in KINDS[kind].items()}
+        shapes = {
+            each: weight
+            for name, weight in drawn.items()
+            for each in model.expression_names
+            if each in (name, f"{name}_L", f"{name}_R")
+        }
+        vertices = model.face(scanning.identity(rng, model)) + model.offsets(model.weights(shapes))[0]
+        seen = scanning.parts(model, vertices, "head", mouth=True, teeth=True)
+        yield fusing.fuse(seen, rng), vertices[model.landmark_vertices]
+
+
+def showing(bound: face.Face, teeth: np.ndarray) -> float:
+    """mm² that the mouth shows from the front of anything but skin, where the performance rests; teeth (F,): the scan's
+    triangles that are scanned teeth, gums and tongue."""
+    opened, lips = bound.opened, bound.contact
+    assert opened is not None and lips is not None
+    motion = retarget(np.zeros((1, 68, 3), np.float32), bound.neutral)
+    dense = bound.mesh.to_caller(bound.binding.displace(motion))
+    lips.correct(dense, contact.closed(motion, bound.neutral))
+    mm = frame.frame_in_mm(bound.landmarks)
+    points = mm.to_canonical((opened.vertices + opened.carried(dense)[0]).astype(float))
+    middle = mm.to_canonical(bound.landmarks[LIPS].astype(float)).mean(0)
+    image = raster.render(((points - middle) / HALF).astype(np.float32), opened.triangles, 2 * HALF * PIXELS)
+    skin = (opened.part == SKIN) & ~teeth[opened.triangle_source]
+    return float((image.seen & ~skin[image.triangle]).sum() / PIXELS**2)
+
+
+def row(scan: Scan, true: np.ndarray) -> list[float]:
+    """The columns of one scan."""
+    own = np.asarray(scan.carry.argmax(1)).ravel()
+    mouth = scan.real & (own >= ict.PARTS["gums_tongue"][0]) & (own < ict.PARTS["teeth"][1])
+    teeth = mouth[scan.triangles].all(1)
+    found = (
+        detector.find(scan.vertices, scan.triangles)[0].points,
+        detector.detect(scan.vertices, scan.triangles).points,
+    )
+    bound = [face.prepare(scan.vertices, scan.triangles, points, inner_mouth="none") for points in found]
+    mm = frame.frame_in_mm(true)
+    marks = (true, *(one.landmarks for one in bound))
+    apart = [gaps(mm.to_canonical(points.astype(float)), INNER_LIP_PAIRS).mean() for points in marks]
+    return [*apart, *(showing(one, teeth) for one in bound)]
+
+
+def main() -> None:
+    parser = command.parser(__doc__, "ict_facekit/")
+    parser.add_argument("--faces", type=whole_number(1), default=6)
+    given = parser.parse_args()
+    model = ict.load(given.data)
+    print(f"{HEADER}\n|" + "---|" * 6)
+    for kind in KINDS:
+        values = np.array([row(*scan) for scan in scans(model, kind, given.faces)])
+        cells = [f"{mean:.1f} ± {apart:.1f}" for mean, apart in zip(values.mean(0), values.std(0), strict=True)]
+        print(f"| {kind} ({len(values)}) | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    command.run(main)
