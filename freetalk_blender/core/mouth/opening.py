@@ -25,17 +25,12 @@ def opened(
         raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
     try:
         found = fused_mouth.state(vertices, triangles, points)
-        unwebbed = _unwebbed(vertices, triangles, points, found.fused)
-        if unwebbed is not None:
-            made = unwebbed
-        elif found.fused:
+        made = _unwebbed(vertices, triangles, points, found.fused)
+        if made is None and found.fused:
             made = fused_mouth.open_lips(vertices, triangles, points, found)
-        else:
-            own = None if inner == "none" else _own_mouth(vertices, triangles, points)
-            if own is None:
-                return None, ()
-            made = own
-        return made, _bubbles(triangles, made)
+        elif made is None and inner != "none":
+            made = _own_mouth(vertices, triangles, points)
+        return made, () if made is None else _bubbles(triangles, made)
     except (LandmarkError, MeshError) as error:
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
 
