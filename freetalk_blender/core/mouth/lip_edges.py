@@ -19,8 +19,8 @@ _OPEN = 4.0
 #: The edge of a lip lies so far off its landmarks, outward, where the surface steps back by more than STEEP from STEP
 #: inside to STEP outside it, and by less than DEEP a little further in; what lies deeper is no tooth, but a hole (mm).
 _WITHIN, _STEP, _STEEP, _INSIDE, _DEEP = np.arange(-1, 3.01, 0.25), (0.5, 1.0), 2.0, 2.0, 8.0
-#: It counts where such a share of the middle of the mouth has one, which varies by less than this (mm).
-_MIDDLE, _SHARE, _VARIES = 0.35, 0.8, 0.6
+#: It counts where such a share of the middle of the mouth, from so far right to so far left of it, has one.
+_SHARE, _MIDDLE = 0.5, 0.35
 #: It is smoothed over EVEN, and ends in the landmarks of the corners within CORNER (mm).
 _EVEN, _CORNER = 1.5, 4.0
 #: The distance at which lips are looked at (mm).
@@ -87,7 +87,7 @@ def edges(placed: np.ndarray, front: Front) -> tuple[np.ndarray, np.ndarray, np.
         lip, behind, teeth = (front.at(x[:, None], along + outward * off) for off in (_STEP[1], -_STEP[0], -_INSIDE))
         step = np.where(lip - teeth < _DEEP, lip - behind, 0)
         there, off = step.max(1) > _STEEP, _WITHIN[step.argmax(1)]
-        if there[middle].mean() < _SHARE or off[middle & there].std() > _VARIES:
+        if there[middle].mean() < _SHARE:
             found.append(drawn)
             continue
         off = median_filter(np.where(there, off, 0), round(2 * _EVEN / _PIXEL), mode="nearest")
