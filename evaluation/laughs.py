@@ -75,11 +75,8 @@ def row(scan: Scan, true: np.ndarray) -> list[float]:
     own = np.asarray(scan.carry.argmax(1)).ravel()
     mouth = scan.real & (own >= ict.PARTS["gums_tongue"][0]) & (own < ict.PARTS["teeth"][1])
     teeth = mouth[scan.triangles].all(1)
-    found = (
-        detector.find(scan.vertices, scan.triangles)[0].points,
-        detector.detect(scan.vertices, scan.triangles).points,
-    )
-    bound = [face.prepare(scan.vertices, scan.triangles, points, inner_mouth="none") for points in found]
+    found = detector.detect(scan.vertices, scan.triangles)
+    bound = [face.prepare(scan.vertices, scan.triangles, lips, inner_mouth="none") for lips in (found.points, found)]
     mm = frame.frame_in_mm(true)
     marks = (true, *(one.landmarks for one in bound))
     apart = [gaps(mm.to_canonical(points.astype(float)), INNER_LIP_PAIRS).mean() for points in marks]

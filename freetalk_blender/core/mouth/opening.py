@@ -38,14 +38,19 @@ def opened(
 def on_lips(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Landmarks (68,3) that a network found, those of the inner lips on the lips' edges where a scanner saw teeth, or
     spanned skin, between lips that stand open."""
-    if not lip_edges.stand_open(points):
+    if not lip_edges.stand_open(points) or not _is_unwebbed(vertices, triangles, points):
         return points
+    moved = lip_edges.on_edges(vertices, triangles, points)
+    return moved if _is_unwebbed(vertices, triangles, moved) else points
+
+
+def _is_unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> bool:
+    """Something lies between the lips of landmarks (68,3) that `opened` takes out."""
     try:
         fused = fused_mouth.state(vertices, triangles, points).fused
-        web = mouth_web.found(vertices, triangles, points, fused)
+        return _unwebbed(vertices, triangles, points, fused) is not None
     except (LandmarkError, MeshError):
-        return points
-    return lip_edges.on_edges(vertices, triangles, points) if web else points
+        return False
 
 
 def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
