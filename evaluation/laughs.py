@@ -11,15 +11,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from evaluation.heavy_scans import frames_of
 from export import command, fusing, ict, scanning, stm_data
 from export.scanning import Scan
 from freetalk_blender.core import face, frame
 from freetalk_blender.core.argument_types import whole_number
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LIPS, gaps
-from freetalk_blender.core.lip_contact import contact
 from freetalk_blender.core.mouth.opened_mouth import SKIN
-from freetalk_blender.core.retarget import retarget
 from freetalk_blender.core.surface import raster
 
 #: Kind -> ICT-FaceKit's shapes, on both sides where there are two, and the range of their weights.
@@ -43,12 +42,7 @@ def scans(model: ict.IctModel, kind: str, count: int) -> Iterator[tuple[Scan, np
     for seed in stm_data.TEST[:count]:
         rng = np.random.default_rng([95, seed])
         drawn = {name: float(rng.uniform(*span)) for name, span in KINDS[kind].items()}
-        shapes = {
-            each: weight
-            for name, weight in drawn.items()
-            for each in model.expression_names
-            if each in (name, f"{name}_L", f"{name}_R")
-        }
+        shapes = {side: drawn[name] for name in drawn for side in ict.sides(name, model.expression_names)}
         vertices = model.face(scanning.identity(rng, model)) + model.offsets(model.weights(shapes))[0]
         seen = scanning.parts(model, vertices, "head", mouth=True, teeth=True)
         yield fusing.fuse(seen, rng), vertices[model.landmark_vertices]
@@ -57,11 +51,9 @@ def scans(model: ict.IctModel, kind: str, count: int) -> Iterator[tuple[Scan, np
 def showing(bound: face.Face, teeth: np.ndarray) -> float:
     """mm² that the mouth shows from the front of anything but skin, where the performance rests; teeth (F,): the scan's
     triangles that are scanned teeth, gums and tongue."""
-    opened, lips = bound.opened, bound.contact
-    assert opened is not None and lips is not None
-    motion = retarget(np.zeros((1, 68, 3), np.float32), bound.neutral)
-    dense = bound.mesh.to_caller(bound.binding.displace(motion))
-    lips.correct(dense, contact.closed(motion, bound.neutral))
+    opened = bound.opened
+    assert opened is not None
+    dense = frames_of(bound, np.zeros((1, 68, 3), np.float32))
     mm = frame.frame_in_mm(bound.landmarks)
     points = mm.to_canonical((opened.vertices + opened.carried(dense)[0]).astype(float))
     middle = mm.to_canonical(bound.landmarks[LIPS].astype(float)).mean(0)

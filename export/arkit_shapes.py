@@ -12,7 +12,7 @@ def members(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
     for word, letter in side.items():
         if name.endswith(word) and stem + letter in known:
             return (stem + letter,)
-    return (name,) if name in known else (f"{name}_L", f"{name}_R")
+    return ict.sides(name, known)
 
 
 def main() -> None:

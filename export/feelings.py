@@ -54,8 +54,7 @@ def _shape(model: ict.IctModel, weights: dict[str, float]) -> np.ndarray:
     """(68,3) landmark displacement of weighted ICT shapes, canonical units."""
     known = model.expression_names
     each = articulation.basis(model, {name: (name,) for name in known})
-    sides = {name: (name,) if name in known else (f"{name}_L", f"{name}_R") for name in weights}
-    moved = [weight * each[known.index(side)] for name, weight in weights.items() for side in sides[name]]
+    moved = [weight * each[known.index(side)] for name, weight in weights.items() for side in ict.sides(name, known)]
     return sum(moved, np.zeros((68, 3)))
 
 

@@ -72,6 +72,11 @@ class IctModel:
         return self.expression_names.index(name)
 
 
+def sides(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The expression of that name, or those of both sides where each has its own."""
+    return (name,) if name in known else (f"{name}_L", f"{name}_R")
+
+
 def load(data: Path) -> IctModel:
     """Read the model from the `--data` folder; FileNotFoundError names the missing file."""
     folder = Path(data) / "ict_facekit"
