@@ -62,10 +62,11 @@ def _camera(
     return close_view.close_camera(side, face, centre, yaw, pitch)
 
 
-def photograph(model: ict.IctModel, seed: int) -> dict[str, np.ndarray]:
-    """All close-ups of one scan."""
+def photograph(model: ict.IctModel, seed: int, strong: float = 0.0) -> dict[str, np.ndarray]:
+    """All close-ups of one scan; strong: the share of strong expressions."""
     rng = np.random.default_rng(seed)
-    who = landmark_data.subject(model, rng, coarse(rng))
+    expression = bool(strong) and bool(rng.random() < strong)
+    who = landmark_data.subject(model, rng, coarse(rng), strong=expression)
     shots = [(side, view) for side in SIDES for view in closeups.VIEWS]
     pictures, places, visible = zip(*(close_sample(who, *shot, rng) for shot in shots), strict=True)
     return {

@@ -23,6 +23,21 @@ FACE_VIEWS, OTHER_VIEWS, SEARCH_VIEWS = 8, 3, 12
 SEARCH_SIZE = 96
 #: Cosine between face and camera above which the search network must find it, and below which it must not.
 FACING, AVERTED = 0.6, 0.25
+#: What strong expressions are made of: shape, on both sides where there are two -> how often, and its largest weight.
+STRONG = {
+    "jawOpen": (0.6, 0.9),
+    "mouthSmile": (0.5, 1.0),
+    "mouthUpperUp": (0.5, 0.7),
+    "mouthLowerDown": (0.5, 0.7),
+    "mouthStretch": (0.2, 0.8),
+    "mouthFunnel": (0.15, 0.8),
+    "mouthFrown": (0.15, 0.8),
+    "noseSneer": (0.25, 0.8),
+    "cheekSquint": (0.4, 1.0),
+    "eyeSquint": (0.4, 1.0),
+}
+#: How often lips of strong expressions are of each kind, and how often there are teeth behind them.
+_STRONG_LIPS, _STRONG_TEETH = {"fused": 0.25, "open": 0.6, "sealed": 0.15}, 0.8
 #: Seeds from here on are identities kept for validation.
 VALIDATION = 1_000_000
 
@@ -43,18 +58,25 @@ def subject(
     count: int | None = None,
     warped: bool = True,
     reshaped: bool = False,
+    strong: bool = False,
 ) -> Subject:
     """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000;
-    warped, reshaped: as in `registered_face`."""
-    vertices = registered_face(model, rng, warped=warped, reshaped=reshaped)
+    warped, reshaped, strong: as in `registered_face`; a strong expression mostly shows teeth."""
+    vertices = registered_face(model, rng, warped=warped, reshaped=reshaped, strong=strong)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
         vertices = _beard(vertices, model, points, rng)
-    lips = "fused" if rng.random() < 0.03 else None
-    kind = "mask" if lips else None
+    lips: str | None = None
+    teeth: bool | None = None
+    if strong:
+        lips = str(rng.choice(list(_STRONG_LIPS), p=list(_STRONG_LIPS.values())))
+        teeth = bool(rng.random() < _STRONG_TEETH)
+    elif rng.random() < 0.03:
+        lips = "fused"
+    kind = "mask" if lips == "fused" else None
     if count is None:
         count = int(np.exp(rng.uniform(np.log(900), np.log(25_000))))
-    scan = scanner.random_scan(model, vertices, rng, count=count, kind=kind, lips=lips)
+    scan = scanner.random_scan(model, vertices, rng, count=count, kind=kind, lips=lips, teeth=teeth)
     if rng.random() < 0.25:
         scan = scanner.smooth(scan, int(rng.integers(1, 6)))
     for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.3 else 0):
@@ -68,12 +90,15 @@ def registered_face(
     rows: np.ndarray | slice = slice(None),
     warped: bool = True,
     reshaped: bool = False,
+    strong: bool = False,
 ) -> np.ndarray:
     """(N, 3), or only some rows of it: a random identity, expression and proportions, in model axes and cm.
 
-    warped: proportions beyond the model's own; reshaped: features beyond its own (export/reshaping.py).
+    warped: proportions beyond the model's own; reshaped: features beyond its own (export/reshaping.py); strong: laughs,
+    shouts and grimaces in place of mild expressions.
     """
-    weights, expression = scanning.identity(rng, model, 1.25).astype(np.float32), _expression(model, rng)
+    weights = scanning.identity(rng, model, 1.25).astype(np.float32)
+    expression = (_strong_expression if strong else _expression)(model, rng)
 
     def points(rows: np.ndarray | slice) -> np.ndarray:
         face = model.neutral[rows] + np.tensordot(weights, model.identity[:, rows], 1)
@@ -99,6 +124,20 @@ def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         weights[[model.index("eyeBlink_L"), model.index("eyeBlink_R")]] = rng.uniform(0, 1) ** 0.7
     return weights
+
+
+def _strong_expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
+    """(E,) weights of a laugh, a shout or a grimace, left and right nearly alike; lids as in mild ones."""
+    weights = np.zeros(len(model.expression), np.float32)
+    some = rng.choice(len(weights), int(rng.integers(0, 5)), replace=False)
+    weights[some] = rng.uniform(0, 0.8, len(some))
+    for name, (chance, most) in STRONG.items():
+        amount = rng.uniform(0.1, most) if rng.random() < chance else 0.0
+        for side in ict.sides(name, model.expression_names):
+            weights[model.index(side)] += amount * rng.uniform(0.8, 1)
+    weights[model.index("mouthClose")] = 0
+    weights[[model.index("eyeBlink_L"), model.index("eyeBlink_R")]] = rng.uniform(0, 1) ** 2
+    return weights.clip(0, 1)
 
 
 def _warp(vertices: np.ndarray, rng: np.random.Generator) -> np.ndarray:

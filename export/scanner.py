@@ -30,13 +30,15 @@ def random_scan(
     kind: str | None = None,
     lips: str | None = None,
     spare: np.ndarray | None = None,
+    teeth: bool | None = None,
 ) -> Scan:
     """One random scan of a registered face (N, 3), in the model's frame and unit.
 
     count: vertices of the face (drawn from 1.5k-30k, log-uniform; 0 keeps the registered mesh, its vertices slid along
     edges: ten times as fast). kind: one of KINDS. lips: "open" (a slit, as in sculpts and after cutting), "sealed"
     (touching lips joined by a strip) or "fused" (surface reconstruction, 3-10 s, drawn only on request). spare: points
-    (S, 3) that holes and crops leave in place. Some have a shirt, hair or glasses as further components.
+    (S, 3) that holes and crops leave in place. teeth: whether there are gums, teeth and a tongue; drawn for open lips,
+    and none for others, where it is None. Some have a shirt, hair or glasses as further components.
     """
     kind = kind or str(rng.choice(KINDS, p=[0.3, 0.25, 0.45]))
     lips = lips or str(rng.choice(["open", "sealed"]))
@@ -47,6 +49,8 @@ def random_scan(
         "mouth": lips == "fused" or (lips == "open" and bool(rng.random() < 0.5)),
         "teeth": lips == "open" and bool(rng.random() < 0.2),
     }
+    if teeth is not None:
+        inner["teeth"] = teeth
     scan = parts(model, vertices, kind, **inner)
     if lips == "sealed":
         scan = seal(scan, openings(model)[2:] if inner["eyeballs"] else openings(model))

@@ -6,6 +6,7 @@ writes onnx_models/landmark_closeups.onnx and prints the errors on held-out iden
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ SHIFT = 1
 SHARES = {"eye": 0.35, "mouth": 0.3, "nose": 0.15, "jaw": 0.2}
 #: Share of the pictures that are spoilt beyond what scanners do, and that are washed out.
 SPOILT, WASHED = 0.5, 0.25
+#: Folders of held-out close-ups, and the share of strong expressions in each.
+HELD_OUT = {"close_valid": 0.0, "close_valid_strong": 1.0}
 #: How a washed-out place is drawn: its radius (halves), the width of the blur (pixels), the slope of its bumps.
 WASH_RADIUS, WASH_WIDTH, WASH_SLOPE = (0.15, 0.7), (0.6, 3.0), 0.25
 #: Channels (4, 20) of each part's points, its own first point again where it has fewer, and which are its own.
@@ -199,7 +202,7 @@ def close_errors(model: onnx.ModelProto, shots: Shots) -> dict[str, float]:
     found = torch.from_numpy(np.concatenate(answers)).take_along_dim(CHANNELS[part][..., None], 1)
     error = torch.linalg.vector_norm(found - place, dim=-1) * EYE_DISTANCE_MM
     return {
-        kind.name: float(error[part == row][(visible & OWN[part])[part == row]].mean()) * kind.half
+        kind.name: round(float(error[part == row][(visible & OWN[part])[part == row]].mean()) * kind.half, 3)
         for row, kind in enumerate(PARTS)
     }
 
@@ -209,6 +212,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
     parser.add_argument("--scans", type=int, default=1000, help="training scans to photograph; 0 takes what is there")
     parser.add_argument("--first", type=int, default=close_data.FIRST_SEED, help="the first of the training scans")
+    parser.add_argument("--strong", type=float, default=0.0, help="share of laughs, shouts and grimaces among them")
     parser.add_argument("--steps", type=int, default=1800, help="batches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
@@ -219,9 +223,12 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     if given.scans and not given.snapshot:
-        model, make = ict.load(given.data), close_data.photograph
+        model = ict.load(given.data)
+        make = partial(close_data.photograph, strong=given.strong)
         landmark_data.write(model, given.work / "close", given.first, given.scans, make)
-        landmark_data.write(model, given.work / "close_valid", landmark_data.VALIDATION, 50, make)
+        for folder, strong in HELD_OUT.items():
+            make = partial(close_data.photograph, strong=strong)
+            landmark_data.write(model, given.work / folder, landmark_data.VALIDATION, 50, make)
     keys = ("close", "place", "visible", "part")
     network = CloseLandmarks()
     if given.snapshot:
@@ -241,10 +248,11 @@ def main() -> None:
     model = as_onnx(network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"])
     if given.start:
         onnx_file.blend(model, onnx_file.weights(given.start), given.share)
-    held_out = Shots(given.work / "close_valid", keys)
-    if held_out.read:
-        card["held_out_mm"] = json.dumps({name: round(mm, 3) for name, mm in close_errors(model, held_out).items()})
-        print(NAME, card["held_out_mm"], flush=True)
+    held_out = {folder: Shots(given.work / folder, keys) for folder in HELD_OUT}
+    card["held_out_mm"] = json.dumps(
+        {name: close_errors(model, shots) for name, shots in held_out.items() if shots.read}
+    )
+    print(NAME, card["held_out_mm"], flush=True)
     save(model, NAME, card)
 
 

@@ -1,6 +1,6 @@
 """Lips that stand open, as smiles and laughs are scanned: where their edges are.
 
-Networks that learned faces at rest put inner lips on the teeth of a laugh, by 2 mm. There the surface steps back.
+The networks put inner lips on the teeth of a laugh, by half a millimetre. There the surface steps back.
 """
 
 from dataclasses import dataclass
