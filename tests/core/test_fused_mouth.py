@@ -54,7 +54,7 @@ def opened() -> fused_mouth.OpenedMouth:
     return fused_mouth.open_lips(*sheet(), landmarks())
 
 
-@pytest.mark.parametrize("columns", [15, 21, 31])
+@pytest.mark.parametrize("columns", [7, 15, 21, 31])
 def test_a_coarse_scan_is_cut_without_a_crack_where_finer_triangles_end(columns):
     vertices, triangles = sheet(columns, columns)
     answer = fused_mouth.open_lips(vertices, triangles, landmarks())

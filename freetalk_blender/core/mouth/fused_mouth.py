@@ -29,7 +29,7 @@ LIP_REACH = 12.0
 @dataclass(frozen=True)
 class MouthState:
     """fused: the upper and lower lip are one surface. gap: mm between the inner lips (landmarks 62, 66) of a face whose
-    outer eye corners are 90 mm apart. patch: the skin around the mouth."""
+    outer eye corners are 90 mm apart. patch: the skin around the mouth, refined."""
 
     fused: bool
     gap: float
@@ -46,6 +46,7 @@ def state(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) ->
     landmarks = frame.to_canonical(np.asarray(landmarks, float))
     curve = mouth_curve.mouth_curve(landmarks)
     patch = mouth_patch.mouth_patch(frame.to_canonical(np.asarray(vertices, float)), triangles, landmarks)
+    patch = mouth_patch.refine(patch, curve)
     inset = 0.12 * (curve.x[-1] - curve.x[0])
     height = curve.above(patch.points)
     reach = np.abs(landmarks[mouth_curve.OUTER_UPPER, 1].mean() - landmarks[mouth_curve.OUTER_LOWER, 1].mean()) + 4
@@ -72,11 +73,10 @@ def open_lips(
     if not found.fused:
         raise MeshError("The lips of this mesh are already apart; there is nothing to cut.")
     in_mm = frame_in_mm(landmarks).to_canonical(landmarks)
-    patch = mouth_patch.refine(found.patch, mouth_curve.mouth_curve(in_mm))
-    line = lip_line.find(patch, in_mm)
-    cut = cut_along(patch, line)
+    line = lip_line.find(found.patch, in_mm)
+    cut = cut_along(found.patch, line)
     bag = mouth_bag.build(cut.points[cut.upper], cut.points, cut.triangles, cut.outward)
-    return _assembled(vertices, triangles, landmarks, patch, line, cut, bag)
+    return _assembled(vertices, triangles, landmarks, found.patch, line, cut, bag)
 
 
 def _assembled(
