@@ -279,7 +279,8 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
         return Finding(
             "mouth", NOTICE, f"What lies behind the lips cannot be determined: {error}", "It stays as it is."
         )
-    facts["cavity"] = "furnished" if found.parts else "hole" if hole else "closed" if found.closed else "open"
+    own = ("torn" if found.open_behind else "closed") if found.own else "open"
+    facts["cavity"] = "furnished" if found.parts else "hole" if hole else own
     if found.parts:
         parts = counted(found.parts, "loose part lies", "loose parts lie")
         return Finding(
@@ -290,7 +291,7 @@ def _cavity(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: 
     if hole is not None:
         fix = "Animate closes it with a dark bag that follows lips and jaw, and puts teeth and a tongue there."
         return Finding("mouth", NOTICE, "Behind the lips the surface ends in a hole.", fix)
-    if found.closed:
+    if found.own:
         fix = "Animate paints it dark inside, unless it has a material of its own, and puts teeth and a tongue there."
         return Finding("mouth", GOOD, f"Behind them is a mouth of its own, {found.deepest:.0f} mm deep.", fix)
     fix = "It stays open; model a mouth there, or close it and let the lips be cut."

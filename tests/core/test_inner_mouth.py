@@ -9,7 +9,7 @@ from test_fused_mouth import landmarks, sheet
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.frame import frame_in_mm
 from freetalk_blender.core.landmarks import nearest_vertices
-from freetalk_blender.core.mouth import fused_mouth, inner_mouth, jaw, mouth_curve, mouth_hollow
+from freetalk_blender.core.mouth import fused_mouth, inner_mouth, jaw, mouth_curve, mouth_hollow, opening
 from freetalk_blender.core.mouth.opened_mouth import BAG, GUM, HOLLOW, SKIN, TONGUE, TOOTH, OpenedMouth
 from freetalk_blender.core.ramp import smooth_step
 from freetalk_blender.core.surface import mesh
@@ -264,7 +264,7 @@ def test_the_tongue_gets_shape_keys_of_its_own_and_moves_nothing_else(furnished)
 
 def test_a_mouth_of_its_own_is_found_and_told_from_the_face(own):
     found = mouth_hollow.find(*own, landmarks())
-    assert found.closed and found.deepest > 15 and not found.open_behind
+    assert found.own and found.deepest > 15 and not found.open_behind
     added = np.arange(len(own[0])) >= len(sheet()[0])
     assert not found.behind[found.depth < -3].any() and found.behind[added & (found.depth > 5)].all()
 
@@ -279,6 +279,16 @@ def test_a_hole_behind_the_lips_and_teeth_of_its_own_are_told(own):
     faces = len(vertices) + np.stack([np.arange(38), np.arange(1, 39), np.arange(2, 40)], 1)
     with_teeth = np.concatenate([vertices, blob]).astype(np.float32), np.concatenate([triangles, faces])
     assert mouth_hollow.find(*with_teeth, landmarks()).parts == 1
+
+
+def test_a_mouth_of_its_own_that_is_torn_deep_inside_is_dark_too(own):
+    """A scanner that looked into it, or decimation, tears it: it stayed as light as the skin, and without teeth."""
+    vertices, triangles = own
+    found = mouth_hollow.find(vertices, triangles, landmarks())
+    torn = triangles[~(triangles == np.argmax(np.where(found.behind, found.depth, 0))).any(1)]
+    opened, notes = opening.opened(vertices, torn, landmarks(), "dark")
+    assert mouth_hollow.find(vertices, torn, landmarks()).open_behind and not notes
+    assert opened is not None and (opened.part == HOLLOW).sum() > 100
 
 
 def test_the_dark_begins_on_a_smooth_line_inside_the_lips(own):

@@ -41,9 +41,9 @@ class Hollow:
     parts: int
 
     @property
-    def closed(self) -> bool:
-        """A cavity of its own, closed behind, that nothing fills yet."""
-        return self.deepest > DEEP and not self.open_behind and not self.parts
+    def own(self) -> bool:
+        """A cavity of its own that nothing fills yet; a scanner, or a program that decimates, may have torn it."""
+        return self.deepest > DEEP and not self.parts
 
 
 def find(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> Hollow:

@@ -79,7 +79,7 @@ def left_fused(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
 
 def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> OpenedMouth | None:
     """Lips that are apart already: dark inside, and closed behind where they end in a hole; None where it is neither,
-    or where loose parts lie inside as teeth do."""
+    or where loose parts lie inside as teeth do. Tears that ring nothing are left in the dark."""
     hollow = mouth_hollow.find(vertices, triangles, points)
     if hollow.parts:
         return None
@@ -87,7 +87,7 @@ def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
     hole = hole_bag.find(opened.vertices, opened.triangles, points)
     if hole is not None:
         return hole_bag.closed(opened, hole, triangles, points)
-    return opened if hollow.closed else None
+    return opened if hollow.own else None
 
 
 def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, fused: bool) -> OpenedMouth | None:
