@@ -86,7 +86,7 @@ def test_lower_lids_push_too_and_a_wide_eye_shows_more_above_its_iris(held):
     raised, opened = corrected(np.stack([up, wide]), held)[:, inside, 1]
     assert np.abs(raised[high > 0.7]).max() < 0.2 < raised[high < 0.2].min()
     assert np.abs(opened[high < 0.5]).max() < 0.1 and (opened >= 0).all()
-    assert (opened > 0.05 * front.opening)[high > 0.95].all()
+    assert (opened > 0.05 * front.opening)[high > 0.9].all() and (high > 0.9).any()
 
 
 def test_a_wide_open_eye_stretches_evenly(held):

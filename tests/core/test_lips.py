@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LOWER_INNER, gaps
+from freetalk_blender.core.landmarks import INNER_LIP_PAIRS, LOWER_INNER, MIRRORED, gaps
 from freetalk_blender.core.voice import audio, performance
-from freetalk_blender.core.voice.lips import corrected, relaxed
+from freetalk_blender.core.voice.lips import corrected, parting, relaxed
 from freetalk_blender.core.voice.performance import Performance
 from freetalk_blender.core.voice.style import Style, StyleError
 
@@ -68,6 +68,25 @@ def test_a_hand_parts_lips_that_have_been_shut_all_the_while() -> None:
     shut = np.zeros((9, 68, 3), np.float32)
     parted = MM * gaps(corrected(shut, bump(9, 4, -1.0), FPS), INNER_LIP_PAIRS)
     assert parted[4].min() > 2 and not parted[[0, 8]].any()
+
+
+@pytest.mark.parametrize("fps", [24, 60])
+def test_lips_are_kept_apart_by_half_of_what_they_open_by_around_there(fps: int) -> None:
+    """Not by what they open by in the next syllable but one."""
+    open_ = np.zeros((2 * fps, 68, 3), np.float32)
+    open_[[fps - round(0.19 * fps), fps + round(0.25 * fps)], LOWER_INNER[:, None], 1] = -0.1, -0.3
+    for share in (0.5, 1.0):
+        parted = gaps(corrected(open_, np.where(np.arange(len(open_)) == fps, -share, 0), fps), INNER_LIP_PAIRS)
+        assert parted[fps] == pytest.approx(share * 0.05)
+
+
+def test_lips_that_a_hand_moves_keep_most_of_their_thickness_and_their_corners() -> None:
+    both = parting()
+    whole = both.sum(0)[:, 1]
+    assert whole[50:53] == pytest.approx(0.8 * whole[61:64]) and whole[58:55:-1] == pytest.approx(0.8 * whole[67:64:-1])
+    assert whole[[49, 53]] == pytest.approx(0.4 * whole[62]) and whole[[59, 55]] == pytest.approx(0.4 * whole[66])
+    assert not np.delete(whole, [*range(49, 54), *range(55, 60), *range(61, 64), *range(65, 68)]).any()
+    assert np.array_equal(both[::-1, MIRRORED], both) and not both[..., [0, 2]].any()
 
 
 def test_the_jaw_comes_up_where_a_hand_closes_lips_and_rests_where_it_parts_them() -> None:

@@ -90,6 +90,8 @@ def test_of_two_frames_as_near_the_earlier_one_shows_shut_lips_and_of_frames_far
     wanted[20] = 41 / 50
     assert lips.shown(motion, 50, 50, 25) == pytest.approx(wanted)
     assert lips.shown(motion, 50, 4, 2) == pytest.approx([0, 0.5, 1, 1.5]), "lips 0.2 s away are another moment's"
+    motion[41] = np.tensordot([0.1, 0.1, 0.0], lips.parting(), 1)
+    assert lips.shown(motion, 50, 50, 25) == pytest.approx(np.arange(50) / 25), "one corner alone is no closure"
 
 
 @pytest.mark.parametrize("seconds", [1 / RATE, 0.02, 0.3, 1.0])
