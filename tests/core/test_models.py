@@ -9,6 +9,8 @@ import pytest
 
 from freetalk_blender.core import models
 from freetalk_blender.core.errors import ModelError
+from freetalk_blender.core.face import prepare
+from freetalk_blender.core.voice import performance
 
 
 @pytest.fixture
@@ -34,6 +36,20 @@ def test_who_lacks_what_git_does_not_hold_is_told_how_to_get_it(model_folder):
     shutil.copy(models._PACKAGE.parent / "onnx_models" / "speech_encoder.onnx", model_folder)
     with pytest.raises(ModelError, match=r"speech_encoder\.data are missing, .*; run `python3 build\.py setup`"):
         models.session("speech_encoder", "cpu")
+
+
+def test_every_network_runs_on_what_was_asked_for(bare_face, spoken, monkeypatch):
+    asked, session = set(), models.session
+
+    def watched(name, device="auto"):
+        asked.add((name, device))
+        return session(name, "cpu")
+
+    monkeypatch.setattr(models, "session", watched)
+    prepare(*bare_face[:2], device="cuda")
+    performance.perform(spoken[:16000], 16000, device="cuda")
+    networks = {file.stem for file in models.folder().glob("*.onnx")}
+    assert len(networks) == 7 and asked - {("stm", "cpu")} == {(name, "cuda") for name in networks}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="onnxruntime keeps them elsewhere")
