@@ -74,6 +74,18 @@ def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():
     assert not inside.any(), "no skin is left between the lips"
 
 
+@pytest.mark.parametrize(("point", "corner", "beyond"), [(61, 60, 0.0), (65, 64, 2.0)])
+def test_a_point_of_a_lip_that_lies_over_or_beyond_a_corner_ends_nothing(point: int, corner: int, beyond: float):
+    """As a hand may place it, or a network on a laugh: Animate ended in "`x` must be strictly increasing sequence"."""
+    points = landmarks(12)
+    points[point, 0] = points[corner, 0] + beyond * np.sign(points[corner, 0])
+    (opened, notes), (usual, _) = (opening.opened(*sheet(), marks, "dark") for marks in (points, landmarks(12)))
+    assert not notes and BAG in opened.part
+    assert len(opened.triangles) == pytest.approx(len(usual.triangles), rel=0.05)
+    moved = opening.on_lips(*sheet(), points) - points
+    assert np.abs(np.delete(moved[:, :2], point, 0)).max() < 0.01
+
+
 def as_islands(triangles: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Each row of squares a piece of its own, as a texture's islands are: the vertices (V,) it was, and triangles."""
     island = np.arange(len(triangles)) // (2 * (columns - 1))

@@ -81,7 +81,8 @@ def edges(placed: np.ndarray, front: Front) -> tuple[np.ndarray, np.ndarray, np.
     middle = np.abs(x - x.mean()) < _MIDDLE * (left[0] - right[0])
     found = []
     for inner, outward in ((UPPER_INNER, 1), (LOWER_INNER, -1)):
-        path = np.stack([right, *placed[inner], left])
+        path = np.stack([right, left, *placed[inner]])
+        path = path[np.unique(path[:, 0], return_index=True)[1]]  # a point of one lip may lie over or beyond a corner
         drawn = PchipInterpolator(path[:, 0], path[:, 1])(x)
         along = drawn[:, None] + outward * _WITHIN
         lip, behind, teeth = (front.at(x[:, None], along + outward * off) for off in (_STEP[1], -_STEP[0], -_INSIDE))
