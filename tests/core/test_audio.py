@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from freetalk_blender.core.errors import AudioError, UnknownSoundError
-from freetalk_blender.core.voice import audio
+from freetalk_blender.core.voice import audio, joined
 
 RATE = 16000
 
@@ -216,6 +216,17 @@ def test_recordings_one_after_the_other_in_one_file_are_told(tmp_path: Path, nam
         with pytest.raises(AudioError, match=r"two a\..* holds several recordings one after the other") as told:
             read(tmp_path / f"two {name}")
         assert told.type is kind
+
+
+@pytest.mark.parametrize(("says", "known"), [(1, False), (2, True), (3, True)])
+def test_what_an_mp3_says_of_itself_may_be_its_frames_its_bytes_or_both(tmp_path: Path, says: int, known: bool) -> None:
+    size = (6000).to_bytes(4, "big")
+    start = bytes(30) + b"Xing" + bytes([0, 0, 0, says]) + bytes([0, 0, 1, 0]) * (says & 1) + size * (says >> 1)
+    once, path = start + bytes(6000 - len(start)), tmp_path / "a.mp3"
+    path.write_bytes(once)
+    assert not joined.is_joined(path)
+    path.write_bytes(once + once)
+    assert joined.is_joined(path) == known
 
 
 def test_a_recording_whose_header_was_never_finished_is_told(tmp_path: Path) -> None:

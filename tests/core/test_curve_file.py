@@ -35,8 +35,11 @@ def test_weights_run_straight_between_keys_and_are_held_at_the_ends(tmp_path: Pa
         (curve_file.emotion, EmotionError, "time,happy\n0\n0.5\n1\n0.7\n"),
         (curve_file.emotion, EmotionError, "time,happy\n0,much\n"),
         (curve_file.emotion, EmotionError, "time,happy\n1,1\n0,1\n"),
-        (curve_file.emotion, EmotionError, "time,happy\n0,-1\n"),
-        (curve_file.emotion, EmotionError, "time,happy\n0,nan\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,1\n2,1\n1,1\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,1\nnan,1\n"),
+        (curve_file.emotion, EmotionError, "time\n0\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,-1\n1,1\n"),
+        (curve_file.emotion, EmotionError, "time,happy\n0,nan\n1,1\n"),
         (curve_file.style, StyleError, "time,happy\n0,1\n"),
         (curve_file.style, StyleError, "time,jaw\n0,2.5\n"),
         (curve_file.style, StyleError, "time,contact\n0,-1.5\n"),
@@ -52,8 +55,25 @@ def test_what_is_no_such_file_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("read", "content", "told"),
+    [
+        (curve_file.emotion, "time,happy\n0,-1\n", "happy must be 0 or more in every row"),
+        (curve_file.style, "time,jaw\n0,-1\n", "jaw must lie between 0 and 2 in every row"),
+        (curve_file.emotion, "time,hapy\n0,1\n", "a line like time,happy,sad; known are neutral, happy, sad, "),
+    ],
+)
+def test_what_is_wrong_with_such_a_file_is_told(
+    tmp_path: Path, read: Callable[..., object], content: str, told: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(FreeTalkError, match=told):
+        read(path, 10, 25)
+
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(EmotionError, match="cannot be read"):
+    with pytest.raises(EmotionError, match=r"cannot be read \(No such file or directory\); check the path"):
         curve_file.emotion(tmp_path / "none.csv", 10, 25)
 
 

@@ -95,7 +95,9 @@ def test_a_pucker_narrows_a_mouth_in_proportion_to_its_width(ratio):
     neutral, motion = face(), np.zeros((1, 68, 3))
     neutral[48:, 0] *= ratio
     motion[0, 48, 0], motion[0, 54, 0] = 0.05, -0.05
+    motion[0, [8, 20], 0] = 0.03
     moved = neutral + retarget(motion, neutral)[0]
+    assert (moved - neutral)[:48, 0] == pytest.approx(motion[0, :48, 0]), "nothing beside it"
     width, before = (points[54, 0] - points[48, 0] for points in (moved, neutral))
     average = face()
     expected = 1 - 0.1 / (average[54, 0] - average[48, 0])
