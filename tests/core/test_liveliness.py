@@ -119,6 +119,15 @@ def test_brows_rise_with_the_accent_and_not_elsewhere() -> None:
     assert np.array_equal(curves[5], liveliness.beats(strong, 400, 5))
 
 
+def test_brows_rise_with_most_strong_accents_and_some_weak_ones_and_further_with_strong_ones() -> None:
+    raised = {}
+    for strength in (0.2, 0.9):
+        each = np.column_stack([np.arange(1, 301), np.full(300, strength)])
+        raised[strength] = liveliness.beats(each, 302 * 50, seed=0)[25:-75].reshape(300, 50).max(1)
+    assert 0.3 < (raised[0.2] > 0).mean() < 0.6 < 0.7 < (raised[0.9] > 0).mean() < 0.95
+    assert raised[0.2].max() < 0.5 < raised[0.9].max() <= 1
+
+
 def test_of_two_accents_within_half_a_second_the_stronger_one_counts() -> None:
     times = np.arange(400) / 50
     weak, strong, later = (np.exp(-(((times - moment) / 0.07) ** 2)) for moment in (3.66, 4.0, 4.8))
