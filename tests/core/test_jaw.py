@@ -121,6 +121,14 @@ def test_teeth_of_a_mouth_that_stands_wide_open_lie_inside_it():
     assert not jaw.lies_inside(tooth + middle + [4, -40, -24], mean_landmarks() * 90)
 
 
+@pytest.mark.parametrize("height", [12.0, -12.0])
+def test_of_two_teeth_over_each_other_the_lower_one_goes_with_the_jaw_however_high_they_stand(height):
+    curve = jaw.mouth_curve.mouth_curve(mean_landmarks() * 90)
+    tooth = block((3.0, 4.0, 3.0))[0] + [0, curve.y[1:-1].mean() + height, curve.z[2] - 10]
+    over, under, alone = jaw._shares([tooth + [0, 5, 0], tooth - [0, 5, 0], tooth + [20, 0, 0]], curve)
+    assert not over.any() and (under == 1).all() and (alone == (height < 0)).all()
+
+
 def test_no_mouth_is_drawn_for_what_lies_far_from_the_lips(monkeypatch):
     """In a scene of 6,000 objects Animate and Bake Again stood still for 4 s over them."""
     monkeypatch.setattr(jaw.mouth_curve, "mouth_curve", lambda landmarks: pytest.fail("drawn"))
