@@ -261,7 +261,11 @@ def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: di
     except FreeTalkError as error:
         fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
         return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]
-    if mouth_web.found(vertices, faces, points, state.fused):
+    try:
+        webbed = mouth_web.found(vertices, faces, points, state.fused)
+    except FreeTalkError:  # lips on different pieces, of which `_cavity` tells
+        webbed = False
+    if webbed:
         fix = "Animate takes that out on its copy and makes a mouth behind the lips."
         return [Finding("lips", NOTICE, "The mouth stood open in the scan, with skin or teeth between the lips.", fix)]
     if state.fused:

@@ -56,6 +56,20 @@ def test_raised_brows_and_a_smile_are_no_neutral_face(scan, moves, says):
         assert told.level == level and (told.sentence == f"The face is not neutral: {says}.") == bool(share)
 
 
+@pytest.mark.parametrize("apart", [0.0, 7.0])
+def test_lips_on_pieces_of_their_own_are_a_finding_however_far_apart_they_stand(scan, apart):
+    """Those of a mouth that stood open ended the whole check-up."""
+    vertices, triangles, points = scan
+    height = vertices[triangles, 1] - points[60:68, 1].mean()
+    marks = points.copy()
+    marks[61:64, 1] += apart / 2
+    marks[65:68, 1] -= apart / 2
+    report = checkup.check_up(vertices, triangles[(height > 1).all(1) | (height < -1).all(1)], marks)
+    (told,) = (finding for finding in report.findings if finding.topic == "mouth")
+    assert told.level == "notice" and "The lips lie on different pieces of the mesh" in told.sentence
+    assert levels(report)["lips"] == levels(report)["eyes"] == "good"
+
+
 def test_open_lips_are_told_with_what_lies_behind(scan):
     vertices, triangles, points = scan
     opened = fused_mouth.open_lips(vertices, triangles, points)
