@@ -64,12 +64,13 @@ def chatter(opened: fused_mouth.OpenedMouth, frames: int, seed: int) -> np.ndarr
     return motion
 
 
-def test_lips_never_cross_in_a_thousand_random_frames(opened, lips):
+@pytest.mark.parametrize("shut", [0.0, 0.5, 1.0])
+def test_lips_never_cross_in_a_thousand_random_frames(opened, lips, shut):
     deepest = []
     for seed in range(5):
         motion = chatter(opened, 200, seed)
         assert lips.gap(motion).min() < -2, "the motion itself crosses"
-        deepest.append(lips.gap(corrected(lips, motion)).min())
+        deepest.append(lips.gap(corrected(lips, motion, shut)).min())
     assert min(deepest) > -0.05
 
 
