@@ -56,6 +56,15 @@ def test_a_point_is_in_front_of_the_rim_where_it_is_now_not_where_it_was(lip):
         assert np.allclose(ahead(lip, *by), wanted, atol=0.1)
 
 
+def test_a_rim_that_bends_is_as_far_away_as_its_nearest_part(lip):
+    plan = moved(0, 0, 0)[0]
+    plan[lip.rim] -= 0.12j * plan[lip.rim].real ** 2
+    line = np.arange(-9, 9, 0.01)
+    bent = line + 1j * (0.5 * line - 2 - 0.12 * line**2)
+    wanted = np.abs(plan[:3] - bent).min(1)
+    assert np.allclose(lip.ahead(plan, np.arange(3), np.zeros(3, int)), wanted, atol=0.15)
+
+
 @pytest.mark.parametrize("by", [(0, 0), (0.5, 2), (-1.7, 0.9), (2.2, 0.4)])
 def test_a_point_is_measured_over_the_triangle_that_it_has_slid_to(lip, by):
     plan, height = moved(by[0], -1.6, by[1])
