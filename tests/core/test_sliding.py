@@ -13,21 +13,24 @@ def bowl(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return 0.4 * z + 0.05 * z**2 - 0.02 * x**2
 
 
-def at_rest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def at_rest(columns: np.ndarray = X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(M,3) three points 1 mm over a curved lower lip, and its back edge, which runs to the left and forward; (F,3) the
-    lower lip's triangles; (R,) the edge's rows."""
-    x, z = (axis.ravel() for axis in np.meshgrid(X, Z))
+    lower lip's triangles; (R,) the edge's rows; columns (C,): x of the lower lip's vertices."""
+    x, z = (axis.ravel() for axis in np.meshgrid(columns, Z))
     upper = np.array([[-4.0, 0, 0], [0.3, 0, 0.2], [5, 0, -1]])
     upper[:, 1] = bowl(upper[:, 0], upper[:, 2]) + 1
     along = np.arange(-9, 9.1, 0.6)
     rim = np.stack([along, bowl(along, 0.5 * along - 2), 0.5 * along - 2], 1)
     place = np.concatenate([upper, np.stack([x, bowl(x, z), z], 1), rim])
-    return place, 3 + squares(len(X), len(Z))[:, ::-1], np.arange(3 + len(x), len(place))
+    return place, 3 + squares(len(columns), len(Z))[:, ::-1], np.arange(3 + len(x), len(place))
 
 
 @pytest.fixture(scope="module")
 def lip() -> sliding.Slid:
-    place, triangles, rim = at_rest()
+    return over_skin(*at_rest())
+
+
+def over_skin(place: np.ndarray, triangles: np.ndarray, rim: np.ndarray) -> sliding.Slid:
     skin = np.arange(3, rim[0])
     coarse = skin[facing.thinned(place[skin], 1.6)]
     return sliding.over_skin(np.arange(3), coarse, triangles, (rim, rim), place, 1)
@@ -75,6 +78,17 @@ def test_a_point_is_measured_over_the_triangle_that_it_has_slid_to(lip, by):
     wanted = y - 1.6 - bowl(x + by[0], z + by[1])
     # The bowl lies within 0.02 mm of its triangles.
     assert np.allclose(np.sort(crossing.gap(height)), np.sort(wanted), atol=0.03)
+
+
+def test_a_large_triangle_beside_many_small_ones_is_found_below_a_point():
+    place, triangles, rim = at_rest(np.r_[np.arange(-10, 0, 0.25), np.arange(0, 11, 2.5)])
+    place[1] = [0.05, bowl(0.05, 0.2) - 0.6, 0.2]
+    x, y, z = place.astype(np.float32).T[:, :, None]
+    crossing = over_skin(place, triangles, rim).over(x + 1j * z, y, drawn())
+    below = crossing.own == 1
+    assert below.sum() == 1 and np.isclose(crossing.counts[below], 1)
+    # Straight from 0 to 2.5, the skin lies 0.0025 mm lower there than the bowl.
+    assert np.isclose(crossing.gap(y)[below], -0.6, atol=0.01)
 
 
 def test_skin_is_found_below_a_point_wherever_both_have_gone_and_however_it_was_stretched(lip):
