@@ -167,6 +167,15 @@ def test_keys_with_names_stay_what_they_are_among_at_most_so_many():
     assert fewer.max_error == limited(keys, 3).max_error
 
 
+def test_names_that_leave_no_room_for_others_are_given_up():
+    keys = compress(sequence(noise=0.01), 0.1)
+    turn, weights = np.ones((2, *keys.shapes.shape[1:]), np.float32), np.linspace(0, 1, 2 * len(keys.weights))
+    both = with_named(keys, slice(None), turn, weights.reshape(-1, 2), ["headYaw", "headPitch"])
+    fewer = limited(both, 2)
+    assert len(fewer.shapes) == 2 and not any(fewer.names)
+    assert largest_error(np.tensordot(both.weights, both.shapes, 1), fewer) <= fewer.max_error
+
+
 def test_the_distance_of_two_motions_is_that_of_their_most_distant_vertex():
     one, other = compress(sequence(), 1e-4), compress(sequence(noise=0.2), 1e-4)
     rebuilt = [np.einsum("tk,kvc->tvc", keys.weights, keys.shapes) for keys in (one, other)]
