@@ -228,7 +228,7 @@ def main() -> None:
     if arguments.music:
         music = [audio.load(path)[0] for path in sorted(arguments.music.iterdir())]
         levels = {f"{x} dB": judge(animate_over(readers(found), music, x)) for x in LEVELS}
-        print(table("LibriSpeech over music", levels))
+        print(table(f"{READERS} over music", levels))
         apart = np.concatenate([lips(piece)[0] for piece in music]) > TOUCH
         share = 100 * apart.mean()
         print(f"music alone: lips more than {EYE_DISTANCE_MM * TOUCH:.1f} mm apart in {share:.2f} % of the frames")

@@ -1,9 +1,10 @@
 """How well the landmarks are found: `python -m evaluation.landmarks --data ../shared/data [--only TABLE ...]`.
 
 Tables: identities (held-out random scans with known truth), strangers (the same with warped proportions), reshaped (the
-same with eyes, nose and mouth in other shapes), makehuman (another artist's heads), rotations (real scans in 24 axis
-orientations and 10 random ones), given (DemoFace's five landmarks), defects (decimation, noise, crop), nothing (objects
-and heads without a face), time. Millimetres are those of a face whose outer eye corners are 90 mm apart.
+same with eyes, nose and mouth in other shapes), expressive (the same laughing, shouting and grimacing), makehuman
+(another artist's heads), rotations (real scans in 24 axis orientations and 10 random ones), given (DemoFace's five
+landmarks), defects (decimation, noise, crop), nothing (objects and heads without a face), time. Millimetres are those
+of a face whose outer eye corners are 90 mm apart.
 """
 
 import time

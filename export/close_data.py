@@ -65,8 +65,8 @@ def _camera(
 def photograph(model: ict.IctModel, seed: int, strong: float = 0.0) -> dict[str, np.ndarray]:
     """All close-ups of one scan; strong: the share of strong expressions."""
     rng = np.random.default_rng(seed)
-    expression = bool(strong) and bool(rng.random() < strong)
-    who = landmark_data.subject(model, rng, coarse(rng), strong=expression)
+    is_strong = strong > 0 and rng.random() < strong  # where none is wanted nothing is drawn: seeds make what they made
+    who = landmark_data.subject(model, rng, coarse(rng), strong=is_strong)
     shots = [(side, view) for side in SIDES for view in closeups.VIEWS]
     pictures, places, visible = zip(*(close_sample(who, *shot, rng) for shot in shots), strict=True)
     return {

@@ -127,7 +127,7 @@ def _expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
 
 
 def _strong_expression(model: ict.IctModel, rng: np.random.Generator) -> np.ndarray:
-    """(E,) weights of a laugh, a shout or a grimace, left and right nearly alike; lids as in mild ones."""
+    """(E,) weights of a laugh, a shout or a grimace, left and right nearly alike; lids mostly open."""
     weights = np.zeros(len(model.expression), np.float32)
     some = rng.choice(len(weights), int(rng.integers(0, 5)), replace=False)
     weights[some] = rng.uniform(0, 0.8, len(some))

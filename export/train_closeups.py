@@ -248,11 +248,10 @@ def main() -> None:
     model = as_onnx(network, (2, 4, CLOSE_SIZE, CLOSE_SIZE), ["place", "spread"])
     if given.start:
         onnx_file.blend(model, onnx_file.weights(given.start), given.share)
-    held_out = {folder: Shots(given.work / folder, keys) for folder in HELD_OUT}
-    card["held_out_mm"] = json.dumps(
-        {name: close_errors(model, shots) for name, shots in held_out.items() if shots.read}
-    )
-    print(NAME, card["held_out_mm"], flush=True)
+    held_out = {folder: shots for folder in HELD_OUT if (shots := Shots(given.work / folder, keys)).read}
+    if held_out:
+        card["held_out_mm"] = json.dumps({folder: close_errors(model, shots) for folder, shots in held_out.items()})
+        print(NAME, card["held_out_mm"], flush=True)
     save(model, NAME, card)
 
 
