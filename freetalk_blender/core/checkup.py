@@ -19,7 +19,7 @@ from .eyes import eye_state, eyeballs
 from .face import Step, no_step
 from .frame import EYE_DISTANCE_MM
 from .landmarks import INNER_LIP_PAIRS, Landmarks, by_network, decimals, doubt, gaps, nearest_vertices
-from .mouth import fused_mouth, hole_bag, mouth_hollow, mouth_web
+from .mouth import fused_mouth, hole_bag, mouth_hollow, opening
 from .surface import mesh, repairs
 from .surface.edges import directed_edges, edges_of
 from .surface.mesh import CleanMesh
@@ -253,18 +253,17 @@ def _density(cleaned: CleanMesh, points: np.ndarray, similarity: frame.Similarit
 
 
 def _lips(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, facts: dict) -> list[Finding]:
+    webbed = False
     try:
         state = fused_mouth.state(vertices, faces, points)
         facts |= {"lips": "fused" if state.fused else "open", "lip_gap_mm": round(state.gap, 2)}
-        if state.fused:
+        webbed = opening.unwebbed(vertices, faces, points, state.fused) is not None
+        if state.fused and not webbed:
             fused_mouth.open_lips(vertices, faces, points, state)
     except FreeTalkError as error:
-        fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
-        return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]
-    try:
-        webbed = mouth_web.found(vertices, faces, points, state.fused)
-    except FreeTalkError:  # lips on different pieces, of which `_cavity` tells
-        webbed = False
+        if facts.get("lips") != "open":  # of lips on different pieces `_cavity` tells
+            fix = "The skin between the lips would stretch; correct the lip landmarks or open the mouth by hand."
+            return [Finding("lips", PROBLEM, f"The lips could not be found or separated: {error}", fix)]
     if webbed:
         fix = "Animate takes that out on its copy and makes a mouth behind the lips."
         return [Finding("lips", NOTICE, "The mouth stood open in the scan, with skin or teeth between the lips.", fix)]

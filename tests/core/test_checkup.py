@@ -7,7 +7,8 @@ import pytest
 
 from freetalk_blender.core import checkup
 from freetalk_blender.core.errors import MeshError
-from freetalk_blender.core.mouth import fused_mouth
+from freetalk_blender.core.mouth import fused_mouth, opening
+from freetalk_blender.core.mouth.opened_mouth import BAG
 
 
 def levels(report: checkup.CheckUp) -> dict[str, str]:
@@ -75,6 +76,27 @@ def test_open_lips_are_told_with_what_lies_behind(scan):
     opened = fused_mouth.open_lips(vertices, triangles, points)
     own = checkup.check_up(opened.vertices, opened.triangles, points)
     assert own.facts["lips"] == "open" and own.facts["cavity"] == "closed" and levels(own)["mouth"] == "good"
+
+
+@pytest.mark.parametrize(
+    ("gap", "hole", "cut"),
+    [
+        (16, lambda x, y: (np.abs(x) > 4) & (np.abs(x) < 21) & (np.abs(y) < 7.5), False),
+        (12, lambda x, y: (np.abs(x) < 6) & (y < -4), True),
+    ],
+    ids=["a laugh's teeth with holes beside them", "a scan that is torn from its lower lip down"],
+)
+def test_a_mouth_that_stood_open_is_told_as_animate_opens_it(scan, gap, hole, cut):
+    """The first was said to be impossible to open, of the second that its web is taken out."""
+    vertices, triangles, shut = scan
+    x, y, z = (vertices[triangles].mean(1) - shut[60:68].mean(0)).T
+    torn, points = triangles[~(hole(x, y) & (np.abs(z) < 40))], shut.copy()
+    points[61:64, 1] += gap / 2
+    points[65:68, 1] -= gap / 2
+    opened, notes = opening.opened(vertices, torn, points, "dark")
+    assert not notes and opened.is_cut == cut and BAG in opened.part
+    (told,) = (finding for finding in checkup.check_up(vertices, torn, points).findings if finding.topic == "lips")
+    assert told.level == "notice" and ("are one surface" if cut else "stood open") in told.sentence
 
 
 def test_texture_seams_are_counted(scan):

@@ -25,7 +25,7 @@ def opened(
         raise FreeTalkError(f"inner_mouth must be one of {', '.join(INNER_MOUTHS)}; got {inner!r}.")
     try:
         found = fused_mouth.state(vertices, triangles, points)
-        made = _unwebbed(vertices, triangles, points, found.fused)
+        made = unwebbed(vertices, triangles, points, found.fused)
         if made is None and found.fused:
             made = fused_mouth.open_lips(vertices, triangles, points, found)
         elif made is None and inner != "none":
@@ -35,22 +35,30 @@ def opened(
         return None, (f"The lips could not be parted, so the skin between them stretches: {error}",)
 
 
+def unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, fused: bool) -> OpenedMouth | None:
+    """A mouth that stood open while it was scanned: a bag instead of the skin or the teeth between its lips; None where
+    there are none, or where that leaves no hole that a bag fits."""
+    if not mouth_web.found(vertices, triangles, points, fused):
+        return None
+    opened = mouth_web.removed(vertices, triangles, points)
+    hole = hole_bag.find(opened.vertices, opened.triangles, points)
+    return None if hole is None else hole_bag.closed(opened, hole, triangles, points)
+
+
 def on_lips(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Landmarks (68,3) that a network found, those of the inner lips on the lips' edges where a scanner saw teeth, or
     spanned skin, between lips that stand open."""
-    if not lip_edges.stand_open(points) or not _is_unwebbed(vertices, triangles, points):
+    if not lip_edges.stand_open(points):
         return points
-    moved = lip_edges.on_edges(vertices, triangles, points)
-    return moved if _is_unwebbed(vertices, triangles, moved) else points
-
-
-def _is_unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> bool:
-    """Something lies between the lips of landmarks (68,3) that `opened` takes out."""
     try:
         fused = fused_mouth.state(vertices, triangles, points).fused
-        return _unwebbed(vertices, triangles, points, fused) is not None
+        if not mouth_web.found(vertices, triangles, points, fused):
+            return points
+        moved = lip_edges.on_edges(vertices, triangles, points)
+        fused = fused_mouth.state(vertices, triangles, moved).fused
+        return points if unwebbed(vertices, triangles, moved, fused) is None else moved
     except (LandmarkError, MeshError):
-        return False
+        return points
 
 
 def _bubbles(triangles: np.ndarray, opened: OpenedMouth) -> tuple[str, ...]:
@@ -88,13 +96,3 @@ def _own_mouth(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) 
     if hole is not None:
         return hole_bag.closed(opened, hole, triangles, points)
     return opened if hollow.own else None
-
-
-def _unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, fused: bool) -> OpenedMouth | None:
-    """A mouth that stood open while it was scanned: a bag instead of the skin or the teeth between its lips; None where
-    there are none, or where that leaves no hole that a bag fits."""
-    if not mouth_web.found(vertices, triangles, points, fused):
-        return None
-    opened = mouth_web.removed(vertices, triangles, points)
-    hole = hole_bag.find(opened.vertices, opened.triangles, points)
-    return None if hole is None else hole_bag.closed(opened, hole, triangles, points)
