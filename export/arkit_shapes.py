@@ -3,7 +3,7 @@
 import numpy as np
 
 from export import articulation, command, ict
-from freetalk_blender.core import arkit
+from freetalk_blender.core import arkit, atomic
 
 
 def members(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -20,7 +20,8 @@ def main() -> None:
     model = ict.load(parser.parse_args().data)
     parts = {name: members(name, model.expression_names) for name in arkit.NAMES}
     shapes = articulation.basis(model, parts).astype(np.float32)
-    np.savez_compressed(arkit.FILE, shapes=shapes)
+    with atomic.output(arkit.FILE) as partial:
+        np.savez_compressed(partial, shapes=shapes)
     still = [name for name, shape in zip(arkit.NAMES, shapes, strict=True) if np.abs(shape).max() < 1e-3]
     print(f"wrote {arkit.FILE}: {len(shapes)} shapes; without motion of a landmark: {', '.join(still) or 'none'}")
 

@@ -147,7 +147,8 @@ def main() -> None:
     found = collect(ict.load(given.data), given.work, given.backwards)
     step = fit(found)
     half = {name: getattr(step, name).astype(np.float16) for name in ("weights", "constant")}
-    np.savez_compressed(OUTPUT, mean=step.mean.astype(np.float32), scale=step.scale.astype(np.float32), **half)
+    with atomic.output(OUTPUT) as partial:
+        np.savez_compressed(partial, mean=step.mean.astype(np.float32), scale=step.scale.astype(np.float32), **half)
     correction.load.cache_clear()
     before, after = errors(found).mean(), errors(found, correction.load()).mean()
     size = OUTPUT.stat().st_size / 1e6

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from export import command, ict, landmark_data
-from freetalk_blender.core import frame
+from freetalk_blender.core import atomic, frame
 from freetalk_blender.core.detection import face_placing
 from freetalk_blender.core.landmarks import COUNT
 
@@ -46,7 +46,8 @@ def main() -> None:
     faces = aligned_faces(model, model.landmark_vertices, FACES)
     mean = faces.mean(0)
     modes, left = principal((faces - mean).reshape(FACES, -1), MODES)
-    np.savez(OUTPUT, mean=mean.astype(np.float32), modes=modes.reshape(MODES, 68, 3).astype(np.float32))
+    with atomic.output(OUTPUT) as partial:
+        np.savez(partial, mean=mean.astype(np.float32), modes=modes.reshape(MODES, 68, 3).astype(np.float32))
     print(f"wrote {OUTPUT}: {MODES} modes leave {left:.1%} of the variance")
 
 

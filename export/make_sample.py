@@ -23,7 +23,7 @@ import onnxruntime
 import soundfile
 
 from export import command, dressing, fusing, ict, remeshing, scanner, scanning
-from freetalk_blender.core import landmarks
+from freetalk_blender.core import atomic, landmarks
 from freetalk_blender.core.errors import FreeTalkError
 from freetalk_blender.core.frame import Similarity
 from freetalk_blender.core.surface import mesh
@@ -73,7 +73,8 @@ def write_obj(path: Path, scan: scanning.Scan) -> None:
         *(f"v {x:.2f} {y:.2f} {z:.2f}" for x, y, z in scan.vertices),
         *(f"f {a} {b} {c}" for a, b, c in scan.triangles + 1),
     ]
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    with atomic.output(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 def speak(folder: Path) -> np.ndarray:
@@ -125,7 +126,8 @@ def main() -> None:
     print(f"landmark to the surface: mean {gap.mean():.2f} mm, largest {gap.max():.2f} mm")
     if arguments.voice:
         samples = speak(arguments.voice)
-        soundfile.write(EXAMPLES / "speech.flac", samples / np.abs(samples).max() * 0.8, RATE, subtype="PCM_16")
+        with atomic.output(EXAMPLES / "speech.flac") as partial:
+            soundfile.write(partial, samples / np.abs(samples).max() * 0.8, RATE, subtype="PCM_16")
         print(f"speech: {len(samples) / RATE:.2f} s")
 
 

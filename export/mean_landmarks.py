@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from export import command, ict
-from freetalk_blender.core import frame
+from freetalk_blender.core import atomic, frame
 
 OUTPUT = Path(frame.__file__).with_name("mean_landmarks.csv")
 
@@ -19,7 +19,8 @@ def mean_landmarks(model: ict.IctModel) -> np.ndarray:
 def main() -> None:
     parser = command.parser(__doc__, "ict_facekit/")
     points = mean_landmarks(ict.load(parser.parse_args().data))
-    np.savetxt(OUTPUT, points, fmt="%.6f", delimiter=",")
+    with atomic.output(OUTPUT) as partial:
+        np.savetxt(partial, points, fmt="%.6f", delimiter=",")
     print(f"wrote {OUTPUT}: inner-lip gap {np.linalg.norm(points[62] - points[66]):.4f} of the eye distance")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from export import command, ict, landmark_prior
-from freetalk_blender.core import frame
+from freetalk_blender.core import atomic, frame
 from freetalk_blender.core.detection import surface_fit
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
 from freetalk_blender.core.surface import raster
@@ -82,9 +82,9 @@ def main() -> None:
     modes, left = landmark_prior.principal((faces - mean).reshape(FACES, -1).astype(np.float32), MODES)
     modes = np.concatenate([modes.reshape(MODES, -1, 3), smoothing_modes(model, rows)])
     normals = raster.vertex_normals(model.neutral, model.triangles[(model.triangles < ict.SKIN).all(1)])[rows]
-    np.savez_compressed(
-        OUTPUT, mean=mean.astype(np.float32), modes=modes.astype(np.float16), normals=normals.astype(np.float16)
-    )
+    half = {"modes": modes.astype(np.float16), "normals": normals.astype(np.float16)}
+    with atomic.output(OUTPUT) as partial:
+        np.savez_compressed(partial, mean=mean.astype(np.float32), **half)
     size = OUTPUT.stat().st_size / 1e6
     print(f"wrote {OUTPUT}: {MODES} of {len(modes)} modes leave {left:.1%} of the variance, {size:.2f} MB")
 
