@@ -30,6 +30,11 @@ def known_options(operator: Any, **options) -> dict:
     return {name: value for name, value in options.items() if name in properties}
 
 
+def usd_keeps_units() -> bool:
+    """Do this Blender's USD files say how long a unit is in the scene, as 4.2's do? Later ones take it for a metre."""
+    return exists(bpy.ops.wm.usd_export) and not known_options(bpy.ops.wm.usd_export, convert_scene_units="METERS")
+
+
 def beside_options() -> set[str]:
     """The options of a property for a file that may be named from the .blend's folder (//); 4.2 lets any be."""
     known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from ..core import wording
-from . import hair, hanging, meshes, spoken, takes
+from . import compat, hair, hanging, meshes, spoken, takes
 from .formats import pictures, saving
 from .marks import original_of
 from .scene import subdivided
@@ -33,19 +33,18 @@ def notes(copy: bpy.types.Object, written: Iterable[Path]) -> tuple[str, ...]:
         told += _of_others(copy) + _of_hair(copy)
     if ".fbx" in suffixes:
         told += _of_tiles(copy)
-    if suffixes & (saving.EXPORTS - {".blend", ".fbx"}):
-        told += _of_size(copy)
-    return told
+    return told + _of_size(copy, suffixes)
 
 
-def _of_size(copy: bpy.types.Object) -> tuple[str, ...]:
-    """Blender's exporters of glTF and USD take its unit for a metre, whatever the scene does."""
+def _of_size(copy: bpy.types.Object, suffixes: set[str]) -> tuple[str, ...]:
+    """Blender's exporters of glTF and USD take its unit for a metre, whatever the scene does, but for 4.2's of USD."""
     scale = bpy.context.scene.unit_settings.scale_length
-    if scale == 1:
+    alone = compat.usd_keeps_units()
+    if scale == 1 or not suffixes & ({".glb"} if alone else saving.EXPORTS - {".blend", ".fbx"}):
         return ()
     return (
-        f"glTF and USD hold {copy.name} {1 / scale:g} times as large as it is here, where Unit Scale is {scale:g} and "
-        "they take a unit for a metre; scale it where the file is used, or write FBX.",
+        f"{'glTF holds' if alone else 'glTF and USD hold'} {copy.name} {1 / scale:g} times as large as it is here, "
+        f"where Unit Scale is {scale:g} and a unit there is a metre; scale it where the file is used, or write FBX.",
     )
 
 

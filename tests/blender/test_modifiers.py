@@ -1,6 +1,7 @@
 """Modifiers that would undo what FreeTalk does to a face are refused, or told of in a sentence."""
 
 import itertools
+import re
 from pathlib import Path
 
 import bpy
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 from baking import baked, rigged, talking
 
-from freetalk_blender.blender import marks, meshes, modifiers, mouth, telling, unwritten
+from freetalk_blender.blender import compat, marks, meshes, modifiers, mouth, telling, unwritten
+from freetalk_blender.blender.formats import saving
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
 
@@ -173,5 +175,15 @@ def test_a_size_that_formats_do_not_hold_is_told(cube: bpy.types.Object) -> None
     assert unwritten.notes(cube, files) == ()
     units.scale_length = 0.001
     (told,) = unwritten.notes(cube, files[:2])
-    assert told.startswith("glTF and USD hold head 1000 times as large as it is here, where Unit Scale is 0.001")
+    assert " head 1000 times as large as it is here, where Unit Scale is 0.001" in told
     assert unwritten.notes(cube, files[2:]) == ()
+
+
+@pytest.mark.skipif(not compat.exists(bpy.ops.wm.usd_export), reason="this Blender has no USD")
+def test_a_size_is_told_of_usd_where_the_file_does_not_hold_it(cube: bpy.types.Object, tmp_path: Path) -> None:
+    """Blender 4.2's does: scaled as was told, it was too small."""
+    bpy.context.scene.unit_settings.scale_length = 0.001
+    saving.save(tmp_path / "a.usda")
+    (unit,) = re.findall(r"metersPerUnit = (\S+)", (tmp_path / "a.usda").read_text())
+    assert bool(unwritten.notes(cube, [Path("a.usda")])) == (float(unit) == 1)
+    assert ("USD" in unwritten.notes(cube, [Path("a.glb")])[0]) == (float(unit) == 1)
