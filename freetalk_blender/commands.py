@@ -165,20 +165,20 @@ def show_check(answer: dict) -> str:
 
 def render(arguments: argparse.Namespace, steps: Progress) -> dict:
     """A .blend with a talking face in, a film or a contact sheet out."""
-    with steps.blender("start Blender"):
+    with steps.quiet("start Blender"):
         import_bpy()
         import bpy
 
         from .blender import scene, sound
         from .blender.formats import files
         from .stage import write
-    with steps.blender("read the scene"):
+    with steps.quiet("read the scene"):
         files.read(arguments.scene)
         refuse_read(arguments, files.sources())
         face = scene.talking_object()
     tell(sound.notes(bpy.context.scene), steps)
     for path in arguments.outputs:
-        with steps.blender(f"write {path.name}") as share:
+        with steps.quiet(f"write {path.name}") as share:
             write(path, face, share)
     return {"outputs": [str(path) for path in arguments.outputs]}
 
@@ -299,7 +299,7 @@ def _shown(
         keys = key_sets.shape_keys(actor.face, take, arguments.keys, arguments.tolerance, actor.own.shapes)
     copy, opened = stage.bake(actor, keys, take), actor.face.opened
     for path in outputs:
-        with steps.blender(f"write {path.name}") as share:
+        with steps.quiet(f"write {path.name}") as share:
             write(path, copy, share)
     tell(unwritten.notes(copy, outputs), steps)
     return {

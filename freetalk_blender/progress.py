@@ -46,8 +46,8 @@ class Progress:
         self.say(f"{seconds:8.2f} s  {name}")
 
     @contextmanager
-    def blender(self, name: str) -> Iterator[Callable[[float], None]]:
-        """A step during which Blender's own words (Saved: ..., EGL warnings) are held back."""
+    def quiet(self, name: str) -> Iterator[Callable[[float], None]]:
+        """A step during which what Blender and libraries say by themselves (Saved: ..., EGL warnings) is held back."""
         with self(name) as share, quiet():
             yield share
 

@@ -116,10 +116,10 @@ def needs_blender(arguments: argparse.Namespace) -> bool:
 
 def load(arguments: argparse.Namespace, points: np.ndarray | None, steps: Progress) -> "Scan":
     """The scan in Blender's scene, which is started for it; points (68,3) choose the face among meshes."""
-    with steps.blender("start Blender"):
+    with steps.quiet("start Blender"):
         import_bpy()
         from .blender.formats import files
-    with steps.blender("read the scan"):
+    with steps.quiet("read the scan"):
         fps = getattr(arguments, "fps", None) or FPS
         found = files.load(arguments.scan, points, arguments.device, arguments.object, fps)
         refuse_read(arguments, files.sources())
@@ -207,7 +207,7 @@ class Binder:
             inner_mouth=arguments.inner_mouth,
             eyeballs=arguments.eyeballs,
             device=arguments.device,
-            step=self._steps,
+            step=self._steps.quiet,
         )
 
 

@@ -60,7 +60,7 @@ class Stage:
         """The face and the objects that go with it; points (68,3): landmarks in the file's coordinates, None to find
         them; turning: head or eyes shall turn."""
         arguments, item = self._arguments, self.scan.item
-        with self._steps.blender("read the face"):
+        with self._steps.quiet("read the face"):
             local = None if points is None else transformed(self.scan.file_to_object, points)
             vertices, triangles, local = scene.read_face(item, local)
             if not arguments.keep_mouth:
@@ -83,7 +83,7 @@ class Stage:
         """The talking copy, with its sound, in a scene that plays to the end of the take and of what else is animated;
         a .blend goes on as long as it did. Where it goes on, the face comes to rest."""
         current, arguments, item = bpy.context.scene, self._arguments, self.scan.item
-        with self._steps.blender("bake"):
+        with self._steps.quiet("bake"):
             if arguments.scan.suffix.lower() in files.UNORIENTED:
                 files.upright(self.scan, scene.up(item, actor.face))
             self.set_rate(take.fps)

@@ -58,6 +58,21 @@ def test_the_same_seed_gives_the_same_motion_and_another_another(tmp_path: Path,
     assert np.array_equal(moved[0], moved[1]) and not np.array_equal(moved[0], moved[2])
 
 
+def test_of_a_face_that_cannot_be_bound_a_sentence_alone_is_said(
+    tmp_path: Path, bare_face: tuple[np.ndarray, np.ndarray, np.ndarray], head_landmarks: Path
+) -> None:
+    """CHOLMOD's warning stood where results do."""
+    vertices, triangles, _ = bare_face
+    with (tmp_path / "coarse.obj").open("w") as stream:
+        stream.writelines(f"v {x} {y} {z}\n" for x, y, z in np.round(vertices / 6) * 6)
+        stream.writelines(f"f {a} {b} {c}\n" for a, b, c in triangles + 1)
+    np.savez(tmp_path / "motion.npz", displacement=np.zeros((1, 68, 3), np.float32), fps=25)
+    files = tmp_path / "coarse.obj", tmp_path / "motion.npz", "-o", tmp_path / "out.npz"
+    done = without_bpy("deform", *files, "--landmarks", head_landmarks)
+    assert (done.returncode, done.stdout) == (cli.BAD_INPUT, "")
+    assert "too thin or too coarse in their coordinates" in done.stderr and "CHOLMOD" not in done.stderr
+
+
 def test_deform_answers_for_every_vertex_of_the_file_in_its_order(
     tmp_path: Path, head: Path, head_landmarks: Path
 ) -> None:
@@ -315,7 +330,7 @@ def test_a_face_that_another_command_has_bound_is_told_of_and_bound_anew_only_in
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr(scans.faces, "prepare", lambda *_, **__: SimpleNamespace(notes=("One eye is open.",)))
-    steps, kept = SimpleNamespace(say=told.append), {}
+    steps, kept = SimpleNamespace(say=told.append, quiet=None), {}
     vertices, triangles, points = np.zeros((3, 3)), np.array([[0, 1, 2]]), np.zeros((68, 3))
 
     def bound(marks: landmarks.Landmarks | np.ndarray, *words: str) -> object:
