@@ -238,6 +238,13 @@ def test_a_hole_as_wide_as_the_mouth_is_an_open_mouth():
     assert not fused_mouth.state(vertices, triangles[~hole], landmarks()).fused
 
 
+def test_lips_that_hold_a_cigar_are_refused_with_what_to_do():
+    vertices, triangles = sheet()
+    held = np.hypot(vertices[:, 0], vertices[:, 1] - crease(vertices[:, 0])) < 6
+    with pytest.raises(LandmarkError, match="cut off what the lips hold"):
+        fused_mouth.open_lips(vertices + held[:, None] * [0, 0, 40], triangles, landmarks())
+
+
 def test_what_cannot_be_cut_is_refused_in_a_sentence():
     vertices, triangles = sheet()
     with pytest.raises(MeshError, match="no surface"):
@@ -341,6 +348,18 @@ def test_the_inner_wall_of_a_hollow_scan_is_left_out(size: float, turned: bool, 
     assert len(of_wall) == (0 if left_out else len(triangles))
     alone = fused_mouth.open_lips(vertices, triangles, landmarks())
     assert np.allclose(answer.vertices[answer.upper_rim], alone.vertices[alone.upper_rim], atol=1e-4)
+
+
+def test_skin_behind_a_microphone_is_no_inner_wall():
+    """Its back was taken for the skin, and lip landmarks were said not to lie on the surface."""
+    vertices, triangles = sheet()
+    middle, count = landmarks()[62], len(vertices)
+    vertices = middle + 1.3 * (vertices - middle)
+    back, front = (middle + 0.7 * (vertices - middle) * [1, 1, 0] + [0, 0, ahead] for ahead in (12, 40))
+    points = np.concatenate([vertices, back, front]).astype(np.float32)
+    held = np.concatenate([triangles[:, ::-1] + count, triangles + 2 * count])
+    answer = fused_mouth.open_lips(points, np.concatenate([triangles, held]), landmarks())
+    assert np.isin(np.arange(len(triangles)), answer.triangle_source).all()
 
 
 @pytest.mark.parametrize("hole", [False, True])

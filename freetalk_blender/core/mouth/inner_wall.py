@@ -10,8 +10,8 @@ from ..surface.mesh import connected_components, weld
 
 #: An inner wall is at least so much of the mouth's and of the face's width and height.
 _AS_LARGE = 0.8
-#: What is nearest to places so far ahead of the lips is skin (mm).
-_AHEAD = 10.0
+#: What is nearest to places so far ahead of the lips is skin (mm): landmarks are less off, microphones further away.
+_AHEAD = 3.0
 #: Of a wall that is joined to the skin so much goes, along the surface from the mouth (mm): what could come through a
 #: face that moves. Farther away, holes are short cuts from one wall to the other.
 _FAR = 135.0

@@ -232,7 +232,8 @@ def level_chain(patch: Patch, field: np.ndarray, curve: MouthCurve) -> tuple[np.
             best, span = chain, covered
     if span < 0.85 * (curve.x[-1] - curve.x[0]):
         raise LandmarkError(
-            "No lip line runs from one mouth corner to the other; check the lip landmarks and close holes at the mouth."
+            "No lip line runs from one mouth corner to the other; check the lip landmarks, cut off what the lips hold, "
+            "and close holes at the mouth."
         )
     if np.bincount(links.ravel(), minlength=len(edges))[best].max() > 2:
         raise MeshError("More than two faces share an edge on the lip line; remove the extra face first.")
