@@ -22,13 +22,14 @@ from freetalk_blender.core.landmarks import LIDS, LIPS, MIRRORED
 from freetalk_blender.core.surface import raster
 
 OUTPUT = Path(correction.__file__).with_name(correction.FILE)
-#: First seed and number of scans: with every defect, in the model's own proportions, warped, or with features reshaped,
-#: every second of these warped too; with fused lips, each taken again with lids or lips melted. No validation table and
-#: no choice of anything else uses them.
+#: First seed and number of scans: with every defect, in the model's own proportions, warped, with features reshaped or
+#: with strong expressions, every second of these two warped too; with fused lips, each taken again with lids or lips
+#: melted. No validation table and no choice of anything else uses them.
 SCANS = {
     "own": (2_300_000, 800),
     "warped": (2_310_000, 400),
     "reshaped": (2_320_000, 700),
+    "strong": (2_340_000, 300),
     "fused": (2_330_040, 120),
 }
 #: Of the ridge, by cross-validation over scans and, the penalty, by asking kinds of scans that it had not learned from:
@@ -54,9 +55,9 @@ def subjects(model: ict.IctModel, kind: str, seed: int) -> Iterator[landmark_dat
     """The scans of one seed: one, or a fused one and the same melted."""
     rng = np.random.default_rng(seed)
     if kind != "fused":
-        reshaped = kind == "reshaped"
-        warped = kind == "warped" or (reshaped and seed % 2 == 1)
-        yield landmark_data.subject(model, rng, warped=warped, reshaped=reshaped)
+        beyond = {name: name == kind for name in ("reshaped", "strong")}
+        warped = kind == "warped" or (any(beyond.values()) and seed % 2 == 1)
+        yield landmark_data.subject(model, rng, warped=warped, **beyond)
         return
     vertices = landmark_data.registered_face(model, rng, warped=False)
     points = vertices[model.landmark_vertices].astype(float)
