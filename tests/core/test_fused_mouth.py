@@ -220,10 +220,23 @@ def test_other_pieces_and_a_texture_seam_through_the_mouth_are_no_obstacle():
     assert not (right.any(1) & wrong.any(1)).any(), "each side keeps its own vertices"
 
 
-def test_holes_on_the_lip_line_are_closed_before_the_cut():
+def star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.hypot(x, y) < 4 * (1 + 0.3 * np.sin(5 * np.arctan2(y, x)))
+
+
+@pytest.mark.parametrize(
+    ("place", "shape"),
+    [
+        (6, lambda x, y: (np.abs(x) < 3) & (np.abs(y) < 2)),
+        (6, lambda x, y: (np.abs(x) < 3) & (y > -1) & (y < 8)),
+        (-8, star),
+    ],
+    ids=["small", "far up the lip", "ragged"],
+)
+def test_holes_on_the_lip_line_are_closed_before_the_cut(place, shape):
     vertices, triangles = sheet()
     middle = vertices[triangles].mean(1)
-    hole = (np.abs(middle[:, 0] - 6) < 3) & (np.abs(middle[:, 1] - crease(middle[:, 0])) < 2)
+    hole = shape(middle[:, 0] - place, middle[:, 1] - crease(middle[:, 0]))
     assert hole.sum() > 5
     answer = fused_mouth.open_lips(vertices, triangles[~hole], landmarks())
     seam = answer.vertices[answer.upper_rim]
@@ -231,10 +244,12 @@ def test_holes_on_the_lip_line_are_closed_before_the_cut():
     assert edge_uses(answer.triangles).max() == 2
 
 
-def test_a_hole_as_wide_as_the_mouth_is_an_open_mouth():
+@pytest.mark.parametrize("high", [2, 0.8])
+def test_a_hole_as_wide_as_the_mouth_is_an_open_mouth(high):
+    """However narrow a slit it is."""
     vertices, triangles = sheet()
     middle = vertices[triangles].mean(1)
-    hole = (np.abs(middle[:, 0]) < 0.42 * WIDTH) & (np.abs(middle[:, 1] - crease(middle[:, 0])) < 2)
+    hole = (np.abs(middle[:, 0]) < 0.42 * WIDTH) & (np.abs(middle[:, 1] - crease(middle[:, 0])) < high)
     assert not fused_mouth.state(vertices, triangles[~hole], landmarks()).fused
 
 

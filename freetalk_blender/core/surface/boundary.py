@@ -43,12 +43,19 @@ def loops(links: list[tuple[int, int]]) -> list[list[int]]:
 
 
 def filled(loop: list[int], points: np.ndarray) -> list[tuple[int, int, int]]:
-    """Triangles across a hole, always the one whose new edge is shortest; they face as the hole's surroundings do."""
+    """Triangles across a hole, always the one whose new edge is shortest; they face as the hole's surroundings do.
+
+    None of a corner that juts into the hole while there are others: it would lie on the surface.
+    """
     loop = list(loop)
+    ring = points[loop] - points[loop].mean(0)
+    normal = np.cross(ring, np.roll(ring, -1, 0)).sum(0)
     triangles = []
     while len(loop) > 3:
         ring = points[loop]
-        ear = int(np.linalg.norm(np.roll(ring, 1, 0) - np.roll(ring, -1, 0), axis=1).argmin())
+        before, after = np.roll(ring, 1, 0) - ring, np.roll(ring, -1, 0) - ring
+        juts = np.cross(after, before) @ normal <= 0
+        ear = int(np.lexsort([np.linalg.norm(after - before, axis=1), juts])[0])
         triangles.append((loop[(ear + 1) % len(loop)], loop[ear], loop[ear - 1]))
         del loop[ear]
     return [*triangles, (loop[2], loop[1], loop[0])]
