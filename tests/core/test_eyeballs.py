@@ -125,7 +125,9 @@ def test_the_ellipsoid_of_a_drawn_character_s_ball_is_measured():
         centre, found = eyeballs.own(socket(True), own + place)
         assert centre == pytest.approx(place, abs=0.6) and found == pytest.approx(axes, abs=0.8)
     box = np.random.default_rng(0).uniform(-1, 1, (300, 3)) * [18, 24, 11]
-    for neither in (box, points * [1, 1, 0.2], points * 2):
+    high, angle = (axis.ravel() for axis in np.meshgrid(np.linspace(-9, 9, 9), np.linspace(0, 6, 16)))
+    goblet = np.stack([np.hypot(8, high) * np.cos(angle), np.hypot(8, high) * np.sin(angle), high], 1)
+    for neither in (box, points * [1, 1, 0.2], points * 2, goblet):
         found = eyeballs.own(socket(True), neither + place)
         assert np.array_equal(found[0], eyeballs.fitted(socket(True))[0]), "lids close over what fits there"
 
@@ -203,10 +205,10 @@ def test_lids_slide_over_an_ellipsoid():
     assert share(moved[1]).min() > 1 and share(moved[1])[pushed].max() < 1.06, "nor are they pushed off it"
 
 
-def eye(columns: int, rows: int) -> tuple[lids.Lids, np.ndarray]:
+def eye(columns: int, rows: int, wide: float = 12) -> tuple[lids.Lids, np.ndarray]:
     """Both lids of an open eye over a ball; a blink (V,3) that leaves 1.5 mm in the middle and crosses beside it."""
-    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-12, 12, columns), np.linspace(0, 9, rows)))
-    edge = 5 * (1 - (x / 14) ** 2)
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-wide, wide, columns), np.linspace(0, 9, rows)))
+    edge = np.maximum(5 * (1 - (x / 14) ** 2), 0.3)
     high = np.concatenate([edge + y, -edge - y])
     rest = np.stack([np.tile(x, 2), high, np.sqrt(np.maximum(13**2 - np.tile(x, 2) ** 2 - high**2, 0)) + 0.5], 1)
     points = ELSEWHERE.copy()
@@ -240,6 +242,16 @@ def test_the_edges_of_lids_meet_all_along_a_blink():
     assert np.abs(gap(corrected(half, found, 0.0)) - gap(half)).max() < 0.1, "nor half open"
     assert gap(half).min() > 2 and gap(corrected(half, found)).max() < 0.15, "however far the landmarks are off them"
     assert np.array_equal(gap(corrected(half, found, 0.0, 1.0)), gap(corrected(half, found, 0.0))), "the other eye's"
+
+
+def test_skin_goes_with_the_edges_of_lids_the_less_the_further_off_it_is():
+    found, blink = eye(45, 13, wide=16.4)
+    change = np.abs(corrected(blink[None], found) - blink)[0, :, 1].reshape(2, 13, 45)  # of both lids, row by row
+    upper, lower = change[:, :, 22]
+    assert upper[0] > 0.9 and lower[0] > 0.3, "in the middle of the eye"
+    for lid in (upper, lower):
+        assert (np.diff(lid) < 0).all() and lid[-1] < 0.02 * lid[0]
+    assert change[0, 0, [5, -6]].min() > 0.6 and change[:, 0, [0, -1]].max() < 0.1, "beyond the corners"
 
 
 def test_a_squint_is_no_blink_however_near_the_edges_come_and_they_do_not_cross():

@@ -29,6 +29,7 @@ def test_ball_and_iris_turn_and_lashes_tears_and_skin_do_not(unit):
         "iris": sheet(1.0, (5.0, 5.0), CENTRE + [0, 0, 11.0]),
         "tears": sheet(1.0, (12.0, 3.0), CENTRE + [0, -3.0, 11.5]),
         "lashes": sheet(1.0, (15.0, 4.0), CENTRE + [0, 5.0, 15.0]),
+        "rim": sheet(1.0, (8.0, 1.0), CENTRE + [0, -3.0, 11.5]),
     }
     frame = Similarity(unit, UNIT.rotation, np.array([3.0, 1.0, -2.0]))
     skin = sheet(2.0, (60.0, 60.0), CENTRE + [0, 0, 13.0])
@@ -49,6 +50,17 @@ def test_a_ball_that_is_no_sphere_turns_in_its_own_shape():
     turned = np.cross([0, 0.2, 0], look.arms) @ look.axes + vertices[look.vertices] - CENTRE
     assert np.linalg.norm(np.linalg.solve(axes, turned.T), axis=0) == pytest.approx(1, abs=0.025), "not out of its lids"
     assert np.abs(turned - (vertices[look.vertices] - CENTRE))[:, 0].max() > 2
+
+
+def test_each_eye_is_known_by_where_its_ball_lies():
+    """ARKit's eyeLookInLeft and eyeLookInRight turn one each, and not the same way."""
+    points, faces, _ = eyeballs.ball(12.0)
+    balls = [(CENTRE * [side, 1, 1], 12.0) for side in (1, -1)]
+    parts = {name: (points + centre, faces) for name, (centre, _) in zip(("right", "left"), balls, strict=True)}
+    vertices, triangles, rows = added(*sheet(2.0, (90.0, 60.0), CENTRE * [0, 1, 1] + [0, 0, 13.0]), parts, UNIT)
+    right, left = looks.of_eyes(untouched(vertices, triangles), balls, [], UNIT)
+    assert sorted(right.vertices) == sorted(rows["right"]) and not right.left
+    assert sorted(left.vertices) == sorted(rows["left"]) and left.left
 
 
 def test_a_ball_that_is_not_there_turns_nothing():
