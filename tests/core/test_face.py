@@ -10,8 +10,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from freetalk_blender.core import Performance, arkit, checkup, compress, frame, landmarks, movement, perform
+from freetalk_blender.core import face as faces
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import FreeTalkError, LandmarkError, MeshError
+from freetalk_blender.core.eyelids import Eyelids
 from freetalk_blender.core.eyes.eye_state import EYES
 from freetalk_blender.core.face import prepare
 from freetalk_blender.core.mouth import opening
@@ -96,6 +98,7 @@ def test_fused_lips_part_and_are_left_alone_when_asked(scan, face):
     whole = prepare(*scan, open_mouth=False)
     assert whole.opened is None and whole.contact is None, "lips that are one skin do not meet"
     assert len(whole.notes) == 1 and "lips of this scan are fused" in whole.notes[0]
+    assert mm(whole, moves(whole, jaw()).at(1) - deform(whole, jaw())[1]).max() < 0.02
     rims = face.opened.upper_rim[1:-1], face.opened.lower_rim[1:-1]
     keys = shape_keys(face, jaw())
     opened = face.opened.vertices + np.tensordot(keys.weights[1], keys.shapes, 1)
@@ -172,6 +175,44 @@ def test_what_is_looked_at_frame_by_frame_is_the_dense_motion(face):
     between = (dense[2] + dense[3]) / 2
     for position, wanted in ((0.0, dense[0]), (3.0, dense[3]), (2.5, between), (9.0, dense[4]), (-2.0, dense[0])):
         assert mm(face, looked.at(position)[: face.vertex_count] - wanted).max() < 0.02
+
+
+@pytest.mark.parametrize(("eyes", "told"), [((0,), "The right eye is"), ((1,), "The left eye is"), ((0, 1), "eyes of")])
+def test_eyes_that_landmarks_say_are_shut_are_told(scan, eyes, told):
+    vertices, triangles, points = scan
+    shut = points.copy()
+    for upper, lower in (landmarks.LID_PAIRS[2 * eye + k] for eye in eyes for k in (0, 1)):
+        shut[upper] = shut[lower]
+    assert faces._eyes(vertices, triangles, points, False)[1] == ()
+    (note,) = faces._eyes(vertices, triangles, shut, False)[1]
+    assert told in note and note.endswith("shut.")
+
+
+def test_a_blink_is_corrected_alike_in_shape_keys_frame_by_frame_and_in_dense_motion(face):
+    """By how surely each frame's landmarks shut each eye; what corrects the eyes stands in for lids over balls."""
+    pushed, neutral = 5 * face.frame.units_per_mm, frame.mean_landmarks()
+    motion = np.zeros((4, 68, 3), np.float32)
+    for upper, lower in landmarks.LID_PAIRS:
+        motion[1 if upper < 42 else [1, 2], upper] = neutral[lower] - neutral[upper]
+    crown = np.argsort(face.opened.vertices[: face.vertex_count, 1])[-2:]
+
+    class Lids:
+        vertices = np.sort(crown)
+
+        def correction(self, _: np.ndarray, shut: np.ndarray) -> np.ndarray:
+            return shut[:, :, None] * np.float32([0, 0, pushed])
+
+    wanted = np.zeros((4, 2, 3))
+    wanted[1], wanted[2, 1] = (0, 0, pushed), (0, 0, pushed)
+    for bound, more in ((replace(face, eyelids=Eyelids((Lids(),))), wanted), (replace(face, eyelids=None), 0 * wanted)):
+        keys, looked = shape_keys(bound, motion, 0.02), moves(bound, motion)
+        for moved in (
+            deform(bound, motion),
+            np.tensordot(keys.weights, keys.shapes, 1),
+            np.stack([looked.at(at) for at in range(4)]),
+            movement.moved_by(bound, movement.landmark_motion(bound, motion)),
+        ):
+            assert mm(face, moved[:, Lids.vertices] - more).max() < 0.1
 
 
 def test_a_tongue_moves_alike_in_shape_keys_and_frame_by_frame_and_moves_no_skin(face):
