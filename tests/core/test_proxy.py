@@ -77,6 +77,15 @@ def test_every_vertex_lies_where_its_place_on_the_stand_in_says(count):
     np.testing.assert_allclose(light.shares.sum(1), 1, atol=1e-5)
 
 
+def test_a_scan_is_clustered_to_about_as_many_vertices_as_are_wanted():
+    """To collapse millions edge by edge would take minutes."""
+    vertices, triangles, _ = head(24000)
+    for count in (2000, 5000):
+        points, faces, label = proxy._clustered(vertices.astype(np.float32), triangles, count)
+        assert 0.7 * count < len(points) <= 1.1 * count and len(np.unique(np.sort(faces, 1), axis=0)) == len(faces)
+        assert len(label) == len(vertices) and np.linalg.norm(points[label] - vertices, axis=1).max() < 12 * MM
+
+
 @pytest.mark.parametrize("count", [4000, 1000])  # collapsed edge by edge; clustered first
 def test_sheets_that_touch_do_not_mix(count):
     vertices, triangles, _ = head(4000)
