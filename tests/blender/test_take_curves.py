@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from baking import baked, duplicate
 
-from freetalk_blender.blender import bake, compat, curve_keys, takes
+from freetalk_blender.blender import bake, compat, curve_keys, spoken, takes
 from freetalk_blender.core.compress import ShapeKeys
 
 
@@ -158,3 +158,43 @@ def test_the_preview_takes_the_place_of_renamed_shape_keys_too(copy: bpy.types.O
     baked(copy, keys_of(1, 1, 1, 1, 1), 1, "a")
     copy.data.shape_keys.key_blocks["FreeTalk 01"].name = "up"
     assert [block.name for block in takes.driven(copy)] == ["up"]
+
+
+def test_a_take_whose_last_line_is_taken_out_is_as_it_was_and_without_any_it_rests(copy: bpy.types.Object) -> None:
+    def keyed() -> list[np.ndarray]:
+        (curve,) = compat.fcurves(copy.data.shape_keys)
+        return [*curve_keys.read(curve, "co", "interpolation").values()]
+
+    baked(copy, keys_of(1, 1, 1), 20, "a", ease=5)
+    take, (block,) = takes.current(copy), bake.own_blocks(copy)
+    before = keyed()
+    baked(copy, keys_of(1, 0.5, 1), 60, "b", ease=5)
+    takes.silence(copy, take, spoken.lines(take)[1:])
+    assert all(map(np.array_equal, keyed(), before)), "it comes from rest and goes back as slowly"
+    bpy.context.scene.frame_set(21)
+    assert block.value == 1
+    takes.silence(copy, take, spoken.lines(take))
+    bpy.context.scene.frame_set(22)
+    assert block.value == 0 and not spoken.lines(take), "the mouth does not stay where it was"
+
+
+def test_a_take_that_is_deleted_leaves_those_that_a_duplicate_shares_as_they_are(copy: bpy.types.Object) -> None:
+    baked(copy, keys_of(1, 1, 1), 1, "a")
+    first = takes.current(copy)
+    second, other = takes.create(copy), keys_of(1, 1, 1)
+    other.shapes[:, ::2] = -1
+    baked(copy, other, 1, "b")
+    twin = copy.copy()
+    twin.data = copy.data.copy()
+    bpy.context.scene.collection.objects.link(twin)
+    assert takes.listed(twin) == takes.listed(copy) == [first, second]
+    takes.delete(copy, second)
+    bake.prune(copy)
+    assert len(bake.own_blocks(copy)) == 1 and takes.listed(twin) == [first, second]
+    moved = []
+    for take in (second, first):
+        takes.choose(twin, take)
+        for frame in (1, 2):
+            bpy.context.scene.frame_set(frame)
+        moved.append([block.value for block in bake.own_blocks(twin)])
+    assert moved == [[0, 1], [1, 0]]
