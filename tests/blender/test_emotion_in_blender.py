@@ -8,7 +8,7 @@ import pytest
 from baking import animate
 from wheel import NEEDS_SOUND
 
-from freetalk_blender.blender import compat, marks, meshes, sound, spoken, takes
+from freetalk_blender.blender import cleanup, compat, marks, meshes, sound, spoken, takes
 from freetalk_blender.blender.ui import chosen, feeling, staleness
 from freetalk_blender.core.voice.emotion import EMOTIONS, MAX_INTENSITY, from_vad
 
@@ -158,6 +158,32 @@ def test_a_renamed_strip_keeps_its_emotion_its_choice_and_its_line(talker: bpy.t
     assert sound.identity(scene, copied) == copied.name, "a copy of a strip is another strip"
     assert feeling.own_group(scene, copied) is None
     assert bpy.ops.freetalk.remove() == {"FINISHED"} and list(strip.keys()) == []
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_with_the_sliders_their_curves_go_and_no_others(addon: None, empty: bpy.types.Scene, shared: bool) -> None:
+    """What the person animates of the scene stays, and an action that another scene uses, too."""
+    empty.freetalk.keyframe_insert("happy", frame=1)
+    empty.freetalk.driver_add("sad")
+    empty.driver_add("gravity", 0)
+    if shared:
+        other = bpy.data.scenes.new("other")
+        other.animation_data_create().action = empty.animation_data.action
+        own = ()
+    else:
+        empty.keyframe_insert("gravity", index=2, frame=1)
+        own = ("gravity",)
+    cleanup.forget_settings()
+    assert [driver.data_path for driver in empty.animation_data.drivers] == ["gravity"]
+    assert tuple(curve.data_path for curve in compat.existing_curves(empty)) == own and len(bpy.data.actions) == 1
+    if shared:
+        bpy.data.scenes.remove(other)
+    else:
+        curves = compat.existing_curves(empty)
+        curves.remove(curves[0])
+    empty.freetalk.keyframe_insert("happy", frame=1)
+    cleanup.forget_settings()
+    assert not bpy.data.actions, "what holds nothing else goes"
 
 
 @NEEDS_SOUND

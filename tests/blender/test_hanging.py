@@ -82,6 +82,7 @@ def test_geometry_nodes_of_others_that_read_the_original_are_told(face: bpy.type
     inner, outer = (bpy.data.node_groups.new(name, "GeometryNodeTree") for name in ("inner", "outer"))
     outer.nodes.new("GeometryNodeGroup").node_tree = inner
     read = (inner if where == "group" else outer).nodes.new("GeometryNodeObjectInfo")
+    outer.nodes.new("GeometryNodeObjectInfo")  # of no object
     modifier = stubble.modifiers.new("scatter", "NODES")
     outer.interface.new_socket("Surface", in_out="INPUT", socket_type="NodeSocketObject")
     modifier.node_group = outer
@@ -100,6 +101,8 @@ def test_geometry_nodes_of_others_that_read_the_original_are_told(face: bpy.type
     assert told == (
         "Geometry nodes of other objects read face, which rests: stubble; choose face FreeTalk there instead."
     )
+    read.mute = True
+    assert (telling.notes(copy) == ()) == (where != "input"), "a node that is mute reads nothing"
     choose(copy)
     assert telling.notes(copy) == ()
 
