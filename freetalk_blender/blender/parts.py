@@ -120,12 +120,8 @@ def _share_uv(data: bpy.types.Mesh, face: bpy.types.Mesh) -> None:
     if not face.uv_layers or not data.uv_layers or face.uv_layers.active.name in data.uv_layers:
         return
     active, name = data.uv_layers.active, face.uv_layers.active.name
-    own = exchange.values(data.attributes[active.name])
-    new = data.uv_layers.new(name=name)
-    if new is None:  # it has as many as Blender lets it have
+    if data.uv_layers.new(name=name) is None:  # else it begins as the active ones; Blender lets it have so many alone
         active.name = name
-    else:
-        exchange.write(data.attributes[new.name], own)
 
 
 def hide(original: bpy.types.Object, names: Sequence[str]) -> None:
