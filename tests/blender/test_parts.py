@@ -125,6 +125,23 @@ def test_what_modifiers_make_of_teeth_is_joined(ready: bpy.types.PropertyGroup, 
     assert not part.joinable
 
 
+def test_teeth_whose_shape_keys_rest_are_joined_and_others_stay_an_object(
+    ready: bpy.types.PropertyGroup, teeth: bpy.types.Object
+) -> None:
+    def joinable() -> bool:
+        (part,) = [part for part in parts.around(ready.face) if part.name == teeth.name]
+        return part.joinable
+
+    rest, wide = (teeth.shape_key_add(name=name, from_mix=False) for name in ("Basis", "wide"))
+    wide.value, rest.value = 0.0, 1.0
+    assert joinable(), "what the resting one's value is means nothing"
+    teeth.data.shape_keys.use_relative = False
+    assert not joinable()
+    teeth.data.shape_keys.use_relative = True
+    wide.keyframe_insert("value", frame=1)
+    assert not joinable()
+
+
 def test_what_rests_is_one_shape_key_whatever_it_is_called_in_each_object(cube: bpy.types.Object) -> None:
     """Blender calls it in the language in which it was made."""
     face = cube
