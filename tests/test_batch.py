@@ -268,6 +268,18 @@ def test_what_two_runs_of_a_list_do_at_once_is_recorded_together(quick: Path, ke
     assert [(line["job"], line["answer"]) for line in told] == [(1, {}), (2, {}), (3, {})]
 
 
+def test_what_a_run_had_done_when_another_began_and_was_through_is_recorded(quick: Path) -> None:
+    """The other took it for older, and may have had another list."""
+    path = write(quick / "jobs.json", [*map(job, "ab")])
+    one, two = (batch.Outcome(job, 0.0, answer={}) for job in batch.read(path, cli._animate_options(), accept))
+    with batch.record(path, keep=False) as other:
+        other(one)
+        with batch.record(path, keep=False) as add:
+            add(two)
+    told = [json.loads(line)["job"] for line in batch.results_path(path).read_text().splitlines()]
+    assert told == [1, 2]
+
+
 def test_jobs_of_one_face_bind_it_once_and_write_what_each_does_alone(
     tmp_path: Path, head: Path, head_landmarks: Path, short_clip: Path
 ) -> None:
