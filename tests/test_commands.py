@@ -301,6 +301,12 @@ def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
     assert call("evaluate", tmp_path / "still.npz", tmp_path / "still.npz", "--json") == cli.DONE
     still = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert still["aperture_ratio"] is None and still["landmarks_mm"] == 0
+    calm = motion_of(tmp_path / "calm.npz")
+    np.savez(tmp_path / "start.npz", displacement=calm[:30], fps=30)
+    for pair in (("start", "calm"), ("calm", "start")):
+        assert call("evaluate", *(tmp_path / f"{name}.npz" for name in pair), "--json") == cli.DONE
+        same = json.loads(capsys.readouterr().out)
+        assert (same["frames"], same["frames_left_out"]) == (30, len(calm) - 30) and same["landmarks_mm"] == 0
     dense = (tmp_path / f"{name}_dense.npz" for name in ("wide", "calm"))
     assert call("evaluate", *dense, "--scan", head, "--landmarks", head_landmarks) == cli.DONE
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
@@ -349,3 +355,9 @@ def test_a_face_that_another_command_has_bound_is_told_of_and_bound_anew_only_in
     for other in ("--keep-mouth", "--eyeballs", "--inner-mouth=none", "--device=cpu"):
         assert bound(landmarks.Landmarks(points), other) is not placed
         placed = bound(landmarks.Landmarks(points))
+    binder = scans.Binder(cli.parser().parse_args(["deform", "a.obj", "b.npz", "--output=c.npz"]), steps)
+    usual = vertices, triangles, points
+    beside = [(vertices, triangles)]
+    for other in ((vertices + 1, *usual[1:]), (vertices, triangles[:, ::-1], points), (*usual[:2], points + 1)):
+        assert binder.bind(*usual) is not binder.bind(*other)
+    assert binder.bind(*usual) is not binder.bind(*usual, beside)
