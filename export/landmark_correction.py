@@ -55,9 +55,8 @@ def subjects(model: ict.IctModel, kind: str, seed: int) -> Iterator[landmark_dat
     """The scans of one seed: one, or a fused one and the same melted."""
     rng = np.random.default_rng(seed)
     if kind != "fused":
-        beyond = {name: name == kind for name in ("reshaped", "strong")}
-        warped = kind == "warped" or (any(beyond.values()) and seed % 2 == 1)
-        yield landmark_data.subject(model, rng, warped=warped, **beyond)
+        warped = kind == "warped" or (kind in ("reshaped", "strong") and seed % 2 == 1)
+        yield landmark_data.subject(model, rng, warped=warped, reshaped=kind == "reshaped", strong=kind == "strong")
         return
     vertices = landmark_data.registered_face(model, rng, warped=False)
     points = vertices[model.landmark_vertices].astype(float)

@@ -1,9 +1,10 @@
-"""The command line in this process and in one of its own, and what stands in for it in batches."""
+"""The command line in this process and in one of its own, a scan for it, and what stands in for it in batches."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from freetalk_blender import cli, processes
@@ -26,6 +27,13 @@ def freetalk(
 def without_bpy(*words: object) -> subprocess.CompletedProcess:
     code = "import sys; sys.modules['bpy'] = None; from freetalk_blender import cli; sys.exit(cli.main(sys.argv[1:]))"
     return freetalk(*words, door=("-c", code))
+
+
+def write_obj(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> Path:
+    """A file of a scan (V,3), (F,3), whose coordinates are read as they are here."""
+    corners = "".join(f"v {x!r} {y!r} {z!r}\n" for x, y, z in np.asarray(vertices, float).tolist())
+    path.write_text(corners + "".join(f"f {a} {b} {c}\n" for a, b, c in triangles + 1))
+    return path
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from doors import call, without_bpy
+from doors import call, without_bpy, write_obj
 
 from freetalk_blender import cli, scans
 from freetalk_blender.core import landmarks, models
@@ -63,11 +63,9 @@ def test_of_a_face_that_cannot_be_bound_a_sentence_alone_is_said(
 ) -> None:
     """CHOLMOD's warning stood where results do."""
     vertices, triangles, _ = bare_face
-    with (tmp_path / "coarse.obj").open("w") as stream:
-        stream.writelines(f"v {x} {y} {z}\n" for x, y, z in np.round(vertices / 6) * 6)
-        stream.writelines(f"f {a} {b} {c}\n" for a, b, c in triangles + 1)
+    coarse = write_obj(tmp_path / "coarse.obj", np.round(vertices / 6) * 6, triangles)
     np.savez(tmp_path / "motion.npz", displacement=np.zeros((1, 68, 3), np.float32), fps=25)
-    files = tmp_path / "coarse.obj", tmp_path / "motion.npz", "-o", tmp_path / "out.npz"
+    files = coarse, tmp_path / "motion.npz", "-o", tmp_path / "out.npz"
     done = without_bpy("deform", *files, "--landmarks", head_landmarks)
     assert (done.returncode, done.stdout) == (cli.BAD_INPUT, "")
     assert "too thin or too coarse in their coordinates" in done.stderr and "CHOLMOD" not in done.stderr
@@ -80,11 +78,8 @@ def test_deform_answers_for_every_vertex_of_the_file_in_its_order(
     vertices, triangles = scan_file.read(head)
     order = np.random.default_rng(1).permutation(len(vertices))
     rank = np.argsort(order)
-    shuffled = tmp_path / "shuffled.obj"
-    with shuffled.open("w") as stream:
-        stream.write("v 0 0 0\n")
-        stream.writelines(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices[order])
-        stream.writelines(f"f {a} {b} {c}\n" for a, b, c in rank[triangles] + 2)
+    unused = np.zeros((1, 3))
+    shuffled = write_obj(tmp_path / "shuffled.obj", np.concatenate([unused, vertices[order]]), rank[triangles] + 1)
     motion = tmp_path / "motion.npz"
     moved = np.zeros((3, 68, 3), np.float32)
     moved[1:, 48:68, 1] = -0.05
@@ -173,11 +168,10 @@ def test_landmarks_of_a_scan_far_from_its_origin_are_in_the_files_coordinates(
     """Georeferenced: millimetres, some thousand kilometres off."""
     vertices, triangles = scan_file.read(head)
     offset, points = np.array([4e8, 5e9, 1e5]), landmarks.read(head_landmarks).points
-    corners = "".join(f"v {x!r} {y!r} {z!r}\n" for x, y, z in (vertices + offset).tolist())
-    (tmp_path / "far.obj").write_text(corners + "".join(f"f {a} {b} {c}\n" for a, b, c in triangles + 1))
+    far = write_obj(tmp_path / "far.obj", vertices + offset, triangles)
     given, out = tmp_path / "far.json", tmp_path / "out.json"
     landmarks.write(given, landmarks.Landmarks(points + offset))
-    assert call("landmarks", tmp_path / "far.obj", "--landmarks", given, "-o", out) == cli.DONE
+    assert call("landmarks", far, "--landmarks", given, "-o", out) == cli.DONE
     assert np.abs(landmarks.read(out).points - offset - points).max() < 1e-3
 
 
@@ -187,11 +181,10 @@ def test_landmarks_of_a_scan_in_tiny_units_are_as_exact(
     """Ten thousand kilometres: a millimetre is 1e-7."""
     vertices, triangles = scan_file.read(head)
     points, millimetre = landmarks.read(head_landmarks).points, 1e-7
-    corners = "".join(f"v {x!r} {y!r} {z!r}\n" for x, y, z in (vertices.astype(float) * millimetre).tolist())
-    (tmp_path / "tiny.obj").write_text(corners + "".join(f"f {a} {b} {c}\n" for a, b, c in triangles + 1))
+    tiny = write_obj(tmp_path / "tiny.obj", vertices.astype(float) * millimetre, triangles)
     np.savetxt(tmp_path / "tiny.xyz", points * millimetre)
     for command in ("landmarks", "check"):
-        words = [command, tmp_path / "tiny.obj", "--landmarks", tmp_path / "tiny.xyz", "--json"]
+        words = [command, tiny, "--landmarks", tmp_path / "tiny.xyz", "--json"]
         assert cli.main([*map(str, words)]) == cli.DONE
         told = json.loads(capsys.readouterr().out)
         found = told["points"] if command == "landmarks" else told["facts"]["landmarks"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from doors import freetalk
+from doors import freetalk, write_obj
 from importing import opened
 
 from freetalk_blender.core import landmarks
@@ -31,10 +31,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory, head: Path, head_landmarks
         x, y = (middles - eye.mean(0))[:, :2].T
         half = np.abs(eye - eye.mean(0)).max(0)
         keep &= ((x / half[0]) ** 2 + (y / half[1]) ** 2 > 1) | (middles[:, 2] < eye[:, 2].min() - 15)
-    scan = folder / "holes.obj"
-    with scan.open("w") as stream:
-        stream.writelines(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices)
-        stream.writelines(f"f {a} {b} {c}\n" for a, b, c in triangles[keep] + 1)
+    scan = write_obj(folder / "holes.obj", vertices, triangles[keep])
     words = ["animate", scan, short_clip, "--landmarks", head_landmarks, "--fps", FPS, "--eyeballs"]
     words += [word for suffix in FORMATS for word in ("-o", folder / f"talk.{suffix}")]
     done = freetalk(*words)

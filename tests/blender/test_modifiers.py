@@ -8,8 +8,9 @@ import bpy
 import numpy as np
 import pytest
 from baking import baked, rigged, talking
+from wheel import NEEDS_USD
 
-from freetalk_blender.blender import compat, marks, meshes, modifiers, mouth, telling, unwritten
+from freetalk_blender.blender import marks, meshes, modifiers, mouth, telling, unwritten
 from freetalk_blender.blender.formats import saving
 from freetalk_blender.core.compress import ShapeKeys
 from freetalk_blender.core.errors import MeshError
@@ -179,7 +180,7 @@ def test_a_size_that_formats_do_not_hold_is_told(cube: bpy.types.Object) -> None
     assert unwritten.notes(cube, files[2:]) == ()
 
 
-@pytest.mark.skipif(not compat.exists(bpy.ops.wm.usd_export), reason="this Blender has no USD")
+@NEEDS_USD
 def test_a_size_is_told_of_usd_where_the_file_does_not_hold_it(cube: bpy.types.Object, tmp_path: Path) -> None:
     """Blender 4.2's does: scaled as was told, it was too small."""
     bpy.context.scene.unit_settings.scale_length = 0.001
