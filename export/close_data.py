@@ -62,11 +62,12 @@ def _camera(
     return close_view.close_camera(side, face, centre, yaw, pitch)
 
 
-def photograph(model: ict.IctModel, seed: int, strong: float = 0.0) -> dict[str, np.ndarray]:
-    """All close-ups of one scan; strong: the share of strong expressions."""
+def photograph(model: ict.IctModel, seed: int, shares: dict[str, float]) -> dict[str, np.ndarray]:
+    """All close-ups of one scan; shares: how often it is "strong", "reshaped", "melted" (`landmark_data.subject`)."""
     rng = np.random.default_rng(seed)
-    is_strong = strong > 0 and rng.random() < strong  # where none is wanted nothing is drawn: seeds make what they made
-    who = landmark_data.subject(model, rng, coarse(rng), strong=is_strong)
+    # Of what is not wanted nothing is drawn: seeds make what they made before it could be.
+    kinds = {kind: bool(rng.random() < share) for kind, share in shares.items() if share > 0}
+    who = landmark_data.subject(model, rng, coarse(rng), **kinds)
     shots = [(side, view) for side in SIDES for view in closeups.VIEWS]
     pictures, places, visible = zip(*(close_sample(who, *shot, rng) for shot in shots), strict=True)
     return {

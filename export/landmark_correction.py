@@ -6,31 +6,28 @@ in a mirror, so that left and right are corrected alike. What was detected is ke
 resumes, and two of them, one with `--backwards`, share the work.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from export import command, ict, landmark_data, scanner, scanning
-from freetalk_blender.core import atomic, frame
+from export import command, ict, landmark_data, scanning
+from freetalk_blender.core import atomic
 from freetalk_blender.core.detection import correction, detector
 from freetalk_blender.core.detection.correction import Correction, in_mirror
 from freetalk_blender.core.frame import EYE_DISTANCE_MM
-from freetalk_blender.core.landmarks import LIDS, LIPS, MIRRORED
-from freetalk_blender.core.surface import raster
+from freetalk_blender.core.landmarks import MIRRORED
 
 OUTPUT = Path(correction.__file__).with_name(correction.FILE)
-#: First seed and number of scans: with every defect, in the model's own proportions, warped, with features reshaped or
-#: with strong expressions, every second of these two warped too; with fused lips, each taken again with lids or lips
-#: melted. No validation table and no choice of anything else uses them.
+#: First seed and number of scans: with every defect, in the model's own proportions, warped, with features reshaped,
+#: with strong expressions or melted, every second of these three warped too. No validation table and no choice of
+#: anything else uses them.
 SCANS = {
     "own": (2_300_000, 800),
     "warped": (2_310_000, 400),
     "reshaped": (2_320_000, 700),
     "strong": (2_340_000, 300),
-    "fused": (2_330_040, 120),
+    "melted": (2_350_000, 300),
 }
 #: Of the ridge, by cross-validation over scans and, the penalty, by asking kinds of scans that it had not learned from:
 #: penalty of a squared weight, in samples; errors beyond so many mm count as just so large; a scan's weight falls with
@@ -51,39 +48,17 @@ class Found:
         return Found(np.concatenate([self.known, in_mirror(self.known)]), np.concatenate([self.left, left]))
 
 
-def subjects(model: ict.IctModel, kind: str, seed: int) -> Iterator[landmark_data.Subject]:
-    """The scans of one seed: one, or a fused one and the same melted."""
-    rng = np.random.default_rng(seed)
-    if kind != "fused":
-        warped = kind == "warped" or (kind in ("reshaped", "strong") and seed % 2 == 1)
-        yield landmark_data.subject(model, rng, warped=warped, reshaped=kind == "reshaped", strong=kind == "strong")
-        return
-    vertices = landmark_data.registered_face(model, rng, warped=False)
-    points = vertices[model.landmark_vertices].astype(float)
-    part = str(rng.choice(["mask", "face"]))
-    count = int(np.exp(rng.uniform(np.log(4000), np.log(15_000))))
-    scan = scanner.random_scan(model, vertices, rng, count=count, kind=part, lips="fused")
-    for one in (scan, melted(scan, points, rng)):
-        normals = raster.vertex_normals(one.vertices, one.triangles)
-        yield landmark_data.Subject(one, normals, points, frame.canonical_frame(points))
+def subject(model: ict.IctModel, kind: str, seed: int) -> landmark_data.Subject:
+    """The scan of one seed."""
+    others = ("reshaped", "strong", "melted")
+    warped = kind == "warped" or (kind in others and seed % 2 == 1)
+    kinds = {other: kind == other for other in others}
+    return landmark_data.subject(model, np.random.default_rng(seed), warped=warped, **kinds)
 
 
-def melted(scan: scanning.Scan, points: np.ndarray, rng: np.random.Generator) -> scanning.Scan:
-    """Lids, or lids and lips, as photogrammetry leaves them: smoothed, with bumps of their own; points (68, 3), cm."""
-    where = np.concatenate([points[LIDS], points[LIPS]]) if rng.random() < 0.5 else points[LIDS]
-    away = cKDTree(where).query(scan.vertices)[0]
-    amount = np.exp(-((away / rng.uniform(0.3, 0.8)) ** 2)).astype(np.float32)[:, None]
-    corners = scan.vertices[scan.triangles]
-    length = np.median(np.linalg.norm(corners - np.roll(corners, -1, 1), axis=2))
-    rounds = int(np.clip(round((rng.uniform(0.1, 0.35) / length) ** 2 * 2), 1, 60))
-    vertices = scanner.smooth(scan, rounds, 0.5 * amount).vertices
-    normals = raster.vertex_normals(vertices, scan.triangles)
-    bumps = rng.uniform(0, 0.06) * scanning.waves(vertices, rng, rng.uniform(0.4, 1.2))
-    return replace(scan, vertices=(vertices + normals * amount * bumps[:, None]).astype(np.float32))
-
-
-def look(who: landmark_data.Subject, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """What is known (E,) of a scan posed at random, and what the answer lacks (68, 3), mm; None if it is not found."""
+def look(who: landmark_data.Subject, seed: int) -> dict[str, np.ndarray] | None:
+    """What is `known` (E,) of a scan posed at random, and what the answer lacks, `left` (68, 3), mm; None if it is not
+    found."""
     scan, move = scanning.pose(who.scan, np.random.default_rng([9, seed]))
     truth = move.to_mesh(who.points)
     fits = detector.find(*detector.usable(scan.vertices, scan.triangles))
@@ -92,7 +67,8 @@ def look(who: landmark_data.Subject, seed: int) -> tuple[np.ndarray, np.ndarray]
     fit = min(fits, key=lambda fit: float(np.linalg.norm(fit.points.mean(0) - truth.mean(0))))
     given = fit.measurements
     assert given is not None
-    return given.known, given.frame.vectors_to_canonical(truth - given.points) * EYE_DISTANCE_MM
+    left = given.frame.vectors_to_canonical(truth - given.points) * EYE_DISTANCE_MM
+    return {"known": given.known, "left": left}
 
 
 def collect(model: ict.IctModel, folder: Path, backwards: bool = False) -> Found:
@@ -103,17 +79,16 @@ def collect(model: ict.IctModel, folder: Path, backwards: bool = False) -> Found
     for done, (kind, seed) in enumerate(scans[::-1] if backwards else scans):
         path = folder / f"{kind}_{seed}.npz"
         if not path.exists():
-            seen = [one for who in subjects(model, kind, seed) if (one := look(who, seed)) is not None]
-            known, left = zip(*seen, strict=True) if seen else ((), ())
+            seen = look(subject(model, kind, seed), seed)
             with atomic.output(path) as partial:
-                np.savez(partial, known=np.array(known), left=np.array(left))
+                np.savez(partial, **({} if seen is None else seen))
         with np.load(path) as stored:
-            if len(stored["known"]):
+            if stored.files:
                 parts.append((stored["known"], stored["left"]))
         if done % 100 == 99:
             print(f"{done + 1} of {len(scans)}", flush=True)
     known, left = zip(*parts, strict=True)
-    return Found(np.concatenate(known), np.concatenate(left))
+    return Found(np.array(known), np.array(left))
 
 
 def fit(found: Found, penalty: float = PENALTY) -> Correction:

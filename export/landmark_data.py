@@ -59,9 +59,11 @@ def subject(
     warped: bool = True,
     reshaped: bool = False,
     strong: bool = False,
+    melted: bool = False,
 ) -> Subject:
     """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000;
-    warped, reshaped, strong: as in `registered_face`; a strong expression mostly shows teeth."""
+    warped, reshaped, strong: as in `registered_face`; a strong expression mostly shows teeth; melted: one
+    reconstructed surface, its lids, or lids and lips, as photogrammetry leaves them (`scanner.melted`)."""
     vertices = registered_face(model, rng, warped=warped, reshaped=reshaped, strong=strong)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
@@ -71,12 +73,14 @@ def subject(
     if strong:
         lips = str(rng.choice(list(_STRONG_LIPS), p=list(_STRONG_LIPS.values())))
         teeth = bool(rng.random() < _STRONG_TEETH)
-    elif rng.random() < 0.03:
+    elif melted or rng.random() < 0.03:
         lips = "fused"
     kind = "mask" if lips == "fused" else None
     if count is None:
         count = int(np.exp(rng.uniform(np.log(900), np.log(25_000))))
     scan = scanner.random_scan(model, vertices, rng, count=count, kind=kind, lips=lips, teeth=teeth)
+    if melted:
+        scan = scanner.melted(scan, points, rng)
     if rng.random() < 0.25:
         scan = scanner.smooth(scan, int(rng.integers(1, 6)))
     for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.3 else 0):

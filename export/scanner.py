@@ -14,11 +14,14 @@ from export.dressing import glasses, hair, shirt
 from export.fusing import fuse, openings, seal
 from export.remeshing import jitter, remesh
 from export.scanning import KINDS, Scan, add, parts, select, waves
+from freetalk_blender.core.landmarks import LEFT_EYE, LIDS, LIPS, RIGHT_EYE
 from freetalk_blender.core.surface import raster
 from freetalk_blender.core.surface.edges import directed_edges
 
 #: How far a cropping plane's edge is ragged: the deviation of its waves (cm).
 _RAGGED = 0.2
+#: Half the width, height and depth of an eye's wet part (cm).
+_WET_EYE = np.array([1.1, 0.5, 1.5])
 
 
 def random_scan(
@@ -112,6 +115,31 @@ def smooth(scan: Scan, rounds: int = 3, share: float | np.ndarray = 0.5) -> Scan
     for _ in range(rounds):
         vertices = vertices + share * (mean @ vertices - vertices)
     return replace(scan, vertices=vertices.astype(np.float32))
+
+
+def melted(scan: Scan, points: np.ndarray, rng: np.random.Generator) -> Scan:
+    """Lids, or lids and lips, as photogrammetry leaves them: smoothed, with bumps of their own, and the wet eye between
+    the lids hollow or full; points: true landmarks (68, 3), cm."""
+    where = np.concatenate([points[LIDS], points[LIPS]]) if rng.random() < 0.5 else points[LIDS]
+    away = cKDTree(where).query(scan.vertices)[0]
+    amount = np.exp(-((away / rng.uniform(0.3, 0.8)) ** 2)).astype(np.float32)[:, None]
+    corners = scan.vertices[scan.triangles]
+    length = np.median(np.linalg.norm(corners - np.roll(corners, -1, 1), axis=2))
+    rounds = int(np.clip(round((rng.uniform(0.1, 0.35) / length) ** 2 * 2), 1, 60))
+    hollow = replace(scan, vertices=scan.vertices + _hollow(scan.vertices, points, rng.normal(-0.04, 0.08)))
+    vertices = smooth(hollow, rounds, 0.5 * amount).vertices
+    normals = raster.vertex_normals(vertices, scan.triangles)
+    bumps = rng.uniform(0, 0.06) * waves(scan.vertices, rng, rng.uniform(0.4, 1.2))
+    return replace(scan, vertices=(vertices + normals * amount * bumps[:, None]).astype(np.float32))
+
+
+def _hollow(vertices: np.ndarray, points: np.ndarray, depth: float) -> np.ndarray:
+    """(V, 3) how far what lies between the lids comes forward (cm, +z) where it does so by `depth` in the middle."""
+    moved = np.zeros_like(vertices)
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        away = (vertices - points[eye].mean(0)) / _WET_EYE
+        moved[:, 2] += depth * np.exp(-(np.linalg.norm(away, axis=1) ** 4))
+    return moved
 
 
 def quantise(scan: Scan, step: float = 0.05) -> Scan:

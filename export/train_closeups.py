@@ -32,8 +32,17 @@ SHIFT = 1
 SHARES = {"eye": 0.35, "mouth": 0.3, "nose": 0.15, "jaw": 0.2}
 #: Share of the pictures that are spoilt beyond what scanners do, and that are washed out.
 SPOILT, WASHED = 0.5, 0.25
-#: Folders of held-out close-ups, and the share of strong expressions in each.
-HELD_OUT = {"close_valid": 0.0, "close_valid_strong": 1.0}
+#: Kinds of scans that can be wanted beside the usual ones, and what they are.
+KINDS = {
+    "strong": "laughs, shouts and grimaces",
+    "reshaped": "features beyond the model's own",
+    "melted": "lids and lips as photogrammetry leaves them",
+}
+#: Folders of held-out close-ups, and what all scans of each are.
+HELD_OUT: dict[str, dict[str, float]] = {
+    "close_valid": {},
+    **{f"close_valid_{kind}": {kind: 1.0} for kind in KINDS},
+}
 #: How a washed-out place is drawn: its radius (halves), the width of the blur (pixels), the slope of its bumps.
 WASH_RADIUS, WASH_WIDTH, WASH_SLOPE = (0.15, 0.7), (0.6, 3.0), 0.25
 #: Channels (4, 20) of each part's points, its own first point again where it has fewer, and which are its own.
@@ -180,7 +189,7 @@ def begin_from(network: CloseLandmarks, path: Path, pictures: Tensor) -> None:
             module.running_mean.copy_(mean)
             module.running_var.copy_(variance)
             module.weight.copy_(torch.sqrt(variance + module.eps))
-            module.bias.copy_(mean + torch.as_tensor(kept[f"{name[:-1]}0.weight_bias"]))
+            module.bias.copy_(mean + torch.tensor(kept[f"{name[:-1]}0.weight_bias"]))
 
         return hook
 
@@ -212,7 +221,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for close-ups and checkpoints")
     parser.add_argument("--scans", type=int, default=1000, help="training scans to photograph; 0 takes what is there")
     parser.add_argument("--first", type=int, default=close_data.FIRST_SEED, help="the first of the training scans")
-    parser.add_argument("--strong", type=float, default=0.0, help="share of laughs, shouts and grimaces among them")
+    for kind, what in KINDS.items():
+        parser.add_argument(f"--{kind}", type=float, default=0.0, help=f"share of scans with {what}")
     parser.add_argument("--steps", type=int, default=1800, help="batches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
@@ -224,10 +234,10 @@ def main() -> None:
     torch.manual_seed(0)
     if given.scans and not given.snapshot:
         model = ict.load(given.data)
-        make = partial(close_data.photograph, strong=given.strong)
+        make = partial(close_data.photograph, shares={kind: getattr(given, kind) for kind in KINDS})
         landmark_data.write(model, given.work / "close", given.first, given.scans, make)
-        for folder, strong in HELD_OUT.items():
-            make = partial(close_data.photograph, strong=strong)
+        for folder, shares in HELD_OUT.items():
+            make = partial(close_data.photograph, shares=shares)
             landmark_data.write(model, given.work / folder, landmark_data.VALIDATION, 50, make)
     keys = ("close", "place", "visible", "part")
     network = CloseLandmarks()

@@ -69,6 +69,47 @@ def test_holes_leave_what_is_spared_and_spikes_lose_their_truth() -> None:
     assert (~thrown.real).sum() == 7
 
 
+def rough_sheet() -> tuple[scanning.Scan, np.ndarray]:
+    """A flat face with creases of 2 mm, 16 cm wide, and where its landmarks (68, 3) are: lids and lips on it."""
+    x, y = np.meshgrid(np.linspace(-8, 8, 161), np.linspace(-8, 8, 161))
+    points = np.stack([x, y, 0.1 * np.cos(40 * x)], -1).reshape(-1, 3)
+    landmarks = np.full((68, 3), [0.0, 0.0, 0.0])
+    for first, middle in ((36, -3.0), (42, 3.0)):
+        turn = np.pi - np.arange(6) * np.pi / 3
+        landmarks[first : first + 6, :2] = np.stack([middle + 1.3 * np.cos(turn), 3 + 0.4 * np.sin(turn)], 1)
+    landmarks[48:, 0], landmarks[48:, 1] = np.linspace(-2, 2, 20), -4.0
+    return scanning.registered(points, dressing.grid(161, 161).astype(np.int32)), landmarks
+
+
+def bends(scan: scanning.Scan, x: float, y: float) -> float:
+    """How sharply a rough sheet's rows are bent within 3 mm of a place (cm a step)."""
+    rows = scan.vertices.reshape(161, 161, 3)
+    near = np.linalg.norm(rows[:, 1:-1, :2] - [x, y], axis=2) < 0.3
+    return float(np.abs(np.diff(rows[..., 2], 2, axis=1))[near].mean())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_melted_lids_lose_their_creases_and_what_is_far_keeps_them(seed: int) -> None:
+    start, landmarks = rough_sheet()
+    melted = scanner.melted(start, landmarks, np.random.default_rng(seed))
+    for x, y, _ in landmarks[36:48]:
+        assert bends(melted, x, y) < 0.8 * bends(start, x, y)
+    far = np.linalg.norm(start.vertices[:, None] - landmarks[36:][None], axis=2).min(1) > 2.5
+    np.testing.assert_allclose(melted.vertices[far], start.vertices[far], atol=1e-3)
+    assert melted.triangles is start.triangles and melted.carry is start.carry
+
+
+def test_a_wet_eye_is_hollow_between_its_lids_alone() -> None:
+    start, landmarks = rough_sheet()
+    moved = scanner._hollow(start.vertices, landmarks, -0.2)
+    assert not moved[:, :2].any()
+    deep = moved[:, 2].reshape(161, 161)
+    assert deep.min() == pytest.approx(-0.2, abs=0.01)
+    for x in (-3.0, 3.0):
+        assert deep[110, round((x + 8) * 10)] == pytest.approx(-0.2, abs=0.02)
+        assert abs(deep[118, round((x + 8) * 10)]) < 0.01, "8 mm above the middle the skin stays"
+
+
 def test_a_pose_keeps_shape_and_takes_points_along() -> None:
     start = tube()
     posed, move = scanning.pose(start, np.random.default_rng(2))
