@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="begin from the weights of this exported network")
     parser.add_argument("--share", type=float, default=1.0, help="of the trained weights; the rest is --start's")
+    parser.add_argument("--photograph-only", action="store_true", help="photograph the scans, train nothing")
     parser.add_argument("--snapshot", action="store_true", help="export the checkpoint as it is, train nothing")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -239,6 +240,8 @@ def main() -> None:
         for folder, shares in HELD_OUT.items():
             make = partial(close_data.photograph, shares=shares)
             landmark_data.write(model, given.work / folder, landmark_data.VALIDATION, 50, make)
+    if given.photograph_only:
+        return
     keys = ("close", "place", "visible", "part")
     network = CloseLandmarks()
     if given.snapshot:

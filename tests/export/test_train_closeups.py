@@ -78,3 +78,16 @@ def test_a_folder_without_close_ups_is_one_sentence_also_with_first_weights(tmp_
     monkeypatch.setattr("sys.argv", words.split())
     with pytest.raises(FreeTalkError, match="close has no pictures to train on; give --scans"):
         train_closeups.main()
+
+
+def test_photographing_alone_trains_and_writes_nothing(tmp_path, monkeypatch):
+    shot = []
+    monkeypatch.setenv("FREETALK_MODELS", str(tmp_path))
+    monkeypatch.setattr(train_closeups.ict, "load", lambda data: None)
+    monkeypatch.setattr(train_closeups.landmark_data, "write", lambda *given: shot.append((given[1].name, given[4])))
+    words = f"train --data {tmp_path} --work {tmp_path} --melted 0.6 --photograph-only"
+    monkeypatch.setattr("sys.argv", words.split())
+    train_closeups.main()
+    assert [name for name, _ in shot] == ["close", *train_closeups.HELD_OUT]
+    assert shot[0][1].keywords["shares"] == {"strong": 0.0, "reshaped": 0.0, "melted": 0.6}
+    assert not list(tmp_path.iterdir())
