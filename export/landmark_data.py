@@ -62,8 +62,9 @@ def subject(
     melted: bool = False,
 ) -> Subject:
     """A random scan with everything scanners and faces do; count: of `scanner.random_scan`, by default 900-25,000;
-    warped, reshaped, strong: as in `registered_face`; a strong expression mostly shows teeth; melted: one
-    reconstructed surface, its lids, or lids and lips, as photogrammetry leaves them (`scanner.melted`)."""
+    warped, reshaped, strong: as in `registered_face`; a strong expression mostly shows teeth; melted: its lids, or lids
+    and lips, as photogrammetry leaves them, all but a strong expression in one reconstructed surface
+    (`scanner.melted`)."""
     vertices = registered_face(model, rng, warped=warped, reshaped=reshaped, strong=strong)
     points = vertices[model.landmark_vertices].astype(float)
     if rng.random() < 0.2:
