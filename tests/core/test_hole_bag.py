@@ -65,7 +65,7 @@ def test_the_bag_lies_behind_the_lips_and_follows_them(closed):
 def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():
     vertices, triangles = sheet()
     points = landmarks(12)
-    assert lip_edges.stand_open(points) and not lip_edges.stand_open(landmarks())
+    assert lip_edges.stand_open(*sheet(), points) and not lip_edges.stand_open(*sheet(), landmarks())
     opened, notes = opening.opened(vertices, triangles, points, "dark")
     assert not notes and np.array_equal(opened.vertices[: len(vertices)], vertices)
     assert open_edges(opened.triangles) == open_edges(triangles)
@@ -119,6 +119,16 @@ def test_teeth_that_hang_on_the_lips_of_a_laugh_are_taken_out():
     assert not notes and BAG in opened.part
     assert not ((np.abs(middle[:, 0]) < 12) & (np.abs(middle[:, 1]) < 5)).any()
     assert not mouth_web.found(*laugh(teeth=0.5), points, fused=False), "what is as thin is the lips' edge"
+
+
+@pytest.mark.parametrize(("gap", "deep", "open_lips"), [(0, 4, False), (2, 1.5, False), (2, 4, True), (5, 0, True)])
+def test_lips_a_little_apart_stand_open_where_teeth_lie_deep_between_them(gap: float, deep: float, open_lips: bool):
+    """Teeth of a slight smile stayed on the lower lip, which could not meet the other; a crease is no mouth."""
+    vertices, triangles = sheet(121, 121, None, depth=0.0)
+    inner = landmarks(gap)[60:68]
+    between = (np.abs(vertices[:, 0]) < 24) & (np.abs(vertices[:, 1] - inner[:, 1].mean()) < np.ptp(inner[:, 1]) / 2)
+    vertices[between, 2] -= deep
+    assert lip_edges.stand_open(vertices, triangles, landmarks(gap)) == open_lips
 
 
 def test_inner_lips_that_lie_on_teeth_go_to_the_edges_of_the_lips():

@@ -14,8 +14,9 @@ from ..landmarks import INNER_LIP_PAIRS, INNER_LIPS, LOWER_INNER, UPPER_INNER, g
 from ..surface import raster
 from . import mouth_curve
 
-#: Lips stand open whose inner landmarks are further apart than this (mm).
-_OPEN = 4.0
+#: Lips stand open whose inner landmarks are further apart than OPEN, or than AJAR with the middle of what lies between
+#: them so far BEHIND them (mm): a crease between lips that touch is less deep.
+_OPEN, _AJAR, _BEHIND = 4.0, 2.0, 2.5
 #: The edge of a lip lies so far off its landmarks, outward, where the surface steps back by more than STEEP from STEP
 #: inside to STEP outside it, and by less than DEEP a little further in; what lies deeper is no tooth, but a hole (mm).
 _WITHIN, _STEP, _STEEP, _INSIDE, _DEEP = np.arange(-1, 3.01, 0.25), (0.5, 1.0), 2.0, 2.0, 8.0
@@ -29,10 +30,18 @@ _PIXEL = 0.25
 _HOLLOW = 25.0
 
 
-def stand_open(landmarks: np.ndarray) -> bool:
-    """The inner lips of landmarks (68,3), any unit, are OPEN apart."""
-    placed = frame_in_mm(landmarks).to_canonical(np.asarray(landmarks, float))
-    return bool(gaps(placed, INNER_LIP_PAIRS).mean() > _OPEN)
+def stand_open(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> bool:
+    """The inner lips of landmarks (68,3) on a mesh (V,3), (F,3), any unit, stand open."""
+    frame = frame_in_mm(landmarks)
+    placed = frame.to_canonical(np.asarray(landmarks, float))
+    apart = gaps(placed, INNER_LIP_PAIRS).mean()
+    if not _AJAR < apart <= _OPEN:
+        return bool(apart > _OPEN)
+    front = Front.of(frame.to_canonical(np.asarray(vertices, float)), triangles, placed)
+    x, upper, lower = _drawn(placed)
+    lips = (front.at(x, upper + _STEP[1]) + front.at(x, lower - _STEP[1])) / 2
+    behind = lips - front.at(x, (upper + lower) / 2)
+    return bool(np.median(behind[_middle(x)]) > _BEHIND)
 
 
 def on_edges(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -76,14 +85,10 @@ class Front:
 def edges(placed: np.ndarray, front: Front) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x (n,) from corner to corner, and y (n,) of the edges of upper and lower lip there: through the landmarks, or
     beside them where the surface steps back, as it does from a lip to the teeth behind it; all in mm."""
-    right, left = placed[[mouth_curve.RIGHT_CORNER, mouth_curve.LEFT_CORNER]]
-    x = np.arange(right[0], left[0], _PIXEL)
-    middle = np.abs(x - x.mean()) < _MIDDLE * (left[0] - right[0])
+    x, *both = _drawn(placed)
+    middle = _middle(x)
     found = []
-    for inner, outward in ((UPPER_INNER, 1), (LOWER_INNER, -1)):
-        path = np.stack([right, left, *placed[inner]])
-        path = path[np.unique(path[:, 0], return_index=True)[1]]  # a point of one lip may lie over or beyond a corner
-        drawn = PchipInterpolator(path[:, 0], path[:, 1])(x)
+    for drawn, outward in zip(both, (1, -1), strict=True):
         along = drawn[:, None] + outward * _WITHIN
         lip, behind, teeth = (front.at(x[:, None], along + outward * off) for off in (_STEP[1], -_STEP[0], -_INSIDE))
         step = np.where(lip - teeth < _DEEP, lip - behind, 0)
@@ -95,3 +100,19 @@ def edges(placed: np.ndarray, front: Front) -> tuple[np.ndarray, np.ndarray, np.
         corner = np.clip(np.minimum(x - x[0], x[-1] - x) / _CORNER, 0, 1)
         found.append(drawn + outward * corner * gaussian_filter1d(off, _EVEN / _PIXEL))
     return x, found[0], found[1]
+
+
+def _drawn(placed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x (n,) from corner to corner, and y (n,) of upper and lower lip there, through the landmarks; all in mm."""
+    right, left = placed[[mouth_curve.RIGHT_CORNER, mouth_curve.LEFT_CORNER]]
+    x = np.arange(right[0], left[0], _PIXEL)
+    paths = [np.stack([right, left, *placed[inner]]) for inner in (UPPER_INNER, LOWER_INNER)]
+    # a point of one lip may lie over or beyond a corner
+    paths = [path[np.unique(path[:, 0], return_index=True)[1]] for path in paths]
+    upper, lower = (PchipInterpolator(path[:, 0], path[:, 1])(x) for path in paths)
+    return x, upper, lower
+
+
+def _middle(x: np.ndarray) -> np.ndarray:
+    """(n,) which x, from corner to corner, lie in the middle of the mouth."""
+    return np.abs(x - x.mean()) < _MIDDLE * np.ptp(x)

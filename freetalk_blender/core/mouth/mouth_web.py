@@ -28,7 +28,7 @@ def found(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarray, fu
 
     A mouth that somebody made has its teeth, gums and tongue as parts of their own, and its bag lies behind the lips.
     """
-    if not lip_edges.stand_open(landmarks):
+    if not lip_edges.stand_open(vertices, triangles, landmarks):
         return False
     torn = not fused and mouth_hollow.find(vertices, triangles, landmarks).open_behind
     return fused or (torn and _covered(vertices, triangles, landmarks) > _COVERED)

@@ -48,7 +48,7 @@ def unwebbed(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray, fu
 def on_lips(vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Landmarks (68,3) that a network found, those of the inner lips on the lips' edges where a scanner saw teeth, or
     spanned skin, between lips that stand open."""
-    if not lip_edges.stand_open(points):
+    if not lip_edges.stand_open(vertices, triangles, points):
         return points
     try:
         fused = fused_mouth.state(vertices, triangles, points).fused
