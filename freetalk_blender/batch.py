@@ -58,7 +58,8 @@ class Job:
     @property
     def fingerprint(self) -> str:
         """Says whether a remembered result is of this very job."""
-        return hashlib.sha256("\0".join([*self.words, *self.inputs]).encode()).hexdigest()[:16]
+        said = "\0".join([*self.words, *self.inputs]).encode("utf-8", "surrogatepass")  # paths need be no text
+        return hashlib.sha256(said).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

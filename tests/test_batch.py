@@ -1,6 +1,8 @@
 """Batches: jobs of a list, each on its own, what became of them, and going on where a run stopped."""
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +160,15 @@ def test_jobs_that_write_one_file_where_case_is_ignored_are_refused(
     jobs = [job("a", outputs=output) for output in ("Talk.glb", "talk.glb")]
     assert call("batch", write(tmp_path / "jobs.json", jobs)) == cli.BAD_INPUT
     assert "Jobs 1 and 2" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know names of letters alone")
+def test_jobs_in_a_folder_with_a_name_in_another_encoding_are_done(quick: Path) -> None:
+    folder = quick / os.fsdecode(b"M\xfcller")
+    folder.mkdir()
+    path = write(folder / "jobs.json", [job("a")])
+    assert call("batch", path) == call("batch", path, "--resume") == cli.DONE
+    assert (folder / "a.glb").read_text() == "x"
 
 
 def test_a_missing_list_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
