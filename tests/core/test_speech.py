@@ -50,6 +50,16 @@ def test_loudness_and_direct_current_change_nothing(spoken: np.ndarray) -> None:
     assert np.abs(quieter - reference).mean() < 0.01 * np.abs(reference).mean()
 
 
+@pytest.mark.parametrize("hiss", [0.0, 1e-5])
+def test_silence_around_speech_changes_neither_its_level_nor_where_it_begins(spoken: np.ndarray, hiss: float) -> None:
+    """A line in its place in a film's sound: most of that is silence."""
+    line = np.concatenate([np.zeros(8000, np.float32), spoken[8000:40000]])
+    track = np.pad(line, (0, 200 * len(line)))
+    track += np.random.default_rng(0).normal(0, hiss, len(track)).astype(np.float32)
+    assert speech.gain(track) == pytest.approx(speech.gain(line), rel=0.01)
+    assert speech.lead(track) == speech.lead(line) >= 0.5
+
+
 def test_silence_has_finite_features() -> None:
     assert np.isfinite(speech.features(np.zeros(3200, np.float32), "cpu")).all()
 

@@ -81,8 +81,8 @@ def lead(samples: np.ndarray) -> float:
 
 def _active(power: np.ndarray) -> np.ndarray:
     """(T,) where somebody speaks: within 30 dB of the 95th percentile of the energy in 20 ms, as in ITU-T P.56's active
-    level."""
-    return power >= 1e-3 * np.percentile(power, 95)
+    level. What is 60 dB below the loudest is silence, of which a recording may hold any amount."""
+    return power >= 1e-3 * np.percentile(power[power >= 1e-6 * power.max()], 95)
 
 
 def _power(samples: np.ndarray, centre: float) -> np.ndarray:
