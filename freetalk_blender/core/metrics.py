@@ -30,11 +30,11 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def lag(found: np.ndarray, true: np.ndarray, fps: float) -> float:
-    """Milliseconds by which a curve (T,) comes late, from the peak of the correlation; NaN where it is still or too
-    short to say."""
+    """Milliseconds by which a curve (T,) comes late, from the peak of the correlation; NaN where either is still or
+    they are too short to say."""
     times = np.arange(len(true)) / fps
     inner = times[(times > MOST_LAG) & (times < times[-1] - MOST_LAG)]
-    if np.ptp(found) < 1e-9 or len(inner) < 3:
+    if min(np.ptp(found), np.ptp(true)) < 1e-9 or len(inner) < 3:
         return float("nan")
     shifts = MOST_LAG / LAGS * np.arange(-LAGS, LAGS + 1)
     truth = np.interp(inner, times, true)

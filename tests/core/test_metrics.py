@@ -32,6 +32,8 @@ def test_a_late_and_small_motion_is_called_late_and_small() -> None:
 def test_a_still_face_correlates_with_nothing() -> None:
     scores = metrics.landmark_metrics(np.zeros_like(talk()), talk(), frame.mean_landmarks(), 30)
     assert scores["aperture_r"] == scores["aperture_ratio"] == 0 and np.isnan(scores["lag_ms"])
+    other = metrics.landmark_metrics(talk(), np.zeros_like(talk()), frame.mean_landmarks(), 30)
+    assert other["aperture_r"] == 0 and np.isnan(other["aperture_ratio"]) and np.isnan(other["lag_ms"])
 
 
 def test_vertex_metrics_are_in_millimetres_of_a_face_of_any_unit(
