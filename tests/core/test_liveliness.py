@@ -168,6 +168,13 @@ def test_a_head_follows_the_seed_and_rests_before_and_after_speech() -> None:
     assert np.abs(np.diff(degrees, axis=0)).max() * 50 < 60, "degrees a second"
 
 
+@pytest.mark.parametrize("accent", [56, 57, 113])
+def test_a_head_turns_elsewhere_around_the_frame_of_the_accent(accent: int) -> None:
+    times = np.array([[accent / 50, 0.0]])
+    turns = liveliness.head(np.ones(400, np.float32), times, np.zeros((400, 8), np.float32), 0)
+    assert turns[accent - 1] + turns[accent] == pytest.approx(turns[accent + 40], abs=1e-6), "half of the way is there"
+
+
 def test_heads_nod_down_with_most_accents() -> None:
     moments = np.arange(3.0, 57.0, 2.0)
     turned = [liveliness.head(np.ones(3000), accented(moments), np.zeros((3000, 8)), seed)[:, 0] for seed in range(6)]

@@ -100,7 +100,7 @@ def head(speech: np.ndarray, accents: np.ndarray, emotion: np.ndarray, seed: int
         nod = down if random.random() < _NOD_DOWN else up
         _add(nod, moment - _NOD_EARLY, _NOD_RISE, _NOD_FALL, random.uniform(0.4, 1.0) * strength)
         places.append(_KEPT * places[-1] + random.normal(0.0, _TURN))
-    held = _held(places, (accents[:, 0] * FEATURE_RATE).astype(int), frames)
+    held = _held(places, np.rint(accents[:, 0] * FEATURE_RATE), frames)
     degrees = _smoothed(held.astype(np.float32), _TURN_TIME)
     degrees[:, 0] += _NOD * (down - up)
     degrees *= _smoothed(_talks(speech, _REST / 2), _REST)
