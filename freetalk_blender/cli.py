@@ -110,8 +110,9 @@ def _terminable() -> Iterator[Callable[[], bool]]:
 
 
 def _attached(words: list[str]) -> list[str]:
-    """The words with `--vad -0.6,...` as `--vad=-0.6,...`: argparse takes numbers in a row for an option's name."""
-    taking = [number for number, word in enumerate(words) if word in ("--vad", "--near")]
+    """The words with `--vad -0.6,...` as `--vad=-0.6,...`: argparse takes numbers in a row, and -1e-2, for an option's
+    name."""
+    taking = [number for number, word in enumerate(words) if word in ("--vad", "--near", "--contact")]
     for number in reversed(taking):
         if words[number + 1 : number + 2] and words[number + 1].startswith("-"):
             words = [*words[:number], f"{words[number]}={words[number + 1]}", *words[number + 2 :]]

@@ -306,9 +306,12 @@ def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
     assert 0 < float(shown["MVE_mm"]) < 1 and float(shown["LVE_mm2"]) > 0
 
 
-def test_points_of_feeling_may_begin_with_a_minus(tmp_path: Path, short_clip: Path) -> None:
+@pytest.mark.parametrize("words", [("--vad", "-0.6,-0.2,-0.3"), ("--contact", "-1e-2")])
+def test_points_of_feeling_and_contact_may_begin_with_a_minus(
+    tmp_path: Path, short_clip: Path, words: tuple[str, str]
+) -> None:
     out = tmp_path / "sad.npz"
-    assert call("perform", short_clip, "-o", out, "--vad", "-0.6,-0.2,-0.3") == cli.DONE
+    assert call("perform", short_clip, "-o", out, *words) == cli.DONE
     assert out.is_file()
 
 
