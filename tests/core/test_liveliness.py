@@ -151,6 +151,13 @@ def test_accents_do_not_depend_on_how_much_is_analysed_at_once(monkeypatch: pyte
         assert np.allclose(a, b, atol=1e-3, equal_nan=True)
 
 
+@pytest.mark.parametrize(("share", "direct"), [(0.01, 0.0), (1.0, 0.5)])
+def test_loudness_and_direct_current_change_no_accent(spoken: np.ndarray, share: float, direct: float) -> None:
+    speech = np.ones(len(spoken) // 320)
+    found = prosody.accents(np.float32(share) * spoken + np.float32(direct), speech)
+    assert np.abs(found - prosody.accents(spoken, speech)).max() < 0.01
+
+
 def accented(moments: np.ndarray) -> np.ndarray:
     return np.stack([moments, np.full(len(moments), 0.8)], 1)
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft
 
 from .audio import SPEECH_RATE
-from .speech import FEATURE_RATE, HOP
+from .speech import FEATURE_RATE, HOP, gain
 
 #: Voices lie between these pitches (Hz).
 PITCH_RANGE = (70.0, 420.0)
@@ -76,8 +76,11 @@ def _autocorrelation(frames: np.ndarray) -> np.ndarray:
 
 
 def accents(samples: np.ndarray, speech: np.ndarray) -> np.ndarray:
-    """16 kHz samples (N,) and speech probability (T,) -> (A,2): second and strength (0 to 1) of each pitch accent."""
-    pitch, level = (curve[: len(speech)] for curve in pitch_and_level(samples))
+    """16 kHz samples (N,) and speech probability (T,) -> (A,2): second and strength (0 to 1) of each pitch accent,
+    however loud the recording is."""
+    centre = float(np.mean(samples, dtype=np.float64))
+    heard = (samples - np.float32(centre)) * np.float32(gain(samples, centre))
+    pitch, level = (curve[: len(speech)] for curve in pitch_and_level(heard))
     voiced = np.isfinite(pitch) & (speech[: len(pitch)] > 0.5)
     if voiced.sum() < FEATURE_RATE // 5:
         return np.zeros((0, 2))
