@@ -102,7 +102,8 @@ def evaluate(arguments: argparse.Namespace, steps: Progress) -> dict:
 def show_metrics(answer: dict) -> str:
     """A line for each number."""
     width = max(map(len, answer))
-    return "\n".join(f"{name:{width}}  {value:.4g}" for name, value in answer.items())
+    told = {name: str(value) if isinstance(value, int) else f"{value:.4g}" for name, value in answer.items()}
+    return "\n".join(f"{name:{width}}  {value}" for name, value in told.items())
 
 
 def find_landmarks(arguments: argparse.Namespace, steps: Progress) -> dict:

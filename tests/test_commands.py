@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from doors import call, without_bpy, write_obj
 
-from freetalk_blender import cli, scans
+from freetalk_blender import cli, commands, scans
 from freetalk_blender.core import landmarks, models
 from freetalk_blender.core.detection import detector
 from freetalk_blender.core.errors import LandmarkError
@@ -304,6 +304,10 @@ def test_evaluate_prints_the_papers_metrics_of_landmarks_and_of_vertices(
     assert call("evaluate", *dense, "--scan", head, "--landmarks", head_landmarks) == cli.DONE
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert 0 < float(shown["MVE_mm"]) < 1 and float(shown["LVE_mm2"]) > 0
+
+
+def test_the_frames_of_a_long_motion_are_told_to_the_last_one() -> None:
+    assert commands.show_metrics({"frames": 18001, "lag_ms": 10.0}).split() == ["frames", "18001", "lag_ms", "10"]
 
 
 @pytest.mark.parametrize("words", [("--vad", "-0.6,-0.2,-0.3"), ("--contact", "-1e-2")])
