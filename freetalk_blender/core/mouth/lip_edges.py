@@ -15,8 +15,8 @@ from ..surface import raster
 from . import mouth_curve
 
 #: Lips stand open whose inner landmarks are further apart than OPEN, or than AJAR with the middle of what lies between
-#: them so far BEHIND them (mm): a crease between lips that touch is less deep.
-_OPEN, _AJAR, _BEHIND = 4.0, 2.0, 2.5
+#: them so far BEHIND them, as they are AROUND it (mm): a crease between lips that touch is less deep.
+_OPEN, _AJAR, _BEHIND, _AROUND = 4.0, 2.0, 3.25, 2.0
 #: The edge of a lip lies so far off its landmarks, outward, where the surface steps back by more than STEEP from STEP
 #: inside to STEP outside it, and by less than DEEP a little further in; what lies deeper is no tooth, but a hole (mm).
 _WITHIN, _STEP, _STEEP, _INSIDE, _DEEP = np.arange(-1, 3.01, 0.25), (0.5, 1.0), 2.0, 2.0, 8.0
@@ -39,7 +39,7 @@ def stand_open(vertices: np.ndarray, triangles: np.ndarray, landmarks: np.ndarra
         return bool(apart > _OPEN)
     front = Front.of(frame.to_canonical(np.asarray(vertices, float)), triangles, placed)
     x, upper, lower = _drawn(placed)
-    lips = (front.at(x, upper + _STEP[1]) + front.at(x, lower - _STEP[1])) / 2
+    lips = (front.at(x, upper + _AROUND) + front.at(x, lower - _AROUND)) / 2
     behind = lips - front.at(x, (upper + lower) / 2)
     return bool(np.median(behind[_middle(x)]) > _BEHIND)
 
