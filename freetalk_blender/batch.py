@@ -143,7 +143,11 @@ def _job(
     words = ["animate", str(given.pop("scan")[0]), str(given.pop("audio")[0])]
     outputs = given.pop("outputs")
     words += [f"--output={output}" for output in outputs]
-    words += [word for key, value in given.items() for word in _option(key, value)]
+    for key, value in given.items():
+        option = [*_option(key, value)]
+        if not all(map(_can_be_given, option)):
+            raise BatchError(f"Job {number} of {path} needs text as its {key}, not {json.dumps(value)}; fix it.")
+        words += option
     wrong = check(words)
     if wrong:
         raise BatchError(f"Job {number} of {path}: {wrong.rstrip('.')}; fix it.")
@@ -162,12 +166,13 @@ def _state(path: Path) -> str:
 def _resolved(path: Path, number: int, key: str, value: Any) -> list[Path]:
     """Absolute paths of a job's value, which is one path or, for outputs, a list of them."""
     listed = value if isinstance(value, list) and key == "outputs" else [value]
-    if not all(isinstance(item, str) and _can_be_path(item) for item in listed):
+    if not all(isinstance(item, str) and _can_be_given(item) for item in listed):
         raise BatchError(f"Job {number} of {path} needs a path as its {key}, not {json.dumps(value)}; fix it.")
     return [Path(os.path.abspath(path.parent / item)) for item in listed]
 
 
-def _can_be_path(text: str) -> bool:
+def _can_be_given(text: str) -> bool:
+    """A program can be given the text as a word, and so as a path."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:

@@ -139,7 +139,7 @@ class _Worker:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            if line.startswith(ANSWER):
+            if line.startswith(ANSWER) and line.endswith("\n"):  # a process may end in the middle of one
                 self._answers.put(line.removeprefix(ANSWER))
         self._answers.put("")
 

@@ -97,6 +97,8 @@ def test_a_list_that_windows_wrote_is_read(tmp_path: Path, encoding: str) -> Non
         ([job("a", scan=3)], "needs a path as its scan"),
         ([job("a\0b", outputs="c.glb")], "needs a path as its scan"),
         ([job("\ud800", outputs="c.glb")], "needs a path as its scan"),
+        ([job("a", object="\ud800")], "needs text as its object"),
+        ([job("a", emotion={"sad\0": 1})], "needs text as its emotion"),
         ([job("a", outputs="c.txt")], "must end in"),
         ([job("a", mood="good")], "says mood, which animate does"),
         ([job("a", help=True)], "says help, which animate does"),

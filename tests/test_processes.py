@@ -73,6 +73,7 @@ def company(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "print('Blender 4.5')\n"
         "for line in sys.stdin:\n"
         "    words = json.loads(line)\n"
+        f"    if 'half' in words[2]: print({processes.ANSWER!r} + '[0, ', end='', flush=True)\n"
         "    if 'crash' in words[2]: print('MemoryError', file=sys.stderr); os._exit(9)\n"
         "    if 'slow' in words[2]: pathlib.Path(words[2]).touch(); time.sleep(60)\n"
         "    said = 'freetalk: Silence.\\n' if 'bad' in words[2] else 'freetalk: One eye is open.\\n'\n"
@@ -83,14 +84,15 @@ def company(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_job_that_ends_its_process_harms_no_other_of_its_face(company: Path) -> None:
-    sounds = ("a.wav", "b.wav", "crash.wav", "c.wav", "bad.wav", "d.wav")
+@pytest.mark.parametrize("crash", ["crash.wav", "half_an_answer_crash.wav"])
+def test_a_job_that_ends_its_process_harms_no_other_of_its_face(company: Path, crash: str) -> None:
+    sounds = ("a.wav", "b.wav", crash, "c.wav", "bad.wav", "d.wav")
     jobs = [Job(number, ("animate", "a.obj", sound), ()) for number, sound in enumerate(sounds, 1)]
-    one, two, crash, three, bad, four = processes.run(jobs, 1)
-    assert [outcome.job for outcome in (one, two, crash, three, bad, four)] == jobs
+    one, two, ended, three, bad, four = processes.run(jobs, 1)
+    assert [outcome.job for outcome in (one, two, ended, three, bad, four)] == jobs
     assert one.answer == two.answer != three.answer == four.answer
     assert one.notes == four.notes == ("One eye is open.",)
-    assert crash.sentence == "The job ended with exit code 9 (MemoryError); run it by itself to see why."
+    assert ended.sentence == "The job ended with exit code 9 (MemoryError); run it by itself to see why."
     assert bad.sentence == "Silence."
 
 
