@@ -94,8 +94,18 @@ def test_a_wide_open_eye_stretches_evenly(held):
     (front,) = held.parts
     wide = np.zeros_like(skin)
     wide[:, 1] = np.where(skin[:, 1] > 0, np.interp(skin[:, 0], [-12, -5, 5, 12], [0, 8, 8, 0]), 0)
-    raised = corrected(wide[None], held)[0, front.vertices[front.inside], 1]
+    _, raised, ahead = corrected(wide[None], held)[0, front.vertices[front.inside]].T
     assert np.abs(raised - front.height).max() < 0.3
+    assert not ahead.any(), "only lids that shut make a pleat"
+
+
+def test_skin_far_behind_the_lids_is_left_alone():
+    """The back of a head, or the inner wall of a hollow one."""
+    skin, _, blink = eye()
+    both = np.concatenate([skin, skin - [0, 0, 20]])
+    twice = Eyelids(eye_front.of_eyes(both, np.arange(len(both)), [lids()], UNIT))
+    motion = np.concatenate([blink, blink])
+    assert np.array_equal(corrected(motion[None], twice)[0, len(skin) :], blink)
 
 
 def test_it_comes_and_goes_without_a_jump(held):

@@ -49,6 +49,12 @@ def test_the_crease_tells_shut_eyes_from_open_ones(crease, shut):
     assert not len(right.eyeball)
 
 
+def test_creases_at_both_lids_or_hardly_any_are_no_shut_eyes():
+    (smooth, triangles), (upper, _), (lower, _) = sheet(None), sheet("upper"), sheet("lower")
+    for skin in (np.minimum(upper, lower), smooth + 0.01 * (lower - smooth)):
+        assert not any(len(line) for line in eye_state.shut_lines(skin, triangles, landmarks()))
+
+
 def lids_together(points: np.ndarray, share: float) -> np.ndarray:
     """Landmarks (68,3) with the left eye's upper lid so much of the way down."""
     upper, lower = np.array(LID_PAIRS[2:]).T
@@ -80,11 +86,14 @@ def test_a_person_who_places_lids_apart_says_that_eyes_are_open():
 
 
 def test_the_landmarks_of_shut_lids_meet_on_the_crease():
-    lines = eye_state.shut_lines(*sheet("lower"), landmarks())
+    vertices, triangles = sheet("lower")
+    lines = eye_state.shut_lines(vertices, triangles, landmarks())
     moved = eye_state.shut_landmarks(landmarks(), lines)
     for upper, lower in LID_PAIRS:
         assert np.array_equal(moved[upper], moved[lower])
         assert abs(moved[upper, 1] - landmarks()[lower, 1]) < 1.5
+        assert abs(moved[upper, 0] - landmarks()[[upper, lower], 0].mean()) < 1, "on the line, where they were"
+        assert np.linalg.norm(vertices - moved[upper], axis=1).min() < 1, "on the skin"
     others = np.setdiff1d(np.arange(68), np.ravel(LID_PAIRS))
     assert np.array_equal(moved[others], landmarks()[others])
 
@@ -127,6 +136,10 @@ def blob(sizes: tuple[float, float, float], back: float, share: float = 1.0) -> 
     return (landmarks()[36:42].mean(0) + points - [0, 0, back]).astype(np.float32), triangles
 
 
+def shifted(part: tuple[np.ndarray, np.ndarray], right: float, up: float) -> tuple[np.ndarray, np.ndarray]:
+    return part[0] + np.float32([right, up, 0]), part[1]
+
+
 def taken_for_a_ball(part: tuple[np.ndarray, np.ndarray]) -> bool:
     return len(eye_state.look(*sheet("upper"), landmarks(), [part])[0].eyeball) > 0
 
@@ -157,8 +170,33 @@ def test_an_eyeball_may_be_flatter_than_a_sphere(sizes, back):
         blob((24, 14, 10), 9, 0.5),
         blob((75, 40, 60), 45, 0.5),
         blob((3, 3, 2), 1),
+        shifted(blob((12, 12, 12), 12), 12, 0),
+        shifted(blob((14, 6, 6), 3), 0, 6),
+        blob((12, 12, 12), 27),
+        blob((31, 31, 31), 22),
+        blob((5.5, 5.5, 5.5), 4),
     ],
-    ids=["lens", "lens close by", "goggle", "deep goggle", "lashes' cap", "visor", "tear duct"],
+    ids=[
+        "lens",
+        "lens close by",
+        "goggle",
+        "deep goggle",
+        "lashes' cap",
+        "visor",
+        "tear duct",
+        "beside an eye",
+        "over its upper lid",
+        "deep in the head",
+        "too large",
+        "bead",
+    ],
 )
 def test_what_else_is_before_an_eye_is_no_ball(part):
     assert not taken_for_a_ball(part)
+
+
+def test_of_a_ball_and_its_cornea_the_ball_is_taken():
+    ball, cornea = blob((12, 12, 12), 12), blob((12.5, 12.5, 8), 6)
+    for parts in ([ball, cornea], [cornea, ball]):
+        found_ball = eye_state.look(*sheet("upper"), landmarks(), parts)[0].eyeball
+        assert np.ptp(found_ball[:, 2]) == pytest.approx(np.ptp(ball[0][:, 2]), abs=1e-3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from freetalk_blender.core.frame import mean_landmarks
 from freetalk_blender.core.mouth import fused_mouth, hole_bag, lip_edges, mouth_web, opening
@@ -60,6 +61,27 @@ def test_the_bag_lies_behind_the_lips_and_follows_them(closed):
     skin[0, fused_mouth.open_lips(*sheet(), landmarks()).lower_rim[1:-1], 1] = -10
     moved = closed.carried(skin)[0, closed.skin_count :, 1]
     assert moved[side == LOWER].mean() < -2 < moved[side == UPPER].mean()
+
+
+def test_the_bag_looks_as_the_rim_before_it_and_is_a_lip_in_its_middle_alone(closed):
+    bag = slice(closed.skin_count, None)
+    rim = closed.source[bag] @ closed.vertices[: closed.source.shape[1]]
+    assert np.corrcoef(rim[:, 0], closed.vertices[bag, 0])[0, 1] > 0.98
+    lip = np.unique(closed.triangles[closed.part == LIP])
+    lip = lip[lip >= closed.skin_count]
+    place, begins = closed.vertices[lip], rim[lip - closed.skin_count]
+    assert np.abs(place[:, 0] - rim[:, 0].mean()).max() < 0.35 * np.ptp(rim[:, 0])
+    assert (begins - place)[:, 2].max() < 6
+
+
+def test_a_mask_turned_inside_out_gets_the_same_bag_turned_inside_out(mask, closed):
+    vertices, triangles = mask[0], np.ascontiguousarray(mask[1][:, ::-1])
+    hole = hole_bag.find(vertices, triangles, landmarks())
+    turned = hole_bag.closed(untouched(vertices, triangles), hole, triangles, landmarks())
+    apart, twin = cKDTree(closed.vertices).query(turned.vertices)
+    assert apart.max() < 1e-3 and np.array_equal(turned.side, closed.side[twin])
+    directed = np.stack([turned.triangles, np.roll(turned.triangles, -1, 1)], 2).reshape(-1, 2)
+    assert len(np.unique(directed, axis=0)) == len(directed)
 
 
 def test_a_web_between_open_lips_is_taken_out_and_a_bag_put_behind():

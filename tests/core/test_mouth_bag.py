@@ -48,6 +48,15 @@ def test_the_bag_is_flat_at_the_corners_wherever_the_mouth_is():
     assert high[0] == 0 and 0 < high[1] < high[2] / 3 and high[2] > 10
 
 
+def test_the_bag_narrows_and_levels_out_towards_its_back():
+    """So it stays inside the cheeks, whatever the bow of the lips."""
+    bag = built()
+    width = [np.ptp(bag.points[bag.ring == ring, 0]) for ring in range(RINGS)]
+    assert (np.diff(width) < 0).all() and width[BACK] < 0.7 * width[0]
+    corners = bag.points[(bag.ring == BACK) & (bag.side == 0), 1]
+    assert np.allclose(corners, seam()[:, 1].mean())
+
+
 def test_a_mouth_that_moves_as_one_takes_its_lips_along_and_leaves_the_palate():
     bag = built()
     taken = np.asarray(bag.follow.sum(1)).ravel()
