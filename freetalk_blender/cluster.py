@@ -74,15 +74,20 @@ def _client(distributed: Any, address: str) -> Any:
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # outcomes tell of a connection that is lost
     except (OSError, ValueError) as error:
-        raise BatchError(
-            f"No scheduler answers at {address} ({error}); start one with dask scheduler and give its address."
-        ) from error
+        raise BatchError(_no_scheduler(address, error)) from error
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
         client.close()
         raise BatchError(f"The scheduler {address} has no workers; start one with dask worker {address}.") from error
+    except OSError as error:  # it has gone meanwhile
+        client.close()
+        raise BatchError(_no_scheduler(address, error)) from error
     return client
+
+
+def _no_scheduler(address: str, error: Exception) -> str:
+    return f"No scheduler answers at {address} ({error}); start one with dask scheduler and give its address."
 
 
 async def _call(distributed: Any, address: str) -> None:

@@ -129,3 +129,16 @@ def test_a_scheduler_without_workers_is_a_sentence(monkeypatch: pytest.MonkeyPat
         pytest.raises(batch.BatchError, match="has no workers"),
     ):
         next(cluster.run([batch.Job(1, ("animate", "a.obj"), ())], local.scheduler_address))
+
+
+def test_a_scheduler_that_goes_while_a_worker_is_waited_for_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 2)
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", protocol="tcp://") as local:
+        wait = distributed.Client.wait_for_workers
+        monkeypatch.setattr(
+            distributed.Client,
+            "wait_for_workers",
+            lambda self, *words, **named: (local.close(), wait(self, *words, **named)),
+        )
+        with pytest.raises(batch.BatchError, match="No scheduler answers at"):
+            next(cluster.run([batch.Job(1, ("animate", "a.obj"), ())], local.scheduler_address))
